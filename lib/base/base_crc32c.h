@@ -1,0 +1,15 @@
+/*
+ * CRC32C (Castagnoli, RFC 3720 appendix B.4), by SSE4.2, which every x86 that DPDK runs on has.
+ * Pure; any thread.
+ */
+#ifndef BASE_CRC32C_H
+#define BASE_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The checksum of len bytes at p, continuing from seed: 0 to begin, or the result for the bytes
+ * that came before. */
+uint32_t base_crc32c(uint32_t seed, const void *p, size_t len);
+
+#endif

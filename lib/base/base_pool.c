@@ -1,0 +1,85 @@
+#include "base_pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAVE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAVE_ASAN 1
+#endif
+#endif
+
+#ifdef HAVE_ASAN
+#include <sanitizer/asan_interface.h>
+#define poison(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
+#define unpoison(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+#else
+#define poison(p, n)   ((void)(p), (void)(n))
+#define unpoison(p, n) ((void)(p), (void)(n))
+#endif
+
+int base_pool_init(struct base_pool *p, uint32_t object_cnt, size_t object_bytes, size_t align,
+                   size_t zero_bytes)
+{
+    base_assert(object_cnt > 0 && align >= sizeof(void *) && (align & (align - 1)) == 0);
+    base_assert(zero_bytes <= object_bytes && object_bytes >= sizeof(void *));
+    object_bytes = (object_bytes + align - 1) & ~(align - 1);
+    if (object_bytes > SIZE_MAX / object_cnt)
+        return -ENOMEM;
+    *p = (struct base_pool){
+        .memory = aligned_alloc(align, object_bytes * object_cnt),
+        .object_bytes = object_bytes,
+        .zero_bytes = zero_bytes,
+        .object_cnt = object_cnt,
+    };
+    if (p->memory == NULL)
+        return -ENOMEM;
+    for (uint32_t i = object_cnt; i-- > 0;)
+        base_pool_put(p, p->memory + i * object_bytes);
+    return 0;
+}
+
+void base_pool_fini(struct base_pool *p)
+{
+    base_assert(p->free_cnt == p->object_cnt);
+    if (p->memory != NULL)
+        unpoison(p->memory, p->object_bytes * p->object_cnt);
+    free(p->memory);
+    *p = (struct base_pool){0};
+}
+
+void *base_pool_get(struct base_pool *p)
+{
+    void *object = p->free;
+
+    if (object == NULL)
+        return NULL;
+    unpoison(object, p->object_bytes);
+    memcpy(&p->free, object, sizeof(void *));
+    p->free_cnt--;
+    memset(object, 0, p->zero_bytes);
+    return object;
+}
+
+void base_pool_put(struct base_pool *p, void *object)
+{
+    base_debug_assert(base_pool_index(p, object) < p->object_cnt);
+    memcpy(object, &p->free, sizeof(void *));
+    p->free = object;
+    p->free_cnt++;
+    poison(object, p->object_bytes);
+}
+
+uint32_t base_pool_index(const struct base_pool *p, const void *object)
+{
+    return (uint32_t)((size_t)((const uint8_t *)object - p->memory) / p->object_bytes);
+}
+
+void *base_pool_at(const struct base_pool *p, uint32_t index)
+{
+    base_debug_assert(index < p->object_cnt);
+    return p->memory + index * p->object_bytes;
+}

@@ -1,0 +1,98 @@
+/*
+ * Ethernet, ARP, IPv4 and ICMP of one lane on one port: frames in, transport segments out, and
+ * back. RFC 894, 826 (with the cache states of RFC 4861 section 7.3.2), 791, 792, 1122.
+ *
+ * Left out until the TCP issue: IPv6 and ND, VLAN, the exception path, PMTU. Fragments are dropped
+ * and counted; so are martians, IP options are skipped.
+ *
+ * Threads: one (its lane). Memory: taken at net_init; mbufs move as each function says.
+ * Sans-I/O: time comes as now_ns (monotonic, > 0); the only outside calls are the port's bursts
+ * in net_flush. Every frame dropped is counted by reason (stats NET_DROP_*).
+ */
+#ifndef NET_H
+#define NET_H
+
+#include "net_addr.h"
+#include "net_port.h"
+#include "stats.h"
+#include "stats_log.h"
+
+struct net;
+struct rte_mbuf;
+struct rte_mempool;
+
+#define NET_ADDRESS_MAX  16
+#define NET_NEIGHBOR_MAX 1024 /* entries of the ARP cache */
+#define NET_PROTO_TCP    6
+
+/* Headroom that every mbuf given to net_output must have before its transport header. */
+#define NET_HEADROOM_BYTES 64
+
+struct net_config {
+    struct net_port *port; /* borrowed for life */
+    uint16_t queue;
+    struct net_prefix addresses[NET_ADDRESS_MAX]; /* own address with its on-link prefix length:
+                                                     here alone addr keeps its host bits */
+    uint32_t address_cnt;
+    struct net_addr gateway;       /* none: only on-link peers are reached */
+    struct rte_mempool *ctrl_pool; /* borrowed: ARP and ICMP mbufs */
+    struct stats_block *stats;     /* borrowed */
+    struct stats_log *log;         /* borrowed; may be NULL */
+    uint64_t seed;                 /* for probe jitter and the hash of the cache */
+};
+
+/* A transport segment on its way up. */
+struct net_segment {
+    struct rte_mbuf *mbuf; /* data starts at the transport header; padding is trimmed off */
+    struct net_addr src;
+    struct net_addr dst;
+    uint8_t protocol; /* NET_PROTO_TCP */
+    uint8_t ecn;      /* RFC 3168 code point */
+};
+
+/* Returns 0 and the instance, or -ENOMEM, -EINVAL. */
+int net_init(struct net **out, const struct net_config *config, uint64_t now_ns) BASE_WARN_UNUSED;
+
+/* Frees everything, mbufs that wait for neighbors included. */
+void net_fini(struct net *n);
+
+/*
+ * Takes cnt frames (all of them, whatever happens) and writes those that hold a whole, valid TCP
+ * segment for one of our addresses to out, which has room for cnt; returns how many. Lengths
+ * against the frame, the IP checksum and the TCP checksum have been checked; the TCP header has
+ * not. ARP and ICMP echo are answered from here.
+ */
+uint32_t net_input(struct net *n, struct rte_mbuf **pkts, uint32_t cnt, struct net_segment *out,
+                   uint64_t now_ns);
+
+/*
+ * Sends a transport segment: takes m (its data starts at the transport header, headroom
+ * NET_HEADROOM_BYTES), fills in the TCP checksum (field taken as zero) or leaves it to the port,
+ * puts IP and Ethernet before it and queues it for net_flush. A next hop that is not resolved yet
+ * holds a few packets and asks by ARP.
+ * Returns 0 when it is queued or held; -EHOSTUNREACH (no route, or the neighbor failed to answer)
+ * or -ENOBUFS (the packet was dropped and counted).
+ */
+int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
+               const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns);
+
+/* Our address for reaching dst: the one on its link, else the first of its family. Returns 0, or
+ * -EHOSTUNREACH. */
+int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)
+    BASE_WARN_UNUSED;
+
+/* The largest transport segment (header and payload) for dst, bytes: MTU less the IP header. */
+uint16_t net_segment_max(const struct net *n, const struct net_addr *dst);
+
+/* Gives everything queued to the port. What a full port does not take stays queued up to a bound,
+ * then the oldest is dropped and counted. Call once a pass. */
+void net_flush(struct net *n);
+
+/* Timers of the neighbor cache. */
+void net_run(struct net *n, uint64_t now_ns);
+uint64_t net_deadline(const struct net *n);
+
+/* Announces our addresses (gratuitous ARP, RFC 5227 section 2.3), once after the link is up. */
+void net_announce(struct net *n, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * Internet addresses. One type for both families: 16 bytes, IPv6, with IPv4 as v4-mapped
+ * (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2). All zero means "none" or "any". Pure; any thread.
+ */
+#ifndef NET_ADDR_H
+#define NET_ADDR_H
+
+#include "base_assert.h"
+#include "base_bytes.h"
+
+struct net_addr {
+    uint8_t b[16];
+};
+
+struct net_endpoint {
+    struct net_addr addr;
+    uint16_t port; /* host order */
+};
+
+/* A network: the bits of addr beyond prefix_len are zero. prefix_len counts in IPv6 terms
+ * (10.0.0.0/8 is prefix_len 104). */
+struct net_prefix {
+    struct net_addr addr;
+    uint8_t prefix_len; /* 0..128 */
+};
+
+#define NET_ADDR_TEXT_CAP     46 /* longest text of an address, with its NUL */
+#define NET_ENDPOINT_TEXT_CAP 56 /* "[address]:port" */
+
+/* From the IPv4 address in the four bytes at p (network order). */
+static inline struct net_addr net_addr_v4(const void *p)
+{
+    struct net_addr a = {.b = {[10] = 0xff, [11] = 0xff}};
+    memcpy(a.b + 12, p, 4);
+    return a;
+}
+
+static inline bool net_addr_is_v4(const struct net_addr *a)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(a->b, mapped, 12) == 0;
+}
+
+/* The IPv4 address as four bytes in memory order; the address must be v4-mapped. */
+static inline uint32_t net_addr_v4_raw(const struct net_addr *a)
+{
+    uint32_t raw;
+    memcpy(&raw, a->b + 12, 4);
+    return raw;
+}
+
+static inline bool net_addr_eq(const struct net_addr *a, const struct net_addr *b)
+{
+    return memcmp(a->b, b->b, 16) == 0;
+}
+
+static inline bool net_addr_is_none(const struct net_addr *a)
+{
+    static const struct net_addr none;
+    return net_addr_eq(a, &none);
+}
+
+/* Parses dotted IPv4 or RFC 4291 IPv6 text, the whole span. Returns 0, or -EINVAL. */
+int net_addr_parse(struct net_addr *out, struct base_span text) BASE_WARN_UNUSED;
+
+/* Parses "addr/len" or a bare address (a host prefix). Bits beyond the length must be zero.
+ * Returns 0, or -EINVAL. */
+int net_prefix_parse(struct net_prefix *out, struct base_span text) BASE_WARN_UNUSED;
+
+/* Parses "a.b.c.d:port", "[v6]:port"; the port 1..65535 is required. Returns 0, or -EINVAL. */
+int net_endpoint_parse(struct net_endpoint *out, struct base_span text) BASE_WARN_UNUSED;
+
+bool net_prefix_contains(const struct net_prefix *p, const struct net_addr *a);
+
+/* Text, NUL-terminated; IPv6 by RFC 5952. Return the length. */
+size_t net_addr_format(char out[NET_ADDR_TEXT_CAP], const struct net_addr *a);
+size_t net_endpoint_format(char out[NET_ENDPOINT_TEXT_CAP], const struct net_endpoint *e);
+
+#endif

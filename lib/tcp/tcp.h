@@ -1,0 +1,176 @@
+/*
+ * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323 (window scale), 6528. Segments, calls
+ * and time in; segments, events and in-order bytes out.
+ *
+ * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it), SACK,
+ * timestamps, RACK, CUBIC (struct tcp_cc_ops), ECN, PMTUD, SYN cookies, cross-lane steering.
+ * Urgent data is taken as ordinary data.
+ *
+ * Driving it ("socket calls + packets in and out + virtual clock"):
+ *     tcp_push(segments)  tcp_run(now)  then  tcp_poll(events) -> socket calls  then tcp_flush(now)
+ * each pass. Output leaves through net_output of the struct net it was given.
+ *
+ * Threads: one (its lane). Memory: all of it at tcp_init, from the limits in the config; mbufs come
+ * from the two pools and go back. Time: now_ns, monotonic, > 0.
+ * Nothing from the network asserts; each dropped segment is counted (stats TCP_DROP_*).
+ */
+#ifndef TCP_H
+#define TCP_H
+
+#include "net.h"
+
+struct tcp_stack;
+struct tcp_conn;
+
+struct tcp_config {
+    struct net *net;               /* borrowed */
+    struct rte_mempool *data_pool; /* borrowed: payload that we send */
+    struct rte_mempool *ctrl_pool; /* borrowed: headers, ACKs, RSTs; kept apart as the reserve */
+    struct stats_block *stats;     /* borrowed */
+    uint32_t conn_max;             /* connections in all states but TIME_WAIT and SYN-RECEIVED */
+    uint32_t syn_max;              /* half-open passive connections */
+    uint32_t time_wait_max;
+    uint32_t listen_max;
+    uint16_t port_min; /* ephemeral ports of active opens, inclusive */
+    uint16_t port_max;
+    uint32_t recv_window_bytes; /* largest receive window of a connection */
+    uint32_t send_buffer_bytes; /* most bytes a connection holds unsent and unacknowledged */
+    uint64_t rto_min_ns;        /* RFC 6298 (2.4); 0 takes 200 ms */
+    uint64_t msl_ns;            /* TIME_WAIT lasts twice this; 0 takes 30 s */
+    uint64_t keepalive_ns;      /* idle time before the first probe; 0: no keepalive */
+    uint64_t keepalive_interval_ns;
+    uint32_t keepalive_cnt;     /* unanswered probes before the connection is given up */
+    uint64_t syn_timeout_ns;    /* for an active open to be answered; 0 takes 30 s */
+    uint64_t user_timeout_ns;   /* unacknowledged data for so long: give up; 0 takes 5 min */
+    uint64_t fin_timeout_ns;    /* orphans (closed by us, peer silent); 0 takes 60 s */
+    uint8_t secret[16];         /* ISNs (RFC 6528), port choice (RFC 6056), table hash */
+};
+
+/* Returns 0 and the stack, or -ENOMEM, -EINVAL. */
+int tcp_init(struct tcp_stack **out, const struct tcp_config *config, uint64_t now_ns)
+    BASE_WARN_UNUSED;
+
+/* Drops all connections without a word on the wire and frees everything. */
+void tcp_fini(struct tcp_stack *s);
+
+/* Takes cnt segments (net_input's), all of them. */
+void tcp_push(struct tcp_stack *s, struct net_segment *segments, uint32_t cnt, uint64_t now_ns);
+
+/* Timers. */
+void tcp_run(struct tcp_stack *s, uint64_t now_ns);
+
+/* Sends what the calls and segments since the last flush made due: data that the windows allow,
+ * ACKs (one a connection and burst). Then net_flush is the caller's. */
+void tcp_flush(struct tcp_stack *s, uint64_t now_ns);
+
+/* The next time at which tcp_run has work; BASE_NS_NONE when never. */
+uint64_t tcp_deadline(const struct tcp_stack *s);
+
+/* ---- events ---- */
+
+enum tcp_event_flag {
+    TCP_EVENT_ACCEPTED = 1,    /* a new passive connection; user is the listener's */
+    TCP_EVENT_CONNECTED = 2,   /* an active open has succeeded */
+    TCP_EVENT_READABLE = 4,    /* in-order bytes wait */
+    TCP_EVENT_WRITABLE = 8,    /* room in the send buffer again, after tcp_send took less than all */
+    TCP_EVENT_PEER_CLOSED = 16,/* the peer's FIN is in order: no byte will follow those that wait */
+    TCP_EVENT_FAILED = 32,     /* tcp_error tells why; no further event will come */
+};
+
+struct tcp_event {
+    struct tcp_conn *conn;
+    void *user;
+    uint32_t flags;
+};
+
+/*
+ * Writes up to cap events, one for each connection with news; flags of several causes are joined.
+ * READABLE and PEER_CLOSED are edges: they come once for each arrival. A connection that was
+ * closed or aborted gives no event. Returns how many; fewer than cap means there are no more.
+ */
+uint32_t tcp_poll(struct tcp_stack *s, struct tcp_event *events, uint32_t cap);
+
+/* ---- socket calls ---- */
+
+/* Listens on local (any of our addresses when its address is none). Returns 0, -EADDRINUSE, or
+ * -ENOSPC when listen_max are taken. */
+int tcp_listen(struct tcp_stack *s, const struct net_endpoint *local, void *user) BASE_WARN_UNUSED;
+
+/* Stops listening; half-open connections of it are dropped, accepted ones stay. */
+void tcp_unlisten(struct tcp_stack *s, const struct net_endpoint *local);
+
+/* Starts an active open from local (address none: chosen by net_source; port 0: chosen by
+ * RFC 6056). Returns 0 and the connection (CONNECTED or FAILED follows as an event), -EHOSTUNREACH,
+ * -EADDRNOTAVAIL (no port left), -ENFILE (conn_max). */
+int tcp_connect(struct tcp_stack *s, const struct net_endpoint *local,
+                const struct net_endpoint *remote, void *user, struct tcp_conn **out,
+                uint64_t now_ns) BASE_WARN_UNUSED;
+
+/* The handle stays valid until tcp_close or tcp_abort, exactly one of which the caller owes each
+ * connection, FAILED ones included. */
+void tcp_set_user(struct tcp_conn *c, void *user);
+
+/*
+ * A view of the in-order bytes that wait: up to cap spans, oldest first, borrowed until the next
+ * tcp_recv_consume on this connection or the next tcp_push (which may move nothing but adds).
+ * Returns the number of spans; 0 when no byte waits.
+ */
+uint32_t tcp_recv_view(const struct tcp_conn *c, struct base_span *spans, uint32_t cap);
+
+/* Bytes that wait. */
+uint32_t tcp_recv_len(const struct tcp_conn *c);
+
+/* Gives back the first n bytes, n <= tcp_recv_len; opens the window (RFC 9293 section 3.8.6.2.2).
+ * A caller that does not consume closes the window: that is the backpressure. */
+void tcp_recv_consume(struct tcp_stack *s, struct tcp_conn *c, uint32_t n);
+
+/* True when the peer's FIN has come and all bytes before it were consumed. */
+bool tcp_recv_ended(const struct tcp_conn *c);
+
+/* Copies up to len bytes into the send buffer. Returns how many it took, 0..len (buffer or pool
+ * full: WRITABLE follows), or -EPIPE when the connection is failed or shut down. */
+int64_t tcp_send(struct tcp_stack *s, struct tcp_conn *c, const void *p, size_t len)
+    BASE_WARN_UNUSED;
+
+/* Room in the send buffer, bytes. */
+uint32_t tcp_send_space(const struct tcp_conn *c);
+
+/* Sent or waiting, and not acknowledged, bytes. */
+uint32_t tcp_send_pending(const struct tcp_conn *c);
+
+/* FIN after what is in the send buffer; receiving goes on. */
+void tcp_shutdown(struct tcp_stack *s, struct tcp_conn *c);
+
+/* Ends the caller's interest: FIN after what is in the send buffer, or RST when received bytes were
+ * not consumed (RFC 2525 section 2.17). The handle is dead after it. */
+void tcp_close(struct tcp_stack *s, struct tcp_conn *c);
+
+/* RST, everything queued is dropped. The handle is dead after it. */
+void tcp_abort(struct tcp_stack *s, struct tcp_conn *c);
+
+/* ---- facts about a connection ---- */
+
+enum tcp_error {
+    TCP_OK,
+    TCP_ERROR_REFUSED,     /* RST to our SYN */
+    TCP_ERROR_RESET,       /* RST later */
+    TCP_ERROR_TIMEOUT,     /* SYN, data or keepalive probes unanswered */
+    TCP_ERROR_UNREACHABLE, /* no neighbor, no route */
+    TCP_ERROR_NO_BUFFERS,
+};
+
+enum tcp_error tcp_error(const struct tcp_conn *c);
+const char *tcp_error_name(enum tcp_error e); /* "reset", "timeout", ... */
+void tcp_local(const struct tcp_conn *c, struct net_endpoint *out);
+void tcp_remote(const struct tcp_conn *c, struct net_endpoint *out);
+
+/* What is in use now: all zero when nothing is left, mbufs included. */
+struct tcp_usage {
+    uint32_t conn_cnt;
+    uint32_t syn_cnt;
+    uint32_t time_wait_cnt;
+    uint32_t mbuf_cnt; /* held in receive, out-of-order and send queues */
+};
+void tcp_usage(const struct tcp_stack *s, struct tcp_usage *out);
+
+#endif
