@@ -1,0 +1,42 @@
+/* Inside of drivers/port/wire: a frame's bytes, looked at without trust. */
+#ifndef WIRE_INTERNAL_H
+#define WIRE_INTERNAL_H
+
+#include "wire.h"
+
+struct rte_mbuf;
+
+#define WIRE_ETHER_BYTES 14
+
+/* Where things are in a TCP over IPv4 frame that is not a fragment. */
+struct wire_tcp {
+    uint32_t ip_len; /* header bytes */
+    uint32_t l4_offset;
+    uint32_t l4_len;
+    uint32_t payload_len;
+    uint32_t seq;
+    uint32_t flow;  /* symmetric hash of addresses and ports */
+    uint32_t ports; /* source and destination as they stand */
+    uint8_t flags;
+};
+
+/* Returns false when it is none. */
+bool wire_parse_tcp(struct wire_tcp *out, const uint8_t *frame, size_t len);
+
+bool wire_is_ipv4(const uint8_t *frame, size_t len);
+
+/* Does on the copy what the sender asked its NIC for with ol_flags. */
+void wire_offload_tx(uint8_t *frame, size_t len, uint64_t ol_flags);
+
+/* The RX ol_flags that a checking NIC would set. */
+uint64_t wire_offload_rx(const uint8_t *frame, size_t len);
+
+/* Copies a chain out; returns its length, or 0 when it is longer than cap. */
+size_t wire_copy_out(uint8_t *to, size_t cap, const struct rte_mbuf *m);
+
+/* A chain of mbufs with the frame's bytes, split_bytes in each (0: as much as fits); NULL when
+ * the pool is empty. */
+struct rte_mbuf *wire_copy_in(struct rte_mempool *pool, const uint8_t *frame, size_t len,
+                              uint16_t split_bytes);
+
+#endif

@@ -1,0 +1,112 @@
+#include "net_checksum.h"
+
+#include <immintrin.h>
+#include <rte_mbuf.h>
+
+/* Below this many bytes the vector loop does not pay for its start. */
+#define VECTOR_MIN_BYTES 128
+
+typedef uint32_t (*sum_fn)(const void *p, size_t len);
+
+/* Folds a 64-bit sum of 16- or 32-bit words to 32 bits, carries wrapped around. */
+static inline uint32_t fold64(uint64_t sum)
+{
+    sum = (sum >> 32) + (sum & 0xffffffff);
+    return (uint32_t)(sum + (sum >> 32));
+}
+
+uint32_t net_checksum_sum_scalar(const void *p, size_t len)
+{
+    const uint8_t *b = p;
+    uint64_t sum = 0;
+
+    /* Words of 32 bits into 64: no carry is lost below 2^32 words. */
+    for (; len >= 16; b += 16, len -= 16) {
+        uint64_t x, y;
+        memcpy(&x, b, 8);
+        memcpy(&y, b + 8, 8);
+        sum += (x & 0xffffffff) + (x >> 32) + (y & 0xffffffff) + (y >> 32);
+    }
+    for (; len >= 2; b += 2, len -= 2)
+        sum += base_le16(b);
+    if (len == 1)
+        sum += b[0];
+    return fold64(sum);
+}
+
+/* Four accumulators of 64 bits a vector; the 32-bit words are widened by a mask and a shift, so
+ * that carries never leave their accumulator. */
+__attribute__((target("avx2"))) static uint32_t sum_avx2(const void *p, size_t len)
+{
+    const uint8_t *b = p;
+
+    if (len < VECTOR_MIN_BYTES)
+        return net_checksum_sum_scalar(p, len);
+
+    const __m256i low = _mm256_set1_epi64x(0xffffffff);
+    __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
+    for (; len >= 64; b += 64, len -= 64) {
+        __m256i x = _mm256_loadu_si256((const void *)b);
+        __m256i y = _mm256_loadu_si256((const void *)(b + 32));
+        s0 = _mm256_add_epi64(s0, _mm256_and_si256(x, low));
+        s1 = _mm256_add_epi64(s1, _mm256_srli_epi64(x, 32));
+        s2 = _mm256_add_epi64(s2, _mm256_and_si256(y, low));
+        s3 = _mm256_add_epi64(s3, _mm256_srli_epi64(y, 32));
+    }
+    s0 = _mm256_add_epi64(_mm256_add_epi64(s0, s1), _mm256_add_epi64(s2, s3));
+    uint64_t lane[4];
+    _mm256_storeu_si256((void *)lane, s0);
+    uint32_t sum =
+        fold64((uint64_t)fold64(lane[0]) + fold64(lane[1]) + fold64(lane[2]) + fold64(lane[3]));
+    return net_checksum_add(sum, net_checksum_sum_scalar(b, len));
+}
+
+/* Written once by net_checksum_init before the lanes start, read-only after it. */
+static sum_fn sum_chosen = net_checksum_sum_scalar;
+
+void net_checksum_init(void)
+{
+    __builtin_cpu_init();
+    sum_chosen = __builtin_cpu_supports("avx2") ? sum_avx2 : net_checksum_sum_scalar;
+}
+
+uint32_t net_checksum_sum(const void *p, size_t len)
+{
+    return sum_chosen(p, len);
+}
+
+uint32_t net_checksum_pseudo(const struct net_addr *src, const struct net_addr *dst,
+                             uint8_t protocol, uint32_t l4_bytes)
+{
+    /* In memory order the protocol is the high byte of a little-endian word. */
+    uint64_t sum = (uint64_t)protocol << 8;
+
+    sum += __builtin_bswap32(l4_bytes);
+    if (net_addr_is_v4(src))
+        sum += (uint64_t)net_addr_v4_raw(src) + net_addr_v4_raw(dst);
+    else
+        sum += (uint64_t)net_checksum_sum_scalar(src->b, 16) + net_checksum_sum_scalar(dst->b, 16);
+    return fold64(sum);
+}
+
+uint32_t net_checksum_mbuf(const struct rte_mbuf *m, uint32_t offset)
+{
+    uint32_t sum = 0;
+    bool odd = false; /* the bytes before this piece are odd in number */
+
+    for (; m != NULL; m = m->next) {
+        if (offset >= m->data_len) {
+            offset -= m->data_len;
+            continue;
+        }
+        uint32_t len = m->data_len - offset;
+        uint32_t part = net_checksum_sum(rte_pktmbuf_mtod_offset(m, const uint8_t *, offset), len);
+        /* RFC 1071 section 2 (B): swapping the bytes of a sum moves it by one byte. */
+        if (odd)
+            part = (part << 8) | (part >> 24);
+        sum = net_checksum_add(sum, part);
+        odd ^= (len & 1) != 0;
+        offset = 0;
+    }
+    return sum;
+}
