@@ -39,11 +39,20 @@ struct net_config {
     struct stats_block *stats;     /* borrowed */
     struct stats_log *log;         /* borrowed; may be NULL */
     uint64_t seed;                 /* for probe jitter and the hash of the cache */
+
+    /*
+     * ARP answers and announcements arrive at one queue, while each lane has a cache of its own:
+     * called with each of them (answer: to one of our addresses), so that the caller can pass it
+     * on to the other lanes' net_hear. May be NULL.
+     */
+    void (*heard)(void *arg, const struct net_addr *addr, const uint8_t mac[6], bool answer);
+    void *heard_arg;
 };
 
 /* A transport segment on its way up. */
 struct net_segment {
-    struct rte_mbuf *mbuf; /* data starts at the transport header; padding is trimmed off */
+    struct rte_mbuf *mbuf; /* data starts at the transport header; padding is trimmed off. The
+                              header is in one piece, options included, as far as it goes */
     struct net_addr src;
     struct net_addr dst;
     uint8_t protocol; /* NET_PROTO_TCP */
@@ -78,8 +87,8 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
 
 /* Our address for reaching dst: the one on its link, else the first of its family. Returns 0, or
  * -EHOSTUNREACH. */
-int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)
-    BASE_WARN_UNUSED;
+int net_source(const struct net *n, const struct net_addr *dst,
+               struct net_addr *src) BASE_WARN_UNUSED;
 
 /* The largest transport segment (header and payload) for dst, bytes: MTU less the IP header. */
 uint16_t net_segment_max(const struct net *n, const struct net_addr *dst);
@@ -92,7 +101,12 @@ void net_flush(struct net *n);
 void net_run(struct net *n, uint64_t now_ns);
 uint64_t net_deadline(const struct net *n);
 
-/* Announces our addresses (gratuitous ARP, RFC 5227 section 2.3), once after the link is up. */
+/* What another lane's instance heard: of use only for a neighbor that is in our cache. */
+void net_hear(struct net *n, const struct net_addr *addr, const uint8_t mac[6], bool answer,
+              uint64_t now_ns);
+
+/* Announces our addresses (RFC 5227 section 2.3), twice, 2 s apart. Call it once after the link is
+ * up, on one lane. */
 void net_announce(struct net *n, uint64_t now_ns);
 
 #endif

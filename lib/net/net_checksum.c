@@ -1,6 +1,8 @@
 #include "net_checksum.h"
 
 #include <immintrin.h>
+#include <stdatomic.h>
+
 #include <rte_mbuf.h>
 
 /* Below this many bytes the vector loop does not pay for its start. */
@@ -61,18 +63,19 @@ __attribute__((target("avx2"))) static uint32_t sum_avx2(const void *p, size_t l
     return net_checksum_add(sum, net_checksum_sum_scalar(b, len));
 }
 
-/* Written once by net_checksum_init before the lanes start, read-only after it. */
-static sum_fn sum_chosen = net_checksum_sum_scalar;
+/* Every writer writes the same value; relaxed, because nothing else depends on it. */
+static _Atomic(sum_fn) sum_chosen = net_checksum_sum_scalar;
 
 void net_checksum_init(void)
 {
     __builtin_cpu_init();
-    sum_chosen = __builtin_cpu_supports("avx2") ? sum_avx2 : net_checksum_sum_scalar;
+    sum_fn best = __builtin_cpu_supports("avx2") ? sum_avx2 : net_checksum_sum_scalar;
+    atomic_store_explicit(&sum_chosen, best, memory_order_relaxed);
 }
 
 uint32_t net_checksum_sum(const void *p, size_t len)
 {
-    return sum_chosen(p, len);
+    return atomic_load_explicit(&sum_chosen, memory_order_relaxed)(p, len);
 }
 
 uint32_t net_checksum_pseudo(const struct net_addr *src, const struct net_addr *dst,

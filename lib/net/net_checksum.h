@@ -1,6 +1,6 @@
 /*
- * The Internet checksum (RFC 1071), vectorised where the CPU has AVX2, chosen at the first call of
- * net_checksum_init. Pure; any thread after that.
+ * The Internet checksum (RFC 1071), vectorised where the CPU has AVX2, chosen by net_checksum_init.
+ * Pure; any thread.
  */
 #ifndef NET_CHECKSUM_H
 #define NET_CHECKSUM_H
@@ -9,7 +9,8 @@
 
 struct rte_mbuf;
 
-/* Chooses by CPUID. Call once before any other; calling again is harmless. */
+/* Chooses by CPUID; net_init does it. Any number of calls from any thread are harmless; before the
+ * first, the plain reference is used. */
 void net_checksum_init(void);
 
 /* The ones' complement sum of len bytes at p in memory order, not folded to its end nor inverted;

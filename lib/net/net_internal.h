@@ -1,0 +1,214 @@
+/* Inside of lib/net: the instance, the neighbor cache, and who calls whom.
+ *
+ *   net_input.c     frames in; hands ARP to net_arp.c, ICMP to net_icmp.c
+ *   net_output.c    packets out, by the neighbor cache, into the TX queue
+ *   net_arp.c       ARP on the wire
+ *   net_neighbor.c  the cache: states, timers, what waits
+ *   net_tx.c        the TX queue
+ */
+#ifndef NET_INTERNAL_H
+#define NET_INTERNAL_H
+
+#include "net.h"
+
+#include "base_list.h"
+#include "base_rand.h"
+#include "base_time.h"
+#include "base_wheel.h"
+
+#include <rte_arp.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+
+#define NET_ETHER_BYTES 14
+#define NET_IPV4_BYTES  20
+#define NET_TCP_BYTES   20
+#define NET_PROTO_ICMP  1
+
+#define NET_HELD_MAX       4    /* packets that wait for one neighbor */
+#define NET_HELD_TOTAL_MAX 256  /* for all of them */
+#define NET_TX_QUEUE_CNT   1024 /* packets that wait for the port; a power of two */
+#define NET_BUCKET_CNT     1024 /* of the neighbor hash; a power of two */
+#define NET_NEIGHBOR_NONE  UINT16_MAX
+
+/* Entries that no answer to a question of ours has confirmed: what strangers can make us hold
+ * never pushes out the neighbors that we talk with. */
+#define NET_UNCONFIRMED_MAX (NET_NEIGHBOR_MAX / 4)
+
+/*
+ * The states of RFC 4861 section 7.3.2, for ARP.
+ *
+ *   (none) --packet to send--> INCOMPLETE --reply--> REACHABLE --30 s--> STALE
+ *   (none) --request to us---> STALE --packet to send--> DELAY --5 s--> PROBE --reply--> REACHABLE
+ *   INCOMPLETE, PROBE --three questions unanswered--> FAILED --a while--> (none)
+ *   any --another MAC, unasked--> STALE
+ */
+enum net_neighbor_state {
+    NET_NEIGHBOR_INCOMPLETE,
+    NET_NEIGHBOR_REACHABLE,
+    NET_NEIGHBOR_STALE,
+    NET_NEIGHBOR_DELAY,
+    NET_NEIGHBOR_PROBE,
+    NET_NEIGHBOR_FAILED,
+    NET_NEIGHBOR_STATE_CNT,
+};
+
+struct net_neighbor {
+    struct net_addr addr;
+    uint8_t mac[6];
+    uint8_t state; /* enum net_neighbor_state */
+    uint8_t held_cnt;
+    uint8_t asked_cnt; /* questions in INCOMPLETE or PROBE */
+    bool confirmed;    /* which of the two lists it is in */
+    uint16_t next;     /* in its bucket, or in the free list */
+    struct base_list lru;
+    struct base_timer timer;
+    struct rte_mbuf *held[NET_HELD_MAX]; /* oldest first; whole frames but for the MAC */
+};
+
+/* A rate limit: burst at once, then one each interval_ns (the virtual scheduling algorithm of
+ * ITU-T I.371). */
+struct net_limit {
+    uint64_t interval_ns;
+    uint64_t burst;
+    uint64_t due_ns;
+};
+
+static inline bool net_limit_pass(struct net_limit *l, uint64_t now_ns)
+{
+    uint64_t due = l->due_ns > now_ns ? l->due_ns : now_ns;
+
+    if (due - now_ns > l->interval_ns * (l->burst - 1))
+        return false;
+    l->due_ns = due + l->interval_ns;
+    return true;
+}
+
+struct net {
+    struct net_config config;
+    struct stats_block *stats;
+    struct net_port *port;
+    uint8_t mac[6];
+
+    /* The addresses as numbers in host order, for the checks of each packet. */
+    uint32_t v4_cnt;
+    uint32_t v4_addr[NET_ADDRESS_MAX];
+    uint32_t v4_mask[NET_ADDRESS_MAX];
+    uint32_t v4_gateway; /* 0: none */
+
+    /* Packets for the port: a circle. */
+    uint32_t tx_head;
+    uint32_t tx_cnt;
+    struct rte_mbuf *tx[NET_TX_QUEUE_CNT];
+
+    /* Neighbors. */
+    struct net_neighbor *hot; /* the one used last; may be NULL */
+    uint32_t neighbor_cnt;
+    uint32_t unconfirmed_cnt;
+    uint32_t held_cnt;
+    uint16_t free;
+    struct base_list confirmed_lru; /* used longest ago first */
+    struct base_list unconfirmed_lru;
+    uint8_t hash_key[16];
+    struct base_rand rand;
+    uint16_t bucket[NET_BUCKET_CNT];
+    struct net_neighbor *neighbors; /* NET_NEIGHBOR_MAX */
+    struct base_wheel wheel;
+    struct base_timer announce_timer; /* for the second announcement */
+
+    struct net_limit ask_limit;
+    struct net_limit echo_limit;
+    struct net_limit defend_limit;
+    struct net_limit log_limit;
+
+    /* Only bad checksums from the start: the peer leaves them to hardware that is not there. */
+    uint32_t tcp_checked_cnt;
+    bool tcp_checksum_seen_good;
+};
+
+/* The first checked TCP segments, all wrong, after which the hint is logged, and logged again. */
+#define NET_HINT_FIRST_CNT 4
+#define NET_HINT_AGAIN_CNT 64
+
+/* Whether the address (host order) is one of ours. */
+static inline bool net_v4_is_own(const struct net *n, uint32_t addr)
+{
+    for (uint32_t i = 0; i < n->v4_cnt; i++) {
+        if (n->v4_addr[i] == addr)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the address (host order) can be a host's on one of our links, or is the gateway's. */
+bool net_v4_is_neighbor(const struct net *n, uint32_t addr);
+
+/* Whether the address (host order) may not be a source: RFC 1122 section 3.2.1.3, RFC 6890. */
+bool net_v4_is_martian(const struct net *n, uint32_t addr);
+
+/* Where to send for dst: itself or the gateway. False: no route. */
+bool net_route(const struct net *n, const struct net_addr *dst, struct net_addr *hop);
+
+/* What input does with a frame: an enum stats_id below STATS_CNT is the reason to drop it. */
+enum {
+    NET_INPUT_SEGMENT = STATS_CNT, /* goes up */
+    NET_INPUT_TAKEN,               /* the mbuf is no longer the caller's */
+    NET_INPUT_DONE,                /* its work is done; free it */
+};
+
+/* Makes the first len bytes contiguous. Returns false when the chain is shorter or the first mbuf
+ * has no room. */
+bool net_pull(struct rte_mbuf *m, uint32_t len);
+
+/* Cuts the chain after len bytes, 0 < len <= pkt_len. */
+void net_cut(struct rte_mbuf *m, uint32_t len);
+
+/* ---- net_arp.c ---- */
+
+/* An ARP frame, Ethernet header first. Returns what input is to do. */
+int net_arp_input(struct net *n, struct rte_mbuf *m, uint64_t now_ns);
+
+/* Asks for addr, by broadcast when mac is NULL, if the rate limit lets it. */
+void net_arp_ask(struct net *n, const struct net_addr *addr, const uint8_t *mac, uint64_t now_ns);
+
+/* One announcement of each address. */
+void net_arp_announce(struct net *n);
+
+/* ---- net_icmp.c ---- */
+
+/* An ICMP message for us; the IPv4 header (of ip_len) is behind the Ethernet header, checked and
+ * contiguous. Returns what input is to do. */
+int net_icmp_input(struct net *n, struct rte_mbuf *m, uint32_t ip_len, uint64_t now_ns);
+
+/* ---- net_neighbor.c ---- */
+
+int net_neighbor_init(struct net *n, uint64_t now_ns) BASE_WARN_UNUSED;
+void net_neighbor_fini(struct net *n);
+
+/* Sends the frame (whole but for the destination MAC) to hop or holds it; takes m. As net_output.
+ */
+int net_neighbor_send(struct net *n, const struct net_addr *hop, struct rte_mbuf *m,
+                      uint64_t now_ns);
+
+/* A host said that addr is at mac: asked_us when it asked for our address with it (then it is
+ * learned), answer when it answers one of our addresses. Returns whether it was of use. */
+bool net_neighbor_hear(struct net *n, const struct net_addr *addr, const uint8_t *mac,
+                       bool asked_us, bool answer, uint64_t now_ns);
+
+void net_neighbor_timeout(struct net *n, struct net_neighbor *nb, uint64_t now_ns);
+
+/* For the tests: the state of addr, or -1. */
+int net_neighbor_state(const struct net *n, const struct net_addr *addr);
+
+/* Logs a neighbor event, limited by rate. */
+void net_log_neighbor(struct net *n, const struct net_addr *addr, const char *what,
+                      uint64_t now_ns);
+
+/* ---- net_tx.c ---- */
+
+/* Queues a whole frame; takes m. */
+void net_tx_push(struct net *n, struct rte_mbuf *m);
+void net_tx_fini(struct net *n);
+
+#endif
