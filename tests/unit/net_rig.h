@@ -1,0 +1,160 @@
+/* One struct net on a port that records what it is given; for the tests of lib/net. */
+#ifndef NET_RIG_H
+#define NET_RIG_H
+
+#include "unit.h"
+
+#include "dpdk_eal.h"
+#include "frames.h"
+#include "net_internal.h"
+
+#include <string.h>
+
+#define RIG_SENT_MAX 2048
+#define RIG_START    (1000 * BASE_NS_S)
+
+static struct rte_mempool *rig_pool, *rig_ctrl_pool;
+
+struct rig {
+    struct net_port port;
+    struct net *net;
+    struct stats_block stats;
+    struct stats_log log;
+    uint64_t now_ns;
+    uint16_t accept; /* how many a tx_burst takes */
+
+    /* The last RIG_SENT_MAX frames' beginnings. */
+    uint32_t sent_cnt;
+    uint32_t sent_len[RIG_SENT_MAX];
+    uint64_t sent_flags[RIG_SENT_MAX];
+    uint16_t sent_segs[RIG_SENT_MAX];
+    uint8_t sent[RIG_SENT_MAX][1600];
+};
+
+/* 10.1.0.1/16 with gateway 10.1.0.254; the peer is 10.1.0.2. */
+static const struct frame_ends rig_peer = {
+    .src_mac = {2, 0, 0, 0, 1, 2},
+    .dst_mac = {2, 0, 0, 0, 0, 1},
+    .src = {10, 1, 0, 2},
+    .dst = {10, 1, 0, 1},
+};
+
+static uint16_t rig_tx(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cnt)
+{
+    struct rig *r = state;
+
+    (void)queue;
+    cnt = cnt < r->accept ? cnt : r->accept;
+    for (uint16_t i = 0; i < cnt; i++) {
+        uint32_t slot = r->sent_cnt++ % RIG_SENT_MAX;
+        uint32_t at = 0;
+        r->sent_len[slot] = pkts[i]->pkt_len;
+        r->sent_flags[slot] = pkts[i]->ol_flags;
+        r->sent_segs[slot] = pkts[i]->nb_segs;
+        for (struct rte_mbuf *m = pkts[i]; m != NULL; m = m->next) {
+            memcpy(r->sent[slot] + at, rte_pktmbuf_mtod(m, void *), m->data_len);
+            at += m->data_len;
+        }
+        assert_int_equal(at, pkts[i]->pkt_len);
+        rte_pktmbuf_free(pkts[i]);
+    }
+    return cnt;
+}
+
+static uint16_t rig_rx(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cap)
+{
+    (void)state;
+    (void)queue;
+    (void)pkts;
+    (void)cap;
+    return 0;
+}
+
+static const struct net_port_ops rig_ops = {.name = "rig", .rx_burst = rig_rx, .tx_burst = rig_tx};
+
+static struct net_addr rig_addr(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
+{
+    return net_addr_v4((uint8_t[]){a, b, c, d});
+}
+
+/* r->port.caps may be set before; what is zero is filled in. */
+static inline void rig_open(struct rig *r)
+{
+    struct net_config c = {
+        .port = &r->port,
+        .addresses[0] = {.addr = rig_addr(10, 1, 0, 1), .prefix_len = 112},
+        .address_cnt = 1,
+        .gateway = rig_addr(10, 1, 0, 254),
+        .ctrl_pool = rig_ctrl_pool,
+        .stats = &r->stats,
+        .log = r->log.ring != NULL ? &r->log : NULL,
+        .seed = 42,
+    };
+
+    r->port.ops = &rig_ops;
+    r->port.state = r;
+    r->port.caps.mtu = 1500;
+    r->port.caps.queue_cnt = 1;
+    memcpy(r->port.caps.mac, rig_peer.dst_mac, 6);
+    r->now_ns = RIG_START;
+    r->accept = UINT16_MAX;
+    assert_int_equal(net_init(&r->net, &c, r->now_ns), 0);
+}
+
+static inline void rig_close(struct rig *r)
+{
+    net_fini(r->net);
+    assert_true(dpdk_pool_full(rig_pool));
+    assert_true(dpdk_pool_full(rig_ctrl_pool));
+}
+
+/* One frame in; returns how many segments came out (0 or 1). */
+static inline uint32_t rig_in(struct rig *r, const uint8_t *frame, size_t len, size_t split,
+                              struct net_segment *out)
+{
+    struct rte_mbuf *m = frame_mbuf(rig_pool, frame, len, split);
+    uint32_t cnt = net_input(r->net, &m, 1, out, r->now_ns);
+    net_flush(r->net);
+    return cnt;
+}
+
+static inline uint64_t rig_stat(const struct rig *r, enum stats_id id)
+{
+    return stats_get(&r->stats, id);
+}
+
+/* The last frame sent. */
+static inline const uint8_t *rig_last(const struct rig *r)
+{
+    assert_true(r->sent_cnt > 0);
+    return r->sent[(r->sent_cnt - 1) % RIG_SENT_MAX];
+}
+
+/* The peer (its last two address bytes and MAC byte given) says by ARP where it is. */
+static inline void rig_arp(struct rig *r, uint16_t op, uint8_t c, uint8_t d, uint8_t mac)
+{
+    uint8_t frame[64];
+    struct net_segment s;
+    struct frame_ends e = rig_peer;
+
+    e.src[2] = c;
+    e.src[3] = d;
+    e.src_mac[5] = mac;
+    assert_int_equal(rig_in(r, frame, frame_arp(frame, &e, op), 0, &s), 0);
+}
+
+/* Sends a TCP header with payload to dst; returns net_output's result. */
+static inline int rig_out(struct rig *r, const struct net_addr *dst, uint16_t payload_len,
+                          uint32_t seq)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(rig_pool);
+    struct net_addr src = rig_addr(10, 1, 0, 1);
+    uint8_t *tcp = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(20 + payload_len));
+
+    memset(tcp, 0, 20u + payload_len);
+    base_put_be32(tcp + 4, seq);
+    tcp[12] = 0x50;
+    return net_output(r->net, m, &src, dst, NET_PROTO_TCP, 0, r->now_ns);
+}
+
+#endif
