@@ -53,6 +53,8 @@ STATS(NET_NEIGHBOR_FAILED,     "net", "neighbor_failed",       "times",     "nei
 STATS(NET_NEIGHBOR_CHANGED,    "net", "neighbor_changed",      "times",     "neighbor that came with another MAC")
 STATS(NET_NEIGHBOR_EVICTED,    "net", "neighbor_evicted",      "times",     "neighbor that made room for another")
 STATS(NET_NEIGHBORS,           "net", "neighbors",             "neighbors now", "entries of the neighbor cache")
+/* drivers/port/ethdev */
+STATS(PORT_DROP_TX_REFUSED,    "port", "drop_tx_refused",      "packets",   "not sent: the driver found the offload request impossible")
 /* lib/stats */
 STATS(LOG_DROPPED,           "log", "dropped",           "records", "log records lost because the ring was full")
 /* clang-format on */

@@ -1,0 +1,305 @@
+#include "ethdev_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#define DESC_CNT_DEFAULT 1024
+#define MTU_DEFAULT      1500
+#define FRAME_OVERHEAD   (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN)
+#define RSS_KEY_DEFAULT  40
+
+#define RX_OFFLOADS (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
+#define TX_OFFLOADS                                                                                \
+    (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
+#define TX_CHECKSUMS (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
+#define RSS_TYPES    (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP)
+
+__attribute__((format(printf, 4, 5))) static int fail(char *err, size_t cap, int rc,
+                                                      const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(err, cap, format, args);
+    va_end(args);
+    return rc;
+}
+
+/* ---- frames ---- */
+
+static uint16_t ethdev_rx_burst(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cap)
+{
+    const struct ethdev *e = state;
+    return rte_eth_rx_burst(e->port_id, queue, pkts, cap);
+}
+
+static uint16_t ethdev_tx_burst(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cnt)
+{
+    const struct ethdev *e = state;
+
+    if (!e->tx_prepare)
+        return rte_eth_tx_burst(e->port_id, queue, pkts, cnt);
+    uint16_t good = rte_eth_tx_prepare(e->port_id, queue, pkts, cnt);
+    uint16_t sent = rte_eth_tx_burst(e->port_id, queue, pkts, good);
+    if (sent == good && good < cnt) {
+        /* The driver will never take the next one; it must not stop those behind it. */
+        rte_pktmbuf_free(pkts[good]);
+        stats_inc(e->stats[queue], STATS_PORT_DROP_TX_REFUSED);
+        sent++;
+    }
+    return sent;
+}
+
+static int ethdev_wait_fd(void *state, uint16_t queue)
+{
+    const struct ethdev *e = state;
+    return e->wait_fd[queue];
+}
+
+static const struct net_port_ops ethdev_ops = {
+    .name = "ethdev",
+    .rx_burst = ethdev_rx_burst,
+    .tx_burst = ethdev_tx_burst,
+    .wait_fd = ethdev_wait_fd,
+    .arm = ethdev_arm,
+};
+
+/* ---- opening ---- */
+
+/* The MTU to use, or 0 with err set. */
+static uint16_t choose_mtu(const struct ethdev_config *c, const struct rte_eth_dev_info *info,
+                           char *err, size_t cap)
+{
+    uint32_t most = info->max_mtu;
+
+    if (info->max_rx_pktlen > FRAME_OVERHEAD && info->max_rx_pktlen - FRAME_OVERHEAD < most)
+        most = info->max_rx_pktlen - FRAME_OVERHEAD;
+    uint16_t mtu = c->mtu;
+    if (mtu == 0)
+        mtu = (uint16_t)(most < MTU_DEFAULT ? most : MTU_DEFAULT);
+    if (mtu < info->min_mtu || mtu > most || mtu < 576) {
+        fail(err, cap, 0, "port %s can not have mtu %u: set it between %u and %u", c->name, mtu,
+             info->min_mtu > 576 ? info->min_mtu : 576, most);
+        return 0;
+    }
+    return mtu;
+}
+
+/* A frame may need several mbufs: then the port has to be able to chain them. */
+static int choose_scatter(const struct ethdev_config *c, const struct rte_eth_dev_info *info,
+                          uint16_t mtu, uint64_t *offloads, char *err, size_t cap)
+{
+    uint32_t need = mtu + FRAME_OVERHEAD;
+
+    for (uint16_t q = 0; q < c->queue_cnt; q++) {
+        uint32_t room = rte_pktmbuf_data_room_size(c->queue[q].rx_pool) - RTE_PKTMBUF_HEADROOM;
+        if (room >= need)
+            continue;
+        if ((info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) == 0)
+            return fail(err, cap, -EINVAL,
+                        "port %s needs buffers of %u bytes for mtu %u: lower the mtu to %u",
+                        c->name, need, mtu, room - FRAME_OVERHEAD);
+        *offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
+    }
+    return 0;
+}
+
+static int setup_queues(struct ethdev *e, const struct ethdev_config *c, char *err, size_t cap)
+{
+    uint16_t rx_cnt = c->rx_desc_cnt > 0 ? c->rx_desc_cnt : DESC_CNT_DEFAULT;
+    uint16_t tx_cnt = c->tx_desc_cnt > 0 ? c->tx_desc_cnt : DESC_CNT_DEFAULT;
+    int socket = rte_eth_dev_socket_id(e->port_id);
+    int rc = rte_eth_dev_adjust_nb_rx_tx_desc(e->port_id, &rx_cnt, &tx_cnt);
+
+    if (rc != 0 && rc != -ENOTSUP)
+        return fail(err, cap, rc, "port %s takes no descriptor counts %u and %u: %s", c->name,
+                    rx_cnt, tx_cnt, strerror(-rc));
+    for (uint16_t q = 0; q < c->queue_cnt; q++) {
+        rc = rte_eth_rx_queue_setup(e->port_id, q, rx_cnt, (unsigned)socket, NULL,
+                                    c->queue[q].rx_pool);
+        if (rc == 0)
+            rc = rte_eth_tx_queue_setup(e->port_id, q, tx_cnt, (unsigned)socket, NULL);
+        if (rc != 0)
+            return fail(err, cap, rc,
+                        "port %s can not set up queue %u of %u (%s): use fewer lanes or smaller "
+                        "rings",
+                        c->name, q, c->queue_cnt, strerror(-rc));
+        e->stats[q] = c->queue[q].stats;
+    }
+    return 0;
+}
+
+static void fill_caps(struct net_port_caps *caps, const struct ethdev *e,
+                      const struct rte_eth_conf *conf, uint16_t mtu)
+{
+    uint64_t rx = conf->rxmode.offloads, tx = conf->txmode.offloads;
+
+    *caps = (struct net_port_caps){
+        .mtu = mtu,
+        .queue_cnt = e->queue_cnt,
+        .rx_ip_checksum = (rx & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0,
+        .rx_tcp_checksum = (rx & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0,
+        .tx_ip_checksum = (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0,
+        .tx_tcp_checksum = (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0,
+        .tx_multi_segs = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0,
+        .rss = e->rss_table_cnt > 0,
+    };
+    struct rte_ether_addr mac;
+    if (rte_eth_macaddr_get(e->port_id, &mac) == 0)
+        memcpy(caps->mac, mac.addr_bytes, 6);
+}
+
+static int check_config(const struct ethdev_config *c, const struct rte_eth_dev_info *info,
+                        char *err, size_t cap)
+{
+    uint16_t most =
+        info->max_rx_queues < info->max_tx_queues ? info->max_rx_queues : info->max_tx_queues;
+
+    if (c->queue_cnt == 0 || c->queue_cnt > ETHDEV_QUEUE_MAX || c->queue_cnt > most)
+        return fail(err, cap, -EINVAL,
+                    "port %s has %u queue pairs and %u are needed, one for each lane: set fewer "
+                    "lanes or give the device more queues",
+                    c->name, most, c->queue_cnt);
+    return 0;
+}
+
+static int configure(struct ethdev *e, struct net_port *out, const struct ethdev_config *c,
+                     char *err, size_t cap)
+{
+    struct rte_eth_dev_info info;
+    int rc = rte_eth_dev_info_get(e->port_id, &info);
+
+    if (rc != 0)
+        return fail(err, cap, rc, "port %s does not tell its abilities: %s", c->name,
+                    strerror(-rc));
+    rc = check_config(c, &info, err, cap);
+    uint16_t mtu = rc == 0 ? choose_mtu(c, &info, err, cap) : 0;
+    if (mtu == 0)
+        return rc != 0 ? rc : -EINVAL;
+
+    struct rte_eth_conf conf = {.rxmode.mtu = mtu, .intr_conf.rxq = c->interrupts};
+    uint64_t tx_not = c->no_offloads ? TX_CHECKSUMS : 0;
+    conf.rxmode.offloads = c->no_offloads ? 0 : RX_OFFLOADS & info.rx_offload_capa;
+    conf.txmode.offloads = TX_OFFLOADS & info.tx_offload_capa & ~tx_not;
+    rc = choose_scatter(c, &info, mtu, &conf.rxmode.offloads, err, cap);
+    if (rc != 0)
+        return rc;
+
+    snprintf(e->driver, sizeof(e->driver), "%s", info.driver_name);
+    e->if_index = info.if_index;
+    e->queue_cnt = c->queue_cnt;
+    e->interrupts = c->interrupts;
+    e->tx_prepare = (conf.txmode.offloads & TX_CHECKSUMS) != 0;
+    uint8_t key[ETHDEV_RSS_KEY_CAP];
+    uint16_t key_len = info.hash_key_size > 0 ? info.hash_key_size : RSS_KEY_DEFAULT;
+    if (c->queue_cnt > 1 && info.reta_size > 0 && key_len <= ETHDEV_RSS_KEY_CAP &&
+        (info.flow_type_rss_offloads & RSS_TYPES) != 0) {
+        memcpy(key, c->rss_key, sizeof(key));
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf = (struct rte_eth_rss_conf){
+            .rss_key = key,
+            .rss_key_len = (uint8_t)key_len,
+            .rss_hf = RSS_TYPES & info.flow_type_rss_offloads,
+        };
+        e->rss_key_len = key_len;
+        e->rss_table_cnt = info.reta_size;
+    }
+    rc = rte_eth_dev_configure(e->port_id, c->queue_cnt, c->queue_cnt, &conf);
+    if (rc != 0)
+        return fail(err, cap, rc, "port %s refuses %u queues, mtu %u (%s): see the log of EAL",
+                    c->name, c->queue_cnt, mtu, strerror(-rc));
+    rc = setup_queues(e, c, err, cap);
+    if (rc == 0)
+        fill_caps(&out->caps, e, &conf, mtu);
+    return rc;
+}
+
+int ethdev_open(struct net_port *out, const struct ethdev_config *config, char *err, size_t err_cap)
+{
+    struct ethdev *e = calloc(1, sizeof(*e));
+
+    if (e == NULL)
+        return fail(err, err_cap, -ENOMEM, "no memory for port %s", config->name);
+    memset(e->wait_fd, 0xff, sizeof(e->wait_fd));
+    int rc = rte_eth_dev_get_port_by_name(config->name, &e->port_id);
+    if (rc != 0)
+        rc = fail(err, err_cap, rc,
+                  "there is no port %s: name it among the EAL arguments (--vdev=%s,... or -a "
+                  "<pci address>), and see that its driver is loaded",
+                  config->name, config->name);
+    else
+        rc = configure(e, out, config, err, err_cap);
+    if (rc != 0) {
+        free(e);
+        return rc;
+    }
+    out->ops = &ethdev_ops;
+    out->state = e;
+    return 0;
+}
+
+int ethdev_start(struct net_port *port, char *err, size_t err_cap)
+{
+    struct ethdev *e = port->state;
+    int rc = rte_eth_dev_start(e->port_id);
+
+    if (rc != 0)
+        return fail(err, err_cap, rc,
+                    "port %u (%s) does not start (%s): it needs CAP_NET_ADMIN and CAP_NET_RAW, "
+                    "and an interface that exists",
+                    e->port_id, e->driver, strerror(-rc));
+    e->started = true;
+    /* Frames for others are not wanted. Drivers without the call never see any. */
+    (void)rte_eth_promiscuous_disable(e->port_id);
+    ethdev_find_wait(e);
+    return 0;
+}
+
+bool ethdev_link_is_up(const struct net_port *port)
+{
+    const struct ethdev *e = port->state;
+    struct rte_eth_link link = {0};
+
+    return rte_eth_link_get_nowait(e->port_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+uint16_t ethdev_port_id(const struct net_port *port)
+{
+    return ((const struct ethdev *)port->state)->port_id;
+}
+
+uint16_t ethdev_rss_key_len(const struct net_port *port)
+{
+    return ((const struct ethdev *)port->state)->rss_key_len;
+}
+
+uint16_t ethdev_rss_table_cnt(const struct net_port *port)
+{
+    return ((const struct ethdev *)port->state)->rss_table_cnt;
+}
+
+void ethdev_stop(struct net_port *port)
+{
+    struct ethdev *e = port->state;
+
+    if (!e->started)
+        return;
+    e->started = false;
+    (void)rte_eth_dev_stop(e->port_id);
+}
+
+void ethdev_close(struct net_port *port)
+{
+    struct ethdev *e = port->state;
+
+    ethdev_stop(port);
+    (void)rte_eth_dev_close(e->port_id);
+    free(e);
+    port->state = NULL;
+}
