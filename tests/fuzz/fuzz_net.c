@@ -1,0 +1,229 @@
+/*
+ * Frames into lib/net, with time passing and packets going out between them.
+ *
+ * The input is a byte of settings, then steps: a byte that says what, two of length (little
+ * endian), and as many bytes. What goes up and what goes out is checked; at the end every mbuf is
+ * back in its pool.
+ */
+#include "base_time.h"
+#include "dpdk_eal.h"
+#include "frames.h"
+#include "net.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_mbuf.h>
+
+#define FRAME_MAX 2048
+#define STEP_MAX  64
+
+/* The low bits of a step's first byte; the others choose how the frame is cut in pieces. */
+enum {
+    STEP_FRAME,
+    STEP_POLISHED,          /* with our addresses and right checksums, where the lengths allow */
+    STEP_CHANGED,           /* a good frame with some bytes changed */
+    STEP_CHANGED_AND_FIXED, /* the same, and right checksums again */
+    STEP_TIME,
+    STEP_OUTPUT,
+    STEP_CNT,
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1};
+static struct rte_mempool *pool, *ctrl_pool;
+static uint32_t accept_cnt; /* of a tx_burst */
+
+static uint16_t tx_burst(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cnt)
+{
+    const struct net_port *port = state;
+
+    base_assert(queue == 0);
+    cnt = cnt < accept_cnt ? cnt : (uint16_t)accept_cnt;
+    for (uint16_t i = 0; i < cnt; i++) {
+        const struct rte_mbuf *m = pkts[i];
+        rte_mbuf_sanity_check(m, 1);
+        base_assert(m->pkt_len >= 42 && m->pkt_len <= 14u + port->caps.mtu);
+        base_assert(m->nb_segs == 1 || port->caps.tx_multi_segs);
+        base_assert(m->data_len >= 14);
+        base_assert(memcmp(rte_pktmbuf_mtod_offset(m, const uint8_t *, 6), own_mac, 6) == 0);
+        rte_pktmbuf_free(pkts[i]);
+    }
+    return cnt;
+}
+
+static uint16_t rx_burst(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cap)
+{
+    (void)state;
+    (void)queue;
+    (void)pkts;
+    (void)cap;
+    return 0;
+}
+
+static const struct net_port_ops ops = {.name = "fuzz", .rx_burst = rx_burst, .tx_burst = tx_burst};
+
+/* Makes what is right at random rarely right: addresses and checksums, where the lengths allow. */
+static void polish(uint8_t *f, size_t len)
+{
+    if (len < 34)
+        return;
+    if ((f[0] & 1) == 0)
+        memcpy(f, own_mac, 6);
+    f[6] &= 0xfe;
+    if (base_be16(f + 12) != 0x0800)
+        return;
+    uint32_t ip_len = (f[14] & 0xfu) * 4, total = base_be16(f + 16);
+    if (ip_len < 20 || 14 + ip_len > len || total < ip_len || total > len - 14)
+        return;
+    if (f[33] != 2)
+        memcpy(f + 30, (uint8_t[]){10, 1, 0, 1}, 4);
+    frame_fix_ip(f);
+    if (f[23] == 6 && total >= ip_len + 20)
+        frame_fix_tcp(f);
+    if (f[23] == 1 && total >= ip_len + 8)
+        frame_fix_icmp(f);
+}
+
+/* A good frame, chosen by the first byte of p; the rest are pairs of a place and a change. Returns
+ * its length. */
+static size_t change(uint8_t *f, const uint8_t *p, size_t len)
+{
+    struct frame_ends e = {
+        .src_mac = {2, 0, 0, 0, 0, 2},
+        .dst_mac = {2, 0, 0, 0, 0, 1},
+        .src = {10, 1, 0, 2},
+        .dst = {10, 1, 0, 1},
+    };
+    uint8_t kind = len > 0 ? p[0] : 0;
+    size_t data_len = (size_t)(kind >> 3) * 40;
+    size_t frame_len;
+
+    switch (kind & 7) {
+    case 0:
+    case 1:
+        frame_len = frame_arp(f, &e, (uint16_t)(1 + (kind & 1)));
+        break;
+    case 2:
+        frame_len = frame_icmp(f, &e, 3, data_len);
+        break;
+    case 3:
+    case 4:
+        frame_len = frame_icmp(f, &e, 8, data_len);
+        break;
+    default:
+        frame_len = frame_tcp(f, &e, 1000, 25, data_len);
+    }
+    for (size_t i = 1; i + 1 < len; i += 2)
+        f[p[i] % frame_len] ^= p[i + 1];
+    return frame_len;
+}
+
+static void input(struct net *n, const uint8_t *p, size_t len, int step, size_t split,
+                  uint64_t now_ns)
+{
+    uint8_t frame[FRAME_MAX];
+    struct net_segment s;
+
+    if (step == STEP_CHANGED || step == STEP_CHANGED_AND_FIXED)
+        len = change(frame, p, len);
+    else
+        memcpy(frame, p, len);
+    if (step == STEP_POLISHED || step == STEP_CHANGED_AND_FIXED)
+        polish(frame, len);
+    struct rte_mbuf *m = frame_mbuf(pool, frame, len, split);
+    m->ol_flags |= split == 7 ? RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_GOOD : 0;
+    if (net_input(n, &m, 1, &s, now_ns) == 0)
+        return;
+    rte_mbuf_sanity_check(s.mbuf, 1);
+    base_assert(s.protocol == NET_PROTO_TCP && s.mbuf->pkt_len >= 20 && s.mbuf->data_len >= 20);
+    base_assert(s.mbuf->pkt_len <= len - 34);
+    uint32_t sum = 0;
+    for (const struct rte_mbuf *piece = s.mbuf; piece != NULL; piece = piece->next) {
+        base_assert(piece->data_off + piece->data_len <= piece->buf_len);
+        sum += piece->data_len;
+    }
+    base_assert(sum == s.mbuf->pkt_len);
+    uint32_t header = (rte_pktmbuf_mtod(s.mbuf, const uint8_t *)[12] >> 4) * 4u;
+    base_assert(header > s.mbuf->pkt_len || header <= s.mbuf->data_len);
+    rte_pktmbuf_free(s.mbuf);
+}
+
+static void output(struct net *n, const uint8_t *p, size_t len, uint64_t now_ns)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+    struct net_addr src = net_addr_v4((uint8_t[]){10, 1, 0, 1});
+    uint8_t to[4] = {10, 1, 0, 2};
+
+    memcpy(to, p, len < 4 ? len : 4);
+    struct net_addr dst = net_addr_v4(to);
+    memset(rte_pktmbuf_append(m, 20), 0, 20);
+    (void)net_output(n, m, &src, &dst, NET_PROTO_TCP, 0, now_ns);
+}
+
+static struct net *open_net(struct net_port *port, struct stats_block *stats)
+{
+    struct net_config c = {
+        .port = port,
+        .addresses[0] = {.addr = net_addr_v4((uint8_t[]){10, 1, 0, 1}), .prefix_len = 112},
+        .address_cnt = 1,
+        .gateway = net_addr_v4((uint8_t[]){10, 1, 0, 254}),
+        .ctrl_pool = ctrl_pool,
+        .stats = stats,
+    };
+    struct net *n;
+
+    base_assert(net_init(&n, &c, BASE_NS_S) == 0);
+    return n;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct stats_block stats;
+    uint64_t now_ns = BASE_NS_S;
+
+    if (size == 0)
+        return 0;
+    if (pool == NULL) {
+        dpdk_eal_init();
+        pool = dpdk_pool("fuzz", 4096, FRAME_MAX);
+        ctrl_pool = dpdk_pool("ctrl", 256, 0);
+    }
+    struct net_port port = {
+        .ops = &ops,
+        .state = &port,
+        .caps = {.mtu = 1500,
+                 .queue_cnt = 1,
+                 .rx_ip_checksum = (data[0] & 1) != 0,
+                 .rx_tcp_checksum = (data[0] & 1) != 0,
+                 .tx_multi_segs = (data[0] & 2) != 0,
+                 .tx_tcp_checksum = (data[0] & 4) != 0,
+                 .tx_ip_checksum = (data[0] & 4) != 0},
+    };
+    memcpy(port.caps.mac, own_mac, 6);
+    accept_cnt = (data[0] & 8) != 0 ? 1 : 64;
+    data++;
+    size--;
+    struct net *n = open_net(&port, &stats);
+    for (int step = 0; step < STEP_MAX && size >= 3; step++) {
+        uint8_t what = data[0];
+        size_t len = base_le16(data + 1) % (FRAME_MAX + 1);
+        data += 3;
+        size -= 3;
+        len = len < size ? len : size;
+        if (what % STEP_CNT == STEP_TIME)
+            now_ns += BASE_NS_MS * (len == 0 ? what : data[0] * 64u);
+        else if (what % STEP_CNT == STEP_OUTPUT)
+            output(n, data, len, now_ns);
+        else
+            input(n, data, len, what % STEP_CNT, what / STEP_CNT, now_ns);
+        net_run(n, now_ns);
+        net_flush(n);
+        data += len;
+        size -= len;
+    }
+    net_fini(n);
+    base_assert(dpdk_pool_full(pool) && dpdk_pool_full(ctrl_pool));
+    return 0;
+}
