@@ -209,7 +209,9 @@ static void tap(void **state)
         print_message("skipped: no right to make a network namespace\n");
         skip();
     }
-    open_and_start(&p, "net_tap0", 1);
+    open_and_start(&p, "net_tap0", 2);
+    assert_true(p.caps.rx_tcp_checksum && p.caps.tx_tcp_checksum && p.caps.tx_multi_segs);
+    assert_int_equal(p.caps.mtu, 1500);
     assert_int_equal(system("ip link set " TAP " up"), 0);
     int fd = packet_socket(TAP);
     exchange_with_kernel(&p, fd);
@@ -228,6 +230,8 @@ static void af_packet(void **state)
         skip();
     }
     open_and_start(&p, "net_af_packet0", 2);
+    assert_false(p.caps.rx_tcp_checksum || p.caps.tx_tcp_checksum || p.caps.rss);
+    assert_true(p.caps.tx_multi_segs);
     assert_true(p.ops->wait_fd(p.state, 0) != p.ops->wait_fd(p.state, 1));
     int fd = packet_socket(PEER);
     exchange_with_kernel(&p, fd);

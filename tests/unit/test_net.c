@@ -295,6 +295,24 @@ static void each_drop_has_its_reason(void **state)
     }
 }
 
+/* The headers lie in pieces and the first mbuf has no room to join them. */
+static void no_room_to_join(void **state)
+{
+    (void)state;
+    struct rte_mempool *tight = dpdk_pool("tight", 16, 20);
+    uint8_t frame[128];
+    struct net_segment s;
+
+    start();
+    size_t len = frame_tcp(frame, &rig_peer, 1000, 25, 30);
+    struct rte_mbuf *m = frame_mbuf(tight, frame, len, 20);
+    assert_int_equal(net_input(r.net, &m, 1, &s, r.now_ns), 0);
+    assert_int_equal(rig_stat(&r, STATS_NET_DROP_NO_ROOM), 1);
+    assert_true(dpdk_pool_full(tight));
+    rig_close(&r);
+    rte_mempool_free(tight);
+}
+
 /* ---- what passes ---- */
 
 static void segments_pass_whole(void **state)
@@ -624,6 +642,7 @@ int main(void)
 
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_drop_has_its_reason),
+        cmocka_unit_test(no_room_to_join),
         cmocka_unit_test(segments_pass_whole),
         cmocka_unit_test(ip_options_are_skipped),
         cmocka_unit_test(a_ports_word_counts),
