@@ -8,8 +8,8 @@ uint32_t tcp_rto_us(const struct tcp_stack *s, const struct tcp_conn *c)
     uint64_t rto;
 
     if (c->srtt_us == 0)
-        rto = c->flags & TCP_CONN_SYN_LOST && c->cwnd != 0 ? TCP_RTO_SYN_LOST_US
-                                                          : TCP_RTO_INITIAL_US;
+        rto =
+            c->flags & TCP_CONN_SYN_LOST && c->cwnd != 0 ? TCP_RTO_SYN_LOST_US : TCP_RTO_INITIAL_US;
     else
         rto = c->srtt_us + tcp_max(4 * c->rttvar_us, 1000);
     if (rto < s->rto_min_us)

@@ -11,11 +11,11 @@ struct tcp_conn;
 
 struct tcp_cc_ops {
     const char *name;
-    void (*open)(struct tcp_conn *c);                    /* the handshake is done: first window */
-    void (*acked)(struct tcp_conn *c, uint32_t bytes);   /* new data acknowledged, no recovery */
-    void (*lost)(struct tcp_conn *c, uint32_t in_flight);/* recovery begins: sets ssthresh */
+    void (*open)(struct tcp_conn *c);                     /* the handshake is done: first window */
+    void (*acked)(struct tcp_conn *c, uint32_t bytes);    /* new data acknowledged, no recovery */
+    void (*lost)(struct tcp_conn *c, uint32_t in_flight); /* recovery begins: sets ssthresh */
     void (*timeout)(struct tcp_conn *c, uint32_t in_flight); /* the first timeout of a segment */
-    void (*idle)(struct tcp_conn *c);                    /* sending again after a pause */
+    void (*idle)(struct tcp_conn *c);                        /* sending again after a pause */
 };
 
 extern const struct tcp_cc_ops tcp_cc_newreno;

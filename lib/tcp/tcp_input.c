@@ -58,7 +58,8 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
 static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t window = c->rcv_adv - c->rcv_nxt;
-    uint32_t len = seg->len + ((seg->flags & TCP_FLAG_SYN) != 0) + ((seg->flags & TCP_FLAG_FIN) != 0);
+    uint32_t len =
+        seg->len + ((seg->flags & TCP_FLAG_SYN) != 0) + ((seg->flags & TCP_FLAG_FIN) != 0);
 
     if (len == 0 || window == 0) /* a zero window still takes the ACK of a segment at rcv_nxt */
         return seg->seq - c->rcv_nxt <= window;
@@ -152,8 +153,7 @@ void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment 
         input_syn_sent(s, c, seg);
         return;
     }
-    if (c->state == TCP_SYN_RECEIVED && (seg->flags & TCP_FLAG_SYN) &&
-        seg->seq == c->rcv_nxt - 1) {
+    if (c->state == TCP_SYN_RECEIVED && (seg->flags & TCP_FLAG_SYN) && seg->seq == c->rcv_nxt - 1) {
         /* The SYN again, now perhaps with the ACK: RFC 9293 figure 8 needs it to be taken. */
         if (!(seg->flags & TCP_FLAG_ACK)) {
             c->flags |= TCP_CONN_SYN_LOST;

@@ -27,8 +27,8 @@
 #define TCP_HEADER_MAX_BYTES 60
 #define TCP_BURST_MAX        64
 
-#define TCP_MSS_DEFAULT       536 /* RFC 9293 section 3.7.1: no option came */
-#define TCP_MSS_MIN           216 /* smaller offers are raised to it: CVE-2019-11479 */
+#define TCP_MSS_DEFAULT       536       /* RFC 9293 section 3.7.1: no option came */
+#define TCP_MSS_MIN           216       /* smaller offers are raised to it: CVE-2019-11479 */
 #define TCP_RTO_INITIAL_US    1000000U  /* RFC 6298 (2.1) */
 #define TCP_RTO_SYN_LOST_US   3000000U  /* RFC 6298 (5.7) */
 #define TCP_RTO_MAX_US        60000000U /* RFC 6298 (2.5) */
@@ -125,12 +125,12 @@ void *tcp_fifo_first(const struct tcp_fifo *f); /* NULL when empty */
 
 enum tcp_conn_flag {
     TCP_CONN_IN_TABLE = 1 << 0,
-    TCP_CONN_READY = 1 << 1,     /* in the list of what tcp_flush looks at */
-    TCP_CONN_EVENT = 1 << 2,     /* in the list of what tcp_poll gives out */
-    TCP_CONN_ORPHAN = 1 << 3,    /* the caller's handle is gone */
+    TCP_CONN_READY = 1 << 1,  /* in the list of what tcp_flush looks at */
+    TCP_CONN_EVENT = 1 << 2,  /* in the list of what tcp_poll gives out */
+    TCP_CONN_ORPHAN = 1 << 3, /* the caller's handle is gone */
     TCP_CONN_FIN_QUEUED = 1 << 4,
     TCP_CONN_FIN_ACKED = 1 << 5,
-    TCP_CONN_PEER_FIN = 1 << 6,  /* received in order: rcv_nxt counts it */
+    TCP_CONN_PEER_FIN = 1 << 6, /* received in order: rcv_nxt counts it */
     TCP_CONN_ACK_NOW = 1 << 7,
     TCP_CONN_WANT_WRITE = 1 << 8,
     TCP_CONN_RTT_TIMED = 1 << 9, /* rtt_seq and rtt_start_us are valid */
@@ -158,7 +158,7 @@ struct tcp_conn {
     uint32_t snd_nxt; /* goes back to snd_una on a timeout */
     uint32_t snd_max; /* the highest snd_nxt so far */
     uint32_t snd_wnd;
-    uint32_t snd_wl1; /* SND.WL2 is not kept: only ACKs >= snd_una get as far as to need it */
+    uint32_t snd_wl1;     /* SND.WL2 is not kept: only ACKs >= snd_una get as far as to need it */
     uint32_t snd_wnd_max; /* the largest window ever offered */
     uint32_t snd_len;     /* bytes in the send queue, from snd_una on */
     uint32_t snd_cap;     /* most bytes of it */

@@ -130,8 +130,8 @@ void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
 
 void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = tcp_segment_new(s, &c->key, c->snd_max, c->rcv_nxt,
-                                         TCP_FLAG_RST | TCP_FLAG_ACK, 0, NULL);
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &c->key, c->snd_max, c->rcv_nxt, TCP_FLAG_RST | TCP_FLAG_ACK, 0, NULL);
 
     if (m == NULL)
         return;

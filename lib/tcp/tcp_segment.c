@@ -31,8 +31,7 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
         .window = base_be16(h + 14),
         .flags = h[13] & (TCP_FLAG_FIN | TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_PSH | TCP_FLAG_ACK),
     };
-    struct base_span options =
-        base_span_of(h + TCP_HEADER_BYTES, header_len - TCP_HEADER_BYTES);
+    struct base_span options = base_span_of(h + TCP_HEADER_BYTES, header_len - TCP_HEADER_BYTES);
     if (tcp_option_parse(&out->options, options) < 0) {
         tcp_count(s, STATS_TCP_DROP_OPTION);
         return false;
@@ -40,8 +39,8 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
     /* SYN with FIN or RST, and neither SYN, RST nor ACK, are in no one's handshake. */
     uint8_t kind = out->flags & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_FIN | TCP_FLAG_ACK);
     if (((kind & TCP_FLAG_SYN) != 0 && (kind & (TCP_FLAG_RST | TCP_FLAG_FIN)) != 0) ||
-        (kind & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_ACK)) == 0 ||
-        out->key.remote_port == 0 || out->key.local_port == 0) {
+        (kind & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_ACK)) == 0 || out->key.remote_port == 0 ||
+        out->key.local_port == 0) {
         tcp_count(s, STATS_TCP_DROP_FLAGS);
         return false;
     }
