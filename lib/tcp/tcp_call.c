@@ -47,7 +47,8 @@ void tcp_close(struct tcp_stack *s, struct tcp_conn *c)
         tcp_conn_free(s, c);
         return;
     }
-    if ((c->rcv_len > 0 && c->state != TCP_TIME_WAIT) || c->state == TCP_SYN_SENT) {
+    if ((c->rcv_len > 0 && c->state != TCP_TIME_WAIT) ||
+        (c->state == TCP_SYN_SENT && c->snd_len == 0)) {
         tcp_abort(s, c);
         return;
     }

@@ -32,7 +32,8 @@ struct end {
     uint64_t pause_ns;  /* longest rest between */
     uint64_t next_ns;   /* it rests until then */
     bool close_at_once; /* closes without a shutdown: the peer sends nothing */
-    bool shut, done, started;
+    uint16_t port;      /* the client's */
+    bool open, shut, done, started;
 };
 
 struct run {
@@ -127,22 +128,24 @@ static void start(struct run *r, uint32_t i)
     e->started = true;
     if (tcp_connect(h->tcp, &any, &to, e, &e->conn, r->pair.now_ns) < 0)
         fail(r, e, "connect");
+    else {
+        struct net_endpoint local;
+        tcp_local(e->conn, &local);
+        e->port = local.port;
+    }
 }
 
 /* The far side's plan is that of the client whose port it sees. */
 static void accepted(struct run *r, struct tcp_conn *c)
 {
-    struct net_endpoint remote, local;
+    struct net_endpoint remote;
 
     tcp_remote(c, &remote);
     for (uint32_t i = 0; i < r->conn_cnt; i++) {
-        if (r->end[0][i].conn == NULL)
-            continue;
-        tcp_local(r->end[0][i].conn, &local);
-        if (local.port != remote.port)
+        if (r->end[0][i].port != remote.port)
             continue;
         r->end[1][i].conn = c;
-        r->end[1][i].started = true;
+        r->end[1][i].started = r->end[1][i].open = true;
         tcp_set_user(c, &r->end[1][i]);
         return;
     }
@@ -203,11 +206,11 @@ static void act(struct run *r, unsigned host, struct end *e)
         return;
     read_some(r, s, e);
     write_some(r, s, e);
-    if (e->sent == e->send_total && e->close_at_once) {
+    if (e->sent == e->send_total && e->close_at_once && (e->open || e->sent > 0)) {
         close_end(s, e);
         return;
     }
-    if (e->sent == e->send_total && !e->shut) {
+    if (e->sent == e->send_total && !e->shut && !e->close_at_once) {
         tcp_shutdown(s, e->conn);
         e->shut = true;
     }
@@ -231,6 +234,8 @@ static void poll_host(struct run *r, unsigned host)
         for (uint32_t i = 0; i < cnt; i++) {
             if (ev[i].flags & TCP_EVENT_FAILED)
                 fail(r, ev[i].user, tcp_error_name(tcp_error(ev[i].conn)));
+            if (ev[i].flags & TCP_EVENT_CONNECTED)
+                ((struct end *)ev[i].user)->open = true;
             if (ev[i].flags & TCP_EVENT_ACCEPTED)
                 accepted(r, ev[i].conn);
         }
