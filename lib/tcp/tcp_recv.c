@@ -214,7 +214,7 @@ void tcp_recv_fin(struct tcp_stack *s, struct tcp_conn *c)
         tcp_time_wait_enter(s, c);
         break;
     default:
-        base_assert(!"text is taken in these states only");
+        base_assert(false && "text is taken in these states only");
     }
 }
 

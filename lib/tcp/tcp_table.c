@@ -90,7 +90,7 @@ void tcp_table_add(struct tcp_stack *s, tcp_ref ref)
         }
         b->passed_cnt++;
     }
-    base_assert(!"the table has room for every object of the pools");
+    base_assert(false && "the table has room for every object of the pools");
 }
 
 void tcp_table_remove(struct tcp_stack *s, tcp_ref ref)
@@ -109,5 +109,5 @@ void tcp_table_remove(struct tcp_stack *s, tcp_ref ref)
         base_assert(b->passed_cnt > 0);
         b->passed_cnt--;
     }
-    base_assert(!"what is removed was added");
+    base_assert(false && "what is removed was added");
 }

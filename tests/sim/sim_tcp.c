@@ -223,6 +223,21 @@ static void act(struct run *r, unsigned host, struct end *e)
     e->next_ns = r->pair.now_ns + (e->pause_ns > 0 ? base_rand_below(&r->rand, e->pause_ns) : 0);
 }
 
+/* No connection may fail, but one whose ARP was lost too often may be opened again. */
+static void failed(struct run *r, struct tcp_stack *s, struct end *e)
+{
+    enum tcp_error why = tcp_error(e->conn);
+
+    if (why != TCP_ERROR_UNREACHABLE || e->open) {
+        fail(r, e, tcp_error_name(why));
+        return;
+    }
+    tcp_close(s, e->conn);
+    e->conn = NULL;
+    e->started = e->shut = false;
+    e->sent = 0;
+}
+
 static void poll_host(struct run *r, unsigned host)
 {
     struct tcp_stack *s = r->pair.host[host].tcp;
@@ -233,7 +248,7 @@ static void poll_host(struct run *r, unsigned host)
         cnt = tcp_poll(s, ev, BASE_ARRAY_CNT(ev));
         for (uint32_t i = 0; i < cnt; i++) {
             if (ev[i].flags & TCP_EVENT_FAILED)
-                fail(r, ev[i].user, tcp_error_name(tcp_error(ev[i].conn)));
+                failed(r, s, ev[i].user);
             if (ev[i].flags & TCP_EVENT_CONNECTED)
                 ((struct end *)ev[i].user)->open = true;
             if (ev[i].flags & TCP_EVENT_ACCEPTED)
