@@ -66,6 +66,7 @@ static void duplicate(struct tcp_stack *s, struct tcp_conn *c)
     s->cc->lost(c, c->snd_max - c->snd_una);
     c->recover = c->snd_max;
     c->flags |= TCP_CONN_RECOVERY;
+    c->flags &= ~(uint32_t)TCP_CONN_PARTIAL;
     c->cwnd = c->ssthresh + TCP_DUP_ACK_THRESHOLD * c->mss;
     (void)tcp_output_first(s, c);
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
@@ -104,13 +105,21 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
         c->snd_nxt = c->snd_una;
     c->backoff = 0;
     c->progress_ms = s->now_ms;
+    /* RFC 6582 section 4, "impatient": only the first partial ACK of a recovery restarts the timer,
+     * so that after the loss of very many the timeout comes, which sends them faster. */
+    bool restart = !(c->flags & TCP_CONN_RECOVERY) || !(c->flags & TCP_CONN_PARTIAL);
+    if (c->flags & TCP_CONN_RECOVERY)
+        c->flags |= TCP_CONN_PARTIAL;
     if (c->flags & TCP_CONN_RECOVERY) {
         recover(s, c, acked);
     } else {
         c->dup_acks = 0;
         s->cc->acked(c, bytes);
     }
-    c->retransmit_ms = c->snd_una == c->snd_max ? 0 : tcp_timer_at_us(s, tcp_rto_us(s, c));
+    if (c->snd_una == c->snd_max)
+        c->retransmit_ms = 0;
+    else if (restart || !(c->flags & TCP_CONN_RECOVERY) || c->retransmit_ms == 0)
+        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
     if (c->flags & TCP_CONN_ORPHAN)
         c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
     if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap - c->snd_cap / 4) {

@@ -175,7 +175,7 @@ void tcp_conn_check(const struct tcp_stack *s, const struct tcp_conn *c)
         base_assert(ooo_cnt == 0 ? tcp_seq_gt(m->hash.usr, at) : tcp_seq_geq(m->hash.usr, at));
         at = m->hash.usr + m->data_len;
     }
-    base_assert(ooo_cnt == c->ooo_cnt && ooo_cnt <= TCP_OOO_CONN_MAX);
+    base_assert(ooo_cnt == c->ooo_cnt && ooo_cnt <= TCP_OOO_CONN_MAX + 1U);
     if (c->snd_next != NULL && tcp_seq_leq(c->snd_nxt, c->snd_una + c->snd_len)) {
         uint32_t offset = c->snd_next_offset;
         const struct rte_mbuf *m = c->snd_head;

@@ -37,7 +37,9 @@
 #define TCP_RETRY_MS          10 /* after a pool was empty */
 #define TCP_SYN_RETRY_MAX     5  /* SYN-ACKs sent again: gives up after 63 s */
 #define TCP_DUP_ACK_THRESHOLD 3
-#define TCP_OOO_CONN_MAX      64   /* out-of-order mbufs of one connection */
+#define TCP_OOO_CONN_MAX      512  /* out-of-order mbufs of one connection */
+#define TCP_OOO_SMALL_MAX     64   /* this many may be of any size; with more, they must hold */
+#define TCP_OOO_MEAN_BYTES    256  /* so much each on average: holes of a byte pin no pool */
 #define TCP_OOO_STACK_MAX     8192 /* and of all */
 #define TCP_COPY_MAX_BYTES    256  /* payloads up to this are copied, not referenced */
 #define TCP_CHALLENGE_MIN     5    /* challenge ACKs a second and connection: 5..12, at random */
@@ -137,6 +139,7 @@ enum tcp_conn_flag {
     TCP_CONN_RECOVERY = 1 << 10, /* RFC 6582 fast recovery */
     TCP_CONN_SYN_LOST = 1 << 11, /* our SYN was sent more than once */
     TCP_CONN_TRIED = 1 << 12,    /* a pool was empty: try again when the timer fires */
+    TCP_CONN_PARTIAL = 1 << 13,  /* this recovery has seen a partial ACK */
 };
 
 struct tcp_conn {

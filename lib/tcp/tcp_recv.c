@@ -56,6 +56,18 @@ static void append(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m)
     c->rcv_tail = m;
 }
 
+/* Whether one more of len bytes may wait out of order. */
+static bool ooo_has_room(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
+{
+    if (c->ooo_cnt >= TCP_OOO_CONN_MAX || s->ooo_cnt >= TCP_OOO_STACK_MAX)
+        return false;
+    if (c->ooo_cnt < TCP_OOO_SMALL_MAX)
+        return true;
+    for (const struct rte_mbuf *m = c->ooo_head; m != NULL; m = m->next)
+        len += m->data_len;
+    return len >= (c->ooo_cnt + 1U) * TCP_OOO_MEAN_BYTES;
+}
+
 /* Puts one mbuf at its place among the early ones, less what is there already. Takes m. */
 static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m)
 {
@@ -77,8 +89,7 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         m->vlan_tci = 0; /* a FIN in the middle of data is none */
     }
     bool fills = seq == c->rcv_nxt;
-    if (m->data_len == 0 ||
-        (!fills && (c->ooo_cnt >= TCP_OOO_CONN_MAX || s->ooo_cnt >= TCP_OOO_STACK_MAX))) {
+    if (m->data_len == 0 || (!fills && !ooo_has_room(s, c, m->data_len))) {
         tcp_count(s, m->data_len == 0 ? STATS_TCP_DROP_DUPLICATE : STATS_TCP_DROP_OUT_OF_ORDER);
         rte_pktmbuf_free_seg(m);
         return;
