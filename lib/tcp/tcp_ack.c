@@ -1,0 +1,173 @@
+/* What an ACK does: RFC 9293 section 3.10.7.4 (fifth), 5681, 6582, 6298. */
+#include "tcp_cc.h"
+#include "tcp_internal.h"
+
+/* RFC 6298 section 2, in microseconds; the backed-off value. */
+uint32_t tcp_rto_us(const struct tcp_stack *s, const struct tcp_conn *c)
+{
+    uint64_t rto;
+
+    if (c->srtt_us == 0)
+        rto =
+            c->flags & TCP_CONN_SYN_LOST && c->cwnd != 0 ? TCP_RTO_SYN_LOST_US : TCP_RTO_INITIAL_US;
+    else
+        rto = c->srtt_us + tcp_max(4 * c->rttvar_us, 1000);
+    if (rto < s->rto_min_us)
+        rto = s->rto_min_us;
+    rto <<= c->backoff;
+    return rto < TCP_RTO_MAX_US ? (uint32_t)rto : TCP_RTO_MAX_US;
+}
+
+void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
+{
+    if (rtt_us == 0)
+        rtt_us = 1;
+    if (rtt_us > TCP_RTO_MAX_US)
+        rtt_us = TCP_RTO_MAX_US;
+    if (c->srtt_us == 0) {
+        c->srtt_us = rtt_us;
+        c->rttvar_us = rtt_us / 2;
+        return;
+    }
+    uint32_t off = c->srtt_us > rtt_us ? c->srtt_us - rtt_us : rtt_us - c->srtt_us;
+    c->rttvar_us += off / 4 - c->rttvar_us / 4;
+    c->srtt_us = tcp_max(c->srtt_us - c->srtt_us / 8 + rtt_us / 8, 1);
+}
+
+/* RFC 9293 section 3.10.7.4: the window of a segment that is not older than the last one taken. */
+void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    uint32_t window = (uint32_t)seg->window << (seg->flags & TCP_FLAG_SYN ? 0 : c->wscale >> 4);
+
+    if (tcp_seq_lt(seg->seq, c->snd_wl1))
+        return;
+    if (c->snd_wnd == 0 && window > 0 && c->snd_una == c->snd_max) {
+        c->backoff = 0; /* the window opened: probing is over */
+        c->retransmit_ms = 0;
+    }
+    c->snd_wnd = window;
+    c->snd_wl1 = seg->seq;
+    c->snd_wnd_max = tcp_max(c->snd_wnd_max, window);
+}
+
+/* The third duplicate: RFC 6582 section 3.2 steps 2 to 4. */
+static void duplicate(struct tcp_stack *s, struct tcp_conn *c)
+{
+    tcp_count(s, STATS_TCP_DUP_ACKS);
+    if (c->dup_acks < UINT8_MAX)
+        c->dup_acks++;
+    if (c->flags & TCP_CONN_RECOVERY) {
+        c->cwnd += c->mss; /* a segment has left the network */
+        return;
+    }
+    if (c->dup_acks != TCP_DUP_ACK_THRESHOLD || !tcp_seq_gt(c->snd_una, c->recover))
+        return;
+    tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
+    s->cc->lost(c, c->snd_max - c->snd_una);
+    c->recover = c->snd_max;
+    c->flags |= TCP_CONN_RECOVERY;
+    c->flags &= ~(uint32_t)TCP_CONN_PARTIAL;
+    c->cwnd = c->ssthresh + TCP_DUP_ACK_THRESHOLD * c->mss;
+    (void)tcp_output_first(s, c);
+    c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+}
+
+/* New data was acknowledged while recovering: RFC 6582 section 3.2 step 5. */
+static void recover(struct tcp_stack *s, struct tcp_conn *c, uint32_t acked)
+{
+    if (tcp_seq_geq(c->snd_una, c->recover)) {
+        uint32_t in_flight = c->snd_max - c->snd_una;
+        c->cwnd = tcp_min(c->ssthresh, tcp_max(in_flight, c->mss) + c->mss);
+        c->flags &= ~(uint32_t)TCP_CONN_RECOVERY;
+        c->dup_acks = 0;
+        return;
+    }
+    (void)tcp_output_first(s, c);
+    c->cwnd -= tcp_min(acked, c->cwnd - c->mss);
+    if (acked >= c->mss)
+        c->cwnd += c->mss;
+}
+
+static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    uint32_t acked = seg->ack - c->snd_una;
+    uint32_t bytes = tcp_min(acked, c->snd_len);
+
+    if (c->flags & TCP_CONN_RTT_TIMED && tcp_seq_geq(seg->ack, c->rtt_seq)) {
+        c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
+        tcp_rtt_sample(c, s->now_us - c->rtt_start_us);
+    }
+    if (acked > bytes)
+        c->flags |= TCP_CONN_FIN_ACKED;
+    tcp_send_acked(s, c, bytes);
+    c->snd_una = seg->ack;
+    if (tcp_seq_lt(c->snd_nxt, c->snd_una))
+        c->snd_nxt = c->snd_una;
+    c->backoff = 0;
+    c->progress_ms = s->now_ms;
+    /* RFC 6582 section 4, "impatient": only the first partial ACK of a recovery restarts the timer,
+     * so that after the loss of very many the timeout comes, which sends them faster. */
+    bool restart = !(c->flags & TCP_CONN_RECOVERY) || !(c->flags & TCP_CONN_PARTIAL);
+    if (c->flags & TCP_CONN_RECOVERY)
+        c->flags |= TCP_CONN_PARTIAL;
+    if (c->flags & TCP_CONN_RECOVERY) {
+        recover(s, c, acked);
+    } else {
+        c->dup_acks = 0;
+        s->cc->acked(c, bytes);
+    }
+    if (c->snd_una == c->snd_max)
+        c->retransmit_ms = 0;
+    else if (restart || !(c->flags & TCP_CONN_RECOVERY) || c->retransmit_ms == 0)
+        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    if (c->flags & TCP_CONN_ORPHAN)
+        c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
+    if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap - c->snd_cap / 4) {
+        c->flags &= ~(uint32_t)TCP_CONN_WANT_WRITE;
+        tcp_conn_event(s, c, TCP_EVENT_WRITABLE);
+    }
+}
+
+/* Our FIN is acknowledged. False when the connection is done. */
+static bool fin_acked(struct tcp_stack *s, struct tcp_conn *c)
+{
+    switch (c->state) {
+    case TCP_FIN_WAIT_1:
+        tcp_state_change(s, c, TCP_FIN_WAIT_2);
+        return true;
+    case TCP_CLOSING:
+        tcp_time_wait_enter(s, c);
+        return false;
+    case TCP_LAST_ACK:
+        tcp_conn_end(s, c, TCP_OK);
+        return false;
+    default:
+        return true;
+    }
+}
+
+bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    /* RFC 5961 section 5.2 */
+    if (tcp_seq_gt(seg->ack, c->snd_max) ||
+        tcp_seq_lt(seg->ack, c->snd_una - tcp_max(c->snd_wnd_max, 0xffff))) {
+        tcp_count(s, STATS_TCP_DROP_ACK);
+        tcp_output_challenge(s, c);
+        return false;
+    }
+    if (tcp_seq_leq(seg->ack, c->snd_una)) {
+        uint32_t window = (uint32_t)seg->window << (c->wscale >> 4);
+        bool same = seg->ack == c->snd_una && seg->len == 0 && window == c->snd_wnd &&
+                    !(seg->flags & TCP_FLAG_FIN) && c->snd_una != c->snd_max;
+        if (seg->ack == c->snd_una)
+            tcp_ack_window(c, seg);
+        if (same)
+            duplicate(s, c);
+        tcp_conn_ready(s, c);
+        return true;
+    }
+    advance(s, c, seg);
+    tcp_ack_window(c, seg);
+    tcp_conn_ready(s, c);
+    return (c->flags & TCP_CONN_FIN_ACKED) == 0 || fin_acked(s, c);
+}

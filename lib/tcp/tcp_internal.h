@@ -1,0 +1,414 @@
+/*
+ * What the files of lib/tcp share. Not for others.
+ *
+ * Objects: a connection (struct tcp_conn, 256 B), a half-open passive one (struct tcp_syn, 96 B)
+ * and one in TIME-WAIT (struct tcp_time_wait, 64 B) each come from a pool; one table finds all
+ * three by their 4-tuple. LISTEN is a struct tcp_listener.
+ *
+ * Times inside connections are 32-bit milliseconds of the stack's clock (deadlines: 0 is "not
+ * set"), compared by their difference, so a span over 24 days is not representable: spans
+ * from the config are cut at TCP_SPAN_MAX_MS.
+ */
+#ifndef TCP_INTERNAL_H
+#define TCP_INTERNAL_H
+
+#include "tcp.h"
+#include "tcp_option.h"
+#include "tcp_state.h"
+
+#include "base_pool.h"
+#include "base_rand.h"
+#include "base_time.h"
+#include "base_wheel.h"
+
+#include <rte_mbuf.h>
+
+#define TCP_HEADER_BYTES     20
+#define TCP_HEADER_MAX_BYTES 60
+#define TCP_BURST_MAX        64
+
+#define TCP_MSS_DEFAULT       536       /* RFC 9293 section 3.7.1: no option came */
+#define TCP_MSS_MIN           216       /* smaller offers are raised to it: CVE-2019-11479 */
+#define TCP_RTO_INITIAL_US    1000000U  /* RFC 6298 (2.1) */
+#define TCP_RTO_SYN_LOST_US   3000000U  /* RFC 6298 (5.7) */
+#define TCP_RTO_MAX_US        60000000U /* RFC 6298 (2.5) */
+#define TCP_BACKOFF_MAX       16
+#define TCP_DELAYED_ACK_MS    40
+#define TCP_RETRY_MS          10 /* after a pool was empty */
+#define TCP_SYN_RETRY_MAX     5  /* SYN-ACKs sent again: gives up after 63 s */
+#define TCP_DUP_ACK_THRESHOLD 3
+#define TCP_OOO_CONN_MAX      512  /* out-of-order mbufs of one connection */
+#define TCP_OOO_SMALL_MAX     64   /* this many may be of any size; with more, they must hold */
+#define TCP_OOO_MEAN_BYTES    256  /* so much each on average: holes of a byte pin no pool */
+#define TCP_OOO_STACK_MAX     8192 /* and of all */
+#define TCP_COPY_MAX_BYTES    256  /* payloads up to this are copied, not referenced */
+#define TCP_CHALLENGE_MIN     5    /* challenge ACKs a second and connection: 5..12, at random */
+#define TCP_RST_RATE_PER_S    10000U
+#define TCP_RST_BURST         1000U
+#define TCP_SPAN_MAX_MS       (UINT32_C(1) << 30)
+#define TCP_NIL               UINT32_MAX
+
+enum tcp_flag {
+    TCP_FLAG_FIN = 1,
+    TCP_FLAG_SYN = 2,
+    TCP_FLAG_RST = 4,
+    TCP_FLAG_PSH = 8,
+    TCP_FLAG_ACK = 16,
+};
+
+/* The 4-tuple, hashed as bytes: no padding. */
+struct tcp_key {
+    struct net_addr local;
+    struct net_addr remote;
+    uint16_t local_port; /* host order */
+    uint16_t remote_port;
+};
+base_static_assert(sizeof(struct tcp_key) == 36, "hashed as bytes");
+
+/* A segment that was parsed. Whoever keeps the mbuf sets it to NULL. */
+struct tcp_segment {
+    struct rte_mbuf *mbuf; /* data starts at the payload */
+    struct tcp_key key;
+    uint32_t seq;
+    uint32_t ack;
+    uint32_t len;    /* payload bytes */
+    uint16_t window; /* as on the wire */
+    uint8_t flags;
+    struct tcp_options options;
+    uint64_t hash;
+};
+
+/* Sequence numbers, modulo 2^32 (RFC 9293 section 3.4). */
+static inline bool tcp_seq_lt(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+static inline bool tcp_seq_leq(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) <= 0;
+}
+static inline bool tcp_seq_gt(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) > 0;
+}
+static inline bool tcp_seq_geq(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) >= 0;
+}
+static inline uint32_t tcp_min(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+static inline uint32_t tcp_max(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- lists of pool objects by index (half the size of pointers) ---- */
+
+struct tcp_links {
+    uint32_t next;
+    uint32_t prev;
+};
+
+struct tcp_fifo {
+    struct base_pool *pool;
+    uint32_t links_offset; /* of the struct tcp_links in an object */
+    uint32_t head;
+    uint32_t tail;
+};
+
+void tcp_fifo_init(struct tcp_fifo *f, struct base_pool *pool, uint32_t links_offset);
+void tcp_fifo_push(struct tcp_fifo *f, void *object);
+void tcp_fifo_remove(struct tcp_fifo *f, void *object);
+void *tcp_fifo_first(const struct tcp_fifo *f); /* NULL when empty */
+
+/* ---- the connection ---- */
+
+enum tcp_conn_flag {
+    TCP_CONN_IN_TABLE = 1 << 0,
+    TCP_CONN_READY = 1 << 1,  /* in the list of what tcp_flush looks at */
+    TCP_CONN_EVENT = 1 << 2,  /* in the list of what tcp_poll gives out */
+    TCP_CONN_ORPHAN = 1 << 3, /* the caller's handle is gone */
+    TCP_CONN_FIN_QUEUED = 1 << 4,
+    TCP_CONN_FIN_ACKED = 1 << 5,
+    TCP_CONN_PEER_FIN = 1 << 6, /* received in order: rcv_nxt counts it */
+    TCP_CONN_ACK_NOW = 1 << 7,
+    TCP_CONN_WANT_WRITE = 1 << 8,
+    TCP_CONN_RTT_TIMED = 1 << 9, /* rtt_seq and rtt_start_us are valid */
+    TCP_CONN_RECOVERY = 1 << 10, /* RFC 6582 fast recovery */
+    TCP_CONN_SYN_LOST = 1 << 11, /* our SYN was sent more than once */
+    TCP_CONN_TRIED = 1 << 12,    /* a pool was empty: try again when the timer fires */
+    TCP_CONN_PARTIAL = 1 << 13,  /* this recovery has seen a partial ACK */
+};
+
+struct tcp_conn {
+    /* Who it is, and what every segment looks at. */
+    struct tcp_key key;
+    uint8_t state;  /* enum tcp_state */
+    uint8_t error;  /* enum tcp_error */
+    uint8_t events; /* enum tcp_event_flag, not yet given out */
+    uint8_t wscale; /* low half: of the windows we send, high half: of those that we get */
+    uint32_t flags; /* enum tcp_conn_flag */
+    uint16_t mss;   /* payload bytes of a full segment that we send */
+    uint8_t unacked_segments; /* received since our last ACK, up to 255 */
+    uint8_t challenge_epoch;  /* the second of the budget below */
+    void *user;
+    struct tcp_links ready_links;
+
+    /* Sequence space (RFC 9293 section 3.3.1) and congestion. */
+    uint32_t snd_una;
+    uint32_t snd_nxt; /* goes back to snd_una on a timeout */
+    uint32_t snd_max; /* the highest snd_nxt so far */
+    uint32_t snd_wnd;
+    uint32_t snd_wl1;     /* SND.WL2 is not kept: only ACKs >= snd_una get as far as to need it */
+    uint32_t snd_wnd_max; /* the largest window ever offered */
+    uint32_t snd_len;     /* bytes in the send queue, from snd_una on */
+    uint32_t snd_cap;     /* most bytes of it */
+    uint32_t rcv_nxt;
+    uint32_t rcv_adv; /* the right edge that we have offered; never goes back */
+    uint32_t rcv_len; /* bytes in the receive queue */
+    uint32_t cwnd;
+    uint32_t ssthresh;
+    uint32_t recover; /* RFC 6582: snd_max when the last recovery or timeout began */
+    uint32_t rtt_seq; /* an ACK of this ends the measurement */
+    uint32_t rtt_start_us;
+
+    /* Timers. */
+    struct base_timer timer; /* at the first of the three deadlines */
+    uint32_t retransmit_ms;  /* SYN, data, zero-window probe or a retry: what is due is seen then */
+    uint32_t ack_ms;         /* delayed ACK */
+    uint32_t life_ms;        /* open timeout, keepalive, orphan timeout */
+    uint32_t srtt_us;        /* 0: no sample yet */
+    uint32_t rttvar_us;
+    struct tcp_links event_links;
+    uint8_t backoff;
+    uint8_t dup_acks;
+    uint8_t probes; /* keepalive probes unanswered */
+    uint8_t challenge_left;
+
+    /* Queues: mbufs linked by next, each on its own (pkt_len and nb_segs mean nothing). */
+    struct rte_mbuf *rcv_head;
+    struct rte_mbuf *rcv_tail;
+    struct rte_mbuf *ooo_head; /* sorted, without overlap; see tcp_recv.c */
+    struct rte_mbuf *snd_head; /* its first byte is snd_una (or the one after our SYN) */
+    struct rte_mbuf *snd_tail;
+    struct rte_mbuf *snd_next; /* where snd_nxt is; NULL only when the queue is empty */
+    uint16_t snd_next_offset;  /* 0..data_len of it */
+    uint16_t ooo_cnt;
+    uint32_t received_ms; /* the last segment */
+    uint32_t progress_ms; /* snd_una moved, or sending began */
+    uint32_t cc_acked;    /* the congestion control's own */
+} BASE_CACHE_ALIGNED;
+base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
+
+/* A half-open passive connection. */
+struct tcp_syn {
+    struct tcp_key key;
+    uint32_t irs;
+    uint32_t iss;
+    uint16_t mss;
+    uint16_t listener; /* index */
+    uint8_t retry_cnt;
+    uint8_t peer_wscale;
+    bool has_wscale;
+    struct tcp_links links; /* oldest first */
+    struct base_timer timer;
+};
+base_static_assert(sizeof(struct tcp_syn) <= 96, "budget");
+
+struct tcp_time_wait {
+    struct tcp_key key;
+    uint32_t snd_nxt;
+    uint32_t rcv_nxt;
+    struct tcp_links links; /* first to expire first */
+    uint64_t expires_ns;
+};
+base_static_assert(sizeof(struct tcp_time_wait) <= 64, "budget");
+
+struct tcp_listener {
+    struct net_endpoint local;
+    void *user;
+    bool used;
+};
+
+/* ---- the table ---- */
+
+enum tcp_kind { TCP_KIND_NONE, TCP_KIND_CONN, TCP_KIND_SYN, TCP_KIND_TIME_WAIT };
+
+/* kind in the top two bits, pool index below; 0 is empty */
+typedef uint32_t tcp_ref;
+
+#define TCP_BUCKET_SLOTS 8
+struct tcp_bucket {
+    uint16_t tag[TCP_BUCKET_SLOTS];
+    tcp_ref ref[TCP_BUCKET_SLOTS];
+    uint32_t passed_cnt; /* entries that belong here or before and sit in a later bucket */
+} BASE_CACHE_ALIGNED;
+base_static_assert(sizeof(struct tcp_bucket) == 64, "one cache line a look-up");
+
+struct tcp_table {
+    struct tcp_bucket *bucket; /* owned */
+    uint32_t mask;
+};
+
+static inline tcp_ref tcp_ref_make(enum tcp_kind kind, uint32_t index)
+{
+    return (uint32_t)kind << 30 | index;
+}
+static inline enum tcp_kind tcp_ref_kind(tcp_ref ref)
+{
+    return (enum tcp_kind)(ref >> 30);
+}
+static inline uint32_t tcp_ref_index(tcp_ref ref)
+{
+    return ref & ((1U << 30) - 1);
+}
+
+/* ---- the stack ---- */
+
+struct tcp_cc_ops;
+
+struct tcp_stack {
+    struct tcp_config config; /* defaults filled in */
+    uint64_t now_ns;
+    uint32_t now_ms;
+    uint32_t now_us;
+    uint8_t recv_wscale; /* that we offer */
+    uint32_t rto_min_us;
+    uint32_t keepalive_ms;
+    uint32_t keepalive_interval_ms;
+    uint32_t syn_timeout_ms;
+    uint32_t user_timeout_ms;
+    uint32_t fin_timeout_ms;
+    const struct tcp_cc_ops *cc;
+    struct stats_block *stats;
+    struct net *net;
+    struct base_rand rand;   /* for what need not be secret */
+    uint32_t ephemeral_next; /* RFC 6056 algorithm 3 */
+    uint32_t mbuf_cnt;       /* in all queues */
+    uint32_t ooo_cnt;
+    uint32_t rst_tokens;
+    uint64_t rst_filled_ns;
+
+    struct tcp_table table;
+    struct base_pool conn_pool;
+    struct base_pool syn_pool;
+    struct base_pool time_wait_pool;
+    uint64_t *conn_used; /* a bit a connection */
+    struct tcp_listener *listener;
+    struct tcp_fifo ready;
+    struct tcp_fifo events;
+    struct tcp_fifo syns;
+    struct tcp_fifo time_waits;
+    struct base_timer time_wait_timer; /* for the first of them */
+    struct base_wheel wheel;
+};
+
+static inline void tcp_count(struct tcp_stack *s, enum stats_id id)
+{
+    stats_inc(s->stats, id);
+}
+
+/* tcp_stack.c */
+void tcp_set_now(struct tcp_stack *s, uint64_t now_ns); /* never back */
+
+/* tcp_table.c */
+int tcp_table_init(struct tcp_table *t, uint32_t entry_max) BASE_WARN_UNUSED;
+void tcp_table_fini(struct tcp_table *t);
+uint64_t tcp_hash(const struct tcp_stack *s, const struct tcp_key *key);
+tcp_ref tcp_table_find(const struct tcp_stack *s, const struct tcp_key *key, uint64_t hash);
+void tcp_table_add(struct tcp_stack *s, tcp_ref ref);
+void tcp_table_remove(struct tcp_stack *s, tcp_ref ref);
+
+/* tcp_conn.c */
+struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key);
+void tcp_conn_free(struct tcp_stack *s, struct tcp_conn *c);
+/* Leaves the table and the timers, drops what was to be sent; an orphan is freed, another stays
+ * for its caller, with FAILED when why is not TCP_OK. c may be gone after it. */
+void tcp_conn_end(struct tcp_stack *s, struct tcp_conn *c, enum tcp_error why);
+void tcp_conn_ready(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_conn_event(struct tcp_stack *s, struct tcp_conn *c, uint8_t events);
+void tcp_conn_established(struct tcp_stack *s, struct tcp_conn *c, uint8_t event);
+void tcp_conn_check(const struct tcp_stack *s, const struct tcp_conn *c);
+
+/* tcp_input.c */
+void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg);
+
+/* tcp_ack.c: false when the segment (or the connection) is done with. */
+bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
+void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg);
+uint32_t tcp_rto_us(const struct tcp_stack *s, const struct tcp_conn *c);
+void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
+
+/* tcp_recv.c */
+uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c);
+uint32_t tcp_recv_window(struct tcp_stack *s, struct tcp_conn *c); /* to offer now; moves rcv_adv */
+void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg);
+void tcp_recv_fin(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_recv_drop_ooo(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_recv_drop(struct tcp_stack *s, struct tcp_conn *c);
+
+/* tcp_mbuf.c */
+struct rte_mbuf *tcp_mbuf_cut_head(struct rte_mbuf *m, uint32_t n);
+void tcp_mbuf_cut_tail(struct rte_mbuf *m, uint32_t len);
+
+/* tcp_send.c */
+void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n);
+void tcp_send_rewind(struct tcp_conn *c);
+void tcp_send_drop(struct tcp_stack *s, struct tcp_conn *c);
+
+/* tcp_output.c */
+void tcp_output(struct tcp_stack *s, struct tcp_conn *c);
+/* Sends the first unacknowledged segment again, whatever the windows say; the bytes of sequence
+ * space sent, 0 when a pool was empty. */
+uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c);
+/* With force, sends less than the sender's SWS rules would (their override timeout). */
+bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force);
+void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c);
+bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c);
+/* A challenge ACK (RFC 5961 section 7), within the connection's budget. */
+void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c);
+
+/* tcp_segment.c */
+bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct tcp_segment *out);
+struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
+                                 uint32_t ack, uint8_t flags, uint32_t window,
+                                 const struct tcp_options *options);
+int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m);
+/* The answer to a segment that belongs to nothing, within the stack's budget. */
+void tcp_segment_refuse(struct tcp_stack *s, const struct tcp_segment *seg);
+/* Takes one of the stack's budget for answers outside connections. */
+bool tcp_segment_allowed(struct tcp_stack *s);
+
+/* tcp_listen.c */
+void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss_min, bool has_min);
+void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg);
+void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y);
+void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y);
+uint16_t tcp_mss_ours(const struct tcp_stack *s, const struct tcp_key *key);
+uint16_t tcp_mss_effective(struct tcp_stack *s, const struct tcp_key *key,
+                           const struct tcp_options *options);
+uint8_t tcp_wscale_peer(struct tcp_stack *s, const struct tcp_options *options);
+
+/* tcp_connect.c */
+uint32_t tcp_isn(const struct tcp_stack *s, const struct tcp_key *key);
+
+/* tcp_time_wait.c */
+void tcp_time_wait_enter(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_time_wait_input(struct tcp_stack *s, struct tcp_time_wait *w, struct tcp_segment *seg);
+void tcp_time_wait_run(struct tcp_stack *s);
+void tcp_time_wait_free(struct tcp_stack *s, struct tcp_time_wait *w);
+
+/* tcp_timer.c */
+void tcp_timer_arm(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_timer_fire(struct tcp_stack *s, struct tcp_conn *c);
+uint32_t tcp_timer_at(const struct tcp_stack *s, uint32_t span_ms); /* a deadline, never 0 */
+uint32_t tcp_timer_at_us(const struct tcp_stack *s, uint32_t span_us);
+
+/* Checks every connection; asserts. For tests. */
+void tcp_check_invariants(const struct tcp_stack *s);
+
+#endif

@@ -1,0 +1,237 @@
+/*
+ * Listeners and half-open passive connections. A SYN takes a struct tcp_syn only; the ACK that
+ * completes the handshake makes a connection of it. When all entries are taken, the oldest goes.
+ */
+#include "tcp_internal.h"
+
+#include <errno.h>
+
+static struct tcp_listener *find_exact(const struct tcp_stack *s, const struct net_endpoint *local)
+{
+    for (uint32_t i = 0; i < s->config.listen_max; i++) {
+        struct tcp_listener *l = &s->listener[i];
+        if (l->used && l->local.port == local->port && net_addr_eq(&l->local.addr, &local->addr))
+            return l;
+    }
+    return NULL;
+}
+
+static struct tcp_listener *find_for(const struct tcp_stack *s, const struct tcp_key *key)
+{
+    struct net_endpoint at = {.addr = key->local, .port = key->local_port};
+    struct tcp_listener *l = find_exact(s, &at);
+
+    if (l == NULL) {
+        at.addr = (struct net_addr){0};
+        l = find_exact(s, &at);
+    }
+    return l;
+}
+
+int tcp_listen(struct tcp_stack *s, const struct net_endpoint *local, void *user)
+{
+    if (find_exact(s, local) != NULL)
+        return -EADDRINUSE;
+    for (uint32_t i = 0; i < s->config.listen_max; i++) {
+        if (s->listener[i].used)
+            continue;
+        s->listener[i] = (struct tcp_listener){.local = *local, .user = user, .used = true};
+        return 0;
+    }
+    return -ENOSPC;
+}
+
+void tcp_unlisten(struct tcp_stack *s, const struct net_endpoint *local)
+{
+    struct tcp_listener *l = find_exact(s, local);
+
+    if (l == NULL)
+        return;
+    l->used = false;
+    for (uint32_t at = s->syns.head; at != TCP_NIL;) {
+        struct tcp_syn *y = base_pool_at(&s->syn_pool, at);
+        at = y->links.next;
+        if (y->listener == l - s->listener)
+            tcp_syn_free(s, y);
+    }
+}
+
+/* The largest payload that we take in one segment. */
+uint16_t tcp_mss_ours(const struct tcp_stack *s, const struct tcp_key *key)
+{
+    uint16_t segment = net_segment_max(s->net, &key->remote);
+
+    return segment > TCP_HEADER_BYTES + TCP_MSS_MIN ? (uint16_t)(segment - TCP_HEADER_BYTES)
+                                                    : TCP_MSS_MIN;
+}
+
+/* The largest payload that we send (RFC 9293 section 3.7.1). */
+uint16_t tcp_mss_effective(struct tcp_stack *s, const struct tcp_key *key,
+                           const struct tcp_options *options)
+{
+    uint32_t mss = options->has_mss ? options->mss : TCP_MSS_DEFAULT;
+
+    if (mss < TCP_MSS_MIN) {
+        tcp_count(s, STATS_TCP_TINY_MSS);
+        mss = TCP_MSS_MIN;
+    }
+    return (uint16_t)tcp_min(mss, tcp_mss_ours(s, key));
+}
+
+/* RFC 7323 section 2.3: more than 14 is taken as 14. */
+uint8_t tcp_wscale_peer(struct tcp_stack *s, const struct tcp_options *options)
+{
+    if (options->wscale <= 14)
+        return options->wscale;
+    tcp_count(s, STATS_TCP_LARGE_WSCALE);
+    return 14;
+}
+
+static tcp_ref ref_of(const struct tcp_stack *s, const struct tcp_syn *y)
+{
+    return tcp_ref_make(TCP_KIND_SYN, base_pool_index(&s->syn_pool, y));
+}
+
+void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y)
+{
+    base_wheel_stop(&s->wheel, &y->timer);
+    tcp_table_remove(s, ref_of(s, y));
+    tcp_fifo_remove(&s->syns, y);
+    base_pool_put(&s->syn_pool, y);
+}
+
+static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
+{
+    struct tcp_options options = {
+        .has_mss = true,
+        .mss = tcp_mss_ours(s, &y->key),
+        .has_wscale = y->has_wscale,
+        .wscale = s->recv_wscale,
+    };
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &y->key, y->iss, y->irs + 1, TCP_FLAG_SYN | TCP_FLAG_ACK,
+                        s->config.recv_window_bytes, &options);
+
+    if (m != NULL)
+        (void)tcp_segment_send(s, &y->key, m);
+}
+
+static void set_timer(struct tcp_stack *s, struct tcp_syn *y)
+{
+    base_wheel_set(&s->wheel, &y->timer, s->now_ns + (BASE_NS_S << y->retry_cnt));
+}
+
+/* A segment for which there is no connection (RFC 9293 section 3.10.7.1 and .2). iss_min is what
+ * the connection before it on the same 4-tuple had reached. */
+void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss_min, bool has_min)
+{
+    struct tcp_listener *l = find_for(s, &seg->key);
+
+    if (l == NULL || seg->flags & (TCP_FLAG_RST | TCP_FLAG_ACK) || !(seg->flags & TCP_FLAG_SYN)) {
+        tcp_count(s, STATS_TCP_DROP_UNKNOWN);
+        tcp_segment_refuse(s, seg);
+        return;
+    }
+    if (s->conn_pool.free_cnt == 0) { /* no promise that cannot be kept; the peer tries again */
+        tcp_count(s, STATS_TCP_DROP_SYN_FULL);
+        return;
+    }
+    struct tcp_syn *y = base_pool_get(&s->syn_pool);
+    if (y == NULL) {
+        tcp_count(s, STATS_TCP_SYN_EVICTED);
+        tcp_syn_free(s, tcp_fifo_first(&s->syns));
+        y = base_pool_get(&s->syn_pool);
+    }
+    y->key = seg->key;
+    y->irs = seg->seq;
+    y->iss = tcp_isn(s, &seg->key);
+    if (has_min && tcp_seq_lt(y->iss, iss_min))
+        y->iss = iss_min;
+    y->mss = tcp_mss_effective(s, &seg->key, &seg->options);
+    y->listener = (uint16_t)(l - s->listener);
+    y->has_wscale = seg->options.has_wscale;
+    y->peer_wscale = y->has_wscale ? tcp_wscale_peer(s, &seg->options) : 0;
+    base_timer_init(&y->timer);
+    tcp_fifo_push(&s->syns, y);
+    tcp_table_add(s, ref_of(s, y));
+    set_timer(s, y);
+    send_syn_ack(s, y);
+}
+
+void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y)
+{
+    if (y->retry_cnt >= TCP_SYN_RETRY_MAX) {
+        tcp_count(s, STATS_TCP_SYN_TIMEOUTS);
+        tcp_syn_free(s, y);
+        return;
+    }
+    y->retry_cnt++;
+    tcp_count(s, STATS_TCP_RETRANSMITS);
+    set_timer(s, y);
+    send_syn_ack(s, y);
+}
+
+/* The handshake is complete: the entry becomes a connection, which takes the segment too. */
+static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg)
+{
+    struct tcp_syn copy = *y;
+
+    tcp_syn_free(s, y);
+    struct tcp_conn *c = tcp_conn_new(s, &seg->key);
+    c->user = s->listener[copy.listener].user;
+    c->mss = copy.mss;
+    c->wscale = copy.has_wscale ? (uint8_t)(copy.peer_wscale << 4 | s->recv_wscale) : 0;
+    c->flags |= copy.retry_cnt > 0 ? TCP_CONN_SYN_LOST : 0;
+    c->snd_una = c->snd_nxt = c->snd_max = copy.iss + 1;
+    c->recover = copy.iss;
+    c->rcv_nxt = copy.irs + 1;
+    c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
+    c->snd_wl1 = seg->seq;
+    tcp_ack_window(c, seg);
+    tcp_conn_established(s, c, TCP_EVENT_ACCEPTED);
+    tcp_conn_input(s, c, seg);
+}
+
+/* SYN-RECEIVED of a passive open (RFC 9293 section 3.10.7.4, RFC 5961). */
+void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg)
+{
+    uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
+    uint32_t offset = seg->seq - (y->irs + 1);
+
+    if (seg->flags & TCP_FLAG_RST) {
+        if (offset == 0) {
+            tcp_count(s, STATS_TCP_RX_RESETS);
+            tcp_syn_free(s, y);
+            return;
+        }
+        tcp_count(s, STATS_TCP_DROP_RST);
+    } else if (seg->flags & TCP_FLAG_SYN) {
+        if (seg->seq == y->irs && !(seg->flags & TCP_FLAG_ACK)) { /* it has not seen our SYN-ACK */
+            if (tcp_segment_allowed(s))
+                send_syn_ack(s, y);
+            return;
+        }
+        tcp_count(s, STATS_TCP_DROP_SYN);
+    } else if (!(seg->flags & TCP_FLAG_ACK)) {
+        tcp_count(s, STATS_TCP_DROP_FLAGS);
+        return;
+    } else if (seg->ack != y->iss + 1) {
+        tcp_count(s, STATS_TCP_DROP_ACK);
+        tcp_segment_refuse(s, seg);
+        return;
+    } else if (offset <= window) {
+        if (s->conn_pool.free_cnt == 0)
+            tcp_count(s, STATS_TCP_DROP_SYN_FULL);
+        else
+            complete(s, y, seg);
+        return;
+    } else {
+        tcp_count(s, STATS_TCP_DROP_SEQUENCE);
+    }
+    if ((seg->flags & TCP_FLAG_RST && offset > window) || !tcp_segment_allowed(s))
+        return;
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &y->key, y->iss + 1, y->irs + 1, TCP_FLAG_ACK, window, NULL);
+    if (m != NULL)
+        (void)tcp_segment_send(s, &y->key, m);
+}

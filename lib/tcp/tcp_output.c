@@ -1,0 +1,277 @@
+/*
+ * Sending for a connection. A data segment is a header from ctrl_pool, followed by indirect mbufs
+ * (also from ctrl_pool) that refer to the send queue's bytes: neither sending again nor an ACK can
+ * change what a driver still holds. Small payloads are copied behind the header instead.
+ */
+#include "tcp_internal.h"
+
+#include <errno.h>
+
+/* Our SYN counts as unsent until its first transmission; the FIN comes after the queue. */
+static bool fin_pending(const struct tcp_conn *c)
+{
+    return (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
+}
+
+static void ack_sent(struct tcp_conn *c)
+{
+    c->flags &= ~(uint32_t)TCP_CONN_ACK_NOW;
+    c->unacked_segments = 0;
+    c->ack_ms = 0;
+}
+
+/* Puts len bytes of the send queue, from offset in m on, behind the header. */
+static bool attach_payload(struct tcp_stack *s, struct rte_mbuf *header, struct rte_mbuf *m,
+                           uint32_t offset, uint32_t len)
+{
+    bool copy = len <= TCP_COPY_MAX_BYTES && len <= rte_pktmbuf_tailroom(header);
+    struct rte_mbuf *last = header;
+
+    while (len > 0) {
+        if (offset == m->data_len) {
+            m = m->next;
+            offset = 0;
+            continue;
+        }
+        uint32_t n = tcp_min(len, m->data_len - offset);
+        if (copy) {
+            memcpy(rte_pktmbuf_append(header, (uint16_t)n),
+                   rte_pktmbuf_mtod_offset(m, uint8_t *, offset), n);
+        } else {
+            struct rte_mbuf *part = rte_pktmbuf_alloc(s->config.ctrl_pool);
+            if (part == NULL) {
+                tcp_count(s, STATS_TCP_NO_BUFFER);
+                return false;
+            }
+            rte_pktmbuf_attach(part, m);
+            part->data_off = (uint16_t)(part->data_off + offset);
+            part->data_len = (uint16_t)n;
+            part->pkt_len = n;
+            last->next = part;
+            last = part;
+            header->nb_segs++;
+            header->pkt_len += n;
+        }
+        offset += n;
+        len -= n;
+    }
+    return true;
+}
+
+/* Builds and sends the segment at seq, whose payload is at offset in m. Returns false when a pool
+ * was empty; then nothing has changed. */
+static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, struct rte_mbuf *m,
+                      uint32_t offset, uint32_t len, bool fin)
+{
+    uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
+    uint8_t flags = TCP_FLAG_ACK;
+
+    if (fin)
+        flags |= TCP_FLAG_FIN;
+    if (len > 0 && seq + len == c->snd_una + c->snd_len)
+        flags |= TCP_FLAG_PSH;
+    struct rte_mbuf *header = tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, NULL);
+    if (header == NULL)
+        return false;
+    if (!attach_payload(s, header, m, offset, len)) {
+        rte_pktmbuf_free(header);
+        return false;
+    }
+    ack_sent(c);
+    stats_add(s->stats, STATS_TCP_TX_BYTES, len);
+    (void)tcp_segment_send(s, &c->key, header); /* a packet lost here is a packet lost */
+    return true;
+}
+
+void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &c->key, c->snd_max, c->rcv_nxt, TCP_FLAG_ACK, window, NULL);
+
+    if (m == NULL) {
+        c->flags |= TCP_CONN_ACK_NOW;
+        c->ack_ms = tcp_timer_at(s, TCP_RETRY_MS);
+        tcp_timer_arm(s, c);
+        return;
+    }
+    ack_sent(c);
+    (void)tcp_segment_send(s, &c->key, m);
+}
+
+void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint8_t second = (uint8_t)(s->now_ms / 1000);
+
+    if (c->challenge_epoch != second || c->challenge_left == 0) {
+        if (c->challenge_epoch == second) {
+            tcp_count(s, STATS_TCP_REPLY_LIMITED);
+            return;
+        }
+        c->challenge_epoch = second;
+        c->challenge_left = (uint8_t)(TCP_CHALLENGE_MIN + base_rand_below(&s->rand, 8));
+    }
+    c->challenge_left--;
+    tcp_count(s, STATS_TCP_CHALLENGE_ACKS);
+    tcp_output_ack(s, c);
+}
+
+/* A segment without data before the window: whoever gets it must answer with an ACK. Used to probe
+ * a zero window and an idle peer. */
+void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &c->key, c->snd_una - 1, c->rcv_nxt, TCP_FLAG_ACK, window, NULL);
+
+    if (m != NULL)
+        (void)tcp_segment_send(s, &c->key, m);
+}
+
+void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c)
+{
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &c->key, c->snd_max, c->rcv_nxt, TCP_FLAG_RST | TCP_FLAG_ACK, 0, NULL);
+
+    if (m == NULL)
+        return;
+    tcp_count(s, STATS_TCP_TX_RESETS);
+    (void)tcp_segment_send(s, &c->key, m);
+}
+
+/* SYN, or SYN and ACK in a simultaneous open. Returns false when the connection was ended because
+ * the peer cannot be reached. */
+bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
+{
+    bool both = c->state == TCP_SYN_RECEIVED;
+    struct tcp_options options = {
+        .has_mss = true,
+        .mss = tcp_mss_ours(s, &c->key),
+        .has_wscale = !both || c->wscale != 0, /* RFC 7323 section 2.2: only when both do */
+        .wscale = s->recv_wscale,
+    };
+    uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &c->key, c->snd_una, both ? c->rcv_nxt : 0,
+                        both ? TCP_FLAG_SYN | TCP_FLAG_ACK : TCP_FLAG_SYN, window, &options);
+
+    if (m == NULL) {
+        c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
+        return true;
+    }
+    if (c->snd_max == c->snd_una) { /* the first */
+        c->flags |= TCP_CONN_RTT_TIMED;
+        c->rtt_start_us = s->now_us;
+        c->rtt_seq = c->snd_una + 1;
+    }
+    c->snd_nxt = c->snd_max = c->snd_una + 1;
+    c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    if (tcp_segment_send(s, &c->key, m) == -EHOSTUNREACH) {
+        tcp_conn_end(s, c, TCP_ERROR_UNREACHABLE);
+        return false;
+    }
+    return true;
+}
+
+/* Book-keeping after a segment left at snd_nxt. */
+static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool fin)
+{
+    bool first = c->snd_nxt == c->snd_una;
+    bool fresh = c->snd_nxt == c->snd_max;
+
+    c->snd_nxt += len + fin;
+    c->snd_next_offset = (uint16_t)(c->snd_next_offset + len);
+    while (c->snd_next != NULL && c->snd_next->next != NULL &&
+           c->snd_next_offset >= c->snd_next->data_len) {
+        c->snd_next_offset = (uint16_t)(c->snd_next_offset - c->snd_next->data_len);
+        c->snd_next = c->snd_next->next;
+    }
+    if (tcp_seq_gt(c->snd_nxt, c->snd_max)) {
+        c->snd_max = c->snd_nxt;
+        if (fresh && !(c->flags & TCP_CONN_RTT_TIMED)) {
+            c->flags |= TCP_CONN_RTT_TIMED;
+            c->rtt_seq = c->snd_nxt;
+            c->rtt_start_us = s->now_us;
+        }
+    } else {
+        tcp_count(s, STATS_TCP_RETRANSMITS);
+    }
+    if (first) {
+        if (fresh)
+            c->progress_ms = s->now_ms;
+        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    }
+}
+
+/* Sends the segment at snd_nxt when the windows and the sender's silly window rules (RFC 9293
+ * section 3.8.6.2.1) let it; true when it did. */
+bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
+{
+    int32_t left = (int32_t)(c->snd_una + c->snd_len - c->snd_nxt);
+    bool fin = fin_pending(c) && left >= 0;
+
+    if (left < 0 || (left == 0 && !fin))
+        return false;
+    /* RFC 3042: two duplicate ACKs let out a segment each, beyond the congestion window. */
+    uint32_t extra = (c->flags & TCP_CONN_RECOVERY) ? 0 : tcp_min(c->dup_acks, 2) * c->mss;
+    uint32_t window = tcp_min(c->snd_wnd, c->cwnd + extra);
+    uint32_t in_flight = c->snd_nxt - c->snd_una;
+    uint32_t usable = window > in_flight ? window - in_flight : 0;
+    uint32_t len = tcp_min(tcp_min((uint32_t)left, c->mss), usable);
+
+    fin = fin && len == (uint32_t)left && usable > len;
+    if (len == 0 && !fin)
+        return false;
+    if (len < c->mss && len < (uint32_t)left && len < c->snd_wnd_max / 2 && !force)
+        return false;
+    if (!send_data(s, c, c->snd_nxt, c->snd_next, c->snd_next_offset, len, fin)) {
+        c->flags |= TCP_CONN_TRIED;
+        return false;
+    }
+    advance(s, c, len, fin);
+    return true;
+}
+
+uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint32_t sent = c->snd_max - c->snd_una;
+    uint32_t len = tcp_min(tcp_min(c->snd_len, c->mss), sent);
+    bool fin = fin_pending(c) && len == c->snd_len && sent > len;
+
+    if (len == 0 && !fin)
+        return 0;
+    c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */
+    if (!send_data(s, c, c->snd_una, c->snd_head, 0, len, fin))
+        return 0;
+    tcp_count(s, STATS_TCP_RETRANSMITS);
+    return len + fin;
+}
+
+/* Everything that is due. */
+void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
+{
+    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
+        if (c->snd_max == c->snd_una && !tcp_output_syn(s, c))
+            return;
+        if (c->state == TCP_SYN_RECEIVED && (c->flags & TCP_CONN_ACK_NOW))
+            tcp_output_ack(s, c);
+        tcp_timer_arm(s, c);
+        return;
+    }
+    c->flags &= ~(uint32_t)TCP_CONN_TRIED;
+    while (tcp_output_next(s, c, false))
+        continue;
+    if ((c->flags & TCP_CONN_ACK_NOW) || c->unacked_segments >= 2)
+        tcp_output_ack(s, c);
+    else if (c->unacked_segments > 0 && c->ack_ms == 0)
+        c->ack_ms = tcp_timer_at(s, TCP_DELAYED_ACK_MS);
+    /* What could not be sent and waits for no ACK waits for a probe or another try. */
+    bool waits = c->snd_len > 0 || fin_pending(c);
+    if (c->snd_una == c->snd_max && !waits)
+        c->retransmit_ms = c->flags & TCP_CONN_WANT_WRITE ? tcp_timer_at(s, TCP_RETRY_MS) : 0;
+    else if (c->snd_una == c->snd_max && (c->flags & TCP_CONN_TRIED))
+        c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
+    else if (c->retransmit_ms == 0)
+        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    tcp_timer_arm(s, c);
+}
