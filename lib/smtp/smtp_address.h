@@ -14,8 +14,8 @@
 #define SMTP_ADDRESS_MAX (SMTP_LOCAL_MAX + 1 + SMTP_DOMAIN_MAX)
 
 enum smtp_address_kind {
-    SMTP_ADDRESS_NULL,    /* "<>" */
-    SMTP_ADDRESS_MAILBOX, /* local@domain or local@[literal] */
+    SMTP_ADDRESS_NULL,       /* "<>" */
+    SMTP_ADDRESS_MAILBOX,    /* local@domain or local@[literal] */
     SMTP_ADDRESS_POSTMASTER, /* "<Postmaster>", any case, without a domain */
 };
 
@@ -39,8 +39,8 @@ int smtp_path_parse(struct smtp_address *out, size_t *used, struct base_span tex
 /* Parses a bare mailbox, the whole span. Returns 0, or -EINVAL. */
 int smtp_mailbox_parse(struct smtp_address *out, struct base_span text) BASE_WARN_UNUSED;
 
-/* True for a Domain of RFC 5321 (letters, digits, hyphens, dots) or an address literal in brackets;
- * what HELO and EHLO take. */
+/* True for what HELO and EHLO take: letters, digits, hyphens, dots and underscores, which are no
+ * Domain of RFC 5321 but common, or an address literal in brackets. */
 bool smtp_domain_valid(struct base_span text);
 
 #endif

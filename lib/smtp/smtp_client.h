@@ -20,12 +20,12 @@
 #include "base_bytes.h"
 #include "smtp_server.h"
 
-#define SMTP_CLIENT_RCPT_MAX     100 /* recipients of a job: RFC 5321 section 4.5.3.1.8 */
-#define SMTP_REPLY_LINE_CNT_MAX  100
-#define SMTP_CLIENT_TEXT_MAX     256 /* of a reply's text that is kept */
+#define SMTP_CLIENT_RCPT_MAX    100 /* recipients of a job: RFC 5321 section 4.5.3.1.8 */
+#define SMTP_REPLY_LINE_CNT_MAX 100
+#define SMTP_CLIENT_TEXT_MAX    256 /* of a reply's text that is kept */
 
 struct smtp_client_job {
-    struct base_span sender; /* mailbox, empty for <> */
+    struct base_span sender;                                   /* mailbox, empty for <> */
     struct base_span (*recipient)(void *user, uint32_t index); /* mailbox of 0..recipient_cnt-1 */
     void *user;
     uint32_t recipient_cnt; /* 1..SMTP_CLIENT_RCPT_MAX */
@@ -44,10 +44,10 @@ enum smtp_client_event {
 };
 
 struct smtp_client_result {
-    uint32_t recipient;  /* index in the job */
-    uint16_t code;       /* the server's; 0: no reply (see text), to be taken as temporary */
-    uint8_t text_len;    /* of text: raw bytes of the server's reply, last line first cut */
-    char enhanced[10];   /* "5.1.1", or "" */
+    uint32_t recipient; /* index in the job */
+    uint16_t code;      /* the server's; 0: no reply (see text), to be taken as temporary */
+    uint8_t text_len;   /* of text: raw bytes of the server's reply, last line first cut */
+    char enhanced[10];  /* "5.1.1", or "" */
     char text[SMTP_CLIENT_TEXT_MAX];
 };
 
@@ -83,14 +83,14 @@ struct smtp_client {
     uint32_t told_cnt;        /* results given */
     uint16_t reply_line_cnt;  /* of the multi-line reply that is coming */
     uint16_t reply_code;
-    uint16_t fail_code;       /* when the whole job failed: its code, enhanced code and text stand */
-    uint8_t state;            /* enum smtp_client_state */
-    uint8_t body_scan;        /* dot-stuffing: bytes of CRLF seen at the end of what was sent */
+    uint16_t fail_code; /* when the whole job failed: its code, enhanced code and text stand */
+    uint8_t state;      /* enum smtp_client_state */
+    uint8_t body_scan;  /* dot-stuffing: bytes of CRLF seen at the end of what was sent */
     bool offers_pipelining;
     bool offers_8bitmime;
     bool offers_size;
-    bool started;             /* a job is set */
-    bool failing;             /* the remaining recipients get the result's text as theirs */
+    bool started; /* a job is set */
+    bool failing; /* the remaining recipients get the result's text as theirs */
     bool accepted_any;
     uint8_t rcpt[SMTP_CLIENT_RCPT_MAX]; /* enum smtp_client_rcpt */
 };
