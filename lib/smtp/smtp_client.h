@@ -46,8 +46,9 @@ enum smtp_client_event {
 struct smtp_client_result {
     uint32_t recipient; /* index in the job */
     uint16_t code;      /* the server's; 0: no reply (see text), to be taken as temporary */
-    uint8_t text_len;   /* of text: raw bytes of the server's reply, last line first cut */
-    char enhanced[10];  /* "5.1.1", or "" */
+    uint8_t text_len;   /* of text: the reply's bytes as they came, behind the code; lines are
+                           joined by a space, what does not fit is cut off at the end */
+    char enhanced[10];  /* "5.1.1", or "": also at the start of text */
     char text[SMTP_CLIENT_TEXT_MAX];
 };
 
@@ -77,20 +78,22 @@ struct smtp_client {
     struct stats_block *stats;
     struct smtp_client_job job;
     struct smtp_client_result result;
-    uint64_t server_size_max; /* SIZE of EHLO; 0: none */
-    uint32_t sent_cnt;        /* envelope commands sent: MAIL, RCPT..., DATA */
-    uint32_t answered_cnt;    /* and answered */
-    uint32_t told_cnt;        /* results given */
-    uint16_t reply_line_cnt;  /* of the multi-line reply that is coming */
-    uint16_t reply_code;
-    uint16_t fail_code; /* when the whole job failed: its code, enhanced code and text stand */
-    uint8_t state;      /* enum smtp_client_state */
-    uint8_t body_scan;  /* dot-stuffing: bytes of CRLF seen at the end of what was sent */
+    struct smtp_client_result reply; /* the one that is coming, or that is being told to all */
+    uint64_t server_size_max;        /* SIZE of EHLO; 0: none */
+    uint32_t sent_cnt;               /* envelope commands sent: MAIL, RCPT..., DATA */
+    uint32_t answered_cnt;           /* and answered */
+    uint32_t told_cnt;               /* results given */
+    uint32_t tell_from;              /* recipients before this one are told */
+    uint16_t reply_line_cnt;         /* lines of the reply that have come */
+    uint8_t state;                   /* enum smtp_client_state */
+    uint8_t body_scan;               /* what the body ends with so far */
+    bool command_due;                /* the state's command is not sent yet */
     bool offers_pipelining;
     bool offers_8bitmime;
     bool offers_size;
-    bool started; /* a job is set */
-    bool failing; /* the remaining recipients get the result's text as theirs */
+    bool started;   /* a job is set */
+    bool telling;   /* each open recipient gets reply as its result */
+    bool abandoned; /* no more of the envelope is sent */
     bool accepted_any;
     uint8_t rcpt[SMTP_CLIENT_RCPT_MAX]; /* enum smtp_client_rcpt */
 };

@@ -28,9 +28,10 @@
 #include "smtp_reply.h"
 #include "stats.h"
 
-#define SMTP_LINE_MAX 2048 /* a command line with its CRLF; RFC 5321 section 4.5.3.1.4 wants 512   \
-                            */
-#define SMTP_OUT_MIN 2048  /* room that every call with an out buffer needs: else FLUSH */
+#define SMTP_LINE_MAX                                                                              \
+    2048                  /* a command line with its CRLF; RFC 5321 section 4.5.3.1.4 wants 512    \
+                           */
+#define SMTP_OUT_MIN 2048 /* room that every call with an out buffer needs: else FLUSH */
 
 /* Immutable while any session uses it; borrowed. */
 struct smtp_server_settings {
