@@ -59,7 +59,7 @@ static size_t domain_name(struct base_span text)
             i++;
         if (i == label || i - label > LABEL_MAX)
             return 0;
-        if (text.p[label] == '-' || text.p[i - 1] == '-')
+        if (text.p[label] == '-' || !is_let_dig(text.p[i - 1]))
             return 0;
         if (i == text.len || text.p[i] != '.')
             return i;

@@ -35,7 +35,7 @@ static const struct smtp_server_settings harness_settings = {
     .hop_max = 4,
 };
 
-static void harness_grow(struct base_buf *b, size_t cap)
+static inline void harness_grow(struct base_buf *b, size_t cap)
 {
     b->len = 0;
     b->cap = cap;
@@ -43,35 +43,35 @@ static void harness_grow(struct base_buf *b, size_t cap)
     base_assert(b->p != NULL);
 }
 
-static void harness_put(struct base_buf *b, const void *p, size_t n)
+static inline void harness_put(struct base_buf *b, const void *p, size_t n)
 {
     int failed = base_buf_put(b, p, n);
     base_assert(failed == 0);
 }
 
-static void harness_puts(struct base_buf *b, const char *s)
+static inline void harness_puts(struct base_buf *b, const char *s)
 {
     harness_put(b, s, strlen(s));
 }
 
-static struct harness *harness_open(const struct smtp_server_settings *settings, size_t dst_cap,
-                                    size_t room)
+static inline struct harness *harness_open(const struct smtp_server_settings *settings,
+                                           size_t dst_cap, size_t room)
 {
     struct harness *h = aligned_alloc(64, (sizeof(*h) + 63) / 64 * 64);
     base_assert(h != NULL);
     memset(h, 0, sizeof(*h));
     h->dst_cap = dst_cap;
     harness_grow(&h->in, room);
-    harness_grow(&h->out, 64 * room + 8192);
-    harness_grow(&h->bodies, 4 * room + 8192);
+    harness_grow(&h->out, 24 * room + 8192);
+    harness_grow(&h->bodies, 2 * room + 8192);
     harness_grow(&h->body, room);
-    harness_grow(&h->trace, 64 * room + 8192);
+    harness_grow(&h->trace, 8 * room + 8192);
     smtp_server_init(&h->server, settings, &h->stats);
     smtp_server_greet(&h->server, &h->out);
     return h;
 }
 
-static void harness_close(struct harness *h)
+static inline void harness_close(struct harness *h)
 {
     free(h->in.p);
     free(h->out.p);
@@ -81,12 +81,12 @@ static void harness_close(struct harness *h)
     free(h);
 }
 
-static bool harness_starts(struct base_span s, const char *with)
+static inline bool harness_starts(struct base_span s, const char *with)
 {
     return s.len >= strlen(with) && memcmp(s.p, with, strlen(with)) == 0;
 }
 
-static void harness_answer_address(struct harness *h, struct base_buf *out)
+static inline void harness_answer_address(struct harness *h, struct base_buf *out)
 {
     struct base_span local = h->server.address.local;
     struct smtp_reply reply = {250, "2.1.0", "Ok"};
@@ -110,7 +110,8 @@ static void harness_answer_address(struct harness *h, struct base_buf *out)
     smtp_server_answer(&h->server, &reply, out);
 }
 
-static void harness_end_body(struct harness *h, enum smtp_server_event event, struct base_buf *out)
+static inline void harness_end_body(struct harness *h, enum smtp_server_event event,
+                                    struct base_buf *out)
 {
     if (event == SMTP_SERVER_REFUSED) {
         harness_puts(&h->trace, "refused:");
@@ -131,7 +132,7 @@ static void harness_end_body(struct harness *h, enum smtp_server_event event, st
 }
 
 /* Runs the body on what is in h->in. Returns false when more input is needed. */
-static bool harness_body(struct harness *h, struct base_buf *out)
+static inline bool harness_body(struct harness *h, struct base_buf *out)
 {
     /* Exactly as large as it is said to be, so that a sanitizer sees a write past it. */
     uint8_t *room = malloc(h->dst_cap);
@@ -172,7 +173,7 @@ static bool harness_body(struct harness *h, struct base_buf *out)
 }
 
 /* One call of push and what its event asks for. Returns false when more input is needed. */
-static bool harness_step(struct harness *h, struct base_buf *out)
+static inline bool harness_step(struct harness *h, struct base_buf *out)
 {
     size_t used;
     enum smtp_server_event event = smtp_server_push(&h->server, base_buf_span(&h->in), &used, out);
@@ -217,7 +218,7 @@ static bool harness_step(struct harness *h, struct base_buf *out)
 }
 
 /* Feeds bytes; afterwards all that could be handled is. */
-static void harness_feed(struct harness *h, const void *p, size_t n)
+static inline void harness_feed(struct harness *h, const void *p, size_t n)
 {
     if (h->closed)
         return;
