@@ -71,14 +71,17 @@ static size_t domain_name(struct base_span text)
  * is checked for its characters; whether it is an address matters to none but its user. */
 static size_t address_literal(struct base_span text)
 {
+    bool any = false;
+
     if (text.len < 3 || text.p[0] != '[')
         return 0;
     for (size_t i = 1; i < text.len; i++) {
         uint8_t c = text.p[i];
         if (c == ']')
-            return i > 1 ? i + 1 : 0;
+            return any ? i + 1 : 0;
         if (!is_let_dig(c) && c != '.' && c != ':' && c != '-')
             return 0;
+        any |= is_let_dig(c);
     }
     return 0;
 }
