@@ -1,0 +1,432 @@
+#include "smtp_client_internal.h"
+#include "base_time.h"
+
+#include <stdio.h>
+
+_Static_assert(SMTP_CLIENT_TEXT_MAX > UINT8_MAX, "text_len counts it");
+
+static void set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due)
+{
+    base_assert(c->state != SMTP_CLIENT_STATE_CLOSED);
+    c->state = (uint8_t)state;
+    c->command_due = command_due;
+}
+
+/* From here on each open recipient gets c->reply as its result. */
+static void tell_all(struct smtp_client *c)
+{
+    c->telling = c->started && c->told_cnt < c->job.recipient_cnt;
+    c->tell_from = 0;
+}
+
+void smtp_client_init(struct smtp_client *c, const char *hostname, struct stats_block *stats)
+{
+    memset(c, 0, sizeof(*c));
+    base_assert(strlen(hostname) <= SMTP_DOMAIN_MAX);
+    c->hostname = hostname;
+    c->stats = stats;
+    stats_inc(stats, STATS_SMTP_CLIENT_SESSIONS);
+}
+
+void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job)
+{
+    base_assert(!c->started);
+    base_assert(job->recipient_cnt > 0 && job->recipient_cnt <= SMTP_CLIENT_RCPT_MAX);
+    c->job = *job;
+    c->started = true;
+    c->telling = false;
+    c->abandoned = false;
+    c->accepted_any = false;
+    c->sent_cnt = 0;
+    c->answered_cnt = 0;
+    c->told_cnt = 0;
+    memset(c->rcpt, SMTP_CLIENT_RCPT_WAITING, sizeof(c->rcpt));
+    stats_inc(c->stats, STATS_SMTP_CLIENT_JOBS);
+    if (c->state == SMTP_CLIENT_STATE_CLOSED) { /* since the last job */
+        smtp_client_set_reply(c, 0, "", "the session is closed");
+        tell_all(c);
+    }
+}
+
+static enum smtp_client_event tell_one(struct smtp_client *c, uint32_t recipient)
+{
+    base_assert(c->rcpt[recipient] != SMTP_CLIENT_RCPT_TOLD);
+    c->rcpt[recipient] = SMTP_CLIENT_RCPT_TOLD;
+    c->told_cnt++;
+    c->result = c->reply;
+    c->result.recipient = recipient;
+    if (c->reply.code == 0)
+        stats_inc(c->stats, STATS_SMTP_CLIENT_NO_REPLY);
+    else if (c->reply.code < 300)
+        stats_inc(c->stats, STATS_SMTP_CLIENT_DELIVERED);
+    else
+        stats_inc(c->stats,
+                  c->reply.code < 500 ? STATS_SMTP_CLIENT_DEFERRED : STATS_SMTP_CLIENT_FAILED);
+    return SMTP_CLIENT_RESULT;
+}
+
+static enum smtp_client_event tell_next(struct smtp_client *c)
+{
+    while (c->rcpt[c->tell_from] == SMTP_CLIENT_RCPT_TOLD)
+        c->tell_from++;
+    base_assert(c->tell_from < c->job.recipient_cnt);
+    enum smtp_client_event event = tell_one(c, c->tell_from);
+    c->telling = c->told_cnt < c->job.recipient_cnt;
+    return event;
+}
+
+/* The session is over; c->reply is why, for the recipients that are open. */
+static enum smtp_client_event end_session(struct smtp_client *c)
+{
+    set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
+    tell_all(c);
+    return SMTP_CLIENT_MORE;
+}
+
+static enum smtp_client_event bad_reply(struct smtp_client *c, const char *why)
+{
+    if (why != NULL)
+        smtp_client_set_reply(c, 0, "", why);
+    stats_inc(c->stats, STATS_SMTP_CLIENT_BAD_REPLY);
+    return end_session(c);
+}
+
+void smtp_client_fail(struct smtp_client *c, const char *why)
+{
+    if (c->state == SMTP_CLIENT_STATE_CLOSED)
+        return;
+    stats_inc(c->stats, STATS_SMTP_CLIENT_ABANDONED);
+    if (c->telling) { /* their fate is known, and stays */
+        set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
+        return;
+    }
+    smtp_client_set_reply(c, 0, "", why);
+    end_session(c);
+}
+
+/* The server refuses to talk to us at all: leave politely, but wait for nothing. */
+static enum smtp_client_event refused_session(struct smtp_client *c, struct base_buf *out)
+{
+    int failed = base_buf_puts(out, "QUIT\r\n"); /* without room the peer sees the end as well */
+    (void)failed;
+    return end_session(c);
+}
+
+static void put_format(struct base_buf *out, const char *before, struct base_span mailbox,
+                       const char *after)
+{
+    int failed =
+        base_buf_puts(out, before) | base_buf_put_span(out, mailbox) | base_buf_puts(out, after);
+    base_assert(failed == 0);
+}
+
+/* Envelope command index: MAIL, one RCPT for each recipient, DATA. */
+static void put_envelope(struct smtp_client *c, uint32_t index, struct base_buf *out)
+{
+    char params[64] = "";
+
+    if (index == 0) {
+        int len = 0;
+        if (c->offers_size)
+            len = snprintf(params, sizeof(params), " SIZE=%llu",
+                           (unsigned long long)c->job.size_bytes);
+        if (c->offers_8bitmime && c->job.body_8bit)
+            snprintf(params + len, sizeof(params) - (size_t)len, " BODY=8BITMIME");
+        put_format(out, "MAIL FROM:<", c->job.sender, ">");
+        put_format(out, params, base_span_of(NULL, 0), "\r\n");
+    } else if (index <= c->job.recipient_cnt) {
+        struct base_span mailbox = c->job.recipient(c->job.user, index - 1);
+        base_assert(mailbox.len > 0 && mailbox.len <= SMTP_ADDRESS_MAX);
+        put_format(out, "RCPT TO:<", mailbox, ">\r\n");
+    } else {
+        put_format(out, "DATA\r\n", base_span_of(NULL, 0), "");
+    }
+}
+
+/* Sends what of the envelope may go out now: all of it, or one command (RFC 2920). DATA waits for
+ * no reply either when pipelined, but is left out once it is known that nobody would get it. */
+static bool send_envelope(struct smtp_client *c, struct base_buf *out)
+{
+    uint32_t total = c->job.recipient_cnt + 2;
+
+    while (!c->abandoned && c->sent_cnt < total &&
+           (c->offers_pipelining || c->answered_cnt == c->sent_cnt)) {
+        if (c->sent_cnt == total - 1 && c->answered_cnt == c->sent_cnt && !c->accepted_any) {
+            c->abandoned = true;
+            break;
+        }
+        if (out->cap - out->len < SMTP_OUT_MIN)
+            return false;
+        put_envelope(c, c->sent_cnt++, out);
+    }
+    if (c->abandoned && c->answered_cnt == c->sent_cnt)
+        set_state(c, SMTP_CLIENT_STATE_RSET, true);
+    return true;
+}
+
+/* Sends what the state has due. Returns false when out is short of room. */
+static bool send_due(struct smtp_client *c, struct base_buf *out)
+{
+    if (c->state == SMTP_CLIENT_STATE_ENVELOPE && !send_envelope(c, out))
+        return false;
+    if (!c->command_due)
+        return true;
+    if (out->cap - out->len < SMTP_OUT_MIN)
+        return false;
+    c->command_due = false;
+    switch ((enum smtp_client_state)c->state) {
+    case SMTP_CLIENT_STATE_EHLO:
+        put_format(out, "EHLO ", base_span_str(c->hostname), "\r\n");
+        break;
+    case SMTP_CLIENT_STATE_HELO:
+        put_format(out, "HELO ", base_span_str(c->hostname), "\r\n");
+        break;
+    case SMTP_CLIENT_STATE_RSET:
+        put_format(out, "RSET\r\n", base_span_of(NULL, 0), "");
+        break;
+    case SMTP_CLIENT_STATE_END: /* 354 though nobody was accepted: an empty message ends it */
+        put_format(out, ".\r\n", base_span_of(NULL, 0), "");
+        break;
+    default:
+        base_assert(false);
+    }
+    return true;
+}
+
+/* Starts the envelope, or refuses the job here when the server is known not to take it. */
+static void begin_job(struct smtp_client *c)
+{
+    if (c->server_size_max != 0 && c->job.size_bytes > c->server_size_max) {
+        smtp_client_set_reply(c, 552, "5.3.4", "5.3.4 Message is larger than the server's SIZE");
+        stats_inc(c->stats, STATS_SMTP_CLIENT_TOO_LARGE);
+        tell_all(c);
+    } else if (c->job.body_8bit && !c->offers_8bitmime) {
+        smtp_client_set_reply(c, 554, "5.6.3",
+                              "5.6.3 Message is 8-bit and the server does not offer 8BITMIME");
+        stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_8BIT);
+        tell_all(c);
+    } else {
+        set_state(c, SMTP_CLIENT_STATE_ENVELOPE, false);
+    }
+}
+
+/* RFC 5321 section 4.5.3.1.10: 552 to RCPT was once said for "too many recipients" and is then to
+ * be taken as 452; with an enhanced code the server says what it means. */
+static void soften_552(struct smtp_client_result *reply)
+{
+    if (reply->code != 552)
+        return;
+    if (reply->enhanced[0] == 0 || strcmp(reply->enhanced, "5.5.3") == 0) {
+        reply->code = 452;
+        memcpy(reply->enhanced, "4.5.3", 6);
+    }
+}
+
+static enum smtp_client_event rcpt_reply(struct smtp_client *c, uint32_t recipient)
+{
+    bool waiting = c->rcpt[recipient] == SMTP_CLIENT_RCPT_WAITING; /* else MAIL was refused */
+
+    if (c->reply.code / 100 == 3)
+        return bad_reply(c, "the server's reply to RCPT is 3xx");
+    if (!waiting)
+        return SMTP_CLIENT_MORE;
+    if (c->reply.code < 300) {
+        c->rcpt[recipient] = SMTP_CLIENT_RCPT_ACCEPTED;
+        c->accepted_any = true;
+        return SMTP_CLIENT_MORE;
+    }
+    soften_552(&c->reply);
+    return tell_one(c, recipient);
+}
+
+static enum smtp_client_event data_reply(struct smtp_client *c, bool more_input)
+{
+    if (c->reply.code == 354) {
+        if (!c->accepted_any) {
+            set_state(c, SMTP_CLIENT_STATE_END, true);
+            return SMTP_CLIENT_MORE;
+        }
+        if (more_input)
+            return bad_reply(c, "the server replies before it was asked");
+        set_state(c, SMTP_CLIENT_STATE_BODY, false);
+        c->body_scan = 0;
+        return SMTP_CLIENT_BODY;
+    }
+    if (c->reply.code < 400)
+        return bad_reply(c, "the server's reply to DATA is neither 354 nor a refusal");
+    tell_all(c);
+    set_state(c, SMTP_CLIENT_STATE_RSET, true);
+    return SMTP_CLIENT_MORE;
+}
+
+static enum smtp_client_event envelope_reply(struct smtp_client *c, bool more_input)
+{
+    uint32_t index = c->answered_cnt++;
+
+    if (index == c->job.recipient_cnt + 1)
+        return data_reply(c, more_input);
+    if (index > 0)
+        return rcpt_reply(c, index - 1);
+    if (c->reply.code / 100 == 3)
+        return bad_reply(c, "the server's reply to MAIL is 3xx");
+    if (c->reply.code >= 400) {
+        c->abandoned = true;
+        tell_all(c);
+    }
+    return SMTP_CLIENT_MORE;
+}
+
+/* Greeting, EHLO and HELO. */
+static enum smtp_client_event hello_reply(struct smtp_client *c, struct base_buf *out)
+{
+    unsigned class = c->reply.code / 100;
+
+    if (class == 3)
+        return bad_reply(c, "the server's greeting is 3xx");
+    if (c->state == SMTP_CLIENT_STATE_EHLO && class == 5) {
+        stats_inc(c->stats, STATS_SMTP_CLIENT_HELO_FALLBACK);
+        set_state(c, SMTP_CLIENT_STATE_HELO, true);
+        return SMTP_CLIENT_MORE;
+    }
+    if (class != 2)
+        return refused_session(c, out);
+    if (c->state == SMTP_CLIENT_STATE_GREETING)
+        set_state(c, SMTP_CLIENT_STATE_EHLO, true);
+    else
+        set_state(c, SMTP_CLIENT_STATE_READY, false);
+    return SMTP_CLIENT_MORE;
+}
+
+static enum smtp_client_event end_reply(struct smtp_client *c)
+{
+    if (c->reply.code / 100 == 3)
+        return bad_reply(c, "the server's reply to the end of data is 3xx");
+    set_state(c, SMTP_CLIENT_STATE_READY, false);
+    tell_all(c);
+    return SMTP_CLIENT_MORE;
+}
+
+static void count_reply(struct smtp_client *c)
+{
+    static const enum stats_id ids[] = {
+        [2] = STATS_SMTP_CLIENT_REPLY_2XX,
+        [3] = STATS_SMTP_CLIENT_REPLY_3XX,
+        [4] = STATS_SMTP_CLIENT_REPLY_4XX,
+        [5] = STATS_SMTP_CLIENT_REPLY_5XX,
+    };
+    stats_inc(c->stats, ids[c->reply.code / 100]);
+}
+
+/* A whole reply, wanted or not. Returns the event for the caller, MORE for none. */
+static enum smtp_client_event handle_reply(struct smtp_client *c, bool wanted, bool more_input,
+                                           struct base_buf *out)
+{
+    count_reply(c);
+    if (c->state == SMTP_CLIENT_STATE_QUIT)
+        return end_session(c);
+    if (c->reply.code == 421) {
+        stats_inc(c->stats, STATS_SMTP_CLIENT_CLOSED_421);
+        return end_session(c);
+    }
+    if (!wanted) {
+        /* A refusal in the middle of the body is a verdict; what else it would answer is unknown.
+         */
+        bool verdict = c->state == SMTP_CLIENT_STATE_BODY && c->reply.code >= 400;
+        return bad_reply(c, verdict ? NULL : "the server replies before it was asked");
+    }
+    switch ((enum smtp_client_state)c->state) {
+    case SMTP_CLIENT_STATE_GREETING:
+    case SMTP_CLIENT_STATE_EHLO:
+    case SMTP_CLIENT_STATE_HELO:
+        return hello_reply(c, out);
+    case SMTP_CLIENT_STATE_ENVELOPE:
+        return envelope_reply(c, more_input);
+    case SMTP_CLIENT_STATE_END:
+        return end_reply(c);
+    case SMTP_CLIENT_STATE_RSET:
+        if (c->reply.code / 100 != 2)
+            return end_session(c);
+        set_state(c, SMTP_CLIENT_STATE_READY, false);
+        return SMTP_CLIENT_MORE;
+    default:
+        base_assert(false);
+        return SMTP_CLIENT_CLOSE;
+    }
+}
+
+static bool wants_reply(const struct smtp_client *c)
+{
+    switch ((enum smtp_client_state)c->state) {
+    case SMTP_CLIENT_STATE_READY:
+    case SMTP_CLIENT_STATE_BODY:
+        return false;
+    case SMTP_CLIENT_STATE_ENVELOPE:
+        return c->sent_cnt > c->answered_cnt;
+    default:
+        return !c->command_due;
+    }
+}
+
+enum smtp_client_event smtp_client_push(struct smtp_client *c, struct base_span in,
+                                        size_t *consumed, struct base_buf *out)
+{
+    for (*consumed = 0;;) {
+        struct base_span rest = base_span_of(in.p + *consumed, in.len - *consumed);
+        /* Short of room for commands, replies are still read: both sides waiting for the other to
+         * read would be a deadlock (RFC 2920 section 3.1). */
+        enum smtp_client_event needed = SMTP_CLIENT_MORE;
+        size_t used;
+
+        if (c->telling)
+            return tell_next(c);
+        if (c->state == SMTP_CLIENT_STATE_CLOSED)
+            return SMTP_CLIENT_CLOSE;
+        bool ready = c->state == SMTP_CLIENT_STATE_READY;
+        if (ready && c->started && c->told_cnt == c->job.recipient_cnt) {
+            c->started = false;
+            return SMTP_CLIENT_DONE;
+        }
+        /* What comes before a command is sent is no reply to it. */
+        bool wanted = wants_reply(c);
+        if (wanted || rest.len == 0) {
+            if (ready && c->started) {
+                begin_job(c);
+                continue;
+            }
+            needed = send_due(c, out) ? SMTP_CLIENT_MORE : SMTP_CLIENT_FLUSH;
+        }
+        if (rest.len == 0)
+            return needed;
+        enum smtp_client_take take = smtp_client_take_reply(c, rest, &used);
+        *consumed += used;
+        if (take == SMTP_CLIENT_TAKE_MORE)
+            return needed;
+        enum smtp_client_event event = take == SMTP_CLIENT_TAKE_BAD
+                                           ? bad_reply(c, NULL)
+                                           : handle_reply(c, wanted, *consumed < in.len, out);
+        if (event != SMTP_CLIENT_MORE)
+            return event;
+    }
+}
+
+void smtp_client_quit(struct smtp_client *c, struct base_buf *out)
+{
+    base_assert(!c->started);
+    if (c->state == SMTP_CLIENT_STATE_CLOSED)
+        return;
+    base_assert(c->state == SMTP_CLIENT_STATE_READY);
+    put_format(out, "QUIT\r\n", base_span_of(NULL, 0), "");
+    set_state(c, SMTP_CLIENT_STATE_QUIT, false);
+}
+
+uint64_t smtp_client_timeout_ns(const struct smtp_client *c)
+{
+    static const uint16_t seconds[SMTP_CLIENT_STATE_CNT] = {
+        [SMTP_CLIENT_STATE_GREETING] = 300, [SMTP_CLIENT_STATE_EHLO] = 300,
+        [SMTP_CLIENT_STATE_HELO] = 300,     [SMTP_CLIENT_STATE_READY] = 300,
+        [SMTP_CLIENT_STATE_ENVELOPE] = 300, [SMTP_CLIENT_STATE_BODY] = 180,
+        [SMTP_CLIENT_STATE_END] = 600,      [SMTP_CLIENT_STATE_RSET] = 60,
+        [SMTP_CLIENT_STATE_QUIT] = 60,      [SMTP_CLIENT_STATE_CLOSED] = 1,
+    };
+    return seconds[c->state] * BASE_NS_S;
+}

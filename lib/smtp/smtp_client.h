@@ -1,0 +1,129 @@
+/*
+ * The client's side of one SMTP session: greeting, EHLO (HELO when refused), MAIL, RCPT..., DATA,
+ * body, QUIT. Pipelines when the server offers PIPELINING (RFC 2920), declares SIZE and BODY when
+ * offered. Replies are bounded: SMTP_LINE_MAX a line, SMTP_REPLY_LINE_CNT_MAX lines.
+ *
+ * Left out until their issues: STARTTLS, AUTH, BDAT, DSN, SMTPUTF8.
+ *
+ * Use: smtp_client_init, smtp_client_start with the first job, then smtp_client_push on each input.
+ * RESULT tells the fate of one recipient, each recipient exactly once. After BODY the caller feeds
+ * the message through smtp_client_body and ends it by smtp_client_body_end; with DONE it starts
+ * another job or calls smtp_client_quit.
+ *
+ * Threads: one. Memory: the struct, which the caller owns; a job's texts are borrowed until DONE or
+ * CLOSE. Deadlines are the caller's (RFC 5321 section 4.5.3.2; smtp_client_timeout_ns tells the one
+ * for the present state).
+ */
+#ifndef SMTP_CLIENT_H
+#define SMTP_CLIENT_H
+
+#include "base_bytes.h"
+#include "smtp_server.h"
+
+#define SMTP_CLIENT_RCPT_MAX    100 /* recipients of a job: RFC 5321 section 4.5.3.1.8 */
+#define SMTP_REPLY_LINE_CNT_MAX 100
+#define SMTP_CLIENT_TEXT_MAX    256 /* of a reply's text that is kept */
+
+struct smtp_client_job {
+    struct base_span sender;                                   /* mailbox, empty for <> */
+    struct base_span (*recipient)(void *user, uint32_t index); /* mailbox of 0..recipient_cnt-1 */
+    void *user;
+    uint32_t recipient_cnt; /* 1..SMTP_CLIENT_RCPT_MAX */
+    uint64_t size_bytes;    /* of the message, for SIZE= */
+    bool body_8bit;         /* declare BODY=8BITMIME when offered */
+};
+
+enum smtp_client_event {
+    SMTP_CLIENT_MORE,   /* needs input */
+    SMTP_CLIENT_FLUSH,  /* out has less than SMTP_OUT_MIN left */
+    SMTP_CLIENT_BODY,   /* 354 has come: send the body */
+    SMTP_CLIENT_RESULT, /* c->result is filled in; push again for the next */
+    SMTP_CLIENT_DONE,   /* all recipients have their result; the session can take another job */
+    SMTP_CLIENT_CLOSE,  /* the session is over: send out, close. Recipients without a result have
+                           had theirs as RESULT events before */
+};
+
+struct smtp_client_result {
+    uint32_t recipient; /* index in the job */
+    uint16_t code;      /* the server's; 0: no reply (see text), to be taken as temporary */
+    uint8_t text_len;   /* of text: the reply's bytes as they came, behind the code; lines are
+                           joined by a space, what does not fit is cut off at the end */
+    char enhanced[10];  /* "5.1.1", or "": also at the start of text */
+    char text[SMTP_CLIENT_TEXT_MAX];
+};
+
+enum smtp_client_state {
+    SMTP_CLIENT_STATE_GREETING,
+    SMTP_CLIENT_STATE_EHLO,
+    SMTP_CLIENT_STATE_HELO,
+    SMTP_CLIENT_STATE_READY,    /* between jobs */
+    SMTP_CLIENT_STATE_ENVELOPE, /* MAIL, RCPT and DATA replies are awaited */
+    SMTP_CLIENT_STATE_BODY,     /* the caller sends the body */
+    SMTP_CLIENT_STATE_END,      /* the reply to the end of data is awaited */
+    SMTP_CLIENT_STATE_RSET,
+    SMTP_CLIENT_STATE_QUIT,
+    SMTP_CLIENT_STATE_CLOSED,
+    SMTP_CLIENT_STATE_CNT
+};
+
+/* Fate of a recipient inside a job. */
+enum smtp_client_rcpt {
+    SMTP_CLIENT_RCPT_WAITING,
+    SMTP_CLIENT_RCPT_ACCEPTED, /* 2xx to RCPT */
+    SMTP_CLIENT_RCPT_TOLD,     /* its RESULT was given out */
+};
+
+struct smtp_client {
+    const char *hostname; /* for EHLO; borrowed */
+    struct stats_block *stats;
+    struct smtp_client_job job;
+    struct smtp_client_result result;
+    struct smtp_client_result reply; /* the one that is coming, or that is being told to all */
+    uint64_t server_size_max;        /* SIZE of EHLO; 0: none */
+    uint32_t sent_cnt;               /* envelope commands sent: MAIL, RCPT..., DATA */
+    uint32_t answered_cnt;           /* and answered */
+    uint32_t told_cnt;               /* results given */
+    uint32_t tell_from;              /* recipients before this one are told */
+    uint16_t reply_line_cnt;         /* lines of the reply that have come */
+    uint8_t state;                   /* enum smtp_client_state */
+    uint8_t body_scan;               /* what the body ends with so far */
+    bool command_due;                /* the state's command is not sent yet */
+    bool offers_pipelining;
+    bool offers_8bitmime;
+    bool offers_size;
+    bool started;   /* a job is set */
+    bool telling;   /* each open recipient gets reply as its result */
+    bool abandoned; /* no more of the envelope is sent */
+    bool accepted_any;
+    uint8_t rcpt[SMTP_CLIENT_RCPT_MAX]; /* enum smtp_client_rcpt */
+};
+
+void smtp_client_init(struct smtp_client *c, const char *hostname, struct stats_block *stats);
+
+/* Sets the next job: before the first push, or after DONE. Commands go out with the next push. */
+void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job);
+
+/* Handles what is whole of in, writes commands to out. Sets *consumed. An empty in is allowed (to
+ * send what is due, to take the next RESULT). */
+enum smtp_client_event smtp_client_push(struct smtp_client *c, struct base_span in,
+                                        size_t *consumed, struct base_buf *out);
+
+/* Copies message bytes to out with dots stuffed (RFC 5321 section 4.5.2). Sets *consumed; all of in
+ * unless out is full. The message must hold no bare CR or LF: the spool's never do. */
+void smtp_client_body(struct smtp_client *c, struct base_span in, size_t *consumed,
+                      struct base_buf *out);
+
+/* Ends the message: CRLF if it does not end in one, then ".CRLF". Needs 5 bytes of out. */
+void smtp_client_body_end(struct smtp_client *c, struct base_buf *out);
+
+/* After DONE: writes QUIT; push returns CLOSE when it is answered. */
+void smtp_client_quit(struct smtp_client *c, struct base_buf *out);
+
+/* The connection is gone or a deadline passed: pushes after it give each open recipient its RESULT
+ * (code 0, the given static text), then CLOSE. */
+void smtp_client_fail(struct smtp_client *c, const char *why);
+
+/* RFC 5321 section 4.5.3.2: how long the present state may wait for the server. */
+uint64_t smtp_client_timeout_ns(const struct smtp_client *c);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * What the files of the server share: the reasons for which it refuses by itself, replies, and the
+ * session's state. Private to lib/smtp.
+ */
+#ifndef SMTP_INTERNAL_H
+#define SMTP_INTERNAL_H
+
+#include "smtp_command.h"
+#include "smtp_server.h"
+
+/*
+ * X(id, code, enhanced, text, counter). The texts are Postfix's where it has one. Replies to HELO
+ * and EHLO have no enhanced code (RFC 2034 section 4).
+ */
+#define SMTP_REASONS(X)                                                                            \
+    X(UNKNOWN, 500, "5.5.2", "Error: command not recognized", REFUSED_UNKNOWN)                     \
+    X(NOT_OFFERED, 502, "5.5.1", "Error: command not implemented", REFUSED_NOT_OFFERED)            \
+    X(NO_AUTH, 503, "5.5.1", "Error: authentication not enabled", REFUSED_NOT_OFFERED)             \
+    X(LINE_LONG, 500, "5.5.2", "Error: line too long", REFUSED_LINE_LENGTH)                        \
+    X(LINE_END, 500, "5.5.2", "Error: bare <CR> or <LF> received", REFUSED_LINE_END)               \
+    X(CHARACTER, 500, "5.5.2", "Error: bad syntax", REFUSED_CHARACTER)                             \
+    X(HELO_SYNTAX, 501, NULL, "Syntax: HELO hostname", REFUSED_SYNTAX)                             \
+    X(EHLO_SYNTAX, 501, NULL, "Syntax: EHLO hostname", REFUSED_SYNTAX)                             \
+    X(MAIL_SYNTAX, 501, "5.5.4", "Syntax: MAIL FROM:<address>", REFUSED_SYNTAX)                    \
+    X(RCPT_SYNTAX, 501, "5.5.4", "Syntax: RCPT TO:<address>", REFUSED_SYNTAX)                      \
+    X(DATA_SYNTAX, 501, "5.5.4", "Syntax: DATA", REFUSED_SYNTAX)                                   \
+    X(RSET_SYNTAX, 501, "5.5.4", "Syntax: RSET", REFUSED_SYNTAX)                                   \
+    X(QUIT_SYNTAX, 501, "5.5.4", "Syntax: QUIT", REFUSED_SYNTAX)                                   \
+    X(VRFY_SYNTAX, 501, "5.5.4", "Syntax: VRFY address", REFUSED_SYNTAX)                           \
+    X(SENDER, 501, "5.1.7", "Bad sender address syntax", REFUSED_ADDRESS)                          \
+    X(RECIPIENT, 501, "5.1.3", "Bad recipient address syntax", REFUSED_ADDRESS)                    \
+    X(NOT_ASCII, 553, "5.6.7", "Address has 8-bit characters; SMTPUTF8 is not offered",            \
+      REFUSED_CHARACTER)                                                                           \
+    X(PARAM_SYNTAX, 501, "5.5.4", "Malformed parameter", REFUSED_PARAMETER)                        \
+    X(PARAM_TWICE, 501, "5.5.4", "Parameter given twice", REFUSED_PARAMETER)                       \
+    X(PARAM_UNKNOWN, 555, "5.5.4", "Unsupported option", REFUSED_PARAMETER)                        \
+    X(SIZE_SYNTAX, 501, "5.5.4", "Bad message size syntax", REFUSED_PARAMETER)                     \
+    X(BODY_UNKNOWN, 501, "5.5.4", "Unsupported BODY type", REFUSED_PARAMETER)                      \
+    X(DECLARED_SIZE, 552, "5.3.4", "Message size exceeds fixed limit", REFUSED_DECLARED_SIZE)      \
+    X(NO_HELO, 503, "5.5.1", "Error: send HELO/EHLO first", REFUSED_ORDER)                         \
+    X(NESTED_MAIL, 503, "5.5.1", "Error: nested MAIL command", REFUSED_ORDER)                      \
+    X(NO_MAIL, 503, "5.5.1", "Error: need MAIL command", REFUSED_ORDER)                            \
+    X(NO_RCPT, 503, "5.5.1", "Error: need RCPT command", REFUSED_ORDER)                            \
+    X(RECIPIENTS, 452, "4.5.3", "Error: too many recipients", REFUSED_RECIPIENTS)
+
+#define SMTP_REASON_ENUM(id, code, enhanced, text, counter) SMTP_REASON_##id,
+enum smtp_reason { SMTP_REASONS(SMTP_REASON_ENUM) SMTP_REASON_CNT };
+#undef SMTP_REASON_ENUM
+
+/* RFC 5321 section 4.5.3.1.10 wants 452 for what is over the limit, not a lost session: only beyond
+ * this many of them does each count as an error. */
+#define SMTP_OVERSHOOT_MAX 1000
+
+/* Writes one reply line; the text is cut to SMTP_REPLY_MAX, characters outside printable ASCII
+ * become "?". out has the room. */
+void smtp_reply_write(struct base_buf *out, const struct smtp_reply *reply);
+
+/* The server refuses by itself: reply and counters. */
+void smtp_server_refuse(struct smtp_server *s, enum smtp_reason reason, struct base_buf *out);
+
+/* Counts an error of the client; writes 421 and closes when there were too many. */
+void smtp_server_error(struct smtp_server *s, struct base_buf *out);
+
+/* Moves the session to another state: the one place that does. */
+void smtp_server_set_state(struct smtp_server *s, enum smtp_session_state state);
+
+/* Closes the session: no more input is looked at. */
+void smtp_server_close(struct smtp_server *s, const char *reason);
+
+/* Ends a transaction, if there is one; tells whether there was. */
+bool smtp_server_reset(struct smtp_server *s);
+
+/* Handles one command. Returns the event for the caller, MORE for none. */
+enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_span line,
+                                           struct base_buf *out);
+
+/* Begins the body after 354: sets what smtp_server_body works on. */
+void smtp_server_body_begin(struct smtp_server *s);
+
+#endif

@@ -1,0 +1,185 @@
+/*
+ * The server's side of one SMTP session: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME
+ * (6152) and ENHANCEDSTATUSCODES (2034). Bytes in; replies, events and body bytes out.
+ *
+ * Left out until their issues: STARTTLS, AUTH, CHUNKING, DSN, SMTPUTF8 and others; the session
+ * decides nothing about who may send what: it asks its caller by an event and waits for the answer.
+ *
+ * Use: smtp_server_greet, then loop over smtp_server_push until it says MORE or CLOSE, also after
+ * an answer and after the end of a body, with whatever input is left. It handles commands,
+ * consuming their lines and writing the replies to out, until one concerns the caller: that is the
+ * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE) are followed by exactly one smtp_server_answer
+ * before the next push. After BODY the caller runs smtp_server_body until it ends. Input may be cut
+ * anywhere: the replies do not depend on it.
+ *
+ * End of data is CRLF "." CRLF and nothing else. A bare CR or LF, a NUL, a header over its limits,
+ * too many Received lines or a message over SIZE is refused after the true end of data, and nothing
+ * of it may be queued: the event is then REFUSED instead of MESSAGE.
+ *
+ * Threads: one. Memory: the struct, which the caller owns; no allocation. Partial lines stay in the
+ * caller's input until they are whole (a line over SMTP_LINE_MAX is consumed as it comes and
+ * refused once). No time inside: the caller keeps deadlines and calls smtp_server_timeout.
+ */
+#ifndef SMTP_SERVER_H
+#define SMTP_SERVER_H
+
+#include "base_bytes.h"
+#include "smtp_address.h"
+#include "smtp_reply.h"
+#include "stats.h"
+
+#define SMTP_LINE_MAX                                                                              \
+    2048                  /* a command line with its CRLF; RFC 5321 section 4.5.3.1.4 wants 512    \
+                           */
+#define SMTP_OUT_MIN 2048 /* room that every call with an out buffer needs: else FLUSH */
+
+/* Immutable while any session uses it; borrowed. */
+struct smtp_server_settings {
+    const char *hostname;      /* in the greeting and EHLO */
+    uint64_t message_size_max; /* bytes as received; 0: no limit, SIZE without a number */
+    uint32_t recipient_max;    /* in a transaction; then 452 4.5.3 */
+    uint32_t error_max;        /* refused commands, then 421 4.7.0; 0: no limit */
+    uint32_t junk_max;         /* NOOP, RSET, VRFY, HELO, EHLO without a message between; more of
+                                  them count as errors; 0: no limit */
+    uint32_t header_bytes_max; /* 0: no limit */
+    uint32_t hop_max;          /* Received lines, then 554 5.4.6; 0: no limit */
+};
+
+enum smtp_server_event {
+    SMTP_SERVER_MORE,    /* all that is whole was handled: give more input */
+    SMTP_SERVER_FLUSH,   /* out has less than SMTP_OUT_MIN left: empty it and call again */
+    SMTP_SERVER_MAIL,    /* asks: s->address is the sender, s->declared_size, s->body_8bit */
+    SMTP_SERVER_RCPT,    /* asks: s->address is the recipient */
+    SMTP_SERVER_DATA,    /* asks: 354 or a refusal */
+    SMTP_SERVER_BODY,    /* 354 is in out: go on with smtp_server_body */
+    SMTP_SERVER_MESSAGE, /* asks, from smtp_server_body: the message is whole; answer when durable
+                          */
+    SMTP_SERVER_REFUSED, /* the message was refused, the reply is in out; the transaction is over */
+    SMTP_SERVER_RESET,   /* the transaction is over: RSET, HELO or EHLO */
+    SMTP_SERVER_CLOSE,   /* send out, then close; s->close_reason says why */
+};
+
+/* What smtp_server_body did, apart from what it consumed and wrote. */
+enum smtp_body_state {
+    SMTP_BODY_MORE,        /* all input consumed */
+    SMTP_BODY_FULL,        /* dst is full */
+    SMTP_BODY_HEADERS_END, /* dst ends with the empty line after the header section. Comes once a
+                              message before END, so for a message without an empty line just
+                              before END; not for one that is being refused */
+    SMTP_BODY_END,         /* CRLF.CRLF seen; the event is in *event: MESSAGE or REFUSED */
+};
+
+/* Why a message was refused at its end; when several hold, the first of this order that does,
+ * except that CALLER goes before all. Each has a counter. */
+enum smtp_refusal {
+    SMTP_REFUSAL_NONE,
+    SMTP_REFUSAL_BARE_NEWLINE,
+    SMTP_REFUSAL_NUL,
+    SMTP_REFUSAL_SIZE,
+    SMTP_REFUSAL_HEADER_SIZE,
+    SMTP_REFUSAL_HOPS,
+    SMTP_REFUSAL_CALLER, /* smtp_server_refuse_body */
+    SMTP_REFUSAL_CNT
+};
+
+enum smtp_session_state { /* of RFC 5321 section 4.1.4's order of commands */
+                          SMTP_SESSION_START,
+                          SMTP_SESSION_GREETED, /* EHLO or HELO done */
+                          SMTP_SESSION_MAIL,    /* sender accepted */
+                          SMTP_SESSION_RCPT,    /* at least one recipient accepted */
+                          SMTP_SESSION_BODY,    /* after 354 */
+                          SMTP_SESSION_CLOSING,
+                          SMTP_SESSION_STATE_CNT
+};
+
+struct smtp_server {
+    const struct smtp_server_settings *settings;
+    struct stats_block *stats;
+    struct smtp_address address; /* of the event that asks; a view into the pushed input, valid
+                                    until the answer */
+    uint64_t declared_size;      /* SIZE= of MAIL, 0 when absent */
+    uint64_t message_bytes;      /* of the body so far, as received, without the stuffed dots */
+    const char *close_reason;    /* static text */
+    uint32_t recipient_cnt;      /* accepted in this transaction */
+    uint32_t error_cnt;
+    uint32_t junk_cnt;
+    uint32_t message_cnt;   /* accepted in this session */
+    uint32_t overshoot_cnt; /* recipients over the limit in this session */
+    uint32_t hop_cnt;
+    uint64_t header_bytes;
+    uint8_t state;        /* enum smtp_session_state */
+    uint8_t asked;        /* enum smtp_server_event that waits for an answer, or 0 */
+    uint8_t refusal;      /* enum smtp_refusal, once the event is REFUSED */
+    uint8_t refusals;     /* a bit for each that has struck in this body */
+    uint8_t scan;         /* the body scanner's state */
+    uint8_t header_match; /* bytes of "received" matched in this header line */
+    bool bare_lf;         /* which of the two BARE_NEWLINE saw first */
+    bool extended;        /* EHLO, so ESMTP */
+    bool body_8bit;       /* BODY=8BITMIME */
+    bool discarding_line; /* an overlong line is being thrown away */
+    bool in_header;
+    uint8_t helo_len;
+    char helo[SMTP_DOMAIN_MAX]; /* checked by smtp_domain_valid, not terminated */
+    uint16_t refuse_code;       /* smtp_server_refuse_body's reply, copied; 0: none */
+    char refuse_enhanced[10];
+    char refuse_text[116];
+};
+
+void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *settings,
+                      struct stats_block *stats);
+
+/* The 220 greeting. */
+void smtp_server_greet(struct smtp_server *s, struct base_buf *out);
+
+/* See the head of this file. Sets *consumed with every event, FLUSH too (lines handled before out
+ * ran short are consumed). No event may be unanswered; in the body it returns BODY again. */
+enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span in,
+                                        size_t *consumed, struct base_buf *out);
+
+/* Answers the event that asked. A 2xx code accepts (for DATA: NULL means accept, 354 is written);
+ * anything else refuses and is counted as an error. MESSAGE with 2xx ends the transaction as
+ * accepted, otherwise as refused. code 421 also closes: the next push returns CLOSE. */
+void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply,
+                        struct base_buf *out);
+
+/*
+ * Body bytes: copies in to dst (which the caller empties), without the stuffed dots, in one pass.
+ * Bytes of a message that is to be refused are consumed and not written. Sets *consumed. *event is
+ * set with END only. in and dst do not overlap. out needs SMTP_OUT_MIN room.
+ */
+enum smtp_body_state smtp_server_body(struct smtp_server *s, struct base_span in, size_t *consumed,
+                                      struct base_buf *dst, struct base_buf *out,
+                                      enum smtp_server_event *event);
+
+/* From now on the body is thrown away and the given reply is sent at its end (event REFUSED), as
+ * when the spool has failed or is full. */
+void smtp_server_refuse_body(struct smtp_server *s, const struct smtp_reply *reply);
+
+/* The peer was silent too long: writes 421 4.4.2; the session is over. */
+void smtp_server_timeout(struct smtp_server *s, struct base_buf *out);
+
+/* The service goes down or lacks resources: writes 421 with the text; the session is over. */
+void smtp_server_shutdown(struct smtp_server *s, const struct smtp_reply *reply,
+                          struct base_buf *out);
+
+const char *smtp_refusal_name(enum smtp_refusal r);
+
+/* ---- trace header ---- */
+
+struct smtp_received {
+    struct base_span helo;      /* checked: printable */
+    const char *client_address; /* text, without brackets */
+    const char *hostname;       /* ours */
+    const char *id;             /* text of the message's id */
+    struct base_span recipient; /* for "for <...>": the one recipient; empty when several */
+    uint64_t wall_ns;
+    bool extended;
+};
+
+#define SMTP_RECEIVED_MAX 1024
+
+/* Appends the Received field of RFC 5321 section 4.4 with RFC 3848's protocol, folded, with its
+ * CRLF. IPv6 clients as [IPv6:...]. Returns 0, or -ENOSPC (never with SMTP_RECEIVED_MAX room). */
+int smtp_received_write(struct base_buf *out, const struct smtp_received *r) BASE_WARN_UNUSED;
+
+#endif

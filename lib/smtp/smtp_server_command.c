@@ -1,0 +1,290 @@
+#include "smtp_internal.h"
+#include "smtp_line.h"
+
+#include <stdio.h>
+
+static void reply_ok(struct base_buf *out, uint16_t code, const char *enhanced, const char *text)
+{
+    smtp_reply_write(out, &(struct smtp_reply){.code = code, .enhanced = enhanced, .text = text});
+}
+
+static enum smtp_server_event refuse(struct smtp_server *s, enum smtp_reason reason,
+                                     struct base_buf *out)
+{
+    smtp_server_refuse(s, reason, out);
+    return SMTP_SERVER_MORE;
+}
+
+static enum smtp_server_event ask(struct smtp_server *s, enum smtp_server_event event)
+{
+    s->asked = (uint8_t)event;
+    return event;
+}
+
+/* Commands that move no mail: more of them than the limit since the last message are errors. Comes
+ * after the command's reply. */
+static void count_junk(struct smtp_server *s, struct base_buf *out)
+{
+    if (s->settings->junk_max == 0 || ++s->junk_cnt <= s->settings->junk_max)
+        return;
+    stats_inc(s->stats, STATS_SMTP_REFUSED_JUNK);
+    smtp_server_error(s, out);
+}
+
+static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
+{
+    char text[SMTP_DOMAIN_MAX + 128];
+    int len =
+        snprintf(text, sizeof(text), "250-%s\r\n250-PIPELINING\r\n250-SIZE", s->settings->hostname);
+
+    if (s->settings->message_size_max != 0)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, " %llu",
+                        (unsigned long long)s->settings->message_size_max);
+    snprintf(text + len, sizeof(text) - (size_t)len,
+             "\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+    int failed = base_buf_puts(out, text);
+    base_assert(failed == 0);
+}
+
+static enum smtp_server_event hello(struct smtp_server *s, bool extended, struct base_span name,
+                                    struct base_buf *out)
+{
+    if (!smtp_domain_valid(name))
+        return refuse(s, extended ? SMTP_REASON_EHLO_SYNTAX : SMTP_REASON_HELO_SYNTAX, out);
+    bool open = smtp_server_reset(s);
+    if (s->state == SMTP_SESSION_START)
+        smtp_server_set_state(s, SMTP_SESSION_GREETED);
+    s->extended = extended;
+    s->helo_len = (uint8_t)name.len;
+    memcpy(s->helo, name.p, name.len);
+    if (extended)
+        write_ehlo(s, out);
+    else
+        reply_ok(out, 250, NULL, s->settings->hostname);
+    count_junk(s, out);
+    return open ? SMTP_SERVER_RESET : SMTP_SERVER_MORE;
+}
+
+/* Takes "FROM:" or "TO:" off the argument; blanks behind the colon are common and let through. */
+static bool strip_keyword(struct base_span *argument, const char *keyword)
+{
+    size_t len = strlen(keyword);
+
+    if (argument->len < len ||
+        !base_span_caseeq(base_span_of(argument->p, len), base_span_str(keyword)))
+        return false;
+    while (len < argument->len && argument->p[len] == ' ')
+        len++;
+    *argument = base_span_of(argument->p + len, argument->len - len);
+    return true;
+}
+
+static bool has_8bit(struct base_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
+/* One parameter of MAIL. Returns SMTP_REASON_CNT when it is fine. */
+static enum smtp_reason mail_param(struct smtp_server *s, const struct smtp_param *param,
+                                   bool *size_seen, bool *body_seen)
+{
+    if (base_span_caseeq(param->keyword, base_span_str("SIZE"))) {
+        if (*size_seen)
+            return SMTP_REASON_PARAM_TWICE;
+        *size_seen = true;
+        if (!smtp_number_parse(param->value, &s->declared_size))
+            return SMTP_REASON_SIZE_SYNTAX;
+        uint64_t max = s->settings->message_size_max;
+        return max != 0 && s->declared_size > max ? SMTP_REASON_DECLARED_SIZE : SMTP_REASON_CNT;
+    }
+    if (base_span_caseeq(param->keyword, base_span_str("BODY"))) {
+        if (*body_seen)
+            return SMTP_REASON_PARAM_TWICE;
+        *body_seen = true;
+        s->body_8bit = base_span_caseeq(param->value, base_span_str("8BITMIME"));
+        return s->body_8bit || base_span_caseeq(param->value, base_span_str("7BIT"))
+                   ? SMTP_REASON_CNT
+                   : SMTP_REASON_BODY_UNKNOWN;
+    }
+    return SMTP_REASON_PARAM_UNKNOWN;
+}
+
+static enum smtp_reason mail_params(struct smtp_server *s, struct base_span rest)
+{
+    bool size_seen = false, body_seen = false;
+
+    for (;;) {
+        struct smtp_param param;
+        switch (smtp_param_next(&rest, &param)) {
+        case SMTP_PARAM_END:
+            return SMTP_REASON_CNT;
+        case SMTP_PARAM_BAD:
+            return SMTP_REASON_PARAM_SYNTAX;
+        case SMTP_PARAM_ONE:
+            break;
+        }
+        enum smtp_reason reason = mail_param(s, &param, &size_seen, &body_seen);
+        if (reason != SMTP_REASON_CNT)
+            return reason;
+    }
+}
+
+static enum smtp_server_event mail(struct smtp_server *s, struct base_span argument,
+                                   struct base_buf *out)
+{
+    size_t used;
+
+    if (s->state == SMTP_SESSION_START)
+        return refuse(s, SMTP_REASON_NO_HELO, out);
+    if (s->state != SMTP_SESSION_GREETED)
+        return refuse(s, SMTP_REASON_NESTED_MAIL, out);
+    if (!strip_keyword(&argument, "FROM:"))
+        return refuse(s, SMTP_REASON_MAIL_SYNTAX, out);
+    if (has_8bit(argument))
+        return refuse(s, SMTP_REASON_NOT_ASCII, out);
+    if (smtp_path_parse(&s->address, &used, argument, SMTP_PATH_REVERSE) != 0)
+        return refuse(s, SMTP_REASON_SENDER, out);
+    s->declared_size = 0;
+    s->body_8bit = false;
+    enum smtp_reason reason = mail_params(s, base_span_of(argument.p + used, argument.len - used));
+    if (reason != SMTP_REASON_CNT)
+        return refuse(s, reason, out);
+    return ask(s, SMTP_SERVER_MAIL);
+}
+
+static enum smtp_server_event rcpt(struct smtp_server *s, struct base_span argument,
+                                   struct base_buf *out)
+{
+    struct smtp_param param;
+    size_t used;
+
+    if (s->state != SMTP_SESSION_MAIL && s->state != SMTP_SESSION_RCPT)
+        return refuse(s, SMTP_REASON_NO_MAIL, out);
+    if (!strip_keyword(&argument, "TO:"))
+        return refuse(s, SMTP_REASON_RCPT_SYNTAX, out);
+    if (has_8bit(argument))
+        return refuse(s, SMTP_REASON_NOT_ASCII, out);
+    if (smtp_path_parse(&s->address, &used, argument, SMTP_PATH_FORWARD) != 0)
+        return refuse(s, SMTP_REASON_RECIPIENT, out);
+    struct base_span rest = base_span_of(argument.p + used, argument.len - used);
+    switch (smtp_param_next(&rest, &param)) {
+    case SMTP_PARAM_END:
+        break;
+    case SMTP_PARAM_BAD:
+        return refuse(s, SMTP_REASON_PARAM_SYNTAX, out);
+    case SMTP_PARAM_ONE:
+        return refuse(s, SMTP_REASON_PARAM_UNKNOWN, out);
+    }
+    if (s->recipient_cnt >= s->settings->recipient_max)
+        return refuse(s, SMTP_REASON_RECIPIENTS, out);
+    return ask(s, SMTP_SERVER_RCPT);
+}
+
+static enum smtp_server_event data(struct smtp_server *s, struct base_span argument,
+                                   struct base_buf *out)
+{
+    if (argument.len > 0)
+        return refuse(s, SMTP_REASON_DATA_SYNTAX, out);
+    if (s->state == SMTP_SESSION_MAIL)
+        return refuse(s, SMTP_REASON_NO_RCPT, out);
+    if (s->state != SMTP_SESSION_RCPT)
+        return refuse(s, SMTP_REASON_NO_MAIL, out);
+    return ask(s, SMTP_SERVER_DATA);
+}
+
+static enum smtp_server_event rset(struct smtp_server *s, struct base_span argument,
+                                   struct base_buf *out)
+{
+    if (argument.len > 0)
+        return refuse(s, SMTP_REASON_RSET_SYNTAX, out);
+    bool open = smtp_server_reset(s);
+    reply_ok(out, 250, "2.0.0", "Ok");
+    count_junk(s, out);
+    return open ? SMTP_SERVER_RESET : SMTP_SERVER_MORE;
+}
+
+static enum smtp_server_event quit(struct smtp_server *s, struct base_span argument,
+                                   struct base_buf *out)
+{
+    if (argument.len > 0)
+        return refuse(s, SMTP_REASON_QUIT_SYNTAX, out);
+    reply_ok(out, 221, "2.0.0", "Bye");
+    smtp_server_close(s, "quit");
+    return SMTP_SERVER_CLOSE;
+}
+
+static enum smtp_server_event vrfy(struct smtp_server *s, struct base_span argument,
+                                   struct base_buf *out)
+{
+    if (argument.len == 0)
+        return refuse(s, SMTP_REASON_VRFY_SYNTAX, out);
+    reply_ok(out, 252, "2.0.0", "Not verified; mail for it will be tried");
+    count_junk(s, out);
+    return SMTP_SERVER_MORE;
+}
+
+static enum smtp_server_event http(struct smtp_server *s, struct base_buf *out)
+{
+    reply_ok(out, 221, "2.7.0", "Error: I can break rules, too. Goodbye.");
+    stats_inc(s->stats, STATS_SMTP_REFUSED_PROTOCOL);
+    smtp_server_close(s, "HTTP");
+    return SMTP_SERVER_CLOSE;
+}
+
+/* NUL and control characters have no place in a command; 8-bit ones only in an address, where they
+ * get a reply of their own. */
+static bool characters_fine(struct base_span line, enum smtp_verb verb)
+{
+    bool address = verb == SMTP_VERB_MAIL || verb == SMTP_VERB_RCPT;
+
+    for (size_t i = 0; i < line.len; i++) {
+        uint8_t c = line.p[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f || (c >= 0x80 && !address))
+            return false;
+    }
+    return true;
+}
+
+enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_span line,
+                                           struct base_buf *out)
+{
+    struct smtp_command command = smtp_command_parse(line);
+
+    if (command.verb == SMTP_VERB_HTTP)
+        return http(s, out);
+    if (command.verb != SMTP_VERB_UNKNOWN)
+        stats_inc(s->stats, smtp_command_stat(command.verb));
+    if (!characters_fine(line, command.verb))
+        return refuse(s, SMTP_REASON_CHARACTER, out);
+    switch (command.verb) {
+    case SMTP_VERB_HELO:
+        return hello(s, false, command.argument, out);
+    case SMTP_VERB_EHLO:
+        return hello(s, true, command.argument, out);
+    case SMTP_VERB_MAIL:
+        return mail(s, command.argument, out);
+    case SMTP_VERB_RCPT:
+        return rcpt(s, command.argument, out);
+    case SMTP_VERB_DATA:
+        return data(s, command.argument, out);
+    case SMTP_VERB_RSET:
+        return rset(s, command.argument, out);
+    case SMTP_VERB_NOOP:
+        reply_ok(out, 250, "2.0.0", "Ok");
+        count_junk(s, out);
+        return SMTP_SERVER_MORE;
+    case SMTP_VERB_QUIT:
+        return quit(s, command.argument, out);
+    case SMTP_VERB_VRFY:
+        return vrfy(s, command.argument, out);
+    case SMTP_VERB_AUTH:
+        return refuse(s, SMTP_REASON_NO_AUTH, out);
+    case SMTP_VERB_OTHER:
+        return refuse(s, SMTP_REASON_NOT_OFFERED, out);
+    default:
+        return refuse(s, SMTP_REASON_UNKNOWN, out);
+    }
+}

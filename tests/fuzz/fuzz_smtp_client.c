@@ -1,0 +1,171 @@
+/* The client against any server: each recipient gets one result, a session comes to its end, and
+ * what is sent is lines that end in CRLF. */
+#include "smtp_client.h"
+#include "smtp_harness.h"
+#include "base_rand.h"
+#include "fuzz_token.h"
+
+#define STREAM_CAP 16384
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct fuzz_token tokens[] = {
+    FUZZ_TOKEN("220 x\r\n"),
+    FUZZ_TOKEN("250 x\r\n"),
+    FUZZ_TOKEN("250-x\r\n"),
+    FUZZ_TOKEN("354 x\r\n"),
+    FUZZ_TOKEN("421 x\r\n"),
+    FUZZ_TOKEN("450 4.2.0 x\r\n"),
+    FUZZ_TOKEN("550 5.1.1 x\r\n"),
+    FUZZ_TOKEN("552 x\r\n"),
+    FUZZ_TOKEN("220 x\r\n250-x\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 9\r\n"),
+    FUZZ_TOKEN("220 x\r\n250-x\r\n250 PIPELINING\r\n"),
+    FUZZ_TOKEN("220 x\r\n250 x\r\n"),
+    FUZZ_TOKEN("250-PIPELINING\r\n"),
+    FUZZ_TOKEN("250 1\r\n250 2\r\n250 3\r\n354 x\r\n"),
+    FUZZ_TOKEN("250 1\r\n550 2\r\n550 3\r\n354 x\r\n"),
+    FUZZ_TOKEN("\r\n"),
+    FUZZ_TOKEN("\r"),
+    FUZZ_TOKEN("\n"),
+    FUZZ_TOKEN("\0"),
+    FUZZ_TOKEN("250-0123456789012345678901234567890123456789012345678901234567890123456789"
+               "0123456789012345678901234567890123456789012345678901234567890123456789"
+               "0123456789012345678901234567890123456789012345678901234567890123456789"),
+};
+
+struct run {
+    struct smtp_client client;
+    struct stats_block stats;
+    struct base_rand rand;
+    uint8_t told[SMTP_CLIENT_RCPT_MAX];
+    uint32_t rcpt_cnt;
+    uint32_t told_cnt;
+    uint32_t job_cnt;
+    uint8_t last[2]; /* bytes sent last */
+};
+
+static struct base_span rcpt(void *user, uint32_t index)
+{
+    (void)user;
+    (void)index;
+    return base_span_str("c@d");
+}
+
+static void start(struct run *r)
+{
+    r->rcpt_cnt = 1 + (uint32_t)base_rand_below(&r->rand, base_rand_below(&r->rand, 4) ? 3 : 100);
+    r->told_cnt = 0;
+    memset(r->told, 0, sizeof(r->told));
+    smtp_client_start(&r->client, &(struct smtp_client_job){
+                                      .sender = base_span_str("a@b"),
+                                      .recipient = rcpt,
+                                      .recipient_cnt = r->rcpt_cnt,
+                                      .size_bytes = base_rand_below(&r->rand, 12),
+                                      .body_8bit = base_rand_below(&r->rand, 2) == 0,
+                                  });
+}
+
+static void check_out(struct run *r, const struct base_buf *out)
+{
+    for (size_t i = 0; i < out->len; i++) {
+        uint8_t before = r->last[1], c = out->p[i];
+        base_assert(c != '\n' || before == '\r');
+        base_assert(before != '\r' || c == '\n');
+        r->last[0] = before;
+        r->last[1] = c;
+    }
+}
+
+/* Handles an event; returns false at the end of the session. */
+static bool handle(struct run *r, enum smtp_client_event event, struct base_buf *out)
+{
+    const struct smtp_client_result *result = &r->client.result;
+    size_t used;
+
+    switch (event) {
+    case SMTP_CLIENT_RESULT:
+        base_assert(result->recipient < r->rcpt_cnt && !r->told[result->recipient]);
+        base_assert(result->code == 0 || (result->code >= 200 && result->code <= 599));
+        base_assert(result->code / 100 != 3 && memchr(result->enhanced, 0, 10) != NULL);
+        r->told[result->recipient] = 1;
+        r->told_cnt++;
+        break;
+    case SMTP_CLIENT_BODY:
+        smtp_client_body(&r->client, base_span_str(".x\r\n..\r\n\r\ny\r\n"), &used, out);
+        smtp_client_body_end(&r->client, out);
+        break;
+    case SMTP_CLIENT_DONE:
+        base_assert(r->told_cnt == r->rcpt_cnt);
+        if (++r->job_cnt < 3)
+            start(r);
+        else
+            smtp_client_quit(&r->client, out);
+        break;
+    case SMTP_CLIENT_CLOSE:
+        base_assert(r->told_cnt == r->rcpt_cnt);
+        return false;
+    default:
+        break;
+    }
+    return true;
+}
+
+/* Runs until more input is needed or the session is over; false for over. */
+static bool push_all(struct run *r, struct base_span in, size_t *consumed)
+{
+    enum smtp_client_event event;
+    bool open = true;
+
+    *consumed = 0;
+    do {
+        uint8_t *room = malloc(SMTP_OUT_MIN + 10);
+        uint8_t *exact = malloc(in.len - *consumed);
+        struct base_buf out = {room, 0, SMTP_OUT_MIN + 10};
+        size_t used;
+        base_assert(room != NULL && (exact != NULL || in.len == *consumed));
+        if (in.len > *consumed)
+            memcpy(exact, in.p + *consumed, in.len - *consumed);
+        event = smtp_client_push(&r->client, base_span_of(exact, in.len - *consumed), &used, &out);
+        base_assert(used <= in.len - *consumed);
+        *consumed += used;
+        open = handle(r, event, &out);
+        check_out(r, &out);
+        free(room);
+        free(exact);
+    } while (open && event != SMTP_CLIENT_MORE);
+    return open;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static uint8_t room[STREAM_CAP];
+    struct base_buf stream = {room, 0, sizeof(room)};
+    struct run *r = aligned_alloc(64, (sizeof(*r) + 63) / 64 * 64);
+    size_t given = 0, done = 0, used;
+    bool open = true;
+
+    base_assert(r != NULL);
+    memset(r, 0, sizeof(*r));
+    if (size >= 2) {
+        fuzz_expand(&stream, base_span_of(data + 2, size - 2), tokens, BASE_ARRAY_CNT(tokens));
+        base_rand_init(&r->rand, data[0] | (uint64_t)data[1] << 8);
+    }
+    smtp_client_init(&r->client, "me", &r->stats);
+    start(r);
+    uint64_t most = 1 + base_rand_below(&r->rand, 200);
+    while (open && given < stream.len) {
+        size_t n = (size_t)(1 + base_rand_below(&r->rand, most));
+        given += n < stream.len - given ? n : stream.len - given;
+        open = push_all(r, base_span_of(stream.p + done, given - done), &used);
+        done += used;
+        /* What is not consumed is a part of one line. */
+        base_assert(!open || given - done < SMTP_LINE_MAX);
+    }
+    if (open) {
+        smtp_client_fail(&r->client, "lost");
+        open = push_all(r, base_span_of(NULL, 0), &used);
+        base_assert(!open);
+    }
+    free(r);
+    return 0;
+}

@@ -1,0 +1,83 @@
+/* A session: replies, events and bodies are the same however the input is cut. */
+#include "smtp_harness.h"
+#include "base_rand.h"
+#include "fuzz_token.h"
+
+#define STREAM_CAP 6000
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct fuzz_token tokens[] = {
+    FUZZ_TOKEN("EHLO c\r\n"),
+    FUZZ_TOKEN("HELO c\r\n"),
+    FUZZ_TOKEN("MAIL FROM:<a@b>\r\n"),
+    FUZZ_TOKEN("RCPT TO:<c@d>\r\n"),
+    FUZZ_TOKEN("DATA\r\n"),
+    FUZZ_TOKEN("\r\n.\r\n"),
+    FUZZ_TOKEN("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+    FUZZ_TOKEN("MAIL FROM:"),
+    FUZZ_TOKEN("RCPT TO:"),
+    FUZZ_TOKEN(" SIZE="),
+    FUZZ_TOKEN(" BODY=8BITMIME"),
+    FUZZ_TOKEN("<no@b>"),
+    FUZZ_TOKEN("<shut@b>"),
+    FUZZ_TOKEN("MAIL FROM:<nodata@b>\r\n"),
+    FUZZ_TOKEN("MAIL FROM:<nomsg@b>\r\n"),
+    FUZZ_TOKEN("MAIL FROM:<full@b>\r\n"),
+    FUZZ_TOKEN("RSET\r\n"),
+    FUZZ_TOKEN("NOOP\r\n"),
+    FUZZ_TOKEN("QUIT\r\n"),
+    FUZZ_TOKEN("VRFY x\r\n"),
+    FUZZ_TOKEN("STARTTLS\r\n"),
+    FUZZ_TOKEN("AUTH\r\n"),
+    FUZZ_TOKEN("GET / HTTP/1.0\r\n"),
+    FUZZ_TOKEN("\x16\x03\x01"),
+    FUZZ_TOKEN("\r\n"),
+    FUZZ_TOKEN("\r"),
+    FUZZ_TOKEN("\n"),
+    FUZZ_TOKEN("\0"),
+    FUZZ_TOKEN("Received: x\r\n"),
+    FUZZ_TOKEN("0123456789012345678901234567890123456789012345678901234567890123456789"
+               "0123456789012345678901234567890123456789012345678901234567890123456789"
+               "0123456789012345678901234567890123456789012345678901234567890123456789"
+               "0123456789012345678901234567890123456789012345678901234567890123456789"),
+};
+
+static void expect_same(const struct base_buf *a, const struct base_buf *b)
+{
+    base_assert(a->len == b->len && memcmp(a->p, b->p, a->len) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static uint8_t room[STREAM_CAP];
+    struct base_buf stream = {room, 0, sizeof(room)};
+    struct base_rand rand;
+
+    if (size < 2)
+        return 0;
+    fuzz_expand(&stream, base_span_of(data + 2, size - 2), tokens, BASE_ARRAY_CNT(tokens));
+    base_rand_init(&rand, data[0] | (uint64_t)data[1] << 8);
+    struct harness *whole = harness_open(&harness_settings, 4096, STREAM_CAP);
+    struct harness *cut =
+        harness_open(&harness_settings, 1 + base_rand_below(&rand, 70), STREAM_CAP);
+    uint64_t most = 1 + base_rand_below(&rand, 100);
+
+    harness_feed(whole, stream.p, stream.len);
+    for (size_t i = 0, n; i < stream.len; i += n) {
+        n = (size_t)(1 + base_rand_below(&rand, most));
+        n = n < stream.len - i ? n : stream.len - i;
+        harness_feed(cut, stream.p + i, n);
+    }
+    expect_same(&whole->out, &cut->out);
+    expect_same(&whole->trace, &cut->trace);
+    expect_same(&whole->bodies, &cut->bodies);
+    base_assert(whole->closed == cut->closed);
+    /* Replies are lines that end in CRLF. */
+    for (size_t i = 0; i < cut->out.len; i++)
+        base_assert((cut->out.p[i] != '\n' || cut->out.p[i - 1] == '\r') && cut->out.p[i] != 0);
+    base_assert(cut->out.p[cut->out.len - 1] == '\n');
+    harness_close(whole);
+    harness_close(cut);
+    return 0;
+}

@@ -1,0 +1,177 @@
+#include "unit.h"
+
+#include "policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct base_span domains[] = {
+    {(const uint8_t *)"example.com", 11},
+    {(const uint8_t *)".sub.example.com", 16},
+    {(const uint8_t *)"other.test", 10},
+    {(const uint8_t *)".wild.test", 10},
+};
+static struct net_prefix networks[2];
+static struct policy_settings settings;
+static struct stats_block stats;
+
+static int compare(const void *a, const void *b)
+{
+    return policy_domain_compare(a, b);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    qsort(domains, BASE_ARRAY_CNT(domains), sizeof(domains[0]), compare);
+    if (net_prefix_parse(&networks[0], base_span_str("10.0.0.0/8")) != 0 ||
+        net_prefix_parse(&networks[1], base_span_str("2001:db8::/32")) != 0)
+        return -1;
+    settings = (struct policy_settings){
+        .relay_networks = networks,
+        .relay_network_cnt = 2,
+        .relay_domains = domains,
+        .relay_domain_cnt = BASE_ARRAY_CNT(domains),
+    };
+    return policy_settings_valid(&settings) ? 0 : -1;
+}
+
+static enum policy_verdict judge(const char *client, const char *path, struct smtp_reply *reply,
+                                 char text[POLICY_TEXT_CAP])
+{
+    struct net_addr addr;
+    struct smtp_address rcpt;
+    size_t used;
+
+    assert_int_equal(net_addr_parse(&addr, base_span_str(client)), 0);
+    assert_int_equal(smtp_path_parse(&rcpt, &used, base_span_str(path), SMTP_PATH_FORWARD), 0);
+    return policy_rcpt(&settings, &stats, &addr, &rcpt, reply, text);
+}
+
+struct row {
+    const char *client;
+    const char *path;
+    enum policy_verdict verdict;
+};
+
+#define STRANGER "198.51.100.7"
+
+static const struct row rows[] = {
+    {STRANGER, "<u@example.com>", POLICY_ACCEPTED_DOMAIN},
+    {STRANGER, "<u@EXAMPLE.Com>", POLICY_ACCEPTED_DOMAIN},
+    {STRANGER, "<u+x=y@example.com>", POLICY_ACCEPTED_DOMAIN},
+    {STRANGER, "<\"a b\"@example.com>", POLICY_ACCEPTED_DOMAIN},
+    {STRANGER, "<u@a.sub.example.com>", POLICY_ACCEPTED_DOMAIN},
+    {STRANGER, "<u@a.b.WILD.test>", POLICY_ACCEPTED_DOMAIN},
+    {STRANGER, "<@evil.test:u@example.com>", POLICY_ACCEPTED_DOMAIN},
+    {STRANGER, "<Postmaster>", POLICY_ACCEPTED_POSTMASTER},
+    {"10.1.2.3", "<u@foreign.test>", POLICY_ACCEPTED_NETWORK},
+    {"10.1.2.3", "<u%x@foreign.test>", POLICY_ACCEPTED_NETWORK},
+    {"10.1.2.3", "<u@[192.0.2.1]>", POLICY_ACCEPTED_NETWORK},
+    {"2001:db8:1::1", "<u@foreign.test>", POLICY_ACCEPTED_NETWORK},
+    {"2001:db9::1", "<u@foreign.test>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@wild.test>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@sub.example.com>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@a.example.com>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@xexample.com>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@example.com.evil.test>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@com>", POLICY_REFUSED_DOMAIN},
+    /* The forms of the open relay testers. */
+    {STRANGER, "<u@foreign.test>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@localhost>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u%foreign.test@[192.0.2.1]>", POLICY_REFUSED_LITERAL},
+    {STRANGER, "<u%foreign.test@example.com>", POLICY_REFUSED_ROUTED},
+    {STRANGER, "<\"u@foreign.test\"@example.com>", POLICY_REFUSED_ROUTED},
+    {STRANGER, "<\"u%foreign.test\"@example.com>", POLICY_REFUSED_ROUTED},
+    {STRANGER, "<\"u@foreign.test\"@[192.0.2.1]>", POLICY_REFUSED_LITERAL},
+    {STRANGER, "<@[192.0.2.1]:u@foreign.test>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<@example.com:u@foreign.test>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<foreign.test!u@example.com>", POLICY_REFUSED_ROUTED},
+    {STRANGER, "<foreign.test!u@[192.0.2.1]>", POLICY_REFUSED_LITERAL},
+    {STRANGER, "<u@[IPv6:2001:db8::1]>", POLICY_REFUSED_LITERAL},
+};
+
+static void verdicts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        struct smtp_reply reply;
+        char text[POLICY_TEXT_CAP];
+        enum policy_verdict verdict = judge(rows[i].client, rows[i].path, &reply, text);
+        if (verdict != rows[i].verdict)
+            print_error("%s: %s\n", rows[i].path, policy_verdict_name(verdict));
+        assert_int_equal(verdict, rows[i].verdict);
+        assert_int_equal(policy_verdict_accepts(verdict), verdict < POLICY_REFUSED_DOMAIN);
+        assert_int_equal(reply.code, policy_verdict_accepts(verdict) ? 250 : 554);
+    }
+    assert_true(stats_get(&stats, STATS_POLICY_REFUSED_ROUTED) == 4);
+}
+
+/* The forms that are no address at all, and never reach a policy. */
+static void not_addresses(void **state)
+{
+    (void)state;
+    static const char *paths[] = {"<\"u@foreign.test\">",
+                                  "<\"u%foreign.test\">",
+                                  "<u@foreign.test@[192.0.2.1]>",
+                                  "<u@foreign.test@example.com>",
+                                  "<foreign.test!u>",
+                                  "<u@foreign.test.>",
+                                  "<u%foreign.test>"};
+    struct smtp_address a;
+    size_t used;
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(paths); i++)
+        assert_true(smtp_path_parse(&a, &used, base_span_str(paths[i]), SMTP_PATH_FORWARD) != 0);
+}
+
+static void reply_texts(void **state)
+{
+    (void)state;
+    struct smtp_reply reply;
+    char text[POLICY_TEXT_CAP], path[SMTP_ADDRESS_MAX + 3];
+
+    judge(STRANGER, "<u@foreign.test>", &reply, text);
+    assert_string_equal(reply.text, "<u@foreign.test>: Relay access denied");
+    assert_string_equal(reply.enhanced, "5.7.1");
+    snprintf(path, sizeof(path), "<%064d@%063d.%063d.%063d.%063d>", 0, 0, 0, 0, 0);
+    judge(STRANGER, path, &reply, text);
+    assert_int_equal(strlen(reply.text), SMTP_ADDRESS_MAX + 2 + strlen(": Relay access denied"));
+}
+
+static void senders(void **state)
+{
+    (void)state;
+    struct smtp_reply reply;
+    char text[POLICY_TEXT_CAP];
+    struct net_addr client = {.b = {0}};
+    struct smtp_address null = {.kind = SMTP_ADDRESS_NULL};
+
+    assert_int_equal(policy_mail(&settings, &stats, &client, &null, &reply, text),
+                     POLICY_SENDER_ACCEPTED);
+    assert_int_equal(reply.code, 250);
+}
+
+static void invalid_settings(void **state)
+{
+    (void)state;
+    struct base_span upper[] = {{(const uint8_t *)"Example.com", 11}};
+    struct base_span twice[] = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"a", 1}};
+    struct policy_settings s = {.relay_domains = upper, .relay_domain_cnt = 1};
+
+    assert_false(policy_settings_valid(&s));
+    s = (struct policy_settings){.relay_domains = twice, .relay_domain_cnt = 2};
+    assert_false(policy_settings_valid(&s));
+    s.relay_domain_cnt = 1;
+    assert_true(policy_settings_valid(&s));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(verdicts),         cmocka_unit_test(not_addresses),
+        cmocka_unit_test(reply_texts),      cmocka_unit_test(senders),
+        cmocka_unit_test(invalid_settings),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}

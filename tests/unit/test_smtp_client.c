@@ -1,0 +1,733 @@
+#include "unit.h"
+
+#include "smtp_client.h"
+#include "smtp_harness.h"
+#include "base_rand.h"
+
+#define RCPT_MAX 100
+
+/* ---- transcripts ---- */
+
+struct job {
+    const char *sender;
+    const char *rcpt[4];
+    const char *body;
+    uint64_t size_bytes;
+    bool body_8bit;
+};
+
+struct script {
+    const char *name;
+    /* "<" what the server sends, ">" what the client must have sent after it. */
+    const char *step[40];
+    const char *trace; /* results: index=code/enhanced, then done and close */
+    const struct job *job[2];
+    bool whole_only; /* the outcome depends on when the bytes come, as it must */
+};
+
+static const struct job one = {"a@b", {"c@d"}, "hi\r\n", 4, false};
+static const struct job two = {"a@b", {"c@d", "e@f"}, ".hi\r\n.\r\n..", 11, false};
+static const struct job bounce = {"", {"c@d"}, "", 0, false};
+static const struct job large = {"a@b", {"c@d", "e@f"}, "hi\r\n", 101, false};
+static const struct job eight = {"a@b", {"c@d"}, "\xff\r\n", 3, true};
+
+#define HI        "<220 mx ESMTP\r\n", ">EHLO me.test\r\n"
+#define PIPE      "<250-mx\r\n250-SIZE 100\r\n250-8bitmime\r\n250 Pipelining\r\n"
+#define PLAIN     "<250 mx\r\n"
+#define MAIL_PIPE ">MAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<c@d>\r\nDATA\r\n"
+#define TWO_PIPE  ">MAIL FROM:<a@b> SIZE=11\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n"
+#define BODY      ">hi\r\n.\r\n"
+#define TWO_BODY  ">..hi\r\n..\r\n...\r\n.\r\n"
+#define OK        "<250 2.0.0 Ok\r\n"
+#define GO        "<354 go\r\n"
+#define QUIT      ">QUIT\r\n", "<221 2.0.0 Bye\r\n"
+#define RSET      ">RSET\r\n", OK
+#define X10       "0123456789"
+#define X100      X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
+#define X500      X100 X100 X100 X100 X100
+#define LINES10                                                                                    \
+    "250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n"
+#define LINES99                                                                                    \
+    LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10                        \
+        "250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n"
+
+static const struct script scripts[] = {
+    {"plain",
+     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">DATA\r\n", GO, BODY,
+      "<250 2.6.0 queued as 1\r\n", QUIT},
+     "0=250/2.6.0 done close",
+     {&one, NULL},
+     false},
+    {"pipelined",
+     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250-2\r\n250 2\r\n354 go\r\n", BODY, OK, QUIT},
+     "0=250/2.0.0 done close",
+     {&one, NULL},
+     false},
+    {"two jobs",
+     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 go\r\n", BODY, "<250 ok\r\n",
+      ">MAIL FROM:<> SIZE=0\r\nRCPT TO:<c@d>\r\nDATA\r\n", "<250 1\r\n250 2\r\n354 go\r\n",
+      ">.\r\n", OK, QUIT},
+     "0=250/ done 0=250/2.0.0 done close",
+     {&one, &bounce},
+     false},
+    {"mixed recipients",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 5.1.1 no\r\n250 ok\r\n354 go\r\n", TWO_BODY, OK, QUIT},
+     "0=550/5.1.1 1=250/2.0.0 done close",
+     {&two, NULL},
+     false},
+    {"mixed recipients, plain",
+     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">RCPT TO:<e@f>\r\n",
+      "<450-4.2.0 later\r\n450 4.2.0 x\r\n", ">DATA\r\n", GO, TWO_BODY, OK, QUIT},
+     "1=450/4.2.0 0=250/2.0.0 done close",
+     {&two, NULL},
+     false},
+    {"no recipient, plain",
+     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", "<550 no\r\n",
+      ">RCPT TO:<e@f>\r\n", "<450 no\r\n", RSET, QUIT},
+     "0=550/ 1=450/ done close",
+     {&two, NULL},
+     false},
+    {"no recipient, DATA refused",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 no\r\n550 no\r\n554 5.5.1 nobody\r\n", RSET, QUIT},
+     "0=550/ 1=550/ done close",
+     {&two, NULL},
+     false},
+    {"no recipient, 354 all the same",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 no\r\n550 no\r\n354 go\r\n", ">.\r\n", "<250 ok\r\n",
+      QUIT},
+     "0=550/ 1=550/ done close",
+     {&two, NULL},
+     false},
+    {"sender refused, plain",
+     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", "<553 5.1.8 no\r\n", RSET, QUIT},
+     "0=553/5.1.8 1=553/5.1.8 done close",
+     {&two, NULL},
+     false},
+    {"sender refused, pipelined, then the next job",
+     {HI, PIPE, TWO_PIPE, "<451 4.1.8 no\r\n503 x\r\n503 x\r\n503 x\r\n", RSET, MAIL_PIPE,
+      "<250 1\r\n250 2\r\n354 go\r\n", BODY, OK, QUIT},
+     "0=451/4.1.8 1=451/4.1.8 done 0=250/2.0.0 done close",
+     {&two, &one},
+     false},
+    {"sender refused, 250 and 354 all the same",
+     {HI, PIPE, TWO_PIPE, "<553 no\r\n250 x\r\n250 x\r\n354 x\r\n", ">.\r\n", "<250 ok\r\n", QUIT},
+     "0=553/ 1=553/ done close",
+     {&two, NULL},
+     false},
+    {"DATA refused",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n250 2\r\n250 3\r\n451 4.3.0 no\r\n", RSET, QUIT},
+     "0=451/4.3.0 1=451/4.3.0 done close",
+     {&two, NULL},
+     false},
+    {"message refused",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n250 2\r\n550 3\r\n354 go\r\n", TWO_BODY, "<554 5.7.1 spam\r\n",
+      QUIT},
+     "1=550/ 0=554/5.7.1 done close",
+     {&two, NULL},
+     false},
+    {"552 to RCPT is temporary",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n552 too many\r\n552 5.2.2 full\r\n554 no\r\n", RSET, QUIT},
+     "0=452/4.5.3 1=552/5.2.2 done close",
+     {&two, NULL},
+     false},
+    {"HELO fallback",
+     {HI, "<502 what?\r\n", ">HELO me.test\r\n", "<250-mx\r\n250 PIPELINING\r\n",
+      ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">DATA\r\n", GO, BODY, OK, QUIT},
+     "0=250/2.0.0 done close",
+     {&one, NULL},
+     false},
+    {"HELO refused",
+     {HI, "<502 what?\r\n", ">HELO me.test\r\n", "<504 no\r\n", ">QUIT\r\n"},
+     "0=504/ close",
+     {&one, NULL},
+     false},
+    {"EHLO later",
+     {HI, "<451 4.7.1 no\r\n", ">QUIT\r\n"},
+     "0=451/4.7.1 close",
+     {&one, NULL},
+     false},
+    {"greeting refused",
+     {"<554-no\r\n554 5.3.2 mail\r\n", ">QUIT\r\n"},
+     "0=554/ 1=554/ close",
+     {&two, NULL},
+     false},
+    {"keywords match whole",
+     {HI, "<250-mx\r\n250-XPIPELINING\r\n250-PIPELININGX\r\n250-SIZES 1\r\n250 SIZE=1\r\n",
+      ">MAIL FROM:<a@b>\r\n", "<421 x\r\n"},
+     "0=421/ close",
+     {&one, NULL},
+     false},
+    {"the first line holds no keyword",
+     {HI, "<250-PIPELINING\r\n250-PIPE LINING\r\n250 SIZE 100000000000000000000\r\n",
+      ">MAIL FROM:<a@b> SIZE=4\r\n", "<421 x\r\n"},
+     "0=421/ close",
+     {&one, NULL},
+     false},
+    {"421 as the greeting", {"<421 4.3.2 down\r\n"}, "0=421/4.3.2 close", {&one, NULL}, false},
+    {"421 to EHLO", {HI, "<421 4.3.2 down\r\n"}, "0=421/4.3.2 close", {&one, NULL}, false},
+    {"421 to MAIL", {HI, PIPE, TWO_PIPE, "<421 x\r\n"}, "0=421/ 1=421/ close", {&two, NULL}, false},
+    {"421 to RCPT",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 2\r\n421 x\r\n"},
+     "0=550/ 1=421/ close",
+     {&two, NULL},
+     false},
+    {"421 to DATA",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 2\r\n250 3\r\n421 x\r\n"},
+     "0=550/ 1=421/ close",
+     {&two, NULL},
+     false},
+    {"421 to the message",
+     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 go\r\n", BODY, "<421 x\r\n"},
+     "0=421/ close",
+     {&one, NULL},
+     false},
+    {"421 to RSET",
+     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", "<550 x\r\n", ">RSET\r\n", "<421 x\r\n"},
+     "0=550/ close",
+     {&one, NULL},
+     false},
+    {"421 before the next job",
+     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 go\r\n", BODY, "<250 ok\r\n421 bye\r\n"},
+     "0=250/ done 0=421/ close",
+     {&one, &bounce},
+     true},
+    {"too large", {HI, PIPE, QUIT}, "0=552/5.3.4 1=552/5.3.4 done close", {&large, NULL}, false},
+    {"not 8-bit", {HI, PLAIN, QUIT}, "0=554/5.6.3 done close", {&eight, NULL}, false},
+    {"8-bit",
+     {HI, PIPE, ">MAIL FROM:<a@b> SIZE=3 BODY=8BITMIME\r\nRCPT TO:<c@d>\r\nDATA\r\n",
+      "<250 1\r\n250 2\r\n354 go\r\n", ">\xff\r\n.\r\n", OK, QUIT},
+     "0=250/2.0.0 done close",
+     {&eight, NULL},
+     false},
+    {"enhanced code of another class, or none",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 4.1.1 no\r\n550 5.1.1234 no\r\n354 go\r\n", ">.\r\n", OK,
+      QUIT},
+     "0=550/ 1=550/ done close",
+     {&two, NULL},
+     false},
+    {"100 lines",
+     {HI, "<" LINES99 "250 x\r\n", ">MAIL FROM:<a@b>\r\n", "<421 x\r\n"},
+     "0=421/ close",
+     {&one, NULL},
+     false},
+    {"101 lines", {HI, "<" LINES99 "250-x\r\n250 x\r\n"}, "0=0/ close", {&one, NULL}, false},
+    {"a line of 2048",
+     {HI, "<250 " X500 X500 X500 X500 X10 X10 X10 X10 "12\r\n", ">MAIL FROM:<a@b>\r\n",
+      "<421 x\r\n"},
+     "0=421/ close",
+     {&one, NULL},
+     false},
+    {"a line of 2049",
+     {HI, "<250 " X500 X500 X500 X500 X10 X10 X10 X10 "123\r\n"},
+     "0=0/ close",
+     {&one, NULL},
+     false},
+    {"the code changes", {HI, "<250-x\r\n251 y\r\n"}, "0=0/ close", {&one, NULL}, false},
+    {"bare LF", {HI, "<250 x\n250 y\r\n"}, "0=0/ close", {&one, NULL}, false},
+    {"no code", {"<hello\r\n"}, "0=0/ close", {&one, NULL}, false},
+    {"short code", {"<22\r\n"}, "0=0/ close", {&one, NULL}, false},
+    {"long code", {"<2200 x\r\n"}, "0=0/ close", {&one, NULL}, false},
+    {"code alone",
+     {"<220\r\n", ">EHLO me.test\r\n", "<421\r\n"},
+     "0=421/ close",
+     {&one, NULL},
+     false},
+    {"code 1xx", {"<120 wait\r\n"}, "0=0/ close", {&one, NULL}, false},
+    {"354 to MAIL", {HI, PIPE, TWO_PIPE, "<354 go\r\n"}, "0=0/ 1=0/ close", {&two, NULL}, false},
+    {"354 to RCPT",
+     {HI, PIPE, TWO_PIPE, "<250 1\r\n354 go\r\n"},
+     "0=0/ 1=0/ close",
+     {&two, NULL},
+     false},
+    {"250 to DATA",
+     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n250 3\r\n"},
+     "0=0/ close",
+     {&one, NULL},
+     false},
+    {"354 to the message",
+     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 3\r\n", BODY, "<354 x\r\n"},
+     "0=0/ close",
+     {&one, NULL},
+     false},
+    {"a reply too many behind the greeting",
+     {"<220 x\r\n250 y\r\n"},
+     "0=0/ close",
+     {&one, NULL},
+     true},
+    {"a reply too many behind EHLO", {HI, "<250 x\r\n250 y\r\n"}, "0=0/ close", {&one, NULL}, true},
+    {"a reply too many behind 354",
+     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 3\r\n250 4\r\n"},
+     "0=0/ close",
+     {&one, NULL},
+     true},
+};
+
+struct player {
+    struct smtp_client client;
+    struct stats_block stats;
+    const struct script *script;
+    uint32_t job_idx;
+    struct base_buf in;
+    struct base_buf out;
+    struct base_buf trace;
+    bool closed;
+};
+
+static struct base_span job_rcpt(void *user, uint32_t index)
+{
+    const struct job *job = user;
+    return base_span_str(job->rcpt[index]);
+}
+
+static void start_job(struct player *p, const struct job *job)
+{
+    uint32_t cnt = 0;
+    while (job->rcpt[cnt] != NULL)
+        cnt++;
+    static struct job copy;
+    copy = *job;
+    smtp_client_start(&p->client, &(struct smtp_client_job){
+                                      .sender = base_span_str(job->sender),
+                                      .recipient = job_rcpt,
+                                      .user = &copy,
+                                      .recipient_cnt = cnt,
+                                      .size_bytes = job->size_bytes,
+                                      .body_8bit = job->body_8bit,
+                                  });
+}
+
+static void play_body(struct player *p, struct base_buf *out)
+{
+    struct base_span body = base_span_str(p->script->job[p->job_idx]->body);
+    size_t used;
+
+    for (size_t i = 0; i < body.len; i += used) /* in pieces of two */
+        smtp_client_body(&p->client, base_span_of(body.p + i, body.len - i > 2 ? 2 : body.len - i),
+                         &used, out);
+    smtp_client_body_end(&p->client, out);
+}
+
+static void play_event(struct player *p, enum smtp_client_event event, struct base_buf *out)
+{
+    char text[64];
+
+    if (event == SMTP_CLIENT_RESULT) {
+        const struct smtp_client_result *r = &p->client.result;
+        snprintf(text, sizeof(text), "%u=%u/%s ", r->recipient, r->code, r->enhanced);
+        harness_puts(&p->trace, text);
+    } else if (event == SMTP_CLIENT_BODY) {
+        play_body(p, out);
+    } else if (event == SMTP_CLIENT_DONE) {
+        harness_puts(&p->trace, "done ");
+        p->job_idx++;
+        if (p->job_idx < 2 && p->script->job[p->job_idx] != NULL)
+            start_job(p, p->script->job[p->job_idx]);
+        else
+            smtp_client_quit(&p->client, out);
+    } else if (event == SMTP_CLIENT_CLOSE) {
+        harness_puts(&p->trace, "close");
+        p->closed = true;
+    }
+}
+
+static void player_feed(struct player *p, const char *bytes, size_t n)
+{
+    harness_put(&p->in, bytes, n);
+    enum smtp_client_event event = SMTP_CLIENT_FLUSH;
+
+    while (event != SMTP_CLIENT_MORE && !p->closed) {
+        uint8_t *room = malloc(SMTP_OUT_MIN + 40);
+        struct base_buf out = {room, 0, SMTP_OUT_MIN + 40};
+        size_t used;
+        event = smtp_client_push(&p->client, base_buf_span(&p->in), &used, &out);
+        memmove(p->in.p, p->in.p + used, p->in.len - used);
+        p->in.len -= used;
+        play_event(p, event, &out);
+        harness_put(&p->out, out.p, out.len);
+        free(room);
+    }
+}
+
+/* Plays a script with the server's bytes cut once at the given place; with cut SIZE_MAX,
+ * everywhere. Returns how many bytes the server sends. */
+static size_t play(const struct script *s, size_t cut)
+{
+    struct player *p = aligned_alloc(64, (sizeof(*p) + 63) / 64 * 64);
+    size_t sent = 0;
+
+    assert_non_null(p);
+    memset(p, 0, sizeof(*p));
+    p->script = s;
+    harness_grow(&p->in, 8192);
+    harness_grow(&p->out, 8192);
+    harness_grow(&p->trace, 1024);
+    smtp_client_init(&p->client, "me.test", &p->stats);
+    start_job(p, s->job[0]);
+    player_feed(p, "", 0);
+    for (size_t i = 0; s->step[i] != NULL; i++) {
+        const char *bytes = s->step[i] + 1;
+        size_t len = strlen(bytes);
+        if (s->step[i][0] == '>') {
+            if (p->out.len != len || memcmp(p->out.p, bytes, len) != 0)
+                print_error("%s, cut %zu, step %zu: got\n%.*s\n", s->name, cut, i, (int)p->out.len,
+                            (const char *)p->out.p);
+            assert_int_equal(p->out.len, len);
+            assert_memory_equal(p->out.p, bytes, len);
+            p->out.len = 0;
+            continue;
+        }
+        assert_int_equal(p->out.len, 0);
+        if (cut == SIZE_MAX) {
+            for (size_t k = 0; k < len; k++)
+                player_feed(p, bytes + k, 1);
+        } else if (cut > sent && cut < sent + len) {
+            player_feed(p, bytes, cut - sent);
+            player_feed(p, bytes + (cut - sent), len - (cut - sent));
+        } else {
+            player_feed(p, bytes, len);
+        }
+        sent += len;
+    }
+    assert_int_equal(p->out.len, 0);
+    harness_put(&p->trace, "", 1);
+    if (strcmp((char *)p->trace.p, s->trace) != 0)
+        print_error("%s, cut %zu\n", s->name, cut);
+    assert_string_equal((char *)p->trace.p, s->trace);
+    free(p->in.p);
+    free(p->out.p);
+    free(p->trace.p);
+    free(p);
+    return sent;
+}
+
+static void scripts_whole_and_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(scripts); i++) {
+        size_t len = play(&scripts[i], 0);
+        if (scripts[i].whole_only)
+            continue;
+        for (size_t cut = 1; cut<len; cut += len> 500 ? 11 : 1)
+            play(&scripts[i], cut);
+        play(&scripts[i], SIZE_MAX);
+    }
+}
+
+/* ---- failing from outside ---- */
+
+static struct base_span many_rcpt(void *user, uint32_t index)
+{
+    (void)user;
+    (void)index;
+    return base_span_str("some.recipient.of.many@a.domain.that.is.rather.long.test");
+}
+
+static void fail_in_each_state(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    static const char *const replies[] = {"", "220 x\r\n", "250-x\r\n250 PIPELINING\r\n",
+                                          "250 1\r\n250 2\r\n", "250 3\r\n250-"};
+    for (size_t stop = 0; stop < BASE_ARRAY_CNT(replies); stop++) {
+        struct smtp_client c;
+        uint8_t room[8192];
+        struct base_buf out = {room, 0, sizeof(room)};
+        size_t used;
+        smtp_client_init(&c, "me.test", &stats);
+        smtp_client_start(&c,
+                          &(struct smtp_client_job){.recipient = many_rcpt, .recipient_cnt = 7});
+        for (size_t i = 0; i <= stop; i++)
+            assert_int_equal(smtp_client_push(&c, base_span_str(replies[i]), &used, &out),
+                             SMTP_CLIENT_MORE);
+        smtp_client_fail(&c, "connection lost");
+        smtp_client_fail(&c, "again");
+        for (uint32_t i = 0; i < 7; i++) {
+            assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out),
+                             SMTP_CLIENT_RESULT);
+            assert_int_equal(c.result.recipient, i);
+            assert_int_equal(c.result.code, 0);
+            assert_int_equal(c.result.text_len, strlen("connection lost"));
+        }
+        assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out),
+                         SMTP_CLIENT_CLOSE);
+    }
+}
+
+/* What was delivered stays so, though the connection breaks while the results are taken. */
+static void fail_while_telling(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    struct smtp_client c;
+    uint8_t room[8192];
+    struct base_buf out = {room, 0, sizeof(room)};
+    size_t used;
+
+    smtp_client_init(&c, "me.test", &stats);
+    smtp_client_start(&c, &(struct smtp_client_job){.recipient = many_rcpt, .recipient_cnt = 2});
+    const char *replies[] = {"220 x\r\n", "250-x\r\n250 PIPELINING\r\n",
+                             "250 1\r\n250 2\r\n250 3\r\n354 4\r\n"};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(smtp_client_push(&c, base_span_str(replies[i]), &used, &out),
+                         SMTP_CLIENT_MORE);
+    assert_int_equal(smtp_client_push(&c, base_span_str(replies[2]), &used, &out),
+                     SMTP_CLIENT_BODY);
+    smtp_client_body_end(&c, &out);
+    assert_int_equal(smtp_client_push(&c, base_span_str("250 ok\r\n"), &used, &out),
+                     SMTP_CLIENT_RESULT);
+    smtp_client_fail(&c, "connection lost");
+    assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out), SMTP_CLIENT_RESULT);
+    assert_int_equal(c.result.code, 250);
+    assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out), SMTP_CLIENT_CLOSE);
+}
+
+/* A refusal in the middle of the body is the result; the session ends. */
+static void refused_in_body(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    struct smtp_client c;
+    uint8_t room[8192];
+    struct base_buf out = {room, 0, sizeof(room)};
+    size_t used;
+
+    smtp_client_init(&c, "me.test", &stats);
+    smtp_client_start(&c, &(struct smtp_client_job){.recipient = many_rcpt, .recipient_cnt = 1});
+    (void)smtp_client_push(&c, base_span_str("220 x\r\n"), &used, &out);
+    (void)smtp_client_push(&c, base_span_str("250-x\r\n250 PIPELINING\r\n"), &used, &out);
+    assert_int_equal(
+        smtp_client_push(&c, base_span_str("250 1\r\n250 2\r\n354 3\r\n"), &used, &out),
+        SMTP_CLIENT_BODY);
+    smtp_client_body(&c, base_span_str("x\r\n"), &used, &out);
+    assert_int_equal(smtp_client_push(&c, base_span_str("552 5.3.4 too big\r\n"), &used, &out),
+                     SMTP_CLIENT_RESULT);
+    assert_int_equal(c.result.code, 552);
+    out.len = 0;
+    smtp_client_body(&c, base_span_str("y\r\n"), &used, &out);
+    smtp_client_body_end(&c, &out);
+    assert_int_equal(used, 3);
+    assert_int_equal(out.len, 0);
+    assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out), SMTP_CLIENT_CLOSE);
+}
+
+/* ---- client and server, back to back ---- */
+
+struct pair {
+    struct base_rand rand;
+    struct harness *server;
+    struct smtp_client client;
+    struct stats_block stats;
+    char rcpt[RCPT_MAX][32];
+    uint16_t want[RCPT_MAX];
+    uint16_t got[RCPT_MAX];
+    uint32_t rcpt_cnt;
+    struct base_buf to_server;
+    struct base_buf to_client;
+    struct base_buf body;
+    struct base_buf wanted; /* all bodies that must be stored */
+    size_t body_sent;
+    size_t taken; /* of the server's out */
+    bool in_body;
+    bool plain; /* hide PIPELINING */
+};
+
+static struct base_span pair_rcpt(void *user, uint32_t index)
+{
+    const struct pair *p = user;
+    return base_span_str(p->rcpt[index]);
+}
+
+static void make_body(struct pair *p)
+{
+    static const char *const lines[] = {".",   "..", "",         "From: x",         "Received",
+                                        "a.",  ".x", "\xff\xfe", "MAIL FROM:<x@y>", X100,
+                                        "QUIT"};
+    uint64_t cnt = base_rand_below(&p->rand, 20);
+
+    p->body.len = 0;
+    for (uint64_t i = 0; i < cnt; i++) {
+        harness_puts(&p->body, lines[base_rand_below(&p->rand, BASE_ARRAY_CNT(lines))]);
+        harness_puts(&p->body, "\r\n");
+    }
+    p->body_sent = 0;
+}
+
+static void pair_start(struct pair *p)
+{
+    static const char *const senders[] = {"a@b", "", "no@b", "nodata@b", "nomsg@b"};
+    static const uint16_t sender_codes[] = {250, 250, 550, 451, 451};
+    uint64_t sender = base_rand_below(&p->rand, BASE_ARRAY_CNT(senders));
+    bool any = false;
+
+    make_body(p);
+    p->rcpt_cnt =
+        1 + (uint32_t)base_rand_below(&p->rand, base_rand_below(&p->rand, 8) == 0 ? 100 : 5);
+    for (uint32_t i = 0; i < p->rcpt_cnt; i++) {
+        static const char *const kinds[] = {"yes", "no", "later"};
+        static const uint16_t codes[] = {250, 550, 451};
+        uint64_t kind = base_rand_below(&p->rand, 3);
+        snprintf(p->rcpt[i], sizeof(p->rcpt[i]), "%s%u@d", kinds[kind], i);
+        p->want[i] = codes[kind] == 250 || sender == 2 ? sender_codes[sender] : codes[kind];
+        p->got[i] = UINT16_MAX;
+        any |= codes[kind] == 250;
+    }
+    if (any && sender < 2) {
+        harness_puts(&p->wanted, "[");
+        harness_put(&p->wanted, p->body.p, p->body.len);
+        harness_puts(&p->wanted, "]");
+    }
+    smtp_client_start(&p->client, &(struct smtp_client_job){
+                                      .sender = base_span_str(senders[sender]),
+                                      .recipient = pair_rcpt,
+                                      .user = p,
+                                      .recipient_cnt = p->rcpt_cnt,
+                                      .size_bytes = p->body.len,
+                                      .body_8bit = base_rand_below(&p->rand, 2) == 0,
+                                  });
+}
+
+static void pair_body(struct pair *p, struct base_buf *out)
+{
+    size_t left = p->body.len - p->body_sent, used;
+    size_t n = left > 0 ? (size_t)base_rand_below(&p->rand, left + 1) : 0;
+
+    smtp_client_body(&p->client, base_span_of(p->body.p + p->body_sent, n), &used, out);
+    p->body_sent += used;
+    if (p->body_sent == p->body.len && out->cap - out->len >= 5) {
+        smtp_client_body_end(&p->client, out);
+        p->in_body = false;
+    }
+}
+
+/* Takes a random piece off the front of a queue. */
+static size_t cut_piece(struct pair *p, const struct base_buf *b)
+{
+    uint64_t kind = base_rand_below(&p->rand, 4);
+    size_t max = kind == 0 ? 1 : kind == 1 ? 20 : b->len;
+    return b->len == 0 ? 0 : (size_t)base_rand_below(&p->rand, (max < b->len ? max : b->len) + 1);
+}
+
+static void drop_front(struct base_buf *b, size_t n)
+{
+    memmove(b->p, b->p + n, b->len - n);
+    b->len -= n;
+}
+
+static void serve(struct pair *p)
+{
+    size_t n = cut_piece(p, &p->to_server);
+
+    harness_feed(p->server, p->to_server.p, n);
+    drop_front(&p->to_server, n);
+    struct base_buf *out = &p->server->out;
+    size_t from = p->to_client.len;
+    harness_put(&p->to_client, out->p + p->taken, out->len - p->taken);
+    p->taken = out->len;
+    uint8_t *word = p->plain && p->to_client.len > from
+                        ? memmem(p->to_client.p + from, p->to_client.len - from, "PIPELINING", 10)
+                        : NULL;
+    if (word != NULL)
+        *word = 'X';
+}
+
+/* One push with a random piece. Returns false once the session is closed. */
+static bool drive(struct pair *p, uint32_t *jobs_left)
+{
+    uint8_t room[SMTP_OUT_MIN + 50];
+    struct base_buf out = {room, 0, sizeof(room)};
+    size_t used, n = cut_piece(p, &p->to_client);
+
+    if (p->in_body) {
+        pair_body(p, &out);
+        harness_put(&p->to_server, out.p, out.len);
+        return true;
+    }
+    enum smtp_client_event event =
+        smtp_client_push(&p->client, base_span_of(p->to_client.p, n), &used, &out);
+    drop_front(&p->to_client, used);
+    if (event == SMTP_CLIENT_BODY)
+        p->in_body = true;
+    if (event == SMTP_CLIENT_RESULT) {
+        uint32_t r = p->client.result.recipient;
+        assert_in_range(r, 0, p->rcpt_cnt - 1);
+        assert_int_equal(p->got[r], UINT16_MAX); /* once each */
+        p->got[r] = p->client.result.code;
+    }
+    if (event == SMTP_CLIENT_DONE) {
+        for (uint32_t i = 0; i < p->rcpt_cnt; i++)
+            assert_int_equal(p->got[i], p->want[i]);
+        if (--*jobs_left > 0)
+            pair_start(p);
+        else
+            smtp_client_quit(&p->client, &out);
+    }
+    harness_put(&p->to_server, out.p, out.len);
+    return event != SMTP_CLIENT_CLOSE;
+}
+
+static void run_pair(uint64_t seed)
+{
+    static const struct smtp_server_settings settings = {
+        .hostname = "mx.test", .message_size_max = 100000, .recipient_max = 100};
+    struct pair *p = aligned_alloc(64, (sizeof(*p) + 63) / 64 * 64);
+    uint32_t jobs_left = 4;
+
+    assert_non_null(p);
+    memset(p, 0, sizeof(*p));
+    base_rand_init(&p->rand, seed);
+    p->plain = base_rand_below(&p->rand, 2) == 0;
+    p->server = harness_open(&settings, 1 + (size_t)base_rand_below(&p->rand, 200), 16384);
+    harness_grow(&p->to_server, 65536);
+    harness_grow(&p->to_client, 65536);
+    harness_grow(&p->body, 4096);
+    harness_grow(&p->wanted, 32768);
+    smtp_client_init(&p->client, "me.test", &p->stats);
+    pair_start(p);
+    uint32_t steps = 0;
+    do {
+        serve(p);
+        assert_true(++steps < 1000000);
+    } while (drive(p, &jobs_left));
+    assert_int_equal(jobs_left, 0);
+    assert_int_equal(p->server->bodies.len, p->wanted.len);
+    assert_memory_equal(p->server->bodies.p, p->wanted.p, p->wanted.len);
+    harness_close(p->server);
+    free(p->to_server.p);
+    free(p->to_client.p);
+    free(p->body.p);
+    free(p->wanted.p);
+    free(p);
+}
+
+static void client_against_server(void **state)
+{
+    (void)state;
+    const char *only = getenv("SEED");
+    uint64_t from = only != NULL ? strtoull(only, NULL, 10) : 1;
+    uint64_t cnt = only != NULL ? 1 : 300;
+
+    for (uint64_t seed = from; seed < from + cnt; seed++) {
+        *state = (void *)(uintptr_t)seed; /* the teardown prints it */
+        run_pair(seed);
+    }
+    *state = NULL;
+}
+
+static int print_seed(void **state)
+{
+    if (*state != NULL)
+        print_error("failing seed: SEED=%ju\n", (uintmax_t)(uintptr_t)*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scripts_whole_and_cut),
+        cmocka_unit_test(fail_in_each_state),
+        cmocka_unit_test(fail_while_telling),
+        cmocka_unit_test(refused_in_body),
+        cmocka_unit_test_teardown(client_against_server, print_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
