@@ -1,0 +1,310 @@
+#include "disk_sim.h"
+
+#include "base_rand.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUEUE_MAX = 256, FILE_MAX = 1024 };
+
+struct sim_file {
+    uint32_t segment;
+    uint64_t bytes;
+    uint8_t *data;
+};
+
+struct sim_request {
+    struct spool_io io;
+    uint64_t due; /* tick */
+    int64_t result;
+    bool partly; /* any of its sectors are written */
+};
+
+struct disk_sim {
+    struct disk_sim_config config;
+    struct base_rand rand;
+    struct sim_file files[FILE_MAX]; /* ascending */
+    uint32_t file_cnt;
+    struct sim_request queue[QUEUE_MAX];
+    uint32_t queue_cnt;
+    uint64_t tick;
+    uint64_t op_cnt;
+    uint64_t write_cnt;
+    uint64_t fail_from; /* writes that fail by plan */
+    uint64_t fail_cnt;
+    int fail_error;
+    bool dead;
+};
+
+static struct sim_file *file_find(struct disk_sim *d, uint32_t segment)
+{
+    for (uint32_t i = 0; i < d->file_cnt; i++)
+        if (d->files[i].segment == segment)
+            return &d->files[i];
+    return NULL;
+}
+
+static bool chance(struct disk_sim *d, uint32_t ppm)
+{
+    return ppm > 0 && base_rand_below(&d->rand, 1000000) < ppm;
+}
+
+static void write_plan(struct disk_sim *d, struct sim_request *q)
+{
+    uint64_t n = d->write_cnt++;
+    if (n >= d->fail_from && n - d->fail_from < d->fail_cnt) {
+        q->result = d->fail_error;
+        q->partly = true;
+    } else if (chance(d, d->config.write_error_ppm)) {
+        q->result = -EIO;
+        q->partly = true;
+    } else if (chance(d, d->config.write_short_ppm)) {
+        q->result = (int64_t)base_rand_below(&d->rand, q->io.len) / 512 * 512;
+        q->partly = true;
+    }
+}
+
+static int sim_submit(void *disk, const struct spool_io *io)
+{
+    struct disk_sim *d = disk;
+    if (d->dead)
+        return -EIO;
+    base_assert(io->offset % SPOOL_BLOCK_BYTES == 0 && io->len % SPOOL_BLOCK_BYTES == 0);
+    base_assert((uintptr_t)io->data % SPOOL_BLOCK_BYTES == 0 && io->len > 0);
+    if (d->queue_cnt >= d->config.queue_depth || chance(d, d->config.again_ppm))
+        return -EAGAIN;
+    const struct sim_file *f = file_find(d, io->segment);
+    struct sim_request *q = &d->queue[d->queue_cnt++];
+    *q = (struct sim_request){.io = *io, .result = io->len};
+    q->due = d->tick + base_rand_below(&d->rand, d->config.delay_max + 1);
+    d->op_cnt++;
+    base_assert(f != NULL && io->offset + io->len <= f->bytes);
+    if (io->op == SPOOL_IO_WRITE)
+        write_plan(d, q);
+    else if (chance(d, d->config.read_error_ppm))
+        q->result = -EIO;
+    return 0;
+}
+
+/* Writes each sector, or with a coin for each. */
+static void write_apply(struct disk_sim *d, const struct sim_request *q, bool coin)
+{
+    struct sim_file *f = file_find(d, q->io.segment);
+    if (f == NULL)
+        return;
+    if (!coin) {
+        memcpy(f->data + q->io.offset, q->io.data, q->io.len);
+        return;
+    }
+    /* All, nothing, a prefix and any subset are all likely. */
+    uint64_t kind = base_rand_below(&d->rand, 4);
+    uint64_t end = kind == 0 ? q->io.len : base_rand_below(&d->rand, q->io.len);
+    for (uint32_t at = 0; at < q->io.len; at += d->config.sector_bytes) {
+        bool keep = kind == 0 || (kind == 1 && at < end) ||
+                    (kind == 2 && (base_rand_next(&d->rand) & 1) != 0);
+        if (keep)
+            memcpy(f->data + q->io.offset + at, (const uint8_t *)q->io.data + at,
+                   d->config.sector_bytes);
+    }
+}
+
+static void request_end(struct disk_sim *d, struct sim_request *q, struct spool_io_done *done)
+{
+    if (q->io.op == SPOOL_IO_WRITE) {
+        write_apply(d, q, q->partly);
+    } else if (q->result > 0) {
+        const struct sim_file *f = file_find(d, q->io.segment);
+        base_assert(f != NULL);
+        memcpy(q->io.data, f->data + q->io.offset, q->io.len);
+        if (chance(d, d->config.read_flip_ppm)) {
+            uint64_t bit = base_rand_below(&d->rand, (uint64_t)q->io.len * 8);
+            ((uint8_t *)q->io.data)[bit / 8] ^= (uint8_t)(1U << (bit % 8));
+        }
+    }
+    done->cookie = q->io.cookie;
+    done->result = q->result;
+    *q = d->queue[--d->queue_cnt];
+}
+
+static uint32_t sim_poll(void *disk, struct spool_io_done *done, uint32_t cap)
+{
+    struct disk_sim *d = disk;
+    uint32_t n = 0;
+    if (d->dead || cap == 0)
+        return 0;
+    d->tick++;
+    for (uint32_t i = 0; i < d->queue_cnt && n < cap;) {
+        if (d->queue[i].due < d->tick)
+            request_end(d, &d->queue[i], &done[n++]);
+        else
+            i++;
+    }
+    return n;
+}
+
+static int sim_wait(void *disk)
+{
+    struct disk_sim *d = disk;
+    if (d->dead || d->queue_cnt == 0)
+        return -EIO;
+    uint64_t due = UINT64_MAX;
+    for (uint32_t i = 0; i < d->queue_cnt; i++)
+        if (d->queue[i].due < due)
+            due = d->queue[i].due;
+    if (due > d->tick)
+        d->tick = due;
+    return 0;
+}
+
+static int sim_wait_fd(void *disk)
+{
+    (void)disk;
+    return -1;
+}
+
+static int sim_segment_list(void *disk, uint32_t *numbers, uint32_t cap)
+{
+    const struct disk_sim *d = disk;
+    for (uint32_t i = 0; i < d->file_cnt && i < cap; i++)
+        numbers[i] = d->files[i].segment;
+    return (int)d->file_cnt;
+}
+
+static int64_t bytes_free(const struct disk_sim *d)
+{
+    uint64_t used = 0;
+    for (uint32_t i = 0; i < d->file_cnt; i++)
+        used += d->files[i].bytes;
+    if (d->config.capacity_bytes == 0)
+        return INT64_MAX;
+    return used > d->config.capacity_bytes ? 0 : (int64_t)(d->config.capacity_bytes - used);
+}
+
+static int sim_segment_create(void *disk, uint32_t segment, uint64_t bytes)
+{
+    struct disk_sim *d = disk;
+    d->op_cnt++;
+    if (d->dead)
+        return -EIO;
+    if (file_find(d, segment) != NULL)
+        return -EEXIST;
+    if (d->file_cnt == FILE_MAX || bytes_free(d) < (int64_t)bytes)
+        return -ENOSPC;
+    uint8_t *data = calloc(1, bytes);
+    if (data == NULL)
+        return -ENOSPC;
+    uint32_t at = d->file_cnt++;
+    for (; at > 0 && d->files[at - 1].segment > segment; at--)
+        d->files[at] = d->files[at - 1];
+    d->files[at] = (struct sim_file){.segment = segment, .bytes = bytes, .data = data};
+    return 0;
+}
+
+static int64_t sim_segment_open(void *disk, uint32_t segment)
+{
+    const struct sim_file *f = file_find(disk, segment);
+    return f == NULL ? -ENOENT : (int64_t)f->bytes;
+}
+
+static int sim_segment_remove(void *disk, uint32_t segment)
+{
+    struct disk_sim *d = disk;
+    struct sim_file *f = file_find(d, segment);
+    if (d->dead)
+        return -EIO;
+    if (f == NULL)
+        return -ENOENT;
+    free(f->data);
+    d->file_cnt--;
+    for (; f < d->files + d->file_cnt; f++)
+        *f = f[1];
+    return 0;
+}
+
+static int64_t sim_free_bytes(void *disk)
+{
+    return bytes_free(disk);
+}
+
+static const struct spool_disk_ops sim_ops = {
+    .name = "sim",
+    .submit = sim_submit,
+    .poll = sim_poll,
+    .wait = sim_wait,
+    .wait_fd = sim_wait_fd,
+    .segment_list = sim_segment_list,
+    .segment_create = sim_segment_create,
+    .segment_open = sim_segment_open,
+    .segment_remove = sim_segment_remove,
+    .free_bytes = sim_free_bytes,
+};
+
+int disk_sim_open(struct spool_disk *out, const struct disk_sim_config *config)
+{
+    base_assert(config->queue_depth >= 1 && config->queue_depth <= QUEUE_MAX);
+    base_assert(config->sector_bytes == 512 || config->sector_bytes == 4096);
+    struct disk_sim *d = calloc(1, sizeof(*d));
+    if (d == NULL)
+        return -ENOMEM;
+    d->config = *config;
+    base_rand_init(&d->rand, config->seed);
+    *out = (struct spool_disk){.ops = &sim_ops, .state = d};
+    return 0;
+}
+
+void disk_sim_close(struct spool_disk *disk)
+{
+    struct disk_sim *d = disk->state;
+    for (uint32_t i = 0; i < d->file_cnt; i++)
+        free(d->files[i].data);
+    free(d);
+    disk->state = NULL;
+}
+
+void disk_sim_crash(struct spool_disk *disk)
+{
+    struct disk_sim *d = disk->state;
+    for (uint32_t i = 0; i < d->queue_cnt; i++)
+        if (d->queue[i].io.op == SPOOL_IO_WRITE)
+            write_apply(d, &d->queue[i], true);
+    d->queue_cnt = 0;
+    d->dead = true;
+}
+
+void disk_sim_restart(struct spool_disk *disk)
+{
+    struct disk_sim *d = disk->state;
+    d->dead = false;
+}
+
+void disk_sim_configure(struct spool_disk *disk, const struct disk_sim_config *config)
+{
+    struct disk_sim *d = disk->state;
+    uint64_t seed = d->config.seed;
+    d->config = *config;
+    d->config.seed = seed;
+}
+
+void disk_sim_fail_writes(struct spool_disk *disk, uint64_t nth, uint64_t cnt, int error)
+{
+    struct disk_sim *d = disk->state;
+    d->fail_from = d->write_cnt + nth;
+    d->fail_cnt = cnt;
+    d->fail_error = error;
+}
+
+uint64_t disk_sim_op_cnt(const struct spool_disk *disk)
+{
+    const struct disk_sim *d = disk->state;
+    return d->op_cnt;
+}
+
+uint8_t *disk_sim_data(struct spool_disk *disk, uint32_t segment, uint64_t *bytes)
+{
+    struct sim_file *f = file_find(disk->state, segment);
+    if (f == NULL)
+        return NULL;
+    *bytes = f->bytes;
+    return f->data;
+}

@@ -1,0 +1,52 @@
+/*
+ * A disk in memory that forgets, tears and fails, for simulations: by a seed and by plan.
+ *
+ * A write is on stable storage when its completion is polled, not before. Completions come in any
+ * order, each after a random number of polls. disk_sim_crash keeps, loses or tears what was under
+ * way: each sector by itself. Names of files are durable at once, as the ops promise.
+ *
+ * Threads: one. Memory: segments are allocated as they are made (sparse until written).
+ */
+#ifndef DISK_SIM_H
+#define DISK_SIM_H
+
+#include "spool_disk.h"
+
+#include <stdbool.h>
+
+struct disk_sim_config {
+    uint64_t seed;
+    uint64_t capacity_bytes; /* of all files; 0: no limit */
+    uint32_t delay_max;      /* polls until a completion: 0..delay_max */
+    uint32_t queue_depth;    /* 1..256; submit says -EAGAIN beyond */
+    uint32_t sector_bytes;   /* what is written whole in a crash: 512 or 4096 */
+    /* Chances, of a million operations */
+    uint32_t write_error_ppm; /* EIO; any of the sectors may have been written */
+    uint32_t write_short_ppm;
+    uint32_t read_error_ppm;
+    uint32_t read_flip_ppm; /* one bit of what is read; the disk itself stays right */
+    uint32_t again_ppm;     /* submit says -EAGAIN */
+};
+
+/* Returns 0 or -ENOMEM. */
+int disk_sim_open(struct spool_disk *out, const struct disk_sim_config *config) BASE_WARN_UNUSED;
+void disk_sim_close(struct spool_disk *disk);
+
+/* Power fails: what is under way is kept, lost or torn, and nothing works (-EIO) until restart. Call
+ * it while the buffers of requests still are there. */
+void disk_sim_crash(struct spool_disk *disk);
+void disk_sim_restart(struct spool_disk *disk);
+
+/* Changes the chances and the capacity; seed, depth and delays stay. */
+void disk_sim_configure(struct spool_disk *disk, const struct disk_sim_config *config);
+
+/* Fails cnt writes with error, beginning with the nth from now (0: the next one). */
+void disk_sim_fail_writes(struct spool_disk *disk, uint64_t nth, uint64_t cnt, int error);
+
+/* Operations submitted so far: for "crash at operation n". */
+uint64_t disk_sim_op_cnt(const struct spool_disk *disk);
+
+/* The stable bytes of a segment file, for tests that damage them; NULL when there is none. */
+uint8_t *disk_sim_data(struct spool_disk *disk, uint32_t segment, uint64_t *bytes);
+
+#endif

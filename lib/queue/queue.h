@@ -1,0 +1,112 @@
+/*
+ * The delivery queue: which message is due for which recipients, retry with exponential back-off. In
+ * memory; the spool is what survives. It decides when and for whom, never how.
+ *
+ * A job is one delivery attempt: one message, those of its due recipients that share a domain, at
+ * most QUEUE_JOB_RCPT_MAX. A recipient is in at most one job. Left out until the spool issue:
+ * destination limits, fairness, DSN. A recipient that failed for good (5xx, or lifetime over) stays
+ * as FAILED and keeps its message in the spool until an operator acts: nothing vanishes in silence.
+ *
+ * Threads: one (a courier). Memory: malloc by message; bodies stay in the spool. Time: now_ns
+ * monotonic for due times; wall_ns for what is journalled.
+ */
+#ifndef QUEUE_H
+#define QUEUE_H
+
+#include "base_bytes.h"
+#include "spool.h"
+
+struct queue;
+struct queue_message;
+
+#define QUEUE_JOB_RCPT_MAX 100
+
+struct queue_config {
+    uint64_t backoff_min_ns; /* after the first failure; doubles */
+    uint64_t backoff_max_ns;
+    uint64_t lifetime_ns;    /* since arrival, by wall time of ARRIVAL; then the next temporary
+                                failure is final; never before one attempt since the start */
+    uint64_t seed;           /* jitter: up to 1/8 is added */
+};
+
+struct queue_job {
+    struct queue_message *message; /* the queue's; valid until queue_done of this job */
+    struct spool_id id;
+    struct base_span sender;       /* these views live as long as the job */
+    struct base_span domain;       /* of the recipients, as written by the first */
+    uint64_t content_bytes;
+    bool body_8bit;
+    uint32_t recipient_cnt;
+    uint32_t recipients[QUEUE_JOB_RCPT_MAX]; /* indexes in the envelope */
+};
+
+/* The text of a recipient of the job's message, by index in the envelope. */
+struct base_span queue_recipient(const struct queue_message *m, uint32_t index);
+
+int queue_init(struct queue **out, const struct queue_config *config) BASE_WARN_UNUSED;
+void queue_fini(struct queue *q);
+
+/* Back-off and lifetime may change at any time (reload). */
+void queue_configure(struct queue *q, const struct queue_config *config);
+
+/* Takes the arrival. Recipients that are QUEUED are due at once, DEFERRED ones at their time.
+ * Returns 0, -EINVAL (bad envelope; the arrival is freed), -EEXIST, -ENOMEM. */
+int queue_add(struct queue *q, const struct spool_id *id, struct spool_arrival *arrival,
+              uint64_t now_ns, uint64_t wall_ns) BASE_WARN_UNUSED;
+
+/* The next job that is due, oldest due first. Returns true and the job, which the caller owes a
+ * queue_done. */
+bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns);
+
+/* One recipient's result of a job. */
+struct queue_result {
+    uint32_t recipient;
+    uint16_t code;          /* SMTP; 0: no reply */
+    uint8_t state;          /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
+};
+
+/*
+ * Ends a job: results, one for each of its recipients; fills outcomes (room for
+ * job->recipient_cnt) with what is to be journalled: a DEFERRED one past its lifetime comes out
+ * FAILED, others get their next time. Returns true when every recipient of the message is
+ * DELIVERED: the caller journals outcomes, then FREE, then calls queue_remove.
+ */
+bool queue_done(struct queue *q, const struct queue_job *job, const struct queue_result *results,
+                struct spool_outcome *outcomes, uint64_t now_ns, uint64_t wall_ns)
+    BASE_WARN_UNUSED;
+
+/* Puts a job back unattempted, due again at not_before_ns (no lane had room, say). */
+void queue_put_back(struct queue *q, const struct queue_job *job, uint64_t not_before_ns);
+
+/* Forgets a message none of whose recipients is in a job. Returns 0, -ENOENT, -EBUSY. */
+int queue_remove(struct queue *q, const struct spool_id *id);
+
+/* Makes every deferred recipient due now (an operator's flush). */
+void queue_flush(struct queue *q, uint64_t now_ns);
+
+uint64_t queue_deadline(const struct queue *q);
+
+struct queue_usage {
+    uint64_t message_cnt;
+    uint64_t recipient_cnt; /* not yet delivered */
+    uint64_t deferred_cnt;
+    uint64_t active_cnt;    /* in jobs */
+    uint64_t failed_cnt;
+};
+void queue_usage(const struct queue *q, struct queue_usage *out);
+
+/* For listings: calls each for up to cap messages after the given id (all zero: from the start), in
+ * order of id; stops when it returns false. */
+struct queue_entry {
+    struct spool_id id;
+    struct base_span sender;
+    uint64_t arrival_wall_ns;
+    uint64_t content_bytes;
+    uint32_t recipient_cnt;
+    const struct spool_outcome *outcomes; /* by recipient */
+    const struct queue_message *message;
+};
+void queue_each(const struct queue *q, const struct spool_id *after, uint32_t cap,
+                bool (*each)(void *user, const struct queue_entry *entry), void *user);
+
+#endif

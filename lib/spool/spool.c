@@ -1,0 +1,333 @@
+#include "spool_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint64_t m,
+                     const char *text)
+{
+    struct stats_log_record r = {.event = (uint16_t)event, .n = n, .m = m};
+    if (s->config.log == NULL)
+        return;
+    stats_log_text(&r, base_span_str(text));
+    stats_log_push(s->config.log, &r);
+}
+
+struct spool_done *spool_done_add(struct spool *s)
+{
+    base_assert(s->done_cnt < SPOOL_DONE_CAP);
+    struct spool_done *d = &s->done[(s->done_head + s->done_cnt++) % SPOOL_DONE_CAP];
+    memset(d, 0, sizeof(*d));
+    return d;
+}
+
+/* Which entries end with a completion: see struct spool_done. */
+static bool wants_done(const struct spool_entry *e)
+{
+    return e->buf != NULL || e->op == SPOOL_COMMIT || e->op == SPOOL_OUTCOME ||
+           e->op == SPOOL_FREE || e->op == SPOOL_READ;
+}
+
+void spool_finish(struct spool *s, struct spool_pending *p, int status, uint32_t len)
+{
+    const struct spool_entry *e = &p->entry;
+    if (wants_done(e)) {
+        struct spool_done *d = spool_done_add(s);
+        bool piece = e->op == SPOOL_BEGIN || e->op == SPOOL_CHUNK || e->op == SPOOL_ABORT;
+        d->id = e->id;
+        d->op = piece ? (uint8_t)SPOOL_RELEASE : e->op;
+        d->to = e->from;
+        d->status = status;
+        d->buf = e->buf;
+        d->cookie = e->cookie;
+        d->len = len;
+    }
+    p->next = s->pending_free;
+    s->pending_free = p;
+    s->pending_cnt--;
+}
+
+static void *block_alloc(size_t bytes)
+{
+    void *p = aligned_alloc(SPOOL_BLOCK_BYTES, bytes);
+    if (p != NULL)
+        memset(p, 0, bytes);
+    return p;
+}
+
+static int memory_init(struct spool *s)
+{
+    const struct spool_config *c = &s->config;
+    uint32_t effects = c->batch_bytes_max / SPOOL_RECORD_HEADER_LEN;
+
+    s->pendings = calloc(SPOOL_PENDING_MAX, sizeof(*s->pendings));
+    s->done = aligned_alloc(64, SPOOL_DONE_CAP * sizeof(*s->done));
+    s->zeros = block_alloc(SPOOL_ZERO_BYTES);
+    s->header_block = block_alloc(SPOOL_BLOCK_BYTES);
+    s->mover.cap = c->batch_bytes_max;
+    s->mover.data = block_alloc(s->mover.cap);
+    if (s->pendings == NULL || s->done == NULL || s->zeros == NULL || s->header_block == NULL ||
+        s->mover.data == NULL || spool_index_init(s) < 0)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < SPOOL_PENDING_MAX; i++) {
+        s->pendings[i].next = s->pending_free;
+        s->pending_free = &s->pendings[i];
+    }
+    for (uint32_t i = 0; i < c->commit_max; i++) {
+        s->batches[i].data = block_alloc(c->batch_bytes_max);
+        s->batches[i].effects = calloc(effects, sizeof(struct spool_effect));
+        if (s->batches[i].data == NULL || s->batches[i].effects == NULL)
+            return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < SPOOL_READER_CNT; i++) {
+        s->readers[i].scratch = block_alloc(SPOOL_READ_SCRATCH_BYTES);
+        if (s->readers[i].scratch == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void memory_free(struct spool *s)
+{
+    for (uint32_t i = 0; i < SPOOL_READER_CNT; i++) {
+        free(s->readers[i].scratch);
+        free(s->readers[i].arrival);
+    }
+    for (uint32_t i = 0; i < SPOOL_COMMIT_CNT_MAX; i++) {
+        free(s->batches[i].data);
+        free(s->batches[i].effects);
+    }
+    if (s->table != NULL)
+        spool_index_fini(s);
+    free(s->mover.data);
+    free(s->header_block);
+    free(s->zeros);
+    for (uint32_t i = 0; i < s->done_cnt; i++)
+        free(s->done[(s->done_head + i) % SPOOL_DONE_CAP].arrival);
+    free(s->done);
+    free(s->pendings);
+    free(s->segments);
+    free(s->log);
+    free(s->ready);
+    free(s);
+}
+
+int spool_open(struct spool **out, const struct spool_config *config, uint64_t now_ns, char *err,
+               size_t err_cap)
+{
+    base_assert(config->segment_bytes >= 1 << 20 && config->segment_bytes % (1 << 20) == 0);
+    base_assert(config->segment_max >= 4 && config->segment_max < 1 << 20);
+    base_assert(config->reserve_segments >= 2);
+    base_assert(config->commit_max >= 1 && config->commit_max <= SPOOL_COMMIT_CNT_MAX);
+    base_assert(config->batch_bytes_max >= 64 << 10 &&
+                config->batch_bytes_max % SPOOL_BLOCK_BYTES == 0 &&
+                config->batch_bytes_max < config->segment_bytes &&
+                config->batch_bytes_max <= SPOOL_BATCH_BYTES_LIMIT);
+    struct spool *s = aligned_alloc(64, (sizeof(*s) + 63) & ~(size_t)63);
+    if (s == NULL)
+        return -ENOMEM;
+    memset(s, 0, sizeof(*s));
+    s->config = *config;
+    s->now_ns = now_ns;
+    s->zeroing_slot = SPOOL_SLOT_NONE;
+    s->opening_slot = SPOOL_SLOT_NONE;
+    s->next_sequence = 1;
+    s->next_lsn = 1;
+    base_rand_init(&s->rand, config->seed);
+    if (err_cap > 0)
+        err[0] = '\0';
+    int rc = memory_init(s);
+    if (rc == 0)
+        rc = spool_recover(s, err, err_cap);
+    if (rc < 0) {
+        if (err_cap > 0 && err[0] == '\0')
+            snprintf(err, err_cap, "%s", rc == -ENOMEM ? "out of memory" : "spool cannot be opened");
+        memory_free(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+static bool io_under_way(const struct spool *s)
+{
+    bool any = s->batch_under_way > 0 || s->header_under_way || s->zero_under_way ||
+               (s->mover.state == SPOOL_MOVE_READING && s->mover.submitted);
+    for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
+        any |= s->readers[i].under_way;
+    return any;
+}
+
+static void io_poll(struct spool *s)
+{
+    struct spool_io_done done[64];
+    uint32_t cnt;
+    while ((cnt = s->config.disk.ops->poll(s->config.disk.state, done, BASE_ARRAY_CNT(done))) > 0)
+        for (uint32_t i = 0; i < cnt; i++) {
+            uint32_t index = (uint32_t)done[i].cookie;
+            switch ((enum spool_io_kind)(done[i].cookie >> 32)) {
+            case SPOOL_IO_BATCH:
+                spool_batch_done(s, index, done[i].result);
+                break;
+            case SPOOL_IO_HEADER:
+                spool_header_done(s, done[i].result);
+                break;
+            case SPOOL_IO_ZERO:
+                spool_zero_done(s, done[i].result);
+                break;
+            case SPOOL_IO_MOVE:
+                spool_move_read_done(s, done[i].result);
+                break;
+            case SPOOL_IO_READER:
+                spool_reader_done(s, index, done[i].result);
+                break;
+            case SPOOL_IO_BLOCKING:
+            default:
+                base_assert(!"a completion of nothing");
+            }
+        }
+}
+
+void spool_close(struct spool *s)
+{
+    if (s == NULL)
+        return;
+    while (io_under_way(s)) {
+        if (s->config.disk.ops->wait(s->config.disk.state) < 0)
+            break;
+        io_poll(s);
+    }
+    /* References keep messages that left the table: those of batches and readers. */
+    for (uint32_t i = 0; i < s->batch_cnt; i++) {
+        struct spool_batch *b = &s->batches[(s->batch_head + i) % s->config.commit_max];
+        for (uint32_t k = 0; k < b->effect_cnt; k++)
+            spool_message_unref(s, b->effects[k].message);
+    }
+    for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
+        if (s->readers[i].message != NULL)
+            spool_message_unref(s, s->readers[i].message);
+    while (s->recovered != NULL) {
+        struct spool_message *m = s->recovered;
+        s->recovered = m->next;
+        spool_message_unref(s, m);
+    }
+    memory_free(s);
+}
+
+int spool_push(struct spool *s, const struct spool_entry *entry)
+{
+    /* An entry gives at most two completions (COMMIT and ARRIVED), so these always have room. */
+    if (s->pending_free == NULL ||
+        2 * (s->pending_cnt + 1) + s->done_cnt + SPOOL_READER_CNT > SPOOL_DONE_CAP)
+        return -EAGAIN;
+    struct spool_pending *p = s->pending_free;
+    s->pending_free = p->next;
+    s->pending_cnt++;
+    p->entry = *entry;
+    p->done_bytes = 0;
+    p->started = false;
+    switch (entry->op) {
+    case SPOOL_OUTCOME:
+    case SPOOL_FREE:
+        spool_fifo_push(&s->state, p);
+        break;
+    case SPOOL_READ:
+        base_assert(entry->buf != NULL && entry->len <= SPOOL_BUF_BYTES);
+        spool_fifo_push(&s->reads, p);
+        break;
+    default:
+        base_assert(entry->op >= SPOOL_BEGIN && entry->op <= SPOOL_ABORT);
+        spool_fifo_push(&s->data, p);
+    }
+    return 0;
+}
+
+static void tell_room(struct spool *s)
+{
+    bool full = spool_full(s);
+    if (full == s->was_full)
+        return;
+    s->was_full = full;
+    int64_t bytes = s->config.disk.ops->free_bytes(s->config.disk.state);
+    spool_log_event(s, full ? STATS_LOG_SPOOL_FULL : STATS_LOG_SPOOL_ROOM,
+                    bytes < 0 ? 0 : (uint64_t)bytes, 0, "spool is full");
+}
+
+void spool_run(struct spool *s, uint64_t now_ns)
+{
+    if (now_ns > s->now_ns)
+        s->now_ns = now_ns;
+    io_poll(s);
+    spool_commit_run(s);
+    spool_segments_run(s);
+    spool_move_run(s);
+    spool_readers_run(s);
+    spool_commit_run(s);
+    /* What was submitted is started; what is done at once is seen by the next run. */
+    struct spool_io_done none;
+    uint32_t cnt = s->config.disk.ops->poll(s->config.disk.state, &none, 0);
+    base_assert(cnt == 0);
+    tell_room(s);
+    stats_set(s->config.stats, STATS_SPOOL_MESSAGES_NOW, s->queued_cnt);
+    stats_set(s->config.stats, STATS_SPOOL_LIVE_BYTES_NOW, s->live_bytes);
+    stats_set(s->config.stats, STATS_SPOOL_READY_NOW, s->ready_cnt);
+}
+
+uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap)
+{
+    uint32_t n = s->done_cnt < cap ? s->done_cnt : cap;
+    for (uint32_t i = 0; i < n; i++)
+        done[i] = s->done[(s->done_head + i) % SPOOL_DONE_CAP];
+    s->done_head = (s->done_head + n) % SPOOL_DONE_CAP;
+    s->done_cnt -= n;
+    return n;
+}
+
+uint64_t spool_deadline(const struct spool *s)
+{
+    uint64_t at = BASE_NS_NONE;
+    if (s->create_retry_ns != 0 && spool_spare_wanted(s))
+        at = s->create_retry_ns;
+    if (s->broken && s->ready_cnt > 0 && s->probe_ns < at)
+        at = s->probe_ns;
+    if (s->mover.retry_ns != 0 && s->mover.retry_ns < at)
+        at = s->mover.retry_ns;
+    return at;
+}
+
+bool spool_accepting(const struct spool *s, const char **why)
+{
+    uint64_t limit = spool_live_limit(s);
+    if (s->broken) {
+        *why = "spool cannot write";
+        return false;
+    }
+    /* A little earlier than what is on the way fails. */
+    if (spool_full(s) || s->live_bytes > limit - limit / 16) {
+        *why = "spool is full";
+        return false;
+    }
+    return true;
+}
+
+bool spool_idle(const struct spool *s)
+{
+    return s->pending_cnt == 0 && s->batch_cnt == 0 && s->done_cnt == 0 && s->reader_cnt == 0 &&
+           s->recovered == NULL && s->mover.state == SPOOL_MOVE_IDLE && !io_under_way(s);
+}
+
+void spool_usage(const struct spool *s, struct spool_usage *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->message_cnt = s->queued_cnt;
+    out->open_cnt = s->open_cnt;
+    out->live_bytes = s->live_bytes;
+    for (uint32_t i = 0; i < s->segment_cap; i++) {
+        const struct spool_segment *g = &s->segments[i];
+        if (g->state == SPOOL_SEGMENT_ABSENT)
+            continue;
+        out->segment_cnt++;
+        out->segment_free += g->state == SPOOL_SEGMENT_READY || g->state == SPOOL_SEGMENT_ZEROING;
+    }
+}

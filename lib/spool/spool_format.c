@@ -1,0 +1,182 @@
+#include "spool_format.h"
+
+#include "base_crc32c.h"
+
+#include <errno.h>
+
+static const uint8_t segment_magic[8] = {'S', 'l', 'u', 'i', 'c', 'e', 'S', 'g'};
+static const uint8_t batch_magic[8] = {'S', 'l', 'u', 'i', 'c', 'e', 'B', 't'};
+static const uint8_t record_magic[4] = {'S', 'l', 'R', 'c'};
+
+static uint32_t block_crc(const uint8_t *block)
+{
+    static const uint8_t zero[4];
+    uint32_t crc = base_crc32c(0, block, 12);
+    crc = base_crc32c(crc, zero, 4);
+    return base_crc32c(crc, block + 16, SPOOL_BLOCK_BYTES - 16);
+}
+
+void spool_segment_header_write(uint8_t block[SPOOL_BLOCK_BYTES], struct spool_segment_header *h)
+{
+    memset(block, 0, SPOOL_BLOCK_BYTES);
+    memcpy(block, segment_magic, 8);
+    base_put_le32(block + 8, SPOOL_FORMAT_VERSION);
+    memcpy(block + 16, h->uuid, 16);
+    base_put_le64(block + 32, h->sequence);
+    base_put_le64(block + 40, h->salt);
+    base_put_le64(block + 48, h->bytes);
+    base_put_le64(block + 56, h->first_lsn);
+    base_put_le64(block + 64, h->previous_sequence);
+    base_put_le64(block + 72, h->tail_sequence);
+    h->version = SPOOL_FORMAT_VERSION;
+    h->crc = block_crc(block);
+    base_put_le32(block + 12, h->crc);
+}
+
+int spool_segment_header_read(const uint8_t block[SPOOL_BLOCK_BYTES],
+                              struct spool_segment_header *out)
+{
+    if (memcmp(block, segment_magic, 8) != 0)
+        return -EBADMSG;
+    out->version = base_le32(block + 8);
+    /* Before the checksum: another version may keep it elsewhere. */
+    if (out->version != SPOOL_FORMAT_VERSION)
+        return -EPROTO;
+    out->crc = base_le32(block + 12);
+    if (out->crc != block_crc(block))
+        return -EBADMSG;
+    memcpy(out->uuid, block + 16, 16);
+    out->sequence = base_le64(block + 32);
+    out->salt = base_le64(block + 40);
+    out->bytes = base_le64(block + 48);
+    out->first_lsn = base_le64(block + 56);
+    out->previous_sequence = base_le64(block + 64);
+    out->tail_sequence = base_le64(block + 72);
+    if (out->sequence == 0 || out->previous_sequence >= out->sequence ||
+        out->tail_sequence > out->sequence)
+        return -EBADMSG;
+    return 0;
+}
+
+void spool_batch_header_write(uint8_t *p, struct spool_batch_header *h)
+{
+    memset(p, 0, SPOOL_BATCH_HEADER_LEN);
+    memcpy(p, batch_magic, 8);
+    base_put_le32(p + 8, SPOOL_FORMAT_VERSION);
+    base_put_le32(p + 12, h->len);
+    base_put_le64(p + 16, h->sequence);
+    base_put_le64(p + 24, h->salt);
+    base_put_le64(p + 32, h->lsn);
+    base_put_le64(p + 40, h->committed_lsn);
+    base_put_le32(p + 48, h->record_cnt);
+    base_put_le32(p + 52, h->used);
+    base_put_le32(p + 56, h->previous_crc);
+    h->crc = base_crc32c(0, p, 64);
+    base_put_le32(p + 64, h->crc);
+}
+
+int spool_batch_header_read(const uint8_t *p, struct spool_batch_header *out)
+{
+    if (memcmp(p, batch_magic, 8) != 0 || base_le32(p + 8) != SPOOL_FORMAT_VERSION)
+        return -EBADMSG;
+    out->crc = base_le32(p + 64);
+    if (out->crc != base_crc32c(0, p, 64))
+        return -EBADMSG;
+    out->len = base_le32(p + 12);
+    out->sequence = base_le64(p + 16);
+    out->salt = base_le64(p + 24);
+    out->lsn = base_le64(p + 32);
+    out->committed_lsn = base_le64(p + 40);
+    out->record_cnt = base_le32(p + 48);
+    out->used = base_le32(p + 52);
+    out->previous_crc = base_le32(p + 56);
+    if (out->len == 0 || out->len % SPOOL_BLOCK_BYTES != 0 || out->len > SPOOL_BATCH_BYTES_LIMIT ||
+        out->used > out->len || out->used < SPOOL_BATCH_HEADER_LEN || out->record_cnt == 0)
+        return -EBADMSG;
+    return 0;
+}
+
+void spool_record_write(uint8_t *p, const struct spool_record *r)
+{
+    uint32_t bytes = spool_record_bytes(r->len);
+    memset(p, 0, SPOOL_RECORD_HEADER_LEN);
+    memcpy(p, record_magic, 4);
+    p[4] = SPOOL_FORMAT_VERSION;
+    p[5] = r->type;
+    p[6] = r->part;
+    base_put_le32(p + 8, r->len);
+    memcpy(p + 16, r->id.b, 16);
+    base_put_le32(p + 32, r->sequence);
+    if (r->len > 0)
+        memcpy(p + SPOOL_RECORD_HEADER_LEN, r->payload, r->len);
+    memset(p + SPOOL_RECORD_HEADER_LEN + r->len, 0, bytes - SPOOL_RECORD_HEADER_LEN - r->len);
+}
+
+static uint32_t record_crc(const uint8_t *p, uint32_t len, uint64_t salt, uint64_t offset)
+{
+    static const uint8_t zero[4];
+    uint64_t place[2] = {salt, offset};
+    uint32_t crc = base_crc32c(0, place, sizeof(place));
+    crc = base_crc32c(crc, p, 12);
+    crc = base_crc32c(crc, zero, 4);
+    return base_crc32c(crc, p + 16, SPOOL_RECORD_HEADER_LEN - 16 + (size_t)len);
+}
+
+void spool_record_seal(uint8_t *p, uint64_t salt, uint64_t offset)
+{
+    base_put_le32(p + 12, record_crc(p, base_le32(p + 8), salt, offset));
+}
+
+static bool record_len_fits(uint8_t type, uint8_t part, uint32_t len)
+{
+    switch (type) {
+    case SPOOL_RECORD_PIECE:
+        return len > 0 && len <= SPOOL_PIECE_BYTES_MAX && part >= SPOOL_PART_ENVELOPE &&
+               part <= SPOOL_PART_BODY;
+    case SPOOL_RECORD_COMMIT:
+        return len == SPOOL_COMMIT_LEN;
+    case SPOOL_RECORD_OUTCOME:
+    case SPOOL_RECORD_STATE:
+        return len > 0 && len <= SPOOL_PIECE_BYTES_MAX && len % sizeof(struct spool_outcome) == 0;
+    case SPOOL_RECORD_FREE:
+        return len == 0;
+    default:
+        return false;
+    }
+}
+
+int spool_record_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offset,
+                      struct spool_record *out)
+{
+    if (cap < SPOOL_RECORD_HEADER_LEN || memcmp(p, record_magic, 4) != 0 ||
+        p[4] != SPOOL_FORMAT_VERSION)
+        return -EBADMSG;
+    out->type = p[5];
+    out->part = p[6];
+    out->len = base_le32(p + 8);
+    if (!record_len_fits(out->type, out->part, out->len) || spool_record_bytes(out->len) > cap)
+        return -EBADMSG;
+    if (base_le32(p + 12) != record_crc(p, out->len, salt, offset))
+        return -EBADMSG;
+    memcpy(out->id.b, p + 16, 16);
+    out->sequence = base_le32(p + 32);
+    out->payload = p + SPOOL_RECORD_HEADER_LEN;
+    return out->sequence < SPOOL_PIECE_CNT_MAX ? 0 : -EBADMSG;
+}
+
+void spool_commit_write(uint8_t p[SPOOL_COMMIT_LEN], const struct spool_commit *c)
+{
+    base_put_le64(p, c->content_bytes);
+    base_put_le32(p + 8, c->piece_cnt);
+    base_put_le32(p + 12, c->recipient_cnt);
+    base_put_le32(p + 16, c->envelope_len);
+    base_put_le32(p + 20, 0);
+}
+
+void spool_commit_read(const uint8_t p[SPOOL_COMMIT_LEN], struct spool_commit *c)
+{
+    c->content_bytes = base_le64(p);
+    c->piece_cnt = base_le32(p + 8);
+    c->recipient_cnt = base_le32(p + 12);
+    c->envelope_len = base_le32(p + 16);
+}

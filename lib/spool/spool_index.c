@@ -1,0 +1,254 @@
+#include "spool_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TABLE_MIN 1024
+
+static uint32_t hash_of(const struct spool_id *id)
+{
+    /* Ids are made by this gateway: time, lane, counter. Nobody outside chooses them. */
+    uint64_t x = base_le64(id->b) ^ base_le64(id->b + 8) * UINT64_C(0x9e3779b97f4a7c15);
+    x ^= x >> 29;
+    x *= UINT64_C(0xbf58476d1ce4e5b9);
+    return (uint32_t)(x >> 32);
+}
+
+int spool_index_init(struct spool *s)
+{
+    s->table = calloc(TABLE_MIN, sizeof(struct spool_message *));
+    s->table_mask = TABLE_MIN - 1;
+    return s->table == NULL ? -ENOMEM : 0;
+}
+
+static void message_free(struct spool_message *m)
+{
+    free(m->extents);
+    free(m->outcomes);
+    free(m->envelope);
+    free(m->arrival);
+    free(m);
+}
+
+void spool_index_fini(struct spool *s)
+{
+    for (uint32_t i = 0; s->table != NULL && i <= s->table_mask; i++)
+        for (struct spool_message *m = s->table[i], *next; m != NULL; m = next) {
+            next = m->hash_next;
+            message_free(m);
+        }
+    free(s->table);
+    s->table = NULL;
+}
+
+struct spool_message *spool_message_find(struct spool *s, const struct spool_id *id)
+{
+    struct spool_message *m = s->table[hash_of(id) & s->table_mask];
+    while (m != NULL && !spool_id_eq(&m->id, id))
+        m = m->hash_next;
+    return m;
+}
+
+/* Twice the buckets. Without memory the chains only get longer. */
+static void table_grow(struct spool *s)
+{
+    uint32_t mask = s->table_mask * 2 + 1;
+    struct spool_message **table = calloc((size_t)mask + 1, sizeof(struct spool_message *));
+    if (table == NULL)
+        return;
+    for (uint32_t i = 0; i <= s->table_mask; i++)
+        for (struct spool_message *m = s->table[i], *next; m != NULL; m = next) {
+            uint32_t at = hash_of(&m->id) & mask;
+            next = m->hash_next;
+            m->hash_next = table[at];
+            table[at] = m;
+        }
+    free(s->table);
+    s->table = table;
+    s->table_mask = mask;
+}
+
+struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id)
+{
+    struct spool_message *m = calloc(1, sizeof(*m));
+    if (m == NULL)
+        return NULL;
+    if (s->message_cnt > s->table_mask && s->table_mask < UINT32_MAX / 4)
+        table_grow(s);
+    uint32_t at = hash_of(id) & s->table_mask;
+    m->id = *id;
+    m->state_slot = SPOOL_SLOT_NONE;
+    m->hash_next = s->table[at];
+    s->table[at] = m;
+    s->message_cnt++;
+    s->open_cnt++;
+    return m;
+}
+
+static void live_add(struct spool *s, uint64_t place, uint32_t len)
+{
+    uint32_t bytes = spool_record_bytes(len);
+    s->segments[spool_place_slot(place)].live_bytes += bytes;
+    s->live_bytes += bytes;
+}
+
+static void live_remove(struct spool *s, uint64_t place, uint32_t len)
+{
+    uint32_t bytes = spool_record_bytes(len);
+    struct spool_segment *g = &s->segments[spool_place_slot(place)];
+    base_assert(g->live_bytes >= bytes && s->live_bytes >= bytes);
+    g->live_bytes -= bytes;
+    s->live_bytes -= bytes;
+}
+
+static void state_release(struct spool *s, struct spool_message *m)
+{
+    if (m->state_slot == SPOOL_SLOT_NONE)
+        return;
+    base_assert(s->segments[m->state_slot].state_refs > 0);
+    s->segments[m->state_slot].state_refs--;
+    m->state_slot = SPOOL_SLOT_NONE;
+}
+
+void spool_message_drop(struct spool *s, struct spool_message *m)
+{
+    struct spool_message **at = &s->table[hash_of(&m->id) & s->table_mask];
+    base_assert(m->state != SPOOL_MESSAGE_GONE);
+    while (*at != m)
+        at = &(*at)->hash_next;
+    *at = m->hash_next;
+    s->message_cnt--;
+    if (m->state == SPOOL_MESSAGE_OPEN || m->state == SPOOL_MESSAGE_COMMITTING)
+        s->open_cnt--;
+    else
+        s->queued_cnt--;
+    for (uint32_t i = 0; i < m->extent_cnt; i++)
+        if (m->extents[i].place != 0)
+            live_remove(s, m->extents[i].place, m->extents[i].len);
+    m->extent_cnt = 0;
+    if (m->commit_place != 0)
+        live_remove(s, m->commit_place, SPOOL_COMMIT_LEN);
+    m->commit_place = 0;
+    state_release(s, m);
+    m->state = SPOOL_MESSAGE_GONE;
+    if (m->ref_cnt == 0)
+        message_free(m);
+}
+
+void spool_message_unref(struct spool *s, struct spool_message *m)
+{
+    (void)s;
+    base_assert(m->ref_cnt > 0);
+    if (--m->ref_cnt == 0 && m->state == SPOOL_MESSAGE_GONE)
+        message_free(m);
+}
+
+int spool_message_extents(struct spool_message *m, uint32_t sequence)
+{
+    if (sequence < m->extent_cnt)
+        return 0;
+    if (sequence >= SPOOL_PIECE_CNT_MAX)
+        return -E2BIG;
+    if (sequence >= m->extent_cap) {
+        uint32_t cap = m->extent_cap == 0 ? 4 : m->extent_cap * 2;
+        if (cap <= sequence)
+            cap = sequence + 1;
+        struct spool_extent *e = realloc(m->extents, cap * sizeof(*e));
+        if (e == NULL)
+            return -ENOMEM;
+        m->extents = e;
+        m->extent_cap = cap;
+    }
+    memset(m->extents + m->extent_cnt, 0, (sequence + 1 - m->extent_cnt) * sizeof(*m->extents));
+    m->extent_cnt = sequence + 1;
+    return 0;
+}
+
+void spool_message_place(struct spool *s, struct spool_message *m, uint32_t sequence,
+                         uint64_t place)
+{
+    struct spool_extent *e = &m->extents[sequence];
+    base_assert(sequence < m->extent_cnt);
+    if (e->place != 0)
+        live_remove(s, e->place, e->len);
+    e->place = place;
+    live_add(s, place, e->len);
+}
+
+void spool_message_place_commit(struct spool *s, struct spool_message *m, uint64_t place)
+{
+    if (m->commit_place != 0)
+        live_remove(s, m->commit_place, SPOOL_COMMIT_LEN);
+    m->commit_place = place;
+    live_add(s, place, SPOOL_COMMIT_LEN);
+}
+
+void spool_message_state_at(struct spool *s, struct spool_message *m, uint32_t slot, bool replace)
+{
+    if (m->state_slot != SPOOL_SLOT_NONE && !replace)
+        return;
+    state_release(s, m);
+    m->state_slot = slot;
+    s->segments[slot].state_refs++;
+}
+
+static int outcomes_grow(struct spool_message *m, uint32_t cnt)
+{
+    if (cnt <= m->outcome_cnt)
+        return 0;
+    if (cnt > SPOOL_RECIPIENT_CNT_MAX)
+        return -E2BIG;
+    struct spool_outcome *o = realloc(m->outcomes, cnt * sizeof(*o));
+    if (o == NULL)
+        return -ENOMEM;
+    memset(o + m->outcome_cnt, 0, (cnt - m->outcome_cnt) * sizeof(*o));
+    for (uint32_t i = m->outcome_cnt; i < cnt; i++)
+        o[i].recipient = i;
+    m->outcomes = o;
+    m->outcome_cnt = cnt;
+    return 0;
+}
+
+int spool_message_outcomes(struct spool_message *m, const uint8_t *payload, uint32_t len)
+{
+    struct spool_outcome o;
+    for (uint32_t at = 0; at + sizeof(o) <= len; at += sizeof(o)) {
+        memcpy(&o, payload + at, sizeof(o));
+        if (o.recipient >= SPOOL_RECIPIENT_CNT_MAX)
+            return -E2BIG;
+        int rc = outcomes_grow(m, o.recipient + 1);
+        if (rc < 0)
+            return rc;
+        m->outcomes[o.recipient] = o;
+    }
+    return 0;
+}
+
+struct spool_arrival *spool_arrival_make(const struct spool_message *m, const uint8_t *envelope)
+{
+    size_t head = (sizeof(struct spool_arrival) + 7) & ~(size_t)7;
+    size_t outcomes = (size_t)m->recipient_cnt * sizeof(struct spool_outcome);
+    uint8_t *p = malloc(head + outcomes + m->envelope_len);
+    if (p == NULL)
+        return NULL;
+    struct spool_arrival *a = (struct spool_arrival *)(void *)p;
+    a->content_bytes = m->content_bytes;
+    a->recipient_cnt = m->recipient_cnt;
+    a->envelope_len = m->envelope_len;
+    a->outcomes = (struct spool_outcome *)(void *)(p + head);
+    a->envelope = p + head + outcomes;
+    memset(a->outcomes, 0, outcomes);
+    for (uint32_t i = 0; i < m->recipient_cnt; i++) {
+        a->outcomes[i].recipient = i;
+        if (i < m->outcome_cnt)
+            a->outcomes[i] = m->outcomes[i];
+    }
+    if (envelope != NULL)
+        memcpy(a->envelope, envelope, m->envelope_len);
+    return a;
+}
+
+void spool_arrival_free(struct spool_arrival *a)
+{
+    free(a);
+}

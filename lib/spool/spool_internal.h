@@ -1,0 +1,380 @@
+/*
+ * The engine's inside, shared by the files of lib/spool alone.
+ *
+ *   spool.c          open, close, push, poll, what is told to the outside
+ *   spool_index.c    messages by id, extents, live bytes
+ *   spool_segment.c  making, zeroing, opening and freeing segments
+ *   spool_commit.c   batches: submitted, durable, failed
+ *   spool_compose.c  entries become records
+ *   spool_move.c     the oldest segment's live records go to the head
+ *   spool_read.c     READ, and the envelopes of recovered messages
+ *   spool_recover.c  the log read from the start
+ */
+#ifndef SPOOL_INTERNAL_H
+#define SPOOL_INTERNAL_H
+
+#include "base_rand.h"
+#include "base_time.h"
+#include "spool_format.h"
+
+enum {
+    SPOOL_PENDING_MAX = 4096, /* entries inside at a time */
+    SPOOL_DONE_CAP = 4 * SPOOL_PENDING_MAX,
+    SPOOL_READER_CNT = 16,
+    SPOOL_READ_SCRATCH_BYTES = SPOOL_PIECE_BYTES_MAX + 3 * SPOOL_BLOCK_BYTES,
+    SPOOL_COMMIT_CNT_MAX = 8,
+    SPOOL_ENVELOPE_BYTES_MAX = 16 << 20,
+    SPOOL_ZERO_BYTES = 1 << 20,
+};
+
+#define SPOOL_RETRY_MIN_NS (100 * BASE_NS_MS)
+#define SPOOL_RETRY_MAX_NS (10 * BASE_NS_S)
+#define SPOOL_SLOT_NONE    UINT32_MAX
+
+/* An I/O's cookie: what it is for, and the number of that. */
+enum spool_io_kind {
+    SPOOL_IO_BATCH = 1,
+    SPOOL_IO_HEADER,
+    SPOOL_IO_ZERO,
+    SPOOL_IO_MOVE,
+    SPOOL_IO_READER,
+    SPOOL_IO_BLOCKING, /* recovery */
+};
+
+static inline uint64_t spool_cookie(enum spool_io_kind kind, uint32_t index)
+{
+    return (uint64_t)kind << 32 | index;
+}
+
+/* A record's place: slot of the segment and offset in it; 0 is none (the header lies there). */
+static inline uint64_t spool_place(uint32_t slot, uint64_t offset)
+{
+    return (uint64_t)slot << 40 | offset;
+}
+
+static inline uint32_t spool_place_slot(uint64_t place)
+{
+    return (uint32_t)(place >> 40);
+}
+
+static inline uint64_t spool_place_offset(uint64_t place)
+{
+    return place & ((UINT64_C(1) << 40) - 1);
+}
+
+enum spool_segment_state {
+    SPOOL_SEGMENT_ABSENT,  /* no file */
+    SPOOL_SEGMENT_ZEROING, /* being written over for the first time */
+    SPOOL_SEGMENT_READY,   /* in the free list */
+    SPOOL_SEGMENT_OPENING, /* its header is on the way */
+    SPOOL_SEGMENT_ACTIVE,
+    SPOOL_SEGMENT_SEALED,
+    SPOOL_SEGMENT_ASIDE, /* damaged, kept for the operator: never written */
+};
+
+struct spool_segment {
+    struct spool_segment_header header; /* while in the log */
+    uint32_t number;
+    uint8_t state;
+    uint64_t bytes;
+    uint64_t offset;      /* end of what was composed; while ZEROING of what was zeroed */
+    uint64_t live_bytes;  /* of records that are needed */
+    uint32_t state_refs;  /* messages whose outcomes begin here */
+    uint32_t read_refs;   /* reads under way */
+    uint64_t durable_end; /* end of its durable batches */
+};
+
+struct spool_extent {
+    uint64_t place;
+    uint32_t len;
+    uint8_t part;
+};
+
+enum spool_message_state {
+    SPOOL_MESSAGE_OPEN,
+    SPOOL_MESSAGE_COMMITTING, /* COMMIT composed */
+    SPOOL_MESSAGE_QUEUED,
+    SPOOL_MESSAGE_FREEING, /* FREE composed: nothing more may be written of it */
+    SPOOL_MESSAGE_GONE,    /* out of the table, waits for its references */
+};
+
+struct spool_message {
+    struct spool_id id;
+    struct spool_message *hash_next;
+    struct spool_message *next; /* list of recovered ones to be told */
+    struct spool_extent *extents;
+    uint32_t extent_cnt;
+    uint32_t extent_cap;
+    uint8_t state;
+    bool commit_seen;  /* recovery */
+    bool state_moving; /* STATE is composed, not yet durable */
+    int status;
+    uint32_t ref_cnt; /* effects and reads under way */
+    uint32_t envelope_len;
+    uint32_t recipient_cnt;
+    uint32_t state_slot; /* the segment where its outcomes begin */
+    uint32_t outcome_cnt;
+    uint32_t envelope_cap;
+    uint32_t piece_cnt; /* recovery: as COMMIT tells */
+    uint64_t content_bytes;
+    uint64_t commit_place;
+    struct spool_outcome *outcomes; /* by recipient, outcome_cnt; NULL: nothing happened yet */
+    uint8_t *envelope;              /* while open */
+    struct spool_arrival *arrival;  /* while committing */
+};
+
+struct spool_pending {
+    struct spool_entry entry;
+    struct spool_pending *next;
+    uint32_t done_bytes; /* of entry.p that became records */
+    bool started;
+};
+
+struct spool_fifo {
+    struct spool_pending *head;
+    struct spool_pending *tail;
+};
+
+/* What a record in a batch does when it becomes durable. */
+struct spool_effect {
+    struct spool_message *message; /* a reference is held */
+    struct spool_pending *pending; /* ends with this record; or NULL */
+    uint32_t offset;               /* of the record in the batch */
+    uint32_t len;                  /* of the payload */
+    uint32_t sequence;
+    uint8_t type;
+    uint8_t part;
+    bool moved;
+};
+
+enum spool_batch_state { SPOOL_BATCH_FILLED, SPOOL_BATCH_WRITING, SPOOL_BATCH_OK, SPOOL_BATCH_BAD };
+
+struct spool_batch {
+    uint8_t *data;
+    struct spool_effect *effects;
+    uint32_t effect_cnt;
+    uint32_t used;
+    uint32_t room; /* it may grow to */
+    uint32_t len;
+    uint32_t slot;
+    uint64_t offset;
+    uint64_t lsn;
+    uint8_t state;
+    uint8_t failure_cnt;
+};
+
+struct spool_reader {
+    struct spool_message *message; /* NULL: idle */
+    struct spool_pending *pending; /* READ; NULL: the envelope of a recovered message */
+    struct spool_arrival *arrival;
+    uint8_t *dest;
+    uint8_t *scratch;
+    uint64_t offset; /* next byte wanted, in the content or the envelope */
+    uint32_t wanted;
+    uint32_t filled;
+    uint32_t slot;
+    uint32_t extent;
+    uint64_t place;
+    uint8_t try_cnt;
+    bool waits; /* for room in the disk's queue */
+    bool under_way;
+};
+
+enum spool_move_state { SPOOL_MOVE_IDLE, SPOOL_MOVE_READING, SPOOL_MOVE_SCAN, SPOOL_MOVE_DRAIN };
+
+struct spool_mover {
+    uint8_t state;
+    bool submitted;
+    uint32_t slot;
+    uint8_t *data;
+    uint32_t cap;
+    uint32_t len;        /* bytes at data */
+    uint64_t offset;     /* of data in the segment */
+    uint32_t at;         /* in data: the next record */
+    uint32_t batch_end;  /* in data: end of the records of this batch */
+    uint32_t batch_next; /* in data: the batch after it */
+    uint32_t outcome_at; /* of the message whose STATE is being written */
+    uint32_t under_way;  /* effects not yet durable */
+    uint32_t error_cnt;
+    uint64_t retry_ns; /* after a bad read */
+};
+
+struct spool {
+    struct spool_config config;
+    struct base_rand rand;
+    uint64_t now_ns;
+    uint8_t uuid[16];
+    bool uuid_known;
+
+    struct spool_segment *segments; /* by slot */
+    uint32_t segment_cap;
+    uint32_t *log; /* slots, oldest first; a ring */
+    uint32_t log_head;
+    uint32_t log_cnt;
+    uint32_t *ready; /* slots, longest free first; a ring */
+    uint32_t ready_head;
+    uint32_t ready_cnt;
+    uint32_t zeroing_slot;
+    bool zero_under_way;
+    uint64_t create_retry_ns; /* 0: no failure */
+    uint64_t create_backoff_ns;
+    uint8_t *zeros;
+    uint8_t *header_block;
+    uint32_t opening_slot; /* its header is to be written or under way */
+    bool header_under_way;
+    uint64_t next_sequence;
+    bool need_segment; /* no more composing in the active one: switch when drained */
+
+    struct spool_batch batches[SPOOL_COMMIT_CNT_MAX];
+    uint32_t batch_head;
+    uint32_t batch_cnt;
+    uint32_t batch_under_way;
+    uint64_t durable_lsn;
+    uint64_t next_lsn;
+    uint32_t previous_crc;
+    bool failed;       /* a write failed: drain, then write again */
+    bool rewriting;    /* a new segment is being opened for batches that are kept */
+    bool broken;       /* repeated failure: new writes fail until a header can be written */
+    uint32_t failure_cnt; /* in a row */
+    uint64_t probe_ns;
+    uint64_t probe_backoff_ns;
+    bool was_full;
+
+    struct spool_message **table;
+    uint32_t table_mask;
+    uint32_t message_cnt; /* in the table */
+    uint64_t queued_cnt;
+    uint64_t open_cnt;
+    uint64_t live_bytes;
+    struct spool_message *recovered; /* to be told, in the order of the log */
+    struct spool_message *recovered_tail;
+
+    struct spool_pending *pendings;
+    struct spool_pending *pending_free;
+    uint32_t pending_cnt;
+    struct spool_fifo data;  /* BEGIN CHUNK COMMIT ABORT */
+    struct spool_fifo state; /* OUTCOME FREE */
+    struct spool_fifo reads;
+
+    struct spool_mover mover;
+    struct spool_reader readers[SPOOL_READER_CNT];
+    uint32_t reader_cnt; /* busy */
+
+    struct spool_done *done;
+    uint32_t done_head;
+    uint32_t done_cnt;
+};
+
+/* spool.c */
+void spool_finish(struct spool *s, struct spool_pending *p, int status, uint32_t len);
+struct spool_done *spool_done_add(struct spool *s);
+void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint64_t m,
+                     const char *text);
+static inline void spool_fifo_push(struct spool_fifo *f, struct spool_pending *p)
+{
+    p->next = NULL;
+    if (f->head == NULL)
+        f->head = p;
+    else
+        f->tail->next = p;
+    f->tail = p;
+}
+static inline struct spool_pending *spool_fifo_pop(struct spool_fifo *f)
+{
+    struct spool_pending *p = f->head;
+    if (p != NULL)
+        f->head = p->next;
+    return p;
+}
+
+/* spool_index.c */
+int spool_index_init(struct spool *s) BASE_WARN_UNUSED;
+void spool_index_fini(struct spool *s);
+struct spool_message *spool_message_find(struct spool *s, const struct spool_id *id);
+/* A new one, in the table, or NULL. */
+struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id);
+/* Takes it out of the table and gives back its space; its memory goes with its last reference. */
+void spool_message_drop(struct spool *s, struct spool_message *m);
+void spool_message_unref(struct spool *s, struct spool_message *m);
+/* Makes room for extents up to index sequence. Returns 0, -ENOMEM, or -E2BIG. */
+int spool_message_extents(struct spool_message *m, uint32_t sequence) BASE_WARN_UNUSED;
+/* The piece lies at place from now on; an earlier place is given back. */
+void spool_message_place(struct spool *s, struct spool_message *m, uint32_t sequence,
+                         uint64_t place);
+void spool_message_place_commit(struct spool *s, struct spool_message *m, uint64_t place);
+/* Outcomes begin at slot; with replace also when they began elsewhere. */
+void spool_message_state_at(struct spool *s, struct spool_message *m, uint32_t slot, bool replace);
+/* Takes over outcomes into memory. Returns 0 or -ENOMEM. */
+int spool_message_outcomes(struct spool_message *m, const uint8_t *payload, uint32_t len)
+    BASE_WARN_UNUSED;
+struct spool_arrival *spool_arrival_make(const struct spool_message *m, const uint8_t *envelope);
+
+/* spool_segment.c */
+static inline struct spool_segment *spool_log_at(struct spool *s, uint32_t i)
+{
+    return &s->segments[s->log[(s->log_head + i) % s->segment_cap]];
+}
+static inline uint32_t spool_log_slot(const struct spool *s, uint32_t i)
+{
+    return s->log[(s->log_head + i) % s->segment_cap];
+}
+/* The segment that is written to, or NULL. */
+struct spool_segment *spool_active(struct spool *s);
+void spool_segment_ready(struct spool *s, uint32_t slot);
+void spool_log_append(struct spool *s, uint32_t slot);
+uint64_t spool_live_limit(const struct spool *s);
+bool spool_full(const struct spool *s);
+/* One more file should be made, be it now or at create_retry_ns. */
+bool spool_spare_wanted(const struct spool *s);
+/* Creates, zeroes, frees; opens the next one when it is needed and all is drained. */
+void spool_segments_run(struct spool *s);
+void spool_zero_done(struct spool *s, int64_t result);
+void spool_header_done(struct spool *s, int64_t result);
+/* Seals the active segment; it leaves the log when nothing in it is durable. */
+void spool_segment_seal(struct spool *s);
+
+/* spool_commit.c */
+void spool_batch_done(struct spool *s, uint32_t index, int64_t result);
+void spool_commit_run(struct spool *s);
+/* Gives the batch its place in the active segment, with all checksums, and tries to submit it. */
+void spool_batch_place(struct spool *s, struct spool_batch *b);
+/* Puts batches that were kept through a failure into the new segment. */
+void spool_rewrite(struct spool *s);
+/* The header of a new segment could not be written. */
+void spool_header_failed(struct spool *s);
+/* Something waits to become a batch. */
+bool spool_waiting(const struct spool *s);
+
+/* spool_compose.c */
+/* Room for len bytes of payload in the batch. */
+static inline bool spool_batch_fits(const struct spool_batch *b, uint32_t len)
+{
+    return b->used + spool_record_bytes(len) <= b->room;
+}
+void spool_batch_add(struct spool *s, struct spool_batch *b, const struct spool_record *r,
+                     struct spool_message *m, struct spool_pending *p, bool moved);
+/* Fills an empty batch with what waits; sets s->need_segment when the segment is too full. */
+void spool_compose(struct spool *s, struct spool_batch *b);
+/* Ends all that waits to be written with -EIO. */
+void spool_fail_waiting(struct spool *s);
+
+/* spool_move.c */
+void spool_move_run(struct spool *s);
+void spool_move_read_done(struct spool *s, int64_t result);
+void spool_move_compose(struct spool *s, struct spool_batch *b);
+void spool_move_restart(struct spool *s);
+/* Checks the batch at data (len bytes of it are there), which lies at offset in the segment, with all
+ * its records, but for its place in the chain. Returns 1 and its header, 0 when more bytes are
+ * needed, -EBADMSG when it is not valid. */
+int spool_batch_check(const uint8_t *data, uint32_t len, uint64_t offset,
+                      const struct spool_segment_header *segment, struct spool_batch_header *out)
+    BASE_WARN_UNUSED;
+
+/* spool_read.c */
+void spool_readers_run(struct spool *s);
+void spool_reader_done(struct spool *s, uint32_t index, int64_t result);
+
+/* spool_recover.c */
+int spool_recover(struct spool *s, char *err, size_t err_cap) BASE_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,217 @@
+/*
+ * Reading: one record after the other, each whole and with its checksum, so that no byte that is not
+ * as it was written leaves the spool.
+ */
+#include "spool_internal.h"
+
+#include <errno.h>
+
+enum { TRY_CNT = 3 };
+
+static bool extent_wanted(const struct spool_reader *r, const struct spool_extent *e, int pass)
+{
+    if (r->pending == NULL)
+        return e->part == SPOOL_PART_ENVELOPE;
+    return e->part == (pass == 0 ? SPOOL_PART_HEADER : SPOOL_PART_BODY);
+}
+
+/* The extent that holds the wanted offset, and where in it. False: the end. */
+static bool extent_find(const struct spool_reader *r, uint32_t *index, uint64_t *within)
+{
+    const struct spool_message *m = r->message;
+    uint64_t at = r->offset;
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t i = 0; i < m->extent_cnt; i++) {
+            const struct spool_extent *e = &m->extents[i];
+            if (!extent_wanted(r, e, pass))
+                continue;
+            if (at < e->len) {
+                *index = i;
+                *within = at;
+                return true;
+            }
+            at -= e->len;
+        }
+    return false;
+}
+
+static void reader_end(struct spool *s, struct spool_reader *r, int status)
+{
+    struct spool_message *m = r->message;
+    if (r->pending != NULL) {
+        if (status == 0)
+            r->pending->entry.buf->len = r->filled;
+        spool_finish(s, r->pending, status, status == 0 ? r->filled : 0);
+    } else if (status == 0 && m->state == SPOOL_MESSAGE_QUEUED) {
+        struct spool_done *d = spool_done_add(s);
+        d->id = m->id;
+        d->op = SPOOL_ARRIVED;
+        d->to = SPOOL_TO_COURIER;
+        d->arrival = r->arrival;
+        r->arrival = NULL;
+    } else {
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-status,
+                        "envelope cannot be read: message stays");
+    }
+    spool_arrival_free(r->arrival);
+    r->arrival = NULL;
+    r->message = NULL;
+    s->reader_cnt--;
+    spool_message_unref(s, m);
+}
+
+/* Asks for the record that comes next, or ends. */
+static void reader_step(struct spool *s, struct spool_reader *r)
+{
+    uint64_t within;
+    if (r->message->state == SPOOL_MESSAGE_GONE) {
+        reader_end(s, r, -ENOENT);
+        return;
+    }
+    if (r->filled == r->wanted || !extent_find(r, &r->extent, &within)) {
+        reader_end(s, r, 0);
+        return;
+    }
+    const struct spool_extent *e = &r->message->extents[r->extent];
+    uint64_t offset = spool_place_offset(e->place);
+    uint64_t start = offset & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
+    uint64_t end = (offset + spool_record_bytes(e->len) + SPOOL_BLOCK_BYTES - 1) &
+                   ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
+    struct spool_io io = {
+        .op = SPOOL_IO_READ,
+        .segment = s->segments[spool_place_slot(e->place)].number,
+        .offset = start,
+        .data = r->scratch,
+        .len = (uint32_t)(end - start),
+        .cookie = spool_cookie(SPOOL_IO_READER, (uint32_t)(r - s->readers)),
+    };
+    base_assert(io.len <= SPOOL_READ_SCRATCH_BYTES);
+    r->waits = s->config.disk.ops->submit(s->config.disk.state, &io) < 0;
+    if (r->waits)
+        return;
+    r->place = e->place;
+    r->slot = spool_place_slot(e->place);
+    s->segments[r->slot].read_refs++;
+    r->under_way = true;
+    stats_inc(s->config.stats, STATS_SPOOL_READS);
+}
+
+/* Checks the record and takes what is wanted of it. Returns 0 or -EBADMSG. */
+static int record_take(struct spool *s, struct spool_reader *r)
+{
+    const struct spool_segment *g = &s->segments[r->slot];
+    uint64_t offset = spool_place_offset(r->place);
+    const uint8_t *p = r->scratch + offset % SPOOL_BLOCK_BYTES;
+    const struct spool_extent *e = &r->message->extents[r->extent];
+    struct spool_record rec;
+    uint32_t index;
+    uint64_t within;
+
+    if (spool_record_read(p, spool_record_bytes(e->len), g->header.salt, offset, &rec) < 0 ||
+        rec.type != SPOOL_RECORD_PIECE || rec.len != e->len || rec.part != e->part ||
+        rec.sequence != r->extent || !spool_id_eq(&rec.id, &r->message->id))
+        return -EBADMSG;
+    if (!extent_find(r, &index, &within))
+        return -EBADMSG;
+    base_assert(index == r->extent);
+    uint32_t n = rec.len - (uint32_t)within;
+    if (n > r->wanted - r->filled)
+        n = r->wanted - r->filled;
+    memcpy(r->dest + r->filled, rec.payload + within, n);
+    r->filled += n;
+    r->offset += n;
+    return 0;
+}
+
+void spool_reader_done(struct spool *s, uint32_t index, int64_t result)
+{
+    struct spool_reader *r = &s->readers[index];
+    int status = 0;
+    s->segments[r->slot].read_refs--;
+    r->under_way = false;
+    if (r->message->state == SPOOL_MESSAGE_GONE) {
+        reader_end(s, r, -ENOENT);
+        return;
+    }
+    const struct spool_extent *e = &r->message->extents[r->extent];
+    uint64_t end = spool_place_offset(r->place) % SPOOL_BLOCK_BYTES + spool_record_bytes(e->len);
+    if (result < (int64_t)end)
+        status = -EIO;
+    else
+        status = record_take(s, r);
+    if (status == 0) {
+        r->try_cnt = 0;
+        reader_step(s, r);
+        return;
+    }
+    stats_inc(s->config.stats,
+              status == -EIO ? STATS_SPOOL_READ_ERRORS : STATS_SPOOL_READ_BAD);
+    /* What was flipped on its way is right the next time; what is wrong on disk stays wrong. */
+    if (++r->try_cnt < TRY_CNT)
+        reader_step(s, r);
+    else
+        reader_end(s, r, status);
+}
+
+static struct spool_reader *reader_idle(struct spool *s)
+{
+    for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
+        if (s->readers[i].message == NULL)
+            return &s->readers[i];
+    return NULL;
+}
+
+static void reader_start(struct spool *s, struct spool_reader *r, struct spool_message *m,
+                         struct spool_pending *p)
+{
+    r->message = m;
+    r->pending = p;
+    r->filled = 0;
+    r->try_cnt = 0;
+    r->offset = 0;
+    m->ref_cnt++;
+    s->reader_cnt++;
+    if (p != NULL) {
+        r->offset = p->entry.offset;
+        r->wanted = p->entry.len;
+        r->dest = p->entry.buf->data;
+    } else {
+        r->wanted = m->envelope_len;
+        r->dest = r->arrival->envelope;
+    }
+    reader_step(s, r);
+}
+
+/* Recovered messages are told only as fast as they are taken. */
+static void recovered_run(struct spool *s)
+{
+    while (s->recovered != NULL && s->reader_cnt < SPOOL_READER_CNT / 2 && s->done_cnt < 256) {
+        struct spool_message *m = s->recovered;
+        struct spool_reader *r = reader_idle(s);
+        if (m->state != SPOOL_MESSAGE_GONE) {
+            r->arrival = spool_arrival_make(m, NULL);
+            if (r->arrival == NULL)
+                return;
+        }
+        s->recovered = m->next;
+        if (m->state != SPOOL_MESSAGE_GONE)
+            reader_start(s, r, m, NULL);
+        spool_message_unref(s, m); /* the list's */
+    }
+}
+
+void spool_readers_run(struct spool *s)
+{
+    for (uint32_t i = 0; i < SPOOL_READER_CNT && s->reader_cnt > 0; i++)
+        if (s->readers[i].message != NULL && s->readers[i].waits)
+            reader_step(s, &s->readers[i]);
+    recovered_run(s);
+    while (s->reads.head != NULL && s->reader_cnt < SPOOL_READER_CNT) {
+        struct spool_pending *p = spool_fifo_pop(&s->reads);
+        struct spool_message *m = spool_message_find(s, &p->entry.id);
+        if (m == NULL || m->state < SPOOL_MESSAGE_QUEUED)
+            spool_finish(s, p, -ENOENT, 0);
+        else
+            reader_start(s, reader_idle(s), m, p);
+    }
+}

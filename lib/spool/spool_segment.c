@@ -1,0 +1,273 @@
+#include "spool_internal.h"
+
+#include <errno.h>
+
+struct spool_segment *spool_active(struct spool *s)
+{
+    if (s->log_cnt == 0)
+        return NULL;
+    struct spool_segment *g = spool_log_at(s, s->log_cnt - 1);
+    return g->state == SPOOL_SEGMENT_ACTIVE ? g : NULL;
+}
+
+void spool_segment_ready(struct spool *s, uint32_t slot)
+{
+    base_assert(s->ready_cnt < s->segment_cap);
+    s->segments[slot].state = SPOOL_SEGMENT_READY;
+    s->ready[(s->ready_head + s->ready_cnt++) % s->segment_cap] = slot;
+}
+
+void spool_log_append(struct spool *s, uint32_t slot)
+{
+    base_assert(s->log_cnt < s->segment_cap);
+    s->log[(s->log_head + s->log_cnt++) % s->segment_cap] = slot;
+}
+
+static uint32_t segment_cnt(const struct spool *s)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < s->segment_cap; i++)
+        cnt += s->segments[i].state != SPOOL_SEGMENT_ABSENT &&
+               s->segments[i].state != SPOOL_SEGMENT_ASIDE;
+    return cnt;
+}
+
+/*
+ * How much may be live, so that moving always ends: the log without the reserve and the active
+ * segment holds all of it with an eighth to spare for padding. While files cannot be made, only
+ * those that are there count.
+ */
+uint64_t spool_live_limit(const struct spool *s)
+{
+    uint32_t cnt = segment_cnt(s);
+    if (s->create_retry_ns == 0 && cnt < s->config.segment_max)
+        cnt = s->config.segment_max;
+    if (cnt <= s->config.reserve_segments + 1)
+        return 0;
+    uint64_t bytes = s->config.segment_bytes - SPOOL_SEGMENT_HEADER_LEN;
+    return (cnt - s->config.reserve_segments - 1) * (bytes - bytes / 8);
+}
+
+bool spool_full(const struct spool *s)
+{
+    uint64_t limit = spool_live_limit(s);
+    uint64_t bytes = s->live_bytes;
+    for (uint32_t i = 0; i < s->batch_cnt; i++)
+        bytes += s->batches[(s->batch_head + i) % s->config.commit_max].used;
+    return limit == 0 || bytes > limit || s->mover.error_cnt > 3;
+}
+
+/* The oldest segments that hold nothing live. Strictly in order: what a record takes back is never
+ * younger than it. */
+static void reclaim(struct spool *s)
+{
+    while (s->log_cnt > 1) {
+        uint32_t slot = spool_log_slot(s, 0);
+        struct spool_segment *g = &s->segments[slot];
+        bool moving = s->mover.slot == slot && (s->mover.state == SPOOL_MOVE_READING ||
+                                                s->mover.state == SPOOL_MOVE_SCAN);
+        if (g->live_bytes > 0 || g->state_refs > 0 || g->read_refs > 0 || moving ||
+            g->state != SPOOL_SEGMENT_SEALED)
+            return;
+        s->log_head = (s->log_head + 1) % s->segment_cap;
+        s->log_cnt--;
+        stats_inc(s->config.stats, STATS_SPOOL_RECYCLED);
+        spool_segment_ready(s, slot);
+    }
+}
+
+static void create_failed(struct spool *s, int error)
+{
+    s->create_backoff_ns = s->create_backoff_ns == 0 ? SPOOL_RETRY_MIN_NS : s->create_backoff_ns * 2;
+    if (s->create_backoff_ns > SPOOL_RETRY_MAX_NS)
+        s->create_backoff_ns = SPOOL_RETRY_MAX_NS;
+    s->create_retry_ns = s->now_ns + s->create_backoff_ns;
+    stats_inc(s->config.stats, STATS_SPOOL_CREATE_ERRORS);
+    if (error != -ENOSPC)
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-error, "segment not created");
+}
+
+static uint32_t unused_number(const struct spool *s)
+{
+    for (uint32_t n = 1;; n++) {
+        bool used = false;
+        for (uint32_t i = 0; i < s->segment_cap && !used; i++)
+            used = s->segments[i].state != SPOOL_SEGMENT_ABSENT && s->segments[i].number == n;
+        if (!used)
+            return n;
+    }
+}
+
+bool spool_spare_wanted(const struct spool *s)
+{
+    return s->zeroing_slot == SPOOL_SLOT_NONE &&
+           s->ready_cnt <= s->config.reserve_segments + 1 &&
+           segment_cnt(s) < s->config.segment_max;
+}
+
+/* Makes one more file when spares run low. */
+static void create_spare(struct spool *s)
+{
+    const struct spool_config *c = &s->config;
+    if (!spool_spare_wanted(s) || s->now_ns < s->create_retry_ns)
+        return;
+    uint32_t slot = 0;
+    while (slot < s->segment_cap && s->segments[slot].state != SPOOL_SEGMENT_ABSENT)
+        slot++;
+    if (slot == s->segment_cap)
+        return;
+    uint32_t number = unused_number(s);
+    int rc = c->disk.ops->segment_create(c->disk.state, number, c->segment_bytes);
+    if (rc < 0) {
+        create_failed(s, rc);
+        return;
+    }
+    s->segments[slot] = (struct spool_segment){
+        .number = number, .bytes = c->segment_bytes, .state = SPOOL_SEGMENT_ZEROING};
+    s->zeroing_slot = slot;
+    stats_inc(c->stats, STATS_SPOOL_CREATED);
+}
+
+/* A file that was there, but never used, may be half zeroed. */
+static void zero_again(struct spool *s)
+{
+    for (uint32_t i = 0; i < s->segment_cap && s->zeroing_slot == SPOOL_SLOT_NONE; i++)
+        if (s->segments[i].state == SPOOL_SEGMENT_ZEROING)
+            s->zeroing_slot = i;
+}
+
+static void zero_step(struct spool *s)
+{
+    if (s->zeroing_slot == SPOOL_SLOT_NONE || s->zero_under_way)
+        return;
+    const struct spool_segment *g = &s->segments[s->zeroing_slot];
+    uint64_t left = g->bytes - g->offset;
+    struct spool_io io = {
+        .op = SPOOL_IO_WRITE,
+        .segment = g->number,
+        .offset = g->offset,
+        .data = s->zeros,
+        .len = left < SPOOL_ZERO_BYTES ? (uint32_t)left : SPOOL_ZERO_BYTES,
+        .cookie = spool_cookie(SPOOL_IO_ZERO, 0),
+    };
+    s->zero_under_way = s->config.disk.ops->submit(s->config.disk.state, &io) == 0;
+}
+
+void spool_zero_done(struct spool *s, int64_t result)
+{
+    struct spool_segment *g = &s->segments[s->zeroing_slot];
+    uint64_t left = g->bytes - g->offset;
+    s->zero_under_way = false;
+    if (result != (int64_t)(left < SPOOL_ZERO_BYTES ? left : SPOOL_ZERO_BYTES)) {
+        g->state = SPOOL_SEGMENT_ABSENT;
+        s->zeroing_slot = SPOOL_SLOT_NONE;
+        create_failed(s, result < 0 ? (int)result : -EIO);
+        if (s->config.disk.ops->segment_remove(s->config.disk.state, g->number) < 0) {
+            /* Its number stays taken; a later start looks at it again. */
+            g->state = SPOOL_SEGMENT_ASIDE;
+        }
+        return;
+    }
+    g->offset += (uint64_t)result;
+    if (g->offset < g->bytes)
+        return;
+    spool_segment_ready(s, s->zeroing_slot);
+    s->zeroing_slot = SPOOL_SLOT_NONE;
+    s->create_retry_ns = 0;
+    s->create_backoff_ns = 0;
+}
+
+void spool_segment_seal(struct spool *s)
+{
+    struct spool_segment *g = spool_active(s);
+    if (g == NULL)
+        return;
+    g->state = SPOOL_SEGMENT_SEALED;
+    g->offset = g->durable_end;
+    if (g->durable_end > SPOOL_SEGMENT_HEADER_LEN)
+        return;
+    uint32_t slot = spool_log_slot(s, s->log_cnt - 1);
+    s->log_cnt--;
+    spool_segment_ready(s, slot);
+}
+
+/* Takes the next ready segment; its header waits for the disk's queue. */
+static void open_next(struct spool *s)
+{
+    spool_segment_seal(s);
+    uint32_t slot = s->ready[s->ready_head];
+    struct spool_segment *g = &s->segments[slot];
+    s->ready_head = (s->ready_head + 1) % s->segment_cap;
+    s->ready_cnt--;
+    base_assert(g->live_bytes == 0 && g->state_refs == 0 && g->read_refs == 0);
+    g->state = SPOOL_SEGMENT_OPENING;
+    g->offset = SPOOL_SEGMENT_HEADER_LEN;
+    g->durable_end = SPOOL_SEGMENT_HEADER_LEN;
+    memcpy(g->header.uuid, s->uuid, 16);
+    g->header.sequence = s->next_sequence++;
+    g->header.salt = base_rand_next(&s->rand);
+    g->header.bytes = g->bytes;
+    g->header.first_lsn = s->durable_lsn + 1;
+    g->header.previous_sequence =
+        s->log_cnt == 0 ? 0 : spool_log_at(s, s->log_cnt - 1)->header.sequence;
+    g->header.tail_sequence =
+        s->log_cnt == 0 ? g->header.sequence : spool_log_at(s, 0)->header.sequence;
+    spool_segment_header_write(s->header_block, &g->header);
+    s->opening_slot = slot;
+}
+
+static void header_submit(struct spool *s)
+{
+    struct spool_io io = {
+        .op = SPOOL_IO_WRITE,
+        .segment = s->segments[s->opening_slot].number,
+        .data = s->header_block,
+        .len = SPOOL_BLOCK_BYTES,
+        .cookie = spool_cookie(SPOOL_IO_HEADER, 0),
+    };
+    s->header_under_way = s->config.disk.ops->submit(s->config.disk.state, &io) == 0;
+}
+
+void spool_header_done(struct spool *s, int64_t result)
+{
+    uint32_t slot = s->opening_slot;
+    struct spool_segment *g = &s->segments[slot];
+    s->header_under_way = false;
+    s->opening_slot = SPOOL_SLOT_NONE;
+    if (result != SPOOL_BLOCK_BYTES) {
+        stats_inc(s->config.stats, STATS_SPOOL_WRITE_ERRORS);
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number,
+                        (uint64_t)(result < 0 ? -result : EIO), "segment header not written");
+        spool_segment_ready(s, slot);
+        spool_header_failed(s);
+        return;
+    }
+    g->state = SPOOL_SEGMENT_ACTIVE;
+    spool_log_append(s, slot);
+    s->next_lsn = s->durable_lsn + 1;
+    s->previous_crc = g->header.crc;
+    s->need_segment = false;
+    s->broken = false;
+    s->probe_backoff_ns = 0;
+    if (s->rewriting)
+        spool_rewrite(s);
+}
+
+void spool_segments_run(struct spool *s)
+{
+    bool drained = s->batch_cnt == 0 || (s->rewriting && s->batch_under_way == 0);
+    bool probe = s->broken && s->now_ns >= s->probe_ns;
+    reclaim(s);
+    zero_again(s);
+    create_spare(s);
+    zero_step(s);
+    if (s->opening_slot == SPOOL_SLOT_NONE && drained &&
+        (s->broken ? probe : s->need_segment || s->rewriting)) {
+        if (s->ready_cnt > 0)
+            open_next(s);
+        else
+            s->need_segment = false;
+    }
+    if (s->opening_slot != SPOOL_SLOT_NONE && !s->header_under_way)
+        header_submit(s);
+}
