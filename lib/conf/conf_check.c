@@ -120,7 +120,7 @@ static bool collide(const struct conf_listener *a, const struct conf_listener *b
     struct conf_prefix x, y;
 
     if (a->port == NULL || b->port == NULL || strcmp(a->port, b->port) != 0 ||
-        a->tcp_port != b->tcp_port)
+        a->tcp_port != b->tcp_port || a->tcp_port == 0)
         return false;
     return a->address == NULL || b->address == NULL ||
            (conf_prefix_parse(&x, a->address) && conf_prefix_parse(&y, b->address) &&
@@ -200,7 +200,7 @@ static void check_gateway(struct conf_parser *p)
             }
     }
     if (cpus->cnt > 0 && cpus->cnt != c->gateway.lanes && !bad(p, "gateway", "lanes"))
-        related(p, "gateway", "lane_cpus", NULL, "must be one for each of %llu lanes, not %u",
+        related(p, "gateway", "lane_cpus", NULL, "must be as many as lanes (%llu), not %u",
                 (unsigned long long)c->gateway.lanes, cpus->cnt);
     if (strlen(c->control.socket) > SOCKET_PATH_MAX)
         related(p, "control", "socket", NULL, "is longer than %d bytes", SOCKET_PATH_MAX);

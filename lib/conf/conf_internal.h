@@ -154,6 +154,11 @@ struct conf_parser {
     const char *items[CONF_LIST_MAX];
 };
 
+/* Reads a file and what it includes; the caller keeps lex, token and file. */
+void conf_read_file(struct conf_parser *p, const char *file, struct base_span text);
+/* Tells which required settings of a block, whose name is in p->where, were not given. */
+void conf_read_required(struct conf_parser *p, const struct conf_block *b, uint32_t line);
+
 /* What settings say about each other. The main file's name and last line serve for what is missing.
  */
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line);

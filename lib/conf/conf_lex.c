@@ -100,12 +100,15 @@ struct conf_token conf_lex_next(struct conf_lex *l)
         return (struct conf_token){
             .kind = CONF_TOKEN_PUNCT, .punct = (char)*start, .line = l->line};
     if (!is_word(*start)) {
-        /* A run of such bytes is one error. */
-        while (l->p < l->end && !is_word(*l->p) && *l->p != '\n' && *l->p != 0 && *start != 0)
-            if (memchr("{}=;,#\" \t\r", *l->p, 10) == NULL)
-                l->p++;
-            else
-                break;
+        /* A run of such bytes is one error, and so is 'text'. */
+        const uint8_t *eol = memchr(l->p, '\n', (size_t)(l->end - l->p));
+        const uint8_t *to = eol != NULL ? eol : l->end, *quote = NULL;
+        if (*start == '\'')
+            quote = memchr(l->p, '\'', (size_t)(to - l->p));
+        if (quote != NULL)
+            l->p = quote + 1;
+        while (*start >= 0x7f && l->p < to && *l->p >= 0x7f)
+            l->p++;
         return bad(l, *start == 0      ? "NUL byte"
                       : *start == '\r' ? "carriage return that ends no line"
                       : *start == '\'' ? "strings stand in double quotes"

@@ -4,15 +4,6 @@
  */
 #include "conf_internal.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-/* One allocation: the result and its memory. */
-struct owner {
-    struct conf conf;
-    struct conf_arena arena;
-};
-
 __attribute__((format(printf, 4, 5))) static void error(struct conf_parser *p, uint32_t line,
                                                         const char *key, const char *format, ...)
 {
@@ -40,10 +31,10 @@ static bool is_atom(const struct conf_parser *p)
     return p->token.kind == CONF_TOKEN_WORD || p->token.kind == CONF_TOKEN_STRING;
 }
 
-/* Past the next ';', or to a '}' that closes more than was opened since, or to the end. */
-static void skip(struct conf_parser *p)
+/* Past the next ';', or to a '}' that closes more than was opened, or to the end. */
+static void skip(struct conf_parser *p, int depth)
 {
-    for (int depth = 0; p->token.kind != CONF_TOKEN_END; advance(p)) {
+    for (; p->token.kind != CONF_TOKEN_END; advance(p)) {
         if (p->token.punct == ';') {
             advance(p);
             return;
@@ -59,7 +50,21 @@ static void expected(struct conf_parser *p, uint32_t line, const char *key, cons
 {
     if (p->token.kind != CONF_TOKEN_BAD)
         error(p, line, key, "expected %s", what);
-    skip(p);
+    skip(p, 0);
+}
+
+/* Tells whether a statement ends here, with ';' or with an error that says that just it is missing.
+ */
+static bool ends(struct conf_parser *p, const char *key)
+{
+    if (p->token.punct == ';')
+        return true;
+    if (p->token.kind != CONF_TOKEN_BAD && p->token.line > p->last_line) {
+        error(p, p->last_line, key, "expected ';' at the end");
+        return true;
+    }
+    expected(p, p->last_line, key, "';'");
+    return false;
 }
 
 /* Reads "= value ;" into v. False: it was wrong, has been told and skipped. */
@@ -71,7 +76,7 @@ static bool read_value(struct conf_parser *p, const char *key, struct conf_value
     while (is_atom(p)) {
         if (v->cnt == CONF_LIST_MAX) {
             error(p, p->token.line, key, "more than %d items", CONF_LIST_MAX);
-            skip(p);
+            skip(p, 1);
             return false;
         }
         v->item[v->cnt++] = p->token.text;
@@ -80,20 +85,22 @@ static bool read_value(struct conf_parser *p, const char *key, struct conf_value
             break;
         advance(p);
     }
-    if (v->list && p->token.punct == '}') {
-        advance(p);
-    } else if (v->list || v->cnt == 0) {
-        expected(p, p->token.line, key, v->list ? "',' or '}' in the list" : "a value");
+    if (v->list && p->token.punct != '}') {
+        if (p->token.kind != CONF_TOKEN_BAD)
+            error(p, p->token.line, key, "expected ',' or '}' in the list");
+        skip(p, 1);
         return false;
     }
-    if (p->token.punct == ';') {
-        advance(p);
-    } else if (p->token.kind != CONF_TOKEN_BAD && p->token.line > p->last_line) {
-        error(p, p->last_line, key, "expected ';' after the value"); /* it is all that is missing */
-    } else {
-        expected(p, p->last_line, key, "';' after the value");
+    if (!v->list && v->cnt == 0) {
+        expected(p, p->token.line, key, "a value");
         return false;
     }
+    if (v->list)
+        advance(p);
+    if (!ends(p, key))
+        return false;
+    if (p->token.punct == ';')
+        advance(p);
     return true;
 }
 
@@ -186,8 +193,7 @@ static void open_instance(struct conf_parser *p, const char *name, uint32_t line
         }
 }
 
-/* Tells the required settings of a block that were not given. */
-static void close_instance(struct conf_parser *p, const struct conf_block *b, uint32_t line)
+void conf_read_required(struct conf_parser *p, const struct conf_block *b, uint32_t line)
 {
     for (uint32_t i = 0; conf_settings[i].block != NULL; i++)
         if (conf_setting_in(&conf_settings[i], b) && conf_settings[i].default_text == NULL &&
@@ -219,7 +225,7 @@ static void block(struct conf_parser *p)
     if (is_atom(p)) {
         name = p->token.text;
         size_t len = strlen(p->where);
-        snprintf(p->where + len, sizeof(p->where) - len, " %.200s", name);
+        snprintf(p->where + len, sizeof(p->where) - len, "%s%.200s", name[0] ? " " : "", name);
         advance(p);
     }
     if (p->block != NULL && (name != NULL) != (p->block->example != NULL)) {
@@ -240,10 +246,8 @@ static void block(struct conf_parser *p)
     else
         advance(p);
     if (p->block != NULL && p->block->example != NULL)
-        close_instance(p, p->block, line);
+        conf_read_required(p, p->block, line);
 }
-
-static void read_file(struct conf_parser *p, const char *file, struct base_span text);
 
 static void include(struct conf_parser *p)
 {
@@ -255,10 +259,9 @@ static void include(struct conf_parser *p)
         return;
     }
     advance(p);
-    if (p->token.punct != ';') {
-        expected(p, line, "include", "';' after the path");
+    if (!ends(p, "include"))
         return;
-    }
+    bool past = p->token.punct != ';';
     struct base_span text = {0};
     const char *why = p->include == NULL                   ? "is not possible here"
                       : p->depth > CONF_INCLUDE_MAX        ? "includes nest deeper than 16"
@@ -272,17 +275,18 @@ static void include(struct conf_parser *p)
         struct conf_lex lex = p->lex;
         struct conf_token token = p->token;
         const char *file = p->file;
-        read_file(p, path, text);
+        conf_read_file(p, path, text);
         p->lex = lex;
         p->token = token;
         p->file = file;
     } else {
         error(p, line, "include", "%.128s: %s", path, why != NULL ? why : strerrordesc_np(-rc));
     }
-    advance(p);
+    if (!past)
+        advance(p);
 }
 
-static void read_file(struct conf_parser *p, const char *file, struct base_span text)
+void conf_read_file(struct conf_parser *p, const char *file, struct base_span text)
 {
     p->file = file;
     if (text.len > CONF_FILE_BYTES_MAX) {
@@ -310,63 +314,4 @@ static void read_file(struct conf_parser *p, const char *file, struct base_span 
     }
     p->depth--;
     p->where[0] = 0;
-}
-
-/* The structs with their defaults. False: out of memory. */
-static bool prepare(struct conf_parser *p)
-{
-    for (const struct conf_block *b = conf_blocks; b->name != NULL; b++) {
-        char *at = (char *)p->conf + b->offset;
-        if (b->example != NULL)
-            *(void **)(void *)at = conf_arena_take(p->arena, (CONF_BLOCK_MAX + 1) * b->item_bytes);
-        for (const struct conf_setting *s = conf_settings; s->block != NULL; s++)
-            if (b->example == NULL && conf_setting_in(s, b))
-                conf_value_default(s, at, p->arena);
-    }
-    return !p->arena->failed;
-}
-
-struct conf *conf_parse(const char *name, struct base_span text, conf_include include_file,
-                        void *user, struct conf_errors *errors)
-{
-    struct owner *o = calloc(1, sizeof(*o));
-    struct conf_parser *p = calloc(1, sizeof(*p));
-
-    *errors = (struct conf_errors){0};
-    if (o != NULL && p != NULL) {
-        *p = (struct conf_parser){.conf = &o->conf,
-                                  .arena = &o->arena,
-                                  .errors = errors,
-                                  .include = include_file,
-                                  .user = user};
-        if (prepare(p)) {
-            name = conf_arena_text(p->arena, base_span_str(name));
-            read_file(p, name, text);
-            p->file = name;
-            bool ended = text.len > 0 && text.p[text.len - 1] == '\n' && p->lex.line > 1;
-            uint32_t last_line = p->lex.line - ended;
-            for (const struct conf_block *b = conf_blocks; b->name != NULL; b++) {
-                snprintf(p->where, sizeof(p->where), "%s", b->name);
-                if (b->example == NULL)
-                    close_instance(p, b, last_line);
-            }
-            conf_check(p, name, last_line);
-        }
-    }
-    if (o == NULL || p == NULL || o->arena.failed)
-        conf_error_add(errors, name, 0, "", "out of memory");
-    free(p);
-    if (errors->cnt == 0)
-        return &o->conf;
-    conf_free(o != NULL ? &o->conf : NULL);
-    return NULL;
-}
-
-void conf_free(struct conf *c)
-{
-    if (c == NULL)
-        return;
-    struct owner *o = base_container_of(c, struct owner, conf);
-    conf_arena_free(&o->arena);
-    free(o);
 }

@@ -62,6 +62,7 @@ static const char *set_number(const struct conf_setting *s, uint64_t *out, const
     const char *unit = digits(text, UINT64_MAX, &v);
     bool fits = unit != NULL, known = fits && v == 0 && *unit == 0;
 
+    *out = 0; /* a refused value collides with nothing */
     for (size_t i = 0; i < BASE_ARRAY_CNT(units) && unit != NULL && !known; i++)
         if (units[i].type == s->type && strcmp(units[i].name, unit) == 0) {
             known = true;
