@@ -117,6 +117,9 @@ void conf_value_format(char out[32], enum conf_type type, uint64_t v);
 /* Why this can't name an instance of the block, or NULL. */
 const char *conf_value_check_name(const struct conf_block *b, const char *name);
 
+/* A copy of a domain in lower case. */
+const char *conf_value_lower(struct conf_arena *a, const char *text);
+
 struct conf_prefix {
     uint8_t b[16];
     unsigned len; /* bits */

@@ -210,7 +210,7 @@ static const char *check_text(enum conf_type type, const char *text)
     }
 }
 
-static const char *lower(struct conf_arena *a, const char *text)
+const char *conf_value_lower(struct conf_arena *a, const char *text)
 {
     char copy[256]; /* a domain, with a dot before it, is shorter */
     size_t len = 0;
@@ -243,7 +243,7 @@ static const char *set_texts(const struct conf_setting *s, void *field, const st
             snprintf(why, CONF_WHY_CAP, "must be %s, not %.64s", form, v->item[i]);
             return why;
         }
-        item[i] = fold ? lower(a, v->item[i]) : v->item[i];
+        item[i] = fold ? conf_value_lower(a, v->item[i]) : v->item[i];
     }
     if (list)
         *(struct conf_list *)field = (struct conf_list){item, v->cnt};

@@ -429,7 +429,8 @@ static void test_bytes_and_bounds(void **state)
     sprintf(p, REST);
     expect(base_span_str(big), "");
     sprintf(p, "route over { host = 10.9.0.2:25; }\n" REST);
-    expect(base_span_str(big), "t:1025: route default: more than 1024 blocks of this kind\n");
+    expect(base_span_str(big), "t:1025: route default: more than 1024 blocks of this kind\n"
+                               "t:1025: route default: is required\n");
     p = big + sprintf(big, "log { file = \"/");
     memset(p, 'x', 4095);
     sprintf(p + 4095, "\"; }" REST);
