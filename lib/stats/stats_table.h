@@ -200,6 +200,9 @@ STATS(SPOOL_CORRUPT,         "spool", "corrupt",         "times",   "damage of a
 STATS(SPOOL_MESSAGES_NOW,    "spool", "messages_now",    "messages_now", "messages that are queued")
 STATS(SPOOL_LIVE_BYTES_NOW,  "spool", "live_bytes_now",  "bytes_now", "bytes of records that are needed")
 STATS(SPOOL_READY_NOW,       "spool", "segments_ready_now", "segments_now", "segments ready to be written")
+/* drivers/log */
+STATS(LOG_LINES,             "log", "lines",             "lines",   "lines written to the log")
+STATS(LOG_LOST,              "log", "lost",              "lines",   "lines lost because the log could not be written")
 /* lib/stats */
 STATS(LOG_DROPPED,           "log", "dropped",           "records", "log records lost because the ring was full")
 /* clang-format on */

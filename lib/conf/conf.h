@@ -1,0 +1,241 @@
+/*
+ * The configuration: text in, one checked, immutable struct conf or a list of errors out.
+ *
+ * The language (GRAMMAR.md): blocks, keys, values, lists, units, include. The settings stand in one
+ * table (conf_table.h), the only source of parser, --help, --check and the commented default file.
+ *
+ * Parsing goes on after an error, so that all errors are told at once; each is "file:line: key:
+ * why".
+ *
+ * Threads: pure; any. Memory: a struct conf is one arena, freed whole by conf_free; every pointer
+ * in it lives as long. Sans-I/O: the bytes of the main file are given, those of included files are
+ * asked for by callback.
+ */
+#ifndef CONF_H
+#define CONF_H
+
+#include "base_assert.h"
+#include "base_bytes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONF_ERROR_MAX   100  /* then "too many errors" */
+#define CONF_INCLUDE_MAX 16   /* nesting of includes */
+#define CONF_BLOCK_MAX   1024 /* instances of a named block, routes included */
+#define CONF_LIST_MAX    4096 /* items of a list */
+
+enum conf_idle { CONF_IDLE_ADAPTIVE, CONF_IDLE_POLL };
+enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
+enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
+enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
+
+/* A list of strings, in the order of the file. */
+struct conf_list {
+    const char **item; /* NUL-terminated */
+    uint32_t cnt;
+};
+
+struct conf_gateway {
+    const char *hostname;
+    const char *user; /* NULL: stay who we are */
+    const char *run_dir;
+    uint64_t idle; /* enum conf_idle */
+    uint64_t lanes;
+    struct conf_list lane_cpus; /* empty: 0, 1, ... */
+    uint64_t huge_pages;        /* enum conf_huge */
+    uint64_t memory_bytes;
+    struct conf_list eal_args;
+    const char *eal_prefix;
+    bool sandbox;
+};
+
+struct conf_port {
+    const char *name; /* of the block */
+    uint32_t line;    /* of the block, with its file, for later errors */
+    const char *file;
+    const char *device; /* "net_...": a virtual device with its arguments; else a PCI address */
+    struct conf_list address; /* "address/length" */
+    const char *gateway;
+    uint64_t mtu;
+    uint64_t rx_descriptors;
+    uint64_t tx_descriptors;
+};
+
+struct conf_listener {
+    const char *name;
+    uint32_t line;
+    const char *file;
+    uint64_t kind;       /* enum conf_kind */
+    const char *port;    /* name of a port block */
+    const char *address; /* NULL: every address of the port */
+    uint64_t tcp_port;
+};
+
+struct conf_spool {
+    const char *path;
+    uint64_t size_bytes;
+    uint64_t segment_bytes;
+    uint64_t commits;
+    uint64_t batch_bytes;
+    uint64_t buffers; /* of 16 KiB, for each lane */
+};
+
+struct conf_smtp {
+    uint64_t message_bytes;
+    uint64_t recipients;
+    uint64_t errors;
+    uint64_t junk;
+    uint64_t header_bytes;
+    uint64_t hops;
+    uint64_t command_timeout_ns;
+    uint64_t data_timeout_ns;
+    uint64_t client_connect_timeout_ns;
+};
+
+struct conf_tcp {
+    uint64_t connections; /* for each lane */
+    uint64_t half_open;
+    uint64_t time_wait;
+    uint64_t receive_window_bytes;
+    uint64_t send_buffer_bytes;
+    uint64_t packet_buffers; /* mbufs for each lane */
+    uint64_t msl_ns;
+    uint64_t keepalive_ns;
+};
+
+struct conf_relay {
+    struct conf_list networks; /* CIDR */
+    struct conf_list domains;  /* "example.org", ".example.org" */
+};
+
+struct conf_queue {
+    uint64_t backoff_min_ns;
+    uint64_t backoff_max_ns;
+    uint64_t lifetime_ns;
+    uint64_t deliveries; /* connections at a time */
+};
+
+struct conf_route {
+    const char *name; /* of the block: a domain, or "default" */
+    uint32_t line;
+    const char *file;
+    const char *host; /* "address:port" */
+};
+
+struct conf_control {
+    const char *socket;
+    const char *group; /* may read status; root changes; NULL: root only */
+};
+
+struct conf_telemetry {
+    bool enabled;
+    const char *group; /* may read DPDK's telemetry socket; NULL: root only */
+};
+
+struct conf_log {
+    const char *file; /* "stderr", or a path */
+    uint64_t level;   /* enum conf_level */
+};
+
+struct conf {
+    struct conf_gateway gateway;
+    struct conf_spool spool;
+    struct conf_smtp smtp;
+    struct conf_tcp tcp;
+    struct conf_relay relay;
+    struct conf_queue queue;
+    struct conf_control control;
+    struct conf_telemetry telemetry;
+    struct conf_log log;
+    struct conf_port *port;
+    uint32_t port_cnt;
+    struct conf_listener *listener;
+    uint32_t listener_cnt;
+    struct conf_route *route;
+    uint32_t route_cnt;
+};
+
+/* ---- the table ---- */
+
+enum conf_type {
+    CONF_TYPE_STRING,    /* const char * */
+    CONF_TYPE_BOOL,      /* bool: yes no */
+    CONF_TYPE_NUMBER,    /* uint64_t, plain */
+    CONF_TYPE_SIZE,      /* uint64_t bytes: k M G (1024) */
+    CONF_TYPE_DURATION,  /* uint64_t ns: ms s m h d w */
+    CONF_TYPE_ENUM,      /* uint64_t: one of the words */
+    CONF_TYPE_LIST,      /* struct conf_list */
+    CONF_TYPE_ADDRESS,   /* const char *, checked */
+    CONF_TYPE_ADDRESSES, /* struct conf_list of "address/length", checked */
+    CONF_TYPE_NETWORKS,  /* struct conf_list of CIDR, checked: no host bits */
+    CONF_TYPE_ENDPOINT,  /* const char * "address:port", checked */
+    CONF_TYPE_DOMAIN,    /* const char *, a host name */
+    CONF_TYPE_DOMAINS,   /* struct conf_list of domains, a leading dot allowed */
+    CONF_TYPE_PATH,      /* const char *, absolute */
+};
+
+struct conf_setting {
+    const char *block;
+    const char *key;
+    enum conf_type type;
+    uint32_t offset;          /* in the block's struct */
+    const char *default_text; /* as written in a file; NULL: required; "": none */
+    uint64_t min, max;        /* numbers, sizes, durations (ns) */
+    const char *words;        /* ENUM: "adaptive poll", in order of the enum */
+    bool reloadable;
+    const char *help;
+    const char *example; /* written into the default file instead of the default; may be NULL */
+};
+
+/* Ended by a row whose block is NULL; rows of a block stand together. */
+extern const struct conf_setting conf_settings[];
+
+/* ---- parsing ---- */
+
+struct conf_error {
+    const char *file;
+    uint32_t line;
+    const char *key; /* "listener mx: port", or "" */
+    const char *why;
+};
+
+struct conf_errors {
+    struct conf_error error[CONF_ERROR_MAX];
+    uint32_t cnt;
+    void *arena; /* the texts; conf_errors_free */
+};
+void conf_errors_free(struct conf_errors *e);
+
+/* One line an error: "file:line: key: why", without the key where there is none. */
+void conf_write_errors(FILE *out, const struct conf_errors *e);
+
+/* Gives the bytes of an included file: 0 and the bytes (alive until the parse ends), or a negative
+ * error. path is as written in the file. */
+typedef int (*conf_include)(void *user, const char *path, struct base_span *out);
+
+/*
+ * Parses and checks: types, ranges, names that refer to blocks, needed blocks (at least one port,
+ * listener and a default route). Returns the configuration, or NULL with at least one error; the
+ * errors of a file are in the order of its lines. Domains and names of routes are in lower case.
+ * errors needs no preparation; conf_errors_free after use, whatever came. name is used in messages.
+ * include may be NULL: then include is an error.
+ */
+struct conf *conf_parse(const char *name, struct base_span text, conf_include include, void *user,
+                        struct conf_errors *errors) BASE_WARN_UNUSED;
+void conf_free(struct conf *c);
+
+/* Settings that differ and may not be changed by a reload: writes up to cap rows and returns how
+ * many there are, each once. A named block that is new, gone or in another place counts as its
+ * first row. */
+uint32_t conf_compare(const struct conf *running, const struct conf *wanted,
+                      const struct conf_setting **changed, uint32_t cap);
+
+/* The commented default file, whole; conf/sluice.conf is this text, a test compares. */
+void conf_write_default(FILE *out);
+
+/* One line a setting: "block.key  type  default  help", for --help. */
+void conf_write_help(FILE *out);
+
+#endif

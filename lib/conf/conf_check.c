@@ -1,0 +1,229 @@
+/* What settings say about each other, when all text has been read. */
+#include "conf_internal.h"
+
+#include <stdlib.h>
+
+#define SOCKET_PATH_MAX 107 /* sun_path less its NUL */
+
+static struct conf_seen *seen_of(struct conf_parser *p, const char *block, const char *key)
+{
+    const struct conf_setting *s = conf_setting_find(block, key);
+
+    base_assert(s != NULL);
+    return &p->seen[s - conf_settings];
+}
+
+/* An error of a setting of an unnamed block, where it was given, else where the other was. */
+__attribute__((format(printf, 5, 6))) static void related(struct conf_parser *p, const char *block,
+                                                          const char *key, const char *other,
+                                                          const char *format, ...)
+{
+    struct conf_seen *own = seen_of(p, block, key), *at = own;
+    char full[CONF_KEY_CAP];
+    va_list args;
+
+    if (other != NULL && own->file == NULL) {
+        const char *dot = strchr(other, '.');
+        char other_block[32];
+        snprintf(other_block, sizeof(other_block), "%.*s", (int)(dot - other), other);
+        at = seen_of(p, other_block, dot + 1);
+    }
+    snprintf(full, sizeof(full), "%s: %s", block, key);
+    va_start(args, format);
+    conf_error_addv(p->errors, at->file != NULL ? at->file : p->file, at->line, full, format, args);
+    va_end(args);
+}
+
+/* An error of a named block, at its first line. */
+__attribute__((format(printf, 5, 6))) static void named(struct conf_parser *p, const char *block,
+                                                        const void *instance, const char *key,
+                                                        const char *format, ...)
+{
+    const struct conf_named *n = instance;
+    char full[CONF_KEY_CAP];
+    va_list args;
+
+    snprintf(full, sizeof(full), "%s %.200s%s%s", block, n->name, key[0] ? ": " : "", key);
+    va_start(args, format);
+    conf_error_addv(p->errors, n->file, n->line, full, format, args);
+    va_end(args);
+}
+
+static bool bad(struct conf_parser *p, const char *block, const char *key)
+{
+    return seen_of(p, block, key)->bad;
+}
+
+static bool same_address(const struct conf_prefix *a, const struct conf_prefix *b)
+{
+    return a->max == b->max && memcmp(a->b, b->b, sizeof(a->b)) == 0;
+}
+
+static bool has_address(const struct conf_port *port, const char *address)
+{
+    struct conf_prefix own, wanted;
+
+    if (!conf_prefix_parse(&wanted, address))
+        return false;
+    for (uint32_t i = 0; i < port->address.cnt; i++)
+        if (conf_prefix_parse(&own, port->address.item[i]) && same_address(&own, &wanted))
+            return true;
+    return false;
+}
+
+static bool on_link(const struct conf_port *port, const char *address)
+{
+    struct conf_prefix own, wanted;
+
+    if (!conf_prefix_parse(&wanted, address))
+        return false;
+    for (uint32_t i = 0; i < port->address.cnt; i++) {
+        if (!conf_prefix_parse(&own, port->address.item[i]) || own.max != wanted.max)
+            continue;
+        bool same = true;
+        for (unsigned bit = 0; bit < own.len && same; bit++)
+            same = ((own.b[bit / 8] ^ wanted.b[bit / 8]) & 0x80 >> bit % 8) == 0;
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+static void check_ports(struct conf_parser *p)
+{
+    const struct conf *c = p->conf;
+
+    for (uint32_t i = 0; i < c->port_cnt; i++) {
+        const struct conf_port *port = &c->port[i];
+        if (port->gateway != NULL && port->address.cnt > 0 && !on_link(port, port->gateway))
+            named(p, "port", port, "gateway", "%s is on no link of this port", port->gateway);
+        if (port->gateway != NULL && has_address(port, port->gateway))
+            named(p, "port", port, "gateway", "%s is this port's own address", port->gateway);
+        for (uint32_t j = 0; j < i; j++) {
+            if (port->device != NULL && c->port[j].device != NULL &&
+                strcmp(port->device, c->port[j].device) == 0)
+                named(p, "port", port, "device", "is that of port %s, too", c->port[j].name);
+            for (uint32_t k = 0; k < port->address.cnt; k++) {
+                char text[64];
+                snprintf(text, sizeof(text), "%.*s", (int)strcspn(port->address.item[k], "/"),
+                         port->address.item[k]);
+                if (has_address(&c->port[j], text))
+                    named(p, "port", port, "address", "%s is one of port %s, too", text,
+                          c->port[j].name);
+            }
+        }
+    }
+}
+
+static bool collide(const struct conf_listener *a, const struct conf_listener *b)
+{
+    struct conf_prefix x, y;
+
+    if (a->port == NULL || b->port == NULL || strcmp(a->port, b->port) != 0 ||
+        a->tcp_port != b->tcp_port || a->tcp_port == 0)
+        return false;
+    return a->address == NULL || b->address == NULL ||
+           (conf_prefix_parse(&x, a->address) && conf_prefix_parse(&y, b->address) &&
+            same_address(&x, &y));
+}
+
+static void check_listeners(struct conf_parser *p)
+{
+    const struct conf *c = p->conf;
+    char text[CONF_WHY_CAP];
+
+    for (uint32_t i = 0; i < c->listener_cnt; i++) {
+        const struct conf_listener *l = &c->listener[i];
+        const struct conf_port *port = NULL;
+        struct conf_near near = {.text = l->port};
+        for (uint32_t j = 0; j < c->port_cnt && l->port != NULL; j++) {
+            conf_near_try(&near, c->port[j].name);
+            if (strcmp(c->port[j].name, l->port) == 0)
+                port = &c->port[j];
+        }
+        if (l->port != NULL && port == NULL)
+            named(p, "listener", l, "port", "there is no port %.64s%s", l->port,
+                  conf_near_text(&near, text));
+        if (port != NULL && l->address != NULL && port->address.cnt > 0 &&
+            !has_address(port, l->address))
+            named(p, "listener", l, "address", "%s is no address of port %s", l->address, l->port);
+        for (uint32_t j = 0; j < i; j++)
+            if (collide(l, &c->listener[j]))
+                named(p, "listener", l, "tcp_port",
+                      "port %llu of this address is that of listener %s",
+                      (unsigned long long)l->tcp_port, c->listener[j].name);
+    }
+}
+
+static void check_sizes(struct conf_parser *p)
+{
+    const struct conf *c = p->conf;
+    const struct conf_spool *s = &c->spool;
+
+    if (s->segment_bytes % (1024 * 1024) != 0)
+        related(p, "spool", "segment_size", NULL, "must be whole megabytes");
+    if (!bad(p, "spool", "size") && !bad(p, "spool", "segment_size")) {
+        if (s->size_bytes < 4 * s->segment_bytes)
+            related(p, "spool", "size", "spool.segment_size", "must be at least 4 segments");
+        /* Two segments are kept in reserve. */
+        else if (c->smtp.message_bytes > s->size_bytes - 2 * s->segment_bytes &&
+                 !bad(p, "smtp", "message_size"))
+            related(p, "smtp", "message_size", "spool.size",
+                    "does not fit into the spool, which is its size less 2 segments");
+    }
+    if (s->batch_bytes > s->segment_bytes && !bad(p, "spool", "batch_size") &&
+        !bad(p, "spool", "segment_size"))
+        related(p, "spool", "batch_size", "spool.segment_size", "must not be over segment_size");
+    if (c->smtp.header_bytes > c->smtp.message_bytes && !bad(p, "smtp", "header_size") &&
+        !bad(p, "smtp", "message_size"))
+        related(p, "smtp", "header_size", "smtp.message_size", "must not be over message_size");
+    if (c->queue.backoff_max_ns < c->queue.backoff_min_ns && !bad(p, "queue", "backoff_min") &&
+        !bad(p, "queue", "backoff_max"))
+        related(p, "queue", "backoff_max", "queue.backoff_min", "must not be under backoff_min");
+}
+
+static void check_gateway(struct conf_parser *p)
+{
+    const struct conf *c = p->conf;
+    const struct conf_list *cpus = &c->gateway.lane_cpus;
+
+    for (uint32_t i = 0; i < cpus->cnt; i++) {
+        size_t len = strspn(cpus->item[i], "0123456789");
+        if (len == 0 || len > 4 || cpus->item[i][len] != 0 ||
+            strtoul(cpus->item[i], NULL, 10) > 1023)
+            related(p, "gateway", "lane_cpus", NULL, "must be numbers 0 to 1023, not %.64s",
+                    cpus->item[i]);
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(cpus->item[i], cpus->item[j]) == 0) {
+                related(p, "gateway", "lane_cpus", NULL, "%s stands twice", cpus->item[i]);
+                break;
+            }
+    }
+    if (cpus->cnt > 0 && cpus->cnt != c->gateway.lanes && !bad(p, "gateway", "lanes"))
+        related(p, "gateway", "lane_cpus", NULL, "must be as many as lanes (%llu), not %u",
+                (unsigned long long)c->gateway.lanes, cpus->cnt);
+    if (strlen(c->control.socket) > SOCKET_PATH_MAX)
+        related(p, "control", "socket", NULL, "is longer than %d bytes", SOCKET_PATH_MAX);
+    if (strcmp(c->log.file, "stderr") != 0 && c->log.file[0] != '/')
+        related(p, "log", "file", NULL, "must be stderr or an absolute path, not %.64s",
+                c->log.file);
+}
+
+void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
+{
+    const struct conf *c = p->conf;
+    bool has_default = false;
+
+    check_gateway(p);
+    check_ports(p);
+    check_listeners(p);
+    check_sizes(p);
+    for (uint32_t i = 0; i < c->route_cnt; i++)
+        has_default |= strcmp(c->route[i].name, "default") == 0;
+    if (c->port_cnt == 0)
+        conf_error_add(p->errors, file, last_line, "port", "at least one is required");
+    if (c->listener_cnt == 0)
+        conf_error_add(p->errors, file, last_line, "listener", "at least one is required");
+    if (!has_default)
+        conf_error_add(p->errors, file, last_line, "route default", "is required");
+}

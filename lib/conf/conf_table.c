@@ -1,0 +1,168 @@
+/*
+ * The settings, one row each: the only source of parser, --check, --help and the default file. The
+ * key is the field's name without its unit; a name never changes its meaning.
+ */
+#include "conf_internal.h"
+
+#define MS UINT64_C(1000000)
+#define S  (1000 * MS)
+#define M  (60 * S)
+#define H  (60 * M)
+#define D  (24 * H)
+#define K  UINT64_C(1024)
+#define MI (K * K)
+#define GI (K * MI)
+
+#define ONE(type, help)                                                                            \
+    {                                                                                              \
+#type, NULL, help, __builtin_offsetof(struct conf, type), 0, sizeof(struct conf_##type),   \
+            false                                                                                  \
+    }
+#define MANY(type, example, reloadable, help)                                                      \
+    {                                                                                              \
+#type, example, help, __builtin_offsetof(struct conf, type),                               \
+            __builtin_offsetof(struct conf, type##_cnt), sizeof(struct conf_##type), reloadable    \
+    }
+
+const struct conf_block conf_blocks[] = {
+    ONE(gateway, "The process: its name to the world, its cores, its memory."),
+    MANY(port, "net0", false,
+         "A network port, with the addresses it answers for. One block for each."),
+    MANY(listener, "mx", false, "Where connections are accepted. One block for each."),
+    ONE(spool, "Where accepted messages are kept until they are delivered."),
+    ONE(smtp, "Limits and time-outs of SMTP, receiving and sending."),
+    ONE(tcp, "Connections and their buffers."),
+    ONE(relay, "Who may send where."),
+    ONE(queue, "When delivery is tried again, and for how long."),
+    MANY(route, "default", true,
+         "Where mail for a domain goes. One block for each domain, and default for the rest."),
+    ONE(control, "The socket of sluicectl."),
+    ONE(telemetry, "DPDK's telemetry socket."),
+    ONE(log, "The log."),
+    {0},
+};
+
+#define AT(block, field) __builtin_offsetof(struct conf_##block, field)
+#define TEXT(block, type, key, def, reloadable, example, help)                                     \
+    {                                                                                              \
+#block, #key, CONF_TYPE_##type, AT(block, key), def, 0, 0, NULL, reloadable, help, example \
+    }
+#define NUMBER(block, key, def, min, max, reloadable, help)                                        \
+    {                                                                                              \
+#block, #key, CONF_TYPE_NUMBER, AT(block, key), def, min, max, NULL, reloadable, help,     \
+            NULL                                                                                   \
+    }
+#define SIZE(block, key, field, def, min, max, reloadable, help)                                   \
+    {                                                                                              \
+#block, #key, CONF_TYPE_SIZE, AT(block, field##_bytes), def, min, max, NULL, reloadable,   \
+            help, NULL                                                                             \
+    }
+#define DURATION(block, key, def, min, max, reloadable, help)                                      \
+    {                                                                                              \
+#block, #key, CONF_TYPE_DURATION, AT(block, key##_ns), def, min, max, NULL, reloadable,    \
+            help, NULL                                                                             \
+    }
+#define WORDS(block, key, def, words, reloadable, help)                                            \
+    {                                                                                              \
+#block, #key, CONF_TYPE_ENUM, AT(block, key), def, 0, 0, words, reloadable, help, NULL     \
+    }
+
+/* clang-format off */
+const struct conf_setting conf_settings[] = {
+    TEXT(gateway, DOMAIN, hostname, NULL, true, "mx.example.org", "name in the greeting, in HELO and in Received fields"),
+    TEXT(gateway, STRING, user, "", false, NULL, "user to run as after the start; none: stay who we are"),
+    TEXT(gateway, PATH, run_dir, "/run/sluice", false, NULL, "directory of sockets and locks"),
+    WORDS(gateway, idle, "adaptive", "adaptive poll", false, "what an idle lane does: sleep, or take its whole core"),
+    NUMBER(gateway, lanes, "1", 1, 64, false, "cores that move packets and speak SMTP"),
+    TEXT(gateway, LIST, lane_cpus, "", false, NULL, "processor of each lane; none: 0, 1, and so on"),
+    WORDS(gateway, huge_pages, "auto", "auto yes no", false, "use huge pages; auto: where the system has some"),
+    SIZE(gateway, memory, memory, "512M", 64 * MI, 1024 * GI, false, "memory for packets and DPDK's tables"),
+    TEXT(gateway, LIST, eal_args, "", false, NULL, "more arguments for DPDK's EAL"),
+    TEXT(gateway, STRING, eal_prefix, "sluice", false, NULL, "EAL's file prefix; each gateway of a machine needs its own"),
+    TEXT(gateway, BOOL, sandbox, "yes", false, NULL, "give up system calls and paths that are not needed"),
+
+    TEXT(port, STRING, device, NULL, false, "\"net_tap0,iface=sluice0\"", "DPDK device: net_... with its arguments, or a PCI address"),
+    TEXT(port, ADDRESSES, address, NULL, false, "{ 192.0.2.1/24 }", "own addresses, each with the length of its link's prefix"),
+    TEXT(port, ADDRESS, gateway, "", false, "192.0.2.254", "next hop for everything that is not on a link; none: links only"),
+    NUMBER(port, mtu, "1500", 576, 9216, false, "largest IP packet, bytes"),
+    NUMBER(port, rx_descriptors, "1024", 64, 32768, false, "receive descriptors of each queue"),
+    NUMBER(port, tx_descriptors, "1024", 64, 32768, false, "transmit descriptors of each queue"),
+
+    WORDS(listener, kind, "mx", "mx submission submissions", false, "what is spoken: mail from other servers, or from users"),
+    TEXT(listener, STRING, port, NULL, false, "net0", "name of a port block"),
+    TEXT(listener, ADDRESS, address, "", false, NULL, "one address of that port; none: all of them"),
+    NUMBER(listener, tcp_port, "25", 1, 65535, false, "TCP port"),
+
+    TEXT(spool, PATH, path, "/var/spool/sluice", false, NULL, "directory of the spool"),
+    SIZE(spool, size, size, "1G", 4 * MI, 64 * K * GI, false, "disk space that it takes"),
+    SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
+    NUMBER(spool, commits, "2", 1, 8, false, "writes under way at a time"),
+    SIZE(spool, batch_size, batch, "1M", 16 * K, 64 * MI, false, "largest write"),
+    NUMBER(spool, buffers, "2048", 64, 1048576, false, "buffers of 16 KiB for each lane"),
+
+    SIZE(smtp, message_size, message, "50M", K, 4 * GI, true, "largest message that is accepted"),
+    NUMBER(smtp, recipients, "1000", 1, 100000, true, "most recipients of a message"),
+    NUMBER(smtp, errors, "20", 1, 1000, true, "errors after which a client is disconnected"),
+    NUMBER(smtp, junk, "100", 1, 10000, true, "commands without a message after which a client is disconnected"),
+    SIZE(smtp, header_size, header, "128k", K, 16 * MI, true, "largest header section"),
+    NUMBER(smtp, hops, "100", 1, 1000, true, "most Received fields, against loops"),
+    DURATION(smtp, command_timeout, "5m", S, H, true, "wait for a command"),
+    DURATION(smtp, data_timeout, "3m", S, H, true, "wait for more of a message"),
+    DURATION(smtp, client_connect_timeout, "30s", S, 10 * M, true, "wait for a next hop to answer a connection"),
+
+    NUMBER(tcp, connections, "16384", 16, 1048576, false, "open connections of each lane"),
+    NUMBER(tcp, half_open, "4096", 16, 1048576, false, "connections being opened by peers, of each lane"),
+    NUMBER(tcp, time_wait, "65536", 16, 4194304, false, "closed connections that are remembered, of each lane"),
+    SIZE(tcp, receive_window, receive_window, "256k", 4 * K, 64 * MI, false, "most bytes that a peer may be ahead of us"),
+    SIZE(tcp, send_buffer, send_buffer, "256k", 4 * K, 64 * MI, false, "most bytes sent and not yet acknowledged"),
+    NUMBER(tcp, packet_buffers, "8192", 512, 4194304, false, "packet buffers of each lane"),
+    DURATION(tcp, msl, "30s", 100 * MS, 2 * M, false, "maximum segment lifetime; TIME_WAIT lasts twice as long"),
+    DURATION(tcp, keepalive, "2h", S, 7 * D, false, "idle time after which a peer is probed"),
+
+    TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
+    TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to"),
+
+    DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),
+    DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),
+    DURATION(queue, lifetime, "5d", S, 30 * D, true, "after that long an undelivered message fails"),
+    NUMBER(queue, deliveries, "100", 1, 16384, true, "connections to next hops at a time"),
+
+    TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
+
+    TEXT(control, PATH, socket, "/run/sluice/control.sock", false, NULL, "path of the socket"),
+    TEXT(control, STRING, group, "", false, NULL, "group that may read status; none: root only"),
+
+    TEXT(telemetry, BOOL, enabled, "yes", false, NULL, "answer on DPDK's telemetry socket"),
+    TEXT(telemetry, STRING, group, "", false, NULL, "group that may read it; none: root only"),
+
+    TEXT(log, STRING, file, "stderr", false, NULL, "stderr, or an absolute path"),
+    WORDS(log, level, "info", "error warn info debug", true, "least important lines that are written"),
+    {0},
+};
+/* clang-format on */
+
+base_static_assert(BASE_ARRAY_CNT(conf_settings) <= CONF_SETTING_MAX, "seen[] has room");
+#define NAMED(type)                                                                                \
+    base_static_assert(AT(type, name) == __builtin_offsetof(struct conf_named, name) &&            \
+                           AT(type, line) == __builtin_offsetof(struct conf_named, line) &&        \
+                           AT(type, file) == __builtin_offsetof(struct conf_named, file),          \
+                       "begins as conf_named")
+NAMED(port);
+NAMED(listener);
+NAMED(route);
+
+const struct conf_block *conf_block_find(const char *name)
+{
+    for (const struct conf_block *b = conf_blocks; b->name != NULL; b++)
+        if (strcmp(b->name, name) == 0)
+            return b;
+    return NULL;
+}
+
+const struct conf_setting *conf_setting_find(const char *block, const char *key)
+{
+    for (const struct conf_setting *s = conf_settings; s->block != NULL; s++)
+        if (strcmp(s->block, block) == 0 && strcmp(s->key, key) == 0)
+            return s;
+    return NULL;
+}

@@ -1,0 +1,291 @@
+/* Atoms to values, by type, and their checks. */
+#include "conf_internal.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+
+struct unit {
+    enum conf_type type;
+    const char *name;
+    uint64_t factor;
+};
+
+#define NS_S UINT64_C(1000000000)
+
+/* The largest first. */
+static const struct unit units[] = {
+    {CONF_TYPE_SIZE, "T", UINT64_C(1) << 40},
+    {CONF_TYPE_SIZE, "G", UINT64_C(1) << 30},
+    {CONF_TYPE_SIZE, "M", UINT64_C(1) << 20},
+    {CONF_TYPE_SIZE, "k", UINT64_C(1) << 10},
+    {CONF_TYPE_SIZE, "", 1},
+    {CONF_TYPE_DURATION, "w", 7 * 86400 * NS_S},
+    {CONF_TYPE_DURATION, "d", 86400 * NS_S},
+    {CONF_TYPE_DURATION, "h", 3600 * NS_S},
+    {CONF_TYPE_DURATION, "m", 60 * NS_S},
+    {CONF_TYPE_DURATION, "s", NS_S},
+    {CONF_TYPE_DURATION, "ms", NS_S / 1000},
+    {CONF_TYPE_NUMBER, "", 1},
+};
+
+/* Digits at the start of text; returns what follows them, or NULL when there are none or the value
+ * is over max. */
+static const char *digits(const char *text, uint64_t max, uint64_t *out)
+{
+    uint64_t v = 0;
+
+    if (!isdigit((uint8_t)*text))
+        return NULL;
+    for (; isdigit((uint8_t)*text); text++)
+        if (__builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(*text - '0'), &v))
+            return NULL;
+    *out = v;
+    return v <= max ? text : NULL;
+}
+
+void conf_value_format(char out[32], enum conf_type type, uint64_t v)
+{
+    for (size_t i = 0; i < BASE_ARRAY_CNT(units); i++)
+        if (units[i].type == type && v % units[i].factor == 0 && (v > 0 || !units[i].name[0])) {
+            snprintf(out, 32, "%llu%s", (unsigned long long)(v / units[i].factor), units[i].name);
+            return;
+        }
+    snprintf(out, 32, "0");
+}
+
+static const char *set_number(const struct conf_setting *s, uint64_t *out, const char *text,
+                              char why[CONF_WHY_CAP])
+{
+    char min[32], max[32];
+    uint64_t v = 0;
+    const char *unit = digits(text, UINT64_MAX, &v);
+    bool fits = unit != NULL, known = fits && v == 0 && *unit == 0;
+
+    *out = 0; /* a refused value collides with nothing */
+    for (size_t i = 0; i < BASE_ARRAY_CNT(units) && unit != NULL && !known; i++)
+        if (units[i].type == s->type && strcmp(units[i].name, unit) == 0) {
+            known = true;
+            fits = !__builtin_mul_overflow(v, units[i].factor, &v);
+        }
+    if (!known && (unit != NULL || !isdigit((uint8_t)*text))) {
+        const char *form = s->type == CONF_TYPE_SIZE ? "a size: digits with k, M, G, T or no unit"
+                           : s->type == CONF_TYPE_DURATION
+                               ? "a duration: digits with ms, s, m, h, d or w"
+                               : "a number: digits";
+        snprintf(why, CONF_WHY_CAP, "must be %s, not %.64s", form, text);
+        return why;
+    }
+    if (fits && v >= s->min && v <= s->max) {
+        *out = v;
+        return NULL;
+    }
+    conf_value_format(min, s->type, s->min);
+    conf_value_format(max, s->type, s->max);
+    snprintf(why, CONF_WHY_CAP, "must be %s to %s, not %.64s", min, max, text);
+    return why;
+}
+
+/* Finds text among words, which blanks part. Returns its place, or -1 and why. */
+static int find_word(const char *words, const char *text, char why[CONF_WHY_CAP])
+{
+    char list[128], near_text[CONF_WHY_CAP], *rest = list;
+    struct conf_near near = {.text = text};
+    int i = 0;
+
+    snprintf(list, sizeof(list), "%s", words);
+    for (char *word; (word = strsep(&rest, " ")) != NULL; i++) {
+        if (strcmp(word, text) == 0)
+            return i;
+        conf_near_try(&near, word);
+    }
+    snprintf(why, CONF_WHY_CAP, "must be one of: %s, not %.64s%.64s", words, text,
+             conf_near_text(&near, near_text));
+    return -1;
+}
+
+bool conf_prefix_parse(struct conf_prefix *out, const char *text)
+{
+    char copy[INET6_ADDRSTRLEN];
+    size_t len = strcspn(text, "/");
+    uint64_t bits = 0;
+
+    if (len >= sizeof(copy))
+        return false;
+    memcpy(copy, text, len);
+    copy[len] = 0;
+    *out = (struct conf_prefix){0};
+    out->max = inet_pton(AF_INET, copy, out->b) == 1 ? 32 : 128;
+    if (out->max == 128 && inet_pton(AF_INET6, copy, out->b) != 1)
+        return false;
+    out->len = out->max;
+    if (text[len] == 0)
+        return true;
+    const char *end = digits(text + len + 1, out->max, &bits);
+    out->len = (unsigned)bits;
+    return end != NULL && *end == 0;
+}
+
+static bool has_host_bits(const struct conf_prefix *p)
+{
+    for (unsigned bit = p->len; bit < p->max; bit++)
+        if (p->b[bit / 8] & 0x80 >> bit % 8)
+            return true;
+    return false;
+}
+
+static bool is_endpoint(const char *text)
+{
+    char host[INET6_ADDRSTRLEN + 2];
+    struct conf_prefix p;
+    uint64_t port = 0;
+    const char *colon = strrchr(text, ':');
+
+    if (colon == NULL || (size_t)(colon - text) >= sizeof(host) || strchr(text, '/') != NULL)
+        return false;
+    size_t len = (size_t)(colon - text);
+    memcpy(host, text, len);
+    host[len] = 0;
+    bool bracketed = len >= 2 && host[0] == '[' && host[len - 1] == ']';
+    host[bracketed ? len - 1 : len] = 0;
+    const char *end = digits(colon + 1, 65535, &port);
+    return conf_prefix_parse(&p, host + bracketed) && bracketed == (p.max == 128) && end != NULL &&
+           *end == 0 && port > 0;
+}
+
+/* RFC 1123 section 2.1: labels of letters, digits and inner hyphens. */
+static bool is_domain(const char *text)
+{
+    size_t label = 0, len = strlen(text);
+
+    for (size_t i = 0; i <= len; i++) {
+        if (text[i] == '.' || text[i] == 0) {
+            if (label == 0 || label > 63 || text[i - 1] == '-')
+                return false;
+            label = 0;
+        } else if (isalnum((uint8_t)text[i]) || (text[i] == '-' && label > 0)) {
+            label++;
+        } else {
+            return false;
+        }
+    }
+    return len <= 253;
+}
+
+const char *conf_value_check_name(const struct conf_block *b, const char *name)
+{
+    if (strcmp(b->name, "route") == 0)
+        return is_domain(name) ? NULL : "the name must be a domain, or default";
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    return len > 0 && len < 32 && name[len] == 0 ? NULL
+                                                 : "the name must be 1 to 31 letters, digits and _";
+}
+
+/* Checks one atom of a type that stays text. Returns what it should be, or NULL. */
+static const char *check_text(enum conf_type type, const char *text)
+{
+    struct conf_prefix p;
+
+    switch (type) {
+    case CONF_TYPE_PATH:
+        return text[0] == '/' ? NULL : "an absolute path";
+    case CONF_TYPE_ADDRESS:
+        return conf_prefix_parse(&p, text) && strchr(text, '/') == NULL ? NULL : "an IP address";
+    case CONF_TYPE_ADDRESSES:
+        return conf_prefix_parse(&p, text) && strchr(text, '/') != NULL ? NULL : "address/length";
+    case CONF_TYPE_NETWORKS:
+        return !conf_prefix_parse(&p, text) ? "network/length"
+               : has_host_bits(&p)          ? "network/length with no bit set behind the length"
+                                            : NULL;
+    case CONF_TYPE_ENDPOINT:
+        return is_endpoint(text) ? NULL : "address:port";
+    case CONF_TYPE_DOMAIN:
+        return is_domain(text) ? NULL : "a domain";
+    case CONF_TYPE_DOMAINS:
+        return is_domain(text[0] == '.' ? text + 1 : text)
+                   ? NULL
+                   : "a domain, or .domain for all below it";
+    default:
+        return NULL;
+    }
+}
+
+const char *conf_value_lower(struct conf_arena *a, const char *text)
+{
+    char copy[256]; /* a domain, with a dot before it, is shorter */
+    size_t len = 0;
+
+    for (; text[len] != 0 && len < sizeof(copy); len++)
+        copy[len] = (char)tolower((uint8_t)text[len]);
+    return conf_arena_text(a, base_span_of(copy, len));
+}
+
+static bool is_list(enum conf_type type)
+{
+    return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
+           type == CONF_TYPE_DOMAINS;
+}
+
+static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,
+                             struct conf_arena *a, char why[CONF_WHY_CAP])
+{
+    bool list = is_list(s->type),
+         fold = s->type == CONF_TYPE_DOMAIN || s->type == CONF_TYPE_DOMAINS;
+    const char **item = conf_arena_take(a, (v->cnt + 1) * sizeof(*item));
+
+    if (item == NULL)
+        return "out of memory";
+    for (uint32_t i = 0; i < v->cnt; i++) {
+        const char *form = check_text(s->type, v->item[i]);
+        if (v->item[i][0] == 0)
+            return "must not be empty";
+        if (form != NULL) {
+            snprintf(why, CONF_WHY_CAP, "must be %s, not %.64s", form, v->item[i]);
+            return why;
+        }
+        item[i] = fold ? conf_value_lower(a, v->item[i]) : v->item[i];
+    }
+    if (list)
+        *(struct conf_list *)field = (struct conf_list){item, v->cnt};
+    else
+        *(const char **)field = v->cnt > 0 ? item[0] : NULL;
+    return NULL;
+}
+
+const char *conf_value_set(const struct conf_setting *s, void *base, const struct conf_value *v,
+                           struct conf_arena *a, char why[CONF_WHY_CAP])
+{
+    void *field = (char *)base + s->offset;
+    bool none = v->list ? v->cnt == 0 : v->item[0][0] == 0;
+
+    if (v->list && !is_list(s->type))
+        return "takes one value, not a list";
+    if (none)
+        return s->default_text == NULL || s->default_text[0] != 0
+                   ? "must not be empty"
+                   : set_texts(s, field, &(struct conf_value){0}, a, why);
+    if (s->type == CONF_TYPE_NUMBER || s->type == CONF_TYPE_SIZE || s->type == CONF_TYPE_DURATION)
+        return set_number(s, field, v->item[0], why);
+    if (s->type != CONF_TYPE_ENUM && s->type != CONF_TYPE_BOOL)
+        return set_texts(s, field, v, a, why);
+    int word = find_word(s->type == CONF_TYPE_BOOL ? "no yes" : s->words, v->item[0], why);
+    if (word < 0)
+        return why;
+    if (s->type == CONF_TYPE_BOOL)
+        *(bool *)field = word == 1;
+    else
+        *(uint64_t *)field = (uint64_t)word;
+    return NULL;
+}
+
+void conf_value_default(const struct conf_setting *s, void *base, struct conf_arena *a)
+{
+    char why[CONF_WHY_CAP];
+    const char *text = s->default_text;
+    struct conf_value v = {.item = &text, .cnt = 1};
+
+    if (text == NULL)
+        return;
+    const char *wrong = conf_value_set(s, base, &v, a, why);
+    base_assert(wrong == NULL || a->failed);
+}

@@ -1,0 +1,88 @@
+/* The texts made from the table: the default file, --help, and errors. */
+#include "conf_internal.h"
+
+static const char *const type_names[] = {
+    [CONF_TYPE_STRING] = "string",       [CONF_TYPE_BOOL] = "yes or no",
+    [CONF_TYPE_NUMBER] = "number",       [CONF_TYPE_SIZE] = "size",
+    [CONF_TYPE_DURATION] = "duration",   [CONF_TYPE_ENUM] = "word",
+    [CONF_TYPE_LIST] = "list",           [CONF_TYPE_ADDRESS] = "address",
+    [CONF_TYPE_ADDRESSES] = "addresses", [CONF_TYPE_NETWORKS] = "networks",
+    [CONF_TYPE_ENDPOINT] = "endpoint",   [CONF_TYPE_DOMAIN] = "domain",
+    [CONF_TYPE_DOMAINS] = "domains",     [CONF_TYPE_PATH] = "path",
+};
+
+static bool is_number(const struct conf_setting *s)
+{
+    return s->type == CONF_TYPE_NUMBER || s->type == CONF_TYPE_SIZE ||
+           s->type == CONF_TYPE_DURATION;
+}
+
+/* The default as it is written in a file. */
+static const char *default_text(const struct conf_setting *s)
+{
+    if (s->default_text == NULL || s->default_text[0] != 0)
+        return s->default_text;
+    return s->type == CONF_TYPE_LIST || s->type == CONF_TYPE_ADDRESSES ||
+                   s->type == CONF_TYPE_NETWORKS || s->type == CONF_TYPE_DOMAINS
+               ? "{ }"
+               : "\"\"";
+}
+
+static void write_setting(FILE *out, const struct conf_setting *s)
+{
+    char min[32], max[32];
+
+    fprintf(out, "    # %s: %s", type_names[s->type], s->help);
+    if (is_number(s)) {
+        conf_value_format(min, s->type, s->min);
+        conf_value_format(max, s->type, s->max);
+        fprintf(out, " (%s to %s)", min, max);
+    }
+    if (s->words != NULL)
+        fprintf(out, " (%s)", s->words);
+    fprintf(out, "%s\n", s->reloadable ? "" : "; needs a restart");
+    if (s->example != NULL)
+        fprintf(out, "    %s = %s;\n", s->key, s->example);
+    else
+        fprintf(out, "    #%s = %s;\n", s->key, default_text(s));
+}
+
+void conf_write_default(FILE *out)
+{
+    fputs("# The configuration of Sluice. The language: lib/conf/GRAMMAR.md.\n"
+          "#\n"
+          "# A line that begins with # and a key shows that setting's default. What stands without "
+          "# has no\n"
+          "# good default, or is an example: change it. sluiced --check tells every mistake at "
+          "once.\n",
+          out);
+    for (const struct conf_block *b = conf_blocks; b->name != NULL; b++) {
+        fprintf(out, "\n# %s\n%s%s%s {\n", b->help, b->name, b->example != NULL ? " " : "",
+                b->example != NULL ? b->example : "");
+        for (const struct conf_setting *s = conf_settings; s->block != NULL; s++)
+            if (conf_setting_in(s, b))
+                write_setting(out, s);
+        fputs("}\n", out);
+    }
+}
+
+void conf_write_help(FILE *out)
+{
+    for (const struct conf_setting *s = conf_settings; s->block != NULL; s++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%s.%s", s->block, s->key);
+        fprintf(out, "%-28s  %-9s  %-24s  %s%s%s%s\n", name, type_names[s->type],
+                s->default_text != NULL ? default_text(s) : "(required)", s->help,
+                s->words != NULL ? ": " : "", s->words != NULL ? s->words : "",
+                s->reloadable ? "" : "; needs a restart");
+    }
+}
+
+void conf_write_errors(FILE *out, const struct conf_errors *e)
+{
+    for (uint32_t i = 0; i < e->cnt; i++) {
+        const struct conf_error *x = &e->error[i];
+        fprintf(out, "%s:%u: %s%s%s\n", x->file, x->line, x->key, x->key[0] != 0 ? ": " : "",
+                x->why);
+    }
+}

@@ -1,0 +1,33 @@
+/* Any bytes are a configuration or errors, each with a file and a reason; included files come from
+ * the same bytes. A text that is accepted equals itself. */
+#include "conf.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int include(void *user, const char *path, struct base_span *out)
+{
+    const struct base_span *text = user;
+    size_t skip = (uint8_t)path[0] % 8 * (text->len / 8);
+
+    if (path[0] == '!')
+        return -2;
+    *out = base_span_of(text->p + skip, text->len - skip);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct base_span text = base_span_of(data, size);
+    const struct conf_setting *changed[4];
+    struct conf_errors e;
+    struct conf *c = conf_parse("main", text, include, &text, &e);
+
+    base_assert((c == NULL) == (e.cnt > 0));
+    for (uint32_t i = 0; i < e.cnt; i++)
+        base_assert(e.error[i].file[0] != 0 && e.error[i].why[0] != 0 && e.error[i].key != NULL);
+    if (c != NULL)
+        base_assert(conf_compare(c, c, changed, 4) == 0);
+    conf_free(c);
+    conf_errors_free(&e);
+    return 0;
+}

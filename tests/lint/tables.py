@@ -1,0 +1,38 @@
+"""A row of a table that nothing uses is a promise: counters, log events, settings."""
+import re
+
+import lint
+
+lint.needs_gateway()
+code = {path: lint.text(path) for path in lint.files("*.c", "*.h")}
+
+
+def used(pattern, *without):
+    regex = re.compile(pattern)
+    return any(regex.search(text) for path, text in code.items() if not lint.name(path).startswith(without))
+
+
+findings = []
+stats = lint.SOURCE / "lib/stats/stats_table.h"
+for row in re.findall(r"^STATS\((\w+),", code[stats], re.M):
+    if not used(rf"\bSTATS_{row}\b", "lib/stats/stats_table.h"):
+        findings.append(f"counter {row} is never counted")
+events = lint.SOURCE / "lib/stats/stats_log.h"
+for row in re.findall(r"^\s+X\((\w+), STATS_LOG_", code[events], re.M):
+    if not used(rf"\bSTATS_LOG_{row}\b", "lib/stats/stats_log.h"):
+        findings.append(f"log event {row} is never logged")
+SUFFIX = {"SIZE": "_bytes", "DURATION": "_ns"}
+table = lint.SOURCE / "lib/conf/conf_table.c"
+settings = 0
+for macro, arguments in re.findall(r"^    (TEXT|NUMBER|SIZE|DURATION|WORDS)\((.*)$", code[table], re.M):
+    parts = [part.strip() for part in arguments.split(",")]
+    block, key = parts[0], parts[2] if macro == "TEXT" else parts[1]
+    field = parts[2] if macro == "SIZE" else key
+    field += SUFFIX.get(macro, "")
+    settings += 1
+    # In the form conf->block.field or of an instance: port->field.
+    if not used(rf"(\.|->){field}\b", "lib/conf/", "drivers/"):
+        findings.append(f"setting {block}.{key}: nothing reads {field}")
+if settings < 40:
+    findings.append("lib/conf/conf_table.c: its rows could not be read")
+lint.done(findings)

@@ -1,0 +1,731 @@
+/* lib/conf: bad texts and the exact lines they are answered with, good texts and their values, the
+ * ends of every range, the default file. */
+#include "unit.h"
+
+#include "conf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A whole configuration in one line, behind what is under test. */
+#define REST                                                                                       \
+    "gateway{hostname=h;}port net0{device=d;address=10.9.0.1/24;}"                                 \
+    "listener mx{port=net0;}route default{host=10.9.0.2:25;}"
+
+static int include(void *user, const char *path, struct base_span *out)
+{
+    uint32_t *calls = user;
+
+    (*calls)++;
+    if (strcmp(path, "self.conf") == 0)
+        *out = base_span_str("\ninclude \"self.conf\";\n");
+    else if (strcmp(path, "bad.conf") == 0)
+        *out = base_span_str("log {\n level = loud;\n}\n");
+    else if (strcmp(path, "good.conf") == 0)
+        *out = base_span_str("\xef\xbb\xbflog { level = debug; }\r\nsmtp { hops = 7; }");
+    else if (path[0] == 'n') /* "n0", "n1": each includes the next */
+    {
+        static const char *const deep[] = {
+            "include n1;",  "include n2;",  "include n3;",  "include n4;",  "include n5;",
+            "include n6;",  "include n7;",  "include n8;",  "include n9;",  "include n10;",
+            "include n11;", "include n12;", "include n13;", "include n14;", "include n15;",
+            "include n16;", "include n17;"};
+        *out = base_span_str(deep[atoi(path + 1)]);
+    } else if (path[0] == 'e') {
+        *out = base_span_str("");
+    } else {
+        return -ENOENT;
+    }
+    return 0;
+}
+
+/* Parses; the errors as one text, from malloc. */
+static struct conf *parse(struct base_span text, char **errors)
+{
+    struct conf_errors e;
+    uint32_t calls = 0;
+    size_t size;
+    struct conf *c = conf_parse("t", text, include, &calls, &e);
+    FILE *out = open_memstream(errors, &size);
+
+    conf_write_errors(out, &e);
+    fclose(out);
+    assert_true((c == NULL) == (e.cnt > 0));
+    conf_errors_free(&e);
+    return c;
+}
+
+static void expect(struct base_span text, const char *wanted)
+{
+    char *errors;
+    struct conf *c = parse(text, &errors);
+
+    if (strcmp(errors, wanted) != 0)
+        print_error("text: %.*s\n", (int)text.len, (const char *)text.p);
+    assert_string_equal(errors, wanted);
+    assert_true((c != NULL) == (wanted[0] == 0));
+    conf_free(c);
+    free(errors);
+}
+
+static struct conf *parse_good(const char *text)
+{
+    char *errors;
+    struct conf *c = parse(base_span_str(text), &errors);
+
+    assert_string_equal(errors, "");
+    assert_non_null(c);
+    free(errors);
+    return c;
+}
+
+/* Text, and the lines of its errors. */
+static const struct {
+    const char *text;
+    const char *errors;
+} golden[] = {
+    {"gateway { user = \"abc; }\n" REST, "t:1: gateway: string is not closed on its line\n"
+                                         "t:2: gateway: hostname: is required\n"},
+    {"log { file = \"a\\q\"; }\n" REST,
+     "t:1: log: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"},
+    {"log { file = \"a\\x0\"; }\n" REST,
+     "t:1: log: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"},
+    {"log { file = \"\\x00\"; }\n" REST,
+     "t:1: log: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"},
+    {"gateway { user = 'root'; }\n" REST, "t:1: gateway: strings stand in double quotes\n"},
+    {"gateway { user = a\015b; }\n" REST, "t:1: gateway: carriage return that ends no line\n"},
+    {"@ gateway { }\n" REST, "t:1: @: unknown block\n"},
+    {"gateway { user = \303\244\303\266; }\n" REST,
+     "t:1: gateway: byte that must stand in a string\n"},
+    {"gateway { user = \"a\tb\"; }\n" REST,
+     "t:1: gateway: control character in a string; write \\xNN\n"},
+    {"gateway { user = a#b; }\n" REST, "t:1: gateway: user: expected ';' at the end\n"
+                                       "t:2: gateway: gateway: expected '=' after the key\n"
+                                       "t:2: gateway: hostname: is required\n"},
+    {"gateway { user = \"a\\\n" REST,
+     "t:1: gateway: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"
+     "t:2: gateway: hostname: is required\n"},
+    {"gateway { user = \"\033[31m\"; eal_prefix = \"a\\x1bb\"; lanes = \"\\x1b\"; }\n" REST,
+     "t:1: gateway: control character in a string; write \\xNN\n"
+     "t:1: gateway: lanes: must be a number: digits, not ?\n"},
+    {"gateway { lanes = 2 }\n" REST, "t:1: gateway: lanes: expected ';'\n"},
+    {"gateway { lanes = 2\n idle = poll;\n}\n" REST,
+     "t:1: gateway: lanes: expected ';' at the end\n"},
+    {"gateway { lanes 2;\n idle = pol; }\n" REST,
+     "t:1: gateway: lanes: expected '=' after the key\n"
+     "t:2: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { lanes = ; idle = pol; }\n" REST,
+     "t:1: gateway: lanes: expected a value\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { = 2; idle = pol; }\n" REST,
+     "t:1: gateway: expected a key\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { \"lanes\" = 2; }\n" REST, "t:1: gateway: expected a key\n"},
+    {"gateway { lanes = 1 2; idle = pol; }\n" REST,
+     "t:1: gateway: lanes: expected ';'\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { lanes = { 1 2 }; }\n" REST,
+     "t:1: gateway: lanes: expected ',' or '}' in the list\n"},
+    {"gateway { lanes = { 1, 2; idle = poll; }\n" REST,
+     "t:1: gateway: lanes: expected ',' or '}' in the list\n"},
+    {"gateway { lane_cpus = { 1, , 2 }; idle = pol; }\n" REST,
+     "t:1: gateway: lane_cpus: expected ',' or '}' in the list\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { lane_cpus = { { 1 } }; idle = pol; }\n" REST,
+     "t:1: gateway: lane_cpus: expected ',' or '}' in the list\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"}\n" REST, "t:1: expected a block or include\n"},
+    {"{ a = b; }\nlog { level = loud; }\n" REST,
+     "t:1: expected a block or include\n"
+     "t:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"= ; ; ;\n" REST, "t:1: expected a block or include\n"},
+    {"gateway lanes = 2; }\n" REST, "t:1: gateway lanes: this block has no name\n"
+                                    "t:1: gateway lanes: expected '{'\n"
+                                    "t:1: expected a block or include\n"},
+    {"" REST "\nlog { level = info;", "t:2: log: block is not closed\n"},
+    {"" REST "\nlog", "t:2: log: expected '{'\n"},
+    {"" REST "\nlog {", "t:2: log: block is not closed\n"},
+    {"" REST "\nlog { level", "t:2: log: level: expected '=' after the key\n"
+                              "t:2: log: block is not closed\n"},
+    {"" REST "\nlog { level =", "t:2: log: level: expected a value\n"
+                                "t:2: log: block is not closed\n"},
+    {"" REST "\nlog { level = info", "t:2: log: level: expected ';'\n"
+                                     "t:2: log: block is not closed\n"},
+    {"gateway { include \"x\"; }\n" REST, "t:1: gateway: include: expected '=' after the key\n"},
+    {"include;\n" REST, "t:1: include: expected a path\n"},
+    {"include \"x\" \"y\";\n" REST, "t:1: include: expected ';'\n"},
+    {"include \"missing.conf\";\nlog { level = loud; }\n" REST,
+     "t:1: include: missing.conf: No such file or directory\n"
+     "t:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"include \"self.conf\";\n" REST,
+     "self.conf:2: include: self.conf: a file cannot include itself\n"},
+    {"include \"bad.conf\";\nlog { level = loud; }\n" REST,
+     "bad.conf:2: log: level: must be one of: error warn info debug, not loud\n"
+     "t:2: log: level: given twice, first at bad.conf:2\n"},
+    {"include \"bad.conf\"\n" REST,
+     "t:1: include: expected ';' at the end\n"
+     "bad.conf:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"gatewya { lanes = 2; }\n" REST, "t:1: gatewya: unknown block; did you mean gateway?\n"},
+    {"frobnicate { lanes = 2; lanes = { 3, 4 }; }\n" REST, "t:1: frobnicate: unknown block\n"},
+    {"frobnicate { lanes 2; }\nlog { level = loud; }\n" REST,
+     "t:1: frobnicate: unknown block\n"
+     "t:1: frobnicate: lanes: expected '=' after the key\n"
+     "t:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"includ \"x\";\n" REST, "t:1: includ: unknown block; did you mean include?\n"
+                             "t:1: includ x: expected '{'\n"},
+    {"log mx { level = info; }\n" REST, "t:1: log mx: this block has no name\n"},
+    {"port { device = x; }\n" REST, "t:1: port: this block needs a name\n"},
+    {"port \"\" { device = x; address = 10.9.0.3/24; }\n" REST,
+     "t:1: port: the name must be 1 to 31 letters, digits and _\n"},
+    {"port a-b { device = x; address = 10.9.0.3/24; }\n" REST,
+     "t:1: port a-b: the name must be 1 to 31 letters, digits and _\n"},
+    {"port net0123456789012345678901234567 { device = x; address = 10.9.0.3/24; }\n" REST, ""},
+    {"route exa_mple { host = 10.9.0.2:25; }\n" REST,
+     "t:1: route exa_mple: the name must be a domain, or default\n"},
+    {"route .example.org { host = 10.9.0.2:25; }\n" REST,
+     "t:1: route .example.org: the name must be a domain, or default\n"},
+    {"route Example.org { host = 10.9.0.2:25; }\nroute example.ORG { host = 10.9.0.2:25; }\n" REST,
+     "t:2: route example.ORG: given twice, first at t:1\n"},
+    {"log { levle = info; }\n" REST, "t:1: log: levle: unknown key; did you mean level?\n"},
+    {"log { lanes = 2; }\n" REST, "t:1: log: lanes: unknown key; it belongs into block gateway\n"},
+    {"log { message_sise = 2; }\n" REST, "t:1: log: message_sise: unknown key\n"},
+    {"log { zebra = 2; }\n" REST, "t:1: log: zebra: unknown key\n"},
+    {"log { level = info; level = loud; }\n" REST, "t:1: log: level: given twice, first at t:1\n"},
+    {"log { level = info; }\nlog {\nlevel = warn; }\n" REST,
+     "t:3: log: level: given twice, first at t:1\n"},
+    {"port net0 { device = d2; address = 10.9.1.1/24; }\n" REST,
+     "t:2: port net0: given twice, first at t:1\n"},
+    {"port net1 { }\n" REST, "t:1: port net1: device: is required\n"
+                             "t:1: port net1: address: is required\n"},
+    {"port net1 { device = \"\"; address = { }; }\n" REST,
+     "t:1: port net1: device: must not be empty\n"
+     "t:1: port net1: address: must not be empty\n"},
+    {"listener mx { port = net0; tcp_port = 26; }\n" REST,
+     "t:2: listener mx: given twice, first at t:1\n"},
+    {"gateway { lanes = two; }\n" REST, "t:1: gateway: lanes: must be a number: digits, not two\n"},
+    {"gateway { lanes = 0; }\n" REST, "t:1: gateway: lanes: must be 1 to 64, not 0\n"},
+    {"gateway { lanes = 65; }\n" REST, "t:1: gateway: lanes: must be 1 to 64, not 65\n"},
+    {"gateway { lanes = -1; }\n" REST, "t:1: gateway: lanes: must be a number: digits, not -1\n"},
+    {"gateway { lanes = 1k; }\n" REST, "t:1: gateway: lanes: must be a number: digits, not 1k\n"},
+    {"gateway { lanes = 99999999999999999999999; }\n" REST,
+     "t:1: gateway: lanes: must be 1 to 64, not 99999999999999999999999\n"},
+    {"gateway { lanes = 18446744073709551616; }\n" REST,
+     "t:1: gateway: lanes: must be 1 to 64, not 18446744073709551616\n"},
+    {"gateway { lanes = \"\"; }\n" REST, "t:1: gateway: lanes: must not be empty\n"},
+    {"gateway { lanes = { 1, 2 }; }\n" REST, "t:1: gateway: lanes: takes one value, not a list\n"},
+    {"gateway { lanes = { }; }\n" REST, "t:1: gateway: lanes: takes one value, not a list\n"},
+    {"smtp { message_size = 50m; }\n" REST,
+     "t:1: smtp: message_size: must be a size: digits with k, M, G, T or no unit, not 50m\n"},
+    {"smtp { message_size = 1.5M; }\n" REST,
+     "t:1: smtp: message_size: must be a size: digits with k, M, G, T or no unit, not 1.5M\n"},
+    {"smtp { message_size = 99999999999999G; }\n" REST,
+     "t:1: smtp: message_size: must be 1k to 4G, not 99999999999999G\n"},
+    {"smtp { message_size = 5G; }\n" REST, "t:1: smtp: message_size: must be 1k to 4G, not 5G\n"},
+    {"smtp { message_size = 1023; }\n" REST,
+     "t:1: smtp: message_size: must be 1k to 4G, not 1023\n"},
+    {"smtp { message_size = M; }\n" REST,
+     "t:1: smtp: message_size: must be a size: digits with k, M, G, T or no unit, not M\n"},
+    {"queue { lifetime = 5; }\n" REST,
+     "t:1: queue: lifetime: must be a duration: digits with ms, s, m, h, d or w, not 5\n"},
+    {"queue { lifetime = 5y; }\n" REST,
+     "t:1: queue: lifetime: must be a duration: digits with ms, s, m, h, d or w, not 5y\n"},
+    {"queue { lifetime = 1h30m; }\n" REST,
+     "t:1: queue: lifetime: must be a duration: digits with ms, s, m, h, d or w, not 1h30m\n"},
+    {"queue { lifetime = 0; }\n" REST, "t:1: queue: lifetime: must be 1s to 30d, not 0\n"},
+    {"queue { lifetime = 31d; }\n" REST, "t:1: queue: lifetime: must be 1s to 30d, not 31d\n"},
+    {"queue { lifetime = 999999999999w; }\n" REST,
+     "t:1: queue: lifetime: must be 1s to 30d, not 999999999999w\n"},
+    {"tcp { msl = 99ms; }\n" REST, "t:1: tcp: msl: must be 100ms to 2m, not 99ms\n"},
+    {"gateway { idle = adaptiv; }\n" REST,
+     "t:1: gateway: idle: must be one of: adaptive poll, not adaptiv; did you mean adaptive?\n"},
+    {"gateway { idle = sleep; }\n" REST,
+     "t:1: gateway: idle: must be one of: adaptive poll, not sleep\n"},
+    {"gateway { idle = \"\"; }\n" REST, "t:1: gateway: idle: must not be empty\n"},
+    {"gateway { sandbox = true; }\n" REST,
+     "t:1: gateway: sandbox: must be one of: no yes, not true\n"},
+    {"gateway { run_dir = run; }\n" REST,
+     "t:1: gateway: run_dir: must be an absolute path, not run\n"},
+    {"gateway { run_dir = \"\"; }\n" REST, "t:1: gateway: run_dir: must not be empty\n"},
+    {"spool { path = ./x; }\n" REST, "t:1: spool: path: must be an absolute path, not ./x\n"},
+    {"log { file = sluice.log; }\n" REST,
+     "t:1: log: file: must be stderr or an absolute path, not sluice.log\n"},
+    {"gateway { lane_cpus = { 0, 1 }; }\n" REST,
+     "t:1: gateway: lane_cpus: must be as many as lanes (1), not 2\n"},
+    {"gateway { lanes = 2; lane_cpus = { 1, 1 }; }\n" REST,
+     "t:1: gateway: lane_cpus: 1 stands twice\n"},
+    {"gateway { lane_cpus = x; }\n" REST,
+     "t:1: gateway: lane_cpus: must be numbers 0 to 1023, not x\n"},
+    {"gateway { lane_cpus = 1024; }\n" REST,
+     "t:1: gateway: lane_cpus: must be numbers 0 to 1023, not 1024\n"},
+    {"gateway { eal_args = { a, \"\" }; }\n" REST, "t:1: gateway: eal_args: must not be empty\n"},
+    {"relay { networks = 10.9.0.1/24; }\n" REST,
+     "t:1: relay: networks: must be network/length with no bit set behind the length, not "
+     "10.9.0.1/24\n"},
+    {"relay { networks = { 10.0.0.0/8, 10.9.0.0/33 }; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 10.9.0.0/33\n"},
+    {"relay { networks = 2001:db8::1/32; }\n" REST,
+     "t:1: relay: networks: must be network/length with no bit set behind the length, not "
+     "2001:db8::1/32\n"},
+    {"relay { networks = localhost; }\n" REST,
+     "t:1: relay: networks: must be network/length, not localhost\n"},
+    {"relay { networks = 10.0.0.0/; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 10.0.0.0/\n"},
+    {"relay { networks = 10.0.0.0/8/8; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 10.0.0.0/8/8\n"},
+    {"relay { networks = 256.0.0.1; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 256.0.0.1\n"},
+    {"relay { domains = { example.org, -x.org }; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not -x.org\n"},
+    {"relay { domains = ..org; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not ..org\n"},
+    {"relay { domains = a..b; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not a..b\n"},
+    {"relay { domains = . ; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not .\n"},
+    {"relay { domains = \"ex ample\"; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not ex ample\n"},
+    {"relay { domains = x-.org; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not x-.org\n"},
+    {"relay { domains = aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.org; "
+     "}\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not "
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"},
+    {"route example.org { }\n" REST, "t:1: route example.org: host: is required\n"},
+    {"route example.org { host = mail.example.org:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not mail.example.org:25\n"},
+    {"route example.org { host = 10.0.0.1; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1\n"},
+    {"route example.org { host = 10.0.0.1:0; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1:0\n"},
+    {"route example.org { host = 10.0.0.1:65536; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1:65536\n"},
+    {"route example.org { host = 2001:db8::1:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 2001:db8::1:25\n"},
+    {"route example.org { host = [10.0.0.1]:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not [10.0.0.1]:25\n"},
+    {"route example.org { host = 10.0.0.1/8:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1/8:25\n"},
+    {"port net1 { device = e; address = 10.9.1.1; }\n" REST,
+     "t:1: port net1: address: must be address/length, not 10.9.1.1\n"},
+    {"port net1 { device = e; address = fe80::1/129; }\n" REST,
+     "t:1: port net1: address: must be address/length, not fe80::1/129\n"},
+    {"port net1 { device = e; address = { 10.9.1.1/24, x/24 }; }\n" REST,
+     "t:1: port net1: address: must be address/length, not x/24\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = 10.9.2.1/24; }\n" REST,
+     "t:1: port net1: gateway: must be an IP address, not 10.9.2.1/24\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = 10.9.2.1; }\n" REST,
+     "t:1: port net1: gateway: 10.9.2.1 is on no link of this port\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = 10.9.1.1; }\n" REST,
+     "t:1: port net1: gateway: 10.9.1.1 is this port's own address\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = fe80::1; }\n" REST,
+     "t:1: port net1: gateway: fe80::1 is on no link of this port\n"},
+    {"port net1 { device = d; address = 10.9.1.1/24; }\n" REST,
+     "t:2: port net0: device: is that of port net1, too\n"},
+    {"port net1 { device = e; address = 10.9.0.1/16; }\n" REST,
+     "t:2: port net0: address: 10.9.0.1 is one of port net1, too\n"},
+    {"listener b { port = net1; tcp_port = 26; }\n" REST,
+     "t:1: listener b: port: there is no port net1; did you mean net0?\n"},
+    {"listener b { port = ethernet; tcp_port = 26; }\n" REST,
+     "t:1: listener b: port: there is no port ethernet\n"},
+    {"listener b { }\n" REST, "t:1: listener b: port: is required\n"},
+    {"listener b { port = net0; address = 10.9.0.2; tcp_port = 26; }\n" REST,
+     "t:1: listener b: address: 10.9.0.2 is no address of port net0\n"},
+    {"listener b { port = net0; }\n" REST,
+     "t:2: listener mx: tcp_port: port 25 of this address is that of listener b\n"},
+    {"listener b { port = net0; address = 10.9.0.1; }\n" REST,
+     "t:2: listener mx: tcp_port: port 25 of this address is that of listener b\n"},
+    {"listener b { port = net0; tcp_port = 0; }\n" REST,
+     "t:1: listener b: tcp_port: must be 1 to 65535, not 0\n"},
+    {"spool { size = 255M; }\n" REST, "t:1: spool: size: must be at least 4 segments\n"},
+    {"spool { segment_size = 257M; }\n" REST, "t:1: spool: size: must be at least 4 segments\n"},
+    {"spool { segment_size = 1025k; }\n" REST,
+     "t:1: spool: segment_size: must be whole megabytes\n"},
+    {"spool { size = 16M; segment_size = 4M; }\n" REST,
+     "t:1: smtp: message_size: does not fit into the spool, which is its size less 2 segments\n"},
+    {"smtp { message_size = 1G; }\n" REST,
+     "t:1: smtp: message_size: does not fit into the spool, which is its size less 2 segments\n"},
+    {"spool { segment_size = 1M; batch_size = 2M; }\n" REST,
+     "t:1: spool: batch_size: must not be over segment_size\n"},
+    {"smtp { header_size = 15M; message_size = 1M; }\n" REST,
+     "t:1: smtp: header_size: must not be over message_size\n"},
+    {"smtp { message_size = 64k; }\n" REST,
+     "t:1: smtp: header_size: must not be over message_size\n"},
+    {"queue { backoff_min = 2h; }\n" REST,
+     "t:1: queue: backoff_max: must not be under backoff_min\n"},
+    {"queue { backoff_max = 10s; }\n" REST,
+     "t:1: queue: backoff_max: must not be under backoff_min\n"},
+    {"queue { backoff_min = 2h; backoff_max = 1x; }\n" REST,
+     "t:1: queue: backoff_max: must be a duration: digits with ms, s, m, h, d or w, not 1x\n"},
+    {"control { socket = "
+     "/ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss"
+     "sssssssssssssss; }\n" REST,
+     "t:1: control: socket: is longer than 107 bytes\n"},
+    {"", "t:1: gateway: hostname: is required\n"
+         "t:1: port: at least one is required\n"
+         "t:1: listener: at least one is required\n"
+         "t:1: route default: is required\n"},
+    {"gateway { hostname = a_b; }\n", "t:1: gateway: hostname: must be a domain, not a_b\n"
+                                      "t:1: port: at least one is required\n"
+                                      "t:1: listener: at least one is required\n"
+                                      "t:1: route default: is required\n"},
+    {"gateway{hostname=h;}port net0{device=d;address=10.9.0.1/24;}listener mx{port=net0;}\n",
+     "t:1: route default: is required\n"},
+    {"gateway { hostname = h; }\nport net0 { device = d; address = x; gateway = 10.9.0.2; "
+     "}\nlistener mx { port = net0; address = 10.9.0.1; }\nroute default { host = x; }\n",
+     "t:2: port net0: address: must be address/length, not x\n"
+     "t:4: route default: host: must be address:port, not x\n"},
+    {"gateway {\n  hostname = mx.example.org;\n  lanez = 2;\n}\nport net0 {\n  device = \"d\";\n  "
+     "address = 10.9.0.1/24;\n}\nlistener mx { port = net1; tcp_port = 70000; }\nspool { size = "
+     "100M; }\nroute default { host = 10.9.0.2; }\n",
+     "t:3: gateway: lanez: unknown key; did you mean lanes?\n"
+     "t:9: listener mx: tcp_port: must be 1 to 65535, not 70000\n"
+     "t:9: listener mx: port: there is no port net1; did you mean net0?\n"
+     "t:10: spool: size: must be at least 4 segments\n"
+     "t:11: route default: host: must be address:port, not 10.9.0.2\n"},
+};
+
+static void test_golden(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++)
+        expect(base_span_str(golden[i].text), golden[i].errors);
+}
+
+/* What no C string can hold, and the limits. */
+static void test_bytes_and_bounds(void **state)
+{
+    static const char nul[] = "log { level = in\0fo; }\n" REST;
+    static char big[1024 * 1024 + 2];
+    char *p = big;
+
+    (void)state;
+    expect(base_span_of(nul, sizeof(nul) - 1), "t:1: log: NUL byte\n");
+    expect(base_span_of("\0", 1), "t:1: NUL byte\nt:1: gateway: hostname: is required\n"
+                                  "t:1: port: at least one is required\n"
+                                  "t:1: listener: at least one is required\n"
+                                  "t:1: route default: is required\n");
+    expect(base_span_str("\xef\xbb\xbf" REST "\r\n# a comment\r\n"), "");
+    expect(base_span_str("include good.conf;" REST), "");
+    expect(base_span_str("include e;\ninclude e;" REST), "");
+    expect(base_span_str("include n0;" REST),
+           "n15:1: include: n16: includes nest deeper than 16\n");
+    memset(big, '#', sizeof(big));
+    expect(base_span_of(big, sizeof(big)), "t:1: longer than 1048576 bytes\n"
+                                           "t:1: gateway: hostname: is required\n"
+                                           "t:1: port: at least one is required\n"
+                                           "t:1: listener: at least one is required\n"
+                                           "t:1: route default: is required\n");
+    p += sprintf(p, "gateway { eal_args = { x");
+    for (int i = 1; i < CONF_LIST_MAX; i++)
+        p += sprintf(p, ",x");
+    sprintf(p, "};}" REST);
+    expect(base_span_str(big), "");
+    sprintf(p, ",x};}" REST);
+    expect(base_span_str(big), "t:1: gateway: eal_args: more than 4096 items\n");
+    p = big;
+    for (int i = 0; i < CONF_BLOCK_MAX - 1; i++)
+        p += sprintf(p, "route d%d { host = 10.9.0.2:25; }\n", i);
+    sprintf(p, REST);
+    expect(base_span_str(big), "");
+    sprintf(p, "route over { host = 10.9.0.2:25; }\n" REST);
+    expect(base_span_str(big), "t:1025: route default: more than 1024 blocks of this kind\n"
+                               "t:1025: route default: is required\n");
+    p = big + sprintf(big, "log { file = \"/");
+    memset(p, 'x', 4095);
+    sprintf(p + 4095, "\"; }" REST);
+    expect(base_span_str(big), "");
+    sprintf(p + 4095, "x\"; }" REST);
+    expect(base_span_str(big), "t:1: log: longer than 4096 bytes\n");
+    memset(p - 1, 'x', 4097);
+    p[-2] = ' ';
+    sprintf(p + 4096, "; }" REST);
+    expect(base_span_str(big), "t:1: log: longer than 4096 bytes\n");
+    p = big;
+    for (int i = 0; i < 257; i++)
+        p += sprintf(p, "include e;\n");
+    sprintf(p, REST);
+    expect(base_span_str(big), "t:257: include: e: more than 256 includes\n");
+}
+
+static void test_too_many_errors(void **state)
+{
+    static char text[4096];
+    struct conf_errors e;
+    char *p = text;
+
+    (void)state;
+    for (int i = 0; i < 200; i++)
+        p += sprintf(p, "log { x = 1; }\n");
+    assert_null(conf_parse("t", base_span_str(text), NULL, NULL, &e));
+    assert_int_equal(e.cnt, CONF_ERROR_MAX);
+    for (uint32_t i = 0; i < CONF_ERROR_MAX - 1; i++) {
+        assert_int_equal(e.error[i].line, i + 1);
+        assert_string_equal(e.error[i].key, "log: x");
+    }
+    assert_string_equal(e.error[CONF_ERROR_MAX - 1].why, "too many errors");
+    conf_errors_free(&e);
+    assert_null(conf_parse("t", base_span_str("include x;" REST), NULL, NULL, &e));
+    assert_string_equal(e.error[0].why, "x: is not possible here");
+    conf_errors_free(&e);
+}
+
+static void test_values(void **state)
+{
+    struct conf *c = parse_good(
+        "gateway { hostname = MX.Example.org; user = \"a\\\"b\\\\c\\x41\\n\\t\"; lanes = 2;\n"
+        "  lane_cpus = { 3, 1, }; idle = poll; huge_pages = no; memory = 128M; sandbox = no; }\n"
+        "port net0 { device = \"net_tap0,iface=gw0\"; address = { 10.9.0.1/24, 2001:db8::1/64 };\n"
+        "  gateway = 10.9.0.2; mtu = 9000; }\n"
+        "port net1 { device = 0000:01:00.0; address = 10.8.0.1/8; gateway = \"\"; };\n"
+        "listener mx { port = net0; address = 2001:db8:0::1; }\n"
+        "listener other { port = net0; address = 10.9.0.1; kind = submission; }\n"
+        "listener sub { kind = submissions; port = net1; tcp_port = 465; }\n"
+        "smtp { message_size = 1048576; command_timeout = 1500ms; }\n"
+        "queue { lifetime = 2w; } queue { backoff_min = 2m; }\n"
+        "relay { domains = { Example.ORG, .example.org }; networks = { 10.0.0.0/8, ::1, 0.0.0.0/0 "
+        "}; }\n"
+        "route Example.com { host = [2001:db8::2]:2525; }\n"
+        "route default { host = 10.9.0.2:25; }\n"
+        "include good.conf;\n");
+
+    (void)state;
+    assert_string_equal(c->gateway.hostname, "mx.example.org");
+    assert_string_equal(c->gateway.user, "a\"b\\cA\n\t");
+    assert_int_equal(c->gateway.lanes, 2);
+    assert_int_equal(c->gateway.lane_cpus.cnt, 2);
+    assert_string_equal(c->gateway.lane_cpus.item[1], "1");
+    assert_int_equal(c->gateway.idle, CONF_IDLE_POLL);
+    assert_int_equal(c->gateway.huge_pages, CONF_HUGE_NO);
+    assert_int_equal(c->gateway.memory_bytes, 128 << 20);
+    assert_false(c->gateway.sandbox);
+    assert_int_equal(c->port_cnt, 2);
+    assert_string_equal(c->port[0].name, "net0");
+    assert_string_equal(c->port[0].device, "net_tap0,iface=gw0");
+    assert_int_equal(c->port[0].address.cnt, 2);
+    assert_string_equal(c->port[0].address.item[1], "2001:db8::1/64");
+    assert_int_equal(c->port[0].line, 3);
+    assert_string_equal(c->port[0].file, "t");
+    assert_int_equal(c->port[0].mtu, 9000);
+    assert_null(c->port[1].gateway);
+    assert_int_equal(c->port[1].mtu, 1500);
+    assert_int_equal(c->listener_cnt, 3);
+    assert_int_equal(c->listener[1].kind, CONF_KIND_SUBMISSION);
+    assert_int_equal(c->listener[2].kind, CONF_KIND_SUBMISSIONS);
+    assert_null(c->listener[2].address);
+    assert_int_equal(c->listener[2].tcp_port, 465);
+    assert_int_equal(c->smtp.message_bytes, 1048576);
+    assert_int_equal(c->smtp.command_timeout_ns, 1500000000);
+    assert_int_equal(c->queue.lifetime_ns, UINT64_C(14) * 86400 * 1000000000);
+    assert_int_equal(c->queue.backoff_min_ns, UINT64_C(120) * 1000000000);
+    assert_int_equal(c->relay.domains.cnt, 2);
+    assert_string_equal(c->relay.domains.item[0], "example.org");
+    assert_int_equal(c->relay.networks.cnt, 3);
+    assert_int_equal(c->route_cnt, 2);
+    assert_string_equal(c->route[0].name, "example.com");
+    assert_string_equal(c->route[0].host, "[2001:db8::2]:2525");
+    assert_int_equal(c->log.level, CONF_LEVEL_DEBUG);
+    assert_int_equal(c->smtp.hops, 7);
+    conf_free(c);
+}
+
+static void test_defaults(void **state)
+{
+    struct conf *c = parse_good(REST);
+
+    (void)state;
+    assert_null(c->gateway.user);
+    assert_string_equal(c->gateway.run_dir, "/run/sluice");
+    assert_int_equal(c->gateway.idle, CONF_IDLE_ADAPTIVE);
+    assert_int_equal(c->gateway.lane_cpus.cnt, 0);
+    assert_true(c->gateway.sandbox);
+    assert_int_equal(c->spool.size_bytes, 1 << 30);
+    assert_int_equal(c->smtp.message_bytes, 50 << 20);
+    assert_int_equal(c->smtp.command_timeout_ns, UINT64_C(300) * 1000000000);
+    assert_int_equal(c->queue.backoff_max_ns, UINT64_C(4000) * 1000000000);
+    assert_int_equal(c->listener[0].tcp_port, 25);
+    assert_string_equal(c->control.socket, "/run/sluice/control.sock");
+    assert_string_equal(c->log.file, "stderr");
+    assert_int_equal(c->log.level, CONF_LEVEL_INFO);
+    conf_free(c);
+}
+
+static const char *const named_open[][2] = {
+    {"port", "port net9 { device = x; address = 10.99.0.1/24;"},
+    {"listener", "listener far { port = net0; tcp_port = 99;"},
+};
+
+/* A text with one number set; relations with other settings may refuse it. */
+static char *parse_number(const struct conf_setting *s, uint64_t v, const char *unit)
+{
+    char text[1024], open[128], *errors;
+
+    snprintf(open, sizeof(open), "%s {", s->block);
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(s->block, named_open[i][0]) == 0)
+            snprintf(open, sizeof(open), "%s", named_open[i][1]);
+    if (strcmp(s->key, "tcp_port") == 0)
+        snprintf(open, sizeof(open), "listener far { port = net0;");
+    snprintf(text, sizeof(text), "%s %s = %llu%s; }\n" REST, open, s->key, (unsigned long long)v,
+             unit);
+    conf_free(parse(base_span_str(text), &errors));
+    return errors;
+}
+
+static void test_ranges(void **state)
+{
+    uint32_t tried = 0;
+
+    (void)state;
+    for (const struct conf_setting *s = conf_settings; s->block != NULL; s++) {
+        bool duration = s->type == CONF_TYPE_DURATION;
+        uint64_t scale = duration ? 1000000 : 1;
+        if (!duration && s->type != CONF_TYPE_NUMBER && s->type != CONF_TYPE_SIZE)
+            continue;
+        assert_true(s->min < s->max && s->min % scale == 0 && s->max % scale == 0 && s->min > 0);
+        const struct {
+            uint64_t v;
+            bool good;
+        } rows[] = {{s->min / scale, true},
+                    {s->max / scale, true},
+                    {s->min / scale - 1, false},
+                    {s->max / scale + 1, false}};
+        for (size_t i = 0; i < 4; i++) {
+            char *errors = parse_number(s, rows[i].v, duration ? "ms" : "");
+            char *refused = strstr(errors, "must be ");
+            bool in_range = refused == NULL || strstr(refused, " to ") == NULL;
+            if (in_range != rows[i].good)
+                print_error("%s.%s = %llu: %s\n", s->block, s->key, (unsigned long long)rows[i].v,
+                            errors);
+            assert_true(in_range == rows[i].good);
+            free(errors);
+            tried++;
+        }
+    }
+    assert_true(tried > 100);
+}
+
+static char *default_file(void)
+{
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    conf_write_default(out);
+    fclose(out);
+    return text;
+}
+
+/* Each setting that is shown as a comment is the default: taking the # away changes nothing. */
+static void test_default_file(void **state)
+{
+    const struct conf_setting *changed[8];
+    char *text = default_file();
+    struct conf *as_is = parse_good(text), *bare;
+
+    (void)state;
+    for (char *p = text; (p = strstr(p, "\n    #")) != NULL; p += 6)
+        if (p[6] != ' ')
+            p[5] = ' ';
+    bare = parse_good(text);
+    assert_int_equal(conf_compare(as_is, bare, changed, 8), 0);
+    assert_int_equal(memcmp(&as_is->smtp, &bare->smtp, sizeof(bare->smtp)), 0);
+    assert_int_equal(memcmp(&as_is->queue, &bare->queue, sizeof(bare->queue)), 0);
+    assert_int_equal(as_is->log.level, bare->log.level);
+    conf_free(as_is);
+    conf_free(bare);
+    free(text);
+}
+
+static void test_file_is_written_from_table(void **state)
+{
+    char *text = default_file(), *file = calloc(1, 1 << 20);
+    FILE *in = fopen(SOURCE_DIR "/conf/sluice.conf", "r");
+
+    (void)state;
+    assert_non_null(in);
+    size_t len = fread(file, 1, (1 << 20) - 1, in);
+    fclose(in);
+    assert_int_equal(len, strlen(file));
+    assert_string_equal(file, text); /* differs: write it anew with sluiced --default */
+    free(text);
+    free(file);
+}
+
+static void test_compare(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *changed;
+    } rows[] = {
+        {REST, ""},
+        {"smtp { hops = 3; } relay { domains = x; } queue { lifetime = 1d; } log { level = warn; "
+         "}" REST,
+         ""},
+        {"route a { host = 10.9.0.3:25; }" REST, ""},
+        {"gateway{hostname=x;}port net0{device=d;address=10.9.0.1/24;}listener mx{port=net0;}"
+         "route default{host=10.9.0.9:25;}",
+         ""},
+        {"gateway { lanes = 2; user = u; }" REST, "gateway.user gateway.lanes "},
+        {"gateway { lane_cpus = 0; sandbox = no; idle = poll; }" REST,
+         "gateway.idle gateway.lane_cpus gateway.sandbox "},
+        {"tcp { msl = 1s; } spool { path = /x; } log { file = /x; }" REST,
+         "spool.path tcp.msl log.file "},
+        {"port net1 { device = x; address = 10.8.0.1/8; }" REST, "port.device "},
+        {"listener a { port = net0; tcp_port = 26; }" REST, "listener.kind "},
+        {"gateway{hostname=h;}port net1{device=d;address=10.9.0.1/24;}listener mx{port=net1;}"
+         "route default{host=10.9.0.2:25;}",
+         "port.device listener.port "},
+        {"gateway{hostname=h;}port net0{device=d;address={10.9.0.1/24,10.9.0.3/24};mtu=1400;}"
+         "listener mx{port=net0;address=10.9.0.3;}route default{host=10.9.0.2:25;}",
+         "port.address port.mtu listener.address "},
+    };
+    struct conf *running = parse_good(REST);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct conf_setting *changed[8];
+        char names[512] = "";
+        struct conf *wanted = parse_good(rows[i].text);
+        uint32_t n = conf_compare(running, wanted, changed, 8);
+        for (uint32_t j = 0; j < n; j++)
+            sprintf(names + strlen(names), "%s.%s ", changed[j]->block, changed[j]->key);
+        assert_string_equal(names, rows[i].changed);
+        assert_int_equal(conf_compare(wanted, running, changed, 0), n);
+        conf_free(wanted);
+    }
+    conf_free(running);
+}
+
+static void test_help(void **state)
+{
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    conf_write_help(out);
+    fclose(out);
+    uint32_t lines = 0;
+    for (const char *p = text; *p != 0; p++)
+        lines += *p == '\n';
+    for (const struct conf_setting *s = conf_settings; s->block != NULL; s++, lines--) {
+        char name[64];
+        snprintf(name, sizeof(name), "%s.%s ", s->block, s->key);
+        assert_non_null(strstr(text, name));
+    }
+    assert_int_equal(lines, 0);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),          cmocka_unit_test(test_bytes_and_bounds),
+        cmocka_unit_test(test_too_many_errors), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_default_file),    cmocka_unit_test(test_file_is_written_from_table),
+        cmocka_unit_test(test_compare),         cmocka_unit_test(test_help),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
