@@ -48,6 +48,7 @@ static uint16_t rig_tx(void *state, uint16_t queue, struct rte_mbuf **pkts, uint
     for (uint16_t i = 0; i < cnt; i++) {
         uint32_t slot = r->sent_cnt++ % RIG_SENT_MAX;
         uint32_t at = 0;
+        rte_mbuf_sanity_check(pkts[i], 1);
         r->sent_len[slot] = pkts[i]->pkt_len;
         r->sent_flags[slot] = pkts[i]->ol_flags;
         r->sent_segs[slot] = pkts[i]->nb_segs;
@@ -115,6 +116,8 @@ static inline uint32_t rig_in(struct rig *r, const uint8_t *frame, size_t len, s
     struct rte_mbuf *m = frame_mbuf(rig_pool, frame, len, split);
     uint32_t cnt = net_input(r->net, &m, 1, out, r->now_ns);
     net_flush(r->net);
+    if (cnt > 0)
+        rte_mbuf_sanity_check(out->mbuf, 1);
     return cnt;
 }
 

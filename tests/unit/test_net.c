@@ -347,6 +347,37 @@ static void segments_pass_whole(void **state)
     rig_close(&r);
 }
 
+/* The frame with eight bytes of IP options put in; returns its new length. */
+static size_t add_options(uint8_t *frame, const uint8_t *plain, size_t len)
+{
+    memcpy(frame, plain, 34);
+    memset(frame + 34, 1, 8); /* eight times no operation */
+    memcpy(frame + 42, plain + 34, len - 34);
+    frame[14] = 0x47;
+    base_put_be16(frame + 16, (uint16_t)(len - 14 + 8));
+    frame_fix_ip(frame);
+    return len + 8;
+}
+
+static void tcp_options_lie_in_one_piece(void **state)
+{
+    (void)state;
+    uint8_t frame[256];
+    struct net_segment s;
+    size_t len = frame_tcp(frame, &rig_peer, 1000, 25, 100);
+
+    start();
+    frame[46] = 0xf0;
+    frame_fix_tcp(frame);
+    for (size_t split = 0; split < 100; split += 7) {
+        assert_int_equal(rig_in(&r, frame, len, split, &s), 1);
+        assert_true(s.mbuf->data_len >= 60);
+        assert_int_equal(s.mbuf->pkt_len, 120);
+        rte_pktmbuf_free(s.mbuf);
+    }
+    rig_close(&r);
+}
+
 static void ip_options_are_skipped(void **state)
 {
     (void)state;
@@ -355,14 +386,9 @@ static void ip_options_are_skipped(void **state)
     size_t len = frame_tcp(plain, &rig_peer, 1000, 25, 10);
 
     start();
-    memcpy(frame, plain, 34);
-    memset(frame + 34, 1, 8); /* eight times no operation */
-    memcpy(frame + 42, plain + 34, len - 34);
-    frame[14] = 0x47;
-    base_put_be16(frame + 16, (uint16_t)(len - 14 + 8));
-    frame_fix_ip(frame);
+    size_t long_len = add_options(frame, plain, len);
     for (size_t split = 0; split < 60; split += 7) {
-        assert_int_equal(rig_in(&r, frame, len + 8, split, &s), 1);
+        assert_int_equal(rig_in(&r, frame, long_len, split, &s), 1);
         assert_int_equal(s.mbuf->pkt_len, 30);
         assert_memory_equal(rte_pktmbuf_mtod(s.mbuf, void *), plain + 34, 20);
         rte_pktmbuf_free(s.mbuf);
@@ -456,6 +482,28 @@ static void echo_comes_back(void **state)
         }
     }
     assert_int_equal(rig_stat(&r, STATS_NET_TX_ECHO), r.sent_cnt);
+    rig_close(&r);
+}
+
+static void echo_leaves_options_behind(void **state)
+{
+    (void)state;
+    uint8_t plain[128], frame[128];
+    struct net_segment s;
+    size_t len = frame_icmp(plain, &rig_peer, 8, 33);
+
+    start();
+    size_t long_len = add_options(frame, plain, len);
+    for (size_t split = 0; split < 90; split += 7) {
+        assert_int_equal(rig_in(&r, frame, long_len, split, &s), 0);
+        const uint8_t *reply = rig_last(&r);
+        assert_int_equal(r.sent_len[r.sent_cnt - 1], len);
+        assert_int_equal(base_be16(reply + 12), 0x0800);
+        assert_int_equal(reply[14], 0x45);
+        assert_int_equal(base_be16(reply + 16), len - 14);
+        assert_int_equal(net_checksum_fold(net_checksum_sum(reply + 14, 20)), 0);
+        assert_int_equal(net_checksum_fold(net_checksum_sum(reply + 34, 41)), 0);
+    }
     rig_close(&r);
 }
 
@@ -644,10 +692,12 @@ int main(void)
         cmocka_unit_test(each_drop_has_its_reason),
         cmocka_unit_test(no_room_to_join),
         cmocka_unit_test(segments_pass_whole),
+        cmocka_unit_test(tcp_options_lie_in_one_piece),
         cmocka_unit_test(ip_options_are_skipped),
         cmocka_unit_test(a_ports_word_counts),
         cmocka_unit_test(bursts_are_counted),
         cmocka_unit_test(echo_comes_back),
+        cmocka_unit_test(echo_leaves_options_behind),
         cmocka_unit_test(echo_is_limited),
         cmocka_unit_test(all_wrong_gives_a_hint),
         cmocka_unit_test(output_is_whole),

@@ -126,6 +126,32 @@ static void walk(void **state)
     pass(6 * BASE_NS_S);
     assert_int_equal(state_of(0, 2), -1);
     assert_true(net_deadline(r.net) == BASE_NS_NONE);
+    assert_int_equal(out_to(0, 2, 6), 0); /* forgotten: asked afresh */
+    assert_int_equal(state_of(0, 2), NET_NEIGHBOR_INCOMPLETE);
+    rig_close(&r);
+}
+
+/* An announcement, unasked for, serves what waits; but it proves nothing. */
+static void an_announcement_helps(void **state)
+{
+    (void)state;
+    uint8_t frame[64];
+    struct net_segment s;
+    struct frame_ends e = rig_peer;
+
+    start();
+    memcpy(e.dst, e.src, 4);
+    memset(e.dst_mac, 0xff, 6);
+    rig_in(&r, frame, frame_arp(frame, &e, 1), 0, &s);
+    assert_int_equal(state_of(0, 2), -1);
+    assert_int_equal(rig_stat(&r, STATS_NET_DROP_ARP_OTHER), 1);
+    assert_int_equal(out_to(0, 2, 1), 0);
+    rig_in(&r, frame, frame_arp(frame, &e, 1), 0, &s);
+    assert_int_equal(state_of(0, 2), NET_NEIGHBOR_DELAY);
+    assert_int_equal(r.sent_cnt, 2);
+    assert_int_equal(base_be32(rig_last(&r) + 38), 1);
+    pass(6 * BASE_NS_S);
+    assert_int_equal(state_of(0, 2), NET_NEIGHBOR_PROBE);
     rig_close(&r);
 }
 
@@ -296,10 +322,11 @@ int main(void)
     rig_ctrl_pool = dpdk_pool("ctrl", 1024, 0);
 
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_are_answered),   cmocka_unit_test(walk),
-        cmocka_unit_test(held_packets_are_few),    cmocka_unit_test(floods_are_bounded),
-        cmocka_unit_test(our_address_is_defended), cmocka_unit_test(announced_twice),
-        cmocka_unit_test(lanes_tell_each_other),   cmocka_unit_test(an_empty_pool_only_delays),
+        cmocka_unit_test(requests_are_answered),     cmocka_unit_test(walk),
+        cmocka_unit_test(an_announcement_helps),     cmocka_unit_test(held_packets_are_few),
+        cmocka_unit_test(floods_are_bounded),        cmocka_unit_test(our_address_is_defended),
+        cmocka_unit_test(announced_twice),           cmocka_unit_test(lanes_tell_each_other),
+        cmocka_unit_test(an_empty_pool_only_delays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
