@@ -33,8 +33,11 @@ void lab_open(struct lab *l, const struct tcp_config *config)
         pool[1] = dpdk_pool("lab_ctrl", MBUF_CNT, 0);
         pool[2] = dpdk_pool("lab_rx", MBUF_CNT, 0);
     }
-    *l = (struct lab){
-        .now_ns = 1000 * BASE_NS_S, .data_pool = pool[0], .ctrl_pool = pool[1], .rx_pool = pool[2]};
+    memset(l, 0, offsetof(struct lab, out_data));
+    l->now_ns = 1000 * BASE_NS_S;
+    l->data_pool = pool[0];
+    l->ctrl_pool = pool[1];
+    l->rx_pool = pool[2];
     c.net = (struct net *)(void *)l;
     c.data_pool = l->data_pool;
     c.ctrl_pool = l->ctrl_pool;

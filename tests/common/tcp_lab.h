@@ -39,8 +39,8 @@ struct lab {
     struct rte_mbuf *held[LAB_HOLD_CAP];
     uint32_t held_cnt;
     struct lab_segment out[LAB_OUT_CAP]; /* what was sent and not taken yet */
-    uint8_t out_data[LAB_OUT_CAP][LAB_DATA_CAP];
     uint32_t out_head, out_cnt;
+    uint8_t out_data[LAB_OUT_CAP][LAB_DATA_CAP]; /* last: not cleared by lab_open */
 };
 
 /* Small limits; a test may change them before lab_open. */
