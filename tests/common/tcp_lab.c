@@ -1,0 +1,203 @@
+#include "tcp_lab.h"
+
+#include "dpdk_eal.h"
+
+#include <stdlib.h>
+
+#define MBUF_CNT 1023
+
+static struct rte_mempool *pool[3];
+
+struct tcp_config lab_config(void)
+{
+    return (struct tcp_config){
+        .conn_max = 4,
+        .syn_max = 4,
+        .time_wait_max = 4,
+        .listen_max = 2,
+        .port_min = 40000,
+        .port_max = 40007,
+        .recv_window_bytes = 65535,
+        .send_buffer_bytes = 65536,
+        .secret = "a secret secret",
+    };
+}
+
+void lab_open(struct lab *l, const struct tcp_config *config)
+{
+    struct tcp_config c = *config;
+
+    dpdk_eal_init();
+    if (pool[0] == NULL) {
+        pool[0] = dpdk_pool("lab_data", MBUF_CNT, 0);
+        pool[1] = dpdk_pool("lab_ctrl", MBUF_CNT, 0);
+        pool[2] = dpdk_pool("lab_rx", MBUF_CNT, 0);
+    }
+    memset(l, 0, offsetof(struct lab, out_data));
+    l->now_ns = 1000 * BASE_NS_S;
+    l->data_pool = pool[0];
+    l->ctrl_pool = pool[1];
+    l->rx_pool = pool[2];
+    c.net = (struct net *)(void *)l;
+    c.data_pool = l->data_pool;
+    c.ctrl_pool = l->ctrl_pool;
+    c.stats = &l->stats;
+    base_assert(tcp_init(&l->s, &c, l->now_ns) == 0);
+}
+
+void lab_close(struct lab *l)
+{
+    tcp_fini(l->s);
+    lab_free_held(l);
+    base_assert(dpdk_pool_full(l->data_pool));
+    base_assert(dpdk_pool_full(l->ctrl_pool));
+    base_assert(dpdk_pool_full(l->rx_pool));
+}
+
+void lab_free_held(struct lab *l)
+{
+    while (l->held_cnt > 0)
+        rte_pktmbuf_free(l->held[--l->held_cnt]);
+}
+
+static void push_mbuf(struct lab *l, struct rte_mbuf *m)
+{
+    struct net_segment in = {.mbuf = m,
+                             .src = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
+                             .dst = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
+                             .protocol = NET_PROTO_TCP};
+
+    tcp_push(l->s, &in, 1, l->now_ns);
+}
+
+void lab_push(struct lab *l, const struct lab_segment *seg)
+{
+    struct tcp_options options = {.has_mss = seg->has_mss,
+                                  .mss = seg->mss,
+                                  .has_wscale = seg->has_wscale,
+                                  .wscale = seg->wscale};
+    uint8_t option[TCP_OPTION_MAX_BYTES];
+    uint32_t option_len = (uint32_t)tcp_option_write(option, &options);
+    struct rte_mbuf *m = rte_pktmbuf_alloc(l->rx_pool);
+
+    base_assert(m != NULL);
+    uint8_t *h = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(20 + option_len + seg->len));
+    base_assert(h != NULL);
+    memset(h, 0, 20);
+    base_put_be16(h, seg->peer_port != 0 ? seg->peer_port : LAB_PEER_PORT);
+    base_put_be16(h + 2, seg->local_port != 0 ? seg->local_port : LAB_LOCAL_PORT);
+    base_put_be32(h + 4, seg->seq);
+    base_put_be32(h + 8, seg->ack);
+    h[12] = (uint8_t)((20 + option_len) / 4 << 4);
+    h[13] = seg->flags;
+    base_put_be16(h + 14, seg->window);
+    memcpy(h + 20, option, option_len);
+    if (seg->data != NULL)
+        memcpy(h + 20 + option_len, seg->data, seg->len);
+    else
+        memset(h + 20 + option_len, 0, seg->len);
+    push_mbuf(l, m);
+}
+
+void lab_in(struct lab *l, const struct lab_segment *seg)
+{
+    lab_push(l, seg);
+    tcp_flush(l->s, l->now_ns);
+    tcp_check_invariants(l->s);
+}
+
+void lab_in_raw(struct lab *l, const uint8_t *bytes, uint32_t len)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(l->rx_pool);
+
+    base_assert(m != NULL && len <= rte_pktmbuf_tailroom(m));
+    if (len > 0)
+        memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+    push_mbuf(l, m);
+    tcp_flush(l->s, l->now_ns);
+    tcp_check_invariants(l->s);
+}
+
+void lab_wait(struct lab *l, uint64_t span_ns)
+{
+    l->now_ns += span_ns;
+    tcp_run(l->s, l->now_ns);
+    tcp_flush(l->s, l->now_ns);
+    tcp_check_invariants(l->s);
+}
+
+const struct lab_segment *lab_out(struct lab *l)
+{
+    if (l->out_cnt == 0)
+        return NULL;
+    const struct lab_segment *seg = &l->out[l->out_head];
+    l->out_head = (l->out_head + 1) % LAB_OUT_CAP;
+    l->out_cnt--;
+    return seg;
+}
+
+/* ---- in place of lib/net ---- */
+
+int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
+               const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns)
+{
+    struct lab *l = (struct lab *)(void *)n;
+    uint8_t copy[TCP_HEADER_MAX_BYTES];
+
+    (void)src;
+    (void)dst;
+    (void)ecn;
+    (void)now_ns;
+    base_assert(protocol == NET_PROTO_TCP && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
+    rte_mbuf_sanity_check(m, 1);
+    const uint8_t *h = rte_pktmbuf_read(m, 0, 20, copy);
+    base_assert(h != NULL && h == rte_pktmbuf_mtod(m, const uint8_t *));
+    uint32_t header_len = (uint32_t)(h[12] >> 4) * 4, len = m->pkt_len - header_len;
+    base_assert(len <= LAB_DATA_CAP && m->pkt_len <= LAB_MTU - 20);
+    struct tcp_options options;
+    base_assert(tcp_option_parse(&options, base_span_of(h + 20, header_len - 20)) == 0);
+    if (l->out_cnt == LAB_OUT_CAP)
+        (void)lab_out(l);
+    uint32_t at = (l->out_head + l->out_cnt++) % LAB_OUT_CAP;
+    l->out[at] = (struct lab_segment){
+        .local_port = base_be16(h),
+        .peer_port = base_be16(h + 2),
+        .seq = base_be32(h + 4),
+        .ack = base_be32(h + 8),
+        .flags = h[13],
+        .window = base_be16(h + 14),
+        .has_mss = options.has_mss,
+        .mss = options.mss,
+        .has_wscale = options.has_wscale,
+        .wscale = options.wscale,
+        .len = len,
+        .data = l->out_data[at],
+    };
+    uint8_t *to = l->out_data[at];
+    uint32_t skip = header_len;
+    for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
+        memcpy(to, rte_pktmbuf_mtod_offset(s, const uint8_t *, skip), s->data_len - skip);
+        to += s->data_len - skip;
+        skip = 0;
+    }
+    if (l->hold && l->held_cnt < LAB_HOLD_CAP)
+        l->held[l->held_cnt++] = m;
+    else
+        rte_pktmbuf_free(m);
+    return l->output_result;
+}
+
+int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)
+{
+    (void)n;
+    (void)dst;
+    *src = net_addr_v4((uint8_t[]){10, 0, 0, 1});
+    return 0;
+}
+
+uint16_t net_segment_max(const struct net *n, const struct net_addr *dst)
+{
+    (void)n;
+    (void)dst;
+    return LAB_MTU - 20;
+}

@@ -1,0 +1,68 @@
+/*
+ * A TCP stack on a bench: the test is the peer, segment by segment, and the clock. Instead of
+ * lib/net, net_output of this file keeps what the stack sends. For unit tests and fuzzing.
+ */
+#ifndef TCP_LAB_H
+#define TCP_LAB_H
+
+#include "stats.h"
+#include "tcp.h"
+#include "tcp_internal.h"
+
+#define LAB_OUT_CAP    512
+#define LAB_DATA_CAP   2048
+#define LAB_HOLD_CAP   64
+#define LAB_LOCAL_PORT 25
+#define LAB_PEER_PORT  5000
+#define LAB_MTU        1500
+
+struct lab_segment {
+    uint16_t local_port; /* of the stack; 0 takes LAB_LOCAL_PORT */
+    uint16_t peer_port;  /* 0 takes LAB_PEER_PORT */
+    uint32_t seq, ack;
+    uint8_t flags;
+    uint16_t window;
+    bool has_mss, has_wscale;
+    uint16_t mss;
+    uint8_t wscale;
+    uint32_t len;
+    const void *data; /* NULL with len > 0: zeros */
+};
+
+struct lab {
+    struct tcp_stack *s;
+    uint64_t now_ns;
+    struct stats_block stats;
+    struct rte_mempool *data_pool, *ctrl_pool, *rx_pool;
+    int output_result; /* what net_output answers */
+    bool hold;         /* keep the mbufs, as a slow driver does */
+    struct rte_mbuf *held[LAB_HOLD_CAP];
+    uint32_t held_cnt;
+    struct lab_segment out[LAB_OUT_CAP]; /* what was sent and not taken yet */
+    uint32_t out_head, out_cnt;
+    uint8_t out_data[LAB_OUT_CAP][LAB_DATA_CAP]; /* last: not cleared by lab_open */
+};
+
+/* Small limits; a test may change them before lab_open. */
+struct tcp_config lab_config(void);
+
+void lab_open(struct lab *l, const struct tcp_config *config);
+/* Asserts that all mbufs are back. */
+void lab_close(struct lab *l);
+
+/* A segment from the peer, and what the stack does about it at once (a pass without polling). */
+void lab_in(struct lab *l, const struct lab_segment *seg);
+/* The same with the TCP header and payload as raw bytes. */
+void lab_in_raw(struct lab *l, const uint8_t *bytes, uint32_t len);
+/* Takes a segment, without the flush. */
+void lab_push(struct lab *l, const struct lab_segment *seg);
+
+/* Time goes on by span_ns; timers run, then a flush. */
+void lab_wait(struct lab *l, uint64_t span_ns);
+
+/* The oldest segment sent and not taken yet, or NULL; valid until LAB_OUT_CAP more were sent. */
+const struct lab_segment *lab_out(struct lab *l);
+
+void lab_free_held(struct lab *l);
+
+#endif
