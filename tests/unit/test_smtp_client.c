@@ -638,6 +638,7 @@ static bool drive(struct pair *p, uint32_t *jobs_left)
     size_t used, n = cut_piece(p, &p->to_client);
 
     if (p->in_body) {
+        out.cap = 1 + (size_t)base_rand_below(&p->rand, 60); /* often full */
         pair_body(p, &out);
         harness_put(&p->to_server, out.p, out.len);
         return true;

@@ -175,11 +175,16 @@ static const struct transcript transcripts[] = {
      "M<a@b> R<c@d> h2 refused:size ", "", .closed = false},
     {HI ENVELOPE
      "\r\n" X1000 X100 X100 X100 X100 X100 X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10
-     "1234\r\n.\r\n",
+     "123456\r\n.\r\n",
      HI_OK OK OK GO QUEUED, "M<a@b> R<c@d> h2 stored ",
      "[\r\n" X1000 X100 X100 X100 X100 X100 X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10
-     "1234\r\n]",
+     "123456\r\n]",
      .closed = false},
+    {HI ENVELOPE
+     "\r\n" X1000 X100 X100 X100 X100 X100 X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10
+     "1234567\r\n.\r\n",
+     HI_OK OK OK GO "552 5.3.4 Error: message file too big\r\n", "M<a@b> R<c@d> h2 refused:size ",
+     "", .closed = false},
     {HI ENVELOPE "A: " X100 X100 X100 X100 X100 X100 "\r\n\r\n.\r\nNOOP\r\n",
      HI_OK OK OK GO "552 5.3.4 Error: message header too big\r\n" OK0,
      "M<a@b> R<c@d> refused:header_size ", "", .closed = false},
