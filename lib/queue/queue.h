@@ -50,7 +50,8 @@ void queue_fini(struct queue *q);
 void queue_configure(struct queue *q, const struct queue_config *config);
 
 /* Takes the arrival. Recipients that are QUEUED are due at once, DEFERRED ones at their time.
- * Returns 0, -EINVAL (bad envelope; the arrival is freed), -EEXIST, -ENOMEM. */
+ * Returns 0, -EINVAL (bad envelope), -EEXIST, -ENOMEM; in each case the arrival is the queue's, and is
+ * freed on error. */
 int queue_add(struct queue *q, const struct spool_id *id, struct spool_arrival *arrival,
               uint64_t now_ns, uint64_t wall_ns) BASE_WARN_UNUSED;
 

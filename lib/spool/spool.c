@@ -184,7 +184,7 @@ static void io_poll(struct spool *s)
                 break;
             case SPOOL_IO_BLOCKING:
             default:
-                base_assert(!"a completion of nothing");
+                base_assert(false); /* of nothing that was asked */
             }
         }
 }
