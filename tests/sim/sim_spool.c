@@ -1,7 +1,7 @@
 /*
- * The spool on a disk that forgets: random transactions, outcomes, frees and reads, power fails at a
- * random moment, the spool recovers, and what it tells is compared with a ledger. Each seed is
- * a disk with its own faults that goes through several crashes.
+ * The spool on a disk that forgets: random transactions, outcomes, frees and reads, power fails at
+ * a random moment, the spool recovers, and what it tells is compared with a ledger. Each seed is a
+ * disk with its own faults that goes through several crashes.
  *
  *   sim_spool [FIRST_SEED [SEED_CNT]]   one seed alone replays it
  */
@@ -276,8 +276,8 @@ static void act(struct sim *g)
     if (live < LIVE_MAX && g->cnt < MESSAGE_MAX && below(g, 3) == 0)
         message_make(g);
     for (uint32_t k = 0; k < 6 && g->cnt > 0; k++) {
-        struct ledger *l = &g->m[below(g, 2) == 0 && g->cnt > 50 ? g->cnt - 50 + below(g, 50)
-                                                                 : below(g, g->cnt)];
+        struct ledger *l =
+            &g->m[below(g, 2) == 0 && g->cnt > 50 ? g->cnt - 50 + below(g, 50) : below(g, g->cnt)];
         if (l->state == SENDING)
             message_send(g, l);
         if (l->state != ACKED || !l->told)
@@ -292,7 +292,8 @@ static void act(struct sim *g)
     }
 }
 
-/* After the power came back: what lies in the spool is between what was promised and what was sent. */
+/* After the power came back: what lies in the spool is between what was promised and what was sent.
+ */
 static void recover(struct sim *g)
 {
     char err[256] = "";

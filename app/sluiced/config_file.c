@@ -1,0 +1,95 @@
+/* Configuration files: their bytes for lib/conf, which opens nothing itself. */
+#include "control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX (16u << 20)
+#define FILE_CNT_MAX   64
+
+struct config_files {
+    config_open open_file;
+    void *user;
+    const char *main_path;
+    uint8_t *bytes[FILE_CNT_MAX];
+    uint32_t cnt;
+};
+
+static int read_all(struct config_files *f, int fd, struct base_span *out)
+{
+    struct stat st;
+
+    if (f->cnt == FILE_CNT_MAX)
+        return -EMFILE;
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if ((uint64_t)st.st_size > FILE_BYTES_MAX)
+        return -EFBIG;
+    uint8_t *p = malloc((size_t)st.st_size + 1);
+    size_t len = 0;
+    if (p == NULL)
+        return -ENOMEM;
+    f->bytes[f->cnt++] = p;
+    while (len < (size_t)st.st_size) {
+        ssize_t n = read(fd, p + len, (size_t)st.st_size - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    *out = base_span_of(p, len);
+    return 0;
+}
+
+/* A relative include is looked for beside the main file. */
+static int include(void *user, const char *path, struct base_span *out)
+{
+    struct config_files *f = user;
+    char full[1024];
+    const char *slash = strrchr(f->main_path, '/');
+    int dir_len = slash != NULL ? (int)(slash - f->main_path) + 1 : 0;
+    int n = path[0] == '/' ? snprintf(full, sizeof(full), "%s", path)
+                           : snprintf(full, sizeof(full), "%.*s%s", dir_len, f->main_path, path);
+
+    if (n < 0 || (size_t)n >= sizeof(full))
+        return -ENAMETOOLONG;
+    int fd = f->open_file(f->user, full);
+    if (fd < 0)
+        return fd;
+    int error = read_all(f, fd, out);
+    close(fd);
+    return error;
+}
+
+struct conf *config_load(const char *path, config_open open_file, void *user,
+                         struct conf_errors *errors)
+{
+    struct config_files f = {.open_file = open_file, .user = user, .main_path = path};
+    struct base_span text;
+    struct conf *conf = NULL;
+
+    memset(errors, 0, sizeof(*errors));
+    int fd = open_file(user, path);
+    int error = fd;
+    if (fd >= 0) {
+        error = read_all(&f, fd, &text);
+        close(fd);
+    }
+    if (error < 0) {
+        errors->error[errors->cnt++] =
+            (struct conf_error){.file = path, .line = 0, .key = "", .why = strerror(-error)};
+    } else {
+        conf = conf_parse(path, text, include, &f, errors);
+    }
+    for (uint32_t i = 0; i < f.cnt; i++)
+        free(f.bytes[i]);
+    return conf;
+}

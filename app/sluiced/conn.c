@@ -1,0 +1,313 @@
+#include "conn.h"
+#include "base_time.h"
+#include "lane.h"
+
+#define VIEW_MAX 8
+
+struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app)
+{
+    struct conn *c = base_pool_get(&lane->conns);
+
+    if (c == NULL)
+        return NULL;
+    c->lane = lane;
+    c->tcp = tcp;
+    c->app = app;
+    base_timer_init(&c->timer);
+    base_list_init(&c->stall);
+    if (tcp != NULL) {
+        tcp_set_user(tcp, c);
+        tcp_remote(tcp, &c->remote);
+    }
+    return c;
+}
+
+void conn_push_layer(struct conn *c, const struct conn_layer_ops *ops, void *state)
+{
+    base_assert(c->layer_cnt < CONN_LAYER_MAX);
+    c->layer[c->layer_cnt++] = (struct conn_layer){.ops = ops, .state = state};
+}
+
+static void drop_buf(struct conn *c, struct spool_buf **buf)
+{
+    if (*buf != NULL)
+        spool_buf_put(&c->lane->bufs, *buf);
+    *buf = NULL;
+}
+
+/* Frees the struct once nothing outside points to it any more. */
+static void release_if_done(struct conn *c)
+{
+    if (c->tcp != NULL || c->awaited > 0)
+        return;
+    if (!c->app->release(c))
+        return conn_stall(c);
+    if (base_list_linked(&c->stall))
+        base_list_remove(&c->stall);
+    base_wheel_stop(&c->lane->wheel, &c->timer);
+    base_pool_put(&c->lane->conns, c);
+}
+
+/* The connection is over, whichever way: the layers and the application give up what they hold. */
+static void end(struct conn *c, bool abort)
+{
+    struct tcp_conn *tcp = c->tcp;
+
+    if (tcp == NULL)
+        return;
+    c->tcp = NULL;
+    c->app->close(c);
+    for (uint8_t i = 0; i < c->layer_cnt; i++)
+        if (c->layer[i].ops->close != NULL)
+            c->layer[i].ops->close(c->layer[i].state);
+    c->layer_cnt = 0;
+    drop_buf(c, &c->plain);
+    drop_buf(c, &c->tail);
+    base_wheel_stop(&c->lane->wheel, &c->timer);
+    if (abort)
+        tcp_abort(c->lane->tcp, tcp);
+    else
+        tcp_close(c->lane->tcp, tcp);
+}
+
+/* ---- output ---- */
+
+/* Sends what waits in the tail. Returns true when nothing waits any more. */
+static bool flush_tail(struct conn *c)
+{
+    if (c->tail == NULL)
+        return true;
+    uint32_t left = c->tail->len - c->tail_at;
+    int64_t n = tcp_send(c->lane->tcp, c->tcp, c->tail->data + c->tail_at, left);
+    if (n < 0)
+        return false;
+    c->tail_at += (uint32_t)n;
+    if (c->tail_at < c->tail->len)
+        return false;
+    drop_buf(c, &c->tail);
+    return true;
+}
+
+/* Gives bytes to TCP; keeps what it has no buffers for. */
+static void send_bytes(struct conn *c, struct base_span bytes)
+{
+    int64_t n = tcp_send(c->lane->tcp, c->tcp, bytes.p, bytes.len);
+
+    if (n < 0 || (size_t)n == bytes.len)
+        return; /* a failed connection tells by its own event */
+    size_t rest = bytes.len - (size_t)n;
+    c->tail = spool_buf_get(&c->lane->bufs);
+    if (c->tail == NULL || rest > SPOOL_BUF_BYTES) {
+        stats_inc(c->lane->stats, STATS_CONN_NO_BUFFERS);
+        conn_drop(c, "no buffers");
+        return;
+    }
+    memcpy(c->tail->data, bytes.p + n, rest);
+    c->tail->len = (uint32_t)rest;
+    c->tail_at = 0;
+}
+
+size_t conn_space(const struct conn *c)
+{
+    if (c->tcp == NULL || c->tail != NULL)
+        return 0;
+    size_t space = tcp_send_space(c->tcp);
+    for (uint8_t i = 0; i < c->layer_cnt; i++) {
+        size_t overhead = c->layer[i].ops->overhead_bytes;
+        space = space > overhead ? space - overhead : 0;
+    }
+    return space < LANE_OUT_BYTES / 2 ? space : LANE_OUT_BYTES / 2;
+}
+
+void conn_write(struct conn *c, struct base_span bytes)
+{
+    uint8_t *from = c->lane->layer_out[0], *to = c->lane->layer_out[1];
+
+    if (c->tcp == NULL || bytes.len == 0)
+        return;
+    base_assert(bytes.len <= conn_space(c));
+    for (uint8_t i = c->layer_cnt; i-- > 0;) {
+        struct base_buf out = {.p = to, .cap = LANE_OUT_BYTES};
+        size_t consumed = 0;
+        enum conn_layer_result r =
+            c->layer[i].ops->encode(c->layer[i].state, bytes, &consumed, &out);
+        if (r != CONN_LAYER_OK || consumed != bytes.len) {
+            conn_drop(c, "layer failed to encode");
+            return;
+        }
+        bytes = base_buf_span(&out);
+        to = from;
+        from = out.p;
+    }
+    send_bytes(c, bytes);
+}
+
+/* ---- input ---- */
+
+/* Runs what waits at TCP through the layers into c->plain. */
+static void decode(struct conn *c)
+{
+    struct base_span spans[VIEW_MAX];
+    uint8_t *from = c->lane->layer_in[0], *to = c->lane->layer_in[1];
+
+    if (c->plain == NULL)
+        c->plain = spool_buf_get(&c->lane->bufs);
+    if (c->plain == NULL)
+        return conn_stall(c);
+    if (c->plain_at > 0) {
+        c->plain->len -= c->plain_at;
+        memmove(c->plain->data, c->plain->data + c->plain_at, c->plain->len);
+        c->plain_at = 0;
+    }
+    /* Bounded by the room above, so that what one layer produces always fits the next. */
+    size_t room = (SPOOL_BUF_BYTES - c->plain->len) / 2;
+    struct base_buf raw = {.p = from, .cap = room};
+    uint32_t n = tcp_recv_view(c->tcp, spans, VIEW_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        size_t take = spans[i].len < raw.cap - raw.len ? spans[i].len : raw.cap - raw.len;
+        base_assert(base_buf_put(&raw, spans[i].p, take) == 0);
+    }
+    /* Only the lowest layer may leave bytes: they stay with TCP. The others keep theirs inside. */
+    for (uint8_t i = 0; i < c->layer_cnt; i++) {
+        bool top = i + 1 == c->layer_cnt;
+        struct base_buf out = {.p = top ? c->plain->data : to, .cap = LANE_OUT_BYTES};
+        size_t consumed = 0;
+        if (top)
+            out = (struct base_buf){c->plain->data, c->plain->len, SPOOL_BUF_BYTES};
+        if (c->layer[i].ops->decode(c->layer[i].state, base_buf_span(&raw), &consumed, &out) !=
+            CONN_LAYER_OK) {
+            stats_inc(c->lane->stats, STATS_CONN_LAYER_BAD);
+            return conn_drop(c, "layer failed to decode");
+        }
+        if (i == 0)
+            tcp_recv_consume(c->lane->tcp, c->tcp, (uint32_t)consumed);
+        else if (consumed != raw.len)
+            return conn_drop(c, "layer kept bytes outside");
+        if (top)
+            c->plain->len = (uint32_t)out.len;
+        to = raw.p;
+        raw = out;
+        if (to == c->plain->data)
+            break;
+    }
+}
+
+uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap)
+{
+    if (c->tcp == NULL)
+        return 0;
+    if (c->layer_cnt == 0)
+        return tcp_recv_view(c->tcp, spans, cap);
+    decode(c);
+    if (c->tcp == NULL || c->plain == NULL)
+        return 0;
+    if (c->plain->len == c->plain_at) { /* an idle connection holds no buffer */
+        drop_buf(c, &c->plain);
+        return 0;
+    }
+    spans[0] = base_span_of(c->plain->data + c->plain_at, c->plain->len - c->plain_at);
+    return 1;
+}
+
+void conn_consume(struct conn *c, size_t n)
+{
+    if (c->tcp == NULL || n == 0)
+        return;
+    if (c->layer_cnt == 0)
+        tcp_recv_consume(c->lane->tcp, c->tcp, (uint32_t)n);
+    else
+        c->plain_at += (uint32_t)n;
+}
+
+/* ---- events ---- */
+
+static void service(struct conn *c)
+{
+    if (c->tcp == NULL)
+        return;
+    if (!flush_tail(c))
+        return;
+    if (!c->finishing)
+        c->app->run(c);
+}
+
+/* After the application had its turn: the ends that it does not see itself. */
+static void settle(struct conn *c)
+{
+    if (c->tcp != NULL && c->peer_closed && !c->finishing && !base_list_linked(&c->stall) &&
+        tcp_recv_ended(c->tcp))
+        c->app->ended(c, "closed by peer");
+    if (c->tcp != NULL && c->finishing && flush_tail(c))
+        end(c, false);
+    release_if_done(c);
+}
+
+void conn_event(struct conn *c, uint32_t flags)
+{
+    if (c->tcp == NULL)
+        return settle(c);
+    if (flags & TCP_EVENT_PEER_CLOSED)
+        c->peer_closed = true;
+    if (flags & TCP_EVENT_FAILED) {
+        c->reason = tcp_error_name(tcp_error(c->tcp));
+        c->app->ended(c, c->reason);
+        end(c, true);
+    } else {
+        service(c);
+    }
+    settle(c);
+}
+
+void conn_timer(struct conn *c)
+{
+    if (c->tcp == NULL)
+        return;
+    if (c->finishing)
+        end(c, true); /* the peer takes no output: enough waited */
+    else
+        c->app->timeout(c);
+    service(c);
+    settle(c);
+}
+
+void conn_spooled(struct conn *c, const struct spool_done *done)
+{
+    base_assert(c->awaited > 0);
+    c->awaited--;
+    c->app->spooled(c, done);
+    service(c);
+    settle(c);
+}
+
+void conn_resume(struct conn *c)
+{
+    service(c);
+    settle(c);
+}
+
+void conn_stall(struct conn *c)
+{
+    if (!base_list_linked(&c->stall))
+        base_list_push_back(&c->lane->stalled, &c->stall);
+}
+
+void conn_deadline(struct conn *c, uint64_t after_ns)
+{
+    base_wheel_set(&c->lane->wheel, &c->timer, c->lane->now_ns + after_ns);
+}
+
+void conn_finish(struct conn *c, const char *reason)
+{
+    if (c->finishing || c->tcp == NULL)
+        return;
+    c->finishing = true;
+    c->reason = reason;
+    conn_deadline(c, 30 * BASE_NS_S);
+}
+
+void conn_drop(struct conn *c, const char *reason)
+{
+    if (c->reason == NULL)
+        c->reason = reason;
+    end(c, true);
+}

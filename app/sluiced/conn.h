@@ -1,0 +1,164 @@
+/*
+ * One connection of a lane: TCP below, an application (conn_in.c: the SMTP server; conn_out.c: the
+ * SMTP client) above, and between them a stack of layers that transform bytes (PROXY, TLS).
+ * conn.c only stacks them: it knows none of their protocols.
+ *
+ * Input moves up by views: without layers the application sees TCP's own buffers (no copy); with
+ * layers each decodes into a buffer of the lane. Output moves down through conn_write. Backpressure
+ * is not consuming: TCP's window closes.
+ *
+ * Lifecycle: conn_open, then events through conn_event, conn_timer, conn_spooled and conn_resume;
+ * the application ends it by conn_finish (output first) or conn_drop. The struct stays until the
+ * last spool completion that points to it has come (cnt of awaited), then goes back to the pool.
+ *
+ * Threads: its lane's only.
+ */
+#ifndef CONN_H
+#define CONN_H
+
+#include "base_list.h"
+#include "base_wheel.h"
+#include "delivery.h"
+#include "smtp_client.h"
+#include "smtp_server.h"
+#include "spool.h"
+#include "tcp.h"
+
+struct conn;
+struct lane;
+
+#define CONN_LAYER_MAX 3
+
+enum conn_layer_result { CONN_LAYER_OK, CONN_LAYER_BAD };
+
+/*
+ * A layer. decode takes bytes from below and appends what they mean to out, encode the reverse;
+ * both set *consumed and stop early when out is full. Bytes that are not whole yet are not
+ * consumed. BAD ends the connection. A layer that has done its work (PROXY) passes bytes through.
+ */
+struct conn_layer_ops {
+    const char *name;
+    enum conn_layer_result (*decode)(void *state, struct base_span in, size_t *consumed,
+                                     struct base_buf *out);
+    enum conn_layer_result (*encode)(void *state, struct base_span in, size_t *consumed,
+                                     struct base_buf *out);
+    void (*close)(void *state); /* the connection ends; state may be freed */
+    size_t overhead_bytes;      /* at most this much is added by one encode of up to 16 KiB */
+};
+
+struct conn_layer {
+    const struct conn_layer_ops *ops;
+    void *state;
+};
+
+/* The application on top. */
+struct conn_app_ops {
+    const char *name;
+    /* Something may be possible: input, room for output, or a resource. Loops until not. */
+    void (*run)(struct conn *c);
+    /* A completion of an entry whose cookie is this connection. */
+    void (*spooled)(struct conn *c, const struct spool_done *done);
+    void (*timeout)(struct conn *c);
+    /* The connection failed or the peer will send no more; nothing further can be read. */
+    void (*ended)(struct conn *c, const char *why);
+    /* The connection is over; c->reason says why. */
+    void (*close)(struct conn *c);
+    /* Gives up what the application still holds, after close. Returns false when it cannot yet
+     * (ring full): it is called again on a later pass. */
+    bool (*release)(struct conn *c);
+};
+
+/* The message that is coming in: what is held until COMMIT. */
+struct conn_transaction {
+    struct spool_id id;
+    struct spool_buf *held; /* envelope and header section, in order: each buffer holds
+                               hold_cnt bytes of envelope, then header bytes */
+    struct spool_buf *held_last;
+    struct spool_buf *body; /* being filled; may be held_last, then from body_from */
+    uint32_t body_from;
+    uint32_t header_end; /* in held_last, once the header section is whole; else 0 */
+    bool open;           /* between an accepted MAIL and its end */
+    bool begun;          /* BEGIN went to the spooler */
+    bool committing;     /* COMMIT went: the final reply waits for it */
+};
+
+struct conn_in {
+    struct smtp_server smtp;
+    struct conn_transaction txn;
+};
+
+struct conn_out {
+    struct smtp_client smtp;
+    struct delivery *delivery;
+    struct spool_buf *data; /* message bytes, being sent from data_at */
+    uint32_t data_at;
+    uint64_t offset; /* next to be read */
+    bool reading;    /* a READ is at the spooler */
+    bool sending;    /* between 354 and the end of data */
+    bool quitting;
+};
+
+struct conn {
+    struct tcp_conn *tcp; /* NULL once closed or failed */
+    struct lane *lane;
+    const struct conn_app_ops *app;
+    struct base_timer timer;
+    struct base_list stall;  /* in the lane's list of those that wait for a resource */
+    struct spool_buf *plain; /* decoded input, from plain_at */
+    struct spool_buf *tail;  /* output that TCP had no buffers for, from tail_at */
+    uint32_t plain_at;
+    uint32_t tail_at;
+    struct net_endpoint remote;
+    struct conn_layer layer[CONN_LAYER_MAX]; /* 0 is next to TCP */
+    uint8_t layer_cnt;
+    bool finishing;     /* close when the output is out */
+    bool peer_closed;   /* no byte will come beyond those that wait */
+    uint16_t awaited;   /* spool completions on their way to us */
+    const char *reason; /* why it ended; static text */
+    union {
+        struct conn_in in;
+        struct conn_out out;
+    };
+};
+
+/* Takes an object from the lane's pool; NULL when all are out. tcp may be NULL (set later). */
+struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app);
+
+/* Puts a layer on top of those there are; before any byte has moved. */
+void conn_push_layer(struct conn *c, const struct conn_layer_ops *ops, void *state);
+
+/* ---- from the lane ---- */
+void conn_event(struct conn *c, uint32_t tcp_event_flags);
+void conn_timer(struct conn *c);
+void conn_spooled(struct conn *c, const struct spool_done *done);
+void conn_resume(struct conn *c); /* a resource that it waited for may be there */
+
+/* ---- from the application ---- */
+
+/* Plaintext that waits, up to cap spans; borrowed until conn_consume. Returns the number. */
+uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap);
+void conn_consume(struct conn *c, size_t n);
+
+/* Bytes that one conn_write may have now; 0 while earlier output waits. */
+size_t conn_space(const struct conn *c);
+/* len <= conn_space. */
+void conn_write(struct conn *c, struct base_span bytes);
+
+/* Waits on the lane's list; run is called again. */
+void conn_stall(struct conn *c);
+void conn_deadline(struct conn *c, uint64_t after_ns); /* from now */
+
+/* Ends: after the output is sent; or at once, with RST. reason is static text for the log. */
+void conn_finish(struct conn *c, const char *reason);
+void conn_drop(struct conn *c, const char *reason);
+
+extern const struct conn_app_ops conn_in_ops;
+extern const struct conn_app_ops conn_out_ops;
+
+/* A new connection from a client; greets. */
+void conn_in_start(struct conn *c);
+/* Takes the delivery and opens a connection for it; when that cannot be, the delivery goes back to
+ * the courier at once with the reason. */
+void conn_out_start(struct lane *lane, struct delivery *d);
+
+#endif

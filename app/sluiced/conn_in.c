@@ -1,0 +1,530 @@
+/*
+ * The application of an inbound connection: SMTP server above, policy and spool beside it.
+ *
+ * A message in transit holds one buffer for its envelope and header section (more when they are
+ * long: they stay here until the end, so that they can still change) and one for the body. Full
+ * body buffers go to the spooler as they fill; the rest, the header section and COMMIT go at the
+ * end of data. The final reply is sent when the spooler says durable, and not before (G1).
+ */
+#include "base_time.h"
+#include "lane.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* Entries that one step may push: every held buffer twice, the body, COMMIT. */
+#define ENTRY_MAX 128
+/* Buffers that stay free for bodies already begun. */
+#define BUF_RESERVE(l)     ((l)->bufs.buf_cnt / 8)
+#define TRANSACTION_MAX(l) ((l)->bufs.buf_cnt / 4)
+
+enum step { STEP_AGAIN, STEP_WAIT };
+
+static struct smtp_reply const reply_mail_ok = {250, "2.1.0", "Ok"};
+static struct smtp_reply const reply_rcpt_ok = {250, "2.1.5", "Ok"};
+static struct smtp_reply const reply_full = {452, "4.3.1", "Insufficient system storage"};
+static struct smtp_reply const reply_busy = {452, "4.3.2", "System is busy, try again later"};
+static struct smtp_reply const reply_failed = {451, "4.3.0", "Error: message could not be stored"};
+static struct smtp_reply const reply_shutdown = {421, "4.3.2", "Service is going down"};
+
+static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
+                      struct base_span text)
+{
+    struct stats_log_record r = {
+        .wall_ns = c->lane->wall_ns, .n = n, .m = m, .event = event, .port = c->remote.port};
+
+    memcpy(r.address, c->remote.addr.b, sizeof(r.address));
+    if (c->in.txn.open || c->in.txn.committing)
+        memcpy(r.id, c->in.txn.id.b, sizeof(r.id));
+    stats_log_text(&r, text);
+    stats_log_push(&c->lane->log, &r);
+}
+
+/* ---- the transaction ---- */
+
+static void push(struct conn *c, enum spool_op op, enum spool_part part, const uint8_t *p,
+                 uint32_t len, struct spool_buf *buf)
+{
+    struct spool_entry e = {.id = c->in.txn.id,
+                            .op = (uint8_t)op,
+                            .part = (uint8_t)part,
+                            .p = p,
+                            .len = len,
+                            .buf = buf};
+
+    if (op == SPOOL_COMMIT) {
+        e.cookie = c;
+        c->awaited++;
+    }
+    lane_spool_push(c->lane, &e);
+}
+
+/* Ends the transaction on our side, whatever its state; nothing of it may be queued after. */
+static void drop_transaction(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    if (!t->open)
+        return;
+    if (t->body != NULL && t->body != t->held_last)
+        spool_buf_put(&c->lane->bufs, t->body);
+    while (t->held != NULL) {
+        struct spool_buf *b = t->held;
+        t->held = b->next;
+        if (t->begun) /* the spooler may still read from it: it comes home by the ring */
+            push(c, SPOOL_ABORT, 0, NULL, 0, b);
+        else
+            spool_buf_put(&c->lane->bufs, b);
+    }
+    c->lane->transaction_cnt--;
+    *t = (struct conn_transaction){0};
+}
+
+/* One more buffer to hold envelope or header bytes; false when there is none to spare. */
+static bool hold_more(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct spool_buf *b =
+        c->lane->bufs.free_cnt > BUF_RESERVE(c->lane) ? spool_buf_get(&c->lane->bufs) : NULL;
+
+    if (b == NULL)
+        return false;
+    b->next = NULL;
+    b->hold_cnt = 0;
+    if (t->held_last != NULL)
+        t->held_last->next = b;
+    else
+        t->held = b;
+    t->held_last = b;
+    return true;
+}
+
+static bool put_field(struct conn *c, enum spool_envelope_type type, const void *p, size_t len)
+{
+    for (int attempt = 0; attempt < 2; attempt++) {
+        struct spool_buf *b = c->in.txn.held_last;
+        if (b != NULL) {
+            struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
+            if (spool_envelope_put(&out, type, base_span_of(p, len)) == 0) {
+                b->len = (uint32_t)out.len;
+                b->hold_cnt = (uint16_t)out.len;
+                return true;
+            }
+        }
+        if (!hold_more(c))
+            return false;
+    }
+    return false;
+}
+
+static const struct smtp_reply *begin_transaction(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct lane *l = c->lane;
+    struct smtp_server *s = &c->in.smtp;
+    uint8_t client[18], arrival[8];
+    const char *why;
+
+    if (l->draining)
+        return &reply_shutdown;
+    if (!spooler_accepting(l->spooler, &why)) {
+        stats_inc(l->stats, STATS_CONN_REFUSED_SPOOL);
+        log_event(c, STATS_LOG_REFUSED, 452, 0, base_span_str(why));
+        return &reply_full;
+    }
+    if (l->transaction_cnt >= TRANSACTION_MAX(l)) {
+        stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
+        return &reply_busy;
+    }
+    *t = (struct conn_transaction){.open = true};
+    l->transaction_cnt++;
+    t->id = spool_id_make(l->wall_ns, 0, (uint8_t)l->number, l->id_counter++);
+    memcpy(client, c->remote.addr.b, 16);
+    base_put_le16(client + 16, c->remote.port);
+    base_put_le64(arrival, l->wall_ns);
+    bool ok = put_field(c, SPOOL_ENVELOPE_SENDER, s->address.mailbox.p, s->address.mailbox.len) &&
+              put_field(c, SPOOL_ENVELOPE_ARRIVAL, arrival, sizeof(arrival)) &&
+              put_field(c, SPOOL_ENVELOPE_CLIENT_ADDRESS, client, sizeof(client)) &&
+              put_field(c, SPOOL_ENVELOPE_HELO, s->helo, s->helo_len) &&
+              (!s->body_8bit || put_field(c, SPOOL_ENVELOPE_BODY_8BIT, NULL, 0));
+    if (ok)
+        return &reply_mail_ok;
+    drop_transaction(c);
+    stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
+    return &reply_busy;
+}
+
+/* Writes our Received field as the first bytes of the header section. */
+static bool put_received(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct smtp_server *s = &c->in.smtp;
+    char id[SPOOL_ID_TEXT_LEN + 1], client[NET_ADDR_TEXT_CAP];
+    struct base_span recipient = {0};
+
+    if (SPOOL_BUF_BYTES - t->held_last->len < SMTP_RECEIVED_MAX && !hold_more(c))
+        return false;
+    if (s->recipient_cnt == 1) {
+        struct base_span rest = base_span_of(t->held->data, t->held->hold_cnt);
+        struct spool_envelope_field f;
+        while (spool_envelope_next(&rest, &f) == 1)
+            if (f.type == SPOOL_ENVELOPE_RECIPIENT)
+                recipient = f.value;
+    }
+    spool_id_format(id, &t->id);
+    net_addr_format(client, &c->remote.addr);
+    struct smtp_received r = {
+        .helo = base_span_of(s->helo, s->helo_len),
+        .client_address = client,
+        .hostname = c->lane->settings->smtp.hostname,
+        .id = id,
+        .recipient = recipient,
+        .wall_ns = c->lane->wall_ns,
+        .extended = s->extended,
+    };
+    struct spool_buf *b = t->held_last;
+    struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
+    if (smtp_received_write(&out, &r) != 0)
+        return false;
+    b->len = (uint32_t)out.len;
+    return true;
+}
+
+/* BEGIN and the envelope; once, before the first other entry of the message. */
+static void push_envelope(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    if (t->begun)
+        return;
+    t->begun = true;
+    push(c, SPOOL_BEGIN, SPOOL_PART_ENVELOPE, t->held->data, t->held->hold_cnt, NULL);
+    for (struct spool_buf *b = t->held->next; b != NULL && b->hold_cnt > 0; b = b->next)
+        push(c, SPOOL_CHUNK, SPOOL_PART_ENVELOPE, b->data, b->hold_cnt, NULL);
+}
+
+/* Sends the body bytes gathered so far; the buffer goes with them unless it also holds others. */
+static void push_body(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct spool_buf *b = t->body;
+
+    if (b == NULL)
+        return;
+    t->body = NULL;
+    if (b->len > t->body_from) {
+        push_envelope(c);
+        push(c, SPOOL_CHUNK, SPOOL_PART_BODY, b->data + t->body_from, b->len - t->body_from,
+             b == t->held_last ? NULL : b);
+    } else if (b != t->held_last) {
+        spool_buf_put(&c->lane->bufs, b);
+    }
+}
+
+/* The message is whole: everything that is left, then COMMIT. */
+static void commit(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    push_envelope(c);
+    push_body(c);
+    while (t->held != NULL) {
+        struct spool_buf *b = t->held;
+        uint32_t end = b == t->held_last && t->header_end > 0 ? t->header_end : b->len;
+        t->held = b->next;
+        push(c, SPOOL_CHUNK, SPOOL_PART_HEADER, b->data + b->hold_cnt, end - b->hold_cnt, b);
+    }
+    t->held_last = NULL;
+    push(c, SPOOL_COMMIT, 0, NULL, 0, NULL);
+    t->open = false;
+    t->committing = true;
+    c->lane->transaction_cnt--;
+}
+
+/* ---- commands ---- */
+
+static void answer_rcpt(struct conn *c, struct base_buf *out)
+{
+    struct smtp_server *s = &c->in.smtp;
+    struct smtp_reply reply;
+    char text[POLICY_TEXT_CAP];
+
+    if (!policy_verdict_accepts(policy_rcpt(&c->lane->settings->policy, c->lane->stats,
+                                            &c->remote.addr, &s->address, &reply, text))) {
+        log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
+        smtp_server_answer(s, &reply, out);
+        return;
+    }
+    bool ok;
+    if (s->address.kind == SMTP_ADDRESS_POSTMASTER) { /* of this host: RFC 5321 section 4.5.1 */
+        int n = snprintf(text, sizeof(text), "postmaster@%s", c->lane->settings->smtp.hostname);
+        ok = put_field(c, SPOOL_ENVELOPE_RECIPIENT, text, (size_t)n);
+    } else {
+        ok = put_field(c, SPOOL_ENVELOPE_RECIPIENT, s->address.mailbox.p, s->address.mailbox.len);
+    }
+    smtp_server_answer(s, ok ? &reply_rcpt_ok : &reply_busy, out);
+}
+
+static enum step handle(struct conn *c, enum smtp_server_event event, struct base_buf *out)
+{
+    struct smtp_server *s = &c->in.smtp;
+
+    switch (event) {
+    case SMTP_SERVER_MAIL:
+        smtp_server_answer(s, begin_transaction(c), out);
+        return STEP_AGAIN;
+    case SMTP_SERVER_RCPT:
+        answer_rcpt(c, out);
+        return STEP_AGAIN;
+    case SMTP_SERVER_DATA:
+        smtp_server_answer(s, put_received(c) ? NULL : &reply_busy, out);
+        return STEP_AGAIN;
+    case SMTP_SERVER_BODY:
+        return STEP_AGAIN;
+    case SMTP_SERVER_MESSAGE:
+        commit(c);
+        return STEP_WAIT;
+    case SMTP_SERVER_REFUSED:
+        log_event(c, STATS_LOG_REFUSED, 550, 0, base_span_str(smtp_refusal_name(s->refusal)));
+        drop_transaction(c);
+        return STEP_AGAIN;
+    case SMTP_SERVER_RESET:
+        drop_transaction(c);
+        return STEP_AGAIN;
+    case SMTP_SERVER_CLOSE:
+        drop_transaction(c);
+        conn_finish(c, s->close_reason);
+        return STEP_WAIT;
+    case SMTP_SERVER_MORE:
+    case SMTP_SERVER_FLUSH:
+        return STEP_WAIT;
+    }
+    return STEP_WAIT;
+}
+
+/* The input as one span, so that a line that lies across several is whole in it. */
+static struct base_span gather(struct conn *c, const struct base_span *spans, uint32_t n)
+{
+    struct base_buf line = {.p = c->lane->line, .cap = sizeof(c->lane->line)};
+
+    for (uint32_t i = 0; i < n; i++) {
+        size_t room = line.cap - line.len;
+        size_t take = spans[i].len < room ? spans[i].len : room;
+        base_assert(base_buf_put(&line, spans[i].p, take) == 0);
+    }
+    return base_buf_span(&line);
+}
+
+static enum step command(struct conn *c, struct base_buf *out)
+{
+    struct base_span spans[8];
+    uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
+    size_t consumed = 0;
+
+    if (n == 0)
+        return STEP_WAIT;
+    enum smtp_server_event event = smtp_server_push(&c->in.smtp, spans[0], &consumed, out);
+    if (event == SMTP_SERVER_MORE && consumed == 0 && n > 1)
+        event = smtp_server_push(&c->in.smtp, gather(c, spans, n), &consumed, out);
+    /* The address of an event that asks is a view into the input: answer first, then consume. */
+    enum step step = handle(c, event, out);
+    conn_consume(c, consumed);
+    if (event == SMTP_SERVER_MORE)
+        return consumed > 0 ? STEP_AGAIN : STEP_WAIT;
+    return step;
+}
+
+/* ---- body ---- */
+
+/* Where the next header or body bytes go; NULL when a buffer must be waited for. */
+static struct spool_buf *body_target(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    if (c->in.smtp.refusal != SMTP_REFUSAL_NONE)
+        return t->held_last; /* nothing will be written to it */
+    if (t->header_end == 0) {
+        if (t->held_last->len == SPOOL_BUF_BYTES && !hold_more(c))
+            smtp_server_refuse_body(&c->in.smtp, &reply_busy);
+        return t->held_last;
+    }
+    if (t->body != NULL && t->body->len == SPOOL_BUF_BYTES)
+        push_body(c);
+    if (t->body == NULL) {
+        t->body = spool_buf_get(&c->lane->bufs);
+        t->body_from = 0;
+    }
+    return t->body;
+}
+
+static enum step body(struct conn *c, struct base_buf *out)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct base_span spans[8];
+    enum smtp_server_event event = SMTP_SERVER_MORE;
+    uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
+
+    if (n == 0)
+        return STEP_WAIT;
+    size_t used = 0;
+    enum step step = STEP_AGAIN;
+    for (uint32_t i = 0; i < n && step == STEP_AGAIN;) {
+        struct spool_buf *b = body_target(c);
+        if (b == NULL) {
+            conn_stall(c);
+            stats_inc(c->lane->stats, STATS_CONN_STALLED_BUFFERS);
+            step = STEP_WAIT;
+            break;
+        }
+        struct base_buf dst = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
+        size_t consumed = 0;
+        enum smtp_body_state state =
+            smtp_server_body(&c->in.smtp, spans[i], &consumed, &dst, out, &event);
+        b->len = (uint32_t)dst.len;
+        used += consumed;
+        spans[i].p += consumed;
+        spans[i].len -= consumed;
+        if (spans[i].len == 0)
+            i++;
+        if (state == SMTP_BODY_HEADERS_END) { /* the body goes on in the same buffer */
+            t->body = t->held_last;
+            t->header_end = t->held_last->len;
+            t->body_from = t->header_end;
+        } else if (state == SMTP_BODY_END) {
+            step = handle(c, event, out);
+            break;
+        } else if (state == SMTP_BODY_FULL && !lane_spool_room(c->lane, ENTRY_MAX)) {
+            break;
+        }
+    }
+    conn_consume(c, used);
+    conn_deadline(c, c->lane->settings->conf->smtp.data_timeout_ns);
+    return step;
+}
+
+/* ---- the application's ops ---- */
+
+void conn_in_start(struct conn *c)
+{
+    struct lane *l = c->lane;
+
+    l->in_cnt++;
+    stats_inc(l->stats, STATS_CONN_ACCEPTED);
+    if (l->push_layers != NULL)
+        l->push_layers(c, false);
+    smtp_server_init(&c->in.smtp, &l->settings->smtp, l->stats);
+    struct base_buf out = {.p = l->out, .cap = sizeof(l->out)};
+    if (l->draining) {
+        smtp_server_shutdown(&c->in.smtp, &reply_shutdown, &out);
+        conn_finish(c, "going down");
+    } else {
+        smtp_server_greet(&c->in.smtp, &out);
+    }
+    conn_write(c, base_buf_span(&out));
+    conn_deadline(c, l->settings->conf->smtp.command_timeout_ns);
+    log_event(c, STATS_LOG_CONNECT, l->number, 0, base_span_of(NULL, 0));
+}
+
+static void run(struct conn *c)
+{
+    struct smtp_server *s = &c->in.smtp;
+    enum step step = STEP_AGAIN;
+
+    s->settings = &c->lane->settings->smtp; /* of this pass: a reload takes effect here */
+    while (step == STEP_AGAIN && c->tcp != NULL && !c->finishing && !c->in.txn.committing) {
+        struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+        if (out.cap < SMTP_OUT_MIN)
+            return; /* the peer does not read its replies: WRITABLE goes on */
+        if (!lane_spool_room(c->lane, ENTRY_MAX)) {
+            stats_inc(c->lane->stats, STATS_CONN_STALLED_RING);
+            return conn_stall(c);
+        }
+        if (s->state == SMTP_SESSION_BODY) {
+            step = body(c, &out);
+        } else {
+            step = command(c, &out);
+            if (step == STEP_AGAIN)
+                conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+        }
+        conn_write(c, base_buf_span(&out));
+    }
+}
+
+static void spooled(struct conn *c, const struct spool_done *done)
+{
+    struct smtp_server *s = &c->in.smtp;
+    char text[64];
+
+    base_assert(done->op == SPOOL_COMMIT && c->in.txn.committing);
+    if (done->status == 0) {
+        stats_inc(c->lane->stats, STATS_CONN_MESSAGES);
+        log_event(c, STATS_LOG_ACCEPTED, s->message_bytes, s->recipient_cnt, base_span_of(NULL, 0));
+    } else {
+        stats_inc(c->lane->stats, STATS_CONN_NOT_STORED);
+        log_event(c, STATS_LOG_NOT_STORED, 0, 0,
+                  base_span_str(done->status == -ENOSPC ? "no space" : "write failed"));
+    }
+    c->in.txn = (struct conn_transaction){0};
+    if (c->tcp == NULL)
+        return; /* the client has gone: it will send the message again (G4) */
+    struct base_buf out = {.p = c->lane->out, .cap = LANE_OUT_BYTES};
+    struct smtp_reply reply = done->status == 0         ? (struct smtp_reply){250, "2.0.0", text}
+                              : done->status == -ENOSPC ? reply_full
+                                                        : reply_failed;
+    if (done->status == 0) {
+        char id[SPOOL_ID_TEXT_LEN + 1];
+        spool_id_format(id, &done->id);
+        snprintf(text, sizeof(text), "Ok: queued as %s", id);
+    }
+    s->settings = &c->lane->settings->smtp;
+    smtp_server_answer(s, &reply, &out);
+    conn_write(c, base_buf_span(&out));
+    conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+}
+
+static void timeout(struct conn *c)
+{
+    struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+
+    if (c->in.txn.committing) { /* we make it wait, not the peer */
+        conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+        return;
+    }
+    stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
+    if (out.cap < SMTP_OUT_MIN)
+        return conn_drop(c, "timeout, and the peer does not read");
+    smtp_server_timeout(&c->in.smtp, &out);
+    conn_write(c, base_buf_span(&out));
+    conn_finish(c, "timeout");
+}
+
+static void ended(struct conn *c, const char *why)
+{
+    if (!c->in.txn.committing || c->tcp == NULL)
+        conn_finish(c, why);
+}
+
+static void app_close(struct conn *c)
+{
+    log_event(c, STATS_LOG_DISCONNECT, c->in.smtp.message_cnt, 0,
+              base_span_str(c->reason != NULL ? c->reason : "closed"));
+    c->lane->in_cnt--;
+}
+
+static bool release(struct conn *c)
+{
+    if (c->in.txn.begun && !lane_spool_room(c->lane, ENTRY_MAX))
+        return false;
+    drop_transaction(c);
+    return true;
+}
+
+const struct conn_app_ops conn_in_ops = {
+    .name = "smtp server",
+    .run = run,
+    .spooled = spooled,
+    .timeout = timeout,
+    .ended = ended,
+    .close = app_close,
+    .release = release,
+};

@@ -1,0 +1,311 @@
+/*
+ * The application of an outbound connection: SMTP client above, one delivery to carry out, message
+ * bytes read from the spool a buffer at a time while they are sent.
+ *
+ * Every recipient gets its result exactly once; whatever ends the connection early, the delivery
+ * goes back to the courier with what is known, and recipients without a word count as deferred.
+ */
+#include "base_time.h"
+#include "lane.h"
+
+#include <stdio.h>
+
+static struct base_span recipient(void *user, uint32_t index)
+{
+    const struct delivery *d = user;
+
+    return queue_recipient(d->job.message, d->job.recipients[index]);
+}
+
+/* A result for all recipients that have none. */
+static void fill_results(struct delivery *d, const char *why)
+{
+    for (; d->result_cnt < d->job.recipient_cnt; d->result_cnt++) {
+        struct delivery_result *r = &d->result[d->result_cnt];
+        *r = (struct delivery_result){0};
+        r->text_len = (uint8_t)snprintf(r->text, sizeof(r->text), "%s", why);
+    }
+}
+
+void conn_out_start(struct lane *l, struct delivery *d)
+{
+    struct net_endpoint any = {0};
+    struct conn *c = l->draining ? NULL : conn_open(l, NULL, &conn_out_ops);
+    const char *why = l->draining ? "gateway is going down" : "no free connection";
+    int error = 0;
+
+    d->result_cnt = 0;
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        d->result[i] = (struct delivery_result){0};
+    if (c != NULL) {
+        error = tcp_connect(l->tcp, &any, &d->host, c, &c->tcp, l->now_ns);
+        why = error == 0 ? NULL : "no route to the next hop, or no port left";
+    }
+    if (why != NULL) {
+        if (c != NULL)
+            base_pool_put(&l->conns, c);
+        stats_inc(l->stats, STATS_CONN_OUT_FAILED);
+        fill_results(d, why);
+        return lane_deliver_back(l, d);
+    }
+    l->out_cnt++;
+    stats_inc(l->stats, STATS_CONN_OPENED);
+    if (l->push_layers != NULL)
+        l->push_layers(c, true);
+    c->remote = d->host;
+    c->out.delivery = d;
+    smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
+    struct smtp_client_job job = {
+        .sender = d->job.sender,
+        .recipient = recipient,
+        .user = d,
+        .recipient_cnt = d->job.recipient_cnt,
+        .size_bytes = d->job.content_bytes,
+        .body_8bit = d->job.body_8bit,
+    };
+    smtp_client_start(&c->out.smtp, &job);
+    conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
+}
+
+static void give_back(struct conn *c, const char *why)
+{
+    struct delivery *d = c->out.delivery;
+
+    if (d == NULL)
+        return;
+    c->out.delivery = NULL;
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++) {
+        struct delivery_result *r = &d->result[i];
+        if (r->code == 0 && r->text_len == 0)
+            r->text_len = (uint8_t)snprintf(r->text, sizeof(r->text), "%s", why);
+    }
+    d->result_cnt = d->job.recipient_cnt;
+    lane_deliver_back(c->lane, d);
+}
+
+static void take_result(struct conn *c)
+{
+    const struct smtp_client_result *from = &c->out.smtp.result;
+    struct delivery *d = c->out.delivery;
+
+    if (d == NULL || from->recipient >= d->job.recipient_cnt)
+        return;
+    struct delivery_result *r = &d->result[from->recipient];
+    r->code = from->code;
+    r->text_len = from->text_len < DELIVERY_TEXT_MAX ? from->text_len : DELIVERY_TEXT_MAX;
+    memcpy(r->text, from->text, r->text_len);
+    memcpy(r->enhanced, from->enhanced, sizeof(r->enhanced));
+    d->result_cnt++;
+}
+
+/* ---- the message's bytes ---- */
+
+/* Asks the spooler for the next buffer of the message. Returns false when it must wait. */
+static bool read_more(struct conn *c)
+{
+    struct conn_out *o = &c->out;
+
+    if (o->reading)
+        return true;
+    struct spool_buf *b = lane_spool_room(c->lane, 1) ? spool_buf_get(&c->lane->bufs) : NULL;
+    if (b == NULL)
+        return false;
+    struct spool_entry e = {.id = o->delivery->job.id,
+                            .op = SPOOL_READ,
+                            .len = SPOOL_BUF_BYTES,
+                            .buf = b,
+                            .cookie = c,
+                            .offset = o->offset};
+    c->awaited++;
+    o->reading = true;
+    lane_spool_push(c->lane, &e);
+    return true;
+}
+
+static void end_of_message(struct conn *c)
+{
+    struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+
+    smtp_client_body_end(&c->out.smtp, &out);
+    c->out.sending = false;
+    conn_write(c, base_buf_span(&out));
+}
+
+/* Sends what has been read, as far as TCP takes it. */
+static void send_body(struct conn *c)
+{
+    struct conn_out *o = &c->out;
+
+    while (o->sending && c->tcp != NULL) {
+        size_t space = conn_space(c);
+        if (space < SMTP_OUT_MIN)
+            return;
+        if (o->offset >= o->delivery->job.content_bytes && o->data == NULL && !o->reading)
+            return end_of_message(c);
+        if (o->data == NULL) {
+            if (!read_more(c))
+                conn_stall(c);
+            return;
+        }
+        struct base_buf out = {.p = c->lane->out, .cap = space};
+        size_t consumed = 0;
+        smtp_client_body(&o->smtp,
+                         base_span_of(o->data->data + o->data_at, o->data->len - o->data_at),
+                         &consumed, &out);
+        o->data_at += (uint32_t)consumed;
+        if (o->data_at == o->data->len) {
+            spool_buf_put(&c->lane->bufs, o->data);
+            o->data = NULL;
+        }
+        conn_write(c, base_buf_span(&out));
+        conn_deadline(c, c->lane->settings->conf->smtp.data_timeout_ns);
+    }
+}
+
+static void spooled(struct conn *c, const struct spool_done *done)
+{
+    struct conn_out *o = &c->out;
+
+    base_assert(done->op == SPOOL_READ && o->reading);
+    o->reading = false;
+    if (c->tcp == NULL || done->status != 0 || done->len == 0) {
+        spool_buf_put(&c->lane->bufs, done->buf);
+        if (c->tcp != NULL) { /* never end a message that is not whole: cut the connection */
+            stats_inc(c->lane->stats, STATS_CONN_READ_FAILED);
+            give_back(c, "message could not be read from the spool");
+            conn_drop(c, "spool read failed");
+        }
+        return;
+    }
+    done->buf->len = done->len;
+    o->data = done->buf;
+    o->data_at = 0;
+    o->offset += done->len;
+}
+
+/* ---- the session ---- */
+
+/* One push of the client. Returns false when nothing more can be done now. */
+static bool step(struct conn *c)
+{
+    struct conn_out *o = &c->out;
+    struct base_span spans[8];
+    struct base_span in = {0};
+    struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+    size_t consumed = 0;
+
+    if (out.cap < SMTP_OUT_MIN)
+        return false;
+    uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
+    if (n > 0)
+        in = spans[0];
+    enum smtp_client_event event = smtp_client_push(&o->smtp, in, &consumed, &out);
+    if (event == SMTP_CLIENT_MORE && consumed == 0 && n > 1) {
+        struct base_buf line = {.p = c->lane->line, .cap = sizeof(c->lane->line)};
+        for (uint32_t i = 0; i < n; i++) {
+            size_t room = line.cap - line.len;
+            base_assert(
+                base_buf_put(&line, spans[i].p, spans[i].len < room ? spans[i].len : room) == 0);
+        }
+        event = smtp_client_push(&o->smtp, base_buf_span(&line), &consumed, &out);
+    }
+    conn_consume(c, consumed);
+    conn_write(c, base_buf_span(&out));
+    if (consumed > 0 || out.len > 0)
+        conn_deadline(c, smtp_client_timeout_ns(&o->smtp));
+    switch (event) {
+    case SMTP_CLIENT_RESULT:
+        take_result(c);
+        return true;
+    case SMTP_CLIENT_BODY:
+        o->sending = true;
+        o->offset = 0;
+        send_body(c);
+        return false;
+    case SMTP_CLIENT_DONE:
+        give_back(c, "no result");
+        if (!o->quitting && c->tcp != NULL) {
+            struct base_buf quit = {.p = c->lane->out, .cap = conn_space(c)};
+            o->quitting = true;
+            smtp_client_quit(&o->smtp, &quit);
+            conn_write(c, base_buf_span(&quit));
+        }
+        return false;
+    case SMTP_CLIENT_CLOSE:
+        give_back(c, "session ended early");
+        conn_finish(c, "done");
+        return false;
+    case SMTP_CLIENT_MORE:
+        return consumed > 0;
+    case SMTP_CLIENT_FLUSH:
+        return out.len > 0;
+    }
+    return false;
+}
+
+static void run(struct conn *c)
+{
+    c->out.smtp.hostname = c->lane->settings->smtp.hostname; /* of this pass */
+    if (c->out.sending)
+        send_body(c);
+    while (c->tcp != NULL && !c->finishing && !c->out.sending && step(c))
+        ;
+}
+
+/* Ends the session with what is known: each open recipient hears why. */
+static void fail(struct conn *c, const char *why)
+{
+    struct conn_out *o = &c->out;
+
+    o->sending = false;
+    smtp_client_fail(&o->smtp, why);
+    for (uint32_t i = 0; i <= SMTP_CLIENT_RCPT_MAX; i++) {
+        struct base_buf out = {.p = c->lane->out, .cap = LANE_OUT_BYTES};
+        size_t consumed = 0;
+        enum smtp_client_event e =
+            smtp_client_push(&o->smtp, base_span_of(NULL, 0), &consumed, &out);
+        if (e != SMTP_CLIENT_RESULT)
+            break;
+        take_result(c);
+    }
+    give_back(c, why);
+}
+
+static void timeout(struct conn *c)
+{
+    if (c->out.reading) /* we make the peer wait, not the reverse */
+        return conn_deadline(c, 60 * BASE_NS_S);
+    stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
+    fail(c, "timed out waiting for the next hop");
+    conn_drop(c, "timeout");
+}
+
+static void ended(struct conn *c, const char *why)
+{
+    fail(c, why);
+    conn_finish(c, why);
+}
+
+static void app_close(struct conn *c)
+{
+    give_back(c, c->reason != NULL ? c->reason : "connection closed");
+    c->lane->out_cnt--;
+}
+
+static bool release(struct conn *c)
+{
+    if (c->out.data != NULL)
+        spool_buf_put(&c->lane->bufs, c->out.data);
+    c->out.data = NULL;
+    return true;
+}
+
+const struct conn_app_ops conn_out_ops = {
+    .name = "smtp client",
+    .run = run,
+    .spooled = spooled,
+    .timeout = timeout,
+    .ended = ended,
+    .close = app_close,
+    .release = release,
+};

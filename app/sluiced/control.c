@@ -1,0 +1,354 @@
+#include "control.h"
+#include "base_time.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_ring.h>
+
+#define TICK_MS     20 /* log and housekeeping */
+#define CLIENT_NS   (10 * BASE_NS_S)
+#define TAG_LISTEN  100
+#define TAG_SIGNALS 101
+#define TAG_BELL    102
+
+/* ---- the socket ---- */
+
+int control_listen(const struct conf *conf, char *err, size_t err_cap)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    const char *path = conf->control.socket;
+    struct group *group = NULL;
+
+    if (strlen(path) >= sizeof(a.sun_path)) {
+        snprintf(err, err_cap, "control: socket: the path is longer than %zu bytes",
+                 sizeof(a.sun_path) - 1);
+        return -ENAMETOOLONG;
+    }
+    if (conf->control.group != NULL && conf->control.group[0] != 0) {
+        group = getgrnam(conf->control.group);
+        if (group == NULL) {
+            snprintf(err, err_cap, "control: group: there is no group '%s'", conf->control.group);
+            return -ENOENT;
+        }
+    }
+    memcpy(a.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    /* Left over from a crash, or in use: only an answer tells. */
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) {
+        close(fd);
+        snprintf(err, err_cap, "control: socket: another gateway answers at %s", path);
+        return -EADDRINUSE;
+    }
+    unlink(path);
+    mode_t old = umask(0777);
+    int failed = bind(fd, (struct sockaddr *)&a, sizeof(a));
+    int error = errno;
+    umask(old);
+    if (failed == 0 && (chown(path, (uid_t)-1, group != NULL ? group->gr_gid : (gid_t)-1) != 0 ||
+                        chmod(path, group != NULL ? 0660 : 0600) != 0 || listen(fd, 16) != 0)) {
+        failed = -1;
+        error = errno;
+    }
+    if (failed != 0) {
+        close(fd);
+        snprintf(err, err_cap,
+                 "control: socket: cannot listen at %s (%s): is the directory there, "
+                 "and may we write it?",
+                 path, strerror(error));
+        return -error;
+    }
+    return fd;
+}
+
+/* By the kernel's word on the peer, not by the socket's mode alone. */
+static enum control_right right_of(int fd, const struct conf *conf)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    gid_t groups[256];
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+        return CONTROL_NONE;
+    if (peer.uid == 0 || peer.uid == geteuid())
+        return CONTROL_CHANGE;
+    if (conf->control.group == NULL || conf->control.group[0] == 0)
+        return CONTROL_NONE;
+    struct group *g = getgrnam(conf->control.group);
+    if (g == NULL)
+        return CONTROL_NONE;
+    if (peer.gid == g->gr_gid)
+        return CONTROL_LOOK;
+    len = sizeof(groups);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) != 0)
+        return CONTROL_NONE;
+    for (size_t i = 0; i < len / sizeof(gid_t); i++)
+        if (groups[i] == g->gr_gid)
+            return CONTROL_LOOK;
+    return CONTROL_NONE;
+}
+
+static int watch(struct control *c, int fd, uint32_t events, uint64_t tag)
+{
+    struct epoll_event e = {.events = events, .data.u64 = tag};
+
+    return epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &e) != 0 ? -errno : 0;
+}
+
+static void drop_client(struct control_client *client)
+{
+    if (client->asking)
+        return; /* the courier has its request: the answer's arrival ends it */
+    close(client->fd);
+    free(client->out);
+    *client = (struct control_client){.fd = -1};
+}
+
+static void accept_client(struct control *c)
+{
+    int fd = accept4(c->config.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    uint32_t i = 0;
+
+    if (fd < 0)
+        return;
+    while (i < CONTROL_CLIENT_MAX && c->client[i].fd >= 0)
+        i++;
+    char *out = i < CONTROL_CLIENT_MAX ? malloc(CONTROL_OUT_CAP) : NULL;
+    if (out == NULL || watch(c, fd, EPOLLIN, i) != 0) {
+        free(out);
+        close(fd);
+        return;
+    }
+    c->client[i] = (struct control_client){
+        .fd = fd,
+        .right = right_of(fd, settings_current(&c->config.gateway->hub)->conf),
+        .out = out,
+        .deadline_ns = loop_now_ns() + CLIENT_NS,
+    };
+}
+
+/* Sends what is there; asks for more of a list, or ends the client when all is out. */
+static void answer_client(struct control *c, uint32_t i)
+{
+    struct control_client *client = &c->client[i];
+
+    while (client->out_at < client->out_len) {
+        ssize_t n = send(client->fd, client->out + client->out_at, client->out_len - client->out_at,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) {
+            struct epoll_event e = {.events = EPOLLOUT, .data.u64 = i};
+            epoll_ctl(c->epoll, EPOLL_CTL_MOD, client->fd, &e);
+            return;
+        }
+        if (n <= 0)
+            return drop_client(client);
+        client->out_at += (size_t)n;
+        client->deadline_ns = loop_now_ns() + CLIENT_NS;
+    }
+    if (client->asking)
+        return;
+    client->out_len = 0;
+    client->out_at = 0;
+    if (!client->more)
+        return drop_client(client);
+    control_command(c, client);
+}
+
+static void read_client(struct control *c, uint32_t i)
+{
+    struct control_client *client = &c->client[i];
+    ssize_t n = read(client->fd, client->line + client->line_len,
+                     sizeof(client->line) - 1 - client->line_len);
+
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0)
+        return drop_client(client);
+    client->line_len += (size_t)n;
+    client->line[client->line_len] = 0;
+    char *end = strchr(client->line, '\n');
+    if (end == NULL) {
+        if (client->line_len == sizeof(client->line) - 1)
+            drop_client(client);
+        return;
+    }
+    *end = 0;
+    if (client->right == CONTROL_NONE) {
+        client->answering = true;
+        control_print(client, "error: not permitted: you are neither root nor in control: group\n");
+    } else {
+        control_command(c, client);
+    }
+    answer_client(c, i);
+}
+
+/* Answers that the courier has sent back. */
+static void courier_answers(struct control *c)
+{
+    struct rte_ring *ring =
+        topology_ring(&c->config.gateway->topology, TOPOLOGY_COURIER_CONTROL, 0);
+    struct courier_request *r;
+
+    while (rte_ring_sc_dequeue(ring, (void **)&r) == 0) {
+        struct control_client *client = base_container_of(r, struct control_client, request);
+        client->asking = false;
+        client->out_len += r->text_len;
+        client->more = r->kind == COURIER_QUEUE_LIST && r->more;
+        answer_client(c, (uint32_t)(client - c->client));
+    }
+}
+
+/* ---- log and housekeeping ---- */
+
+void control_write_log(struct control *c)
+{
+    const struct topology *t = &c->config.gateway->topology;
+    struct stats_log_record records[LOG_BATCH_MAX];
+    uint32_t n;
+
+    for (uint32_t i = 0; i < t->lane_cnt; i++)
+        while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_LANE_LOG, i), records, LOG_BATCH_MAX)) >
+               0)
+            log_write(c->config.log, records, n);
+    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_SPOOLER_LOG, 0), records, LOG_BATCH_MAX)) >
+           0)
+        log_write(c->config.log, records, n);
+    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_COURIER_LOG, 0), records, LOG_BATCH_MAX)) >
+           0)
+        log_write(c->config.log, records, n);
+}
+
+static void housekeeping(struct control *c)
+{
+    uint64_t now_ns = loop_now_ns();
+
+    control_write_log(c);
+    settings_reclaim(&c->config.gateway->hub);
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
+        if (c->client[i].fd >= 0 && now_ns > c->client[i].deadline_ns)
+            drop_client(&c->client[i]);
+    if (now_ns - c->tended_ns < BASE_NS_S)
+        return;
+    c->tended_ns = now_ns;
+    if (opener_tend(c->config.opener)) {
+        struct stats_log_record r = {.wall_ns = loop_wall_ns(),
+                                     .event = STATS_LOG_ROLE,
+                                     .n = (uint64_t)c->config.opener->pid[1]};
+        stats_log_text(&r, base_span_str("opener died; its reserve took over, a new one started"));
+        log_write(c->config.log, &r, 1);
+    }
+}
+
+/* After a rotation; when the file cannot be made anew the old one stays in use. */
+static void log_reopened(struct control *c)
+{
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_WARNING};
+
+    if (log_reopen(c->config.log) == 0)
+        return;
+    stats_log_text(&r, base_span_str("the log file cannot be opened anew; writing to the old one"));
+    log_write(c->config.log, &r, 1);
+}
+
+static void take_signals(struct control *c)
+{
+    struct signalfd_siginfo s;
+
+    while (read(c->signals, &s, sizeof(s)) == sizeof(s)) {
+        if (s.ssi_signo == SIGHUP)
+            control_reload(c, NULL);
+        else if (s.ssi_signo == SIGUSR1)
+            log_reopened(c);
+        else
+            c->stop = true;
+    }
+}
+
+int control_init(struct control *c, const struct control_config *config)
+{
+    sigset_t taken, drivers;
+    int error = 0;
+
+    memset(c, 0, sizeof(*c));
+    c->config = *config;
+    c->started_ns = loop_now_ns();
+    c->tended_ns = c->started_ns;
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
+        c->client[i].fd = -1;
+    sigemptyset(&taken);
+    sigaddset(&taken, SIGTERM);
+    sigaddset(&taken, SIGINT);
+    sigaddset(&taken, SIGHUP);
+    sigaddset(&taken, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &taken, NULL);
+    /* This thread alone takes the signals that drivers (net_tap) use. */
+    sigemptyset(&drivers);
+    for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+        sigaddset(&drivers, s);
+    pthread_sigmask(SIG_UNBLOCK, &drivers, NULL);
+    c->epoll = epoll_create1(EPOLL_CLOEXEC);
+    c->signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (c->epoll < 0 || c->signals < 0)
+        return -errno;
+    error = watch(c, config->listener, EPOLLIN, TAG_LISTEN);
+    if (error == 0)
+        error = watch(c, c->signals, EPOLLIN, TAG_SIGNALS);
+    if (error == 0)
+        error = watch(c, config->gateway->topology.control_bell.fd, EPOLLIN, TAG_BELL);
+    return error;
+}
+
+void control_fini(struct control *c)
+{
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
+        if (c->client[i].fd >= 0) {
+            c->client[i].asking = false;
+            drop_client(&c->client[i]);
+        }
+    if (c->config.listener >= 0)
+        close(c->config.listener);
+    if (c->signals >= 0)
+        close(c->signals);
+    if (c->epoll >= 0)
+        close(c->epoll);
+}
+
+void control_run(struct control *c)
+{
+    struct doorbell *bell = &c->config.gateway->topology.control_bell;
+    struct epoll_event events[16];
+
+    while (!c->stop) {
+        doorbell_arm(bell);
+        courier_answers(c);
+        int n = epoll_wait(c->epoll, events, BASE_ARRAY_CNT(events), TICK_MS);
+        doorbell_disarm(bell);
+        for (int i = 0; i < n; i++) {
+            uint64_t tag = events[i].data.u64;
+            if (tag == TAG_LISTEN)
+                accept_client(c);
+            else if (tag == TAG_SIGNALS)
+                take_signals(c);
+            else if (tag != TAG_BELL && c->client[tag].fd >= 0) {
+                if (c->client[tag].answering)
+                    answer_client(c, (uint32_t)tag);
+                else
+                    read_client(c, (uint32_t)tag);
+            }
+        }
+        courier_answers(c);
+        housekeeping(c);
+    }
+}

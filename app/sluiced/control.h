@@ -1,0 +1,94 @@
+/*
+ * Control: the main thread after start. Signals, the control socket, reload, the log's writer, the
+ * helper processes. Nothing of it is in the way of mail.
+ *
+ * The control socket (SOCK_STREAM, mode by group): a client sends one command line and reads the
+ * answer until end of file; its first line is "ok" or "error: why". The peer's credentials decide:
+ * root and the gateway's own user may change things, the group of the config may look, others
+ * nothing.
+ *
+ * Threads: one. Bounds: CONTROL_CLIENT_MAX clients, a command of CONTROL_LINE_MAX bytes, an answer
+ * produced in pieces as the client reads it.
+ */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#include "gateway.h"
+#include "log.h"
+
+#define CONTROL_CLIENT_MAX 8
+#define CONTROL_LINE_MAX   512
+#define CONTROL_OUT_CAP    65536
+
+enum control_right { CONTROL_NONE, CONTROL_LOOK, CONTROL_CHANGE };
+
+struct control;
+
+struct control_client {
+    int fd; /* -1: free */
+    enum control_right right;
+    char line[CONTROL_LINE_MAX];
+    size_t line_len;
+    char *out; /* CONTROL_OUT_CAP; owned */
+    size_t out_len, out_at;
+    bool answering; /* the command was taken */
+    bool asking;    /* request is with the courier */
+    bool more;      /* the list goes on after what is in out */
+    struct courier_request request;
+    uint64_t deadline_ns; /* a client that neither asks nor reads is dropped */
+};
+
+struct control_config {
+    const char *config_path; /* absolute; the file that reload reads */
+    struct gateway *gateway;
+    struct opener *opener;
+    struct log *log;
+    int listener; /* the control socket; owned from here on */
+};
+
+struct control {
+    struct control_config config;
+    struct control_client client[CONTROL_CLIENT_MAX];
+    int epoll, signals;
+    uint64_t started_ns;
+    uint64_t tended_ns;
+    bool stop;
+};
+
+/* Makes the socket at the path of the configuration with its mode and group. Returns the
+ * descriptor, or a negative error with a sentence in err. */
+int control_listen(const struct conf *conf, char *err, size_t err_cap) BASE_WARN_UNUSED;
+
+int control_init(struct control *c, const struct control_config *config) BASE_WARN_UNUSED;
+void control_fini(struct control *c);
+
+/* Runs until SIGTERM, SIGINT or the command stop. */
+void control_run(struct control *c);
+
+/* Writes out what waits in the log rings. */
+void control_write_log(struct control *c);
+
+/* ---- commands (control_commands.c) ---- */
+
+/* Takes the client's line; fills out, or starts a request to the courier. */
+void control_command(struct control *c, struct control_client *client);
+
+/* Appends to the client's answer; what does not fit is cut. */
+__attribute__((format(printf, 2, 3))) void control_print(struct control_client *client,
+                                                         const char *format, ...);
+
+/* Reads the configuration again and publishes it. The lines about it go to the client (NULL: to the
+ * log only). */
+void control_reload(struct control *c, struct control_client *client);
+
+/* ---- configuration files, through the opener (config_file.c) ---- */
+
+struct config_files;
+
+/* Reads and parses the configuration; files are read by fd_open (the opener's, or plain open at
+ * start). Returns it, or NULL with errors. */
+typedef int (*config_open)(void *user, const char *path);
+struct conf *config_load(const char *path, config_open open_file, void *user,
+                         struct conf_errors *errors) BASE_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,196 @@
+#include "base_time.h"
+#include "control.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_ring.h>
+
+void control_print(struct control_client *client, const char *format, ...)
+{
+    va_list args;
+    size_t room = CONTROL_OUT_CAP - client->out_len;
+
+    va_start(args, format);
+    int n = vsnprintf(client->out + client->out_len, room, format, args);
+    va_end(args);
+    if (n > 0)
+        client->out_len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static uint64_t total(const struct gateway *g, enum stats_id id)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < g->topology.stats_cnt; i++)
+        sum += stats_get(&g->topology.stats[i], id);
+    return sum;
+}
+
+/* ---- status ---- */
+
+static void status(struct control *c, struct control_client *client)
+{
+    const struct gateway *g = c->config.gateway;
+    const struct settings *s = settings_current(&c->config.gateway->hub);
+    const char *why;
+
+    control_print(client, "ok\n");
+    control_print(client, "hostname %s\n", s->conf->gateway.hostname);
+    control_print(client, "uptime_s %" PRIu64 "\n", (loop_now_ns() - c->started_ns) / BASE_NS_S);
+    control_print(client, "lanes %u\n", g->topology.lane_cnt);
+    control_print(client, "settings_generation %" PRIu64 "\n", s->generation);
+    control_print(client, "opener_restarts %u\n", c->config.opener->restart_cnt);
+    if (spooler_accepting(&g->spooler, &why))
+        control_print(client, "accepting yes\n");
+    else
+        control_print(client, "accepting no: %s\n", why);
+    for (int id = 0; id < STATS_CNT; id++) {
+        uint64_t v = total(g, (enum stats_id)id);
+        if (v > 0)
+            control_print(client, "%s/%s %" PRIu64 "\n", stats_rows[id].group, stats_rows[id].name,
+                          v);
+    }
+}
+
+/* ---- queue ---- */
+
+static void ask_courier(struct control *c, struct control_client *client,
+                        enum courier_request_kind kind)
+{
+    struct topology *t = &c->config.gateway->topology;
+    struct courier_request *r = &client->request;
+
+    if (r->after.b[0] == 0 && kind == COURIER_QUEUE_LIST && !client->more)
+        memset(&r->after, 0, sizeof(r->after));
+    r->kind = kind;
+    r->limit = UINT32_MAX;
+    r->text = client->out + client->out_len;
+    r->text_cap = CONTROL_OUT_CAP - client->out_len;
+    if (rte_ring_sp_enqueue(topology_ring(t, TOPOLOGY_CONTROL_COURIER, 0), r) != 0) {
+        control_print(client, "error: too many requests at a time, try again\n");
+        return;
+    }
+    client->asking = true;
+    doorbell_ring(&t->courier_bell);
+}
+
+static void queue_list(struct control *c, struct control_client *client)
+{
+    if (!client->more)
+        control_print(client, "ok\n");
+    ask_courier(c, client, COURIER_QUEUE_LIST);
+}
+
+static void queue_stat(struct control *c, struct control_client *client)
+{
+    control_print(client, "ok\n");
+    ask_courier(c, client, COURIER_QUEUE_STAT);
+}
+
+static void queue_flush_all(struct control *c, struct control_client *client)
+{
+    control_print(client, "ok\n");
+    ask_courier(c, client, COURIER_QUEUE_FLUSH);
+}
+
+/* ---- reload ---- */
+
+static void log_reload(struct control *c, uint64_t generation, const char *what)
+{
+    struct stats_log_record r = {
+        .wall_ns = loop_wall_ns(), .event = STATS_LOG_RELOAD, .n = generation};
+
+    stats_log_text(&r, base_span_str(what));
+    log_write(c->config.log, &r, 1);
+}
+
+static int open_by_opener(void *user, const char *path)
+{
+    return opener_open(user, path);
+}
+
+void control_reload(struct control *c, struct control_client *client)
+{
+    const struct conf_setting *changed[32];
+    struct gateway *g = c->config.gateway;
+    struct conf_errors *errors = calloc(1, sizeof(*errors));
+
+    base_assert(errors != NULL);
+    struct conf *conf =
+        config_load(c->config.config_path, open_by_opener, c->config.opener, errors);
+    if (conf == NULL) {
+        if (client != NULL)
+            control_print(client, "error: the configuration has errors; the old one stays\n");
+        for (uint32_t i = 0; i < errors->cnt && client != NULL; i++)
+            control_print(client, "%s:%u: %s%s%s\n", errors->error[i].file, errors->error[i].line,
+                          errors->error[i].key, errors->error[i].key[0] != 0 ? ": " : "",
+                          errors->error[i].why);
+        log_reload(c, g->hub.generation, "refused: the configuration has errors");
+        conf_errors_free(errors);
+        free(errors);
+        return;
+    }
+    conf_errors_free(errors);
+    free(errors);
+    uint32_t restart_cnt =
+        conf_compare(settings_current(&g->hub)->conf, conf, changed, BASE_ARRAY_CNT(changed));
+    struct settings *next = settings_make(conf);
+    if (next == NULL) {
+        if (client != NULL)
+            control_print(client, "error: no memory; the old configuration stays\n");
+        return log_reload(c, g->hub.generation, "refused: no memory");
+    }
+    log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
+    settings_publish(&g->hub, next);
+    if (client != NULL) {
+        control_print(client, "ok\nsettings_generation %" PRIu64 "\n", g->hub.generation);
+        for (uint32_t i = 0; i < restart_cnt && i < BASE_ARRAY_CNT(changed); i++)
+            control_print(client, "needs a restart: %s.%s\n", changed[i]->block, changed[i]->key);
+    }
+    log_reload(c, g->hub.generation,
+               restart_cnt > 0 ? "published; some changed keys need a restart" : "published");
+}
+
+static void reload(struct control *c, struct control_client *client)
+{
+    control_reload(c, client);
+}
+
+static void stop(struct control *c, struct control_client *client)
+{
+    control_print(client, "ok\n");
+    c->stop = true;
+}
+
+/* ---- the table ---- */
+
+static const struct command {
+    const char *line;
+    enum control_right right;
+    void (*run)(struct control *c, struct control_client *client);
+} commands[] = {
+    {"status", CONTROL_LOOK, status},         {"queue list", CONTROL_LOOK, queue_list},
+    {"queue stat", CONTROL_LOOK, queue_stat}, {"queue flush", CONTROL_CHANGE, queue_flush_all},
+    {"reload", CONTROL_CHANGE, reload},       {"stop", CONTROL_CHANGE, stop},
+};
+
+void control_command(struct control *c, struct control_client *client)
+{
+    client->answering = true;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(commands); i++) {
+        if (strcmp(commands[i].line, client->line) != 0)
+            continue;
+        if (client->right < commands[i].right)
+            control_print(client, "error: not permitted: only root and the gateway's user may %s\n",
+                          client->line);
+        else
+            commands[i].run(c, client);
+        return;
+    }
+    control_print(client, "error: there is no command '%.100s'; there are:", client->line);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(commands); i++)
+        control_print(client, "%s %s", i > 0 ? "," : "", commands[i].line);
+    control_print(client, "\n");
+}

@@ -1,0 +1,343 @@
+#include "courier.h"
+#include "base_time.h"
+#include "courier_list.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#define BURST    64
+#define RETRY_NS BASE_NS_S
+
+struct courier_write {
+    struct courier_write *next;
+    struct spool_entry entry;
+    struct spool_outcome outcomes[]; /* OUTCOME: its payload */
+};
+
+static struct queue_config queue_config_of(const struct settings *s, uint64_t seed)
+{
+    return (struct queue_config){
+        .backoff_min_ns = s->conf->queue.backoff_min_ns,
+        .backoff_max_ns = s->conf->queue.backoff_max_ns,
+        .lifetime_ns = s->conf->queue.lifetime_ns,
+        .seed = seed,
+    };
+}
+
+int courier_init(struct courier *c, struct topology *topology, struct settings_hub *hub,
+                 uint64_t seed)
+{
+    *c = (struct courier){.topology = topology, .hub = hub};
+    c->settings = settings_current(hub);
+    c->generation = c->settings->generation;
+    c->to_spooler = topology_ring(topology, TOPOLOGY_COURIER_SPOOLER, 0);
+    c->from_spooler = topology_ring(topology, TOPOLOGY_SPOOLER_COURIER, 0);
+    c->stats = topology_stats(topology, TOPOLOGY_COURIER, 0);
+    c->log = topology_log(topology, TOPOLOGY_COURIER, 0);
+    c->outbox_end = &c->outbox;
+    c->delivery_cnt = (uint32_t)c->settings->conf->queue.deliveries;
+    c->deliveries = calloc(c->delivery_cnt, sizeof(c->deliveries[0]));
+    if (c->deliveries == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < c->delivery_cnt; i++) {
+        c->deliveries[i].next = c->free;
+        c->free = &c->deliveries[i];
+    }
+    struct queue_config q = queue_config_of(c->settings, seed);
+    return queue_init(&c->queue, &q);
+}
+
+static void free_writes(struct courier_write *w)
+{
+    while (w != NULL) {
+        struct courier_write *next = w->next;
+        free(w);
+        w = next;
+    }
+}
+
+void courier_fini(struct courier *c)
+{
+    struct spool_done done;
+
+    while (rte_ring_sc_dequeue_elem(c->from_spooler, &done, sizeof(done)) == 0) {
+        if (done.op == SPOOL_ARRIVED)
+            spool_arrival_free(done.arrival);
+        else
+            free(done.cookie);
+    }
+    free_writes(c->outbox);
+    free_writes(c->retry);
+    if (c->queue != NULL)
+        queue_fini(c->queue);
+    free(c->deliveries);
+}
+
+/* ---- the journal ---- */
+
+static void post(struct courier *c, struct courier_write *w)
+{
+    w->next = NULL;
+    *c->outbox_end = w;
+    c->outbox_end = &w->next;
+}
+
+/* Journals one message's outcomes, or that it is over. Without memory the process cannot keep its
+ * promises: asserted. */
+static void journal(struct courier *c, const struct spool_id *id, enum spool_op op,
+                    const struct spool_outcome *outcomes, uint32_t cnt)
+{
+    struct courier_write *w = calloc(1, sizeof(*w) + cnt * sizeof(outcomes[0]));
+
+    base_assert(w != NULL);
+    if (cnt > 0)
+        memcpy(w->outcomes, outcomes, cnt * sizeof(outcomes[0]));
+    w->entry = (struct spool_entry){
+        .id = *id,
+        .op = (uint8_t)op,
+        .from = SPOOL_TO_COURIER,
+        .p = (const uint8_t *)w->outcomes,
+        .len = (uint32_t)(cnt * sizeof(outcomes[0])),
+        .cookie = w,
+    };
+    c->write_cnt++;
+    post(c, w);
+}
+
+static uint32_t send_outbox(struct courier *c)
+{
+    uint32_t n = 0;
+
+    if (c->retry != NULL && c->now_ns >= c->retry_ns)
+        while (c->retry != NULL) {
+            struct courier_write *w = c->retry;
+            c->retry = w->next;
+            post(c, w);
+        }
+    while (c->outbox != NULL && rte_ring_sp_enqueue_elem(c->to_spooler, &c->outbox->entry,
+                                                         sizeof(c->outbox->entry)) == 0) {
+        struct courier_write *w = c->outbox;
+        c->outbox = w->next;
+        if (c->outbox == NULL)
+            c->outbox_end = &c->outbox;
+        n++;
+    }
+    if (n > 0)
+        doorbell_ring(&c->topology->spooler_bell);
+    return n;
+}
+
+static void journalled(struct courier *c, const struct spool_done *done)
+{
+    struct courier_write *w = done->cookie;
+
+    if (done->status != 0 && done->status != -ENOENT) {
+        stats_inc(c->stats, STATS_COURIER_JOURNAL_RETRIES);
+        w->next = c->retry;
+        c->retry = w;
+        c->retry_ns = c->now_ns + RETRY_NS;
+        return;
+    }
+    if (done->op == SPOOL_FREE) {
+        base_assert(queue_remove(c->queue, &done->id) == 0);
+        stats_inc(c->stats, STATS_COURIER_FINISHED);
+    }
+    c->write_cnt--;
+    free(w);
+}
+
+/* ---- arrivals ---- */
+
+static uint32_t arrivals(struct courier *c)
+{
+    struct spool_done done[BURST];
+    uint32_t n =
+        rte_ring_sc_dequeue_burst_elem(c->from_spooler, done, sizeof(done[0]), BURST, NULL);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (done[i].op != SPOOL_ARRIVED) {
+            journalled(c, &done[i]);
+            continue;
+        }
+        int error = queue_add(c->queue, &done[i].id, done[i].arrival, c->now_ns, c->wall_ns);
+        if (error == 0) {
+            stats_inc(c->stats, STATS_COURIER_ARRIVED);
+        } else { /* the spool checked it at BEGIN: this does not happen; it stays on disk */
+            struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_WARNING};
+            memcpy(r.id, done[i].id.b, sizeof(r.id));
+            stats_log_text(&r, base_span_str("message with an unreadable envelope left in spool"));
+            stats_log_push(&c->log, &r);
+        }
+    }
+    return n;
+}
+
+/* ---- deliveries ---- */
+
+static void start(struct courier *c, const struct queue_job *job)
+{
+    uint32_t lane = c->next_lane;
+    struct delivery *d = c->free;
+    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, lane);
+
+    c->next_lane = (lane + 1) % c->topology->lane_cnt;
+    c->free = d->next;
+    d->job = *job;
+    d->host = *settings_route_find(c->settings, job->domain);
+    if (rte_ring_sp_enqueue(ring, d) != 0) {
+        queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
+        d->next = c->free;
+        c->free = d;
+        return;
+    }
+    c->active_cnt++;
+    stats_inc(c->stats, STATS_COURIER_DELIVERIES);
+    doorbell_ring(&c->topology->lane_bell[lane]);
+}
+
+static uint32_t start_due(struct courier *c)
+{
+    uint32_t n = 0;
+    uint32_t limit = (uint32_t)c->settings->conf->queue.deliveries;
+    struct queue_job job;
+
+    if (c->draining)
+        return 0;
+    for (; n < BURST && c->free != NULL && c->active_cnt < limit; n++) {
+        if (!queue_next(c->queue, &job, c->now_ns))
+            break;
+        start(c, &job);
+    }
+    return n;
+}
+
+static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
+                       const struct spool_outcome *outcome)
+{
+    static const enum stats_log_event event[] = {
+        [SPOOL_OUTCOME_DEFERRED] = STATS_LOG_DEFERRED,
+        [SPOOL_OUTCOME_DELIVERED] = STATS_LOG_DELIVERED,
+        [SPOOL_OUTCOME_FAILED] = STATS_LOG_FAILED,
+    };
+    static const enum stats_id counter[] = {
+        [SPOOL_OUTCOME_DEFERRED] = STATS_COURIER_DEFERRED,
+        [SPOOL_OUTCOME_DELIVERED] = STATS_COURIER_DELIVERED,
+        [SPOOL_OUTCOME_FAILED] = STATS_COURIER_FAILED,
+    };
+    const struct delivery_result *r = &d->result[i];
+    struct base_span to = queue_recipient(d->job.message, d->job.recipients[i]);
+    uint8_t text[STATS_LOG_TEXT_CAP];
+    struct base_buf out = {.p = text, .cap = sizeof(text)};
+    struct stats_log_record log = {.wall_ns = c->wall_ns, .n = r->code, .port = d->host.port};
+
+    stats_inc(c->stats, counter[outcome->state]);
+    log.event = (uint16_t)event[outcome->state];
+    memcpy(log.id, d->job.id.b, sizeof(log.id));
+    memcpy(log.address, d->host.addr.b, sizeof(log.address));
+    if (outcome->state == SPOOL_OUTCOME_DEFERRED && outcome->next_wall_ns > c->wall_ns)
+        log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
+    struct base_span words = base_span_of(r->text, r->text_len);
+    bool fits = base_buf_puts(&out, "to=<") == 0 && base_buf_put_span(&out, to) == 0 &&
+                base_buf_puts(&out, "> ") == 0;
+    if (fits) {
+        size_t room = out.cap - out.len;
+        words.len = words.len < room ? words.len : room;
+        fits = base_buf_put_span(&out, words) == 0;
+    }
+    stats_log_text(&log, fits ? base_buf_span(&out) : words);
+    stats_log_push(&c->log, &log);
+}
+
+/* What a reply code means for the recipient (RFC 5321 section 4.2.1). */
+static uint8_t state_of(uint16_t code)
+{
+    return code / 100 == 2   ? SPOOL_OUTCOME_DELIVERED
+           : code / 100 == 5 ? SPOOL_OUTCOME_FAILED
+                             : SPOOL_OUTCOME_DEFERRED;
+}
+
+static void finish(struct courier *c, struct delivery *d)
+{
+    struct queue_result results[QUEUE_JOB_RCPT_MAX];
+    struct spool_outcome outcomes[QUEUE_JOB_RCPT_MAX];
+    uint32_t cnt = d->job.recipient_cnt;
+
+    base_assert(d->result_cnt == cnt);
+    for (uint32_t i = 0; i < cnt; i++)
+        results[i] = (struct queue_result){.recipient = d->job.recipients[i],
+                                           .code = d->result[i].code,
+                                           .state = state_of(d->result[i].code)};
+    bool over = queue_done(c->queue, &d->job, results, outcomes, c->now_ns, c->wall_ns);
+    for (uint32_t i = 0; i < cnt; i++)
+        log_result(c, d, i, &outcomes[i]);
+    /* FREE says that all recipients were delivered: one record is enough then. */
+    if (over)
+        journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
+    else
+        journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
+    d->next = c->free;
+    c->free = d;
+    c->active_cnt--;
+}
+
+static uint32_t finished(struct courier *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t lane = 0; lane < c->topology->lane_cnt; lane++) {
+        struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_LANE_COURIER, lane);
+        struct delivery *d[BURST];
+        uint32_t got = rte_ring_sc_dequeue_burst(ring, (void **)d, BURST, NULL);
+        for (uint32_t i = 0; i < got; i++)
+            finish(c, d[i]);
+        n += got;
+    }
+    return n;
+}
+
+bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
+{
+    uint32_t work = 0;
+
+    c->now_ns = now_ns;
+    c->wall_ns = wall_ns;
+    c->settings = settings_current(c->hub);
+    if (c->settings->generation != c->generation) {
+        struct queue_config q = queue_config_of(c->settings, c->settings->generation);
+        queue_configure(c->queue, &q);
+        c->generation = c->settings->generation;
+    }
+    work += arrivals(c);
+    work += finished(c);
+    work += start_due(c);
+    work += send_outbox(c);
+    work += courier_list_answer(c);
+    struct queue_usage u;
+    queue_usage(c->queue, &u);
+    stats_set(c->stats, STATS_QUEUE_MESSAGES, u.message_cnt);
+    stats_set(c->stats, STATS_QUEUE_DEFERRED, u.deferred_cnt);
+    stats_set(c->stats, STATS_QUEUE_ACTIVE, u.active_cnt);
+    stats_set(c->stats, STATS_QUEUE_FAILED, u.failed_cnt);
+    return work > 0;
+}
+
+uint64_t courier_deadline(const struct courier *c)
+{
+    uint64_t t = BASE_NS_NONE;
+
+    if (c->free != NULL && !c->draining)
+        t = queue_deadline(c->queue);
+    if (c->retry != NULL && c->retry_ns < t)
+        t = c->retry_ns;
+    if (c->outbox != NULL) /* the spooler's ring was full */
+        t = c->now_ns + BASE_NS_MS;
+    return t;
+}
+
+bool courier_idle(const struct courier *c)
+{
+    return c->active_cnt == 0 && c->write_cnt == 0;
+}

@@ -1,0 +1,65 @@
+/*
+ * The courier: takes messages that the spool has made durable, asks the queue what is due, finds
+ * the next hop by the route table, hands deliveries to lanes, journals their outcomes and frees
+ * what is finished.
+ *
+ * A message leaves the spool only by FREE, and FREE is written only when every recipient was
+ * delivered. Outcomes are journalled soon after the remote's 250 (promise G4); a journal write that
+ * fails is tried again until it holds.
+ *
+ * Threads: courier_pass by its own thread; control talks to it by requests through two rings.
+ */
+#ifndef COURIER_H
+#define COURIER_H
+
+#include "delivery.h"
+#include "queue.h"
+#include "settings.h"
+#include "topology.h"
+
+struct courier_write; /* a journal entry on its way to the spooler, or waiting to be tried again */
+
+struct courier {
+    struct topology *topology;
+    struct settings_hub *hub;
+    const struct settings *settings; /* of this pass */
+    uint64_t generation;             /* of the settings that the queue has */
+    struct queue *queue;
+    struct rte_ring *to_spooler, *from_spooler;
+    struct stats_block *stats;
+    struct stats_log log;
+    struct delivery *deliveries; /* all of them, owned */
+    struct delivery *free;
+    uint32_t delivery_cnt, active_cnt;
+    uint32_t next_lane;
+    struct courier_write *outbox, **outbox_end; /* in order */
+    struct courier_write *retry;                /* failed; pushed again at retry_ns */
+    uint64_t retry_ns;
+    uint32_t write_cnt;
+    uint64_t now_ns, wall_ns;
+    bool draining; /* starts no new deliveries */
+};
+
+enum courier_request_kind { COURIER_QUEUE_LIST, COURIER_QUEUE_STAT, COURIER_QUEUE_FLUSH };
+
+/* From control, answered in place and sent back; control owns it at both ends. */
+struct courier_request {
+    enum courier_request_kind kind;
+    struct spool_id after; /* LIST: only those behind it */
+    uint32_t limit;        /* LIST: messages */
+    char *text;            /* the answer, lines; room for text_cap */
+    size_t text_cap, text_len;
+    bool more; /* LIST: the limit or the room ended it; after is where to go on */
+};
+
+int courier_init(struct courier *c, struct topology *topology, struct settings_hub *hub,
+                 uint64_t seed) BASE_WARN_UNUSED;
+void courier_fini(struct courier *c);
+
+bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
+uint64_t courier_deadline(const struct courier *c);
+
+/* True when no delivery is out and nothing waits to be journalled. */
+bool courier_idle(const struct courier *c);
+
+#endif

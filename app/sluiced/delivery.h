@@ -1,0 +1,30 @@
+/*
+ * One delivery attempt on its way: the courier makes it, a lane carries it out and fills in the
+ * results, the courier journals them. Owned by whoever holds the pointer; the two rings move it.
+ * What job points to belongs to the queue and does not change while the job is out.
+ */
+#ifndef DELIVERY_H
+#define DELIVERY_H
+
+#include "net_addr.h"
+#include "queue.h"
+
+#define DELIVERY_TEXT_MAX 120
+
+struct delivery_result {
+    uint16_t code; /* the server's; 0: none came */
+    uint8_t text_len;
+    char enhanced[10];
+    char text[DELIVERY_TEXT_MAX]; /* raw bytes: the server's words, or ours when code is 0 */
+};
+
+struct delivery {
+    struct delivery *next; /* the courier's free list */
+    struct queue_job job;
+    struct net_endpoint host;
+    uint32_t result_cnt;                               /* told; recipients not told count as
+                                                          deferred without a code */
+    struct delivery_result result[QUEUE_JOB_RCPT_MAX]; /* by position in job.recipients */
+};
+
+#endif

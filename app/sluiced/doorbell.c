@@ -1,0 +1,50 @@
+#include "doorbell.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int doorbell_init(struct doorbell *d)
+{
+    atomic_init(&d->armed, 0);
+    d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return d->fd < 0 ? -errno : 0;
+}
+
+void doorbell_init_silent(struct doorbell *d)
+{
+    atomic_init(&d->armed, 0);
+    d->fd = -1;
+}
+
+void doorbell_fini(struct doorbell *d)
+{
+    if (d->fd >= 0)
+        close(d->fd);
+    d->fd = -1;
+}
+
+void doorbell_arm(struct doorbell *d)
+{
+    atomic_store_explicit(&d->armed, 1, memory_order_relaxed);
+    doorbell_fence(d);
+}
+
+void doorbell_disarm(struct doorbell *d)
+{
+    uint64_t rung;
+
+    atomic_store_explicit(&d->armed, 0, memory_order_relaxed);
+    if (d->fd >= 0 && read(d->fd, &rung, sizeof(rung)) < 0)
+        return; /* EAGAIN: it was not rung */
+}
+
+void doorbell_wake(struct doorbell *d)
+{
+    static const uint64_t one = 1;
+
+    if (atomic_exchange_explicit(&d->armed, 0, memory_order_relaxed) == 0)
+        return; /* another producer has woken it */
+    if (write(d->fd, &one, sizeof(one)) < 0)
+        return; /* EAGAIN: the counter is full, so it is awake */
+}

@@ -1,0 +1,64 @@
+/*
+ * Wakes a thread that may sleep: an eventfd that is written only when the sleeper has said that it
+ * is about to sleep, so that a busy pipeline makes no system call.
+ *
+ * The sleeper:  doorbell_arm, look at every ring once more, and only then wait on the descriptor;
+ *               doorbell_disarm after it.
+ * A producer:   enqueue, then doorbell_ring.
+ * The full fence on both sides makes one of the two see the other: either the producer sees the
+ * bell armed, or the sleeper's second look sees the entry.
+ *
+ * Threads: one sleeper, any producers. fd -1 (simulations): nobody sleeps, ringing does nothing.
+ */
+#ifndef DOORBELL_H
+#define DOORBELL_H
+
+#include "base_assert.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define DOORBELL_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DOORBELL_TSAN 1
+#endif
+#endif
+
+struct doorbell {
+    _Atomic uint32_t armed; /* written by the sleeper and by the producer that wakes it */
+    int fd;
+} BASE_CACHE_ALIGNED;
+
+/* Returns 0, or a negative error. */
+int doorbell_init(struct doorbell *d) BASE_WARN_UNUSED;
+void doorbell_init_silent(struct doorbell *d);
+void doorbell_fini(struct doorbell *d);
+
+void doorbell_arm(struct doorbell *d);
+void doorbell_disarm(struct doorbell *d);
+void doorbell_wake(struct doorbell *d);
+
+/* A full fence that the thread sanitizer understands. */
+static inline void doorbell_fence(struct doorbell *d)
+{
+#ifdef DOORBELL_TSAN
+    atomic_fetch_add_explicit(&d->armed, 0, memory_order_seq_cst);
+#else
+    (void)d;
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+static inline void doorbell_ring(struct doorbell *d)
+{
+    if (d->fd < 0)
+        return;
+    doorbell_fence(d);
+    if (atomic_load_explicit(&d->armed, memory_order_relaxed) != 0)
+        doorbell_wake(d);
+}
+
+#endif

@@ -1,0 +1,271 @@
+#include "gateway.h"
+#include "base_time.h"
+#include "eal.h"
+#include "gateway_threads.h"
+#include "net_checksum.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#define MBUF_CACHE 256
+
+static int fail(char *err, size_t err_cap, int error, const char *text)
+{
+    snprintf(err, err_cap, "%s (%s)", text, strerror(-error));
+    return error;
+}
+
+static int random_bytes(void *p, size_t len)
+{
+    return getrandom(p, len, 0) == (ssize_t)len ? 0 : -EIO;
+}
+
+/* ---- pools and port ---- */
+
+static int make_pools(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
+{
+    uint32_t lanes = g->topology.lane_cnt;
+    uint32_t each = (uint32_t)conf->tcp.packet_buffers;
+    char name[32];
+    bool ok = true;
+
+    for (uint32_t i = 0; i < lanes && ok; i++) {
+        snprintf(name, sizeof(name), "rx%u", i);
+        g->rx_pool[i] = rte_pktmbuf_pool_create(name, each, MBUF_CACHE, 0,
+                                                RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+        ok = g->rx_pool[i] != NULL;
+    }
+    g->data_pool = rte_pktmbuf_pool_create("tx_data", each * lanes, MBUF_CACHE, 0,
+                                           RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    g->ctrl_pool = rte_pktmbuf_pool_create("ctrl", each * lanes, MBUF_CACHE, 0,
+                                           RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (ok && g->data_pool != NULL && g->ctrl_pool != NULL)
+        return 0;
+    return fail(err, err_cap, -ENOMEM,
+                "packet buffers do not fit: raise gateway: memory or lower tcp: packet_buffers");
+}
+
+static int open_port(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
+{
+    const struct conf_port *port = &conf->port[0];
+    char name[128];
+    struct ethdev_config e = {
+        .name = name,
+        .queue_cnt = (uint16_t)g->topology.lane_cnt,
+        .mtu = (uint16_t)port->mtu,
+        .rx_desc_cnt = (uint16_t)port->rx_descriptors,
+        .tx_desc_cnt = (uint16_t)port->tx_descriptors,
+        .interrupts = conf->gateway.idle == CONF_IDLE_ADAPTIVE,
+    };
+
+    eal_device_name(port, name, sizeof(name));
+    for (uint32_t i = 0; i < g->topology.lane_cnt; i++)
+        e.queue[i] = (struct ethdev_queue){.rx_pool = g->rx_pool[i],
+                                           .stats = topology_stats(&g->topology, TOPOLOGY_LANE, i)};
+    int error = random_bytes(e.rss_key, sizeof(e.rss_key));
+    if (error != 0)
+        return fail(err, err_cap, error, "no random bytes");
+    error = ethdev_open(&g->port, &e, err, err_cap);
+    if (error != 0)
+        return error;
+    g->port_open = true;
+    return ethdev_start(&g->port, err, err_cap);
+}
+
+/* ---- spool ---- */
+
+static int open_spool(struct gateway *g, const struct conf *conf, struct opener *opener, char *err,
+                      size_t err_cap)
+{
+    char path[OPENER_PATH_MAX];
+    struct stats_log log = topology_log(&g->topology, TOPOLOGY_SPOOLER, 0);
+    uint64_t seed;
+
+    snprintf(path, sizeof(path), "%s/", conf->spool.path);
+    g->spool_dir = opener_open(opener, path);
+    if (g->spool_dir < 0) {
+        snprintf(err, err_cap, "spool: path: cannot open %s (%s)", conf->spool.path,
+                 strerror(-g->spool_dir));
+        return g->spool_dir;
+    }
+    struct disk_uring_config d = {.dir_fd = g->spool_dir, .queue_depth = 64};
+    int error = disk_uring_open(&g->disk, &d, err, err_cap);
+    if (error != 0)
+        return error;
+    g->disk_open = true;
+    error = random_bytes(&seed, sizeof(seed));
+    if (error != 0)
+        return fail(err, err_cap, error, "no random bytes");
+    struct spool_config s = {
+        .disk = g->disk,
+        .segment_bytes = conf->spool.segment_bytes,
+        .segment_max = (uint32_t)(conf->spool.size_bytes / conf->spool.segment_bytes),
+        .reserve_segments = 2,
+        .commit_max = (uint32_t)conf->spool.commits,
+        .batch_bytes_max = (uint32_t)conf->spool.batch_bytes,
+        .stats = topology_stats(&g->topology, TOPOLOGY_SPOOLER, 0),
+        .log = &log,
+        .seed = seed,
+    };
+    g->spool_log = log;
+    s.log = &g->spool_log;
+    error = spool_open(&g->spool, &s, loop_now_ns(), err, err_cap);
+    if (error != 0)
+        return error;
+    return spooler_init(&g->spooler, &g->topology, g->spool);
+}
+
+/* ---- threads ---- */
+
+static int make_lanes(struct gateway *g, char *err, size_t err_cap)
+{
+    uint8_t secret[16];
+    int error = random_bytes(secret, sizeof(secret));
+
+    for (uint32_t i = 0; i < g->topology.lane_cnt && error == 0; i++) {
+        struct lane_config c = {
+            .topology = &g->topology,
+            .hub = &g->hub,
+            .spooler = &g->spooler,
+            .port = &g->port,
+            .data_pool = g->data_pool,
+            .ctrl_pool = g->ctrl_pool,
+            .number = i,
+        };
+        memcpy(c.secret, secret, sizeof(secret));
+        error = lane_init(&g->lane[i], &c, loop_now_ns(), err, err_cap);
+    }
+    return error;
+}
+
+static int make_loops(struct gateway *g, const struct conf *conf)
+{
+    bool sleeps = conf->gateway.idle == CONF_IDLE_ADAPTIVE;
+    struct topology *t = &g->topology;
+    int error = 0;
+
+    for (uint32_t i = 0; i < t->lane_cnt && error == 0; i++) {
+        int fd = g->port.ops->wait_fd(g->port.state, (uint16_t)i);
+        g->lane_thread[i] = (struct gateway_thread){.gateway = g, .number = i};
+        error = loop_init(&g->lane_thread[i].loop, &t->lane_bell[i], &fd, 1, sleeps,
+                          topology_stats(t, TOPOLOGY_LANE, i));
+    }
+    g->spooler_thread = (struct gateway_thread){.gateway = g};
+    g->courier_thread = (struct gateway_thread){.gateway = g};
+    int disk_fd = g->disk.ops->wait_fd(g->disk.state);
+    /* Neither has a core of its own: they always sleep when there is nothing to do. */
+    if (error == 0)
+        error = loop_init(&g->spooler_thread.loop, &t->spooler_bell, &disk_fd, 1, true,
+                          topology_stats(t, TOPOLOGY_SPOOLER, 0));
+    if (error == 0)
+        error = loop_init(&g->courier_thread.loop, &t->courier_bell, NULL, 0, true,
+                          topology_stats(t, TOPOLOGY_COURIER, 0));
+    return error;
+}
+
+int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, char *err,
+                  size_t err_cap)
+{
+    uint32_t lanes = (uint32_t)conf->gateway.lanes;
+    uint64_t seed;
+
+    memset(g, 0, sizeof(*g));
+    g->spool_dir = -1;
+    net_checksum_init();
+    struct settings *first = settings_make(conf);
+    if (first == NULL || random_bytes(&seed, sizeof(seed)) != 0)
+        return fail(err, err_cap, -ENOMEM, "no memory for the settings");
+    conf = first->conf;
+    int error = settings_hub_init(&g->hub, first, lanes + 1);
+    if (error != 0)
+        return fail(err, err_cap, error, "no memory for the settings");
+    error = topology_init(&g->topology, lanes, "sluice", false);
+    if (error != 0)
+        return fail(err, err_cap, error, "no memory for the rings: raise gateway: memory");
+    error = make_pools(g, conf, err, err_cap);
+    if (error == 0)
+        error = open_spool(g, conf, opener, err, err_cap);
+    if (error == 0)
+        error = open_port(g, conf, err, err_cap);
+    if (error == 0)
+        error = make_lanes(g, err, err_cap);
+    if (error != 0)
+        return error;
+    error = courier_init(&g->courier, &g->topology, &g->hub, seed);
+    if (error == 0)
+        error = make_loops(g, conf);
+    if (error == 0)
+        error = gateway_threads_start(g);
+    if (error != 0)
+        return fail(err, err_cap, error, "threads do not start");
+    return 0;
+}
+
+uint64_t gateway_connections(const struct gateway *g)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
+        const struct stats_block *s = topology_stats(&g->topology, TOPOLOGY_LANE, i);
+        sum += stats_get(s, STATS_CONN_IN) + stats_get(s, STATS_CONN_OUT);
+    }
+    return sum;
+}
+
+void gateway_drain(struct gateway *g, uint64_t drain_ns)
+{
+    uint64_t end_ns = loop_now_ns() + drain_ns;
+
+    atomic_store_explicit(&g->phase, GATEWAY_DRAIN, memory_order_release);
+    for (uint32_t i = 0; i < g->topology.lane_cnt; i++)
+        doorbell_wake(&g->topology.lane_bell[i]);
+    doorbell_wake(&g->topology.courier_bell);
+    while (loop_now_ns() < end_ns && gateway_connections(g) > 0)
+        usleep(2000);
+    atomic_store_explicit(&g->phase, GATEWAY_STOP, memory_order_release);
+    gateway_threads_join(g);
+}
+
+static void close_all(struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
+        if (g->lane[i] != NULL)
+            lane_fini(g->lane[i]);
+        loop_fini(&g->lane_thread[i].loop);
+    }
+    loop_fini(&g->spooler_thread.loop);
+    loop_fini(&g->courier_thread.loop);
+    if (g->courier.deliveries != NULL)
+        courier_fini(&g->courier);
+    if (g->spooler.source != NULL)
+        spooler_fini(&g->spooler);
+    if (g->port_open)
+        ethdev_close(&g->port);
+    if (g->disk_open)
+        disk_uring_close(&g->disk);
+    if (g->spool_dir >= 0)
+        close(g->spool_dir);
+}
+
+void gateway_stop(struct gateway *g)
+{
+    atomic_store_explicit(&g->phase, GATEWAY_STOP, memory_order_release);
+    gateway_threads_join(g);
+    /* Commits under way finish here: nothing acknowledged depends on it, a clean end does. */
+    if (g->spool != NULL)
+        spool_close(g->spool);
+    close_all(g);
+    for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
+        rte_mempool_free(g->rx_pool[i]);
+    rte_mempool_free(g->data_pool);
+    rte_mempool_free(g->ctrl_pool);
+    if (g->topology.lane_cnt > 0)
+        topology_fini(&g->topology);
+    if (g->hub.qsbr != NULL)
+        settings_hub_fini(&g->hub);
+}

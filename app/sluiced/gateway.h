@@ -1,0 +1,74 @@
+/*
+ * The running gateway: composition only. Makes the pools, the port, the spool, the lanes, spooler
+ * and courier, and the threads that run them, from one configuration; ends them in order.
+ *
+ * Threads: gateway_start, gateway_stop and the phase by control (the main thread).
+ */
+#ifndef GATEWAY_H
+#define GATEWAY_H
+
+#include "courier.h"
+#include "disk_uring.h"
+#include "ethdev.h"
+#include "lane.h"
+#include "loop.h"
+#include "opener.h"
+#include "settings.h"
+#include "spooler.h"
+#include "topology.h"
+
+#include <pthread.h>
+
+enum gateway_phase {
+    GATEWAY_RUN,
+    GATEWAY_DRAIN, /* nothing new is taken; what is under way ends */
+    GATEWAY_STOP,
+};
+
+struct gateway_thread {
+    struct gateway *gateway;
+    struct loop loop;
+    uint32_t number; /* lanes */
+    bool started;
+    pthread_t pthread; /* spooler, courier */
+};
+
+struct gateway {
+    _Atomic uint32_t phase; /* control writes (release), all threads read each pass (acquire) */
+    struct settings_hub hub;
+    struct topology topology;
+    struct net_port port;
+    bool port_open;
+    struct rte_mempool *data_pool, *ctrl_pool;
+    struct rte_mempool *rx_pool[TOPOLOGY_LANE_MAX];
+    struct lane *lane[TOPOLOGY_LANE_MAX];
+    struct spool_disk disk;
+    bool disk_open;
+    struct stats_log spool_log;
+    int spool_dir; /* descriptor from the opener; owned */
+    struct spool *spool;
+    struct spooler spooler;
+    struct courier courier;
+    struct gateway_thread lane_thread[TOPOLOGY_LANE_MAX];
+    struct gateway_thread spooler_thread;
+    struct gateway_thread courier_thread;
+};
+
+#define GATEWAY_ERROR_CAP 512
+
+/* EAL is up. Takes conf. Everything is made and every thread runs when it returns 0; otherwise a
+ * negative error with one line in err, and gateway_stop is still owed. */
+int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, char *err,
+                  size_t err_cap) BASE_WARN_UNUSED;
+
+/* Takes nothing new, and lets what is under way end, for at most drain_ns; then every thread stops.
+ */
+void gateway_drain(struct gateway *g, uint64_t drain_ns);
+
+/* Stops the threads if they run, and frees everything. */
+void gateway_stop(struct gateway *g);
+
+/* Connections, both ways, that are open now. */
+uint64_t gateway_connections(const struct gateway *g);
+
+#endif

@@ -1,0 +1,166 @@
+#include "gateway_threads.h"
+#include "base_time.h"
+#include "eal.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+static enum gateway_phase phase(const struct gateway *g)
+{
+    return atomic_load_explicit(&g->phase, memory_order_acquire);
+}
+
+/* Signals are control's: net_tap's, one a packet, too. */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
+/* ---- a lane ---- */
+
+static void arm_port(struct lane *l, bool on)
+{
+    if (l->port->ops->arm != NULL)
+        l->port->ops->arm(l->port->state, (uint16_t)l->number, on);
+}
+
+/* Nothing to do for a while: arm, look once more, sleep. */
+static void lane_rest(struct lane *l, struct loop *loop)
+{
+    struct settings_hub *hub = l->hub;
+
+    doorbell_arm(loop->bell);
+    arm_port(l, true);
+    uint64_t now_ns = loop_now_ns();
+    if (!lane_pass(l, now_ns, loop_wall_ns())) {
+        settings_offline(hub, l->number);
+        loop_sleep(loop, now_ns, lane_deadline(l));
+        settings_online(hub, l->number);
+    }
+    arm_port(l, false);
+    doorbell_disarm(loop->bell);
+}
+
+static int lane_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+    struct lane *l = g->lane[t->number];
+    enum gateway_phase now;
+
+    block_signals();
+    settings_online(&g->hub, t->number);
+    while ((now = phase(g)) != GATEWAY_STOP) {
+        if (now == GATEWAY_DRAIN)
+            lane_drain(l);
+        uint64_t now_ns = loop_now_ns();
+        bool worked = lane_pass(l, now_ns, loop_wall_ns());
+        settings_quiescent(&g->hub, t->number);
+        if (loop_idle(&t->loop, worked, now_ns))
+            lane_rest(l, &t->loop);
+    }
+    settings_offline(&g->hub, t->number);
+    return 0;
+}
+
+/* ---- the spooler ---- */
+
+static void *spooler_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+
+    block_signals();
+    eal_free_affinity();
+    while (phase(g) != GATEWAY_STOP) {
+        uint64_t now_ns = loop_now_ns();
+        bool worked = spooler_pass(&g->spooler, now_ns);
+        if (!loop_idle(&t->loop, worked, now_ns))
+            continue;
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!spooler_pass(&g->spooler, now_ns))
+            loop_sleep(&t->loop, now_ns, spooler_deadline(&g->spooler));
+        doorbell_disarm(t->loop.bell);
+    }
+    return NULL;
+}
+
+/* ---- the courier ---- */
+
+static void *courier_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+    uint32_t reader = g->topology.lane_cnt;
+
+    block_signals();
+    eal_free_affinity();
+    settings_online(&g->hub, reader);
+    while (phase(g) != GATEWAY_STOP) {
+        if (phase(g) == GATEWAY_DRAIN)
+            g->courier.draining = true;
+        uint64_t now_ns = loop_now_ns();
+        bool worked = courier_pass(&g->courier, now_ns, loop_wall_ns());
+        settings_quiescent(&g->hub, reader);
+        if (!loop_idle(&t->loop, worked, now_ns))
+            continue;
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!courier_pass(&g->courier, now_ns, loop_wall_ns())) {
+            settings_offline(&g->hub, reader);
+            loop_sleep(&t->loop, now_ns, courier_deadline(&g->courier));
+            settings_online(&g->hub, reader);
+        }
+        doorbell_disarm(t->loop.bell);
+    }
+    settings_offline(&g->hub, reader);
+    return NULL;
+}
+
+int gateway_threads_start(struct gateway *g)
+{
+    int error = pthread_create(&g->spooler_thread.pthread, NULL, spooler_main, &g->spooler_thread);
+
+    if (error != 0)
+        return -error;
+    g->spooler_thread.started = true;
+    error = pthread_create(&g->courier_thread.pthread, NULL, courier_main, &g->courier_thread);
+    if (error != 0)
+        return -error;
+    g->courier_thread.started = true;
+    for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
+        error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
+        if (error != 0)
+            return error;
+        g->lane_thread[i].started = true;
+    }
+    return 0;
+}
+
+void gateway_threads_join(struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
+        if (!g->lane_thread[i].started)
+            continue;
+        doorbell_wake(&g->topology.lane_bell[i]);
+        rte_eal_wait_lcore(i + 1);
+        g->lane_thread[i].started = false;
+    }
+    if (g->courier_thread.started) {
+        doorbell_wake(&g->topology.courier_bell);
+        pthread_join(g->courier_thread.pthread, NULL);
+        g->courier_thread.started = false;
+    }
+    if (g->spooler_thread.started) {
+        doorbell_wake(&g->topology.spooler_bell);
+        pthread_join(g->spooler_thread.pthread, NULL);
+        g->spooler_thread.started = false;
+    }
+}

@@ -1,0 +1,339 @@
+#include "lane.h"
+#include "base_time.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+/* ---- start and end ---- */
+
+static int open_net(struct lane *l, const struct lane_config *config, const struct conf_port *port,
+                    uint64_t now_ns)
+{
+    struct net_config n = {
+        .port = config->port,
+        .queue = (uint16_t)config->number,
+        .ctrl_pool = config->ctrl_pool,
+        .stats = l->stats,
+        .log = &l->log,
+        .seed = base_le64(config->secret),
+    };
+
+    for (uint32_t i = 0; i < port->address.cnt && i < NET_ADDRESS_MAX; i++) {
+        struct net_prefix *p = &n.addresses[n.address_cnt++];
+        struct base_span text = base_span_str(port->address.item[i]);
+        const uint8_t *slash = memchr(text.p, '/', text.len);
+        base_assert(slash != NULL); /* conf_parse has checked */
+        if (net_addr_parse(&p->addr, base_span_of(text.p, (size_t)(slash - text.p))) != 0)
+            return -EINVAL;
+        p->prefix_len =
+            (uint8_t)(atoi((const char *)slash + 1) + (net_addr_is_v4(&p->addr) ? 96 : 0));
+    }
+    if (port->gateway != NULL && port->gateway[0] != 0 &&
+        net_addr_parse(&n.gateway, base_span_str(port->gateway)) != 0)
+        return -EINVAL;
+    return net_init(&l->net, &n, now_ns);
+}
+
+static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t now_ns)
+{
+    const struct conf *conf = l->settings->conf;
+    struct tcp_config t = {
+        .net = l->net,
+        .data_pool = config->data_pool,
+        .ctrl_pool = config->ctrl_pool,
+        .stats = l->stats,
+        .conn_max = (uint32_t)conf->tcp.connections,
+        .syn_max = (uint32_t)conf->tcp.half_open,
+        .time_wait_max = (uint32_t)conf->tcp.time_wait,
+        .listen_max = 64,
+        .port_min = (uint16_t)(LANE_PORT_MIN + config->number * l->steer_stride),
+        .port_max = (uint16_t)(LANE_PORT_MIN + (config->number + 1) * l->steer_stride - 1),
+        .recv_window_bytes = (uint32_t)conf->tcp.receive_window_bytes,
+        .send_buffer_bytes = (uint32_t)conf->tcp.send_buffer_bytes,
+        .msl_ns = conf->tcp.msl_ns,
+        .keepalive_ns = conf->tcp.keepalive_ns,
+        .keepalive_interval_ns = 75 * BASE_NS_S,
+        .keepalive_cnt = 9,
+    };
+
+    memcpy(t.secret, config->secret, sizeof(t.secret));
+    return tcp_init(&l->tcp, &t, now_ns);
+}
+
+static int listen_all(struct lane *l, char *err, size_t err_cap)
+{
+    const struct conf *conf = l->settings->conf;
+
+    for (uint32_t i = 0; i < conf->listener_cnt; i++) {
+        const struct conf_listener *c = &conf->listener[i];
+        struct net_endpoint local = {.port = (uint16_t)c->tcp_port};
+        if (c->address != NULL && c->address[0] != 0)
+            base_assert(net_addr_parse(&local.addr, base_span_str(c->address)) == 0);
+        int error = tcp_listen(l->tcp, &local, NULL);
+        if (error != 0) {
+            snprintf(err, err_cap, "%s:%u: listener %s: port %u is in use by another listener",
+                     c->file, c->line, c->name, (unsigned)c->tcp_port);
+            return error;
+        }
+    }
+    return 0;
+}
+
+static int open_pools(struct lane *l)
+{
+    const struct conf *conf = l->settings->conf;
+
+    if (base_pool_init(&l->conns, (uint32_t)conf->tcp.connections, sizeof(struct conn), 64,
+                       sizeof(struct conn)) != 0)
+        return -ENOMEM;
+    return spool_buf_pool_init(&l->bufs, (uint32_t)conf->spool.buffers, (uint16_t)l->number);
+}
+
+int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_ns, char *err,
+              size_t err_cap)
+{
+    struct lane *l = aligned_alloc(64, (sizeof(*l) + 63) & ~(size_t)63);
+    int error;
+
+    if (l == NULL)
+        return -ENOMEM;
+    memset(l, 0, sizeof(*l));
+    l->number = config->number;
+    l->topology = config->topology;
+    l->hub = config->hub;
+    l->spooler = config->spooler;
+    l->port = config->port;
+    l->push_layers = config->push_layers;
+    l->lane_cnt = config->topology->lane_cnt;
+    l->steer_stride = (LANE_PORT_MAX + 1 - LANE_PORT_MIN) / l->lane_cnt;
+    l->settings = settings_current(l->hub);
+    l->stats = topology_stats(l->topology, TOPOLOGY_LANE, l->number);
+    l->log = topology_log(l->topology, TOPOLOGY_LANE, l->number);
+    l->to_spooler = topology_ring(l->topology, TOPOLOGY_LANE_SPOOLER, l->number);
+    l->from_spooler = topology_ring(l->topology, TOPOLOGY_SPOOLER_LANE, l->number);
+    l->to_courier = topology_ring(l->topology, TOPOLOGY_LANE_COURIER, l->number);
+    l->from_courier = topology_ring(l->topology, TOPOLOGY_COURIER_LANE, l->number);
+    base_list_init(&l->stalled);
+    base_wheel_init(&l->wheel, now_ns);
+    snprintf(err, err_cap, "lane %u: no memory", l->number);
+    error = open_pools(l);
+    if (error == 0)
+        error = open_net(l, config, &l->settings->conf->port[0], now_ns);
+    if (error == 0)
+        error = open_tcp(l, config, now_ns);
+    if (error == 0)
+        error = listen_all(l, err, err_cap);
+    if (error != 0) {
+        lane_fini(l);
+        return error;
+    }
+    net_announce(l->net, now_ns);
+    *out = l;
+    return 0;
+}
+
+void lane_fini(struct lane *l)
+{
+    struct spool_done done;
+    struct delivery *d;
+
+    /* Threads have stopped: what lies in the rings to us is ours. */
+    while (rte_ring_sc_dequeue_elem(l->from_spooler, &done, sizeof(done)) == 0)
+        if (done.buf != NULL)
+            spool_buf_put(&l->bufs, done.buf);
+    while (rte_ring_sc_dequeue(l->from_courier, (void **)&d) == 0)
+        lane_deliver_back(l, d);
+    if (l->tcp != NULL)
+        tcp_fini(l->tcp);
+    if (l->net != NULL)
+        net_fini(l->net);
+    /* Connections die with the process; their objects and buffers go with the pools. */
+    l->conns.free_cnt = l->conns.object_cnt;
+    l->bufs.free_cnt = l->bufs.buf_cnt;
+    base_pool_fini(&l->conns);
+    spool_buf_pool_fini(&l->bufs);
+    free(l);
+}
+
+/* ---- for its connections ---- */
+
+bool lane_spool_room(const struct lane *l, uint32_t n)
+{
+    return rte_ring_free_count(l->to_spooler) >= n;
+}
+
+void lane_spool_push(struct lane *l, struct spool_entry *entry)
+{
+    entry->from = (uint16_t)l->number;
+    base_assert(rte_ring_sp_enqueue_elem(l->to_spooler, entry, sizeof(*entry)) == 0);
+    l->spooler_rung = true;
+}
+
+void lane_deliver_back(struct lane *l, struct delivery *d)
+{
+    base_assert(rte_ring_sp_enqueue(l->to_courier, d) == 0);
+    l->courier_rung = true;
+}
+
+void lane_drain(struct lane *l)
+{
+    l->draining = true;
+}
+
+/* ---- one pass ---- */
+
+static uint32_t receive(struct lane *l)
+{
+    struct rte_mbuf *pkts[LANE_BURST];
+    struct net_segment segments[LANE_BURST];
+    uint32_t n = l->port->ops->rx_burst(l->port->state, (uint16_t)l->number, pkts, LANE_BURST);
+    uint32_t total = n;
+
+    if (l->lane_cnt > 1) {
+        n = lane_steer(l, pkts, n);
+        for (uint32_t from = 0; from < l->lane_cnt && n < LANE_BURST; from++) {
+            struct rte_ring *ring =
+                topology_ring(l->topology, TOPOLOGY_LANE_LANE, from * l->lane_cnt + l->number);
+            uint32_t more =
+                rte_ring_sc_dequeue_burst(ring, (void **)(pkts + n), LANE_BURST - n, NULL);
+            n += more;
+            total += more;
+        }
+    }
+    if (n > 0) {
+        uint32_t cnt = net_input(l->net, pkts, n, segments, l->now_ns);
+        tcp_push(l->tcp, segments, cnt, l->now_ns);
+    }
+    return total;
+}
+
+static uint32_t completions(struct lane *l)
+{
+    struct spool_done done[LANE_BURST];
+    uint32_t n =
+        rte_ring_sc_dequeue_burst_elem(l->from_spooler, done, sizeof(done[0]), LANE_BURST, NULL);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct conn *c = done[i].cookie;
+        if (done[i].op == SPOOL_RELEASE && c == NULL) {
+            spool_buf_put(&l->bufs, done[i].buf);
+            continue;
+        }
+        conn_spooled(c, &done[i]);
+    }
+    return n;
+}
+
+static uint32_t deliveries(struct lane *l)
+{
+    uint32_t n = 0;
+
+    while (n < LANE_BURST) {
+        struct delivery *d;
+        if (rte_ring_sc_dequeue(l->from_courier, (void **)&d) != 0)
+            break;
+        conn_out_start(l, d);
+        n++;
+    }
+    return n;
+}
+
+static struct conn *accept_connection(struct lane *l, struct tcp_conn *tcp)
+{
+    struct conn *c = conn_open(l, tcp, &conn_in_ops);
+
+    if (c == NULL) {
+        stats_inc(l->stats, STATS_CONN_REFUSED_FULL);
+        tcp_abort(l->tcp, tcp);
+        return NULL;
+    }
+    conn_in_start(c);
+    return c;
+}
+
+static uint32_t events(struct lane *l)
+{
+    struct tcp_event ev[LANE_BURST];
+    uint32_t n = tcp_poll(l->tcp, ev, LANE_BURST);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct conn *c =
+            ev[i].flags & TCP_EVENT_ACCEPTED ? accept_connection(l, ev[i].conn) : ev[i].user;
+        if (c != NULL)
+            conn_event(c, ev[i].flags);
+    }
+    return n;
+}
+
+/* Each stalled connection is tried once a pass. */
+static void resume(struct lane *l)
+{
+    struct base_list round;
+    struct base_list *node;
+
+    if (base_list_empty(&l->stalled))
+        return;
+    base_list_init(&round);
+    while ((node = base_list_pop_front(&l->stalled)) != NULL)
+        base_list_push_back(&round, node);
+    while ((node = base_list_pop_front(&round)) != NULL)
+        conn_resume(base_container_of(node, struct conn, stall));
+}
+
+static uint32_t timers(struct lane *l)
+{
+    struct base_timer *t;
+    uint32_t n = 0;
+
+    while (n < LANE_BURST && (t = base_wheel_pop(&l->wheel, l->now_ns)) != NULL) {
+        conn_timer(base_container_of(t, struct conn, timer));
+        n++;
+    }
+    return n;
+}
+
+bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
+{
+    uint32_t work = 0;
+
+    l->now_ns = now_ns;
+    l->wall_ns = wall_ns;
+    l->settings = settings_current(l->hub);
+    l->spooler_rung = false;
+    l->courier_rung = false;
+    work += receive(l);
+    work += completions(l);
+    tcp_run(l->tcp, now_ns);
+    net_run(l->net, now_ns);
+    work += deliveries(l);
+    work += events(l);
+    work += timers(l);
+    resume(l);
+    tcp_flush(l->tcp, now_ns);
+    net_flush(l->net);
+    if (l->spooler_rung)
+        doorbell_ring(&l->topology->spooler_bell);
+    if (l->courier_rung)
+        doorbell_ring(&l->topology->courier_bell);
+    stats_inc(l->stats, work > 0 ? STATS_LANE_PASSES_BUSY : STATS_LANE_PASSES_IDLE);
+    stats_set(l->stats, STATS_CONN_IN, l->in_cnt);
+    stats_set(l->stats, STATS_CONN_OUT, l->out_cnt);
+    return work > 0;
+}
+
+uint64_t lane_deadline(const struct lane *l)
+{
+    uint64_t t = tcp_deadline(l->tcp);
+    uint64_t n = net_deadline(l->net);
+    uint64_t w = base_wheel_next(&l->wheel);
+
+    if (!base_list_empty(&l->stalled)) /* what they wait for may come without a ring of our bell */
+        w = l->now_ns + BASE_NS_MS;
+    t = t < n ? t : n;
+    return t < w ? t : w;
+}

@@ -1,0 +1,108 @@
+/*
+ * A lane: one core's whole pipeline, run to completion. Owns one queue pair of its port, a TCP
+ * stack, its connections, its pools, its counters; nothing in it is shared. lane_pass does one
+ * round:
+ *
+ *   RX burst -> net -> tcp -> completions from rings -> timers -> ready connections -> TX flush
+ *
+ * Threads: lane_pass by its own thread only; lane_init and lane_fini by control while it does not
+ * run.
+ */
+#ifndef LANE_H
+#define LANE_H
+
+#include "base_pool.h"
+#include "conn.h"
+#include "settings.h"
+#include "spooler.h"
+#include "topology.h"
+
+#define LANE_OUT_BYTES 16384 /* scratch for replies and message bytes on their way out */
+#define LANE_BURST     64
+
+struct lane_config {
+    struct topology *topology;
+    struct settings_hub *hub;
+    struct spooler *spooler; /* for its word on accepting */
+    struct net_port *port;
+    struct rte_mempool *data_pool;
+    struct rte_mempool *ctrl_pool;
+    uint32_t number;
+    uint8_t secret[16];
+    /* Stacks the layers of a new connection (conn_push_layer) before its first byte; NULL: none.
+     * Which layers a listener or a route has is decided here and nowhere else. */
+    void (*push_layers)(struct conn *c, bool outbound);
+};
+
+struct lane {
+    /* Read each pass. */
+    uint64_t now_ns;
+    uint64_t wall_ns;
+    const struct settings *settings; /* of this pass */
+    struct net_port *port;
+    struct net *net;
+    struct tcp_stack *tcp;
+    struct topology *topology;
+    struct settings_hub *hub;
+    struct spooler *spooler;
+    struct rte_ring *to_spooler, *from_spooler, *to_courier, *from_courier;
+    struct stats_block *stats;
+    struct base_list stalled; /* connections that wait for buffers, ring room or the spool */
+    struct delivery *waiting; /* a delivery that found no free connection */
+    uint32_t number;
+    uint32_t id_counter;
+    uint32_t transaction_cnt; /* open in all connections */
+    uint32_t in_cnt, out_cnt; /* connections */
+    bool spooler_rung;        /* pushed something this pass: ring once at its end */
+    bool courier_rung;
+    bool draining; /* take no new connections or transactions */
+    struct stats_log log;
+    struct base_wheel wheel;
+    struct base_pool conns;
+    struct spool_buf_pool bufs;
+    void (*push_layers)(struct conn *c, bool outbound);
+    uint32_t lane_cnt;
+    uint32_t steer_stride; /* ephemeral ports a lane */
+    /* Scratch of one call; nothing lives here between calls. */
+    uint8_t line[SMTP_LINE_MAX * 2];
+    uint8_t out[LANE_OUT_BYTES];
+    uint8_t layer_in[2][LANE_OUT_BYTES];
+    uint8_t layer_out[2][LANE_OUT_BYTES];
+};
+
+/* Ephemeral ports of all lanes; each lane has an equal slice, so that a reply on the wrong lane
+ * names the right one. */
+#define LANE_PORT_MIN 16384
+#define LANE_PORT_MAX 65535
+
+/* Opens the stack and the listeners of the settings. Returns 0, or a negative error with a sentence
+ * in err. */
+int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_ns, char *err,
+              size_t err_cap) BASE_WARN_UNUSED;
+
+/* Everything is dropped; what has no 250 yet was never accepted. */
+void lane_fini(struct lane *l);
+
+/* One round. Returns true when it did something. */
+bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns);
+
+/* When the next timer is due; BASE_NS_NONE when none runs. */
+uint64_t lane_deadline(const struct lane *l);
+
+/* From now on 421 for new connections and idle ones. */
+void lane_drain(struct lane *l);
+
+/* ---- for its connections ---- */
+
+/* Room for n entries in the ring to the spooler. */
+bool lane_spool_room(const struct lane *l, uint32_t n);
+/* There must be room. The entry's from is filled in. */
+void lane_spool_push(struct lane *l, struct spool_entry *entry);
+/* Hands a delivery back; the ring always has room (as many as there are deliveries). */
+void lane_deliver_back(struct lane *l, struct delivery *d);
+
+/* Frames of other lanes: those in pkts are sorted out, the rest is moved to the front. Returns how
+ * many are left. */
+uint32_t lane_steer(struct lane *l, struct rte_mbuf **pkts, uint32_t cnt);
+
+#endif

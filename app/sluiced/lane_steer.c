@@ -1,0 +1,78 @@
+/*
+ * A frame on the wrong lane: software devices spread frames as they like, so replies to our own
+ * connections are recognised by their port (each lane has its slice of the ephemeral ports), and
+ * ARP frames, which every lane's neighbor cache needs, are copied to all.
+ */
+#include "lane.h"
+
+#include <rte_arp.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_tcp.h>
+
+/* The lane that a TCP segment's destination port belongs to; -1: any. */
+static int owner(const struct lane *l, const struct rte_mbuf *m)
+{
+    const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+    uint32_t len = rte_pktmbuf_data_len(m);
+
+    if (len < sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + 4)
+        return -1;
+    if (base_be16(p + 12) != RTE_ETHER_TYPE_IPV4 || p[14] >> 4 != 4 || p[23] != NET_PROTO_TCP)
+        return -1;
+    uint32_t ip_len = (p[14] & 15u) * 4;
+    if (len < sizeof(struct rte_ether_hdr) + ip_len + 4)
+        return -1;
+    uint32_t port = base_be16(p + sizeof(struct rte_ether_hdr) + ip_len + 2);
+    if (port < LANE_PORT_MIN)
+        return -1;
+    uint32_t lane = (port - LANE_PORT_MIN) / l->steer_stride;
+    return lane < l->lane_cnt ? (int)lane : -1;
+}
+
+static bool is_arp(const struct rte_mbuf *m)
+{
+    return rte_pktmbuf_data_len(m) >= sizeof(struct rte_ether_hdr) &&
+           base_be16(rte_pktmbuf_mtod(m, const uint8_t *) + 12) == RTE_ETHER_TYPE_ARP;
+}
+
+/* Moves m to the other lane, or drops and counts it when that lane's ring is full. */
+static void pass(struct lane *l, uint32_t to, struct rte_mbuf *m)
+{
+    struct rte_ring *ring =
+        topology_ring(l->topology, TOPOLOGY_LANE_LANE, l->number * l->lane_cnt + to);
+
+    if (rte_ring_sp_enqueue(ring, m) != 0) {
+        stats_inc(l->stats, STATS_LANE_STEER_DROPPED);
+        rte_pktmbuf_free(m);
+        return;
+    }
+    stats_inc(l->stats, STATS_LANE_STEERED);
+    doorbell_ring(&l->topology->lane_bell[to]);
+}
+
+uint32_t lane_steer(struct lane *l, struct rte_mbuf **pkts, uint32_t cnt)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct rte_mbuf *m = pkts[i];
+        int to = owner(l, m);
+        if (to >= 0 && (uint32_t)to != l->number) {
+            pass(l, (uint32_t)to, m);
+            continue;
+        }
+        if (is_arp(m)) {
+            for (uint32_t other = 0; other < l->lane_cnt; other++) {
+                struct rte_mbuf *copy =
+                    other != l->number ? rte_pktmbuf_copy(m, m->pool, 0, UINT32_MAX) : NULL;
+                if (copy != NULL)
+                    pass(l, other, copy);
+            }
+        }
+        pkts[kept++] = m;
+    }
+    return kept;
+}

@@ -1,0 +1,39 @@
+/*
+ * How a thread of the data path waits: spin, arm, look once more, sleep (policy adaptive), or never
+ * (poll). One epoll set holds its doorbell and its devices' descriptors; the next timer is the
+ * timeout.
+ */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include "doorbell.h"
+#include "stats.h"
+
+#include <stdbool.h>
+
+#define LOOP_SPIN_NS UINT64_C(50000) /* of empty passes before a sleep */
+
+struct loop {
+    int epoll;
+    struct doorbell *bell;
+    struct stats_block *stats;
+    uint64_t idle_since_ns; /* 0: busy */
+    bool sleeps;            /* policy adaptive, and everything can be waited for */
+};
+
+/* Returns 0, or a negative error. fds may hold -1: then the thread cannot sleep and polls. */
+int loop_init(struct loop *l, struct doorbell *bell, const int *fds, unsigned fd_cnt, bool sleeps,
+              struct stats_block *stats) BASE_WARN_UNUSED;
+void loop_fini(struct loop *l);
+
+/* What to do after a pass: returns true when the thread should now arm its devices, look once more
+ * and call loop_sleep if there is still nothing. */
+bool loop_idle(struct loop *l, bool worked, uint64_t now_ns);
+
+/* Sleeps until a descriptor, the bell or the deadline; the bell must be armed. */
+void loop_sleep(struct loop *l, uint64_t now_ns, uint64_t deadline_ns);
+
+uint64_t loop_now_ns(void);  /* CLOCK_MONOTONIC */
+uint64_t loop_wall_ns(void); /* CLOCK_REALTIME */
+
+#endif

@@ -1,0 +1,303 @@
+/*
+ * sluiced: reads the configuration, starts the helper processes, DPDK and the gateway, and becomes
+ * control. An operator's mistake ends here, with one line that says what to do and exit status 2;
+ * other failures to start with status 1.
+ */
+#include "base_time.h"
+#include "control.h"
+#include "eal.h"
+#include "gateway.h"
+#include "role.h"
+#include "sandbox.h"
+#include "telemetry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DRAIN_NS (10 * BASE_NS_S)
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "usage: sluiced FILE            run with this configuration, in the foreground\n"
+            "       sluiced --check FILE    tell every error in it; status 2 when there are any\n"
+            "       sluiced --default       print the default configuration with comments\n"
+            "       sluiced --help          this, and every setting\n"
+            "       sluiced --version\n");
+}
+
+static int open_directly(void *user, const char *path)
+{
+    (void)user;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Prints what is wrong; NULL then. */
+static struct conf *load(const char *path)
+{
+    struct conf_errors *errors = calloc(1, sizeof(*errors));
+
+    base_assert(errors != NULL);
+    struct conf *conf = config_load(path, open_directly, NULL, errors);
+    for (uint32_t i = 0; i < errors->cnt; i++) {
+        const struct conf_error *e = &errors->error[i];
+        fprintf(stderr, "%s:%u: %s%s%s\n", e->file, e->line, e->key, e->key[0] != 0 ? ": " : "",
+                e->why);
+    }
+    conf_errors_free(errors);
+    free(errors);
+    return conf;
+}
+
+static void warn(const char *text)
+{
+    if (text[0] != 0)
+        fprintf(stderr, "sluiced: warning: %s\n", text);
+}
+
+/* Makes the last part of the path when it is missing. */
+static int make_directory(const char *key, const char *path, mode_t mode)
+{
+    struct stat st;
+
+    if (mkdir(path, mode) == 0)
+        return 0;
+    if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    int error = errno;
+    fprintf(stderr, "sluiced: %s: cannot make the directory %s (%s): make it, or start as root\n",
+            key, path, strerror(error));
+    return -error;
+}
+
+static void parent_of(const char *path, char *out, size_t cap)
+{
+    snprintf(out, cap, "%s", path);
+    char *slash = strrchr(out, '/');
+    if (slash != NULL)
+        slash[slash == out ? 1 : 0] = 0;
+}
+
+/* The opener's list: this file and what it may include, and the spool. */
+static int start_opener(struct opener *o, const struct conf *conf, const char *config_path)
+{
+    char path[OPENER_PATH_MAX];
+    int error = opener_start(o);
+
+    if (error == 0)
+        error = opener_allow(o, config_path);
+    parent_of(config_path, path, sizeof(path) - 1);
+    if (strcmp(path, "/") != 0)
+        strcat(path, "/");
+    if (error == 0)
+        error = opener_allow(o, path);
+    snprintf(path, sizeof(path), "%s/", conf->spool.path);
+    if (error == 0)
+        error = opener_allow(o, path);
+    if (error == 0)
+        error = opener_seal(o);
+    if (error != 0)
+        fprintf(stderr, "sluiced: the opener does not start (%s)\n", strerror(-error));
+    return error;
+}
+
+static void confine(const struct conf *conf)
+{
+    char why[SANDBOX_ERROR_CAP] = "", log_dir[OPENER_PATH_MAX] = "/nowhere",
+         socket_dir[OPENER_PATH_MAX];
+
+    if (!conf->gateway.sandbox)
+        return;
+    if (conf->log.file[0] == '/')
+        parent_of(conf->log.file, log_dir, sizeof(log_dir));
+    parent_of(conf->control.socket, socket_dir, sizeof(socket_dir));
+    const char *const writable[] = {
+        conf->spool.path,
+        conf->gateway.run_dir,
+        log_dir,
+        socket_dir,
+        "/run",
+        "/tmp",
+        "/dev",
+        "/proc",
+        "/sys", /* DPDK and its drivers */
+        NULL,
+    };
+    if (sandbox_confine_writes(writable, why) != 0)
+        warn(why);
+}
+
+/* After the last thing that needs it. Returns 0 or 2. */
+static int give_up_rights(const struct conf *conf)
+{
+    char why[SANDBOX_ERROR_CAP] = "";
+
+    if (conf->gateway.user != NULL && conf->gateway.user[0] != 0 &&
+        sandbox_drop_user(conf->gateway.user, why) != 0) {
+        fprintf(stderr, "sluiced: %s\n", why);
+        return 2;
+    }
+    if (conf->gateway.sandbox && sandbox_deny(sandbox_deny_main, why) != 0)
+        warn(why);
+    return 0;
+}
+
+static void id_format(char out[LOG_ID_CAP], const uint8_t id[16])
+{
+    base_static_assert(LOG_ID_CAP == SPOOL_ID_TEXT_LEN + 1, "the log prints whole ids");
+    struct spool_id i;
+
+    memcpy(i.b, id, sizeof(i.b));
+    spool_id_format(out, &i);
+}
+
+static struct log *open_log(const struct gateway *g, const struct conf *conf)
+{
+    struct log *log;
+    struct log_config l = {
+        .path = conf->log.file[0] == '/' ? conf->log.file : NULL,
+        .level = (enum stats_log_level)conf->log.level,
+        .id_format = id_format,
+        .stats = topology_stats(&g->topology, TOPOLOGY_CONTROL, 0),
+    };
+    int error = log_open(&log, &l);
+
+    if (error == 0)
+        return log;
+    fprintf(stderr, "sluiced: log: file: cannot open %s (%s)\n", conf->log.file, strerror(-error));
+    return NULL;
+}
+
+/* From a running gateway to its end. */
+static int serve(struct gateway *g, struct opener *opener, const char *config_path, int listener)
+{
+    const struct conf *conf = settings_current(&g->hub)->conf;
+    struct log *log = open_log(g, conf);
+    struct control *control = calloc(1, sizeof(*control));
+    char err[GATEWAY_ERROR_CAP];
+    int status = 1;
+
+    base_assert(control != NULL);
+    struct control_config c = {.config_path = config_path,
+                               .gateway = g,
+                               .opener = opener,
+                               .log = log,
+                               .listener = listener};
+    if (log == NULL) {
+        status = 2;
+        goto out;
+    }
+    if (telemetry_start(&g->topology) != 0 || telemetry_permit(conf, err, sizeof(err)) != 0) {
+        fprintf(stderr, "sluiced: %s\n", err);
+        status = 2;
+        goto out;
+    }
+    if (control_init(control, &c) != 0)
+        goto out;
+    status = give_up_rights(conf);
+    if (status != 0)
+        goto out;
+    fprintf(stderr, "sluiced: ready\n");
+    control_run(control);
+out:
+    gateway_drain(g, DRAIN_NS);
+    if (log != NULL && control->config.log != NULL)
+        control_write_log(control);
+    control_fini(control);
+    telemetry_stop();
+    gateway_stop(g);
+    if (log != NULL)
+        log_close(log);
+    free(control);
+    return status;
+}
+
+static int run(const char *path)
+{
+    char err[GATEWAY_ERROR_CAP] = "", warning[EAL_ERROR_CAP] = "";
+    char config_path[OPENER_PATH_MAX];
+    struct opener opener;
+    sigset_t all;
+
+    if (realpath(path, config_path) == NULL) {
+        fprintf(stderr, "%s:0: %s\n", path, strerror(errno));
+        return 2;
+    }
+    struct conf *conf = load(config_path);
+    if (conf == NULL)
+        return 2;
+    if (make_directory("gateway: run_dir", conf->gateway.run_dir, 0755) != 0 ||
+        make_directory("spool: path", conf->spool.path, 0700) != 0)
+        return 2;
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (start_opener(&opener, conf, config_path) != 0)
+        return 1;
+    int status = 2, error;
+    confine(conf);
+    int listener = control_listen(conf, err, sizeof(err));
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL); /* EAL's threads inherit this */
+    struct gateway *g = aligned_alloc(64, (sizeof(*g) + 63) & ~(size_t)63);
+    base_assert(g != NULL);
+    if (listener < 0)
+        goto refuse;
+    if (eal_start(conf, err, warning) != 0)
+        goto refuse;
+    warn(warning);
+    error = gateway_start(g, conf, &opener, err, sizeof(err));
+    if (error != 0) {
+        fprintf(stderr, "sluiced: %s\n", err);
+        gateway_stop(g);
+        status = 2;
+    } else {
+        status = serve(g, &opener, config_path, listener);
+    }
+    eal_stop();
+    opener_stop(&opener);
+    free(g);
+    return status;
+refuse:
+    fprintf(stderr, "sluiced: %s\n", err);
+    opener_stop(&opener);
+    free(g);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strncmp(argv[1], "--role=", 7) == 0)
+        return role_run(argv[1] + 7);
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        usage(stdout);
+        printf("\nSettings:\n");
+        conf_write_help(stdout);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("sluiced %s\n", SLUICE_VERSION);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--default") == 0) {
+        conf_write_default(stdout);
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "--check") == 0) {
+        struct conf *conf = load(argv[2]);
+        if (conf == NULL)
+            return 2;
+        conf_free(conf);
+        return 0;
+    }
+    if (argc == 2 && argv[1][0] != '-')
+        return run(argv[1]);
+    usage(stderr);
+    return 2;
+}

@@ -1,0 +1,50 @@
+/*
+ * The opener: the process that keeps the privilege. It opens what a fixed list of paths allows and
+ * passes the descriptors; it starts other roles. The list is given once and sealed; after that the
+ * gateway's main process, which parses outside data, can get nothing else through it.
+ *
+ * A list entry is a path; one that ends in "/" allows every file below it, without ".." in the
+ * name. Files are opened for reading only, directories as such (the spool's).
+ *
+ * Two openers run, one in reserve: when one dies the other takes its place and starts a new
+ * reserve, to which it hands its own sealed list.
+ *
+ * Threads: the calls are control's (they block for the answer, 2 s at most).
+ */
+#ifndef OPENER_H
+#define OPENER_H
+
+#include "base_assert.h"
+#include "stats_log.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define OPENER_PATH_MAX 512
+#define OPENER_LIST_MAX 64
+
+struct opener {
+    int socket[2]; /* [0] answers; [1] the reserve; -1: none */
+    pid_t pid[2];
+    uint32_t restart_cnt;
+};
+
+/* Starts both. Returns 0, or a negative error. */
+int opener_start(struct opener *o) BASE_WARN_UNUSED;
+void opener_stop(struct opener *o);
+
+/* Adds a path to the list of both, before opener_seal. Returns 0, -ENOSPC, -EINVAL, -EPIPE. */
+int opener_allow(struct opener *o, const char *path) BASE_WARN_UNUSED;
+int opener_seal(struct opener *o) BASE_WARN_UNUSED;
+
+/* A descriptor for reading, or a negative error: -EACCES when the path is not on the list. A
+ * directory when the path ends in "/". */
+int opener_open(struct opener *o, const char *path) BASE_WARN_UNUSED;
+
+/* Replaces one that has died; call it now and then. Returns true when it had to. */
+bool opener_tend(struct opener *o);
+
+/* The role's own main. */
+int opener_main(int socket);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * The helper processes of the gateway: each is this same program, exec'ed as `sluiced --role=NAME`
+ * before EAL starts, with one end of a socket pair as descriptor 3 and nothing else open but
+ * stderr. A role that dies is started again through the opener, which keeps the privilege to do so.
+ *
+ * To add one (resolver, auth): a row in role.c with its main function and its syscall list.
+ */
+#ifndef ROLE_H
+#define ROLE_H
+
+#include "base_assert.h"
+
+#include <sys/types.h>
+
+#define ROLE_SOCKET 3 /* the descriptor that every role starts with */
+
+struct role {
+    const char *name;
+    int (*main)(int socket);    /* returns the exit status */
+    const int *denied_syscalls; /* ended by -1; see sandbox.h */
+};
+
+/* By name; NULL when there is none. */
+const struct role *role_find(const char *name);
+
+/* Starts the role; *socket is our end (SOCK_SEQPACKET, close-on-exec), which the caller closes.
+ * Returns the pid, or a negative error. */
+pid_t role_spawn(const char *name, int *socket) BASE_WARN_UNUSED;
+
+/* What main runs in a role process after exec. */
+int role_run(const char *name);
+
+#endif

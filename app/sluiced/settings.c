@@ -1,0 +1,184 @@
+#include "settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_rcu_qsbr.h>
+
+static int compare_routes(const void *a, const void *b)
+{
+    const struct settings_route *x = a, *y = b;
+    size_t n = x->domain.len < y->domain.len ? x->domain.len : y->domain.len;
+    int c = n > 0 ? memcmp(x->domain.p, y->domain.p, n) : 0;
+
+    return c != 0 ? c : (x->domain.len > y->domain.len) - (x->domain.len < y->domain.len);
+}
+
+/* conf_parse has checked every address, so parsing one again cannot fail. */
+static void fill_routes(struct settings *s)
+{
+    for (uint32_t i = 0; i < s->conf->route_cnt; i++) {
+        const struct conf_route *r = &s->conf->route[i];
+        struct net_endpoint host;
+
+        base_assert(net_endpoint_parse(&host, base_span_str(r->host)) == 0);
+        if (strcmp(r->name, "default") == 0)
+            s->default_host = host;
+        else
+            s->routes[s->route_cnt++] =
+                (struct settings_route){.domain = base_span_str(r->name), .host = host};
+    }
+    qsort(s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
+}
+
+static int compare_domains(const void *a, const void *b)
+{
+    return policy_domain_compare(a, b);
+}
+
+static void fill_policy(struct settings *s)
+{
+    const struct conf_relay *relay = &s->conf->relay;
+    uint32_t cnt = 0;
+
+    for (uint32_t i = 0; i < relay->networks.cnt; i++)
+        base_assert(
+            net_prefix_parse(&s->relay_networks[i], base_span_str(relay->networks.item[i])) == 0);
+    for (uint32_t i = 0; i < relay->domains.cnt; i++)
+        s->relay_domains[i] = base_span_str(relay->domains.item[i]);
+    qsort(s->relay_domains, relay->domains.cnt, sizeof(s->relay_domains[0]), compare_domains);
+    for (uint32_t i = 0; i < relay->domains.cnt; i++) /* one of each */
+        if (cnt == 0 || !base_span_eq(s->relay_domains[cnt - 1], s->relay_domains[i]))
+            s->relay_domains[cnt++] = s->relay_domains[i];
+    s->policy = (struct policy_settings){
+        .relay_networks = s->relay_networks,
+        .relay_network_cnt = relay->networks.cnt,
+        .relay_domains = s->relay_domains,
+        .relay_domain_cnt = cnt,
+    };
+    base_assert(policy_settings_valid(&s->policy));
+}
+
+struct settings *settings_make(struct conf *conf)
+{
+    struct settings *s = calloc(1, sizeof(*s));
+    struct settings_route *routes = calloc(conf->route_cnt + 1, sizeof(routes[0]));
+
+    if (s == NULL || routes == NULL)
+        goto fail;
+    s->conf = conf;
+    s->routes = routes;
+    s->smtp = (struct smtp_server_settings){
+        .hostname = conf->gateway.hostname,
+        .message_size_max = conf->smtp.message_bytes,
+        .recipient_max = (uint32_t)conf->smtp.recipients,
+        .error_max = (uint32_t)conf->smtp.errors,
+        .junk_max = (uint32_t)conf->smtp.junk,
+        .header_bytes_max = (uint32_t)conf->smtp.header_bytes,
+        .hop_max = (uint32_t)conf->smtp.hops,
+    };
+    s->relay_networks = calloc(conf->relay.networks.cnt + 1, sizeof(s->relay_networks[0]));
+    s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
+    if (s->relay_networks == NULL || s->relay_domains == NULL)
+        goto fail;
+    fill_policy(s);
+    fill_routes(s);
+    return s;
+fail:
+    if (s != NULL) {
+        free(s->relay_networks);
+        free(s->relay_domains);
+    }
+    free(routes);
+    free(s);
+    conf_free(conf);
+    return NULL;
+}
+
+void settings_free(struct settings *s)
+{
+    free(s->relay_networks);
+    free(s->relay_domains);
+    free(s->routes);
+    conf_free(s->conf);
+    free(s);
+}
+
+int settings_hub_init(struct settings_hub *h, struct settings *first, uint32_t reader_cnt)
+{
+    *h = (struct settings_hub){0};
+    h->qsbr = aligned_alloc(64, (rte_rcu_qsbr_get_memsize(reader_cnt) + 63) & ~(size_t)63);
+    if (h->qsbr == NULL || rte_rcu_qsbr_init(h->qsbr, reader_cnt) != 0)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < reader_cnt; i++)
+        base_assert(rte_rcu_qsbr_thread_register(h->qsbr, i) == 0);
+    first->generation = ++h->generation;
+    atomic_init(&h->current, first);
+    return 0;
+}
+
+void settings_hub_fini(struct settings_hub *h)
+{
+    base_assert(settings_reclaim(h) == 0);
+    settings_free(atomic_load_explicit(&h->current, memory_order_relaxed));
+    free(h->qsbr);
+}
+
+void settings_publish(struct settings_hub *h, struct settings *next)
+{
+    next->generation = ++h->generation;
+    struct settings *old = atomic_exchange_explicit(&h->current, next, memory_order_acq_rel);
+    old->retire_token = rte_rcu_qsbr_start(h->qsbr);
+    old->next_retired = h->retired;
+    h->retired = old;
+}
+
+uint32_t settings_reclaim(struct settings_hub *h)
+{
+    struct settings **link = &h->retired;
+    uint32_t waiting = 0;
+
+    while (*link != NULL) {
+        struct settings *s = *link;
+        if (rte_rcu_qsbr_check(h->qsbr, s->retire_token, false) == 1) {
+            *link = s->next_retired;
+            settings_free(s);
+        } else {
+            link = &s->next_retired;
+            waiting++;
+        }
+    }
+    return waiting;
+}
+
+void settings_online(struct settings_hub *h, uint32_t reader)
+{
+    rte_rcu_qsbr_thread_online(h->qsbr, reader);
+}
+
+void settings_offline(struct settings_hub *h, uint32_t reader)
+{
+    rte_rcu_qsbr_thread_offline(h->qsbr, reader);
+}
+
+void settings_quiescent(struct settings_hub *h, uint32_t reader)
+{
+    rte_rcu_qsbr_quiescent(h->qsbr, reader);
+}
+
+const struct net_endpoint *settings_route_find(const struct settings *s, struct base_span domain)
+{
+    uint8_t lower[SMTP_DOMAIN_MAX];
+    size_t len = domain.len < sizeof(lower) ? domain.len : sizeof(lower);
+
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = domain.p[i];
+        lower[i] = (uint8_t)(c - 'A') < 26 ? (uint8_t)(c | 0x20) : c;
+    }
+    struct settings_route key = {.domain = base_span_of(lower, len)};
+    const struct settings_route *r =
+        s->route_cnt == 0
+            ? NULL
+            : bsearch(&key, s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
+    return r != NULL ? &r->host : &s->default_host;
+}

@@ -1,0 +1,74 @@
+/*
+ * What the running threads read of the configuration: a finished, immutable snapshot made by
+ * control and published by pointer (RCU, rte_rcu_qsbr). A thread looks the pointer up once a pass
+ * and keeps nothing of it over its quiescent point.
+ *
+ * Threads: settings_make, settings_publish and settings_reclaim by control; settings_current and
+ * settings_quiescent by a reader with its own number.
+ */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include "conf.h"
+#include "net_addr.h"
+#include "policy.h"
+#include "smtp_server.h"
+
+#include <stdatomic.h>
+
+struct rte_rcu_qsbr;
+
+struct settings_route {
+    struct base_span domain; /* lower case */
+    struct net_endpoint host;
+};
+
+struct settings {
+    struct conf *conf; /* owned */
+    uint64_t generation;
+    struct smtp_server_settings smtp;
+    struct policy_settings policy;
+    struct net_prefix *relay_networks; /* what policy points to; owned */
+    struct base_span *relay_domains;
+    struct settings_route *routes; /* sorted by domain; owned */
+    uint32_t route_cnt;
+    struct net_endpoint default_host;
+    struct settings *next_retired;
+    uint64_t retire_token;
+};
+
+struct settings_hub {
+    _Atomic(struct settings *) current; /* control stores (release), readers load (acquire) */
+    struct rte_rcu_qsbr *qsbr;
+    struct settings *retired; /* control's: swapped out, waiting for the readers */
+    uint64_t generation;      /* control's */
+};
+
+/* Takes conf. Returns the snapshot, or NULL without memory (conf is freed then too). */
+struct settings *settings_make(struct conf *conf) BASE_WARN_UNUSED;
+void settings_free(struct settings *s);
+
+/* reader_cnt threads, numbered 0..reader_cnt-1. Takes first. Returns 0, or -ENOMEM. */
+int settings_hub_init(struct settings_hub *h, struct settings *first,
+                      uint32_t reader_cnt) BASE_WARN_UNUSED;
+/* All readers have stopped. */
+void settings_hub_fini(struct settings_hub *h);
+
+/* Takes next; the old one is freed by settings_reclaim when no reader can hold it. */
+void settings_publish(struct settings_hub *h, struct settings *next);
+/* Frees what can be; never waits. Returns how many snapshots still wait. */
+uint32_t settings_reclaim(struct settings_hub *h);
+
+/* A reader's side: online before the first use, offline before it sleeps or ends. */
+void settings_online(struct settings_hub *h, uint32_t reader);
+void settings_offline(struct settings_hub *h, uint32_t reader);
+void settings_quiescent(struct settings_hub *h, uint32_t reader);
+static inline const struct settings *settings_current(struct settings_hub *h)
+{
+    return atomic_load_explicit(&h->current, memory_order_acquire);
+}
+
+/* Where mail for the domain goes. */
+const struct net_endpoint *settings_route_find(const struct settings *s, struct base_span domain);
+
+#endif

@@ -1,0 +1,200 @@
+#include "telemetry.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_mempool.h>
+#include <rte_telemetry.h>
+#include <rte_version.h>
+
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+#define add_u64 rte_tel_data_add_dict_uint
+#else
+#define add_u64 rte_tel_data_add_dict_u64
+#endif
+
+/* jemalloc's own, when it is linked in: sanitizer builds have another allocator. */
+extern int mallctl(const char *name, void *old, size_t *old_len, void *new_value, size_t new_len)
+    __attribute__((weak));
+
+/* DPDK's callbacks have no argument of ours. Written before registration, read after. */
+static const struct topology *shown;
+
+static void thread_name(const struct topology *t, uint32_t i, char *out, size_t cap)
+{
+    static const char *const other[] = {"spooler", "courier", "control"};
+
+    if (i < t->lane_cnt)
+        snprintf(out, cap, "lane%u", i);
+    else
+        snprintf(out, cap, "%s", other[i - t->lane_cnt]);
+}
+
+/* The counters of one group: of one thread by number, or their sum. */
+static int group(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    const char *name = strrchr(cmd, '/') + 1;
+    uint32_t first = 0, end = shown->stats_cnt;
+
+    if (params != NULL && *params != 0) {
+        char *rest;
+        unsigned long n = strtoul(params, &rest, 10);
+        if (*rest != 0 || n >= end)
+            return -EINVAL;
+        first = (uint32_t)n;
+        end = first + 1;
+    }
+    rte_tel_data_start_dict(d);
+    for (int id = 0; id < STATS_CNT; id++) {
+        uint64_t sum = 0;
+        if (strcmp(stats_rows[id].group, name) != 0)
+            continue;
+        for (uint32_t i = first; i < end; i++)
+            sum += stats_get(&shown->stats[i], (enum stats_id)id);
+        if (add_u64(d, stats_rows[id].name, sum) != 0)
+            return -ENOSPC;
+    }
+    return 0;
+}
+
+static int threads(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    char name[32];
+
+    (void)cmd;
+    (void)params;
+    rte_tel_data_start_dict(d);
+    for (uint32_t i = 0; i < shown->stats_cnt; i++) {
+        thread_name(shown, i, name, sizeof(name));
+        if (add_u64(d, name, i) != 0)
+            return -ENOSPC;
+    }
+    return 0;
+}
+
+static void add_pool(struct rte_mempool *pool, void *arg)
+{
+    struct rte_tel_data *d = arg;
+    char name[RTE_MEMPOOL_NAMESIZE + 16];
+
+    for (char *p = pool->name; *p != 0; p++)
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p) == NULL)
+            return;
+    snprintf(name, sizeof(name), "%s/size", pool->name);
+    add_u64(d, name, pool->size);
+    snprintf(name, sizeof(name), "%s/free", pool->name);
+    add_u64(d, name, rte_mempool_avail_count(pool));
+}
+
+static int memory(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    static const struct {
+        const char *key, *name;
+    } rows[] = {
+        {"stats.allocated", "jemalloc/allocated_bytes"},
+        {"stats.active", "jemalloc/active_bytes"},
+        {"stats.metadata", "jemalloc/metadata_bytes"},
+        {"stats.resident", "jemalloc/resident_bytes"},
+        {"stats.mapped", "jemalloc/mapped_bytes"},
+        {"stats.retained", "jemalloc/retained_bytes"},
+    };
+    uint64_t epoch = 1;
+    unsigned arenas = 0;
+    size_t len = sizeof(epoch);
+
+    (void)cmd;
+    (void)params;
+    rte_tel_data_start_dict(d);
+    rte_mempool_walk(add_pool, d);
+    if (mallctl == NULL)
+        return 0;
+    mallctl("epoch", &epoch, &len, &epoch, len); /* refreshes the figures */
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        size_t value = 0;
+        len = sizeof(value);
+        if (mallctl(rows[i].key, &value, &len, NULL, 0) == 0)
+            add_u64(d, rows[i].name, value);
+    }
+    len = sizeof(arenas);
+    if (mallctl("arenas.narenas", &arenas, &len, NULL, 0) == 0)
+        add_u64(d, "jemalloc/arenas", arenas);
+    return 0;
+}
+
+int telemetry_start(const struct topology *t)
+{
+    char cmd[56];
+    int error = rte_telemetry_register_cmd("/sluice/threads", threads,
+                                           "Numbers of the threads, for the other commands");
+
+    shown = t;
+    if (error == 0)
+        error = rte_telemetry_register_cmd("/sluice/memory", memory, "Pools and the allocator");
+    for (int id = 0; id < STATS_CNT && error == 0; id++) {
+        if (id > 0 && strcmp(stats_rows[id].group, stats_rows[id - 1].group) == 0)
+            continue;
+        snprintf(cmd, sizeof(cmd), "/sluice/%s", stats_rows[id].group);
+        error = rte_telemetry_register_cmd(cmd, group, "Counters of this group; parameter: thread");
+        if (error == -EEXIST)
+            error = 0;
+    }
+    return error;
+}
+
+void telemetry_stop(void)
+{
+    shown = NULL;
+}
+
+static int own(const char *path, gid_t gid, mode_t mode, char *err, size_t err_cap)
+{
+    if (chown(path, (uid_t)-1, gid) == 0 && chmod(path, mode) == 0)
+        return 0;
+    int error = errno;
+    snprintf(err, err_cap, "telemetry: cannot set the group of %s: %s", path, strerror(error));
+    return -error;
+}
+
+int telemetry_permit(const struct conf *conf, char *err, size_t err_cap)
+{
+    const char *leaf = rte_eal_get_runtime_dir();
+    char parent[256], socket[300];
+    gid_t gid = 0;
+
+    if (!conf->telemetry.enabled)
+        return 0;
+    if (conf->telemetry.group != NULL && conf->telemetry.group[0] != 0) {
+        struct group *g = getgrnam(conf->telemetry.group);
+        if (g == NULL) {
+            snprintf(err, err_cap, "telemetry: group: there is no group '%s'",
+                     conf->telemetry.group);
+            return -ENOENT;
+        }
+        gid = g->gr_gid;
+    }
+    bool named = gid != 0;
+    snprintf(parent, sizeof(parent), "%s", leaf);
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL && slash != parent)
+        *slash = 0;
+    snprintf(socket, sizeof(socket), "%s/dpdk_telemetry.v2", leaf);
+    int error = 0;
+    if (geteuid() != 0)
+        gid = getegid();
+    if (named) { /* the parent is shared by all DPDK programs: others may pass, not look */
+        struct stat st;
+        if (stat(parent, &st) == 0 && (st.st_mode & S_IXOTH) == 0 &&
+            chmod(parent, (st.st_mode & 0777) | S_IXOTH | S_IXGRP) != 0)
+            error = -errno;
+    }
+    if (error == 0)
+        error = own(leaf, gid, named ? 0750 : 0700, err, err_cap);
+    if (error == 0)
+        error = own(socket, gid, named ? 0660 : 0600, err, err_cap);
+    return error;
+}

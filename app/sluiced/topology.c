@@ -1,0 +1,153 @@
+#include "topology.h"
+#include "spool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+/* README's table of the way of one message; tests/lint compares the two. Steps of later versions
+ * are not here until their code is. */
+const struct topology_step topology_way[] = {
+    {"NIC queue", "drivers/port/ethdev"},
+    {"Ethernet, ARP, IP, ICMP", "lib/net"},
+    {"TCP", "lib/tcp"},
+    {"one connection's layers, stacked", "app/sluiced/conn.c"},
+    {"SMTP server", "lib/smtp"},
+    {"policy: relay", "lib/policy"},
+    {"hand-over", "app/sluiced/topology.c"},
+    {"durable write, group commit", "lib/spool"},
+    {"acceptance", "app/sluiced/conn_in.c"},
+    {"choice: what is due, to where", "lib/queue"},
+    {"route to a next hop", "app/sluiced/courier.c"},
+    {"SMTP client over TCP on a lane", "app/sluiced/conn_out.c"},
+    {"end", "app/sluiced/courier.c"},
+};
+const size_t topology_way_cnt = BASE_ARRAY_CNT(topology_way);
+
+static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
+    [TOPOLOGY_LANE_SPOOLER] = {"ls", TOPOLOGY_LANE, TOPOLOGY_SPOOLER, sizeof(struct spool_entry),
+                               4096},
+    [TOPOLOGY_SPOOLER_LANE] = {"sl", TOPOLOGY_SPOOLER, TOPOLOGY_LANE, sizeof(struct spool_done),
+                               8192},
+    [TOPOLOGY_COURIER_SPOOLER] = {"cs", TOPOLOGY_COURIER, TOPOLOGY_SPOOLER,
+                                  sizeof(struct spool_entry), 2048},
+    [TOPOLOGY_SPOOLER_COURIER] = {"sc", TOPOLOGY_SPOOLER, TOPOLOGY_COURIER,
+                                  sizeof(struct spool_done), 8192},
+    [TOPOLOGY_COURIER_LANE] = {"cl", TOPOLOGY_COURIER, TOPOLOGY_LANE, sizeof(void *), 1024},
+    [TOPOLOGY_LANE_COURIER] = {"lc", TOPOLOGY_LANE, TOPOLOGY_COURIER, sizeof(void *), 8192},
+    [TOPOLOGY_LANE_LANE] = {"ll", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(void *), 1024},
+    [TOPOLOGY_CONTROL_COURIER] = {"kc", TOPOLOGY_CONTROL, TOPOLOGY_COURIER, sizeof(void *), 16},
+    [TOPOLOGY_COURIER_CONTROL] = {"ck", TOPOLOGY_COURIER, TOPOLOGY_CONTROL, sizeof(void *), 16},
+    [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
+                           4096},
+    [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_CONTROL,
+                              sizeof(struct stats_log_record), 1024},
+    [TOPOLOGY_COURIER_LOG] = {"clog", TOPOLOGY_COURIER, TOPOLOGY_CONTROL,
+                              sizeof(struct stats_log_record), 8192},
+};
+
+static uint32_t ring_cnt(const struct topology_link *l, uint32_t lane_cnt)
+{
+    return (l->from == TOPOLOGY_LANE ? lane_cnt : 1) * (l->to == TOPOLOGY_LANE ? lane_cnt : 1);
+}
+
+/* What has to hold of the map before anything runs on it. */
+static bool link_valid(const struct topology_link *l)
+{
+    bool has_ends = l->name != NULL && l->from < TOPOLOGY_THREAD_CNT && l->to < TOPOLOGY_THREAD_CNT;
+    bool is_lane_pair = l->from == TOPOLOGY_LANE && l->to == TOPOLOGY_LANE;
+
+    return has_ends && (l->from != l->to || is_lane_pair) && l->element_bytes % 4 == 0 &&
+           l->element_bytes > 0 && l->depth >= 16 && (l->depth & (l->depth - 1)) == 0;
+}
+
+static int make_rings(struct topology *t, enum topology_link_id id, const char *prefix)
+{
+    const struct topology_link *l = &links[id];
+    uint32_t cnt = ring_cnt(l, t->lane_cnt);
+    char name[RTE_RING_NAMESIZE];
+
+    t->ring[id] = calloc(cnt, sizeof(t->ring[id][0]));
+    if (t->ring[id] == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < cnt; i++) {
+        snprintf(name, sizeof(name), "%s_%s%u", prefix, l->name, i);
+        t->ring[id][i] = rte_ring_create_elem(name, l->element_bytes, l->depth, SOCKET_ID_ANY,
+                                              RING_F_SP_ENQ | RING_F_SC_DEQ);
+        if (t->ring[id][i] == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int make_bells(struct topology *t, bool silent)
+{
+    struct doorbell *single[] = {&t->spooler_bell, &t->courier_bell, &t->control_bell};
+    int error = 0;
+
+    for (uint32_t i = 0; i < BASE_ARRAY_CNT(single); i++) {
+        doorbell_init_silent(single[i]);
+        if (!silent && error == 0)
+            error = doorbell_init(single[i]);
+    }
+    for (uint32_t i = 0; i < t->lane_cnt; i++) {
+        doorbell_init_silent(&t->lane_bell[i]);
+        if (!silent && error == 0)
+            error = doorbell_init(&t->lane_bell[i]);
+    }
+    return error;
+}
+
+int topology_init(struct topology *t, uint32_t lane_cnt, const char *prefix, bool silent)
+{
+    *t = (struct topology){.lane_cnt = lane_cnt};
+    if (lane_cnt == 0 || lane_cnt > TOPOLOGY_LANE_MAX)
+        return -EINVAL;
+    for (int id = 0; id < TOPOLOGY_LINK_CNT; id++)
+        base_assert(link_valid(&links[id]));
+    int error = make_bells(t, silent);
+    t->stats_cnt = lane_cnt + TOPOLOGY_THREAD_CNT - 1;
+    t->stats = aligned_alloc(64, t->stats_cnt * sizeof(t->stats[0]));
+    if (t->stats == NULL)
+        error = -ENOMEM;
+    else
+        memset(t->stats, 0, t->stats_cnt * sizeof(t->stats[0]));
+    for (int id = 0; id < TOPOLOGY_LINK_CNT && error == 0; id++)
+        error = make_rings(t, id, prefix);
+    if (error != 0)
+        topology_fini(t);
+    return error;
+}
+
+void topology_fini(struct topology *t)
+{
+    for (int id = 0; id < TOPOLOGY_LINK_CNT; id++) {
+        for (uint32_t i = 0; t->ring[id] != NULL && i < ring_cnt(&links[id], t->lane_cnt); i++)
+            rte_ring_free(t->ring[id][i]);
+        free(t->ring[id]);
+    }
+    for (uint32_t i = 0; i < t->lane_cnt; i++)
+        doorbell_fini(&t->lane_bell[i]);
+    doorbell_fini(&t->spooler_bell);
+    doorbell_fini(&t->courier_bell);
+    doorbell_fini(&t->control_bell);
+    free(t->stats);
+    *t = (struct topology){0};
+}
+
+struct stats_log topology_log(const struct topology *t, enum topology_thread thread, uint32_t lane)
+{
+    enum topology_link_id id = thread == TOPOLOGY_LANE      ? TOPOLOGY_LANE_LOG
+                               : thread == TOPOLOGY_SPOOLER ? TOPOLOGY_SPOOLER_LOG
+                                                            : TOPOLOGY_COURIER_LOG;
+
+    base_assert(thread != TOPOLOGY_CONTROL);
+    return (struct stats_log){
+        .ring = topology_ring(t, id, thread == TOPOLOGY_LANE ? lane : 0),
+        .stats = topology_stats(t, thread, lane),
+        .thread = (uint16_t)(thread == TOPOLOGY_LANE ? lane : 0xff00u + (uint32_t)thread),
+    };
+}

@@ -1,0 +1,308 @@
+/*
+ * The whole gateway in one thread, in virtual time: packets -> TCP -> SMTP -> spool on a simulated
+ * disk
+ * -> queue -> SMTP over TCP to the next hop, over a bad link, with a next hop that defers and cuts,
+ * and in every other seed with power failures of the gateway.
+ *
+ * What must hold: each acknowledged message arrives at every recipient, unchanged, and no other
+ * does; without a power failure and without cut connections nothing arrives twice; at the end
+ * nothing is left in any pool, queue or ring.
+ *
+ * usage: sim_gateway [SEEDS [FIRST]]
+ */
+#include "base_time.h"
+#include "courier.h"
+#include "disk_sim.h"
+#include "dpdk_eal.h"
+#include "lane.h"
+#include "net_checksum.h"
+#include "sim_world.h"
+#include "wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_mempool.h>
+
+#define WALL_NS  (UINT64_C(1800000000) * BASE_NS_S)
+#define LIMIT_NS (3600 * BASE_NS_S)
+#define BATCH    (64u << 10)
+
+static const char config_text[] =
+    "gateway { hostname = gw.example; run_dir = /run/x; }\n"
+    "port p { device = \"net_wire\"; address = { 10.0.0.1/24 }; }\n"
+    "listener mx { kind = mx; port = p; tcp_port = 25; }\n"
+    "spool { path = /spool; size = 256M; segment_size = 1M; buffers = 64; }\n"
+    "smtp { message_size = 10M; }\n"
+    "tcp { connections = 256; half_open = 64; time_wait = 256; msl = 1s; receive_window = 64k; "
+    "send_buffer = 64k; keepalive = 60s; }\n"
+    "relay { networks = { 10.0.0.0/24 }; }\n"
+    "queue { backoff_min = 1s; backoff_max = 4s; deliveries = 16; }\n"
+    "route default { host = 10.0.0.2:2525; }\n";
+
+struct sim {
+    uint64_t seed;
+    uint64_t now_ns;
+    struct base_rand rand;
+    struct wire *wire;
+    struct world *world;
+    struct spool_disk disk;
+    struct rte_mempool *pool[6];
+    /* the gateway: made anew after each power failure */
+    struct settings_hub hub;
+    struct topology topology;
+    struct spool *spool;
+    struct spooler spooler;
+    struct courier courier;
+    struct lane *lane;
+    struct stats_log log;
+    uint32_t start_cnt;
+};
+
+#define FAIL(sim, ...)                                                                             \
+    do {                                                                                           \
+        fprintf(stderr, "sim_gateway: seed %lu: ", (unsigned long)(sim)->seed);                    \
+        fprintf(stderr, __VA_ARGS__);                                                              \
+        fprintf(stderr, "\n");                                                                     \
+        exit(1);                                                                                   \
+    } while (0)
+
+static void start_gateway(struct sim *s)
+{
+    struct conf_errors *errors = calloc(1, sizeof(*errors));
+    char err[256] = "", prefix[32];
+    struct conf *conf = conf_parse("sim", base_span_str(config_text), NULL, NULL, errors);
+
+    if (conf == NULL)
+        FAIL(s, "config: %s:%u: %s: %s", errors->error[0].file, errors->error[0].line,
+             errors->error[0].key, errors->error[0].why);
+    conf_errors_free(errors);
+    free(errors);
+    struct settings *first = settings_make(conf);
+    base_assert(first != NULL && settings_hub_init(&s->hub, first, 2) == 0);
+    snprintf(prefix, sizeof(prefix), "s%lu_%u", (unsigned long)s->seed, s->start_cnt++);
+    base_assert(topology_init(&s->topology, 1, prefix, true) == 0);
+    s->log = topology_log(&s->topology, TOPOLOGY_SPOOLER, 0);
+    struct spool_config sc = {
+        .disk = s->disk,
+        .segment_bytes = conf->spool.segment_bytes,
+        .segment_max = (uint32_t)(conf->spool.size_bytes / conf->spool.segment_bytes),
+        .reserve_segments = 2,
+        .commit_max = 2,
+        .batch_bytes_max = BATCH,
+        .stats = topology_stats(&s->topology, TOPOLOGY_SPOOLER, 0),
+        .log = &s->log,
+        .seed = base_rand_next(&s->rand),
+    };
+    if (spool_open(&s->spool, &sc, s->now_ns, err, sizeof(err)) != 0)
+        FAIL(s, "spool does not open after start %u: %s", s->start_cnt, err);
+    base_assert(spooler_init(&s->spooler, &s->topology, s->spool) == 0);
+    struct lane_config lc = {.topology = &s->topology,
+                             .hub = &s->hub,
+                             .spooler = &s->spooler,
+                             .port = wire_port(s->wire, 0),
+                             .data_pool = s->pool[0],
+                             .ctrl_pool = s->pool[1]};
+    base_put_le64(lc.secret, base_rand_next(&s->rand));
+    base_put_le64(lc.secret + 8, base_rand_next(&s->rand));
+    if (lane_init(&s->lane, &lc, s->now_ns, err, sizeof(err)) != 0)
+        FAIL(s, "lane: %s", err);
+    base_assert(courier_init(&s->courier, &s->topology, &s->hub, s->seed) == 0);
+}
+
+static void end_gateway(struct sim *s)
+{
+    spool_close(s->spool);
+    lane_fini(s->lane);
+    courier_fini(&s->courier);
+    spooler_fini(&s->spooler);
+    topology_fini(&s->topology);
+    settings_hub_fini(&s->hub);
+}
+
+/* Everything in memory is gone, the disk keeps what a disk keeps. */
+static void power_failure(struct sim *s)
+{
+    disk_sim_crash(&s->disk);
+    end_gateway(s);
+    disk_sim_restart(&s->disk);
+    start_gateway(s);
+}
+
+static bool pass(struct sim *s)
+{
+    uint64_t wall_ns = WALL_NS + s->now_ns;
+    bool worked = lane_pass(s->lane, s->now_ns, wall_ns);
+
+    worked |= spooler_pass(&s->spooler, s->now_ns);
+    worked |= courier_pass(&s->courier, s->now_ns, wall_ns);
+    worked |= world_pass(s->world, s->now_ns);
+    struct stats_log_record r[16];
+    for (int id = TOPOLOGY_LANE_LOG; id <= TOPOLOGY_COURIER_LOG; id++)
+        while (stats_log_pop(topology_ring(&s->topology, id, 0), r, 16) > 0)
+            ;
+    return worked;
+}
+
+static uint64_t earliest(struct sim *s)
+{
+    uint64_t t[] = {wire_next_ns(s->wire), lane_deadline(s->lane), spooler_deadline(&s->spooler),
+                    courier_deadline(&s->courier), world_next(s->world)};
+    uint64_t best = s->now_ns + BASE_NS_S;
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(t); i++)
+        best = t[i] < best ? t[i] : best;
+    return best;
+}
+
+/* Passes until nothing happens; then to the next event. The disk works in passes, so time stands
+ * still while it is busy. */
+static void advance(struct sim *s)
+{
+    for (int idle = 0; idle < 3;)
+        idle = pass(s) || !spooler_idle(&s->spooler) ? 0 : idle + 1;
+    uint64_t next = earliest(s);
+    s->now_ns = next > s->now_ns ? next : s->now_ns + 1000;
+    wire_advance(s->wire, s->now_ns);
+}
+
+static struct wire_faults faults(struct sim *s, bool bad)
+{
+    struct wire_faults f = {.delay_ns = (1 + base_rand_below(&s->rand, 30)) * BASE_NS_MS};
+
+    if (bad) {
+        f.jitter_ns = base_rand_below(&s->rand, 5) * BASE_NS_MS;
+        f.loss_ppm = (uint32_t)base_rand_below(&s->rand, 50000);
+        f.reorder_ppm = (uint32_t)base_rand_below(&s->rand, 50000);
+        f.reorder_ns = 3 * BASE_NS_MS;
+        f.duplicate_ppm = (uint32_t)base_rand_below(&s->rand, 20000);
+        f.corrupt_ppm = (uint32_t)base_rand_below(&s->rand, 5000);
+    }
+    return f;
+}
+
+static void open_world(struct sim *s, bool bad)
+{
+    struct wire_config w = {.seed = s->seed, .now_ns = s->now_ns};
+
+    memcpy(w.end[0].mac, "\2\0\0\0\0\1", 6);
+    memcpy(w.end[1].mac, "\2\0\0\0\0\2", 6);
+    w.end[0].rx_pool[0] = s->pool[2];
+    w.end[1].rx_pool[0] = s->pool[5];
+    w.end[0].tx_multi_segs = base_rand_below(&s->rand, 2) != 0;
+    w.end[1].tx_multi_segs = true;
+    w.end[0].rx_split_bytes = base_rand_below(&s->rand, 4) == 0 ? 300 : 0;
+    w.end[0].faults = faults(s, bad);
+    w.end[1].faults = faults(s, bad);
+    base_assert(wire_open(&s->wire, &w) == 0);
+    struct disk_sim_config d = {
+        .seed = s->seed,
+        .delay_max = 5,
+        .queue_depth = 64,
+        .sector_bytes = s->seed & 1 ? 512 : 4096,
+        .again_ppm = 10000,
+        .write_error_ppm = s->seed % 7 == 0 ? 3000 : 0,
+    };
+    base_assert(disk_sim_open(&s->disk, &d) == 0);
+    struct world_config c = {
+        .port = wire_port(s->wire, 1),
+        .data_pool = s->pool[3],
+        .ctrl_pool = s->pool[4],
+        .seed = s->seed,
+        .client_cnt = 1 + (uint32_t)base_rand_below(&s->rand, WORLD_CLIENT_MAX),
+        .message_cnt = 4 + (uint32_t)base_rand_below(&s->rand, 20),
+        .size_max = base_rand_below(&s->rand, 3) == 0 ? 400000 : 20000,
+        .sink_defer_percent = bad ? (uint32_t)base_rand_below(&s->rand, 15) : 0,
+    };
+    s->world = world_open(&c, s->now_ns);
+}
+
+static bool gateway_idle(const struct sim *s)
+{
+    struct tcp_usage u;
+
+    tcp_usage(s->lane->tcp, &u);
+    return u.conn_cnt == 0 && u.syn_cnt == 0 && u.time_wait_cnt == 0 && u.mbuf_cnt == 0 &&
+           s->lane->in_cnt + s->lane->out_cnt == 0;
+}
+
+static bool finished(struct sim *s)
+{
+    struct queue_usage q;
+    struct spool_usage u;
+
+    queue_usage(s->courier.queue, &q);
+    spool_usage(s->spool, &u);
+    return world_sent(s->world) && world_delivered(s->world) && world_idle(s->world) &&
+           q.message_cnt == 0 && u.message_cnt == 0 && courier_idle(&s->courier) && gateway_idle(s);
+}
+
+static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
+{
+    if (!bad && crash_cnt == 0 && s->seed % 7 != 0 && world_duplicates(s->world) > 0)
+        FAIL(s, "%u deliveries twice without a reason", world_duplicates(s->world));
+    if (s->lane->bufs.free_cnt != s->lane->bufs.buf_cnt)
+        FAIL(s, "%u spool buffers are missing", s->lane->bufs.buf_cnt - s->lane->bufs.free_cnt);
+    if (s->lane->conns.free_cnt != s->lane->conns.object_cnt || s->lane->transaction_cnt != 0)
+        FAIL(s, "connections are left");
+    for (int i = 0; i < 6; i++)
+        if (!dpdk_pool_full(s->pool[i]))
+            FAIL(s, "mbufs are missing in pool %d", i);
+}
+
+static void run(struct sim *s, uint64_t seed)
+{
+    bool bad = seed % 3 != 0;
+    uint32_t crashes = seed % 2 != 0 ? 1 + (uint32_t)(seed % 3) : 0, crash_cnt = 0;
+    uint64_t next_crash_ns = BASE_NS_NONE;
+
+    s->seed = seed;
+    s->start_cnt = 0;
+    s->now_ns = BASE_NS_S;
+    base_rand_init(&s->rand, seed);
+    open_world(s, bad);
+    start_gateway(s);
+    if (crashes > 0)
+        next_crash_ns = s->now_ns + base_rand_below(&s->rand, 3 * BASE_NS_S);
+    while (!finished(s)) {
+        advance(s);
+        if (s->now_ns > LIMIT_NS)
+            FAIL(s, "not over after an hour: acked %u, sent %d, delivered %d, idle %d",
+                 world_acked(s->world), world_sent(s->world), world_delivered(s->world),
+                 world_idle(s->world));
+        if (s->now_ns > 60 * BASE_NS_S)
+            world_calm(s->world);
+        if (s->now_ns >= next_crash_ns) {
+            for (uint64_t n = base_rand_below(&s->rand, 30); n > 0; n--) /* amid the disk's work */
+                pass(s);
+            power_failure(s);
+            next_crash_ns = ++crash_cnt < crashes
+                                ? s->now_ns + base_rand_below(&s->rand, 5 * BASE_NS_S)
+                                : BASE_NS_NONE;
+        }
+    }
+    check_end(s, bad, crash_cnt);
+    end_gateway(s);
+    world_close(s->world);
+    wire_close(s->wire);
+    disk_sim_close(&s->disk);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const name[6] = {"gw_data", "gw_ctrl", "gw_rx", "w_data", "w_ctrl", "w_rx"};
+    uint64_t cnt = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
+    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    struct sim *s = aligned_alloc(64, (sizeof(*s) + 63) & ~(size_t)63);
+
+    memset(s, 0, sizeof(*s));
+    dpdk_eal_init();
+    net_checksum_init();
+    for (int i = 0; i < 6; i++)
+        s->pool[i] = dpdk_pool(name[i], 4096, 0);
+    for (uint64_t seed = first; seed < first + cnt; seed++)
+        run(s, seed);
+    printf("sim_gateway: %lu seeds, all mail where it belongs\n", (unsigned long)cnt);
+    free(s);
+    return 0;
+}

@@ -1,0 +1,552 @@
+#include "sim_world.h"
+#include "base_time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_mbuf.h>
+
+#define GATEWAY_PORT 25
+#define SINK_PORT    2525
+#define SCRATCH      65536
+#define PAUSE_NS     (500 * BASE_NS_MS)
+
+struct client {
+    struct tcp_conn *tcp;
+    struct smtp_client smtp;
+    uint32_t message; /* the one under way; UINT32_MAX: none */
+    size_t at;        /* of its bytes, sent so far */
+    uint32_t failed_cnt, deferred_cnt;
+    bool sending, done_mail, ready;
+    uint64_t not_before_ns;
+};
+
+struct sink {
+    struct tcp_conn *tcp;
+    struct smtp_server smtp;
+    uint8_t *body;
+    size_t len;
+    char rcpt[WORLD_RCPT_MAX][64];
+    uint32_t rcpt_cnt;
+};
+
+struct world {
+    struct world_config config;
+    struct net *net;
+    struct tcp_stack *tcp;
+    struct stats_block stats;
+    struct base_rand rand;
+    struct client client[WORLD_CLIENT_MAX];
+    struct sink sink[WORLD_SINK_MAX];
+    struct world_message message[WORLD_MESSAGE_MAX];
+    uint32_t next_message;
+    uint64_t now_ns;
+    struct smtp_server_settings settings;
+    uint8_t scratch[SCRATCH];
+    uint8_t line[SMTP_LINE_MAX * 2];
+};
+
+#define SAY(what, index)                                                                           \
+    do {                                                                                           \
+        fprintf(stderr, "seed %lu: %s (%u)\n", (unsigned long)w->config.seed, what,                \
+                (unsigned)(index));                                                                \
+        abort();                                                                                   \
+    } while (0)
+
+/* ---- messages ---- */
+
+/* A header with the message's number, then lines of all kinds: dots, 8-bit, empty, long. */
+static void make_message(struct world *w, uint32_t i)
+{
+    struct world_message *m = &w->message[i];
+    size_t want = base_rand_below(&w->rand, base_rand_below(&w->rand, w->config.size_max) + 1);
+
+    m->rcpt_cnt = 1 + (uint32_t)base_rand_below(&w->rand, WORLD_RCPT_MAX);
+    m->bytes = malloc(want + 4096);
+    m->len = (size_t)sprintf((char *)m->bytes, "Subject: %u\r\nX-Message: %u\r\n\r\n", i, i);
+    while (m->len < want) {
+        size_t line = base_rand_below(&w->rand, base_rand_below(&w->rand, 998) + 1);
+        if (base_rand_below(&w->rand, 8) == 0)
+            m->bytes[m->len++] = '.';
+        for (size_t k = 0; k < line; k++) {
+            uint8_t b = (uint8_t)base_rand_next(&w->rand);
+            m->bytes[m->len++] = b == 0 || b == '\r' || b == '\n' ? '.' : b;
+        }
+        m->bytes[m->len++] = '\r';
+        m->bytes[m->len++] = '\n';
+    }
+}
+
+static struct base_span rcpt_text(void *user, uint32_t index)
+{
+    static const char *const name[WORLD_RCPT_MAX] = {"a@example.org", "b@example.org",
+                                                     "c@other.example", "d@third.example"};
+    (void)user;
+    return base_span_str(name[index]);
+}
+
+/* ---- clients ---- */
+
+static void client_over(struct world *w, struct client *c)
+{
+    if (c->tcp != NULL)
+        tcp_abort(w->tcp, c->tcp);
+    c->tcp = NULL;
+    c->not_before_ns = w->now_ns + PAUSE_NS;
+}
+
+static void client_connect(struct world *w, struct client *c)
+{
+    struct net_endpoint any = {0}, gateway = {.port = GATEWAY_PORT};
+
+    gateway.addr = net_addr_v4((const uint8_t[]){10, 0, 0, 1});
+    if (c->message == UINT32_MAX) {
+        if (w->next_message == w->config.message_cnt)
+            return;
+        c->message = w->next_message++;
+    }
+    if (tcp_connect(w->tcp, &any, &gateway, c, &c->tcp, w->now_ns) != 0) {
+        c->tcp = NULL;
+        c->not_before_ns = w->now_ns + PAUSE_NS;
+        return;
+    }
+    smtp_client_init(&c->smtp, "client.example", &w->stats);
+    c->ready = false;
+}
+
+static void client_job(struct world *w, struct client *c)
+{
+    struct world_message *m = &w->message[c->message];
+    struct smtp_client_job job = {
+        .sender = base_span_str("sender@client.example"),
+        .recipient = rcpt_text,
+        .recipient_cnt = m->rcpt_cnt,
+        .size_bytes = m->len,
+        .body_8bit = true,
+    };
+
+    c->at = 0;
+    c->sending = false;
+    c->failed_cnt = c->deferred_cnt = 0;
+    smtp_client_start(&c->smtp, &job);
+    c->ready = true;
+}
+
+static void client_send(struct world *w, struct client *c)
+{
+    struct world_message *m = &w->message[c->message];
+
+    while (c->sending) {
+        uint32_t space = tcp_send_space(c->tcp);
+        size_t chunk = 1 + base_rand_below(&w->rand, 9000), used = 0;
+        struct base_buf out = {.p = w->scratch, .cap = space < SCRATCH ? space : SCRATCH};
+        if (out.cap < 64)
+            return;
+        if (c->at == m->len) {
+            smtp_client_body_end(&c->smtp, &out);
+            c->sending = false;
+        } else {
+            if (chunk > m->len - c->at)
+                chunk = m->len - c->at;
+            smtp_client_body(&c->smtp, base_span_of(m->bytes + c->at, chunk), &used, &out);
+            c->at += used;
+        }
+        if (tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len)
+            return client_over(w, c); /* pool empty: cut, and try again later */
+    }
+}
+
+/* The gateway's word on the message: all recipients have theirs. */
+static void client_message_over(struct world *w, struct client *c)
+{
+    struct world_message *m = &w->message[c->message];
+
+    if (c->failed_cnt + c->deferred_cnt == 0) {
+        m->acked = true;
+        c->message = UINT32_MAX;
+    } else if (c->failed_cnt > 0) {
+        SAY("refused for good", c->message);
+    } else {
+        c->not_before_ns = w->now_ns + PAUSE_NS;
+    }
+}
+
+static bool client_step(struct world *w, struct client *c)
+{
+    struct base_span spans[4], in = {0};
+    uint32_t space = tcp_send_space(c->tcp);
+    struct base_buf out = {.p = w->scratch, .cap = space < SCRATCH ? space : SCRATCH};
+    size_t used = 0;
+
+    if (out.cap < SMTP_OUT_MIN)
+        return false;
+    uint32_t n = tcp_recv_view(c->tcp, spans, 4);
+    if (n > 0)
+        in = spans[0];
+    enum smtp_client_event e = smtp_client_push(&c->smtp, in, &used, &out);
+    if (e == SMTP_CLIENT_MORE && used == 0 && n > 1) { /* a line over two mbufs */
+        struct base_buf line = {.p = w->line, .cap = sizeof(w->line)};
+        for (uint32_t i = 0; i < n; i++)
+            if (base_buf_put_span(&line, spans[i]) != 0)
+                break;
+        e = smtp_client_push(&c->smtp, base_buf_span(&line), &used, &out);
+    }
+    tcp_recv_consume(w->tcp, c->tcp, (uint32_t)used);
+    if (out.len > 0 && tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len) {
+        client_over(w, c);
+        return false;
+    }
+    switch (e) {
+    case SMTP_CLIENT_RESULT:
+        if (c->smtp.result.code / 100 == 5)
+            c->failed_cnt++;
+        else if (c->smtp.result.code / 100 != 2)
+            c->deferred_cnt++;
+        return true;
+    case SMTP_CLIENT_BODY:
+        c->sending = true;
+        client_send(w, c);
+        return false;
+    case SMTP_CLIENT_DONE:
+        client_message_over(w, c);
+        if (c->message == UINT32_MAX && w->next_message < w->config.message_cnt) {
+            c->message = w->next_message++;
+            client_job(w, c);
+            return true;
+        }
+        out.len = 0;
+        smtp_client_quit(&c->smtp, &out);
+        if (tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len)
+            client_over(w, c);
+        return false;
+    case SMTP_CLIENT_CLOSE:
+        tcp_close(w->tcp, c->tcp);
+        c->tcp = NULL;
+        if (c->not_before_ns < w->now_ns)
+            c->not_before_ns = w->now_ns;
+        return false;
+    default:
+        return used > 0;
+    }
+}
+
+static void client_event(struct world *w, struct client *c, uint32_t flags)
+{
+    if (flags & TCP_EVENT_FAILED)
+        return client_over(w, c);
+    if (flags & TCP_EVENT_CONNECTED && !c->ready)
+        client_job(w, c);
+    if (c->sending)
+        client_send(w, c);
+    while (c->tcp != NULL && !c->sending && client_step(w, c))
+        ;
+    if (c->tcp != NULL && tcp_recv_ended(c->tcp))
+        client_over(w, c);
+}
+
+/* ---- the next hop ---- */
+
+static bool dice(struct world *w)
+{
+    return base_rand_below(&w->rand, 100) < w->config.sink_defer_percent;
+}
+
+static void sink_over(struct world *w, struct sink *s, bool abort)
+{
+    if (abort)
+        tcp_abort(w->tcp, s->tcp);
+    else
+        tcp_close(w->tcp, s->tcp);
+    free(s->body);
+    *s = (struct sink){0};
+}
+
+/* A message is here: whole, unchanged behind our own Received field, for recipients it was for. */
+static void check_message(struct world *w, struct sink *s)
+{
+    unsigned i = UINT32_MAX;
+    s->body[s->len] = 0;
+    const char *mark = strstr((char *)s->body, "X-Message: ");
+
+    if (mark == NULL || sscanf(mark, "X-Message: %u", &i) != 1 || i >= w->config.message_cnt)
+        SAY("a message that nobody sent arrived", s->len);
+    struct world_message *m = &w->message[i];
+    if (s->len <= m->len || memcmp(s->body + (s->len - m->len), m->bytes, m->len) != 0)
+        SAY("a message arrived changed", i);
+    if (strncmp((char *)s->body, "Received: from client.example", 29) != 0 ||
+        memcmp(s->body + (s->len - m->len) - 2, "\r\n", 2) != 0)
+        SAY("Received field missing or wrong", i);
+    for (uint32_t k = 0; k < s->rcpt_cnt; k++) {
+        bool known = false;
+        for (uint32_t r = 0; r < m->rcpt_cnt; r++)
+            if (base_span_eq(rcpt_text(NULL, r), base_span_str(s->rcpt[k]))) {
+                m->delivered[r]++;
+                known = true;
+            }
+        if (!known)
+            SAY("a message arrived for a recipient of another", i);
+    }
+}
+
+static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event e,
+                        struct base_buf *out)
+{
+    static const struct smtp_reply ok = {250, "2.0.0", "Ok"};
+    static const struct smtp_reply later = {451, "4.3.0", "Try again later"};
+    struct smtp_reply const *reply = dice(w) ? &later : &ok;
+
+    if (e == SMTP_SERVER_RCPT) {
+        struct base_span to = s->smtp.address.mailbox;
+        if (s->rcpt_cnt == WORLD_RCPT_MAX || to.len >= sizeof(s->rcpt[0]))
+            reply = &later;
+        else if (reply == &ok) {
+            memcpy(s->rcpt[s->rcpt_cnt], to.p, to.len);
+            s->rcpt[s->rcpt_cnt++][to.len] = 0;
+        }
+    } else if (e == SMTP_SERVER_MAIL) {
+        s->rcpt_cnt = 0;
+        s->len = 0;
+        reply = &ok;
+    } else if (e == SMTP_SERVER_DATA) {
+        reply = NULL;
+    } else if (e == SMTP_SERVER_MESSAGE && reply == &ok) {
+        check_message(w, s);
+    }
+    smtp_server_answer(&s->smtp, reply, out);
+}
+
+/* Returns false when nothing more can be done now. */
+static bool sink_step(struct world *w, struct sink *s)
+{
+    struct base_span spans[4];
+    uint32_t space = tcp_send_space(s->tcp);
+    struct base_buf out = {.p = w->scratch, .cap = space < SCRATCH ? space : SCRATCH};
+    enum smtp_server_event e = SMTP_SERVER_MORE;
+    size_t used = 0;
+    uint32_t n = tcp_recv_view(s->tcp, spans, 4);
+
+    if (n == 0 || out.cap < SMTP_OUT_MIN)
+        return false;
+    if (s->smtp.state == SMTP_SESSION_BODY) {
+        if (s->body == NULL)
+            s->body = malloc(w->config.size_max + 16384);
+        struct base_buf dst = {.p = s->body, .len = s->len, .cap = w->config.size_max + 16383};
+        enum smtp_body_state b = smtp_server_body(&s->smtp, spans[0], &used, &dst, &out, &e);
+        s->len = dst.len;
+        if (b == SMTP_BODY_END)
+            sink_answer(w, s, e, &out);
+    } else {
+        e = smtp_server_push(&s->smtp, spans[0], &used, &out);
+        if (e == SMTP_SERVER_MORE && used == 0 && n > 1) {
+            struct base_buf line = {.p = w->line, .cap = sizeof(w->line)};
+            for (uint32_t i = 0; i < n; i++)
+                if (base_buf_put_span(&line, spans[i]) != 0)
+                    break;
+            e = smtp_server_push(&s->smtp, base_buf_span(&line), &used, &out);
+        }
+        if (e == SMTP_SERVER_MAIL || e == SMTP_SERVER_RCPT || e == SMTP_SERVER_DATA)
+            sink_answer(w, s, e, &out);
+    }
+    tcp_recv_consume(w->tcp, s->tcp, (uint32_t)used);
+    if (tcp_send(w->tcp, s->tcp, out.p, out.len) != (int64_t)out.len ||
+        (used > 0 && dice(w) && dice(w))) {
+        sink_over(w, s, true);
+        return false;
+    }
+    if (e == SMTP_SERVER_CLOSE) {
+        sink_over(w, s, false);
+        return false;
+    }
+    return used > 0;
+}
+
+static void sink_accept(struct world *w, struct tcp_conn *tcp)
+{
+    for (uint32_t i = 0; i < WORLD_SINK_MAX; i++) {
+        struct sink *s = &w->sink[i];
+        if (s->tcp != NULL)
+            continue;
+        s->tcp = tcp;
+        tcp_set_user(tcp, s);
+        smtp_server_init(&s->smtp, &w->settings, &w->stats);
+        struct base_buf out = {.p = w->scratch, .cap = SCRATCH};
+        smtp_server_greet(&s->smtp, &out);
+        if (tcp_send(w->tcp, tcp, out.p, out.len) != (int64_t)out.len)
+            sink_over(w, s, true);
+        return;
+    }
+    tcp_abort(w->tcp, tcp);
+}
+
+static void sink_event(struct world *w, struct sink *s, uint32_t flags)
+{
+    if (s->tcp == NULL)
+        return;
+    if (flags & TCP_EVENT_FAILED)
+        return sink_over(w, s, true);
+    while (s->tcp != NULL && sink_step(w, s))
+        ;
+    if (s->tcp != NULL && tcp_recv_ended(s->tcp))
+        sink_over(w, s, false);
+}
+
+/* ---- the whole ---- */
+
+struct world *world_open(const struct world_config *config, uint64_t now_ns)
+{
+    struct world *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
+
+    memset(w, 0, sizeof(*w));
+    w->config = *config;
+    w->now_ns = now_ns;
+    base_rand_init(&w->rand, config->seed ^ 0x77);
+    w->settings = (struct smtp_server_settings){.hostname = "sink.example",
+                                                .recipient_max = 100,
+                                                .error_max = 100,
+                                                .junk_max = 1000,
+                                                .header_bytes_max = 100000,
+                                                .hop_max = 100};
+    struct net_config n = {.port = config->port,
+                           .address_cnt = 1,
+                           .ctrl_pool = config->ctrl_pool,
+                           .stats = &w->stats,
+                           .seed = config->seed};
+    n.addresses[0] = (struct net_prefix){net_addr_v4((const uint8_t[]){10, 0, 0, 2}), 120};
+    base_assert(net_init(&w->net, &n, now_ns) == 0);
+    struct tcp_config t = {.net = w->net,
+                           .data_pool = config->data_pool,
+                           .ctrl_pool = config->ctrl_pool,
+                           .stats = &w->stats,
+                           .conn_max = 256,
+                           .syn_max = 64,
+                           .time_wait_max = 256,
+                           .listen_max = 4,
+                           .port_min = 20000,
+                           .port_max = 30000,
+                           .recv_window_bytes = 65536,
+                           .send_buffer_bytes = 65536,
+                           .msl_ns = 50 * BASE_NS_MS,
+                           .user_timeout_ns = 30 * BASE_NS_S,
+                           .keepalive_ns = 20 * BASE_NS_S,
+                           .keepalive_interval_ns = 2 * BASE_NS_S,
+                           .keepalive_cnt = 5};
+    memcpy(t.secret, "0123456789abcdef", 16);
+    base_put_le64(t.secret, config->seed);
+    base_assert(tcp_init(&w->tcp, &t, now_ns) == 0);
+    struct net_endpoint local = {.port = SINK_PORT};
+    base_assert(tcp_listen(w->tcp, &local, NULL) == 0);
+    for (uint32_t i = 0; i < config->message_cnt; i++)
+        make_message(w, i);
+    for (uint32_t i = 0; i < config->client_cnt; i++)
+        w->client[i].message = UINT32_MAX;
+    return w;
+}
+
+void world_close(struct world *w)
+{
+    for (uint32_t i = 0; i < w->config.message_cnt; i++)
+        free(w->message[i].bytes);
+    for (uint32_t i = 0; i < WORLD_SINK_MAX; i++)
+        free(w->sink[i].body);
+    tcp_fini(w->tcp);
+    net_fini(w->net);
+    free(w);
+}
+
+static bool is_client(const struct world *w, const void *user)
+{
+    return (const uint8_t *)user >= (const uint8_t *)w->client &&
+           (const uint8_t *)user < (const uint8_t *)(w->client + WORLD_CLIENT_MAX);
+}
+
+bool world_pass(struct world *w, uint64_t now_ns)
+{
+    struct rte_mbuf *pkts[32];
+    struct net_segment segments[32];
+    struct tcp_event ev[32];
+    uint32_t work = 0, n;
+
+    w->now_ns = now_ns;
+    n = w->config.port->ops->rx_burst(w->config.port->state, 0, pkts, 32);
+    work += n;
+    n = net_input(w->net, pkts, n, segments, now_ns);
+    tcp_push(w->tcp, segments, n, now_ns);
+    tcp_run(w->tcp, now_ns);
+    net_run(w->net, now_ns);
+    n = tcp_poll(w->tcp, ev, 32);
+    work += n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (ev[i].flags & TCP_EVENT_ACCEPTED)
+            sink_accept(w, ev[i].conn);
+        else if (is_client(w, ev[i].user))
+            client_event(w, ev[i].user, ev[i].flags);
+        else
+            sink_event(w, ev[i].user, ev[i].flags);
+    }
+    for (uint32_t i = 0; i < w->config.client_cnt; i++)
+        if (w->client[i].tcp == NULL && now_ns >= w->client[i].not_before_ns)
+            client_connect(w, &w->client[i]);
+    tcp_flush(w->tcp, now_ns);
+    net_flush(w->net);
+    return work > 0;
+}
+
+uint64_t world_next(const struct world *w)
+{
+    uint64_t t = tcp_deadline(w->tcp), n = net_deadline(w->net);
+
+    t = t < n ? t : n;
+    for (uint32_t i = 0; i < w->config.client_cnt; i++) {
+        const struct client *c = &w->client[i];
+        bool wants = c->message != UINT32_MAX || w->next_message < w->config.message_cnt;
+        if (c->tcp == NULL && wants && c->not_before_ns < t)
+            t = c->not_before_ns;
+    }
+    return t;
+}
+
+bool world_sent(const struct world *w)
+{
+    return world_acked(w) == w->config.message_cnt;
+}
+
+uint32_t world_acked(const struct world *w)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < w->config.message_cnt; i++)
+        n += w->message[i].acked;
+    return n;
+}
+
+bool world_delivered(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->config.message_cnt; i++)
+        for (uint32_t r = 0; w->message[i].acked && r < w->message[i].rcpt_cnt; r++)
+            if (w->message[i].delivered[r] == 0)
+                return false;
+    return true;
+}
+
+uint32_t world_duplicates(const struct world *w)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < w->config.message_cnt; i++)
+        for (uint32_t r = 0; r < w->message[i].rcpt_cnt; r++)
+            n += w->message[i].delivered[r] > 1 ? w->message[i].delivered[r] - 1 : 0;
+    return n;
+}
+
+bool world_idle(const struct world *w)
+{
+    struct tcp_usage u;
+
+    tcp_usage(w->tcp, &u);
+    return u.conn_cnt == 0 && u.syn_cnt == 0 && u.time_wait_cnt == 0 && u.mbuf_cnt == 0;
+}
+
+void world_calm(struct world *w)
+{
+    w->config.sink_defer_percent = 0;
+}

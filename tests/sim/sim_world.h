@@ -1,0 +1,63 @@
+/*
+ * The world around a simulated gateway: one host at the other end of the link, with clients that
+ * send mail and a next hop that takes it, both on our own engines. It keeps the ledger: which
+ * message was acknowledged, what of it arrived. Everything by seed, in virtual time; one thread.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "base_rand.h"
+#include "net.h"
+#include "smtp_client.h"
+#include "smtp_server.h"
+#include "tcp.h"
+
+struct rte_mempool;
+
+#define WORLD_RCPT_MAX    4
+#define WORLD_CLIENT_MAX  8
+#define WORLD_SINK_MAX    64
+#define WORLD_MESSAGE_MAX 64
+
+struct world_message {
+    uint8_t *bytes;
+    size_t len;
+    uint32_t rcpt_cnt;
+    bool acked;
+    bool refused;                       /* for good */
+    uint32_t delivered[WORLD_RCPT_MAX]; /* times, by recipient */
+};
+
+struct world_config {
+    struct net_port *port;
+    struct rte_mempool *data_pool, *ctrl_pool;
+    uint64_t seed;
+    uint32_t client_cnt;
+    uint32_t message_cnt;
+    uint32_t size_max;           /* of a body */
+    uint32_t sink_defer_percent; /* 451 at RCPT or end of data, or the connection cut */
+};
+
+struct world;
+
+struct world *world_open(const struct world_config *config, uint64_t now_ns);
+void world_close(struct world *w);
+
+/* Receives, lets everybody act, sends. Returns true when something happened. */
+bool world_pass(struct world *w, uint64_t now_ns);
+uint64_t world_next(const struct world *w);
+
+/* All messages have their final word from the gateway. */
+bool world_sent(const struct world *w);
+/* All recipients of acknowledged messages have theirs. */
+bool world_delivered(const struct world *w);
+/* Deliveries beyond the first, of all recipients. */
+uint32_t world_duplicates(const struct world *w);
+uint32_t world_acked(const struct world *w);
+/* No connection is left. */
+bool world_idle(const struct world *w);
+
+/* Makes the next hop refuse nothing more, so that the run ends. */
+void world_calm(struct world *w);
+
+#endif
