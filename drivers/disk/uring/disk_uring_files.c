@@ -1,0 +1,202 @@
+#include "disk_uring_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_CAP 16
+
+static void name_of(char out[NAME_CAP], uint32_t segment)
+{
+    snprintf(out, NAME_CAP, "%08u.seg", segment % 100000000U);
+}
+
+static int fail(char *err, size_t err_cap, const char *what)
+{
+    int rc = -errno;
+    snprintf(err, err_cap, "%s: %s", what, strerror(-rc));
+    return rc;
+}
+
+static int lock_take(struct disk_uring_files *f, int dir_fd, char *err, size_t err_cap)
+{
+    f->lock_fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (f->lock_fd < 0)
+        return fail(err, err_cap, "spool's lock file");
+    if (flock(f->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return fail(err, err_cap, "spool's lock file");
+    snprintf(err, err_cap, "the spool is in use by another process");
+    return -EBUSY;
+}
+
+int disk_uring_files_init(struct disk_uring_files *f, int dir_fd, uint32_t file_max, char *err,
+                          size_t err_cap)
+{
+    f->seg_fd = -1;
+    f->lock_fd = -1;
+    f->fds = malloc(file_max * sizeof(*f->fds));
+    if (f->fds == NULL) {
+        snprintf(err, err_cap, "out of memory");
+        return -ENOMEM;
+    }
+    f->fd_cnt = file_max;
+    for (uint32_t i = 0; i < file_max; i++)
+        f->fds[i] = -1;
+    int rc = lock_take(f, dir_fd, err, err_cap);
+    if (rc < 0)
+        return rc;
+    if (mkdirat(dir_fd, "seg", 0700) < 0 && errno != EEXIST)
+        return fail(err, err_cap, "spool's folder seg");
+    f->seg_fd = openat(dir_fd, "seg", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (f->seg_fd < 0)
+        return fail(err, err_cap, "spool's folder seg");
+    if (fsync(dir_fd) < 0)
+        return fail(err, err_cap, "spool's folder");
+    return 0;
+}
+
+void disk_uring_files_fini(struct disk_uring_files *f)
+{
+    for (uint32_t i = 0; i < f->fd_cnt; i++)
+        if (f->fds[i] >= 0)
+            close(f->fds[i]);
+    free(f->fds);
+    f->fds = NULL;
+    f->fd_cnt = 0;
+    if (f->seg_fd >= 0)
+        close(f->seg_fd);
+    if (f->lock_fd >= 0)
+        close(f->lock_fd);
+}
+
+/* The number of a segment's file name, or 0. */
+static uint32_t number_of(const char *name)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < 8; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return 0;
+        n = n * 10 + (uint32_t)(name[i] - '0');
+    }
+    return strcmp(name + 8, ".seg") == 0 ? n : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t *x = a;
+    const uint32_t *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+int disk_uring_files_list(struct disk_uring_files *f, uint32_t *numbers, uint32_t cap)
+{
+    int fd = openat(f->seg_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        int rc = -errno;
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    uint32_t cnt = 0;
+    const struct dirent *e;
+    while ((e = readdir(dir)) != NULL) {
+        uint32_t n = number_of(e->d_name);
+        if (n == 0)
+            continue;
+        if (cnt < cap)
+            numbers[cnt] = n;
+        cnt++;
+    }
+    closedir(dir);
+    if (cap > 0)
+        qsort(numbers, cnt < cap ? cnt : cap, sizeof(*numbers), by_number);
+    return (int)cnt;
+}
+
+/* Opens for durable writes; without O_DIRECT only where the file system has none. */
+static int open_segment(struct disk_uring_files *f, uint32_t segment, int flags)
+{
+    char name[NAME_CAP];
+    name_of(name, segment);
+    flags |= O_RDWR | O_DSYNC | O_CLOEXEC | O_NOFOLLOW;
+    int fd = openat(f->seg_fd, name, flags | O_DIRECT, 0600);
+    if (fd < 0 && errno == EINVAL) {
+        /* With O_CREAT the file may have been made before O_DIRECT was refused. */
+        if ((flags & O_CREAT) != 0)
+            unlinkat(f->seg_fd, name, 0);
+        fd = openat(f->seg_fd, name, flags, 0600);
+        if (fd >= 0)
+            f->buffered = true;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+/* Real space, so that a later write cannot find the disk full. */
+static int allocate(int fd, uint64_t bytes)
+{
+    if (fallocate(fd, 0, 0, (off_t)bytes) < 0 &&
+        (errno != EOPNOTSUPP || ftruncate(fd, (off_t)bytes) < 0))
+        return -errno;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+int disk_uring_files_create(struct disk_uring_files *f, uint32_t segment, uint64_t bytes)
+{
+    char name[NAME_CAP];
+    if (segment >= f->fd_cnt)
+        return -EMFILE;
+    int fd = open_segment(f, segment, O_CREAT | O_EXCL);
+    if (fd < 0)
+        return fd;
+    int rc = allocate(fd, bytes);
+    if (rc == 0 && fsync(f->seg_fd) < 0)
+        rc = -errno;
+    if (rc < 0) {
+        name_of(name, segment);
+        unlinkat(f->seg_fd, name, 0);
+        close(fd);
+        return rc;
+    }
+    f->fds[segment] = fd;
+    return fd;
+}
+
+int64_t disk_uring_files_open(struct disk_uring_files *f, uint32_t segment)
+{
+    struct stat st;
+    if (segment >= f->fd_cnt)
+        return -EMFILE;
+    int fd = open_segment(f, segment, 0);
+    if (fd < 0)
+        return fd;
+    /* What an earlier process left in the cache is made durable before it is read as the truth. */
+    if (fsync(fd) < 0 || fstat(fd, &st) < 0) {
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    f->fds[segment] = fd;
+    return st.st_size;
+}
+
+int disk_uring_files_remove(struct disk_uring_files *f, uint32_t segment)
+{
+    char name[NAME_CAP];
+    if (segment >= f->fd_cnt || f->fds[segment] < 0)
+        return -ENOENT;
+    close(f->fds[segment]);
+    f->fds[segment] = -1;
+    name_of(name, segment);
+    if (unlinkat(f->seg_fd, name, 0) < 0 || fsync(f->seg_fd) < 0)
+        return -errno;
+    return 0;
+}

@@ -1,0 +1,218 @@
+/* The spool over real files: what is written is there after a close, a second process is refused. */
+#include "unit.h"
+
+#include "base_time.h"
+#include "disk_uring.h"
+#include "spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static char dir_name[] = "test_disk_uring.XXXXXX";
+static int dir_fd = -1;
+static struct stats_block stats;
+static const struct disk_uring_config disk_config = {
+    .queue_depth = 64, .segment_max = 8};
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * BASE_NS_S + (uint64_t)t.tv_nsec;
+}
+
+static int open_disk(struct spool_disk *disk, char *err, size_t cap)
+{
+    struct disk_uring_config c = disk_config;
+    c.dir_fd = dir_fd;
+    return disk_uring_open(disk, &c, err, cap);
+}
+
+static struct spool *open_spool(const struct spool_disk *disk)
+{
+    char err[256] = "";
+    struct spool *s = NULL;
+    struct spool_config c = {.disk = *disk,
+                             .segment_bytes = 1 << 20,
+                             .segment_max = 8,
+                             .reserve_segments = 2,
+                             .commit_max = 2,
+                             .batch_bytes_max = 256 << 10,
+                             .stats = &stats,
+                             .seed = now()};
+    int rc = spool_open(&s, &c, now(), err, sizeof(err));
+    if (rc != 0)
+        print_error("%s\n", err);
+    assert_int_equal(rc, 0);
+    return s;
+}
+
+/* Runs, sleeping on the disk's descriptor, until a completion comes. */
+static struct spool_done next_done(struct spool *s, const struct spool_disk *disk)
+{
+    struct spool_done d;
+    for (int i = 0; i < 100000; i++) {
+        spool_run(s, now());
+        if (spool_poll(s, &d, 1) == 1)
+            return d;
+        struct pollfd p = {.fd = disk->ops->wait_fd(disk->state), .events = POLLIN};
+        assert_true(p.fd >= 0);
+        poll(&p, 1, 100);
+    }
+    fail_msg("no completion");
+    abort();
+}
+
+static void push(struct spool *s, struct spool_entry e)
+{
+    assert_int_equal(spool_push(s, &e), 0);
+}
+
+enum { MESSAGE_CNT = 20, BODY_BYTES = 100000 };
+static uint8_t body[BODY_BYTES];
+
+static struct spool_id id_of(uint32_t n)
+{
+    return spool_id_make(1000 + n, 1, 0, n);
+}
+
+static void send_all(struct spool *s, const struct spool_disk *disk)
+{
+    uint8_t e[64];
+    struct base_buf b = {.p = e, .cap = sizeof(e)};
+    assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_SENDER, base_span_str("a@b")), 0);
+    assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_RECIPIENT, base_span_str("c@d")), 0);
+    for (uint32_t i = 0; i < MESSAGE_CNT; i++) {
+        struct spool_id id = id_of(i);
+        push(s, (struct spool_entry){
+                    .id = id, .op = SPOOL_BEGIN, .p = e, .len = (uint32_t)b.len});
+        for (uint32_t at = 0; at < BODY_BYTES; at += 10000)
+            push(s, (struct spool_entry){.id = id,
+                                         .op = SPOOL_CHUNK,
+                                         .part = SPOOL_PART_BODY,
+                                         .p = body + at,
+                                         .len = 10000});
+        push(s, (struct spool_entry){.id = id, .op = SPOOL_COMMIT, .from = 7});
+    }
+    for (uint32_t committed = 0, arrived = 0; committed + arrived < 2 * MESSAGE_CNT;) {
+        struct spool_done d = next_done(s, disk);
+        assert_int_equal(d.status, 0);
+        if (d.op == SPOOL_COMMIT) {
+            assert_int_equal(d.to, 7);
+            committed++;
+        } else {
+            assert_int_equal(d.op, SPOOL_ARRIVED);
+            spool_arrival_free(d.arrival);
+            arrived++;
+        }
+    }
+}
+
+static void read_all(struct spool *s, const struct spool_disk *disk)
+{
+    struct spool_buf_pool pool;
+    assert_int_equal(spool_buf_pool_init(&pool, 1, 0), 0);
+    for (uint32_t i = 0; i < MESSAGE_CNT; i++) {
+        uint64_t at = 0;
+        struct spool_done d;
+        do {
+            push(s, (struct spool_entry){.id = id_of(i),
+                                         .op = SPOOL_READ,
+                                         .offset = at,
+                                         .len = SPOOL_BUF_BYTES,
+                                         .buf = spool_buf_get(&pool)});
+            d = next_done(s, disk);
+            assert_int_equal(d.op, SPOOL_READ);
+            assert_int_equal(d.status, 0);
+            assert_memory_equal(d.buf->data, body + at, d.len);
+            at += d.len;
+            spool_buf_put(&pool, d.buf);
+        } while (d.len > 0);
+        assert_int_equal(at, BODY_BYTES);
+    }
+    spool_buf_pool_fini(&pool);
+}
+
+static void test_survives(void **state)
+{
+    (void)state;
+    char err[256] = "";
+    struct spool_disk disk, second;
+    int rc = open_disk(&disk, err, sizeof(err));
+    if (rc == -EPERM || rc == -ENOSYS) {
+        print_message("skipped: %s\n", err);
+        skip();
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(open_disk(&second, err, sizeof(err)), -EBUSY);
+    assert_string_equal(err, "the spool is in use by another process");
+    for (uint32_t i = 0; i < BODY_BYTES; i++)
+        body[i] = (uint8_t)(i * 2654435761U >> 13);
+    struct spool *s = open_spool(&disk);
+    send_all(s, &disk);
+    if (disk_uring_buffered(&disk))
+        print_message("this file system has no O_DIRECT\n");
+    read_all(s, &disk);
+    spool_close(s);
+    disk_uring_close(&disk);
+
+    assert_int_equal(open_disk(&disk, err, sizeof(err)), 0);
+    s = open_spool(&disk);
+    for (uint32_t i = 0; i < MESSAGE_CNT; i++) {
+        struct spool_done d = next_done(s, &disk);
+        struct spool_id id = id_of(i);
+        assert_int_equal(d.op, SPOOL_ARRIVED);
+        assert_true(spool_id_eq(&d.id, &id));
+        assert_int_equal(d.arrival->content_bytes, BODY_BYTES);
+        spool_arrival_free(d.arrival);
+    }
+    read_all(s, &disk);
+    for (uint32_t i = 0; i < MESSAGE_CNT; i++) {
+        push(s, (struct spool_entry){.id = id_of(i), .op = SPOOL_FREE});
+        assert_int_equal(next_done(s, &disk).status, 0);
+    }
+    struct spool_usage u;
+    spool_usage(s, &u);
+    assert_int_equal(u.message_cnt + u.live_bytes, 0);
+    spool_close(s);
+    assert_true(disk.ops->free_bytes(disk.state) > 0);
+    uint32_t numbers[16];
+    int cnt = disk.ops->segment_list(disk.state, numbers, 16);
+    assert_true(cnt >= 4 && cnt <= 8);
+    for (int i = 0; i < cnt; i++) {
+        assert_int_equal(numbers[i], i + 1);
+        assert_int_equal(disk.ops->segment_remove(disk.state, numbers[i]), 0);
+    }
+    disk_uring_close(&disk);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (mkdtemp(dir_name) == NULL)
+        return -1;
+    dir_fd = open(dir_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir_fd < 0 ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlinkat(dir_fd, "lock", 0);
+    unlinkat(dir_fd, "seg", AT_REMOVEDIR);
+    close(dir_fd);
+    rmdir(dir_name);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_survives)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
