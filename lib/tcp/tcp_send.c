@@ -69,7 +69,7 @@ int64_t tcp_send(struct tcp_stack *s, struct tcp_conn *c, const void *p, size_t 
         c->snd_len += n;
         done += n;
     }
-    if (done < len)
+    if (done < len || tcp_send_space(c) < c->snd_cap / 2)
         c->flags |= TCP_CONN_WANT_WRITE;
     tcp_conn_ready(s, c); /* also when a pool was empty: tcp_output sets the timer to try again */
     return done;
