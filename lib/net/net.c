@@ -227,7 +227,6 @@ int net_init(struct net **out, const struct net_config *config, uint64_t now_ns)
     struct net *n = calloc(1, sizeof(*n));
     if (n == NULL)
         return -ENOMEM;
-    net_checksum_init();
     n->config = *config;
     n->stats = config->stats;
     n->port = config->port;

@@ -107,6 +107,6 @@ size_t net_endpoint_format(char out[NET_ENDPOINT_TEXT_CAP], const struct net_end
     char addr[NET_ADDR_TEXT_CAP];
 
     net_addr_format(addr, &e->addr);
-    return (size_t)snprintf(out, NET_ENDPOINT_TEXT_CAP, net_addr_is_v4(&e->addr) ? "%s:%u" : "[%s]:%u",
-                            addr, e->port);
+    return (size_t)snprintf(out, NET_ENDPOINT_TEXT_CAP,
+                            net_addr_is_v4(&e->addr) ? "%s:%u" : "[%s]:%u", addr, e->port);
 }

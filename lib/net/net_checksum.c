@@ -1,14 +1,10 @@
 #include "net_checksum.h"
 
 #include <immintrin.h>
-#include <stdatomic.h>
-
 #include <rte_mbuf.h>
 
 /* Below this many bytes the vector loop does not pay for its start. */
 #define VECTOR_MIN_BYTES 128
-
-typedef uint32_t (*sum_fn)(const void *p, size_t len);
 
 /* Folds a 64-bit sum of 16- or 32-bit words to 32 bits, carries wrapped around. */
 static inline uint32_t fold64(uint64_t sum)
@@ -41,10 +37,6 @@ uint32_t net_checksum_sum_scalar(const void *p, size_t len)
 __attribute__((target("avx2"))) static uint32_t sum_avx2(const void *p, size_t len)
 {
     const uint8_t *b = p;
-
-    if (len < VECTOR_MIN_BYTES)
-        return net_checksum_sum_scalar(p, len);
-
     const __m256i low = _mm256_set1_epi64x(0xffffffff);
     __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
     for (; len >= 64; b += 64, len -= 64) {
@@ -63,19 +55,12 @@ __attribute__((target("avx2"))) static uint32_t sum_avx2(const void *p, size_t l
     return net_checksum_add(sum, net_checksum_sum_scalar(b, len));
 }
 
-/* Every writer writes the same value; relaxed, because nothing else depends on it. */
-static _Atomic(sum_fn) sum_chosen = net_checksum_sum_scalar;
-
-void net_checksum_init(void)
-{
-    __builtin_cpu_init();
-    sum_fn best = __builtin_cpu_supports("avx2") ? sum_avx2 : net_checksum_sum_scalar;
-    atomic_store_explicit(&sum_chosen, best, memory_order_relaxed);
-}
-
 uint32_t net_checksum_sum(const void *p, size_t len)
 {
-    return atomic_load_explicit(&sum_chosen, memory_order_relaxed)(p, len);
+    /* A load and a test: the answer is in memory from before main. */
+    if (len >= VECTOR_MIN_BYTES && __builtin_cpu_supports("avx2"))
+        return sum_avx2(p, len);
+    return net_checksum_sum_scalar(p, len);
 }
 
 uint32_t net_checksum_pseudo(const struct net_addr *src, const struct net_addr *dst,

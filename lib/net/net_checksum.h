@@ -1,6 +1,5 @@
 /*
- * The Internet checksum (RFC 1071), vectorised where the CPU has AVX2, chosen by net_checksum_init.
- * Pure; any thread.
+ * The Internet checksum (RFC 1071), vectorised where the CPU has AVX2. Pure; any thread.
  */
 #ifndef NET_CHECKSUM_H
 #define NET_CHECKSUM_H
@@ -8,10 +7,6 @@
 #include "net_addr.h"
 
 struct rte_mbuf;
-
-/* Chooses by CPUID; net_init does it. Any number of calls from any thread are harmless; before the
- * first, the plain reference is used. */
-void net_checksum_init(void);
 
 /* The ones' complement sum of len bytes at p in memory order, not folded to its end nor inverted;
  * partial sums of pieces at even offsets may be added with net_checksum_add. */

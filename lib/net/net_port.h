@@ -18,14 +18,14 @@ struct rte_mbuf;
 
 struct net_port_caps {
     uint8_t mac[6];
-    uint16_t mtu;           /* largest IP packet, bytes */
-    uint16_t queue_cnt;     /* RX/TX pairs in use */
-    bool rx_ip_checksum;    /* the port checks; mbuf ol_flags tell */
+    uint16_t mtu;        /* largest IP packet, bytes */
+    uint16_t queue_cnt;  /* RX/TX pairs in use */
+    bool rx_ip_checksum; /* the port checks; mbuf ol_flags tell */
     bool rx_tcp_checksum;
-    bool tx_ip_checksum;    /* the port fills in what RTE_MBUF_F_TX_IP_CKSUM asks */
-    bool tx_tcp_checksum;   /* likewise RTE_MBUF_F_TX_TCP_CKSUM */
+    bool tx_ip_checksum;  /* the port fills in what RTE_MBUF_F_TX_IP_CKSUM asks */
+    bool tx_tcp_checksum; /* likewise RTE_MBUF_F_TX_TCP_CKSUM */
     bool tx_tso;
-    bool tx_multi_segs;     /* takes chained mbufs */
+    bool tx_multi_segs; /* takes chained mbufs */
     bool rss;
 };
 

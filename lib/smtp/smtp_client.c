@@ -415,8 +415,8 @@ void smtp_client_quit(struct smtp_client *c, struct base_buf *out)
     if (c->state == SMTP_CLIENT_STATE_CLOSED)
         return;
     base_assert(c->state == SMTP_CLIENT_STATE_READY);
-    put_format(out, "QUIT\r\n", base_span_of(NULL, 0), "");
-    set_state(c, SMTP_CLIENT_STATE_QUIT, false);
+    bool sent = base_buf_puts(out, "QUIT\r\n") == 0;
+    set_state(c, sent ? SMTP_CLIENT_STATE_QUIT : SMTP_CLIENT_STATE_CLOSED, false);
 }
 
 uint64_t smtp_client_timeout_ns(const struct smtp_client *c)

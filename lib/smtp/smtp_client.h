@@ -116,7 +116,8 @@ void smtp_client_body(struct smtp_client *c, struct base_span in, size_t *consum
 /* Ends the message: CRLF if it does not end in one, then ".CRLF". Needs 5 bytes of out. */
 void smtp_client_body_end(struct smtp_client *c, struct base_buf *out);
 
-/* After DONE: writes QUIT; push returns CLOSE when it is answered. */
+/* After DONE: writes QUIT; push returns CLOSE when it is answered, or at once if out had no room.
+ */
 void smtp_client_quit(struct smtp_client *c, struct base_buf *out);
 
 /* The connection is gone or a deadline passed: pushes after it give each open recipient its RESULT

@@ -109,7 +109,8 @@ struct smtp_server {
     uint64_t header_bytes;
     uint8_t state;        /* enum smtp_session_state */
     uint8_t asked;        /* enum smtp_server_event that waits for an answer, or 0 */
-    uint8_t refusal;      /* enum smtp_refusal, once the event is REFUSED */
+    uint8_t refusal;      /* enum smtp_refusal: NONE while the body is fine, then the first that
+                             struck; with REFUSED the one that was told */
     uint8_t refusals;     /* a bit for each that has struck in this body */
     uint8_t scan;         /* the body scanner's state */
     uint8_t header_match; /* bytes of "received" matched in this header line */

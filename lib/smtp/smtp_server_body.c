@@ -65,6 +65,13 @@ void smtp_server_body_begin(struct smtp_server *s)
     s->bare_lf = false;
 }
 
+static void strike(struct smtp_server *s, enum smtp_refusal refusal)
+{
+    s->refusals |= (uint8_t)(1 << refusal);
+    if (s->refusal == SMTP_REFUSAL_NONE)
+        s->refusal = (uint8_t)refusal;
+}
+
 void smtp_server_refuse_body(struct smtp_server *s, const struct smtp_reply *reply)
 {
     base_assert(s->state == SMTP_SESSION_BODY && s->asked == 0 && reply->code >= 400);
@@ -78,12 +85,7 @@ void smtp_server_refuse_body(struct smtp_server *s, const struct smtp_reply *rep
     failed |= base_buf_put(&enhanced, "", 1);
     base_assert(failed == 0);
     s->refuse_code = reply->code;
-    s->refusals |= 1 << SMTP_REFUSAL_CALLER;
-}
-
-static void strike(struct smtp_server *s, enum smtp_refusal refusal)
-{
-    s->refusals |= (uint8_t)(1 << refusal);
+    strike(s, SMTP_REFUSAL_CALLER);
 }
 
 static void strike_bare(struct smtp_server *s, bool lf)

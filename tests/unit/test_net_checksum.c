@@ -123,7 +123,6 @@ static void pseudo_headers(void **state)
 int main(void)
 {
     dpdk_eal_init();
-    net_checksum_init();
 
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_lengths_and_offsets),

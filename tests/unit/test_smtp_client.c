@@ -481,6 +481,28 @@ static void fail_while_telling(void **state)
     assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out), SMTP_CLIENT_CLOSE);
 }
 
+/* A peer that reads nothing leaves no room for QUIT. */
+static void quit_without_room(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    struct smtp_client c;
+    uint8_t room[8192];
+    struct base_buf out = {room, 0, sizeof(room)}, none = {room, 0, 5};
+    size_t used;
+
+    smtp_client_init(&c, "me.test", &stats);
+    smtp_client_start(
+        &c, &(struct smtp_client_job){.recipient = many_rcpt, .recipient_cnt = 1, .size_bytes = 2});
+    (void)smtp_client_push(&c, base_span_str("220 x\r\n"), &used, &out);
+    assert_int_equal(smtp_client_push(&c, base_span_str("250-x\r\n250 SIZE 1\r\n"), &used, &out),
+                     SMTP_CLIENT_RESULT);
+    assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out), SMTP_CLIENT_DONE);
+    smtp_client_quit(&c, &none);
+    assert_int_equal(none.len, 0);
+    assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out), SMTP_CLIENT_CLOSE);
+}
+
 /* A refusal in the middle of the body is the result; the session ends. */
 static void refused_in_body(void **state)
 {
@@ -728,6 +750,7 @@ int main(void)
         cmocka_unit_test(fail_in_each_state),
         cmocka_unit_test(fail_while_telling),
         cmocka_unit_test(refused_in_body),
+        cmocka_unit_test(quit_without_room),
         cmocka_unit_test_teardown(client_against_server, print_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

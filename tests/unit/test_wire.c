@@ -171,6 +171,17 @@ static uint32_t run_faults(struct rig *r, uint32_t cnt, uint64_t *digest)
     return got;
 }
 
+static uint64_t tapped[WIRE_FATE_CNT];
+
+static void tap(void *arg, const struct wire_tap_frame *frame)
+{
+    assert_ptr_equal(arg, tapped);
+    assert_int_equal(frame->from, 0);
+    assert_true(frame->len >= HEAD_LEN);
+    assert_int_equal(base_be16(frame->bytes + 12), 0x0800);
+    tapped[frame->fate]++;
+}
+
 static void faults_add_up(void **state)
 {
     (void)state;
@@ -191,8 +202,11 @@ static void faults_add_up(void **state)
         struct wire_counters c;
 
         rig_open(&r);
+        memset(tapped, 0, sizeof(tapped));
+        wire_set_tap(r.wire, tap, tapped);
         uint32_t got = run_faults(&r, 10000, &digest[round]);
         wire_count(r.wire, 0, &c);
+        assert_memory_equal(tapped, c.frame_cnt, sizeof(tapped));
         assert_int_equal(c.frame_cnt[WIRE_SENT], 10000);
         assert_int_equal(c.frame_cnt[WIRE_DELIVERED], got);
         assert_int_equal(c.frame_cnt[WIRE_SENT] + c.frame_cnt[WIRE_DUPLICATED],
@@ -343,7 +357,6 @@ static void bounds(void **state)
 int main(void)
 {
     dpdk_eal_init();
-    net_checksum_init();
     tx_pool = dpdk_pool("tx", POOL_MBUF, 0);
     rx_pool[0] = dpdk_pool("rx0", POOL_MBUF, 0);
     rx_pool[1] = dpdk_pool("rx1", POOL_MBUF, 0);
