@@ -295,8 +295,9 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         drop_transaction(c);
         conn_finish(c, s->close_reason);
         return STEP_WAIT;
-    case SMTP_SERVER_MORE:
     case SMTP_SERVER_FLUSH:
+        return STEP_AGAIN;
+    case SMTP_SERVER_MORE:
         return STEP_WAIT;
     }
     return STEP_WAIT;
@@ -321,8 +322,10 @@ static enum step command(struct conn *c, struct base_buf *out)
     uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
     size_t consumed = 0;
 
-    if (n == 0)
+    if (n == 0 && c->in.smtp.state != SMTP_SESSION_CLOSING)
         return STEP_WAIT;
+    if (n == 0) /* CLOSE comes from the next push, whatever there is to read */
+        spans[0] = base_span_of(NULL, 0);
     enum smtp_server_event event = smtp_server_push(&c->in.smtp, spans[0], &consumed, out);
     if (event == SMTP_SERVER_MORE && consumed == 0 && n > 1)
         event = smtp_server_push(&c->in.smtp, gather(c, spans, n), &consumed, out);

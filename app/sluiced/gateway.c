@@ -2,7 +2,6 @@
 #include "base_time.h"
 #include "eal.h"
 #include "gateway_threads.h"
-#include "net_checksum.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -176,7 +175,6 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, c
 
     memset(g, 0, sizeof(*g));
     g->spool_dir = -1;
-    net_checksum_init();
     struct settings *first = settings_make(conf);
     if (first == NULL || random_bytes(&seed, sizeof(seed)) != 0)
         return fail(err, err_cap, -ENOMEM, "no memory for the settings");

@@ -11,7 +11,6 @@
 #include "disk_sim.h"
 #include "dpdk_eal.h"
 #include "lane.h"
-#include "net_checksum.h"
 #include "wire.h"
 
 #include <stdio.h>
@@ -398,7 +397,6 @@ int main(void)
     b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
     memset(b, 0, sizeof(*b));
     dpdk_eal_init();
-    net_checksum_init();
     int status = cmocka_run_group_tests_name("conn_layers", tests, NULL, NULL);
     free(b);
     return status;
