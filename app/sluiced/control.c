@@ -212,6 +212,15 @@ static void courier_answers(struct control *c)
 
 /* ---- log and housekeeping ---- */
 
+/* Engines without a clock leave the time open. */
+static void write_records(struct control *c, struct stats_log_record *records, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (records[i].wall_ns == 0)
+            records[i].wall_ns = loop_wall_ns();
+    log_write(c->config.log, records, n);
+}
+
 void control_write_log(struct control *c)
 {
     const struct topology *t = &c->config.gateway->topology;
@@ -221,13 +230,13 @@ void control_write_log(struct control *c)
     for (uint32_t i = 0; i < t->lane_cnt; i++)
         while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_LANE_LOG, i), records, LOG_BATCH_MAX)) >
                0)
-            log_write(c->config.log, records, n);
+            write_records(c, records, n);
     while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_SPOOLER_LOG, 0), records, LOG_BATCH_MAX)) >
            0)
-        log_write(c->config.log, records, n);
+        write_records(c, records, n);
     while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_COURIER_LOG, 0), records, LOG_BATCH_MAX)) >
            0)
-        log_write(c->config.log, records, n);
+        write_records(c, records, n);
 }
 
 static void housekeeping(struct control *c)

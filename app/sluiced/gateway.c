@@ -82,7 +82,6 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
                       size_t err_cap)
 {
     char path[OPENER_PATH_MAX];
-    struct stats_log log = topology_log(&g->topology, TOPOLOGY_SPOOLER, 0);
     uint64_t seed;
 
     snprintf(path, sizeof(path), "%s/", conf->spool.path);
@@ -92,27 +91,33 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
                  strerror(-g->spool_dir));
         return g->spool_dir;
     }
-    struct disk_uring_config d = {.dir_fd = g->spool_dir, .queue_depth = 64};
+    uint32_t segment_max = (uint32_t)(conf->spool.size_bytes / conf->spool.segment_bytes);
+    struct disk_uring_config d = {
+        .dir_fd = g->spool_dir, .queue_depth = 64, .segment_max = segment_max};
     int error = disk_uring_open(&g->disk, &d, err, err_cap);
     if (error != 0)
         return error;
     g->disk_open = true;
+    if (disk_uring_buffered(&g->disk))
+        fprintf(stderr,
+                "sluiced: warning: spool: path: %s has no O_DIRECT: slower, and a failed "
+                "write may go unseen in the page cache\n",
+                conf->spool.path);
     error = random_bytes(&seed, sizeof(seed));
     if (error != 0)
         return fail(err, err_cap, error, "no random bytes");
     struct spool_config s = {
         .disk = g->disk,
         .segment_bytes = conf->spool.segment_bytes,
-        .segment_max = (uint32_t)(conf->spool.size_bytes / conf->spool.segment_bytes),
+        .segment_max = segment_max,
         .reserve_segments = 2,
         .commit_max = (uint32_t)conf->spool.commits,
         .batch_bytes_max = (uint32_t)conf->spool.batch_bytes,
         .stats = topology_stats(&g->topology, TOPOLOGY_SPOOLER, 0),
-        .log = &log,
+        .log = &g->spool_log,
         .seed = seed,
     };
-    g->spool_log = log;
-    s.log = &g->spool_log;
+    g->spool_log = topology_log(&g->topology, TOPOLOGY_SPOOLER, 0);
     error = spool_open(&g->spool, &s, loop_now_ns(), err, err_cap);
     if (error != 0)
         return error;

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,11 +223,11 @@ out:
 static int run(const char *path)
 {
     char err[GATEWAY_ERROR_CAP] = "", warning[EAL_ERROR_CAP] = "";
-    char config_path[OPENER_PATH_MAX];
+    char config_path[PATH_MAX];
     struct opener opener;
     sigset_t all;
 
-    if (realpath(path, config_path) == NULL) {
+    if (realpath(path, config_path) == NULL || strlen(config_path) >= OPENER_PATH_MAX) {
         fprintf(stderr, "%s:0: %s\n", path, strerror(errno));
         return 2;
     }
