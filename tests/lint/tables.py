@@ -12,10 +12,22 @@ def used(pattern, *without):
     return any(regex.search(text) for path, text in code.items() if not lint.name(path).startswith(without))
 
 
+# Macros that put names together: STATS_SMTP_##x makes x of each STATS_SMTP_x a use.
+pasted = {match for path, text in code.items() if not lint.name(path).startswith("lib/stats/")
+          for match in re.findall(r"\b(STATS_\w*)##", text)}
+
+
+def counted(row):
+    if used(rf"\bSTATS_{row}\b", "lib/stats/stats_table.h"):
+        return True
+    return any(f"STATS_{row}".startswith(prefix) and
+               used(rf"\b{f'STATS_{row}'.removeprefix(prefix)}\b", "lib/stats/") for prefix in pasted)
+
+
 findings = []
 stats = lint.SOURCE / "lib/stats/stats_table.h"
 for row in re.findall(r"^STATS\((\w+),", code[stats], re.M):
-    if not used(rf"\bSTATS_{row}\b", "lib/stats/stats_table.h"):
+    if not counted(row):
         findings.append(f"counter {row} is never counted")
 events = lint.SOURCE / "lib/stats/stats_log.h"
 for row in re.findall(r"^\s+X\((\w+), STATS_LOG_", code[events], re.M):
