@@ -57,7 +57,9 @@ static void duplicate(struct tcp_stack *s, struct tcp_conn *c)
     if (c->dup_acks < UINT8_MAX)
         c->dup_acks++;
     if (c->flags & TCP_CONN_RECOVERY) {
-        c->cwnd += c->mss; /* a segment has left the network */
+        /* A segment has left the network; no more can have left than were in it. */
+        if (c->cwnd < c->ssthresh + (c->snd_max - c->snd_una))
+            c->cwnd += c->mss;
         return;
     }
     if (c->dup_acks != TCP_DUP_ACK_THRESHOLD || !tcp_seq_gt(c->snd_una, c->recover))

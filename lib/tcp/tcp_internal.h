@@ -41,12 +41,16 @@
 #define TCP_OOO_SMALL_MAX     64   /* this many may be of any size; with more, they must hold */
 #define TCP_OOO_MEAN_BYTES    256  /* so much each on average: holes of a byte pin no pool */
 #define TCP_OOO_STACK_MAX     8192 /* and of all */
-#define TCP_COPY_MAX_BYTES    256  /* payloads up to this are copied, not referenced */
-#define TCP_CHALLENGE_MIN     5    /* challenge ACKs a second and connection: 5..12, at random */
-#define TCP_RST_RATE_PER_S    10000U
-#define TCP_RST_BURST         1000U
-#define TCP_SPAN_MAX_MS       (UINT32_C(1) << 30)
-#define TCP_NIL               UINT32_MAX
+#define TCP_COPY_MAX_BYTES    256  /* payloads up to this are sent as copies, not references */
+#define TCP_JOIN_MAX_BYTES    512  /* and received ones are joined to those before */
+#define TCP_FLUSH_MAX                                                                              \
+    64                       /* segments of one connection in one flush: fewer than any            \
+                                port's ring holds, and others get their turn */
+#define TCP_CHALLENGE_MIN  5 /* challenge ACKs a second and connection: 5..12, at random */
+#define TCP_RST_RATE_PER_S 10000U
+#define TCP_RST_BURST      1000U
+#define TCP_SPAN_MAX_MS    (UINT32_C(1) << 30)
+#define TCP_NIL            UINT32_MAX
 
 enum tcp_flag {
     TCP_FLAG_FIN = 1,

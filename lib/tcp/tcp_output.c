@@ -259,8 +259,11 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
         return;
     }
     c->flags &= ~(uint32_t)TCP_CONN_TRIED;
-    while (tcp_output_next(s, c, false))
-        continue;
+    uint32_t sent_cnt = 0;
+    while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
+        sent_cnt++;
+    if (sent_cnt == TCP_FLUSH_MAX)
+        tcp_conn_ready(s, c); /* the next flush goes on */
     if ((c->flags & TCP_CONN_ACK_NOW) || c->unacked_segments >= 2)
         tcp_output_ack(s, c);
     else if (c->unacked_segments > 0 && c->ack_ms == 0)

@@ -36,7 +36,7 @@ static void append(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m)
 
     c->rcv_nxt += m->data_len;
     c->rcv_len += m->data_len;
-    if (m->data_len == 0 || (tail != NULL && m->data_len <= TCP_COPY_MAX_BYTES &&
+    if (m->data_len == 0 || (tail != NULL && m->data_len <= TCP_JOIN_MAX_BYTES &&
                              m->data_len <= rte_pktmbuf_tailroom(tail) && RTE_MBUF_DIRECT(tail) &&
                              rte_mbuf_refcnt_read(tail) == 1)) {
         if (m->data_len > 0) {

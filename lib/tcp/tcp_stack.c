@@ -213,19 +213,24 @@ void tcp_run(struct tcp_stack *s, uint64_t now_ns)
 
 void tcp_flush(struct tcp_stack *s, uint64_t now_ns)
 {
+    uint32_t last = s->ready.tail; /* what comes behind it has had its turn */
     struct tcp_conn *c;
 
     tcp_set_now(s, now_ns);
     while ((c = tcp_fifo_first(&s->ready)) != NULL) {
+        bool end = s->ready.head == last;
         tcp_fifo_remove(&s->ready, c);
         c->flags &= ~(uint32_t)TCP_CONN_READY;
         tcp_output(s, c);
+        if (end)
+            break;
     }
 }
 
 uint64_t tcp_deadline(const struct tcp_stack *s)
 {
-    return base_wheel_next(&s->wheel);
+    /* A flush that was cut short goes on in the next pass, which is to come at once. */
+    return s->ready.head != TCP_NIL ? s->now_ns : base_wheel_next(&s->wheel);
 }
 
 uint32_t tcp_poll(struct tcp_stack *s, struct tcp_event *events, uint32_t cap)

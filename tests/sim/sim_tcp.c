@@ -33,9 +33,19 @@ struct end {
     uint64_t next_ns;   /* it rests until then */
     uint32_t stall_at;  /* having read so much, it rests once for stall_ns */
     uint64_t stall_ns;
+    uint32_t abort_at;  /* having read so much, it aborts; UINT32_MAX: never */
+    bool may_fail;      /* this connection is one that somebody aborts */
     bool close_at_once; /* closes without a shutdown: the peer sends nothing */
     uint16_t port;      /* the client's */
     bool open, shut, done, started;
+};
+
+/* Buffers that somebody else holds for a while. */
+struct shortage {
+    struct rte_mbuf *taken[8192];
+    uint32_t taken_cnt;
+    uint64_t until_ns;
+    uint32_t left_cnt; /* shortages to come */
 };
 
 struct run {
@@ -45,6 +55,7 @@ struct run {
     uint32_t conn_cnt;
     uint64_t done_ns;            /* all users were done */
     struct end end[2][CONN_MAX]; /* by host */
+    struct shortage shortage;
     const char *failure;
     struct end *failed;
 };
@@ -102,6 +113,7 @@ static void plan_ends(struct run *r)
             e->send_total = random_size(r);
             e->burst_max = 1 + below(r, below(r, 2) ? CHUNK_BYTES : 200);
             e->read_max = 1 + below(r, below(r, 4) ? 100000 : 300);
+            e->abort_at = UINT32_MAX;
             e->pause_ns = below(r, 3) == 0 ? below(r, 50) * BASE_NS_MS : 0;
             if (below(r, 4) == 0)
                 e->stall_ns = (1 + below(r, 40)) * BASE_NS_S / 2;
@@ -117,6 +129,11 @@ static void plan_ends(struct run *r)
                 o->send_total %= 3000;
                 e->recv_total = o->send_total;
             }
+        }
+        if (below(r, 12) == 0) {
+            struct end *e = &r->end[below(r, 2)][i];
+            e->abort_at = below(r, e->recv_total + 1);
+            r->end[0][i].may_fail = r->end[1][i].may_fail = true;
         }
         for (int h = 0; h < 2; h++)
             r->end[h][i].close_at_once =
@@ -189,9 +206,9 @@ static void write_some(struct run *r, struct tcp_stack *s, struct end *e)
         chunk[i] = byte_at(e->key, e->sent + i);
     if (n > 0) {
         int64_t took = tcp_send(s, e->conn, chunk, n);
-        if (took < 0)
+        if (took < 0 && !e->may_fail) /* the event may not have been seen yet */
             fail(r, e, "send refused");
-        else
+        else if (took > 0)
             e->sent += (uint32_t)took;
     }
 }
@@ -211,6 +228,12 @@ static void act(struct run *r, unsigned host, struct end *e)
     if (e->conn == NULL || r->pair.now_ns < e->next_ns)
         return;
     read_some(r, s, e);
+    if (e->open && e->received >= e->abort_at) {
+        tcp_abort(s, e->conn);
+        e->conn = NULL;
+        e->done = true;
+        return;
+    }
     write_some(r, s, e);
     if (e->sent == e->send_total && e->close_at_once && (e->open || e->sent > 0)) {
         close_end(s, e);
@@ -221,7 +244,7 @@ static void act(struct run *r, unsigned host, struct end *e)
         e->shut = true;
     }
     if (e->shut && tcp_recv_ended(e->conn)) {
-        if (e->received != e->recv_total)
+        if (e->received != e->recv_total && !e->may_fail)
             fail(r, e, "the stream has another length");
         close_end(s, e);
         return;
@@ -239,6 +262,12 @@ static void failed(struct run *r, struct tcp_stack *s, struct end *e)
 {
     enum tcp_error why = tcp_error(e->conn);
 
+    if (e->may_fail && e->open) {
+        tcp_close(s, e->conn);
+        e->conn = NULL;
+        e->done = true;
+        return;
+    }
     if (why != TCP_ERROR_UNREACHABLE || e->open) {
         fail(r, e, tcp_error_name(why));
         return;
@@ -270,11 +299,42 @@ static void poll_host(struct run *r, unsigned host)
         act(r, host, &r->end[host][i]);
 }
 
+/* Now and then a pool is all but empty for up to a second. */
+static void make_shortage(struct run *r)
+{
+    struct shortage *g = &r->shortage;
+    struct sim_host *h = &r->pair.host[below(r, 2)];
+    struct rte_mempool *pool[] = {h->data_pool, h->ctrl_pool, h->rx_pool};
+
+    if (g->taken_cnt > 0 && r->pair.now_ns >= g->until_ns) {
+        rte_pktmbuf_free_bulk(g->taken, g->taken_cnt);
+        g->taken_cnt = 0;
+    }
+    if (g->taken_cnt > 0 || g->left_cnt == 0 || below(r, 100) > 0)
+        return;
+    g->left_cnt--;
+    g->until_ns = r->pair.now_ns + below(r, 1000) * BASE_NS_MS;
+    struct rte_mempool *p = pool[below(r, 3)];
+    uint32_t rest = below(r, 10);
+    uint32_t want = rte_mempool_avail_count(p);
+    want = want > rest ? want - rest : 0;
+    while (g->taken_cnt < want && (g->taken[g->taken_cnt] = rte_pktmbuf_alloc(p)) != NULL)
+        g->taken_cnt++;
+}
+
+/* The client aborted before the server had taken its connection. */
+static bool never_came(const struct run *r, int host, uint32_t i)
+{
+    const struct end *client = &r->end[0][i], *server = &r->end[1][i];
+
+    return host == 1 && client->may_fail && client->done && !server->started;
+}
+
 static bool all_done(const struct run *r)
 {
     for (int h = 0; h < 2; h++)
         for (uint32_t i = 0; i < r->conn_cnt; i++)
-            if (!r->end[h][i].done)
+            if (!r->end[h][i].done && !never_came(r, h, i))
                 return false;
     return true;
 }
@@ -404,6 +464,7 @@ static bool run_seed(uint64_t seed, struct totals *t, bool verbose)
     base_rand_init(&r->rand, seed);
     r->conn_cnt = 1 + below(r, CONN_MAX);
     plan_ends(r);
+    r->shortage.left_cnt = below(r, 4) == 0 ? 1 + below(r, 3) : 0;
     open_run(r);
     for (uint32_t step = 0; r->failure == NULL; step++) {
         for (uint32_t i = 0; i < r->conn_cnt; i++)
@@ -415,7 +476,10 @@ static bool run_seed(uint64_t seed, struct totals *t, bool verbose)
             sim_pair_flush(&r->pair, h);
             tcp_check_invariants(r->pair.host[h].tcp);
         }
+        make_shortage(r);
         uint64_t next = sim_pair_next(&r->pair), users = users_next(r);
+        if (r->shortage.taken_cnt > 0 && r->shortage.until_ns < next)
+            next = r->shortage.until_ns;
         if (all_done(r)) {
             if (r->done_ns == 0)
                 r->done_ns = r->pair.now_ns;
@@ -438,6 +502,7 @@ static bool run_seed(uint64_t seed, struct totals *t, bool verbose)
         tell(r);
     finish(r, t);
     bool ok = r->failure == NULL;
+    rte_pktmbuf_free_bulk(r->shortage.taken, r->shortage.taken_cnt);
     sim_pair_close(&r->pair);
     return ok;
 }
@@ -472,6 +537,7 @@ static bool goodput(uint32_t loss_ppm, double least_bytes_per_s)
                                      .recv_window_bytes = 1 << 20,
                                      .send_buffer_bytes = 1 << 20};
         r->end[h][0] = (struct end){.key = 5,
+                                    .abort_at = UINT32_MAX,
                                     .peer_key = 5,
                                     .burst_max = CHUNK_BYTES,
                                     .read_max = 1 << 20,

@@ -358,6 +358,61 @@ static void held_segments_stay(void **state)
     lab_close(&lab);
 }
 
+/* Our numbers wrap within a transfer. */
+static void sequence_wrap(void **state)
+{
+    (void)state;
+    struct tcp_key key = {.local = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
+                          .remote = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
+                          .local_port = LAB_LOCAL_PORT,
+                          .remote_port = LAB_PEER_PORT};
+    open_lab();
+    lab_wait(&lab, (UINT32_MAX - 20000 - tcp_isn(lab.s, &key)) * UINT64_C(4000));
+    struct tcp_conn *c = accept_one();
+    uint32_t sent = 0, first = peer_ack;
+    uint8_t chunk[5000];
+
+    assert_true(first > UINT32_MAX - 25000);
+    for (int round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < sizeof(chunk); i++)
+            chunk[i] = (uint8_t)((sent + i) * 31 >> 3);
+        assert_int_equal(tcp_send(lab.s, c, chunk, sizeof(chunk)), sizeof(chunk));
+        tcp_flush(lab.s, lab.now_ns);
+        const struct lab_segment *g;
+        while ((g = lab_out(&lab)) != NULL) {
+            assert_int_equal(g->seq, first + sent);
+            for (uint32_t i = 0; i < g->len; i++)
+                assert_int_equal(((const uint8_t *)g->data)[i], (uint8_t)((sent + i) * 31 >> 3));
+            sent += g->len;
+        }
+        peer(ACK, peer_seq, first + sent, NULL, 0);
+    }
+    assert_int_equal(sent, 50000);
+    assert_true(c->snd_una < 50000);
+    lab_close(&lab);
+}
+
+/* One connection's window is not sent in one go. */
+static void long_flush_takes_turns(void **state)
+{
+    (void)state;
+    uint32_t sent = 0;
+    open_lab();
+    struct tcp_conn *c = accept_one();
+
+    c->mss = 256;
+    c->cwnd = 65536;
+    send_zeros(c, 60000);
+    while (lab_out(&lab) != NULL)
+        sent++;
+    assert_int_equal(sent, 64);
+    assert_true(tcp_deadline(lab.s) <= lab.now_ns);
+    tcp_flush(lab.s, lab.now_ns);
+    assert_int_equal(expect(ACK)->seq, peer_ack + 64 * 256);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
 /* ---- closing ---- */
 
 static void half_close(void **state)
@@ -602,6 +657,8 @@ int main(void)
         cmocka_unit_test(send_buffer),
         cmocka_unit_test(pools_run_dry),
         cmocka_unit_test(held_segments_stay),
+        cmocka_unit_test(sequence_wrap),
+        cmocka_unit_test(long_flush_takes_turns),
         cmocka_unit_test(half_close),
         cmocka_unit_test(peer_closes_first),
         cmocka_unit_test(simultaneous_close),
