@@ -50,10 +50,7 @@ void spool_finish(struct spool *s, struct spool_pending *p, int status, uint32_t
 
 static void *block_alloc(size_t bytes)
 {
-    void *p = aligned_alloc(SPOOL_BLOCK_BYTES, bytes);
-    if (p != NULL)
-        memset(p, 0, bytes);
-    return p;
+    return aligned_alloc(SPOOL_BLOCK_BYTES, bytes);
 }
 
 static int memory_init(struct spool *s)
@@ -70,6 +67,7 @@ static int memory_init(struct spool *s)
     if (s->pendings == NULL || s->done == NULL || s->zeros == NULL || s->header_block == NULL ||
         s->mover.data == NULL || spool_index_init(s) < 0)
         return -ENOMEM;
+    memset(s->zeros, 0, SPOOL_ZERO_BYTES);
     for (uint32_t i = 0; i < SPOOL_PENDING_MAX; i++) {
         s->pendings[i].next = s->pending_free;
         s->pending_free = &s->pendings[i];
