@@ -2,12 +2,16 @@
 import asyncio
 import glob
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
 
-from harness import HOST_IP, Failed, Skip, find_program, wait_until
+from harness import HOST_IP, Failed, Skip, check, find_program, wait_until
+
+
+BARE = re.compile(rb'\r(?!\n)|(?<!\r)\n')
 
 
 class Message:
@@ -109,6 +113,20 @@ class Session:
     def __init__(self, sink, reader, writer):
         self.sink, self.reader, self.writer = sink, reader, writer
         self.helo, self.sender, self.recipients = '', None, []
+        self.buffer = bytearray()
+
+    async def until(self, end):
+        """All up to the end mark, and it."""
+        searched = 0
+        while (at := self.buffer.find(end, max(0, searched - len(end)))) < 0:
+            searched = len(self.buffer)
+            more = await asyncio.wait_for(self.reader.read(1 << 18), 60)
+            if not more:
+                raise ConnectionError('closed')
+            self.buffer += more
+        taken = bytes(self.buffer[:at + len(end)])
+        del self.buffer[:at + len(end)]
+        return taken
 
     async def say(self, text):
         data = text.encode() + b'\r\n'
@@ -140,7 +158,7 @@ class Session:
         if mode == 'greet_421':
             return await self.say('421 4.3.2 not now')
         await self.say('220 next.example ESMTP')
-        while await self.command(await asyncio.wait_for(self.reader.readuntil(b'\n'), 60)):
+        while await self.command(await self.until(b'\n')):
             pass
 
     async def command(self, line):
@@ -191,11 +209,11 @@ class Session:
             await self.reader.read(100)
             self.writer.transport.abort()
             return False
-        lines = []
-        while (line := await asyncio.wait_for(self.reader.readuntil(b'\n'), 60)) != b'.\r\n':
-            if not line.endswith(b'\r\n') or b'\r' in line[:-2]:
-                self.sink.faults.append(line[:100])
-            lines.append(line[1:] if line[:1] == b'.' else line)
+        self.buffer[:0] = b'\r\n'  # so that an end right at the start is found
+        content = (await self.until(b'\r\n.\r\n'))[2:-3]
+        if BARE.search(content):
+            self.sink.faults.append(b'bare newline: ' + content[:100])
+        content = (b'\r\n' + content).replace(b'\r\n.', b'\r\n')[2:]
         mode = self.sink.mode
         if mode == 'close_before_reply':
             self.writer.transport.abort()
@@ -203,7 +221,7 @@ class Session:
         if mode in ('end_451', 'end_554'):
             await self.say('451 4.3.0 try later' if mode == 'end_451' else '554 5.6.0 not this')
             return True
-        self.sink.messages.append(Message(self.sender, self.recipients, b''.join(lines), self.helo))
+        self.sink.messages.append(Message(self.sender, self.recipients, content, self.helo))
         await self.say('250 2.0.0 queued')
         return True
 
@@ -229,9 +247,14 @@ class SmtpSink:
         return out
 
     def content(self, dump):
-        """A dump's message as it came, with CRLF; smtp-sink's own fields on top are taken off."""
-        lines = dump.split(b'\n')
+        """A dump's message as it came, with CRLF: smtp-sink's own fields on top and the empty line that it
+        adds are taken off."""
+        lines = dump[:-1].split(b'\n')
         while lines and lines[0].startswith(b'X-'):
+            lines.pop(0)
+        check(b'by smtp-sink ' in lines[1], f'a dump of smtp-sink: {dump[:300]!r}')
+        lines.pop(0)
+        while lines[0][:1] == b'\t':
             lines.pop(0)
         return b'\r\n'.join(lines)
 
@@ -239,7 +262,7 @@ class SmtpSink:
         def there():
             if self.process.poll() is not None:
                 raise Failed(f'smtp-sink ended with {self.process.returncode}')
-            return len([d for d in self.dumps() if d.endswith(b'\n')]) >= count
+            return len([d for d in self.dumps() if d.endswith(b'\n\n')]) >= count
         wait_until(there, seconds, f'{count} messages in smtp-sink')
         return self.dumps()
 
