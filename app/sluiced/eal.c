@@ -136,12 +136,14 @@ int eal_start(const struct conf *conf, char err[EAL_ERROR_CAP], char warn[EAL_ER
     add_lcores(a, conf);
     add(a, "--file-prefix=%s", conf->gateway.eal_prefix);
     add(a, "--log-level=lib.eal:error");
+    add(a, "--log-level=lib.telemetry:error");
     add(a, "--log-level=pmd.net.tap:critical"); /* its complaints about multiq mean nothing here */
-    add(a, "--in-memory");
-    if (no_huge) {
+    if (no_huge) { /* implies --legacy-mem, which excludes --in-memory */
         add(a, "--no-huge");
         add(a, "--no-shconf");
         add(a, "--iova-mode=va");
+    } else {
+        add(a, "--in-memory");
     }
     add(a, "-m");
     add(a, "%lu", (unsigned long)(conf->gateway.memory_bytes >> 20));

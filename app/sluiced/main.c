@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,14 +223,15 @@ out:
 static int run(const char *path)
 {
     char err[GATEWAY_ERROR_CAP] = "", warning[EAL_ERROR_CAP] = "";
-    char config_path[OPENER_PATH_MAX];
+    char resolved[PATH_MAX], config_path[OPENER_PATH_MAX];
     struct opener opener;
     sigset_t all;
 
-    if (realpath(path, config_path) == NULL) {
-        fprintf(stderr, "%s:0: %s\n", path, strerror(errno));
+    if (realpath(path, resolved) == NULL || strlen(resolved) >= sizeof(config_path)) {
+        fprintf(stderr, "%s:0: %s\n", path, strerror(errno != 0 ? errno : ENAMETOOLONG));
         return 2;
     }
+    memcpy(config_path, resolved, strlen(resolved) + 1);
     struct conf *conf = load(config_path);
     if (conf == NULL)
         return 2;
