@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -195,6 +196,28 @@ class Counted:
                 raise Failed(f'{self.name} grew by {grown}, not {self.at_least}')
             time.sleep(0.05)
         return False
+
+
+def ping(size=56, count=3, seconds=5):
+    """How many of count ICMP echo requests with size bytes are answered with the same bytes."""
+    def checksum(data):
+        total = sum(struct.unpack(f'>{len(data) // 2}H', data))
+        total = (total & 0xffff) + (total >> 16)
+        return ~(total + (total >> 16)) & 0xffff
+    answered = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as s:
+        s.settimeout(seconds)
+        for number in range(count):
+            payload = os.urandom(size // 2 * 2)
+            head = struct.pack('>BBHHH', 8, 0, 0, os.getpid() & 0xffff, number)
+            value = checksum(head + payload)
+            s.sendto(head[:2] + struct.pack('>H', value) + head[4:] + payload, (GATEWAY_IP, 0))
+            try:
+                reply = s.recv(65536)
+            except TimeoutError:
+                continue
+            answered += reply[20] == 0 and reply[24:28] == head[4:] and reply[28:] == payload
+    return answered
 
 
 def make_veth(host='cl0', gateway='gw0'):

@@ -2,8 +2,8 @@
 # limit: 150
 """The same mail over each kind of port: TAP and veth with af_packet, one and two lanes."""
 from bodies import sized
-from gateway import Counted, Gateway, make_veth
-from harness import GATEWAY_IP, HOST_IP, Skip, check, check_equal, main, run, wait_until
+from gateway import Counted, Gateway, make_veth, ping
+from harness import Skip, check, check_equal, main, run, wait_until
 from mail import Client, Ledger, Load, plain, split_received
 from sinks import Scripted
 
@@ -35,8 +35,8 @@ def smoke(lab, name, device, lanes, veth=False):
 
 
 def exchange(gw, lanes):
-    run('ping', '-c', '2', '-i', '0.2', '-W', '5', GATEWAY_IP)
-    run('ping', '-c', '1', '-s', '1472', '-W', '5', GATEWAY_IP)
+    for size in (0, 56, 1472):
+        check_equal(ping(size), 3, f'echo replies of {size} bytes')
     ledger = Ledger()
     load = Load(ledger, lambda n: ('s@client.example', f'm{n}@example.org', plain(n, 300 + n * 100)), range(COUNT),
                 CONNECTIONS, per_connection=5)
