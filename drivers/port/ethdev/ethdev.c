@@ -153,6 +153,9 @@ static void fill_caps(struct net_port_caps *caps, const struct ethdev *e,
     struct rte_ether_addr mac;
     if (rte_eth_macaddr_get(e->port_id, &mac) == 0)
         memcpy(caps->mac, mac.addr_bytes, 6);
+    /* net_tap gives the kernel's end of the link the port's address: two hosts need two. */
+    if (strcmp(e->driver, "net_tap") == 0)
+        caps->mac[5] ^= 1;
 }
 
 static int check_config(const struct ethdev_config *c, const struct rte_eth_dev_info *info,
