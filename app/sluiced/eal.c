@@ -136,6 +136,7 @@ int eal_start(const struct conf *conf, char err[EAL_ERROR_CAP], char warn[EAL_ER
     add_lcores(a, conf);
     add(a, "--file-prefix=%s", conf->gateway.eal_prefix);
     add(a, "--log-level=lib.eal:error");
+    add(a, "--log-level=lib.telemetry:error");
     add(a, "--log-level=pmd.net.tap:critical"); /* its complaints about multiq mean nothing here */
     if (no_huge) {
         add(a, "--no-huge");
