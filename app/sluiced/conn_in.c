@@ -1,22 +1,13 @@
 /*
- * The application of an inbound connection: SMTP server above, policy and spool beside it.
- *
- * A message in transit holds one buffer for its envelope and header section (more when they are
- * long: they stay here until the end, so that they can still change) and one for the body. Full
- * body buffers go to the spooler as they fill; the rest, the header section and COMMIT go at the
- * end of data. The final reply is sent when the spooler says durable, and not before (G1).
+ * The application of an inbound connection: the SMTP server's session, with policy and spool beside
+ * it. The final reply to a message is sent when the spooler says durable, and not before (G1).
  */
 #include "base_time.h"
+#include "conn_message.h"
 #include "lane.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-/* Entries that one step may push: every held buffer twice, the body, COMMIT. */
-#define ENTRY_MAX 128
-/* Buffers that stay free for bodies already begun. */
-#define BUF_RESERVE(l)     ((l)->bufs.buf_cnt / 8)
-#define TRANSACTION_MAX(l) ((l)->bufs.buf_cnt / 4)
 
 enum step { STEP_AGAIN, STEP_WAIT };
 
@@ -40,89 +31,12 @@ static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, ui
     stats_log_push(&c->lane->log, &r);
 }
 
-/* ---- the transaction ---- */
+/* ---- commands ---- */
 
-static void push(struct conn *c, enum spool_op op, enum spool_part part, const uint8_t *p,
-                 uint32_t len, struct spool_buf *buf)
+/* May this message come in? The answer to MAIL. */
+static const struct smtp_reply *answer_mail(struct conn *c)
 {
-    struct spool_entry e = {.id = c->in.txn.id,
-                            .op = (uint8_t)op,
-                            .part = (uint8_t)part,
-                            .p = p,
-                            .len = len,
-                            .buf = buf};
-
-    if (op == SPOOL_COMMIT) {
-        e.cookie = c;
-        c->awaited++;
-    }
-    lane_spool_push(c->lane, &e);
-}
-
-/* Ends the transaction on our side, whatever its state; nothing of it may be queued after. */
-static void drop_transaction(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
-
-    if (!t->open)
-        return;
-    if (t->body != NULL && t->body != t->held_last)
-        spool_buf_put(&c->lane->bufs, t->body);
-    while (t->held != NULL) {
-        struct spool_buf *b = t->held;
-        t->held = b->next;
-        if (t->begun) /* the spooler may still read from it: it comes home by the ring */
-            push(c, SPOOL_ABORT, 0, NULL, 0, b);
-        else
-            spool_buf_put(&c->lane->bufs, b);
-    }
-    c->lane->transaction_cnt--;
-    *t = (struct conn_transaction){0};
-}
-
-/* One more buffer to hold envelope or header bytes; false when there is none to spare. */
-static bool hold_more(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
-    struct spool_buf *b =
-        c->lane->bufs.free_cnt > BUF_RESERVE(c->lane) ? spool_buf_get(&c->lane->bufs) : NULL;
-
-    if (b == NULL)
-        return false;
-    b->next = NULL;
-    b->hold_cnt = 0;
-    if (t->held_last != NULL)
-        t->held_last->next = b;
-    else
-        t->held = b;
-    t->held_last = b;
-    return true;
-}
-
-static bool put_field(struct conn *c, enum spool_envelope_type type, const void *p, size_t len)
-{
-    for (int attempt = 0; attempt < 2; attempt++) {
-        struct spool_buf *b = c->in.txn.held_last;
-        if (b != NULL) {
-            struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
-            if (spool_envelope_put(&out, type, base_span_of(p, len)) == 0) {
-                b->len = (uint32_t)out.len;
-                b->hold_cnt = (uint16_t)out.len;
-                return true;
-            }
-        }
-        if (!hold_more(c))
-            return false;
-    }
-    return false;
-}
-
-static const struct smtp_reply *begin_transaction(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
     struct lane *l = c->lane;
-    struct smtp_server *s = &c->in.smtp;
-    uint8_t client[18], arrival[8];
     const char *why;
 
     if (l->draining)
@@ -132,116 +46,8 @@ static const struct smtp_reply *begin_transaction(struct conn *c)
         log_event(c, STATS_LOG_REFUSED, 452, 0, base_span_str(why));
         return &reply_full;
     }
-    if (l->transaction_cnt >= TRANSACTION_MAX(l)) {
-        stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
-        return &reply_busy;
-    }
-    *t = (struct conn_transaction){.open = true};
-    l->transaction_cnt++;
-    t->id = spool_id_make(l->wall_ns, 0, (uint8_t)l->number, l->id_counter++);
-    memcpy(client, c->remote.addr.b, 16);
-    base_put_le16(client + 16, c->remote.port);
-    base_put_le64(arrival, l->wall_ns);
-    bool ok = put_field(c, SPOOL_ENVELOPE_SENDER, s->address.mailbox.p, s->address.mailbox.len) &&
-              put_field(c, SPOOL_ENVELOPE_ARRIVAL, arrival, sizeof(arrival)) &&
-              put_field(c, SPOOL_ENVELOPE_CLIENT_ADDRESS, client, sizeof(client)) &&
-              put_field(c, SPOOL_ENVELOPE_HELO, s->helo, s->helo_len) &&
-              (!s->body_8bit || put_field(c, SPOOL_ENVELOPE_BODY_8BIT, NULL, 0));
-    if (ok)
-        return &reply_mail_ok;
-    drop_transaction(c);
-    stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
-    return &reply_busy;
+    return conn_message_begin(c) ? &reply_mail_ok : &reply_busy;
 }
-
-/* Writes our Received field as the first bytes of the header section. */
-static bool put_received(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
-    struct smtp_server *s = &c->in.smtp;
-    char id[SPOOL_ID_TEXT_LEN + 1], client[NET_ADDR_TEXT_CAP];
-    struct base_span recipient = {0};
-
-    if (SPOOL_BUF_BYTES - t->held_last->len < SMTP_RECEIVED_MAX && !hold_more(c))
-        return false;
-    if (s->recipient_cnt == 1) {
-        struct base_span rest = base_span_of(t->held->data, t->held->hold_cnt);
-        struct spool_envelope_field f;
-        while (spool_envelope_next(&rest, &f) == 1)
-            if (f.type == SPOOL_ENVELOPE_RECIPIENT)
-                recipient = f.value;
-    }
-    spool_id_format(id, &t->id);
-    net_addr_format(client, &c->remote.addr);
-    struct smtp_received r = {
-        .helo = base_span_of(s->helo, s->helo_len),
-        .client_address = client,
-        .hostname = c->lane->settings->smtp.hostname,
-        .id = id,
-        .recipient = recipient,
-        .wall_ns = c->lane->wall_ns,
-        .extended = s->extended,
-    };
-    struct spool_buf *b = t->held_last;
-    struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
-    if (smtp_received_write(&out, &r) != 0)
-        return false;
-    b->len = (uint32_t)out.len;
-    return true;
-}
-
-/* BEGIN and the envelope; once, before the first other entry of the message. */
-static void push_envelope(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
-
-    if (t->begun)
-        return;
-    t->begun = true;
-    push(c, SPOOL_BEGIN, SPOOL_PART_ENVELOPE, t->held->data, t->held->hold_cnt, NULL);
-    for (struct spool_buf *b = t->held->next; b != NULL && b->hold_cnt > 0; b = b->next)
-        push(c, SPOOL_CHUNK, SPOOL_PART_ENVELOPE, b->data, b->hold_cnt, NULL);
-}
-
-/* Sends the body bytes gathered so far; the buffer goes with them unless it also holds others. */
-static void push_body(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
-    struct spool_buf *b = t->body;
-
-    if (b == NULL)
-        return;
-    t->body = NULL;
-    if (b->len > t->body_from) {
-        push_envelope(c);
-        push(c, SPOOL_CHUNK, SPOOL_PART_BODY, b->data + t->body_from, b->len - t->body_from,
-             b == t->held_last ? NULL : b);
-    } else if (b != t->held_last) {
-        spool_buf_put(&c->lane->bufs, b);
-    }
-}
-
-/* The message is whole: everything that is left, then COMMIT. */
-static void commit(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
-
-    push_envelope(c);
-    push_body(c);
-    while (t->held != NULL) {
-        struct spool_buf *b = t->held;
-        uint32_t end = b == t->held_last && t->header_end > 0 ? t->header_end : b->len;
-        t->held = b->next;
-        push(c, SPOOL_CHUNK, SPOOL_PART_HEADER, b->data + b->hold_cnt, end - b->hold_cnt, b);
-    }
-    t->held_last = NULL;
-    push(c, SPOOL_COMMIT, 0, NULL, 0, NULL);
-    t->open = false;
-    t->committing = true;
-    c->lane->transaction_cnt--;
-}
-
-/* ---- commands ---- */
 
 static void answer_rcpt(struct conn *c, struct base_buf *out)
 {
@@ -258,9 +64,10 @@ static void answer_rcpt(struct conn *c, struct base_buf *out)
     bool ok;
     if (s->address.kind == SMTP_ADDRESS_POSTMASTER) { /* of this host: RFC 5321 section 4.5.1 */
         int n = snprintf(text, sizeof(text), "postmaster@%s", c->lane->settings->smtp.hostname);
-        ok = put_field(c, SPOOL_ENVELOPE_RECIPIENT, text, (size_t)n);
+        ok = conn_message_put(c, SPOOL_ENVELOPE_RECIPIENT, text, (size_t)n);
     } else {
-        ok = put_field(c, SPOOL_ENVELOPE_RECIPIENT, s->address.mailbox.p, s->address.mailbox.len);
+        ok = conn_message_put(c, SPOOL_ENVELOPE_RECIPIENT, s->address.mailbox.p,
+                              s->address.mailbox.len);
     }
     smtp_server_answer(s, ok ? &reply_rcpt_ok : &reply_busy, out);
 }
@@ -271,28 +78,28 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
 
     switch (event) {
     case SMTP_SERVER_MAIL:
-        smtp_server_answer(s, begin_transaction(c), out);
+        smtp_server_answer(s, answer_mail(c), out);
         return STEP_AGAIN;
     case SMTP_SERVER_RCPT:
         answer_rcpt(c, out);
         return STEP_AGAIN;
     case SMTP_SERVER_DATA:
-        smtp_server_answer(s, put_received(c) ? NULL : &reply_busy, out);
+        smtp_server_answer(s, conn_message_received(c) ? NULL : &reply_busy, out);
         return STEP_AGAIN;
     case SMTP_SERVER_BODY:
         return STEP_AGAIN;
     case SMTP_SERVER_MESSAGE:
-        commit(c);
+        conn_message_commit(c);
         return STEP_WAIT;
     case SMTP_SERVER_REFUSED:
         log_event(c, STATS_LOG_REFUSED, 550, 0, base_span_str(smtp_refusal_name(s->refusal)));
-        drop_transaction(c);
+        conn_message_drop(c);
         return STEP_AGAIN;
     case SMTP_SERVER_RESET:
-        drop_transaction(c);
+        conn_message_drop(c);
         return STEP_AGAIN;
     case SMTP_SERVER_CLOSE:
-        drop_transaction(c);
+        conn_message_drop(c);
         conn_finish(c, s->close_reason);
         return STEP_WAIT;
     case SMTP_SERVER_FLUSH:
@@ -339,30 +146,8 @@ static enum step command(struct conn *c, struct base_buf *out)
 
 /* ---- body ---- */
 
-/* Where the next header or body bytes go; NULL when a buffer must be waited for. */
-static struct spool_buf *body_target(struct conn *c)
-{
-    struct conn_transaction *t = &c->in.txn;
-
-    if (c->in.smtp.refusal != SMTP_REFUSAL_NONE)
-        return t->held_last; /* nothing will be written to it */
-    if (t->header_end == 0) {
-        if (t->held_last->len == SPOOL_BUF_BYTES && !hold_more(c))
-            smtp_server_refuse_body(&c->in.smtp, &reply_busy);
-        return t->held_last;
-    }
-    if (t->body != NULL && t->body->len == SPOOL_BUF_BYTES)
-        push_body(c);
-    if (t->body == NULL) {
-        t->body = spool_buf_get(&c->lane->bufs);
-        t->body_from = 0;
-    }
-    return t->body;
-}
-
 static enum step body(struct conn *c, struct base_buf *out)
 {
-    struct conn_transaction *t = &c->in.txn;
     struct base_span spans[8];
     enum smtp_server_event event = SMTP_SERVER_MORE;
     uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
@@ -372,7 +157,10 @@ static enum step body(struct conn *c, struct base_buf *out)
     size_t used = 0;
     enum step step = STEP_AGAIN;
     for (uint32_t i = 0; i < n && step == STEP_AGAIN;) {
-        struct spool_buf *b = body_target(c);
+        bool full;
+        struct spool_buf *b = conn_message_target(c, &full);
+        if (full)
+            smtp_server_refuse_body(&c->in.smtp, &reply_busy);
         if (b == NULL) {
             conn_stall(c);
             stats_inc(c->lane->stats, STATS_CONN_STALLED_BUFFERS);
@@ -389,14 +177,12 @@ static enum step body(struct conn *c, struct base_buf *out)
         spans[i].len -= consumed;
         if (spans[i].len == 0)
             i++;
-        if (state == SMTP_BODY_HEADERS_END) { /* the body goes on in the same buffer */
-            t->body = t->held_last;
-            t->header_end = t->held_last->len;
-            t->body_from = t->header_end;
+        if (state == SMTP_BODY_HEADERS_END) {
+            conn_message_headers_end(c);
         } else if (state == SMTP_BODY_END) {
             step = handle(c, event, out);
             break;
-        } else if (state == SMTP_BODY_FULL && !lane_spool_room(c->lane, ENTRY_MAX)) {
+        } else if (state == SMTP_BODY_FULL && !lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX)) {
             break;
         }
     }
@@ -438,7 +224,7 @@ static void run(struct conn *c)
         struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
         if (out.cap < SMTP_OUT_MIN)
             return; /* the peer does not read its replies: WRITABLE goes on */
-        if (!lane_spool_room(c->lane, ENTRY_MAX)) {
+        if (!lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX)) {
             stats_inc(c->lane->stats, STATS_CONN_STALLED_RING);
             return conn_stall(c);
         }
@@ -516,9 +302,9 @@ static void app_close(struct conn *c)
 
 static bool release(struct conn *c)
 {
-    if (c->in.txn.begun && !lane_spool_room(c->lane, ENTRY_MAX))
+    if (c->in.txn.begun && !lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX))
         return false;
-    drop_transaction(c);
+    conn_message_drop(c);
     return true;
 }
 

@@ -334,11 +334,20 @@ void control_fini(struct control *c)
         close(c->epoll);
 }
 
+static void log_note(struct control *c, const char *what)
+{
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_NOTE};
+
+    stats_log_text(&r, base_span_str(what));
+    log_write(c->config.log, &r, 1);
+}
+
 void control_run(struct control *c)
 {
     struct doorbell *bell = &c->config.gateway->topology.control_bell;
     struct epoll_event events[16];
 
+    log_note(c, "ready");
     while (!c->stop) {
         doorbell_arm(bell);
         courier_answers(c);
@@ -360,4 +369,5 @@ void control_run(struct control *c)
         courier_answers(c);
         housekeeping(c);
     }
+    log_note(c, "asked to stop: draining");
 }

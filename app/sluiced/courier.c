@@ -144,6 +144,9 @@ static void journalled(struct courier *c, const struct spool_done *done)
     if (done->op == SPOOL_FREE) {
         base_assert(queue_remove(c->queue, &done->id) == 0);
         stats_inc(c->stats, STATS_COURIER_FINISHED);
+        struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_FINISHED};
+        memcpy(r.id, done->id.b, sizeof(r.id));
+        stats_log_push(&c->log, &r);
     }
     c->write_cnt--;
     free(w);

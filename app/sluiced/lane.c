@@ -21,6 +21,8 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
         .stats = l->stats,
         .log = &l->log,
         .seed = base_le64(config->secret),
+        .heard = l->lane_cnt > 1 ? lane_heard : NULL,
+        .heard_arg = l,
     };
 
     for (uint32_t i = 0; i < port->address.cnt && i < NET_ADDRESS_MAX; i++) {
@@ -132,7 +134,8 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
         lane_fini(l);
         return error;
     }
-    net_announce(l->net, now_ns);
+    if (l->number == 0)
+        net_announce(l->net, now_ns);
     *out = l;
     return 0;
 }
@@ -195,6 +198,7 @@ static uint32_t receive(struct lane *l)
     uint32_t total = n;
 
     if (l->lane_cnt > 1) {
+        lane_hear(l);
         n = lane_steer(l, pkts, n);
         for (uint32_t from = 0; from < l->lane_cnt && n < LANE_BURST; from++) {
             struct rte_ring *ring =

@@ -70,6 +70,14 @@ struct lane {
     uint8_t layer_out[2][LANE_OUT_BYTES];
 };
 
+/* What ARP told one lane, for the others: answers come to one queue only. */
+struct lane_neighbor {
+    struct net_addr addr;
+    uint8_t mac[6];
+    uint8_t answer;
+    uint8_t pad;
+};
+
 /* Ephemeral ports of all lanes; each lane has an equal slice, so that a reply on the wrong lane
  * names the right one. */
 #define LANE_PORT_MIN 16384
@@ -100,6 +108,11 @@ bool lane_spool_room(const struct lane *l, uint32_t n);
 void lane_spool_push(struct lane *l, struct spool_entry *entry);
 /* Hands a delivery back; the ring always has room (as many as there are deliveries). */
 void lane_deliver_back(struct lane *l, struct delivery *d);
+
+/* net_config's heard: tells the other lanes. */
+void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bool answer);
+/* Takes what the other lanes have told. */
+void lane_hear(struct lane *l);
 
 /* Frames of other lanes: those in pkts are sorted out, the rest is moved to the front. Returns how
  * many are left. */

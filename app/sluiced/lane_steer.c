@@ -5,11 +5,11 @@
  */
 #include "lane.h"
 
-#include <rte_arp.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <rte_ring_elem.h>
 #include <rte_tcp.h>
 
 /* The lane that a TCP segment's destination port belongs to; -1: any. */
@@ -30,12 +30,6 @@ static int owner(const struct lane *l, const struct rte_mbuf *m)
         return -1;
     uint32_t lane = (port - LANE_PORT_MIN) / l->steer_stride;
     return lane < l->lane_cnt ? (int)lane : -1;
-}
-
-static bool is_arp(const struct rte_mbuf *m)
-{
-    return rte_pktmbuf_data_len(m) >= sizeof(struct rte_ether_hdr) &&
-           base_be16(rte_pktmbuf_mtod(m, const uint8_t *) + 12) == RTE_ETHER_TYPE_ARP;
 }
 
 /* Moves m to the other lane, or drops and counts it when that lane's ring is full. */
@@ -64,15 +58,37 @@ uint32_t lane_steer(struct lane *l, struct rte_mbuf **pkts, uint32_t cnt)
             pass(l, (uint32_t)to, m);
             continue;
         }
-        if (is_arp(m)) {
-            for (uint32_t other = 0; other < l->lane_cnt; other++) {
-                struct rte_mbuf *copy =
-                    other != l->number ? rte_pktmbuf_copy(m, m->pool, 0, UINT32_MAX) : NULL;
-                if (copy != NULL)
-                    pass(l, other, copy);
-            }
-        }
         pkts[kept++] = m;
     }
     return kept;
+}
+
+void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bool answer)
+{
+    struct lane *l = arg;
+    struct lane_neighbor n = {.addr = *addr, .answer = answer};
+
+    memcpy(n.mac, mac, sizeof(n.mac));
+    for (uint32_t to = 0; to < l->lane_cnt; to++) {
+        if (to == l->number)
+            continue;
+        /* A full ring loses it: the other lane asks for itself. */
+        if (rte_ring_sp_enqueue_elem(
+                topology_ring(l->topology, TOPOLOGY_LANE_NEIGHBOR, l->number * l->lane_cnt + to),
+                &n, sizeof(n)) == 0)
+            doorbell_ring(&l->topology->lane_bell[to]);
+    }
+}
+
+void lane_hear(struct lane *l)
+{
+    struct lane_neighbor n[16];
+
+    for (uint32_t from = 0; from < l->lane_cnt; from++) {
+        uint32_t cnt = rte_ring_sc_dequeue_burst_elem(
+            topology_ring(l->topology, TOPOLOGY_LANE_NEIGHBOR, from * l->lane_cnt + l->number), n,
+            sizeof(n[0]), BASE_ARRAY_CNT(n), NULL);
+        for (uint32_t i = 0; i < cnt; i++)
+            net_hear(l->net, &n[i].addr, n[i].mac, n[i].answer, l->now_ns);
+    }
 }

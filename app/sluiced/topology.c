@@ -1,4 +1,5 @@
 #include "topology.h"
+#include "lane.h"
 #include "spool.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@ const struct topology_step topology_way[] = {
     {"one connection's layers, stacked", "app/sluiced/conn.c"},
     {"SMTP server", "lib/smtp"},
     {"policy: relay", "lib/policy"},
+    {"the message's buffers and entries", "app/sluiced/conn_message.c"},
     {"hand-over", "app/sluiced/topology.c"},
     {"durable write, group commit", "lib/spool"},
     {"acceptance", "app/sluiced/conn_in.c"},
@@ -39,6 +41,8 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_COURIER_LANE] = {"cl", TOPOLOGY_COURIER, TOPOLOGY_LANE, sizeof(void *), 1024},
     [TOPOLOGY_LANE_COURIER] = {"lc", TOPOLOGY_LANE, TOPOLOGY_COURIER, sizeof(void *), 8192},
     [TOPOLOGY_LANE_LANE] = {"ll", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(void *), 1024},
+    [TOPOLOGY_LANE_NEIGHBOR] = {"ln", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(struct lane_neighbor),
+                                256},
     [TOPOLOGY_CONTROL_COURIER] = {"kc", TOPOLOGY_CONTROL, TOPOLOGY_COURIER, sizeof(void *), 16},
     [TOPOLOGY_COURIER_CONTROL] = {"ck", TOPOLOGY_COURIER, TOPOLOGY_CONTROL, sizeof(void *), 16},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),

@@ -24,10 +24,10 @@ __attribute__((noreturn, cold)) void base_assert_fail(const char *expr, const ch
 
 #define base_static_assert(expr, why) _Static_assert(expr, why)
 
-#define BASE_WARN_UNUSED    __attribute__((warn_unused_result))
-#define BASE_CACHE_ALIGNED  __attribute__((aligned(64)))
-#define BASE_ARRAY_CNT(a)   (sizeof(a) / sizeof((a)[0]))
+#define BASE_WARN_UNUSED   __attribute__((warn_unused_result))
+#define BASE_CACHE_ALIGNED __attribute__((aligned(64)))
+#define BASE_ARRAY_CNT(a)  (sizeof(a) / sizeof((a)[0]))
 #define base_container_of(ptr, type, member)                                                       \
-    ((type *)(void *)((char *)(ptr)-__builtin_offsetof(type, member)))
+    ((type *)(void *)((char *)(ptr) - __builtin_offsetof(type, member)))
 
 #endif

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 struct base_pool {
-    uint8_t *memory;    /* owned */
-    void *free;         /* first free object; each holds a pointer to the next */
+    uint8_t *memory; /* owned */
+    void *free;      /* first free object; each holds a pointer to the next */
     size_t object_bytes;
     size_t zero_bytes;
     uint32_t object_cnt;

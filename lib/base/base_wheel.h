@@ -29,8 +29,8 @@ struct base_timer {
 };
 
 struct base_wheel {
-    uint64_t tick;      /* the last tick that was run */
-    uint32_t timer_cnt; /* linked timers */
+    uint64_t tick;                                                 /* the last tick that was run */
+    uint32_t timer_cnt;                                            /* linked timers */
     uint64_t used[BASE_WHEEL_LEVEL_CNT][BASE_WHEEL_SLOT_CNT / 64]; /* a bit a slot in use */
     struct base_list slot[BASE_WHEEL_LEVEL_CNT][BASE_WHEEL_SLOT_CNT];
 };

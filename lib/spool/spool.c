@@ -140,7 +140,8 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
         rc = spool_recover(s, err, err_cap);
     if (rc < 0) {
         if (err_cap > 0 && err[0] == '\0')
-            snprintf(err, err_cap, "%s", rc == -ENOMEM ? "out of memory" : "spool cannot be opened");
+            snprintf(err, err_cap, "%s",
+                     rc == -ENOMEM ? "out of memory" : "spool cannot be opened");
         memory_free(s);
         return rc;
     }

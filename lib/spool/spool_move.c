@@ -130,8 +130,7 @@ static int record_next(struct spool *s, struct spool_record *r)
 }
 
 /* The record at place is what the index means; nothing newer replaces it. */
-static bool record_live(const struct spool_message *m, const struct spool_record *r,
-                        uint64_t place)
+static bool record_live(const struct spool_message *m, const struct spool_record *r, uint64_t place)
 {
     if (m == NULL || m->state == SPOOL_MESSAGE_FREEING)
         return false;

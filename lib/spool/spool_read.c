@@ -1,6 +1,6 @@
 /*
- * Reading: one record after the other, each whole and with its checksum, so that no byte that is not
- * as it was written leaves the spool.
+ * Reading: one record after the other, each whole and with its checksum, so that no byte that is
+ * not as it was written leaves the spool.
  */
 #include "spool_internal.h"
 
@@ -144,8 +144,7 @@ void spool_reader_done(struct spool *s, uint32_t index, int64_t result)
         reader_step(s, r);
         return;
     }
-    stats_inc(s->config.stats,
-              status == -EIO ? STATS_SPOOL_READ_ERRORS : STATS_SPOOL_READ_BAD);
+    stats_inc(s->config.stats, status == -EIO ? STATS_SPOOL_READ_ERRORS : STATS_SPOOL_READ_BAD);
     /* What was flipped on its way is right the next time; what is wrong on disk stays wrong. */
     if (++r->try_cnt < TRY_CNT)
         reader_step(s, r);

@@ -25,7 +25,8 @@ struct recovery {
 };
 
 /* Tells what is damaged. Returns 0 when the operator wants to go on, or -EBADMSG. */
-__attribute__((format(printf, 2, 3))) static int corrupt(struct recovery *r, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int corrupt(struct recovery *r, const char *format,
+                                                         ...)
 {
     char text[STATS_LOG_TEXT_CAP];
     va_list ap;
@@ -259,8 +260,7 @@ static int segment_scan(struct recovery *r, uint32_t slot, uint64_t limit_lsn)
         g->durable_end = offset;
         r->s->durable_lsn = lsn - 1;
         if (lsn >= limit_lsn)
-            return lsn == limit_lsn ? 0
-                                    : corrupt(r, "segment %u: follows out of order", g->number);
+            return lsn == limit_lsn ? 0 : corrupt(r, "segment %u: follows out of order", g->number);
         uint64_t committed = limit_lsn - 1;
         if (limit_lsn == UINT64_MAX) {
             rc = committed_behind(r, slot, offset, &committed);
@@ -306,8 +306,8 @@ static int headers_read(struct recovery *r, const uint32_t *numbers, uint32_t cn
                 return rc;
             rc = spool_segment_header_read(r->data, &g->header);
             if (rc == -EPROTO && try == 2) {
-                snprintf(r->err, r->err_cap, "segment %u has format version %u, not %u",
-                         numbers[i], g->header.version, SPOOL_FORMAT_VERSION);
+                snprintf(r->err, r->err_cap, "segment %u has format version %u, not %u", numbers[i],
+                         g->header.version, SPOOL_FORMAT_VERSION);
                 return rc;
             }
             if (rc == 0)
@@ -467,8 +467,7 @@ static int log_scan(struct recovery *r)
 {
     struct spool *s = r->s;
     for (uint32_t i = 0; i < s->log_cnt; i++) {
-        uint64_t limit =
-            i + 1 < s->log_cnt ? spool_log_at(s, i + 1)->header.first_lsn : UINT64_MAX;
+        uint64_t limit = i + 1 < s->log_cnt ? spool_log_at(s, i + 1)->header.first_lsn : UINT64_MAX;
         int rc = segment_scan(r, spool_log_slot(s, i), limit);
         if (rc < 0)
             return rc;
@@ -515,7 +514,8 @@ static void ready_fill(struct spool *s, uint32_t cnt)
 static int first_create(struct spool *s, uint32_t cnt)
 {
     const struct spool_config *c = &s->config;
-    uint32_t want = c->reserve_segments + 2 < c->segment_max ? c->reserve_segments + 2 : c->segment_max;
+    uint32_t want =
+        c->reserve_segments + 2 < c->segment_max ? c->reserve_segments + 2 : c->segment_max;
     uint32_t number = 1;
     for (uint32_t i = cnt; i < want; i++) {
         for (uint32_t k = 0; k < i; k++)
@@ -544,8 +544,8 @@ static int recover(struct recovery *r)
     s->log = calloc((size_t)s->segment_cap, sizeof(*s->log));
     s->ready = calloc(s->segment_cap, sizeof(*s->ready));
     uint32_t *numbers = calloc((size_t)cnt + 1, sizeof(*numbers));
-    int rc = s->segments == NULL || s->log == NULL || s->ready == NULL || numbers == NULL ? -ENOMEM
-                                                                                        : 0;
+    int rc =
+        s->segments == NULL || s->log == NULL || s->ready == NULL || numbers == NULL ? -ENOMEM : 0;
     if (rc == 0 && d->ops->segment_list(d->state, numbers, (uint32_t)cnt) != cnt)
         rc = -EIO;
     if (rc == 0)

@@ -26,12 +26,12 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(CONNECT, STATS_LOG_INFO, "connect", "client=%a lane=%n")                                     \
     X(DISCONNECT, STATS_LOG_INFO, "disconnect", "client=%a messages=%n reason=%s")                 \
     X(REFUSED, STATS_LOG_INFO, "refused", "id=%i client=%a code=%n reason=%s")                     \
-    X(ACCEPTED, STATS_LOG_INFO, "accepted", "id=%i client=%a bytes=%n recipients=%m")    \
+    X(ACCEPTED, STATS_LOG_INFO, "accepted", "id=%i client=%a bytes=%n recipients=%m")              \
     X(NOT_STORED, STATS_LOG_WARN, "not_stored", "id=%i client=%a reason=%s")                       \
-    X(DELIVERED, STATS_LOG_INFO, "delivered", "id=%i relay=%a code=%n %s")                          \
-    X(DEFERRED, STATS_LOG_WARN, "deferred", "id=%i relay=%a code=%n retry_s=%m %s")            \
-    X(FAILED, STATS_LOG_WARN, "failed", "id=%i relay=%a code=%n %s")                           \
-    X(FINISHED, STATS_LOG_INFO, "finished", "id=%i attempts=%n")                                   \
+    X(DELIVERED, STATS_LOG_INFO, "delivered", "id=%i relay=%a code=%n %s")                         \
+    X(DEFERRED, STATS_LOG_WARN, "deferred", "id=%i relay=%a code=%n retry_s=%m %s")                \
+    X(FAILED, STATS_LOG_WARN, "failed", "id=%i relay=%a code=%n %s")                               \
+    X(FINISHED, STATS_LOG_INFO, "finished", "id=%i")                                               \
     X(RECOVERED, STATS_LOG_INFO, "recovered", "messages=%n segments=%m")                           \
     X(SPOOL_ERROR, STATS_LOG_ERROR, "spool_error", "segment=%n error=%m what=%s")                  \
     X(SPOOL_FULL, STATS_LOG_WARN, "spool_full", "free_bytes=%n what=%s")                           \

@@ -14,7 +14,8 @@ static void crc32c_known(void **state)
     (void)state;
     uint8_t zeros[32] = {0};
 
-    assert_int_equal(base_crc32c(0, "123456789", 9), 0xe3069283); /* RFC 3720 B.4 and the check value */
+    assert_int_equal(base_crc32c(0, "123456789", 9),
+                     0xe3069283); /* RFC 3720 B.4 and the check value */
     assert_int_equal(base_crc32c(0, zeros, sizeof(zeros)), 0x8a9136aa);
     assert_int_equal(base_crc32c(base_crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
 }
@@ -129,8 +130,10 @@ static void wheel_against_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crc32c_known),        cmocka_unit_test(siphash_known),
-        cmocka_unit_test(dates),               cmocka_unit_test(pool_gives_all_back),
+        cmocka_unit_test(crc32c_known),
+        cmocka_unit_test(siphash_known),
+        cmocka_unit_test(dates),
+        cmocka_unit_test(pool_gives_all_back),
         cmocka_unit_test(wheel_against_model),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -1,0 +1,222 @@
+#include "conn_message.h"
+#include "lane.h"
+
+/* Buffers that stay free for bodies already begun; and so many messages that each finds one. */
+#define BUF_RESERVE(l)     ((l)->bufs.buf_cnt / 8)
+#define TRANSACTION_MAX(l) ((l)->bufs.buf_cnt / 4)
+
+static void push(struct conn *c, enum spool_op op, enum spool_part part, const uint8_t *p,
+                 uint32_t len, struct spool_buf *buf)
+{
+    struct spool_entry e = {.id = c->in.txn.id,
+                            .op = (uint8_t)op,
+                            .part = (uint8_t)part,
+                            .p = p,
+                            .len = len,
+                            .buf = buf};
+
+    if (op == SPOOL_COMMIT) {
+        e.cookie = c;
+        c->awaited++;
+    }
+    lane_spool_push(c->lane, &e);
+}
+
+void conn_message_drop(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    if (!t->open)
+        return;
+    if (t->body != NULL && t->body != t->held_last)
+        spool_buf_put(&c->lane->bufs, t->body);
+    while (t->held != NULL) {
+        struct spool_buf *b = t->held;
+        t->held = b->next;
+        if (t->begun) /* the spooler may still read from it: it comes home by the ring */
+            push(c, SPOOL_ABORT, 0, NULL, 0, b);
+        else
+            spool_buf_put(&c->lane->bufs, b);
+    }
+    c->lane->transaction_cnt--;
+    *t = (struct conn_transaction){0};
+}
+
+/* One more buffer to hold envelope or header bytes; false when there is none to spare. */
+static bool hold_more(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct spool_buf *b =
+        c->lane->bufs.free_cnt > BUF_RESERVE(c->lane) ? spool_buf_get(&c->lane->bufs) : NULL;
+
+    if (b == NULL)
+        return false;
+    b->next = NULL;
+    b->hold_cnt = 0;
+    if (t->held_last != NULL)
+        t->held_last->next = b;
+    else
+        t->held = b;
+    t->held_last = b;
+    return true;
+}
+
+bool conn_message_put(struct conn *c, enum spool_envelope_type type, const void *p, size_t len)
+{
+    for (int attempt = 0; attempt < 2; attempt++) {
+        struct spool_buf *b = c->in.txn.held_last;
+        if (b != NULL) {
+            struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
+            if (spool_envelope_put(&out, type, base_span_of(p, len)) == 0) {
+                b->len = (uint32_t)out.len;
+                b->hold_cnt = (uint16_t)out.len;
+                return true;
+            }
+        }
+        if (!hold_more(c))
+            return false;
+    }
+    return false;
+}
+
+bool conn_message_begin(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct lane *l = c->lane;
+    struct smtp_server *s = &c->in.smtp;
+    uint8_t client[18], arrival[8];
+
+    if (l->transaction_cnt >= TRANSACTION_MAX(l)) {
+        stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
+        return false;
+    }
+    *t = (struct conn_transaction){.open = true};
+    l->transaction_cnt++;
+    t->id = spool_id_make(l->wall_ns, 0, (uint8_t)l->number, l->id_counter++);
+    memcpy(client, c->remote.addr.b, 16);
+    base_put_le16(client + 16, c->remote.port);
+    base_put_le64(arrival, l->wall_ns);
+    if (conn_message_put(c, SPOOL_ENVELOPE_SENDER, s->address.mailbox.p, s->address.mailbox.len) &&
+        conn_message_put(c, SPOOL_ENVELOPE_ARRIVAL, arrival, sizeof(arrival)) &&
+        conn_message_put(c, SPOOL_ENVELOPE_CLIENT_ADDRESS, client, sizeof(client)) &&
+        conn_message_put(c, SPOOL_ENVELOPE_HELO, s->helo, s->helo_len) &&
+        (!s->body_8bit || conn_message_put(c, SPOOL_ENVELOPE_BODY_8BIT, NULL, 0)))
+        return true;
+    conn_message_drop(c);
+    stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
+    return false;
+}
+
+bool conn_message_received(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct smtp_server *s = &c->in.smtp;
+    char id[SPOOL_ID_TEXT_LEN + 1], client[NET_ADDR_TEXT_CAP];
+    struct base_span recipient = {0};
+
+    if (SPOOL_BUF_BYTES - t->held_last->len < SMTP_RECEIVED_MAX && !hold_more(c))
+        return false;
+    if (s->recipient_cnt == 1) {
+        struct base_span rest = base_span_of(t->held->data, t->held->hold_cnt);
+        struct spool_envelope_field f;
+        while (spool_envelope_next(&rest, &f) == 1)
+            if (f.type == SPOOL_ENVELOPE_RECIPIENT)
+                recipient = f.value;
+    }
+    spool_id_format(id, &t->id);
+    net_addr_format(client, &c->remote.addr);
+    struct smtp_received r = {
+        .helo = base_span_of(s->helo, s->helo_len),
+        .client_address = client,
+        .hostname = c->lane->settings->smtp.hostname,
+        .id = id,
+        .recipient = recipient,
+        .wall_ns = c->lane->wall_ns,
+        .extended = s->extended,
+    };
+    struct spool_buf *b = t->held_last;
+    struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
+    if (smtp_received_write(&out, &r) != 0)
+        return false;
+    b->len = (uint32_t)out.len;
+    return true;
+}
+
+/* BEGIN and the envelope; once, before the first other entry of the message. */
+static void push_envelope(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    if (t->begun)
+        return;
+    t->begun = true;
+    push(c, SPOOL_BEGIN, SPOOL_PART_ENVELOPE, t->held->data, t->held->hold_cnt, NULL);
+    for (struct spool_buf *b = t->held->next; b != NULL && b->hold_cnt > 0; b = b->next)
+        push(c, SPOOL_CHUNK, SPOOL_PART_ENVELOPE, b->data, b->hold_cnt, NULL);
+}
+
+/* Sends the body bytes gathered so far; the buffer goes with them unless it also holds others. */
+static void push_body(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct spool_buf *b = t->body;
+
+    if (b == NULL)
+        return;
+    t->body = NULL;
+    if (b->len > t->body_from) {
+        push_envelope(c);
+        push(c, SPOOL_CHUNK, SPOOL_PART_BODY, b->data + t->body_from, b->len - t->body_from,
+             b == t->held_last ? NULL : b);
+    } else if (b != t->held_last) {
+        spool_buf_put(&c->lane->bufs, b);
+    }
+}
+
+void conn_message_commit(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    push_envelope(c);
+    push_body(c);
+    while (t->held != NULL) {
+        struct spool_buf *b = t->held;
+        uint32_t end = b == t->held_last && t->header_end > 0 ? t->header_end : b->len;
+        t->held = b->next;
+        push(c, SPOOL_CHUNK, SPOOL_PART_HEADER, b->data + b->hold_cnt, end - b->hold_cnt, b);
+    }
+    t->held_last = NULL;
+    push(c, SPOOL_COMMIT, 0, NULL, 0, NULL);
+    t->open = false;
+    t->committing = true;
+    c->lane->transaction_cnt--;
+}
+
+struct spool_buf *conn_message_target(struct conn *c, bool *full)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    *full = false;
+    if (c->in.smtp.refusal != SMTP_REFUSAL_NONE)
+        return t->held_last; /* nothing will be written to it */
+    if (t->header_end == 0) {
+        *full = t->held_last->len == SPOOL_BUF_BYTES && !hold_more(c);
+        return t->held_last;
+    }
+    if (t->body != NULL && t->body->len == SPOOL_BUF_BYTES)
+        push_body(c);
+    if (t->body == NULL) {
+        t->body = spool_buf_get(&c->lane->bufs);
+        t->body_from = 0;
+    }
+    return t->body;
+}
+
+void conn_message_headers_end(struct conn *c)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    t->body = t->held_last;
+    t->header_end = t->held_last->len;
+    t->body_from = t->header_end;
+}

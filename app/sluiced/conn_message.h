@@ -1,0 +1,44 @@
+/*
+ * A message on its way in: the buffers that hold it until it is the spooler's, and the entries that
+ * hand it over. Between conn_in.c (the session) and the ring; state in struct conn_transaction.
+ *
+ * A message holds one buffer for its envelope and header section (more when they are long: they
+ * stay here until the end, so that they can still change), and one for the body, the first of which
+ * is the same. Full body buffers go to the spooler as they fill; the rest and COMMIT go at the end
+ * of data.
+ *
+ * Threads: the lane's. Callers see to room for CONN_MESSAGE_ENTRY_MAX entries in the ring first.
+ */
+#ifndef CONN_MESSAGE_H
+#define CONN_MESSAGE_H
+
+#include "conn.h"
+
+/* Entries that one call may push: every held buffer twice, the body, COMMIT. */
+#define CONN_MESSAGE_ENTRY_MAX 128
+
+/* Starts a message for the sender that the SMTP server asks about: id, envelope. Returns false when
+ * there are too many under way for the buffers. */
+bool conn_message_begin(struct conn *c);
+
+/* Adds a field to the envelope. Returns false when no buffer can be had for it. */
+bool conn_message_put(struct conn *c, enum spool_envelope_type type, const void *p, size_t len);
+
+/* Writes our Received field as the first bytes of the header section. Returns false without a
+ * buffer. */
+bool conn_message_received(struct conn *c);
+
+/* Where the next header or body bytes go: a buffer with room, or NULL when one must be waited for.
+ * *full is set when the header section finds no further buffer: the message is to be refused. */
+struct spool_buf *conn_message_target(struct conn *c, bool *full);
+
+/* The header section ends with what is in the target: the body goes on behind it. */
+void conn_message_headers_end(struct conn *c);
+
+/* The message is whole: hands over all that is left, then COMMIT, whose completion is awaited. */
+void conn_message_commit(struct conn *c);
+
+/* Ends the message, whatever its state; nothing of it can be queued after. Harmless without one. */
+void conn_message_drop(struct conn *c);
+
+#endif
