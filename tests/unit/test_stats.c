@@ -1,0 +1,168 @@
+/* lib/stats: the table, the counters, and the log's ring between two threads (also under the thread
+ * sanitizer). */
+#include "unit.h"
+
+#include "stats.h"
+#include "stats_log.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#define RING_CNT   64
+#define RECORD_CNT 20000
+
+static void test_table(void **state)
+{
+    (void)state;
+    for (int i = 0; i < STATS_CNT; i++) {
+        const struct stats_row *row = &stats_rows[i];
+        assert_true(row->group[0] != 0 && row->name[0] != 0 && row->unit[0] != 0);
+        assert_true(row->help[0] != 0);
+        assert_int_equal(strspn(row->name, "abcdefghijklmnopqrstuvwxyz0123456789_"),
+                         strlen(row->name));
+        for (int j = 0; j < i; j++)
+            assert_false(strcmp(row->group, stats_rows[j].group) == 0 &&
+                         strcmp(row->name, stats_rows[j].name) == 0);
+    }
+}
+
+static void test_counters(void **state)
+{
+    static struct stats_block block;
+
+    (void)state;
+    stats_inc(&block, STATS_NET_RX_PACKETS);
+    stats_add(&block, STATS_NET_RX_PACKETS, 41);
+    stats_set(&block, STATS_NET_RX_BYTES, 7);
+    assert_int_equal(stats_get(&block, STATS_NET_RX_PACKETS), 42);
+    assert_int_equal(stats_get(&block, STATS_NET_RX_BYTES), 7);
+    assert_int_equal(stats_get(&block, STATS_NET_TX_PACKETS), 0);
+}
+
+/* Each event's format asks only for what a record has. */
+static void test_log_formats(void **state)
+{
+    (void)state;
+    for (int i = 0; i < STATS_LOG_EVENT_CNT; i++)
+        for (const char *f = stats_log_rows[i].format; (f = strchr(f, '%')) != NULL; f++)
+            assert_true(f[1] != 0 && strchr("ianms", f[1]) != NULL);
+}
+
+/* A ring in memory of its own: no EAL. */
+static struct rte_ring *new_ring(void)
+{
+    ssize_t bytes = rte_ring_get_memsize_elem(sizeof(struct stats_log_record), RING_CNT);
+    assert_true(bytes > 0);
+    struct rte_ring *ring = aligned_alloc(64, ((size_t)bytes + 63) & ~(size_t)63);
+    assert_non_null(ring);
+    assert_int_equal(rte_ring_init(ring, "log", RING_CNT, RING_F_SP_ENQ | RING_F_SC_DEQ), 0);
+    return ring;
+}
+
+static void test_log_full(void **state)
+{
+    static struct stats_block block;
+    struct stats_log log = {.ring = new_ring(), .stats = &block, .thread = 3};
+    struct stats_log_record r = {.event = STATS_LOG_WARNING}, out[RING_CNT];
+
+    (void)state;
+    stats_log_text(&r, base_span_str("text"));
+    for (uint64_t i = 0; i < RING_CNT + 9; i++) {
+        r.n = i;
+        stats_log_push(&log, &r);
+    }
+    /* A ring of 64 holds 63; what it had no room for is counted, and what it holds is the oldest.
+     */
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 10);
+    assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), RING_CNT - 1);
+    for (uint64_t i = 0; i < RING_CNT - 1; i++) {
+        assert_int_equal(out[i].n, i);
+        assert_int_equal(out[i].thread, 3);
+        assert_int_equal(out[i].text_len, 4);
+    }
+    assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), 0);
+    free(log.ring);
+    log.ring = NULL;
+    stats_log_push(&log, &r);
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 10);
+}
+
+static void test_log_text_is_cut(void **state)
+{
+    struct stats_log_record r = {0};
+    char text[STATS_LOG_TEXT_CAP + 10];
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    stats_log_text(&r, base_span_of(text, sizeof(text)));
+    assert_int_equal(r.text_len, STATS_LOG_TEXT_CAP);
+}
+
+static void *produce(void *arg)
+{
+    struct stats_log *log = arg;
+    struct stats_log_record r = {.event = STATS_LOG_NOTE};
+
+    for (uint64_t i = 0; i < RECORD_CNT; i++) {
+        r.n = i;
+        r.m = ~i;
+        memset(r.text, (int)i, sizeof(r.text));
+        r.text_len = STATS_LOG_TEXT_CAP;
+        stats_log_push(log, &r);
+        stats_inc(log->stats, STATS_NET_TX_PACKETS);
+        if (i % RING_CNT == 0)
+            sched_yield();
+    }
+    return NULL;
+}
+
+/* Every record comes out whole, in order, or is counted as dropped. */
+static void test_log_threads(void **state)
+{
+    static struct stats_block block;
+    struct stats_log log = {.ring = new_ring(), .stats = &block, .thread = 1};
+    struct stats_log_record out[16];
+    pthread_t producer;
+    uint64_t next = 0, popped = 0;
+    bool over = false;
+
+    (void)state;
+    assert_int_equal(pthread_create(&producer, NULL, produce, &log), 0);
+    for (;;) {
+        uint32_t n = stats_log_pop(log.ring, out, 16);
+        for (uint32_t i = 0; i < n; i++) {
+            assert_true(out[i].n >= next);
+            next = out[i].n + 1;
+            assert_true(out[i].m == ~out[i].n);
+            for (size_t j = 0; j < STATS_LOG_TEXT_CAP; j++)
+                assert_true(out[i].text[j] == (uint8_t)out[i].n);
+        }
+        popped += n;
+        if (n == 0 && over)
+            break;
+        if (n == 0)
+            sched_yield();
+        over = stats_get(&block, STATS_NET_TX_PACKETS) == RECORD_CNT;
+    }
+    assert_int_equal(pthread_join(producer, NULL), 0);
+    for (uint32_t n; (n = stats_log_pop(log.ring, out, 16)) > 0;)
+        popped += n;
+    assert_int_equal(popped + stats_get(&block, STATS_LOG_DROPPED), RECORD_CNT);
+    assert_true(popped > 0);
+    free(log.ring);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),           cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_log_formats),     cmocka_unit_test(test_log_full),
+        cmocka_unit_test(test_log_text_is_cut), cmocka_unit_test(test_log_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
