@@ -39,16 +39,16 @@ struct tcp_config {
     uint64_t msl_ns;            /* TIME_WAIT lasts twice this; 0 takes 30 s */
     uint64_t keepalive_ns;      /* idle time before the first probe; 0: no keepalive */
     uint64_t keepalive_interval_ns;
-    uint32_t keepalive_cnt;     /* unanswered probes before the connection is given up */
-    uint64_t syn_timeout_ns;    /* for an active open to be answered; 0 takes 30 s */
-    uint64_t user_timeout_ns;   /* unacknowledged data for so long: give up; 0 takes 5 min */
-    uint64_t fin_timeout_ns;    /* orphans (closed by us, peer silent); 0 takes 60 s */
-    uint8_t secret[16];         /* ISNs (RFC 6528), port choice (RFC 6056), table hash */
+    uint32_t keepalive_cnt;   /* unanswered probes before the connection is given up */
+    uint64_t syn_timeout_ns;  /* for an active open to be answered; 0 takes 30 s */
+    uint64_t user_timeout_ns; /* unacknowledged data for so long: give up; 0 takes 5 min */
+    uint64_t fin_timeout_ns;  /* orphans (closed by us, peer silent); 0 takes 60 s */
+    uint8_t secret[16];       /* ISNs (RFC 6528), port choice (RFC 6056), table hash */
 };
 
 /* Returns 0 and the stack, or -ENOMEM, -EINVAL. */
-int tcp_init(struct tcp_stack **out, const struct tcp_config *config, uint64_t now_ns)
-    BASE_WARN_UNUSED;
+int tcp_init(struct tcp_stack **out, const struct tcp_config *config,
+             uint64_t now_ns) BASE_WARN_UNUSED;
 
 /* Drops all connections without a word on the wire and frees everything. */
 void tcp_fini(struct tcp_stack *s);
@@ -69,13 +69,14 @@ uint64_t tcp_deadline(const struct tcp_stack *s);
 /* ---- events ---- */
 
 enum tcp_event_flag {
-    TCP_EVENT_ACCEPTED = 1,    /* a new passive connection; user is the listener's */
-    TCP_EVENT_CONNECTED = 2,   /* an active open has succeeded */
-    TCP_EVENT_READABLE = 4,    /* in-order bytes wait */
-    TCP_EVENT_WRITABLE = 8,    /* half of the send buffer is free again, after tcp_send left less
-                                  than that or took less than all */
-    TCP_EVENT_PEER_CLOSED = 16,/* the peer's FIN is in order: no byte will follow those that wait */
-    TCP_EVENT_FAILED = 32,     /* tcp_error tells why; no further event will come */
+    TCP_EVENT_ACCEPTED = 1,  /* a new passive connection; user is the listener's */
+    TCP_EVENT_CONNECTED = 2, /* an active open has succeeded */
+    TCP_EVENT_READABLE = 4,  /* in-order bytes wait */
+    TCP_EVENT_WRITABLE = 8,  /* half of the send buffer is free again, after tcp_send left less
+                                than that or took less than all */
+    TCP_EVENT_PEER_CLOSED =
+        16,                /* the peer's FIN is in order: no byte will follow those that wait */
+    TCP_EVENT_FAILED = 32, /* tcp_error tells why; no further event will come */
 };
 
 struct tcp_event {
@@ -130,8 +131,8 @@ bool tcp_recv_ended(const struct tcp_conn *c);
 
 /* Copies up to len bytes into the send buffer. Returns how many it took, 0..len (buffer or pool
  * full: WRITABLE follows), or -EPIPE when the connection is failed or shut down. */
-int64_t tcp_send(struct tcp_stack *s, struct tcp_conn *c, const void *p, size_t len)
-    BASE_WARN_UNUSED;
+int64_t tcp_send(struct tcp_stack *s, struct tcp_conn *c, const void *p,
+                 size_t len) BASE_WARN_UNUSED;
 
 /* Room in the send buffer, bytes. */
 uint32_t tcp_send_space(const struct tcp_conn *c);
