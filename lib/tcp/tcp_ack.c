@@ -41,9 +41,13 @@ void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg)
 
     if (tcp_seq_lt(seg->seq, c->snd_wl1))
         return;
-    if (c->snd_wnd == 0 && window > 0 && c->snd_una == c->snd_max) {
-        c->backoff = 0; /* the window opened: probing is over */
+    bool syn = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
+    if (c->snd_wnd == 0 && window > 0 && c->backoff > 0 && !syn) {
+        /* The window opened: probing is over. A peer that had closed it on what was in flight has
+         * dropped that; it goes out again now, not after the backed-off time. */
+        c->backoff = 0;
         c->retransmit_ms = 0;
+        tcp_send_rewind(c);
     }
     c->snd_wnd = window;
     c->snd_wl1 = seg->seq;
@@ -151,8 +155,7 @@ static bool fin_acked(struct tcp_stack *s, struct tcp_conn *c)
 bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     /* RFC 5961 section 5.2 */
-    if (tcp_seq_gt(seg->ack, c->snd_max) ||
-        tcp_seq_lt(seg->ack, c->snd_una - tcp_max(c->snd_wnd_max, 0xffff))) {
+    if (tcp_seq_gt(seg->ack, c->snd_max) || tcp_seq_lt(seg->ack, c->snd_una - c->snd_wnd_max)) {
         tcp_count(s, STATS_TCP_DROP_ACK);
         tcp_output_challenge(s, c);
         return false;

@@ -54,6 +54,7 @@ struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key)
     c->key = *key;
     c->snd_cap = s->config.send_buffer_bytes;
     c->received_ms = s->now_ms;
+    c->challenge_epoch = (uint8_t)(s->now_ms / 1000 - 1); /* this second's budget is whole */
     c->progress_ms = s->now_ms;
     base_timer_init(&c->timer);
     s->conn_used[index / 64] |= UINT64_C(1) << index % 64;

@@ -149,6 +149,7 @@ static void input_text(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segme
 void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg)
 {
     c->received_ms = s->now_ms;
+    c->probes = 0;
     if (c->state == TCP_SYN_SENT) {
         input_syn_sent(s, c, seg);
         return;

@@ -388,6 +388,7 @@ void tcp_segment_refuse(struct tcp_stack *s, const struct tcp_segment *seg);
 bool tcp_segment_allowed(struct tcp_stack *s);
 
 /* tcp_listen.c */
+struct tcp_listener *tcp_listen_find(const struct tcp_stack *s, const struct tcp_key *key);
 void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss_min, bool has_min);
 void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg);
 void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y);

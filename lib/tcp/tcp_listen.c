@@ -16,7 +16,8 @@ static struct tcp_listener *find_exact(const struct tcp_stack *s, const struct n
     return NULL;
 }
 
-static struct tcp_listener *find_for(const struct tcp_stack *s, const struct tcp_key *key)
+/* Who takes SYNs to the local end of key: the listener on its address, or on any; or NULL. */
+struct tcp_listener *tcp_listen_find(const struct tcp_stack *s, const struct tcp_key *key)
 {
     struct net_endpoint at = {.addr = key->local, .port = key->local_port};
     struct tcp_listener *l = find_exact(s, &at);
@@ -125,7 +126,7 @@ static void set_timer(struct tcp_stack *s, struct tcp_syn *y)
  * the connection before it on the same 4-tuple had reached. */
 void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss_min, bool has_min)
 {
-    struct tcp_listener *l = find_for(s, &seg->key);
+    struct tcp_listener *l = tcp_listen_find(s, &seg->key);
 
     if (l == NULL || seg->flags & (TCP_FLAG_RST | TCP_FLAG_ACK) || !(seg->flags & TCP_FLAG_SYN)) {
         tcp_count(s, STATS_TCP_DROP_UNKNOWN);

@@ -131,7 +131,6 @@ static void life_timer(struct tcp_stack *s, struct tcp_conn *c)
         return;
     uint32_t idle_ms = s->now_ms - c->received_ms;
     if (idle_ms < s->keepalive_ms) {
-        c->probes = 0;
         c->life_ms = tcp_timer_at(s, s->keepalive_ms - idle_ms);
         return;
     }

@@ -159,7 +159,7 @@ static void start(struct run *r, uint32_t i)
 }
 
 /* The far side's plan is that of the client whose port it sees. */
-static void accepted(struct run *r, struct tcp_conn *c)
+static struct end *accepted(struct run *r, struct tcp_conn *c)
 {
     struct net_endpoint remote;
 
@@ -170,9 +170,10 @@ static void accepted(struct run *r, struct tcp_conn *c)
         r->end[1][i].conn = c;
         r->end[1][i].started = r->end[1][i].open = true;
         tcp_set_user(c, &r->end[1][i]);
-        return;
+        return &r->end[1][i];
     }
     fail(r, NULL, "accepted what nobody opened");
+    return NULL;
 }
 
 static void read_some(struct run *r, struct tcp_stack *s, struct end *e)
@@ -236,6 +237,10 @@ static void act(struct run *r, unsigned host, struct end *e)
     }
     write_some(r, s, e);
     if (e->sent == e->send_total && e->close_at_once && (e->open || e->sent > 0)) {
+        if (!e->open) { /* what is queued goes out if the handshake is ever done */
+            uint32_t i = (uint32_t)(e - r->end[host]);
+            r->end[0][i].may_fail = r->end[1][i].may_fail = true;
+        }
         close_end(s, e);
         return;
     }
@@ -287,12 +292,12 @@ static void poll_host(struct run *r, unsigned host)
     do {
         cnt = tcp_poll(s, ev, BASE_ARRAY_CNT(ev));
         for (uint32_t i = 0; i < cnt; i++) {
-            if (ev[i].flags & TCP_EVENT_FAILED)
-                failed(r, s, ev[i].user);
             if (ev[i].flags & TCP_EVENT_CONNECTED)
                 ((struct end *)ev[i].user)->open = true;
             if (ev[i].flags & TCP_EVENT_ACCEPTED)
-                accepted(r, ev[i].conn);
+                ev[i].user = accepted(r, ev[i].conn);
+            if (ev[i].flags & TCP_EVENT_FAILED && ev[i].user != NULL)
+                failed(r, s, ev[i].user); /* perhaps together with ACCEPTED */
         }
     } while (cnt == BASE_ARRAY_CNT(ev));
     for (uint32_t i = 0; i < r->conn_cnt; i++)
@@ -400,7 +405,7 @@ static void open_run(struct run *r)
             .recv_window_bytes = 2000 + below(r, below(r, 2) ? 10000 : 300000),
             .send_buffer_bytes = 2000 + below(r, below(r, 2) ? 10000 : 200000),
             .msl_ns = (1 + below(r, 30)) * BASE_NS_S,
-            .keepalive_ns = below(r, 2) * 30 * BASE_NS_S,
+            .keepalive_ns = 30 * BASE_NS_S, /* finds out when an abort's RST was lost */
             .keepalive_interval_ns = 5 * BASE_NS_S,
             .keepalive_cnt = 9,
             .syn_timeout_ns = 300 * BASE_NS_S,

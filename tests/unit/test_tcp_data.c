@@ -244,6 +244,32 @@ static void zero_window(void **state)
     lab_close(&lab);
 }
 
+/* A window that closes on what is in flight, and opens long after. */
+static void window_shrinks(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = accept_one();
+
+    send_zeros(c, 3000);
+    while (lab_out(&lab) != NULL)
+        continue;
+    peer_window(peer_ack, 0);
+    for (int i = 0; i < 40; i++) {
+        lab_wait(&lab, BASE_NS_S);
+        while (lab_out(&lab) != NULL)
+            peer_window(peer_ack, 0);
+    }
+    expect_no_event();
+    peer_window(peer_ack, 65535); /* the first segment at once */
+    const struct lab_segment *g = expect(ACK);
+    assert_int_equal(g->seq, peer_ack);
+    assert_int_equal(g->len, MSS);
+    peer(ACK, peer_seq, peer_ack + 3000, NULL, 0);
+    assert_int_equal(tcp_send_pending(c), 0);
+    lab_close(&lab);
+}
+
 static void zero_window_ends(void **state)
 {
     (void)state;
@@ -653,6 +679,7 @@ int main(void)
         cmocka_unit_test(fast_retransmit),
         cmocka_unit_test(ack_of_the_future),
         cmocka_unit_test(zero_window),
+        cmocka_unit_test(window_shrinks),
         cmocka_unit_test(zero_window_ends),
         cmocka_unit_test(send_buffer),
         cmocka_unit_test(pools_run_dry),
