@@ -161,8 +161,7 @@ static struct base_span domain_of(struct base_span mailbox)
     while (at > 0 && mailbox.p[at - 1] != '@')
         at--;
     /* Without an @ it is local: no domain. */
-    return at == 0 ? base_span_of(mailbox.p, 0)
-                   : base_span_of(mailbox.p + at, mailbox.len - at);
+    return at == 0 ? base_span_of(mailbox.p, 0) : base_span_of(mailbox.p + at, mailbox.len - at);
 }
 
 bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
@@ -292,8 +291,7 @@ void queue_flush(struct queue *q, uint64_t now_ns)
 {
     struct spool_id at = {{0}};
     struct queue_message *m = queue_index_find(q, &at);
-    for (m = m != NULL ? m : queue_index_next(q, &at); m != NULL;
-         m = queue_index_next(q, &m->id)) {
+    for (m = m != NULL ? m : queue_index_next(q, &at); m != NULL; m = queue_index_next(q, &m->id)) {
         bool any = false;
         for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++) {
             struct queue_recipient_state *r = &m->recipients[i];

@@ -1,6 +1,6 @@
 /*
- * The delivery queue: which message is due for which recipients, retry with exponential back-off. In
- * memory; the spool is what survives. It decides when and for whom, never how.
+ * The delivery queue: which message is due for which recipients, retry with exponential back-off.
+ * In memory; the spool is what survives. It decides when and for whom, never how.
  *
  * A job is one delivery attempt: one message, those of its due recipients that share a domain, at
  * most QUEUE_JOB_RCPT_MAX. A recipient is in at most one job. Left out until the spool issue:
@@ -24,16 +24,16 @@ struct queue_message;
 struct queue_config {
     uint64_t backoff_min_ns; /* after the first failure; doubles */
     uint64_t backoff_max_ns;
-    uint64_t lifetime_ns;    /* since arrival, by wall time of ARRIVAL; then the next temporary
-                                failure is final; never before one attempt since the start */
-    uint64_t seed;           /* jitter: up to 1/8 is added */
+    uint64_t lifetime_ns; /* since arrival, by wall time of ARRIVAL; then the next temporary
+                             failure is final; never before one attempt since the start */
+    uint64_t seed;        /* jitter: up to 1/8 is added */
 };
 
 struct queue_job {
     struct queue_message *message; /* the queue's; valid until queue_done of this job */
     struct spool_id id;
-    struct base_span sender;       /* these views live as long as the job */
-    struct base_span domain;       /* of the recipients, as written by the first */
+    struct base_span sender; /* these views live as long as the job */
+    struct base_span domain; /* of the recipients, as written by the first */
     uint64_t content_bytes;
     bool body_8bit;
     uint32_t recipient_cnt;
@@ -50,8 +50,8 @@ void queue_fini(struct queue *q);
 void queue_configure(struct queue *q, const struct queue_config *config);
 
 /* Takes the arrival. Recipients that are QUEUED are due at once, DEFERRED ones at their time.
- * Returns 0, -EINVAL (bad envelope), -EEXIST, -ENOMEM; in each case the arrival is the queue's, and is
- * freed on error. */
+ * Returns 0, -EINVAL (bad envelope), -EEXIST, -ENOMEM; in each case the arrival is the queue's, and
+ * is freed on error. */
 int queue_add(struct queue *q, const struct spool_id *id, struct spool_arrival *arrival,
               uint64_t now_ns, uint64_t wall_ns) BASE_WARN_UNUSED;
 
@@ -62,8 +62,8 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns);
 /* One recipient's result of a job. */
 struct queue_result {
     uint32_t recipient;
-    uint16_t code;          /* SMTP; 0: no reply */
-    uint8_t state;          /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
+    uint16_t code; /* SMTP; 0: no reply */
+    uint8_t state; /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
 };
 
 /*
@@ -73,8 +73,7 @@ struct queue_result {
  * DELIVERED: the caller journals outcomes, then FREE, then calls queue_remove.
  */
 bool queue_done(struct queue *q, const struct queue_job *job, const struct queue_result *results,
-                struct spool_outcome *outcomes, uint64_t now_ns, uint64_t wall_ns)
-    BASE_WARN_UNUSED;
+                struct spool_outcome *outcomes, uint64_t now_ns, uint64_t wall_ns) BASE_WARN_UNUSED;
 
 /* Puts a job back unattempted, due again at not_before_ns (no lane had room, say). */
 void queue_put_back(struct queue *q, const struct queue_job *job, uint64_t not_before_ns);
@@ -91,7 +90,7 @@ struct queue_usage {
     uint64_t message_cnt;
     uint64_t recipient_cnt; /* not yet delivered */
     uint64_t deferred_cnt;
-    uint64_t active_cnt;    /* in jobs */
+    uint64_t active_cnt; /* in jobs */
     uint64_t failed_cnt;
 };
 void queue_usage(const struct queue *q, struct queue_usage *out);

@@ -4,10 +4,10 @@
  *
  * Left out until the spool issue: checkpoints, quarantine, several spools, moving by generation.
  *
- * A message is a transaction: BEGIN (envelope), CHUNKs, COMMIT. Only COMMIT makes it exist. After that
- * it takes OUTCOMEs (what became of recipients) until FREE. Entries of one transaction come in order;
- * transactions interleave freely. The spool gathers what has come while the last commits were on
- * their way, and writes it as one batch (group commit; no timer, no waiting when idle).
+ * A message is a transaction: BEGIN (envelope), CHUNKs, COMMIT. Only COMMIT makes it exist. After
+ * that it takes OUTCOMEs (what became of recipients) until FREE. Entries of one transaction come in
+ * order; transactions interleave freely. The spool gathers what has come while the last commits
+ * were on their way, and writes it as one batch (group commit; no timer, no waiting when idle).
  *
  * Completions come in the order of the log; none before all that it depends on is on stable storage
  * (G1). After a failed write nothing covered by it is reported durable; its bytes are written again
@@ -15,8 +15,8 @@
  *
  * Driving it: spool_push(entries) spool_run(now) spool_poll(completions), over and over.
  *
- * Threads: one (the spooler). Memory: the index grows with the number of messages (malloc; this is no
- * lane). Bytes at entry.p are borrowed, and entry.buf moves to the spool, until the completion.
+ * Threads: one (the spooler). Memory: the index grows with the number of messages (malloc; this is
+ * no lane). Bytes at entry.p are borrowed, and entry.buf moves to the spool, until the completion.
  */
 #ifndef SPOOL_H
 #define SPOOL_H
@@ -69,13 +69,14 @@ struct spool_done {
     uint8_t op;
     uint8_t pad;
     uint16_t to;    /* the entry's from; ARRIVED: SPOOL_TO_COURIER */
-    int32_t status; /* 0, or -EIO, -ENOSPC, -ENOENT (READ, OUTCOME of an unknown id), -EBADMSG
-                       (READ: checksum) */
+    int32_t status; /* 0, or -EIO, -ENOSPC, -ENOENT (READ, OUTCOME, FREE, COMMIT of an unknown id),
+                       -EBADMSG (READ: checksum), -EINVAL (COMMIT: no valid envelope; OUTCOME: not
+                       of its recipients), -EEXIST (COMMIT: of a message that is there), -ENOMEM */
     struct spool_buf *buf; /* moves to the receiver */
     void *cookie;
-    uint32_t len;                       /* READ: bytes in buf; 0 at the end of the message */
+    uint32_t len; /* READ: bytes in buf; 0 at the end of the message */
     uint32_t reserved;
-    struct spool_arrival *arrival;      /* ARRIVED: moves to the receiver */
+    struct spool_arrival *arrival; /* ARRIVED: moves to the receiver */
     uint64_t reserved2;
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct spool_done) == 64, "one cache line");
@@ -85,10 +86,10 @@ base_static_assert(sizeof(struct spool_done) == 64, "one cache line");
 /* What the courier needs to know of a message. From malloc; the receiver frees it by
  * spool_arrival_free. */
 struct spool_arrival {
-    uint64_t content_bytes;   /* header section and body */
+    uint64_t content_bytes; /* header section and body */
     uint32_t recipient_cnt;
     uint32_t envelope_len;
-    uint8_t *envelope;        /* inside this allocation */
+    uint8_t *envelope;              /* inside this allocation */
     struct spool_outcome *outcomes; /* the last one of each recipient, by index; inside too */
 };
 void spool_arrival_free(struct spool_arrival *a);
@@ -105,7 +106,7 @@ struct spool_outcome {
     uint32_t recipient; /* index in the envelope */
     uint8_t state;      /* enum spool_outcome_state */
     uint8_t reserved;
-    uint16_t code;      /* SMTP code, 0: none */
+    uint16_t code; /* SMTP code, 0: none */
     uint32_t attempt_cnt;
     uint32_t reserved2;
     uint64_t next_wall_ns; /* DEFERRED: not before */
@@ -113,23 +114,23 @@ struct spool_outcome {
 base_static_assert(sizeof(struct spool_outcome) == 24, "as FORMAT.md");
 
 struct spool_config {
-    struct spool_disk disk;     /* borrowed for life */
-    uint64_t segment_bytes;     /* multiple of 1 MiB, >= 1 MiB (tests) */
-    uint32_t segment_max;       /* >= 4; the spool's size is their product */
-    uint32_t reserve_segments;  /* kept for OUTCOME, FREE and moving, >= 2 */
-    uint32_t commit_max;        /* batches in flight, 1..8 */
-    uint32_t batch_bytes_max;   /* of one batch; multiple of 4 KiB, >= 64 KiB */
-    bool accept_corruption;     /* start past a bad record in the middle: report and go on */
-    struct stats_block *stats;  /* borrowed */
-    struct stats_log *log;      /* borrowed; may be NULL */
-    uint64_t seed;              /* salts; from getrandom in production */
+    struct spool_disk disk;    /* borrowed for life */
+    uint64_t segment_bytes;    /* multiple of 1 MiB, >= 1 MiB (tests) */
+    uint32_t segment_max;      /* >= 4; the spool's size is their product */
+    uint32_t reserve_segments; /* kept for OUTCOME, FREE and moving, >= 2 */
+    uint32_t commit_max;       /* batches in flight, 1..8 */
+    uint32_t batch_bytes_max;  /* of one batch; multiple of 4 KiB, >= 64 KiB */
+    bool accept_corruption;    /* start past a bad record in the middle: report and go on */
+    struct stats_block *stats; /* borrowed */
+    struct stats_log *log;     /* borrowed; may be NULL */
+    uint64_t seed;             /* salts; from getrandom in production */
 };
 
 /*
- * Opens the spool: recovers what is there (blocking; ARRIVED completions follow for each message) or
- * starts an empty one. Returns 0; -EBADMSG with a sentence in err when acknowledged records are
- * damaged; -EPROTO when the version is unknown (nothing was touched); -ENOSPC when not even the first
- * segments fit; -EIO, -ENOMEM.
+ * Opens the spool: recovers what is there (blocking; ARRIVED completions follow for each message)
+ * or starts an empty one. Returns 0; -EBADMSG with a sentence in err when acknowledged records are
+ * damaged; -EPROTO when the version is unknown (nothing was touched); -ENOSPC when not even the
+ * first segments fit; -EIO, -ENOMEM.
  */
 int spool_open(struct spool **out, const struct spool_config *config, uint64_t now_ns, char *err,
                size_t err_cap) BASE_WARN_UNUSED;
@@ -147,7 +148,9 @@ void spool_run(struct spool *s, uint64_t now_ns);
 
 uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap);
 
-/* When spool_run has timed work (retry of segment creation); BASE_NS_NONE when not. */
+/* When spool_run should be called next even if no I/O completes (retry of segment creation, of
+ * writing; steps that are ready now: a time not in the future); BASE_NS_NONE when there is no need.
+ */
 uint64_t spool_deadline(const struct spool *s);
 
 /* True while new messages can be taken: segments beyond the reserve are free and writes succeed.
@@ -158,8 +161,8 @@ bool spool_accepting(const struct spool *s, const char **why);
 bool spool_idle(const struct spool *s);
 
 struct spool_usage {
-    uint64_t message_cnt;  /* committed and not free */
-    uint64_t open_cnt;     /* transactions under way */
+    uint64_t message_cnt; /* committed and not free */
+    uint64_t open_cnt;    /* transactions under way */
     uint64_t live_bytes;
     uint32_t segment_cnt;  /* that exist */
     uint32_t segment_free; /* that hold nothing live */

@@ -1,7 +1,7 @@
 /*
  * Buffers that carry message bytes between a lane and the spooler. Each belongs to a home pool (a
- * lane's); whoever holds the pointer owns it, and moves it on by a ring. The spooler sends it home in
- * a completion; only the home thread takes from and puts into its pool.
+ * lane's); whoever holds the pointer owns it, and moves it on by a ring. The spooler sends it home
+ * in a completion; only the home thread takes from and puts into its pool.
  */
 #ifndef SPOOL_BUF_H
 #define SPOOL_BUF_H
@@ -21,7 +21,7 @@ struct spool_buf {
 };
 
 struct spool_buf_pool {
-    uint8_t *region;         /* buf_cnt * SPOOL_BUF_BYTES, page aligned, one mapping */
+    uint8_t *region; /* buf_cnt * SPOOL_BUF_BYTES, page aligned, one mapping */
     struct spool_buf *bufs;
     struct spool_buf *free;
     uint32_t buf_cnt;

@@ -162,10 +162,8 @@ static enum step commit_compose(struct spool *s, struct spool_batch *b, struct s
                              .recipient_cnt = m->recipient_cnt,
                              .envelope_len = m->envelope_len};
     spool_commit_write(payload, &c);
-    struct spool_record r = {.type = SPOOL_RECORD_COMMIT,
-                             .len = SPOOL_COMMIT_LEN,
-                             .id = m->id,
-                             .payload = payload};
+    struct spool_record r = {
+        .type = SPOOL_RECORD_COMMIT, .len = SPOOL_COMMIT_LEN, .id = m->id, .payload = payload};
     spool_batch_add(s, b, &r, m, p, false);
     m->state = SPOOL_MESSAGE_COMMITTING;
     free(m->envelope);

@@ -1,9 +1,9 @@
 /*
- * What a disk driver (drivers/disk/...) offers to the spool: numbered segment files of one size, read
- * and written in aligned blocks. A write's completion means: on stable storage (O_DSYNC).
+ * What a disk driver (drivers/disk/...) offers to the spool: numbered segment files of one size,
+ * read and written in aligned blocks. A write's completion means: on stable storage (O_DSYNC).
  *
- * Threads: the spooler's only. Memory: data of a request is borrowed until its completion is polled,
- * whatever its result.
+ * Threads: the spooler's only. Memory: data of a request is borrowed until its completion is
+ * polled, whatever its result.
  */
 #ifndef SPOOL_DISK_H
 #define SPOOL_DISK_H

@@ -21,9 +21,10 @@ enum spool_envelope_type {
 
 #define SPOOL_ENVELOPE_VALUE_MAX 1024
 
-/* Appends one field. Returns 0; -ENOSPC when it does not fit; -EINVAL when the value is too long. */
-int spool_envelope_put(struct base_buf *out, enum spool_envelope_type type, struct base_span value)
-    BASE_WARN_UNUSED;
+/* Appends one field. Returns 0; -ENOSPC when it does not fit; -EINVAL when the value is too long.
+ */
+int spool_envelope_put(struct base_buf *out, enum spool_envelope_type type,
+                       struct base_span value) BASE_WARN_UNUSED;
 
 struct spool_envelope_field {
     uint8_t type;

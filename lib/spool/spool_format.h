@@ -15,7 +15,7 @@
 #define SPOOL_COMMIT_LEN         24
 #define SPOOL_BATCH_BYTES_LIMIT  (64U << 20)
 /* Outcomes of a message: as many recipients as an envelope of 16 MiB can hold. */
-#define SPOOL_RECIPIENT_CNT_MAX  (1U << 22)
+#define SPOOL_RECIPIENT_CNT_MAX (1U << 22)
 
 enum spool_record_type {
     SPOOL_RECORD_PIECE = 1,

@@ -1,8 +1,8 @@
 /*
  * A message's id: made by the lane at MAIL, in the Received field, in every log line and in the
  * spool until the end. 128 bits: wall time in ns, the spool's number, the lane's, a counter of the
- * lane. Unique while one lane makes fewer than 2^32 within one tick of the wall clock; ids that sort
- * as bytes sort by time. Pure; any thread.
+ * lane. Unique while one lane makes fewer than 2^32 within one tick of the wall clock; ids that
+ * sort as bytes sort by time. Pure; any thread.
  */
 #ifndef SPOOL_ID_H
 #define SPOOL_ID_H
@@ -14,7 +14,9 @@ struct spool_id {
     uint8_t b[16]; /* be64 wall_ns, spool, lane, 2 zero bytes, be32 counter */
 };
 
-#define SPOOL_ID_TEXT_LEN 26 /* base32 of 128 bits, digits and lower-case letters without i l o u */
+#define SPOOL_ID_TEXT_LEN                                                                          \
+    26 /* base32 of 128 bits, digits and lower-case letters without i l o u                        \
+        */
 
 struct spool_id spool_id_make(uint64_t wall_ns, uint8_t spool, uint8_t lane, uint32_t counter);
 static inline bool spool_id_eq(const struct spool_id *a, const struct spool_id *b)

@@ -8,7 +8,8 @@
  *   spool_compose.c  entries become records
  *   spool_move.c     the oldest segment's live records go to the head
  *   spool_read.c     READ, and the envelopes of recovered messages
- *   spool_recover.c  the log read from the start
+ *   spool_recover.c  files, headers, the chain of segments
+ *   spool_scan.c     the log read from the start
  */
 #ifndef SPOOL_INTERNAL_H
 #define SPOOL_INTERNAL_H
@@ -21,6 +22,7 @@ enum {
     SPOOL_PENDING_MAX = 4096, /* entries inside at a time */
     SPOOL_DONE_CAP = 4 * SPOOL_PENDING_MAX,
     SPOOL_READER_CNT = 16,
+    SPOOL_TELL_MAX = 256, /* completions waiting, above which recovered messages are not told */
     SPOOL_READ_SCRATCH_BYTES = SPOOL_PIECE_BYTES_MAX + 3 * SPOOL_BLOCK_BYTES,
     SPOOL_COMMIT_CNT_MAX = 8,
     SPOOL_ENVELOPE_BYTES_MAX = 16 << 20,
@@ -232,9 +234,9 @@ struct spool {
     uint64_t durable_lsn;
     uint64_t next_lsn;
     uint32_t previous_crc;
-    bool failed;       /* a write failed: drain, then write again */
-    bool rewriting;    /* a new segment is being opened for batches that are kept */
-    bool broken;       /* repeated failure: new writes fail until a header can be written */
+    bool failed;          /* a write failed: drain, then write again */
+    bool rewriting;       /* a new segment is being opened for batches that are kept */
+    bool broken;          /* repeated failure: new writes fail until a header can be written */
     uint32_t failure_cnt; /* in a row */
     uint64_t probe_ns;
     uint64_t probe_backoff_ns;
@@ -305,8 +307,8 @@ void spool_message_place_commit(struct spool *s, struct spool_message *m, uint64
 /* Outcomes begin at slot; with replace also when they began elsewhere. */
 void spool_message_state_at(struct spool *s, struct spool_message *m, uint32_t slot, bool replace);
 /* Takes over outcomes into memory. Returns 0 or -ENOMEM. */
-int spool_message_outcomes(struct spool_message *m, const uint8_t *payload, uint32_t len)
-    BASE_WARN_UNUSED;
+int spool_message_outcomes(struct spool_message *m, const uint8_t *payload,
+                           uint32_t len) BASE_WARN_UNUSED;
 struct spool_arrival *spool_arrival_make(const struct spool_message *m, const uint8_t *envelope);
 
 /* spool_segment.c */
@@ -326,6 +328,8 @@ uint64_t spool_live_limit(const struct spool *s);
 bool spool_full(const struct spool *s);
 /* One more file should be made, be it now or at create_retry_ns. */
 bool spool_spare_wanted(const struct spool *s);
+/* The oldest segment holds nothing live any more. */
+bool spool_reclaimable(const struct spool *s);
 /* Creates, zeroes, frees; opens the next one when it is needed and all is drained. */
 void spool_segments_run(struct spool *s);
 void spool_zero_done(struct spool *s, int64_t result);
@@ -359,16 +363,17 @@ void spool_compose(struct spool *s, struct spool_batch *b);
 void spool_fail_waiting(struct spool *s);
 
 /* spool_move.c */
+bool spool_move_wanted(const struct spool *s);
 void spool_move_run(struct spool *s);
 void spool_move_read_done(struct spool *s, int64_t result);
 void spool_move_compose(struct spool *s, struct spool_batch *b);
 void spool_move_restart(struct spool *s);
-/* Checks the batch at data (len bytes of it are there), which lies at offset in the segment, with all
- * its records, but for its place in the chain. Returns 1 and its header, 0 when more bytes are
+/* Checks the batch at data (len bytes of it are there), which lies at offset in the segment, with
+ * all its records, but for its place in the chain. Returns 1 and its header, 0 when more bytes are
  * needed, -EBADMSG when it is not valid. */
 int spool_batch_check(const uint8_t *data, uint32_t len, uint64_t offset,
-                      const struct spool_segment_header *segment, struct spool_batch_header *out)
-    BASE_WARN_UNUSED;
+                      const struct spool_segment_header *segment,
+                      struct spool_batch_header *out) BASE_WARN_UNUSED;
 
 /* spool_read.c */
 void spool_readers_run(struct spool *s);

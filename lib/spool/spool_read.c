@@ -1,6 +1,6 @@
 /*
- * Reading: one record after the other, each whole and with its checksum, so that no byte that is not
- * as it was written leaves the spool.
+ * Reading: one record after the other, each whole and with its checksum, so that no byte that is
+ * not as it was written leaves the spool.
  */
 #include "spool_internal.h"
 
@@ -144,8 +144,7 @@ void spool_reader_done(struct spool *s, uint32_t index, int64_t result)
         reader_step(s, r);
         return;
     }
-    stats_inc(s->config.stats,
-              status == -EIO ? STATS_SPOOL_READ_ERRORS : STATS_SPOOL_READ_BAD);
+    stats_inc(s->config.stats, status == -EIO ? STATS_SPOOL_READ_ERRORS : STATS_SPOOL_READ_BAD);
     /* What was flipped on its way is right the next time; what is wrong on disk stays wrong. */
     if (++r->try_cnt < TRY_CNT)
         reader_step(s, r);
@@ -185,7 +184,8 @@ static void reader_start(struct spool *s, struct spool_reader *r, struct spool_m
 /* Recovered messages are told only as fast as they are taken. */
 static void recovered_run(struct spool *s)
 {
-    while (s->recovered != NULL && s->reader_cnt < SPOOL_READER_CNT / 2 && s->done_cnt < 256) {
+    while (s->recovered != NULL && s->reader_cnt < SPOOL_READER_CNT / 2 &&
+           s->done_cnt < SPOOL_TELL_MAX) {
         struct spool_message *m = s->recovered;
         struct spool_reader *r = reader_idle(s);
         if (m->state != SPOOL_MESSAGE_GONE) {

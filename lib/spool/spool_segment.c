@@ -57,18 +57,24 @@ bool spool_full(const struct spool *s)
     return limit == 0 || bytes > limit || s->mover.error_cnt > 3;
 }
 
+bool spool_reclaimable(const struct spool *s)
+{
+    if (s->log_cnt < 2)
+        return false;
+    uint32_t slot = spool_log_slot(s, 0);
+    const struct spool_segment *g = &s->segments[slot];
+    bool moving = s->mover.slot == slot &&
+                  (s->mover.state == SPOOL_MOVE_READING || s->mover.state == SPOOL_MOVE_SCAN);
+    return g->state == SPOOL_SEGMENT_SEALED && g->live_bytes == 0 && g->state_refs == 0 &&
+           g->read_refs == 0 && !moving;
+}
+
 /* The oldest segments that hold nothing live. Strictly in order: what a record takes back is never
  * younger than it. */
 static void reclaim(struct spool *s)
 {
-    while (s->log_cnt > 1) {
+    while (spool_reclaimable(s)) {
         uint32_t slot = spool_log_slot(s, 0);
-        struct spool_segment *g = &s->segments[slot];
-        bool moving = s->mover.slot == slot && (s->mover.state == SPOOL_MOVE_READING ||
-                                                s->mover.state == SPOOL_MOVE_SCAN);
-        if (g->live_bytes > 0 || g->state_refs > 0 || g->read_refs > 0 || moving ||
-            g->state != SPOOL_SEGMENT_SEALED)
-            return;
         s->log_head = (s->log_head + 1) % s->segment_cap;
         s->log_cnt--;
         stats_inc(s->config.stats, STATS_SPOOL_RECYCLED);
@@ -78,7 +84,8 @@ static void reclaim(struct spool *s)
 
 static void create_failed(struct spool *s, int error)
 {
-    s->create_backoff_ns = s->create_backoff_ns == 0 ? SPOOL_RETRY_MIN_NS : s->create_backoff_ns * 2;
+    s->create_backoff_ns =
+        s->create_backoff_ns == 0 ? SPOOL_RETRY_MIN_NS : s->create_backoff_ns * 2;
     if (s->create_backoff_ns > SPOOL_RETRY_MAX_NS)
         s->create_backoff_ns = SPOOL_RETRY_MAX_NS;
     s->create_retry_ns = s->now_ns + s->create_backoff_ns;
@@ -100,8 +107,7 @@ static uint32_t unused_number(const struct spool *s)
 
 bool spool_spare_wanted(const struct spool *s)
 {
-    return s->zeroing_slot == SPOOL_SLOT_NONE &&
-           s->ready_cnt <= s->config.reserve_segments + 1 &&
+    return s->zeroing_slot == SPOOL_SLOT_NONE && s->ready_cnt <= s->config.reserve_segments + 1 &&
            segment_cnt(s) < s->config.segment_max;
 }
 
@@ -236,8 +242,8 @@ void spool_header_done(struct spool *s, int64_t result)
     s->opening_slot = SPOOL_SLOT_NONE;
     if (result != SPOOL_BLOCK_BYTES) {
         stats_inc(s->config.stats, STATS_SPOOL_WRITE_ERRORS);
-        spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number,
-                        (uint64_t)(result < 0 ? -result : EIO), "segment header not written");
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, (uint64_t)(result < 0 ? -result : EIO),
+                        "segment header not written");
         spool_segment_ready(s, slot);
         spool_header_failed(s);
         return;

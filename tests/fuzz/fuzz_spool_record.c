@@ -1,8 +1,8 @@
 /*
  * Any bytes as segment files. The input is a program: it builds images with valid checksums of
  * headers, batches and records with wild fields, and damages bytes of them; then recovery reads
- * them, all messages are read back, and new ones written. Nothing may crash, and no byte may come out
- * that is not in a record whose checksum is right.
+ * them, all messages are read back, and new ones written. Nothing may crash, and no byte may come
+ * out that is not in a record whose checksum is right.
  */
 #include "base_crc32c.h"
 #include "base_time.h"

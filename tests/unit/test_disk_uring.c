@@ -1,4 +1,5 @@
-/* The spool over real files: what is written is there after a close, a second process is refused. */
+/* The spool over real files: what is written is there after a close, a second process is refused.
+ */
 #include "unit.h"
 
 #include "base_time.h"
@@ -17,8 +18,7 @@
 static char dir_name[] = "test_disk_uring.XXXXXX";
 static int dir_fd = -1;
 static struct stats_block stats;
-static const struct disk_uring_config disk_config = {
-    .queue_depth = 64, .segment_max = 8};
+static const struct disk_uring_config disk_config = {.queue_depth = 64, .segment_max = 8};
 
 static uint64_t now(void)
 {
@@ -90,8 +90,7 @@ static void send_all(struct spool *s, const struct spool_disk *disk)
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_RECIPIENT, base_span_str("c@d")), 0);
     for (uint32_t i = 0; i < MESSAGE_CNT; i++) {
         struct spool_id id = id_of(i);
-        push(s, (struct spool_entry){
-                    .id = id, .op = SPOOL_BEGIN, .p = e, .len = (uint32_t)b.len});
+        push(s, (struct spool_entry){.id = id, .op = SPOOL_BEGIN, .p = e, .len = (uint32_t)b.len});
         for (uint32_t at = 0; at < BODY_BYTES; at += 10000)
             push(s, (struct spool_entry){.id = id,
                                          .op = SPOOL_CHUNK,

@@ -66,8 +66,8 @@ static bool end(struct queue *q, const struct queue_job *job, uint8_t state, uin
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
     for (uint32_t i = 0; i < job->recipient_cnt; i++)
-        results[i] = (struct queue_result){
-            .recipient = job->recipients[i], .state = state, .code = 250};
+        results[i] =
+            (struct queue_result){.recipient = job->recipients[i], .state = state, .code = 250};
     return queue_done(q, job, results, outcomes, now, wall);
 }
 
@@ -276,9 +276,9 @@ static void test_random(void **state)
             there[n] = false;
         } else if (what == 2 && queue_next(q, &job, now)) {
             assert_int_equal(job.recipient_cnt, 1);
-            if (end(q, &job, base_rand_below(&r, 2) ? SPOOL_OUTCOME_DEFERRED
-                                                    : SPOOL_OUTCOME_DELIVERED,
-                    now, WALL, out)) {
+            if (end(q, &job,
+                    base_rand_below(&r, 2) ? SPOOL_OUTCOME_DEFERRED : SPOOL_OUTCOME_DELIVERED, now,
+                    WALL, out)) {
                 there[base_be32(job.id.b + 12)] = false;
                 cnt--;
                 assert_int_equal(queue_remove(q, &job.id), 0);
@@ -314,9 +314,9 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jobs_by_domain),  cmocka_unit_test(test_backoff),
+        cmocka_unit_test(test_jobs_by_domain),    cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_restart_and_clock), cmocka_unit_test(test_bad_arrivals),
-        cmocka_unit_test(test_many_recipients), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_many_recipients),   cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

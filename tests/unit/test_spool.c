@@ -223,8 +223,9 @@ static void test_header_after_body(void **state)
     struct spool_id id = id_of(1);
     bench_open(b);
     push(b, (struct spool_entry){.id = id, .op = SPOOL_BEGIN, .p = envelope, .len = 10});
-    push(b, (struct spool_entry){
-                .id = id, .op = SPOOL_CHUNK, .part = SPOOL_PART_BODY, .p = body + 50, .len = 40000});
+    push(b,
+         (struct spool_entry){
+             .id = id, .op = SPOOL_CHUNK, .part = SPOOL_PART_BODY, .p = body + 50, .len = 40000});
     push(b, (struct spool_entry){
                 .id = id, .op = SPOOL_CHUNK, .part = SPOOL_PART_HEADER, .p = body, .len = 30});
     push(b, (struct spool_entry){.id = id,
@@ -614,16 +615,11 @@ static void test_backpressure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_read),
-        cmocka_unit_test(test_header_after_body),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_release),
-        cmocka_unit_test(test_space_comes_back),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_write_errors),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_order_and_read),   cmocka_unit_test(test_header_after_body),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_release),
+        cmocka_unit_test(test_space_comes_back), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_disk_full),        cmocka_unit_test(test_write_errors),
+        cmocka_unit_test(test_damage),           cmocka_unit_test(test_headers),
         cmocka_unit_test(test_backpressure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

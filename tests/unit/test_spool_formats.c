@@ -113,9 +113,9 @@ static void test_envelope_put(void **state)
     assert_int_equal(b.len, 5);
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_BODY_8BIT, base_span_of(NULL, 0)), 0);
     assert_int_equal(b.len, 8);
-    assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_HELO,
-                                        base_span_of(long_value, sizeof(long_value))),
-                     -EINVAL);
+    assert_int_equal(
+        spool_envelope_put(&b, SPOOL_ENVELOPE_HELO, base_span_of(long_value, sizeof(long_value))),
+        -EINVAL);
 }
 
 static void test_buffers(void **state)
@@ -144,7 +144,7 @@ static void test_buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_id_rows),      cmocka_unit_test(test_id_order),
+        cmocka_unit_test(test_id_rows),       cmocka_unit_test(test_id_order),
         cmocka_unit_test(test_envelope_rows), cmocka_unit_test(test_envelope_put),
         cmocka_unit_test(test_buffers),
     };

@@ -32,8 +32,8 @@ struct disk_sim_config {
 int disk_sim_open(struct spool_disk *out, const struct disk_sim_config *config) BASE_WARN_UNUSED;
 void disk_sim_close(struct spool_disk *disk);
 
-/* Power fails: what is under way is kept, lost or torn, and nothing works (-EIO) until restart. Call
- * it while the buffers of requests still are there. */
+/* Power fails: what is under way is kept, lost or torn, and nothing works (-EIO) until restart.
+ * Call it while the buffers of requests still are there. */
 void disk_sim_crash(struct spool_disk *disk);
 void disk_sim_restart(struct spool_disk *disk);
 

@@ -30,8 +30,8 @@ static inline int disk_uring_files_fd(const struct disk_uring_files *f, uint32_t
 
 int disk_uring_files_list(struct disk_uring_files *f, uint32_t *numbers, uint32_t cap);
 /* Returns the descriptor, which stays here, or a negative error. */
-int disk_uring_files_create(struct disk_uring_files *f, uint32_t segment, uint64_t bytes)
-    BASE_WARN_UNUSED;
+int disk_uring_files_create(struct disk_uring_files *f, uint32_t segment,
+                            uint64_t bytes) BASE_WARN_UNUSED;
 /* Returns the size or a negative error. */
 int64_t disk_uring_files_open(struct disk_uring_files *f, uint32_t segment) BASE_WARN_UNUSED;
 int disk_uring_files_remove(struct disk_uring_files *f, uint32_t segment) BASE_WARN_UNUSED;
