@@ -198,8 +198,8 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
     }
 }
 
-/* Checks a message that has its COMMIT. Returns 1 when it is whole. */
-static bool message_whole(struct spool *s, struct spool_message *m)
+/* Checks a message that has its COMMIT. True when it is whole. */
+static bool message_whole(const struct spool_message *m)
 {
     uint64_t content = 0;
     uint64_t envelope = 0;
@@ -236,7 +236,7 @@ static int messages_settle(struct spool_recovery *r, struct spool_message **all,
             spool_message_drop(s, m);
             continue;
         }
-        if (!message_whole(s, m)) {
+        if (!message_whole(m)) {
             char text[SPOOL_ID_TEXT_LEN + 1];
             spool_id_format(text, &m->id);
             spool_message_drop(s, m);
