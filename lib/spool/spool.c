@@ -283,9 +283,21 @@ uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap)
     return n;
 }
 
+/* Whether the next run does something that no completion of I/O will ask for. */
+static bool work_waits(const struct spool *s)
+{
+    return s->mover.state != SPOOL_MOVE_IDLE || s->need_segment || s->failed ||
+           s->opening_slot != SPOOL_SLOT_NONE || s->zeroing_slot != SPOOL_SLOT_NONE ||
+           s->batch_cnt > 0 || s->reader_cnt > 0 || s->reads.head != NULL ||
+           (s->recovered != NULL && s->done_cnt < SPOOL_TELL_MAX) || spool_reclaimable(s) ||
+           spool_move_wanted(s);
+}
+
 uint64_t spool_deadline(const struct spool *s)
 {
     uint64_t at = BASE_NS_NONE;
+    if (!io_under_way(s) && work_waits(s))
+        return s->now_ns;
     if (s->create_retry_ns != 0 && spool_spare_wanted(s))
         at = s->create_retry_ns;
     if (s->broken && s->ready_cnt > 0 && s->probe_ns < at)

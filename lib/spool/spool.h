@@ -69,8 +69,9 @@ struct spool_done {
     uint8_t op;
     uint8_t pad;
     uint16_t to;    /* the entry's from; ARRIVED: SPOOL_TO_COURIER */
-    int32_t status; /* 0, or -EIO, -ENOSPC, -ENOENT (READ, OUTCOME of an unknown id), -EBADMSG
-                       (READ: checksum) */
+    int32_t status; /* 0, or -EIO, -ENOSPC, -ENOENT (READ, OUTCOME, FREE, COMMIT of an unknown id),
+                       -EBADMSG (READ: checksum), -EINVAL (COMMIT: no valid envelope; OUTCOME: not
+                       of its recipients), -EEXIST (COMMIT: of a message that is there), -ENOMEM */
     struct spool_buf *buf; /* moves to the receiver */
     void *cookie;
     uint32_t len; /* READ: bytes in buf; 0 at the end of the message */
@@ -147,7 +148,9 @@ void spool_run(struct spool *s, uint64_t now_ns);
 
 uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap);
 
-/* When spool_run has timed work (retry of segment creation); BASE_NS_NONE when not. */
+/* When spool_run should be called next even if no I/O completes (retry of segment creation, of
+ * writing; steps that are ready now: a time not in the future); BASE_NS_NONE when there is no need.
+ */
 uint64_t spool_deadline(const struct spool *s);
 
 /* True while new messages can be taken: segments beyond the reserve are free and writes succeed.

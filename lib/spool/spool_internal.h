@@ -8,7 +8,8 @@
  *   spool_compose.c  entries become records
  *   spool_move.c     the oldest segment's live records go to the head
  *   spool_read.c     READ, and the envelopes of recovered messages
- *   spool_recover.c  the log read from the start
+ *   spool_recover.c  files, headers, the chain of segments
+ *   spool_scan.c     the log read from the start
  */
 #ifndef SPOOL_INTERNAL_H
 #define SPOOL_INTERNAL_H
@@ -21,6 +22,7 @@ enum {
     SPOOL_PENDING_MAX = 4096, /* entries inside at a time */
     SPOOL_DONE_CAP = 4 * SPOOL_PENDING_MAX,
     SPOOL_READER_CNT = 16,
+    SPOOL_TELL_MAX = 256, /* completions waiting, above which recovered messages are not told */
     SPOOL_READ_SCRATCH_BYTES = SPOOL_PIECE_BYTES_MAX + 3 * SPOOL_BLOCK_BYTES,
     SPOOL_COMMIT_CNT_MAX = 8,
     SPOOL_ENVELOPE_BYTES_MAX = 16 << 20,
@@ -326,6 +328,8 @@ uint64_t spool_live_limit(const struct spool *s);
 bool spool_full(const struct spool *s);
 /* One more file should be made, be it now or at create_retry_ns. */
 bool spool_spare_wanted(const struct spool *s);
+/* The oldest segment holds nothing live any more. */
+bool spool_reclaimable(const struct spool *s);
 /* Creates, zeroes, frees; opens the next one when it is needed and all is drained. */
 void spool_segments_run(struct spool *s);
 void spool_zero_done(struct spool *s, int64_t result);
@@ -359,6 +363,7 @@ void spool_compose(struct spool *s, struct spool_batch *b);
 void spool_fail_waiting(struct spool *s);
 
 /* spool_move.c */
+bool spool_move_wanted(const struct spool *s);
 void spool_move_run(struct spool *s);
 void spool_move_read_done(struct spool *s, int64_t result);
 void spool_move_compose(struct spool *s, struct spool_batch *b);

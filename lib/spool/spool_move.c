@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-static bool move_wanted(const struct spool *s)
+bool spool_move_wanted(const struct spool *s)
 {
     bool can_create = s->create_retry_ns == 0 && spool_spare_wanted(s);
     if (s->log_cnt < 2 || s->broken || s->failed || can_create ||
@@ -221,7 +221,7 @@ void spool_move_run(struct spool *s)
     if (v->state == SPOOL_MOVE_SCAN && s->segments[v->slot].live_bytes == 0 &&
         s->segments[v->slot].state_refs == 0)
         v->state = SPOOL_MOVE_DRAIN;
-    if (v->state == SPOOL_MOVE_IDLE && move_wanted(s)) {
+    if (v->state == SPOOL_MOVE_IDLE && spool_move_wanted(s)) {
         v->slot = spool_log_slot(s, 0);
         v->offset = SPOOL_SEGMENT_HEADER_LEN;
         v->outcome_at = 0;

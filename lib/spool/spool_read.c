@@ -184,7 +184,8 @@ static void reader_start(struct spool *s, struct spool_reader *r, struct spool_m
 /* Recovered messages are told only as fast as they are taken. */
 static void recovered_run(struct spool *s)
 {
-    while (s->recovered != NULL && s->reader_cnt < SPOOL_READER_CNT / 2 && s->done_cnt < 256) {
+    while (s->recovered != NULL && s->reader_cnt < SPOOL_READER_CNT / 2 &&
+           s->done_cnt < SPOOL_TELL_MAX) {
         struct spool_message *m = s->recovered;
         struct spool_reader *r = reader_idle(s);
         if (m->state != SPOOL_MESSAGE_GONE) {

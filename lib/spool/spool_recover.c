@@ -2,7 +2,7 @@
  * Recovery: see FORMAT.md. Everything here blocks; it runs before anything else does. Nothing is
  * written, apart from files made anew at the end.
  */
-#include "spool_internal.h"
+#include "spool_recovery.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -11,22 +11,7 @@
 
 #define READ_BYTES (1U << 20)
 
-struct recovery {
-    struct spool *s;
-    char *err;
-    size_t err_cap;
-    uint8_t *data; /* bytes of a segment */
-    uint32_t cap;
-    uint32_t len;
-    uint64_t offset; /* of data */
-    uint32_t slot;   /* whose bytes these are */
-    uint32_t batch_bytes_max;
-    uint32_t corrupt_cnt;
-};
-
-/* Tells what is damaged. Returns 0 when the operator wants to go on, or -EBADMSG. */
-__attribute__((format(printf, 2, 3))) static int corrupt(struct recovery *r, const char *format,
-                                                         ...)
+int spool_recovery_corrupt(struct spool_recovery *r, const char *format, ...)
 {
     char text[STATS_LOG_TEXT_CAP];
     va_list ap;
@@ -63,8 +48,8 @@ static int read_blocking(struct spool *s, uint32_t slot, uint64_t offset, void *
     return done.result == (int64_t)len ? 0 : done.result < 0 ? (int)done.result : -EIO;
 }
 
-/* Fills the buffer from offset on with at least want bytes, or as many as there are. */
-static int fetch(struct recovery *r, uint32_t slot, uint64_t offset, uint32_t want, bool again)
+int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offset, uint32_t want,
+                         bool again)
 {
     uint64_t left = r->s->segments[slot].bytes - offset;
     if (want > left)
@@ -92,196 +77,7 @@ static int fetch(struct recovery *r, uint32_t slot, uint64_t offset, uint32_t wa
     return rc;
 }
 
-static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
-{
-    struct spool_message *m = spool_message_find(s, &r->id);
-    struct spool_commit c;
-    int rc = 0;
-
-    if (r->type == SPOOL_RECORD_FREE) {
-        if (m != NULL)
-            spool_message_drop(s, m);
-        return 0;
-    }
-    if (m == NULL)
-        m = spool_message_add(s, &r->id);
-    if (m == NULL)
-        return -ENOMEM;
-    switch ((enum spool_record_type)r->type) {
-    case SPOOL_RECORD_PIECE:
-        rc = spool_message_extents(m, r->sequence);
-        if (rc < 0)
-            return rc;
-        struct spool_extent *e = &m->extents[r->sequence];
-        if (e->place != 0 && e->len != r->len)
-            return -EBADMSG;
-        e->len = r->len;
-        e->part = r->part;
-        spool_message_place(s, m, r->sequence, place);
-        break;
-    case SPOOL_RECORD_COMMIT:
-        spool_commit_read(r->payload, &c);
-        m->commit_seen = true;
-        m->content_bytes = c.content_bytes;
-        m->piece_cnt = c.piece_cnt;
-        m->recipient_cnt = c.recipient_cnt;
-        m->envelope_len = c.envelope_len;
-        spool_message_place_commit(s, m, place);
-        break;
-    case SPOOL_RECORD_OUTCOME:
-    case SPOOL_RECORD_STATE:
-        rc = spool_message_outcomes(m, r->payload, r->len);
-        /* Never moved up by STATE: of many outcomes it may have been the first part only. */
-        spool_message_state_at(s, m, spool_place_slot(place), false);
-        break;
-    case SPOOL_RECORD_FREE:
-        break;
-    }
-    return rc;
-}
-
-static int batch_apply(struct recovery *r, const uint8_t *data, const struct spool_batch_header *h,
-                       uint32_t slot, uint64_t offset)
-{
-    uint64_t salt = r->s->segments[slot].header.salt;
-    uint32_t at = SPOOL_BATCH_HEADER_LEN;
-    for (uint32_t i = 0; i < h->record_cnt; i++) {
-        struct spool_record rec;
-        int rc = spool_record_read(data + at, h->used - at, salt, offset + at, &rec);
-        base_assert(rc == 0);
-        rc = apply(r->s, &rec, spool_place(slot, offset + at));
-        if (rc == -EBADMSG || rc == -E2BIG)
-            rc = corrupt(r, "segment %u: a record contradicts an earlier one",
-                         r->s->segments[slot].number);
-        if (rc < 0)
-            return rc;
-        at += spool_record_bytes(rec.len);
-    }
-    if (h->len > r->batch_bytes_max)
-        r->batch_bytes_max = h->len;
-    return 0;
-}
-
-/* Whether the batch at offset is valid, reading again what seems not to be: 1, 0 or an error. */
-static int batch_read(struct recovery *r, uint32_t slot, uint64_t offset,
-                      struct spool_batch_header *h, const uint8_t **data)
-{
-    const struct spool_segment *g = &r->s->segments[slot];
-    for (int try = 0; try < 3; try++) {
-        int rc = fetch(r, slot, offset, SPOOL_BLOCK_BYTES, try > 0);
-        if (rc < 0)
-            return rc;
-        *data = r->data + (offset - r->offset);
-        rc = spool_batch_check(*data, r->len - (uint32_t)(offset - r->offset), offset, &g->header,
-                               h);
-        if (rc == 0) {
-            rc = fetch(r, slot, offset, h->len, false);
-            if (rc < 0)
-                return rc;
-            *data = r->data + (offset - r->offset);
-            rc = spool_batch_check(*data, r->len - (uint32_t)(offset - r->offset), offset,
-                                   &g->header, h);
-        }
-        if (rc == 1)
-            return 1;
-    }
-    return 0;
-}
-
-/* Looks behind a bad batch for one that tells it was committed: the lsn it tells, or 0. */
-static int committed_behind(struct recovery *r, uint32_t slot, uint64_t offset, uint64_t *lsn)
-{
-    const struct spool_segment *g = &r->s->segments[slot];
-    *lsn = 0;
-    for (uint64_t at = offset; at < g->bytes; at += SPOOL_BLOCK_BYTES) {
-        struct spool_batch_header h;
-        int rc = fetch(r, slot, at, SPOOL_BLOCK_BYTES, false);
-        if (rc < 0)
-            return rc;
-        if (spool_batch_header_read(r->data + (at - r->offset), &h) == 0 &&
-            h.sequence == g->header.sequence && h.salt == g->header.salt && h.committed_lsn > *lsn)
-            *lsn = h.committed_lsn;
-    }
-    return 0;
-}
-
-/* The operator wants what is left: the next whole batch behind a bad one. 1, 0 or an error. */
-static int salvage_next(struct recovery *r, uint32_t slot, uint64_t *offset, uint64_t *lsn,
-                        uint64_t limit_lsn, uint32_t *crc)
-{
-    const struct spool_segment *g = &r->s->segments[slot];
-    for (uint64_t at = *offset + SPOOL_BLOCK_BYTES; at < g->bytes; at += SPOOL_BLOCK_BYTES) {
-        struct spool_batch_header h;
-        const uint8_t *data;
-        int rc = fetch(r, slot, at, SPOOL_BLOCK_BYTES, false);
-        if (rc < 0)
-            return rc;
-        if (spool_batch_header_read(r->data + (at - r->offset), &h) < 0)
-            continue;
-        rc = batch_read(r, slot, at, &h, &data);
-        if (rc < 0)
-            return rc;
-        if (rc == 1 && h.lsn > *lsn && h.lsn < limit_lsn) {
-            *offset = at;
-            *lsn = h.lsn;
-            *crc = h.previous_crc;
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* Reads one segment of the log. limit_lsn: first of the next segment, UINT64_MAX for the newest. */
-static int segment_scan(struct recovery *r, uint32_t slot, uint64_t limit_lsn)
-{
-    struct spool_segment *g = &r->s->segments[slot];
-    uint64_t offset = SPOOL_SEGMENT_HEADER_LEN;
-    uint64_t lsn = g->header.first_lsn;
-    uint32_t crc = g->header.crc;
-    struct spool_batch_header h;
-    const uint8_t *data;
-    int rc;
-
-    for (;;) {
-        while (lsn < limit_lsn && offset < g->bytes) {
-            rc = batch_read(r, slot, offset, &h, &data);
-            if (rc < 0)
-                return rc;
-            if (rc == 0 || h.lsn != lsn || h.previous_crc != crc)
-                break;
-            rc = batch_apply(r, data, &h, slot, offset);
-            if (rc < 0)
-                return rc;
-            offset += h.len;
-            lsn++;
-            crc = h.crc;
-        }
-        g->offset = offset;
-        g->durable_end = offset;
-        r->s->durable_lsn = lsn - 1;
-        if (lsn >= limit_lsn)
-            return lsn == limit_lsn ? 0 : corrupt(r, "segment %u: follows out of order", g->number);
-        uint64_t committed = limit_lsn - 1;
-        if (limit_lsn == UINT64_MAX) {
-            rc = committed_behind(r, slot, offset, &committed);
-            if (rc < 0)
-                return rc;
-            if (committed < lsn) {
-                if (offset < g->bytes)
-                    stats_inc(r->s->config.stats, STATS_SPOOL_TAILS_CUT);
-                return 0;
-            }
-        }
-        rc = corrupt(r, "segment %u: the batch at %llu is damaged, and was acknowledged", g->number,
-                     (unsigned long long)offset);
-        if (rc == 0)
-            rc = salvage_next(r, slot, &offset, &lsn, limit_lsn, &crc);
-        if (rc <= 0)
-            return rc;
-    }
-}
-
-static int headers_read(struct recovery *r, const uint32_t *numbers, uint32_t cnt)
+static int headers_read(struct spool_recovery *r, const uint32_t *numbers, uint32_t cnt)
 {
     struct spool *s = r->s;
     for (uint32_t i = 0; i < cnt; i++) {
@@ -301,7 +97,7 @@ static int headers_read(struct recovery *r, const uint32_t *numbers, uint32_t cn
             continue;
         }
         for (int try = 0; try < 3 && g->state == SPOOL_SEGMENT_ZEROING; try++) {
-            int rc = fetch(r, i, 0, SPOOL_BLOCK_BYTES, true);
+            int rc = spool_recovery_fetch(r, i, 0, SPOOL_BLOCK_BYTES, true);
             if (rc < 0)
                 return rc;
             rc = spool_segment_header_read(r->data, &g->header);
@@ -329,21 +125,21 @@ static uint32_t slot_of(const struct spool *s, uint32_t cnt, uint64_t sequence)
 }
 
 /* A segment without a header whose first batch is newer than everything: its header was there. */
-static int headless_check(struct recovery *r, uint32_t slot, uint64_t newest)
+static int headless_check(struct spool_recovery *r, uint32_t slot, uint64_t newest)
 {
     struct spool_segment *g = &r->s->segments[slot];
     struct spool_batch_header h;
-    int rc = fetch(r, slot, SPOOL_SEGMENT_HEADER_LEN, SPOOL_BLOCK_BYTES, true);
+    int rc = spool_recovery_fetch(r, slot, SPOOL_SEGMENT_HEADER_LEN, SPOOL_BLOCK_BYTES, true);
     if (rc < 0)
         return rc;
     if (spool_batch_header_read(r->data, &h) < 0 || h.sequence <= newest)
         return 0;
     g->state = SPOOL_SEGMENT_ASIDE;
-    return corrupt(r, "segment %u: its header is damaged", g->number);
+    return spool_recovery_corrupt(r, "segment %u: its header is damaged", g->number);
 }
 
 /* Puts the log together, from the newest back to the oldest that is needed. */
-static int chain_find(struct recovery *r, uint32_t cnt)
+static int chain_find(struct spool_recovery *r, uint32_t cnt)
 {
     struct spool *s = r->s;
     uint32_t newest = SPOOL_SLOT_NONE;
@@ -369,7 +165,7 @@ static int chain_find(struct recovery *r, uint32_t cnt)
     for (uint32_t slot = newest; sequence >= top->tail_sequence && sequence != 0;) {
         struct spool_segment *g = &s->segments[slot];
         if (memcmp(g->header.uuid, s->uuid, 16) != 0) {
-            int rc = corrupt(r, "segment %u is of another spool", g->number);
+            int rc = spool_recovery_corrupt(r, "segment %u is of another spool", g->number);
             g->state = SPOOL_SEGMENT_ASIDE;
             if (rc < 0)
                 return rc;
@@ -383,96 +179,22 @@ static int chain_find(struct recovery *r, uint32_t cnt)
             break;
         slot = slot_of(s, cnt, sequence);
         if (slot == SPOOL_SLOT_NONE)
-            return corrupt(r, "the segment with sequence %llu is missing",
-                           (unsigned long long)sequence);
+            return spool_recovery_corrupt(r, "the segment with sequence %llu is missing",
+                                          (unsigned long long)sequence);
     }
     return 0;
 }
 
-/* Checks a message that has its COMMIT. Returns 1 when it is whole. */
-static bool message_whole(struct spool *s, struct spool_message *m)
-{
-    uint64_t content = 0;
-    uint64_t envelope = 0;
-    if (m->piece_cnt > m->extent_cnt)
-        return false;
-    for (uint32_t i = 0; i < m->piece_cnt; i++) {
-        const struct spool_extent *e = &m->extents[i];
-        if (e->place == 0)
-            return false;
-        if (e->part == SPOOL_PART_ENVELOPE)
-            envelope += e->len;
-        else
-            content += e->len;
-    }
-    (void)s;
-    return content == m->content_bytes && envelope == m->envelope_len && m->recipient_cnt > 0 &&
-           m->recipient_cnt <= m->envelope_len;
-}
-
-static int by_id(const void *a, const void *b)
-{
-    const struct spool_message *const *x = a;
-    const struct spool_message *const *y = b;
-    return memcmp((*x)->id.b, (*y)->id.b, 16);
-}
-
-static int messages_settle(struct recovery *r, struct spool_message **all, uint32_t cnt)
-{
-    struct spool *s = r->s;
-    struct spool_message **link = &s->recovered;
-    for (uint32_t i = 0; i < cnt; i++) {
-        struct spool_message *m = all[i];
-        if (!m->commit_seen) {
-            stats_inc(s->config.stats, STATS_SPOOL_UNFINISHED);
-            spool_message_drop(s, m);
-            continue;
-        }
-        if (!message_whole(s, m)) {
-            char text[SPOOL_ID_TEXT_LEN + 1];
-            spool_id_format(text, &m->id);
-            spool_message_drop(s, m);
-            if (corrupt(r, "message %s was acknowledged and lacks parts", text) < 0)
-                return -EBADMSG;
-            continue;
-        }
-        m->state = SPOOL_MESSAGE_QUEUED;
-        s->open_cnt--;
-        s->queued_cnt++;
-        m->ref_cnt++; /* the list's */
-        *link = m;
-        link = &m->next;
-        stats_inc(s->config.stats, STATS_SPOOL_RECOVERED);
-    }
-    return 0;
-}
-
-static int messages_finish(struct recovery *r)
-{
-    struct spool *s = r->s;
-    uint32_t cnt = 0;
-    struct spool_message **all = calloc((size_t)s->message_cnt + 1, sizeof(struct spool_message *));
-    if (all == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i <= s->table_mask; i++)
-        for (struct spool_message *m = s->table[i]; m != NULL; m = m->hash_next)
-            all[cnt++] = m;
-    qsort(all, cnt, sizeof(struct spool_message *), by_id);
-    int rc = messages_settle(r, all, cnt);
-    free(all);
-    return rc;
-}
-
-static int log_scan(struct recovery *r)
+static int log_scan(struct spool_recovery *r)
 {
     struct spool *s = r->s;
     for (uint32_t i = 0; i < s->log_cnt; i++) {
         uint64_t limit = i + 1 < s->log_cnt ? spool_log_at(s, i + 1)->header.first_lsn : UINT64_MAX;
-        int rc = segment_scan(r, spool_log_slot(s, i), limit);
+        int rc = spool_recovery_scan(r, spool_log_slot(s, i), limit);
         if (rc < 0)
             return rc;
     }
-    int rc = messages_finish(r);
+    int rc = spool_recovery_finish(r);
     if (rc < 0)
         return rc;
     if (r->batch_bytes_max > s->mover.cap) {
@@ -484,6 +206,15 @@ static int log_scan(struct recovery *r)
         s->mover.cap = r->batch_bytes_max;
     }
     return 0;
+}
+
+/* Zeroing takes a while: without a ready segment beyond the reserve no mail could be taken, so the
+ * first ones are used as they are, a little slower on their first turn. */
+static void ready_early(struct spool *s, uint32_t slot)
+{
+    if (s->segments[slot].state == SPOOL_SEGMENT_ZEROING &&
+        s->ready_cnt <= s->config.reserve_segments)
+        spool_segment_ready(s, slot);
 }
 
 /* What is not in the log becomes free. */
@@ -508,6 +239,8 @@ static void ready_fill(struct spool *s, uint32_t cnt)
             g->state = SPOOL_SEGMENT_ASIDE;
         g->offset = g->state == SPOOL_SEGMENT_ZEROING ? 0 : g->offset;
     }
+    for (uint32_t i = 0; i < cnt; i++)
+        ready_early(s, i);
 }
 
 /* The first files. More are made while running. */
@@ -527,11 +260,12 @@ static int first_create(struct spool *s, uint32_t cnt)
         s->segments[i] = (struct spool_segment){
             .number = number, .bytes = c->segment_bytes, .state = SPOOL_SEGMENT_ZEROING};
         stats_inc(c->stats, STATS_SPOOL_CREATED);
+        ready_early(s, i);
     }
     return 0;
 }
 
-static int recover(struct recovery *r)
+static int recover(struct spool_recovery *r)
 {
     struct spool *s = r->s;
     const struct spool_disk *d = &s->config.disk;
@@ -570,7 +304,7 @@ static int recover(struct recovery *r)
 
 int spool_recover(struct spool *s, char *err, size_t err_cap)
 {
-    struct recovery r = {.s = s, .err = err, .err_cap = err_cap, .cap = READ_BYTES};
+    struct spool_recovery r = {.s = s, .err = err, .err_cap = err_cap, .cap = READ_BYTES};
     r.slot = SPOOL_SLOT_NONE;
     r.data = aligned_alloc(SPOOL_BLOCK_BYTES, r.cap);
     if (r.data == NULL)

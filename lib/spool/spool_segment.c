@@ -57,18 +57,24 @@ bool spool_full(const struct spool *s)
     return limit == 0 || bytes > limit || s->mover.error_cnt > 3;
 }
 
+bool spool_reclaimable(const struct spool *s)
+{
+    if (s->log_cnt < 2)
+        return false;
+    uint32_t slot = spool_log_slot(s, 0);
+    const struct spool_segment *g = &s->segments[slot];
+    bool moving = s->mover.slot == slot &&
+                  (s->mover.state == SPOOL_MOVE_READING || s->mover.state == SPOOL_MOVE_SCAN);
+    return g->state == SPOOL_SEGMENT_SEALED && g->live_bytes == 0 && g->state_refs == 0 &&
+           g->read_refs == 0 && !moving;
+}
+
 /* The oldest segments that hold nothing live. Strictly in order: what a record takes back is never
  * younger than it. */
 static void reclaim(struct spool *s)
 {
-    while (s->log_cnt > 1) {
+    while (spool_reclaimable(s)) {
         uint32_t slot = spool_log_slot(s, 0);
-        struct spool_segment *g = &s->segments[slot];
-        bool moving = s->mover.slot == slot &&
-                      (s->mover.state == SPOOL_MOVE_READING || s->mover.state == SPOOL_MOVE_SCAN);
-        if (g->live_bytes > 0 || g->state_refs > 0 || g->read_refs > 0 || moving ||
-            g->state != SPOOL_SEGMENT_SEALED)
-            return;
         s->log_head = (s->log_head + 1) % s->segment_cap;
         s->log_cnt--;
         stats_inc(s->config.stats, STATS_SPOOL_RECYCLED);

@@ -1,0 +1,36 @@
+/* What spool_recover.c (files, headers, the chain) and spool_scan.c (batches, messages) share. */
+#ifndef SPOOL_RECOVERY_H
+#define SPOOL_RECOVERY_H
+
+#include "spool_internal.h"
+
+struct spool_recovery {
+    struct spool *s;
+    char *err;
+    size_t err_cap;
+    uint8_t *data; /* bytes of a segment */
+    uint32_t cap;
+    uint32_t len;
+    uint64_t offset; /* of data */
+    uint32_t slot;   /* whose bytes these are */
+    uint32_t batch_bytes_max;
+    uint32_t corrupt_cnt;
+};
+
+/* spool_recover.c */
+/* Tells what is damaged. Returns 0 when the operator wants to go on, or -EBADMSG. */
+__attribute__((format(printf, 2, 3))) int spool_recovery_corrupt(struct spool_recovery *r,
+                                                                 const char *format, ...);
+/* Fills r->data from offset on with at least want bytes, or as many as there are; again: from the
+ * disk in any case. Returns 0 or an error, which is in err. */
+int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offset, uint32_t want,
+                         bool again) BASE_WARN_UNUSED;
+
+/* spool_scan.c */
+/* Reads one segment of the log. limit_lsn: first of the next segment, UINT64_MAX for the newest. */
+int spool_recovery_scan(struct spool_recovery *r, uint32_t slot,
+                        uint64_t limit_lsn) BASE_WARN_UNUSED;
+/* Keeps the messages that are whole, to be told; drops what was never committed. */
+int spool_recovery_finish(struct spool_recovery *r) BASE_WARN_UNUSED;
+
+#endif

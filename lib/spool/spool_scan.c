@@ -1,0 +1,272 @@
+/*
+ * Recovery's reading: batch by batch into the index, the end of the log, what is damaged, and what
+ * the messages are in the end.
+ */
+#include "spool_recovery.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
+{
+    struct spool_message *m = spool_message_find(s, &r->id);
+    struct spool_commit c;
+    int rc = 0;
+
+    if (r->type == SPOOL_RECORD_FREE) {
+        if (m != NULL)
+            spool_message_drop(s, m);
+        return 0;
+    }
+    if (m == NULL)
+        m = spool_message_add(s, &r->id);
+    if (m == NULL)
+        return -ENOMEM;
+    switch ((enum spool_record_type)r->type) {
+    case SPOOL_RECORD_PIECE:
+        rc = spool_message_extents(m, r->sequence);
+        if (rc < 0)
+            return rc;
+        struct spool_extent *e = &m->extents[r->sequence];
+        if (e->place != 0 && e->len != r->len)
+            return -EBADMSG;
+        e->len = r->len;
+        e->part = r->part;
+        spool_message_place(s, m, r->sequence, place);
+        break;
+    case SPOOL_RECORD_COMMIT:
+        spool_commit_read(r->payload, &c);
+        m->commit_seen = true;
+        m->content_bytes = c.content_bytes;
+        m->piece_cnt = c.piece_cnt;
+        m->recipient_cnt = c.recipient_cnt;
+        m->envelope_len = c.envelope_len;
+        spool_message_place_commit(s, m, place);
+        break;
+    case SPOOL_RECORD_OUTCOME:
+    case SPOOL_RECORD_STATE:
+        rc = spool_message_outcomes(m, r->payload, r->len);
+        /* Never moved up by STATE: of many outcomes it may have been the first part only. */
+        spool_message_state_at(s, m, spool_place_slot(place), false);
+        break;
+    case SPOOL_RECORD_FREE:
+        break;
+    }
+    return rc;
+}
+
+static int batch_apply(struct spool_recovery *r, const uint8_t *data,
+                       const struct spool_batch_header *h, uint32_t slot, uint64_t offset)
+{
+    uint64_t salt = r->s->segments[slot].header.salt;
+    uint32_t at = SPOOL_BATCH_HEADER_LEN;
+    for (uint32_t i = 0; i < h->record_cnt; i++) {
+        struct spool_record rec;
+        int rc = spool_record_read(data + at, h->used - at, salt, offset + at, &rec);
+        base_assert(rc == 0);
+        rc = apply(r->s, &rec, spool_place(slot, offset + at));
+        if (rc == -EBADMSG || rc == -E2BIG)
+            rc = spool_recovery_corrupt(r, "segment %u: a record contradicts an earlier one",
+                                        r->s->segments[slot].number);
+        if (rc < 0)
+            return rc;
+        at += spool_record_bytes(rec.len);
+    }
+    if (h->len > r->batch_bytes_max)
+        r->batch_bytes_max = h->len;
+    return 0;
+}
+
+/* Whether the batch at offset is valid, reading again what seems not to be: 1, 0 or an error. */
+static int batch_read(struct spool_recovery *r, uint32_t slot, uint64_t offset,
+                      struct spool_batch_header *h, const uint8_t **data)
+{
+    const struct spool_segment *g = &r->s->segments[slot];
+    for (int try = 0; try < 3; try++) {
+        int rc = spool_recovery_fetch(r, slot, offset, SPOOL_BLOCK_BYTES, try > 0);
+        if (rc < 0)
+            return rc;
+        *data = r->data + (offset - r->offset);
+        rc = spool_batch_check(*data, r->len - (uint32_t)(offset - r->offset), offset, &g->header,
+                               h);
+        if (rc == 0) {
+            rc = spool_recovery_fetch(r, slot, offset, h->len, false);
+            if (rc < 0)
+                return rc;
+            *data = r->data + (offset - r->offset);
+            rc = spool_batch_check(*data, r->len - (uint32_t)(offset - r->offset), offset,
+                                   &g->header, h);
+        }
+        if (rc == 1)
+            return 1;
+    }
+    return 0;
+}
+
+/* Looks behind a bad batch for one that tells it was committed: the lsn it tells, or 0. */
+static int committed_behind(struct spool_recovery *r, uint32_t slot, uint64_t offset, uint64_t *lsn)
+{
+    const struct spool_segment *g = &r->s->segments[slot];
+    *lsn = 0;
+    for (uint64_t at = offset; at < g->bytes; at += SPOOL_BLOCK_BYTES) {
+        struct spool_batch_header h;
+        int rc = spool_recovery_fetch(r, slot, at, SPOOL_BLOCK_BYTES, false);
+        if (rc < 0)
+            return rc;
+        if (spool_batch_header_read(r->data + (at - r->offset), &h) == 0 &&
+            h.sequence == g->header.sequence && h.salt == g->header.salt && h.committed_lsn > *lsn)
+            *lsn = h.committed_lsn;
+    }
+    return 0;
+}
+
+/* The operator wants what is left: the next whole batch behind a bad one. 1, 0 or an error. */
+static int salvage_next(struct spool_recovery *r, uint32_t slot, uint64_t *offset, uint64_t *lsn,
+                        uint64_t limit_lsn, uint32_t *crc)
+{
+    const struct spool_segment *g = &r->s->segments[slot];
+    for (uint64_t at = *offset + SPOOL_BLOCK_BYTES; at < g->bytes; at += SPOOL_BLOCK_BYTES) {
+        struct spool_batch_header h;
+        const uint8_t *data;
+        int rc = spool_recovery_fetch(r, slot, at, SPOOL_BLOCK_BYTES, false);
+        if (rc < 0)
+            return rc;
+        if (spool_batch_header_read(r->data + (at - r->offset), &h) < 0)
+            continue;
+        rc = batch_read(r, slot, at, &h, &data);
+        if (rc < 0)
+            return rc;
+        if (rc == 1 && h.lsn > *lsn && h.lsn < limit_lsn) {
+            *offset = at;
+            *lsn = h.lsn;
+            *crc = h.previous_crc;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_lsn)
+{
+    struct spool_segment *g = &r->s->segments[slot];
+    uint64_t offset = SPOOL_SEGMENT_HEADER_LEN;
+    uint64_t lsn = g->header.first_lsn;
+    uint32_t crc = g->header.crc;
+    struct spool_batch_header h;
+    const uint8_t *data;
+    int rc;
+
+    for (;;) {
+        while (lsn < limit_lsn && offset < g->bytes) {
+            rc = batch_read(r, slot, offset, &h, &data);
+            if (rc < 0)
+                return rc;
+            if (rc == 0 || h.lsn != lsn || h.previous_crc != crc)
+                break;
+            rc = batch_apply(r, data, &h, slot, offset);
+            if (rc < 0)
+                return rc;
+            offset += h.len;
+            lsn++;
+            crc = h.crc;
+        }
+        g->offset = offset;
+        g->durable_end = offset;
+        r->s->durable_lsn = lsn - 1;
+        if (lsn >= limit_lsn)
+            return lsn == limit_lsn
+                       ? 0
+                       : spool_recovery_corrupt(r, "segment %u: follows out of order", g->number);
+        uint64_t committed = limit_lsn - 1;
+        if (limit_lsn == UINT64_MAX) {
+            rc = committed_behind(r, slot, offset, &committed);
+            if (rc < 0)
+                return rc;
+            if (committed < lsn) {
+                if (offset < g->bytes)
+                    stats_inc(r->s->config.stats, STATS_SPOOL_TAILS_CUT);
+                return 0;
+            }
+        }
+        rc = spool_recovery_corrupt(
+            r, "segment %u: the batch at %llu is damaged, and was acknowledged", g->number,
+            (unsigned long long)offset);
+        if (rc == 0)
+            rc = salvage_next(r, slot, &offset, &lsn, limit_lsn, &crc);
+        if (rc <= 0)
+            return rc;
+    }
+}
+
+/* Checks a message that has its COMMIT. True when it is whole. */
+static bool message_whole(const struct spool_message *m)
+{
+    uint64_t content = 0;
+    uint64_t envelope = 0;
+    if (m->piece_cnt > m->extent_cnt)
+        return false;
+    for (uint32_t i = 0; i < m->piece_cnt; i++) {
+        const struct spool_extent *e = &m->extents[i];
+        if (e->place == 0)
+            return false;
+        if (e->part == SPOOL_PART_ENVELOPE)
+            envelope += e->len;
+        else
+            content += e->len;
+    }
+    return content == m->content_bytes && envelope == m->envelope_len && m->recipient_cnt > 0 &&
+           m->recipient_cnt <= m->envelope_len;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct spool_message *const *x = a;
+    const struct spool_message *const *y = b;
+    return memcmp((*x)->id.b, (*y)->id.b, 16);
+}
+
+static int messages_settle(struct spool_recovery *r, struct spool_message **all, uint32_t cnt)
+{
+    struct spool *s = r->s;
+    struct spool_message **link = &s->recovered;
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct spool_message *m = all[i];
+        if (!m->commit_seen) {
+            stats_inc(s->config.stats, STATS_SPOOL_UNFINISHED);
+            spool_message_drop(s, m);
+            continue;
+        }
+        if (!message_whole(m)) {
+            char text[SPOOL_ID_TEXT_LEN + 1];
+            spool_id_format(text, &m->id);
+            spool_message_drop(s, m);
+            if (spool_recovery_corrupt(r, "message %s was acknowledged and lacks parts", text) < 0)
+                return -EBADMSG;
+            continue;
+        }
+        m->state = SPOOL_MESSAGE_QUEUED;
+        s->open_cnt--;
+        s->queued_cnt++;
+        m->ref_cnt++; /* the list's */
+        *link = m;
+        link = &m->next;
+        stats_inc(s->config.stats, STATS_SPOOL_RECOVERED);
+    }
+    return 0;
+}
+
+int spool_recovery_finish(struct spool_recovery *r)
+{
+    struct spool *s = r->s;
+    uint32_t cnt = 0;
+    struct spool_message **all = calloc((size_t)s->message_cnt + 1, sizeof(struct spool_message *));
+    if (all == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i <= s->table_mask; i++)
+        for (struct spool_message *m = s->table[i]; m != NULL; m = m->hash_next)
+            all[cnt++] = m;
+    qsort(all, cnt, sizeof(struct spool_message *), by_id);
+    int rc = messages_settle(r, all, cnt);
+    free(all);
+    return rc;
+}
