@@ -77,7 +77,8 @@ class Aiosmtpd(Sink):
 
         class Handler:
             async def handle_DATA(self, server, session, envelope):
-                sink.messages.append(Message(envelope.mail_from, envelope.rcpt_tos, envelope.content,
+                sender = '' if envelope.mail_from == '<>' else envelope.mail_from
+                sink.messages.append(Message(sender, envelope.rcpt_tos, envelope.content,
                                              session.host_name, envelope.mail_options))
                 return '250 OK'
 
