@@ -134,7 +134,7 @@ static void test_file(void **state)
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0137, 0);
     for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
-        many[i] = record(i % 2 ? STATS_LOG_NOTE : STATS_LOG_NOTE, "x");
+        many[i] = record(i % 2 ? STATS_LOG_WARNING : STATS_LOG_NOTE, "x");
     assert_int_equal(log_write(l, many, 3 * LOG_BATCH_MAX + 1), 0);
     assert_int_equal(count_lines(path), 3 * LOG_BATCH_MAX + 1);
     /* Renamed: the old file is written until the log is opened anew. */
