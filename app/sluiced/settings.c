@@ -106,7 +106,7 @@ void settings_free(struct settings *s)
 
 int settings_hub_init(struct settings_hub *h, struct settings *first, uint32_t reader_cnt)
 {
-    *h = (struct settings_hub){0};
+    memset(h, 0, sizeof(*h));
     h->qsbr = aligned_alloc(64, (rte_rcu_qsbr_get_memsize(reader_cnt) + 63) & ~(size_t)63);
     if (h->qsbr == NULL || rte_rcu_qsbr_init(h->qsbr, reader_cnt) != 0)
         return -ENOMEM;

@@ -210,7 +210,8 @@ static void tap(void **state)
         skip();
     }
     open_and_start(&p, "net_tap0", 2);
-    assert_true(p.caps.rx_tcp_checksum && p.caps.tx_tcp_checksum && p.caps.tx_multi_segs);
+    assert_true(p.caps.rx_tcp_checksum && p.caps.tx_tcp_checksum);
+    assert_false(p.caps.tx_multi_segs); /* its sums over chains are wrong */
     assert_int_equal(p.caps.mtu, 1500);
     assert_int_equal(system("ip link set " TAP " up"), 0);
     int fd = packet_socket(TAP);

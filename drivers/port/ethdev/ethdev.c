@@ -190,10 +190,10 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
         return rc != 0 ? rc : -EINVAL;
 
     struct rte_eth_conf conf = {.rxmode.mtu = mtu, .intr_conf.rxq = c->interrupts};
-    /* net_tap sums in software and takes no care of pieces with an odd length
-     * (22.11): ours is used. */
-    bool sums_wrong = strcmp(info.driver_name, "net_tap") == 0;
-    uint64_t tx_not = c->no_offloads || sums_wrong ? TX_CHECKSUMS : 0;
+    /* net_tap's checksums are wrong for chains with odd pieces (22.11): it gets no chains. */
+    uint64_t tx_not = c->no_offloads ? TX_CHECKSUMS : 0;
+    if (strcmp(info.driver_name, "net_tap") == 0)
+        tx_not |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     conf.rxmode.offloads = c->no_offloads ? 0 : RX_OFFLOADS & info.rx_offload_capa;
     conf.txmode.offloads = TX_OFFLOADS & info.tx_offload_capa & ~tx_not;
     rc = choose_scatter(c, &info, mtu, &conf.rxmode.offloads, err, cap);
