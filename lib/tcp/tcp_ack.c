@@ -128,7 +128,7 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
         c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
     if (c->flags & TCP_CONN_ORPHAN)
         c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
-    if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap - c->snd_cap / 4) {
+    if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap / 2) {
         c->flags &= ~(uint32_t)TCP_CONN_WANT_WRITE;
         tcp_conn_event(s, c, TCP_EVENT_WRITABLE);
     }

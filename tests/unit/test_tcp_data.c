@@ -308,11 +308,18 @@ static void send_buffer(void **state)
     tcp_flush(lab.s, lab.now_ns);
     expect_no_event();
     peer(ACK, peer_seq, peer_ack + 10 * MSS, NULL, 0);
-    expect_no_event(); /* a quarter of it must be free */
     peer(ACK, peer_seq, peer_ack + 20 * MSS, NULL, 0);
+    expect_no_event(); /* half of it must be free */
+    peer(ACK, peer_seq, peer_ack + 30 * MSS, NULL, 0);
     expect_event(TCP_EVENT_WRITABLE);
     tcp_usage(lab.s, &u);
-    assert_int_equal(u.mbuf_cnt, 45 - 20);
+    assert_int_equal(u.mbuf_cnt, 45 - 30);
+    /* Took all, but left less than half: told as well. */
+    assert_int_equal(tcp_send(lab.s, c, big, 20000), 20000);
+    tcp_flush(lab.s, lab.now_ns);
+    expect_no_event();
+    peer(ACK, peer_seq, peer_ack + 40 * MSS, NULL, 0);
+    expect_event(TCP_EVENT_WRITABLE);
     tcp_abort(lab.s, c);
     check_drained();
     lab_close(&lab);
