@@ -21,6 +21,7 @@
 enum {
     SPOOL_PENDING_MAX = 4096, /* entries inside at a time */
     SPOOL_DONE_CAP = 4 * SPOOL_PENDING_MAX,
+    SPOOL_SEGMENT_EXTRA = 4, /* files above segment_max that may be made when nothing else helps */
     SPOOL_READER_CNT = 16,
     SPOOL_TELL_MAX = 256, /* completions waiting, above which recovered messages are not told */
     SPOOL_READ_SCRATCH_BYTES = SPOOL_PIECE_BYTES_MAX + 3 * SPOOL_BLOCK_BYTES,

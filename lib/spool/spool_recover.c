@@ -1,6 +1,6 @@
 /*
  * Recovery: see FORMAT.md. Everything here blocks; it runs before anything else does. Nothing is
- * written, apart from files made anew at the end.
+ * written before all was found good.
  */
 #include "spool_recovery.h"
 
@@ -26,10 +26,11 @@ int spool_recovery_corrupt(struct spool_recovery *r, const char *format, ...)
     return r->s->config.accept_corruption ? 0 : -EBADMSG;
 }
 
-static int read_blocking(struct spool *s, uint32_t slot, uint64_t offset, void *data, uint32_t len)
+static int io_blocking(struct spool *s, enum spool_io_op op, uint32_t slot, uint64_t offset,
+                       void *data, uint32_t len)
 {
     const struct spool_disk *d = &s->config.disk;
-    struct spool_io io = {.op = SPOOL_IO_READ,
+    struct spool_io io = {.op = (uint8_t)op,
                           .segment = s->segments[slot].number,
                           .offset = offset,
                           .data = data,
@@ -67,7 +68,9 @@ int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offse
     r->slot = slot;
     r->offset = offset;
     r->len = left < r->cap ? (uint32_t)left : r->cap;
-    int rc = read_blocking(r->s, slot, offset, r->data, r->len);
+    int rc = -EIO;
+    for (int try = 0; rc < 0 && try < 3; try++)
+        rc = io_blocking(r->s, SPOOL_IO_READ, slot, offset, r->data, r->len);
     if (rc < 0) {
         r->len = 0;
         if (r->err_cap > 0)
@@ -265,6 +268,28 @@ static int first_create(struct spool *s, uint32_t cnt)
     return 0;
 }
 
+/*
+ * Without any free segment (the power failed while the last one was used to empty the oldest) the
+ * newest is written on, after what lies behind its last good batch was zeroed: nothing stale may
+ * follow a new batch. When that fails the log waits for a file above segment_max.
+ */
+static void newest_continue(struct spool_recovery *r)
+{
+    struct spool *s = r->s;
+    if (s->ready_cnt > 0 || s->log_cnt == 0)
+        return;
+    uint32_t slot = spool_log_slot(s, s->log_cnt - 1);
+    struct spool_segment *g = &s->segments[slot];
+    for (uint64_t at = g->durable_end; at < g->bytes; at += SPOOL_ZERO_BYTES) {
+        uint64_t left = g->bytes - at;
+        uint32_t len = left < SPOOL_ZERO_BYTES ? (uint32_t)left : SPOOL_ZERO_BYTES;
+        if (io_blocking(s, SPOOL_IO_WRITE, slot, at, s->zeros, len) < 0)
+            return;
+    }
+    g->state = SPOOL_SEGMENT_ACTIVE;
+    s->previous_crc = r->last_crc;
+}
+
 static int recover(struct spool_recovery *r)
 {
     struct spool *s = r->s;
@@ -273,7 +298,7 @@ static int recover(struct spool_recovery *r)
     if (cnt < 0)
         return cnt;
     uint32_t max = s->config.segment_max;
-    s->segment_cap = (uint32_t)cnt > max ? (uint32_t)cnt : max;
+    s->segment_cap = ((uint32_t)cnt > max ? (uint32_t)cnt : max) + SPOOL_SEGMENT_EXTRA;
     s->segments = calloc(s->segment_cap, sizeof(*s->segments));
     s->log = calloc((size_t)s->segment_cap, sizeof(*s->log));
     s->ready = calloc(s->segment_cap, sizeof(*s->ready));
@@ -299,6 +324,8 @@ static int recover(struct spool_recovery *r)
     rc = first_create(s, (uint32_t)cnt);
     if (rc == -ENOSPC && r->err_cap > 0)
         snprintf(r->err, r->err_cap, "no space for the first segments");
+    if (rc == 0)
+        newest_continue(r);
     return rc;
 }
 

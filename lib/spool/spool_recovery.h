@@ -15,6 +15,7 @@ struct spool_recovery {
     uint32_t slot;   /* whose bytes these are */
     uint32_t batch_bytes_max;
     uint32_t corrupt_cnt;
+    uint32_t last_crc; /* of the newest segment's last good batch */
 };
 
 /* spool_recover.c */

@@ -173,6 +173,7 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
         g->offset = offset;
         g->durable_end = offset;
         r->s->durable_lsn = lsn - 1;
+        r->last_crc = crc;
         if (lsn >= limit_lsn)
             return lsn == limit_lsn
                        ? 0

@@ -105,10 +105,22 @@ static uint32_t unused_number(const struct spool *s)
     }
 }
 
+/* Nothing can be written, not even to move: the active segment was lost to an error, or filled up.
+ */
+static bool stuck(const struct spool *s)
+{
+    if (s->ready_cnt > 0 || s->log_cnt == 0 || s->opening_slot != SPOOL_SLOT_NONE)
+        return false;
+    const struct spool_segment *g = &s->segments[spool_log_slot(s, s->log_cnt - 1)];
+    return g->state != SPOOL_SEGMENT_ACTIVE || g->bytes - g->offset < 2 * SPOOL_PIECE_BYTES_MAX;
+}
+
 bool spool_spare_wanted(const struct spool *s)
 {
-    return s->zeroing_slot == SPOOL_SLOT_NONE && s->ready_cnt <= s->config.reserve_segments + 1 &&
-           segment_cnt(s) < s->config.segment_max;
+    uint32_t cnt = segment_cnt(s);
+    return s->zeroing_slot == SPOOL_SLOT_NONE &&
+           ((s->ready_cnt <= s->config.reserve_segments + 1 && cnt < s->config.segment_max) ||
+            (stuck(s) && cnt < s->config.segment_max + SPOOL_SEGMENT_EXTRA));
 }
 
 /* Makes one more file when spares run low. */

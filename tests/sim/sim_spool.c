@@ -292,6 +292,14 @@ static void act(struct sim *g)
     }
 }
 
+/* Everything under way comes to an end, whatever the faults. */
+static void drain(struct sim *g)
+{
+    for (uint32_t i = 0; i < 5000 && !spool_idle(g->spool); i++)
+        run(g, 1);
+    CHECK(spool_idle(g->spool), "never idle");
+}
+
 /* After the power came back: what lies in the spool is between what was promised and what was sent.
  */
 static void recover(struct sim *g)
@@ -315,8 +323,7 @@ static void recover(struct sim *g)
     CHECK(rc == 0, "open: %d %s", rc, err);
     struct spool_usage u;
     spool_usage(g->spool, &u);
-    for (uint32_t i = 0; i < 3000 && !spool_idle(g->spool); i++)
-        run(g, 1);
+    drain(g);
     for (uint32_t i = 0; i < g->cnt; i++) {
         struct ledger *l = &g->m[i];
         if (l->state == ACKED && !l->told) {
@@ -347,6 +354,8 @@ static void faults_choose(struct sim *g)
     d->write_error_ppm = g->write_faults ? 8000 : 0;
     d->write_short_ppm = g->write_faults ? 8000 : 0;
     d->read_flip_ppm = kind == 3 ? 3000 : 0;
+    d->read_error_ppm = kind == 1 ? 500 : 0;
+    d->capacity_bytes = below(g, 3) == 0 ? (5 + below(g, 3)) << 20 : 0;
     d->seed = g->seed;
 }
 
@@ -376,6 +385,8 @@ static void simulate(struct sim *g, uint64_t seed)
             act(g);
             run(g, (uint32_t)below(g, 3));
         }
+        if (below(g, 4) == 0)
+            drain(g);
         disk_sim_crash(&g->disk);
         spool_close(g->spool);
         disk_sim_restart(&g->disk);
