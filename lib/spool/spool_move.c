@@ -148,8 +148,8 @@ static bool record_live(const struct spool_message *m, const struct spool_record
     return false;
 }
 
-/* All outcomes of the message, in one record or, for very many, in several; only the last counts as
- * STATE in memory, so that the old ones are needed until it is durable. False: no room. */
+/* All outcomes of the message, in one record or, for very many, in several; only the last is
+ * a STATE, so that the old ones are needed until it is durable. False: no room. */
 static bool state_move(struct spool *s, struct spool_batch *b, struct spool_message *m)
 {
     struct spool_mover *v = &s->mover;
@@ -159,7 +159,8 @@ static bool state_move(struct spool *s, struct spool_batch *b, struct spool_mess
         if (cnt > max)
             cnt = max;
         struct spool_record r = {
-            .type = SPOOL_RECORD_STATE,
+            .type =
+                v->outcome_at + cnt < m->outcome_cnt ? SPOOL_RECORD_OUTCOME : SPOOL_RECORD_STATE,
             .len = cnt * (uint32_t)sizeof(struct spool_outcome),
             .id = m->id,
             .payload = (const uint8_t *)(m->outcomes + v->outcome_at),
@@ -168,8 +169,6 @@ static bool state_move(struct spool *s, struct spool_batch *b, struct spool_mess
             return false;
         spool_batch_add(s, b, &r, m, NULL, true);
         v->outcome_at += cnt;
-        if (v->outcome_at < m->outcome_cnt)
-            b->effects[b->effect_cnt - 1].type = SPOOL_RECORD_OUTCOME;
     }
     m->state_moving = true;
     v->outcome_at = 0;

@@ -46,8 +46,7 @@ static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
     case SPOOL_RECORD_OUTCOME:
     case SPOOL_RECORD_STATE:
         rc = spool_message_outcomes(m, r->payload, r->len);
-        /* Never moved up by STATE: of many outcomes it may have been the first part only. */
-        spool_message_state_at(s, m, spool_place_slot(place), false);
+        spool_message_state_at(s, m, spool_place_slot(place), r->type == SPOOL_RECORD_STATE);
         break;
     case SPOOL_RECORD_FREE:
         break;

@@ -60,8 +60,9 @@ static uint32_t record_build(struct input *in, uint8_t *p, uint32_t cap, uint64_
     if (spool_record_bytes(r.len) > cap)
         return 0;
     spool_record_write(p, &r);
-    if (take(in) == 13)
-        p[take(in) % spool_record_bytes(r.len)] ^= take(in);
+    uint32_t at = take(in) == 13 ? take(in) % spool_record_bytes(r.len) : 0;
+    if (at > 0 && (at < 8 || at > 11)) /* sealing needs the length as it is */
+        p[at] ^= take(in);
     spool_record_seal(p, salt, offset);
     return spool_record_bytes(r.len);
 }
