@@ -135,7 +135,7 @@ void control_reload(struct control *c, struct control_client *client)
     conf_errors_free(errors);
     free(errors);
     uint32_t restart_cnt =
-        conf_compare(settings_current(&g->hub)->conf, conf, changed, BASE_ARRAY_CNT(changed));
+        conf_compare(g->hub.started->conf, conf, changed, BASE_ARRAY_CNT(changed));
     struct settings *next = settings_make(conf);
     if (next == NULL) {
         if (client != NULL)

@@ -5,6 +5,7 @@
  */
 #include "base_time.h"
 #include "control.h"
+#include "device.h"
 #include "eal.h"
 #include "gateway.h"
 #include "role.h"
@@ -250,7 +251,7 @@ static int run(const char *path)
     base_assert(g != NULL);
     if (listener < 0)
         goto refuse;
-    if (eal_start(conf, err, warning) != 0)
+    if (device_claim(conf, err, sizeof(err)) != 0 || eal_start(conf, err, warning) != 0)
         goto refuse;
     warn(warning);
     error = gateway_start(g, conf, &opener, err, sizeof(err));

@@ -114,13 +114,17 @@ int settings_hub_init(struct settings_hub *h, struct settings *first, uint32_t r
         base_assert(rte_rcu_qsbr_thread_register(h->qsbr, i) == 0);
     first->generation = ++h->generation;
     atomic_init(&h->current, first);
+    h->started = first;
     return 0;
 }
 
 void settings_hub_fini(struct settings_hub *h)
 {
     base_assert(settings_reclaim(h) == 0);
-    settings_free(atomic_load_explicit(&h->current, memory_order_relaxed));
+    struct settings *current = atomic_load_explicit(&h->current, memory_order_relaxed);
+    if (current != h->started)
+        settings_free(h->started);
+    settings_free(current);
     free(h->qsbr);
 }
 
@@ -142,7 +146,8 @@ uint32_t settings_reclaim(struct settings_hub *h)
         struct settings *s = *link;
         if (rte_rcu_qsbr_check(h->qsbr, s->retire_token, false) == 1) {
             *link = s->next_retired;
-            settings_free(s);
+            if (s != h->started)
+                settings_free(s);
         } else {
             link = &s->next_retired;
             waiting++;

@@ -41,6 +41,7 @@ struct settings_hub {
     _Atomic(struct settings *) current; /* control stores (release), readers load (acquire) */
     struct rte_rcu_qsbr *qsbr;
     struct settings *retired; /* control's: swapped out, waiting for the readers */
+    struct settings *started; /* control's: the first; what needs a restart is still as it says */
     uint64_t generation;      /* control's */
 };
 

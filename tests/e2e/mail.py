@@ -109,9 +109,12 @@ def stuffed(content):
 def plain(number, size=600, seed=0):
     """An ordinary message; its body is from the seed."""
     r = random.Random(seed * 1000003 + number)
-    lines = [f'From: <sender@client.example>', f'To: <m{number}@example.org>', f'Subject: message {number}', '']
-    while sum(map(len, lines)) < size:
-        lines.append(''.join(r.choices('abcdefghijklmnopqrstuvwxyz     .', k=r.randint(1, 76))))
+    lines = ['From: <sender@client.example>', f'To: <m{number}@example.org>', f'Subject: message {number}', '']
+    pool = ''.join(r.choices('abcdefghijklmnopqrstuvwxyz     .', k=2000))
+    while size > 0:
+        start, length = r.randrange(1900), r.randint(1, 76)
+        lines.append(pool[start:start + length])
+        size -= length + 2
     return '\r\n'.join(lines).encode() + b'\r\n'
 
 

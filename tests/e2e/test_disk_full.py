@@ -27,7 +27,7 @@ def setup(lab):
         raise Skip(f'no loop device: {why}') from None
     lab.at_end(lambda: run('umount', '-l', mount, ok=None))
     far = Scripted(lab)
-    gw = Gateway(lab, spool={'path': mount + '/spool', 'size': f'{SPOOL_BYTES >> 20}M',
+    gw = Gateway(lab, smtp={'message_size': '1M'}, spool={'path': mount + '/spool', 'size': f'{SPOOL_BYTES >> 20}M',
                              'segment_size': f'{SEGMENT_BYTES >> 20}M'})
 
 

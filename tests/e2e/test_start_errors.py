@@ -73,12 +73,12 @@ def test_control_socket_in_use(lab):
 
 
 def test_device_in_use(lab):
-    refused(lab, 'device', r'gw0|net_tap0|device')
+    refused(lab, 'device', r'gw0 is in use')
 
 
 def test_no_such_device(lab):
     refused(lab, 'nodevice', r'net_nothing0|device', port_net0={'device': 'net_nothing0'})
-    refused(lab, 'noiface', r'device|nothere', port_net0={'device': 'net_af_packet0,iface=nothere'})
+    refused(lab, 'noiface', r'no interface nothere', port_net0={'device': 'net_af_packet0,iface=nothere'})
 
 
 def test_no_rights(lab):
@@ -90,7 +90,7 @@ def test_no_rights(lab):
     if not os.access(SLUICED, os.X_OK) or run('su', '-s', '/bin/sh', 'nobody', '-c', f'test -x {SLUICED} && echo yes',
                                               ok=None).strip() != 'yes':
         raise Skip('nobody may not reach the build directory')
-    refused(lab, 'rights', r'root|CAP_NET_ADMIN|permitted|[Pp]ermission', preexec_fn=become_nobody, **own_device(3))
+    refused(lab, 'rights', r'start as root, or with CAP_NET_ADMIN', preexec_fn=become_nobody, **own_device(3))
 
 
 def test_no_spool_directory(lab):
