@@ -21,8 +21,11 @@ static struct smtp_reply const reply_shutdown = {421, "4.3.2", "Service is going
 static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
                       struct base_span text)
 {
-    struct stats_log_record r = {
-        .wall_ns = c->lane->wall_ns, .n = n, .m = m, .event = (uint16_t)event, .port = c->remote.port};
+    struct stats_log_record r = {.wall_ns = c->lane->wall_ns,
+                                 .n = n,
+                                 .m = m,
+                                 .event = (uint16_t)event,
+                                 .port = c->remote.port};
 
     memcpy(r.address, c->remote.addr.b, sizeof(r.address));
     if (c->in.txn.open || c->in.txn.committing)
