@@ -121,6 +121,10 @@ struct conn {
     };
 };
 
+/* An idle plain connection costs this, TCP's 256 bytes and its place in TCP's table: 2 KiB at most.
+ */
+base_static_assert(sizeof(struct conn) <= 1536, "the budget of an idle connection");
+
 /* Takes an object from the lane's pool; NULL when all are out. tcp may be NULL (set later). */
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app);
 

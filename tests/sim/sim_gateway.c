@@ -39,6 +39,47 @@ static const char config_text[] =
     "queue { backoff_min = 1s; backoff_max = 4s; deliveries = 16; }\n"
     "route default { host = 10.0.0.2:2525; }\n";
 
+/* ---- no allocation in a lane ---- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_MALLOC 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OWN_MALLOC 0
+#endif
+#endif
+#ifndef OWN_MALLOC
+#define OWN_MALLOC 1
+#endif
+
+static bool in_lane;
+static uint64_t lane_allocations;
+
+#if OWN_MALLOC
+/* In place of the C library's, which the sanitizers need for themselves. */
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t cnt, size_t bytes);
+void *__libc_realloc(void *p, size_t bytes);
+
+void *malloc(size_t bytes)
+{
+    lane_allocations += in_lane;
+    return __libc_malloc(bytes);
+}
+
+void *calloc(size_t cnt, size_t bytes)
+{
+    lane_allocations += in_lane;
+    return __libc_calloc(cnt, bytes);
+}
+
+void *realloc(void *p, size_t bytes)
+{
+    lane_allocations += in_lane;
+    return __libc_realloc(p, bytes);
+}
+#endif
+
 struct sim {
     uint64_t seed;
     uint64_t now_ns;
@@ -131,7 +172,9 @@ static void power_failure(struct sim *s)
 static bool pass(struct sim *s)
 {
     uint64_t wall_ns = WALL_NS + s->now_ns;
+    in_lane = true;
     bool worked = lane_pass(s->lane, s->now_ns, wall_ns);
+    in_lane = false;
 
     worked |= spooler_pass(&s->spooler, s->now_ns);
     worked |= courier_pass(&s->courier, s->now_ns, wall_ns);
@@ -244,6 +287,8 @@ static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
         FAIL(s, "%u spool buffers are missing", s->lane->bufs.buf_cnt - s->lane->bufs.free_cnt);
     if (s->lane->conns.free_cnt != s->lane->conns.object_cnt || s->lane->transaction_cnt != 0)
         FAIL(s, "connections are left");
+    if (lane_allocations > 0)
+        FAIL(s, "%lu allocations in the lane", (unsigned long)lane_allocations);
     for (int i = 0; i < 6; i++)
         if (!dpdk_pool_full(s->pool[i]))
             FAIL(s, "%u mbufs are missing in pool %d", rte_mempool_in_use_count(s->pool[i]), i);
