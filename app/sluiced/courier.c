@@ -1,4 +1,5 @@
 #include "courier.h"
+#include "base_assert.h"
 #include "base_time.h"
 #include "courier_list.h"
 
@@ -11,8 +12,9 @@
 #define BURST    64
 #define RETRY_NS BASE_NS_S
 
+/* A journal entry. */
 struct courier_write {
-    struct courier_write *next;
+    struct base_list node;
     struct spool_entry entry;
     struct spool_outcome outcomes[]; /* OUTCOME: its payload */
 };
@@ -37,7 +39,9 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     c->from_spooler = topology_ring(topology, TOPOLOGY_SPOOLER_COURIER, 0);
     c->stats = topology_stats(topology, TOPOLOGY_COURIER, 0);
     c->log = topology_log(topology, TOPOLOGY_COURIER, 0);
-    c->outbox_end = &c->outbox;
+    base_list_init(&c->outbox);
+    base_list_init(&c->sent);
+    base_list_init(&c->retry);
     c->delivery_cnt = (uint32_t)c->settings->conf->queue.deliveries;
     c->deliveries = calloc(c->delivery_cnt, sizeof(c->deliveries[0]));
     if (c->deliveries == NULL)
@@ -50,27 +54,24 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     return queue_init(&c->queue, &q);
 }
 
-static void free_writes(struct courier_write *w)
+static void free_writes(struct base_list *list)
 {
-    while (w != NULL) {
-        struct courier_write *next = w->next;
-        free(w);
-        w = next;
-    }
+    struct base_list *node;
+
+    while ((node = base_list_pop_front(list)) != NULL)
+        free(base_container_of(node, struct courier_write, node));
 }
 
 void courier_fini(struct courier *c)
 {
     struct spool_done done;
 
-    while (rte_ring_sc_dequeue_elem(c->from_spooler, &done, sizeof(done)) == 0) {
+    while (rte_ring_sc_dequeue_elem(c->from_spooler, &done, sizeof(done)) == 0)
         if (done.op == SPOOL_ARRIVED)
             spool_arrival_free(done.arrival);
-        else
-            free(done.cookie);
-    }
-    free_writes(c->outbox);
-    free_writes(c->retry);
+    free_writes(&c->outbox);
+    free_writes(&c->sent);
+    free_writes(&c->retry);
     if (c->queue != NULL)
         queue_fini(c->queue);
     free(c->deliveries);
@@ -78,19 +79,14 @@ void courier_fini(struct courier *c)
 
 /* ---- the journal ---- */
 
-static void post(struct courier *c, struct courier_write *w)
-{
-    w->next = NULL;
-    *c->outbox_end = w;
-    c->outbox_end = &w->next;
-}
-
 /* Journals one message's outcomes, or that it is over. Without memory the process cannot keep its
  * promises: asserted. */
 static void journal(struct courier *c, const struct spool_id *id, enum spool_op op,
                     const struct spool_outcome *outcomes, uint32_t cnt)
 {
-    struct courier_write *w = calloc(1, sizeof(*w) + cnt * sizeof(outcomes[0]));
+    size_t align = _Alignof(struct courier_write);
+    size_t bytes = sizeof(struct courier_write) + cnt * sizeof(outcomes[0]);
+    struct courier_write *w = aligned_alloc(align, (bytes + align - 1) & ~(align - 1));
 
     base_assert(w != NULL);
     if (cnt > 0)
@@ -104,25 +100,23 @@ static void journal(struct courier *c, const struct spool_id *id, enum spool_op 
         .cookie = w,
     };
     c->write_cnt++;
-    post(c, w);
+    base_list_push_back(&c->outbox, &w->node);
 }
 
 static uint32_t send_outbox(struct courier *c)
 {
+    struct base_list *node;
     uint32_t n = 0;
 
-    if (c->retry != NULL && c->now_ns >= c->retry_ns)
-        while (c->retry != NULL) {
-            struct courier_write *w = c->retry;
-            c->retry = w->next;
-            post(c, w);
-        }
-    while (c->outbox != NULL && rte_ring_sp_enqueue_elem(c->to_spooler, &c->outbox->entry,
-                                                         sizeof(c->outbox->entry)) == 0) {
-        struct courier_write *w = c->outbox;
-        c->outbox = w->next;
-        if (c->outbox == NULL)
-            c->outbox_end = &c->outbox;
+    if (c->now_ns >= c->retry_ns)
+        while ((node = base_list_pop_front(&c->retry)) != NULL)
+            base_list_push_back(&c->outbox, node);
+    while (!base_list_empty(&c->outbox)) {
+        struct courier_write *w = base_container_of(c->outbox.next, struct courier_write, node);
+        if (rte_ring_sp_enqueue_elem(c->to_spooler, &w->entry, sizeof(w->entry)) != 0)
+            break;
+        base_list_remove(&w->node);
+        base_list_push_back(&c->sent, &w->node);
         n++;
     }
     if (n > 0)
@@ -134,10 +128,10 @@ static void journalled(struct courier *c, const struct spool_done *done)
 {
     struct courier_write *w = done->cookie;
 
+    base_list_remove(&w->node);
     if (done->status != 0 && done->status != -ENOENT) {
         stats_inc(c->stats, STATS_COURIER_JOURNAL_RETRIES);
-        w->next = c->retry;
-        c->retry = w;
+        base_list_push_back(&c->retry, &w->node);
         c->retry_ns = c->now_ns + RETRY_NS;
         return;
     }
@@ -333,9 +327,9 @@ uint64_t courier_deadline(const struct courier *c)
 
     if (c->free != NULL && !c->draining)
         t = queue_deadline(c->queue);
-    if (c->retry != NULL && c->retry_ns < t)
+    if (!base_list_empty(&c->retry) && c->retry_ns < t)
         t = c->retry_ns;
-    if (c->outbox != NULL) /* the spooler's ring was full */
+    if (!base_list_empty(&c->outbox)) /* the spooler's ring was full */
         t = c->now_ns + BASE_NS_MS;
     return t;
 }

@@ -12,12 +12,11 @@
 #ifndef COURIER_H
 #define COURIER_H
 
+#include "base_list.h"
 #include "delivery.h"
 #include "queue.h"
 #include "settings.h"
 #include "topology.h"
-
-struct courier_write; /* a journal entry on its way to the spooler, or waiting to be tried again */
 
 struct courier {
     struct topology *topology;
@@ -32,8 +31,9 @@ struct courier {
     struct delivery *free;
     uint32_t delivery_cnt, active_cnt;
     uint32_t next_lane;
-    struct courier_write *outbox, **outbox_end; /* in order */
-    struct courier_write *retry;                /* failed; pushed again at retry_ns */
+    /* Journal entries: not yet in the ring, in order; with the spooler; failed, to be pushed again
+     * at retry_ns. */
+    struct base_list outbox, sent, retry;
     uint64_t retry_ns;
     uint32_t write_cnt;
     uint64_t now_ns, wall_ns;

@@ -13,9 +13,10 @@ int spooler_init(struct spooler *s, struct topology *topology, struct spool *spo
     s->spool = spool;
     s->stats = topology_stats(topology, TOPOLOGY_SPOOLER, 0);
     s->source_cnt = topology->lane_cnt + 1;
-    s->source = calloc(s->source_cnt, sizeof(s->source[0]));
+    s->source = aligned_alloc(64, s->source_cnt * sizeof(s->source[0]));
     if (s->source == NULL)
         return -ENOMEM;
+    memset(s->source, 0, s->source_cnt * sizeof(s->source[0]));
     for (uint32_t i = 0; i < topology->lane_cnt; i++)
         s->source[i].ring = topology_ring(topology, TOPOLOGY_LANE_SPOOLER, i);
     s->source[topology->lane_cnt].ring = topology_ring(topology, TOPOLOGY_COURIER_SPOOLER, 0);
