@@ -37,13 +37,17 @@ static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, ui
 /* ---- commands ---- */
 
 /* May this message come in? The answer to MAIL. */
-static const struct smtp_reply *answer_mail(struct conn *c)
+static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *reply,
+                                            char text[POLICY_TEXT_CAP])
 {
     struct lane *l = c->lane;
     const char *why;
 
     if (l->draining)
         return &reply_shutdown;
+    if (!policy_verdict_accepts(policy_mail(&l->settings->policy, l->stats, &c->remote.addr,
+                                            &c->in.smtp.address, reply, text)))
+        return reply;
     if (!spooler_accepting(l->spooler, &why)) {
         stats_inc(l->stats, STATS_CONN_REFUSED_SPOOL);
         log_event(c, STATS_LOG_REFUSED, 452, 0, base_span_str(why));
@@ -78,10 +82,12 @@ static void answer_rcpt(struct conn *c, struct base_buf *out)
 static enum step handle(struct conn *c, enum smtp_server_event event, struct base_buf *out)
 {
     struct smtp_server *s = &c->in.smtp;
+    struct smtp_reply reply;
+    char text[POLICY_TEXT_CAP];
 
     switch (event) {
     case SMTP_SERVER_MAIL:
-        smtp_server_answer(s, answer_mail(c), out);
+        smtp_server_answer(s, answer_mail(c, &reply, text), out);
         return STEP_AGAIN;
     case SMTP_SERVER_RCPT:
         answer_rcpt(c, out);

@@ -48,11 +48,7 @@ static struct conf *load(const char *path)
 
     base_assert(errors != NULL);
     struct conf *conf = config_load(path, open_directly, NULL, errors);
-    for (uint32_t i = 0; i < errors->cnt; i++) {
-        const struct conf_error *e = &errors->error[i];
-        fprintf(stderr, "%s:%u: %s%s%s\n", e->file, e->line, e->key, e->key[0] != 0 ? ": " : "",
-                e->why);
-    }
+    conf_write_errors(stderr, errors);
     conf_errors_free(errors);
     free(errors);
     return conf;

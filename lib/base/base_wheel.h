@@ -45,11 +45,6 @@ void base_wheel_set(struct base_wheel *w, struct base_timer *t, uint64_t deadlin
 /* Stops the timer; harmless when it is not running. */
 void base_wheel_stop(struct base_wheel *w, struct base_timer *t);
 
-static inline bool base_timer_running(const struct base_timer *t)
-{
-    return t->deadline_ns != UINT64_MAX;
-}
-
 /*
  * Takes one timer that is due at now_ns out of the wheel and returns it, stopped; NULL when there
  * is none left. Call it in a loop; timers set while looping with a deadline <= now_ns are
