@@ -332,13 +332,14 @@ int main(int argc, char **argv)
     r->tsc_start = rte_rdtsc();
     r->now_ns = BASE_NS_S;
     make_ports();
+    uint64_t before = resident_bytes();
     open_side(r, CLIENT, "net_ring_client", r->want_resident);
     open_side(r, SERVER, "net_ring_server", r->want_resident);
-    uint64_t before = resident_bytes();
+    uint64_t pools = 2 * (16384 + 32768) * (uint64_t)(RTE_MBUF_DEFAULT_BUF_SIZE + 256);
     hold_idle(r);
     if (r->want_resident > 0)
         printf("bytes_per_connection %.0f bytes\n",
-               (double)(resident_bytes() - before) / r->want_resident / 2);
+               (double)(resident_bytes() - before - pools) / r->want_resident / 2);
     measure(r);
     rte_eal_cleanup();
     return 0;
