@@ -125,6 +125,8 @@ void conn_write(struct conn *c, struct base_span bytes)
 
     if (c->tcp == NULL || bytes.len == 0)
         return;
+    if (tcp_error(c->tcp) != TCP_OK)
+        return; /* the event that tells is on its way: the peer may fail at any time */
     base_assert(bytes.len <= conn_space(c));
     for (uint8_t i = c->layer_cnt; i-- > 0;) {
         struct base_buf out = {.p = to, .cap = LANE_OUT_BYTES};
