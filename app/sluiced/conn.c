@@ -64,10 +64,14 @@ static void end(struct conn *c, bool abort)
     drop_buf(c, &c->plain);
     drop_buf(c, &c->tail);
     base_wheel_stop(&c->lane->wheel, &c->timer);
-    if (abort)
+    if (abort) {
         tcp_abort(c->lane->tcp, tcp);
-    else
-        tcp_close(c->lane->tcp, tcp);
+        return;
+    }
+    /* Bytes that nobody will read (behind QUIT, after a 421) would make TCP reset the connection,
+     * and the peer lose the replies that are still on their way, a 250 among them. */
+    tcp_recv_consume(c->lane->tcp, tcp, tcp_recv_len(tcp));
+    tcp_close(c->lane->tcp, tcp);
 }
 
 /* ---- output ---- */
