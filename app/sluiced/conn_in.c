@@ -285,6 +285,7 @@ static void timeout(struct conn *c)
     stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
     if (out.cap < SMTP_OUT_MIN)
         return conn_drop(c, "timeout, and the peer does not read");
+    c->in.smtp.settings = &c->lane->settings->smtp; /* those it had may be gone since a reload */
     smtp_server_timeout(&c->in.smtp, &out);
     conn_write(c, base_buf_span(&out));
     conn_finish(c, "timeout");
