@@ -74,6 +74,7 @@ struct conn_transaction {
     struct spool_buf *held; /* envelope and header section, in order: each buffer holds
                                hold_cnt bytes of envelope, then header bytes */
     struct spool_buf *held_last;
+    uint32_t held_cnt;
     struct spool_buf *body; /* being filled; may be held_last, then from body_from */
     uint32_t body_from;
     uint32_t header_end; /* in held_last, once the header section is whole; else 0 */

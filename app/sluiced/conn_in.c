@@ -185,7 +185,7 @@ static enum step body(struct conn *c, struct base_buf *out)
         } else if (state == SMTP_BODY_END) {
             step = handle(c, event, out);
             break;
-        } else if (state == SMTP_BODY_FULL && !lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX)) {
+        } else if (state == SMTP_BODY_FULL && !conn_message_room(c)) {
             break;
         }
     }
@@ -227,7 +227,7 @@ static void run(struct conn *c)
         struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
         if (out.cap < SMTP_OUT_MIN)
             return; /* the peer does not read its replies: WRITABLE goes on */
-        if (!lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX)) {
+        if (!conn_message_room(c)) {
             stats_inc(c->lane->stats, STATS_CONN_STALLED_RING);
             return conn_stall(c);
         }
@@ -306,7 +306,7 @@ static void app_close(struct conn *c)
 
 static bool release(struct conn *c)
 {
-    if (c->in.txn.begun && !lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX))
+    if (c->in.txn.begun && !conn_message_room(c))
         return false;
     conn_message_drop(c);
     return true;

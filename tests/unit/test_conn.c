@@ -134,13 +134,13 @@ static void open_host(void)
     assert_int_equal(tcp_listen(b->tcp, &sink, NULL), 0);
 }
 
-static int open_bench(void **state)
+static int open_with(void **state, uint32_t buffers)
 {
     static const char *const name[6] = {"ld", "lc", "lr", "cd", "cc", "cr"};
 
     (void)state;
     b->now_ns = BASE_NS_S;
-    b->buffers = 64;
+    b->buffers = buffers;
     b->courier_off = true;
     b->client_failed = false;
     b->sink = NULL;
@@ -159,6 +159,11 @@ static int open_bench(void **state)
     open_gateway();
     open_host();
     return 0;
+}
+
+static int open_bench(void **state)
+{
+    return open_with(state, 64);
 }
 
 static void gateway_pass(void)
@@ -459,6 +464,39 @@ static void a_failing_disk_gives_no_250(void **state)
         }
 }
 
+/* A header section of 10 MiB, far more entries than a few: it is held whole, and taken. */
+static void long_headers(void **state)
+{
+    static char text[1 << 14];
+    size_t len = 0;
+
+    (void)state;
+    close_bench(NULL);
+    open_with(NULL, 1024);
+    struct tcp_conn *c = client(ENVELOPE);
+    for (int i = 0; i < 200; i++)
+        len += (size_t)sprintf(text + len, "X-Filler: %060d\r\n", i);
+    for (int i = 0; i < 700; i++) {
+        say_bytes(c, text, len);
+        while (tcp_send_pending(c) > 100000)
+            turn(c, 1);
+    }
+    turn(c, 200);
+    struct spool_entry none = {.op = SPOOL_ABORT}; /* of a message that is not there: no effect */
+    while (lane_spool_room(b->lane, 200))
+        lane_spool_push(b->lane, &none);
+    say(c, "\r\nbody\r\n.\r\n");
+    host_pass(c);
+    b->now_ns += BASE_NS_MS;
+    wire_advance(b->wire, b->now_ns);
+    gateway_pass(); /* the ring has no room for it now */
+    turn(c, 500);
+    told("queued as");
+    assert_true(lane_stat(STATS_CONN_MESSAGES) == 1);
+    tcp_close(b->tcp, c);
+    check_home();
+}
+
 /* ---- settings ---- */
 
 /* A session that slept over a reload and then runs into its time-out. */
@@ -566,6 +604,7 @@ int main(void)
         CASE(reset_with_durable),
         CASE(replies_survive_bytes_behind_quit),
         CASE(a_failing_disk_gives_no_250),
+        CASE(long_headers),
         CASE(timeout_after_a_reload),
         CASE(delivery),
         CASE(next_hop_goes),
