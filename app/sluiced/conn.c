@@ -15,11 +15,18 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
     c->app = app;
     base_timer_init(&c->timer);
     base_list_init(&c->stall);
+    base_list_push_back(&lane->open, &c->place);
     if (tcp != NULL) {
         tcp_set_user(tcp, c);
         tcp_remote(tcp, &c->remote);
     }
     return c;
+}
+
+void conn_discard(struct conn *c)
+{
+    base_list_remove(&c->place);
+    base_pool_put(&c->lane->conns, c);
 }
 
 void conn_push_layer(struct conn *c, const struct conn_layer_ops *ops, void *state)
@@ -45,7 +52,7 @@ static void release_if_done(struct conn *c)
     if (base_list_linked(&c->stall))
         base_list_remove(&c->stall);
     base_wheel_stop(&c->lane->wheel, &c->timer);
-    base_pool_put(&c->lane->conns, c);
+    conn_discard(c);
 }
 
 /* The connection is over, whichever way: the layers and the application give up what they hold. */

@@ -104,6 +104,7 @@ struct conn {
     struct lane *lane;
     const struct conn_app_ops *app;
     struct base_timer timer;
+    struct base_list place;  /* in the lane's list of all connections */
     struct base_list stall;  /* in the lane's list of those that wait for a resource */
     struct spool_buf *plain; /* decoded input, from plain_at */
     struct spool_buf *tail;  /* output that TCP had no buffers for, from tail_at */
@@ -128,6 +129,10 @@ base_static_assert(sizeof(struct conn) <= 1536, "the budget of an idle connectio
 
 /* Takes an object from the lane's pool; NULL when all are out. tcp may be NULL (set later). */
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app);
+
+/* Gives back an object that nothing points to any more: here, one whose connection could not be
+ * opened. */
+void conn_discard(struct conn *c);
 
 /* Puts a layer on top of those there are; before any byte has moved. */
 void conn_push_layer(struct conn *c, const struct conn_layer_ops *ops, void *state);

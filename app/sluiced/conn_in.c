@@ -217,6 +217,19 @@ void conn_in_start(struct conn *c)
     log_event(c, STATS_LOG_CONNECT, l->number, 0, base_span_of(NULL, 0));
 }
 
+/* A session without a message ends when the gateway goes down. */
+static void go_down(struct conn *c)
+{
+    struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+
+    if (c->tcp == NULL || c->finishing || c->in.txn.open || c->in.txn.committing ||
+        out.cap < SMTP_OUT_MIN)
+        return;
+    smtp_server_shutdown(&c->in.smtp, &reply_shutdown, &out);
+    conn_write(c, base_buf_span(&out));
+    conn_finish(c, "going down");
+}
+
 static void run(struct conn *c)
 {
     struct smtp_server *s = &c->in.smtp;
@@ -240,6 +253,8 @@ static void run(struct conn *c)
         }
         conn_write(c, base_buf_span(&out));
     }
+    if (c->lane->draining)
+        go_down(c);
 }
 
 static void spooled(struct conn *c, const struct spool_done *done)

@@ -198,12 +198,11 @@ static void start(struct courier *c, const struct queue_job *job)
 static uint32_t start_due(struct courier *c)
 {
     uint32_t n = 0;
-    uint32_t limit = (uint32_t)c->settings->conf->queue.deliveries;
     struct queue_job job;
 
     if (c->draining)
         return 0;
-    for (; n < BURST && c->free != NULL && c->active_cnt < limit; n++) {
+    for (; n < BURST && c->free != NULL && c->active_cnt < c->limit; n++) {
         if (!queue_next(c->queue, &job, c->now_ns))
             break;
         start(c, &job);
@@ -256,6 +255,13 @@ static uint8_t state_of(uint16_t code)
                              : SPOOL_OUTCOME_DEFERRED;
 }
 
+static void put(struct courier *c, struct delivery *d)
+{
+    d->next = c->free;
+    c->free = d;
+    c->active_cnt--;
+}
+
 static void finish(struct courier *c, struct delivery *d)
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
@@ -263,6 +269,10 @@ static void finish(struct courier *c, struct delivery *d)
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
+    if (d->unattempted) {
+        queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
+        return put(c, d);
+    }
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
@@ -275,9 +285,7 @@ static void finish(struct courier *c, struct delivery *d)
         journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
     else
         journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
-    d->next = c->free;
-    c->free = d;
-    c->active_cnt--;
+    put(c, d);
 }
 
 static uint32_t finished(struct courier *c)
@@ -302,6 +310,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     c->now_ns = now_ns;
     c->wall_ns = wall_ns;
     c->settings = settings_current(c->hub);
+    c->limit = (uint32_t)c->settings->conf->queue.deliveries;
     if (c->settings->generation != c->generation) {
         struct queue_config q = queue_config_of(c->settings, c->settings->generation);
         queue_configure(c->queue, &q);
@@ -325,7 +334,7 @@ uint64_t courier_deadline(const struct courier *c)
 {
     uint64_t t = BASE_NS_NONE;
 
-    if (c->free != NULL && !c->draining)
+    if (c->free != NULL && !c->draining && c->active_cnt < c->limit)
         t = queue_deadline(c->queue);
     if (!base_list_empty(&c->retry) && c->retry_ns < t)
         t = c->retry_ns;

@@ -30,6 +30,7 @@ struct courier {
     struct delivery *deliveries; /* all of them, owned */
     struct delivery *free;
     uint32_t delivery_cnt, active_cnt;
+    uint32_t limit; /* of active_cnt, by the settings of the last pass */
     uint32_t next_lane;
     /* Journal entries: not yet in the ring, in order; with the spooler; failed, to be pushed again
      * at retry_ns. */

@@ -595,6 +595,51 @@ static void next_hop_goes(void **state)
         }
 }
 
+static void an_idle_client_hears_of_the_drain(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = client("EHLO c.example\r\n");
+    lane_drain(b->lane);
+    turn(c, 5);
+    told("421 4.3.2");
+    assert_true(tcp_recv_ended(c));
+    tcp_close(b->tcp, c);
+    check_home();
+}
+
+/* One amid a message ends it, and hears after it. */
+static void a_message_ends_before_the_drain(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = client(ENVELOPE "Subject: x\r\n");
+    lane_drain(b->lane);
+    turn(c, 5);
+    not_told("421");
+    say(c, "\r\nbody\r\n.\r\n");
+    turn(c, 20);
+    told("queued as");
+    told("421 4.3.2");
+    assert_true(tcp_recv_ended(c));
+    tcp_close(b->tcp, c);
+    check_home();
+}
+
+/* A delivery that a lane could not begin costs no attempt, and nothing is journalled. */
+static void a_drained_lane_spends_no_attempt(void **state)
+{
+    (void)state;
+    one_message();
+    lane_drain(b->lane);
+    b->courier_off = false;
+    turn(NULL, 20);
+    assert_null(b->sink);
+    assert_int_equal(queued().message_cnt, 1);
+    assert_int_equal(queued().deferred_cnt, 0);
+    assert_int_equal(stats_get(b->courier.stats, STATS_COURIER_DEFERRED), 0);
+    assert_true(courier_idle(&b->courier));
+    check_home();
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_bench, close_bench)
@@ -608,6 +653,9 @@ int main(void)
         CASE(timeout_after_a_reload),
         CASE(delivery),
         CASE(next_hop_goes),
+        CASE(an_idle_client_hears_of_the_drain),
+        CASE(a_message_ends_before_the_drain),
+        CASE(a_drained_lane_spends_no_attempt),
     };
 
     b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
