@@ -343,6 +343,14 @@ uint64_t courier_deadline(const struct courier *c)
     return t;
 }
 
+bool courier_settled(const struct courier *c)
+{
+    for (uint32_t lane = 0; lane < c->topology->lane_cnt; lane++)
+        if (rte_ring_count(topology_ring(c->topology, TOPOLOGY_LANE_COURIER, lane)) > 0)
+            return false;
+    return c->write_cnt == 0;
+}
+
 bool courier_idle(const struct courier *c)
 {
     return c->active_cnt == 0 && c->write_cnt == 0;

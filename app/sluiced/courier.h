@@ -60,6 +60,9 @@ void courier_fini(struct courier *c);
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);
 
+/* True when what the lanes have given back is journalled; deliveries may be out still. */
+bool courier_settled(const struct courier *c);
+
 /* True when no delivery is out and nothing waits to be journalled. */
 bool courier_idle(const struct courier *c);
 

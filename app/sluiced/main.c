@@ -177,6 +177,14 @@ static struct log *open_log(const struct gateway *g, const struct conf *conf)
     return NULL;
 }
 
+static void drain_tick(void *arg)
+{
+    struct control *control = arg;
+
+    if (control->config.log != NULL)
+        control_write_log(control);
+}
+
 /* From a running gateway to its end. */
 static int serve(struct gateway *g, struct opener *opener, const char *config_path, int listener)
 {
@@ -209,9 +217,8 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     fprintf(stderr, "sluiced: ready\n");
     control_run(control);
 out:
-    gateway_drain(g, DRAIN_NS);
-    if (log != NULL && control->config.log != NULL)
-        control_write_log(control);
+    gateway_drain(g, DRAIN_NS, drain_tick, control);
+    drain_tick(control);
     control_fini(control);
     telemetry_stop();
     gateway_stop(g);
