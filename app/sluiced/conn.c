@@ -247,8 +247,9 @@ static void service(struct conn *c)
 /* After the application had its turn: the ends that it does not see itself. */
 static void settle(struct conn *c)
 {
+    /* Layers may hold bytes that the application could not take yet: no room for its replies. */
     if (c->tcp != NULL && c->peer_closed && !c->finishing && !base_list_linked(&c->stall) &&
-        tcp_recv_ended(c->tcp))
+        tcp_recv_ended(c->tcp) && (c->layer_cnt == 0 || conn_space(c) >= SMTP_OUT_MIN))
         c->app->ended(c, "closed by peer");
     if (c->tcp != NULL && c->finishing && flush_tail(c))
         end(c, false);
