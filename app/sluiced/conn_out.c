@@ -232,6 +232,7 @@ static bool step(struct conn *c)
             o->quitting = true;
             smtp_client_quit(&o->smtp, &quit);
             conn_write(c, base_buf_span(&quit));
+            return true; /* what came behind the last reply is no news that would wake us */
         }
         return false;
     case SMTP_CLIENT_CLOSE:

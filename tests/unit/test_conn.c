@@ -561,6 +561,7 @@ static void delivery(void **state)
     assert_non_null(strstr(b->asked, "\r\nbody\r\n.\r\n"));
     answer("250 taken\r\n221 bye, unasked\r\n"); /* more than was asked for */
     turn(NULL, 20);
+    assert_int_equal(b->lane->out_cnt, 0); /* it took that for the answer to QUIT */
     tcp_close(b->tcp, b->sink);
     b->sink = NULL;
     turn(NULL, 20);
