@@ -191,7 +191,7 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     const struct conf *conf = settings_current(&g->hub)->conf;
     struct log *log = open_log(g, conf);
     struct control *control = calloc(1, sizeof(*control));
-    char err[GATEWAY_ERROR_CAP];
+    char err[GATEWAY_ERROR_CAP] = "telemetry: DPDK takes no more commands";
     int status = 1;
 
     base_assert(control != NULL);
