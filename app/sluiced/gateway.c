@@ -84,7 +84,7 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
     char path[OPENER_PATH_MAX];
     uint64_t seed;
 
-    snprintf(path, sizeof(path), "%s/", conf->spool.path);
+    snprintf(path, sizeof(path), "%s/.", conf->spool.path);
     g->spool_dir = opener_open(opener, path);
     if (g->spool_dir < 0) {
         snprintf(err, err_cap, "spool: path: cannot open %s (%s)", conf->spool.path,

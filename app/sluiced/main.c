@@ -100,7 +100,7 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         strcat(path, "/");
     if (error == 0)
         error = opener_allow(o, path);
-    snprintf(path, sizeof(path), "%s/", conf->spool.path);
+    snprintf(path, sizeof(path), "%s/.", conf->spool.path);
     if (error == 0)
         error = opener_allow(o, path);
     if (error == 0)
