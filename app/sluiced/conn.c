@@ -15,11 +15,18 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
     c->app = app;
     base_timer_init(&c->timer);
     base_list_init(&c->stall);
+    base_list_push_back(&lane->open, &c->place);
     if (tcp != NULL) {
         tcp_set_user(tcp, c);
         tcp_remote(tcp, &c->remote);
     }
     return c;
+}
+
+void conn_discard(struct conn *c)
+{
+    base_list_remove(&c->place);
+    base_pool_put(&c->lane->conns, c);
 }
 
 void conn_push_layer(struct conn *c, const struct conn_layer_ops *ops, void *state)
@@ -45,7 +52,7 @@ static void release_if_done(struct conn *c)
     if (base_list_linked(&c->stall))
         base_list_remove(&c->stall);
     base_wheel_stop(&c->lane->wheel, &c->timer);
-    base_pool_put(&c->lane->conns, c);
+    conn_discard(c);
 }
 
 /* The connection is over, whichever way: the layers and the application give up what they hold. */
@@ -64,10 +71,14 @@ static void end(struct conn *c, bool abort)
     drop_buf(c, &c->plain);
     drop_buf(c, &c->tail);
     base_wheel_stop(&c->lane->wheel, &c->timer);
-    if (abort)
+    if (abort) {
         tcp_abort(c->lane->tcp, tcp);
-    else
-        tcp_close(c->lane->tcp, tcp);
+        return;
+    }
+    /* Bytes that nobody will read (behind QUIT, after a 421) would make TCP reset the connection,
+     * and the peer lose the replies that are still on their way, a 250 among them. */
+    tcp_recv_consume(c->lane->tcp, tcp, tcp_recv_len(tcp));
+    tcp_close(c->lane->tcp, tcp);
 }
 
 /* ---- output ---- */
@@ -125,6 +136,8 @@ void conn_write(struct conn *c, struct base_span bytes)
 
     if (c->tcp == NULL || bytes.len == 0)
         return;
+    if (tcp_error(c->tcp) != TCP_OK)
+        return; /* the event that tells is on its way: the peer may fail at any time */
     base_assert(bytes.len <= conn_space(c));
     for (uint8_t i = c->layer_cnt; i-- > 0;) {
         struct base_buf out = {.p = to, .cap = LANE_OUT_BYTES};
@@ -234,8 +247,9 @@ static void service(struct conn *c)
 /* After the application had its turn: the ends that it does not see itself. */
 static void settle(struct conn *c)
 {
+    /* Layers may hold bytes that the application could not take yet: no room for its replies. */
     if (c->tcp != NULL && c->peer_closed && !c->finishing && !base_list_linked(&c->stall) &&
-        tcp_recv_ended(c->tcp))
+        tcp_recv_ended(c->tcp) && (c->layer_cnt == 0 || conn_space(c) >= SMTP_OUT_MIN))
         c->app->ended(c, "closed by peer");
     if (c->tcp != NULL && c->finishing && flush_tail(c))
         end(c, false);

@@ -74,6 +74,7 @@ struct conn_transaction {
     struct spool_buf *held; /* envelope and header section, in order: each buffer holds
                                hold_cnt bytes of envelope, then header bytes */
     struct spool_buf *held_last;
+    uint32_t held_cnt;
     struct spool_buf *body; /* being filled; may be held_last, then from body_from */
     uint32_t body_from;
     uint32_t header_end; /* in held_last, once the header section is whole; else 0 */
@@ -103,6 +104,7 @@ struct conn {
     struct lane *lane;
     const struct conn_app_ops *app;
     struct base_timer timer;
+    struct base_list place;  /* in the lane's list of all connections */
     struct base_list stall;  /* in the lane's list of those that wait for a resource */
     struct spool_buf *plain; /* decoded input, from plain_at */
     struct spool_buf *tail;  /* output that TCP had no buffers for, from tail_at */
@@ -127,6 +129,10 @@ base_static_assert(sizeof(struct conn) <= 1536, "the budget of an idle connectio
 
 /* Takes an object from the lane's pool; NULL when all are out. tcp may be NULL (set later). */
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app);
+
+/* Gives back an object that nothing points to any more: here, one whose connection could not be
+ * opened. */
+void conn_discard(struct conn *c);
 
 /* Puts a layer on top of those there are; before any byte has moved. */
 void conn_push_layer(struct conn *c, const struct conn_layer_ops *ops, void *state);

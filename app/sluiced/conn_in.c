@@ -191,7 +191,7 @@ static enum step body(struct conn *c, struct base_buf *out)
         } else if (state == SMTP_BODY_END) {
             step = handle(c, event, out);
             break;
-        } else if (state == SMTP_BODY_FULL && !lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX)) {
+        } else if (state == SMTP_BODY_FULL && !conn_message_room(c)) {
             break;
         }
     }
@@ -223,6 +223,19 @@ void conn_in_start(struct conn *c)
     log_event(c, STATS_LOG_CONNECT, l->number, 0, base_span_of(NULL, 0));
 }
 
+/* A session without a message ends when the gateway goes down. */
+static void go_down(struct conn *c)
+{
+    struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+
+    if (c->tcp == NULL || c->finishing || c->in.txn.open || c->in.txn.committing ||
+        out.cap < SMTP_OUT_MIN)
+        return;
+    smtp_server_shutdown(&c->in.smtp, &reply_shutdown, &out);
+    conn_write(c, base_buf_span(&out));
+    conn_finish(c, "going down");
+}
+
 static void run(struct conn *c)
 {
     struct smtp_server *s = &c->in.smtp;
@@ -233,7 +246,7 @@ static void run(struct conn *c)
         struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
         if (out.cap < SMTP_OUT_MIN)
             return; /* the peer does not read its replies: WRITABLE goes on */
-        if (!lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX)) {
+        if (!conn_message_room(c)) {
             stats_inc(c->lane->stats, STATS_CONN_STALLED_RING);
             return conn_stall(c);
         }
@@ -246,6 +259,8 @@ static void run(struct conn *c)
         }
         conn_write(c, base_buf_span(&out));
     }
+    if (c->lane->draining)
+        go_down(c);
 }
 
 static void spooled(struct conn *c, const struct spool_done *done)
@@ -291,6 +306,7 @@ static void timeout(struct conn *c)
     stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
     if (out.cap < SMTP_OUT_MIN)
         return conn_drop(c, "timeout, and the peer does not read");
+    c->in.smtp.settings = &c->lane->settings->smtp; /* those it had may be gone since a reload */
     smtp_server_timeout(&c->in.smtp, &out);
     conn_write(c, base_buf_span(&out));
     conn_finish(c, "timeout");
@@ -311,7 +327,7 @@ static void app_close(struct conn *c)
 
 static bool release(struct conn *c)
 {
-    if (c->in.txn.begun && !lane_spool_room(c->lane, CONN_MESSAGE_ENTRY_MAX))
+    if (c->in.txn.begun && !conn_message_room(c))
         return false;
     conn_message_drop(c);
     return true;

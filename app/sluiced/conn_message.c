@@ -42,15 +42,22 @@ void conn_message_drop(struct conn *c)
     *t = (struct conn_transaction){0};
 }
 
+bool conn_message_room(const struct conn *c)
+{
+    /* The rest is for a body buffer or two, COMMIT, and a held buffer that one step may add. */
+    return lane_spool_room(c->lane, 2 * c->in.txn.held_cnt + 16);
+}
+
 /* One more buffer to hold envelope or header bytes; false when there is none to spare. */
 static bool hold_more(struct conn *c)
 {
     struct conn_transaction *t = &c->in.txn;
-    struct spool_buf *b =
-        c->lane->bufs.free_cnt > BUF_RESERVE(c->lane) ? spool_buf_get(&c->lane->bufs) : NULL;
+    bool may = t->held_cnt < CONN_MESSAGE_HELD_MAX && c->lane->bufs.free_cnt > BUF_RESERVE(c->lane);
+    struct spool_buf *b = may ? spool_buf_get(&c->lane->bufs) : NULL;
 
     if (b == NULL)
         return false;
+    t->held_cnt++;
     b->next = NULL;
     b->hold_cnt = 0;
     if (t->held_last != NULL)

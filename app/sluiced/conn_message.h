@@ -7,15 +7,20 @@
  * is the same. Full body buffers go to the spooler as they fill; the rest and COMMIT go at the end
  * of data.
  *
- * Threads: the lane's. Callers see to room for CONN_MESSAGE_ENTRY_MAX entries in the ring first.
+ * Threads: the lane's. Callers see to room in the ring first, by conn_message_room.
  */
 #ifndef CONN_MESSAGE_H
 #define CONN_MESSAGE_H
 
 #include "conn.h"
 
-/* Entries that one call may push: every held buffer twice, the body, COMMIT. */
-#define CONN_MESSAGE_ENTRY_MAX 128
+/* Most buffers that one message may hold until COMMIT: 24 MiB of envelope and header section, whose
+ * entries the ring takes at once. More is refused as for want of buffers. */
+#define CONN_MESSAGE_HELD_MAX 1536
+
+/* Whether the ring has room for all that the next step may push: every held buffer twice (its
+ * envelope bytes, its header bytes), the body, COMMIT. */
+bool conn_message_room(const struct conn *c);
 
 /* Starts a message for the sender that the SMTP server asks about: id, envelope. Returns false when
  * there are too many under way for the buffers. */

@@ -35,6 +35,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
     int error = 0;
 
     d->result_cnt = 0;
+    d->unattempted = false;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
     if (c != NULL) {
@@ -43,7 +44,9 @@ void conn_out_start(struct lane *l, struct delivery *d)
     }
     if (why != NULL) {
         if (c != NULL)
-            base_pool_put(&l->conns, c);
+            conn_discard(c);
+        else
+            d->unattempted = true; /* ours is the lack: no attempt is spent on it */
         stats_inc(l->stats, STATS_CONN_OUT_FAILED);
         fill_results(d, why);
         return lane_deliver_back(l, d);
@@ -229,6 +232,7 @@ static bool step(struct conn *c)
             o->quitting = true;
             smtp_client_quit(&o->smtp, &quit);
             conn_write(c, base_buf_span(&quit));
+            return true; /* what came behind the last reply is no news that would wake us */
         }
         return false;
     case SMTP_CLIENT_CLOSE:

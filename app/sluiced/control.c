@@ -239,6 +239,26 @@ void control_write_log(struct control *c)
         write_records(c, records, n);
 }
 
+static void tend_opener(struct control *c)
+{
+    struct opener *o = c->config.opener;
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_ROLE};
+
+    (void)opener_tend(o); /* a reload may have done it before */
+    if (o->restart_cnt != c->opener_restarts) {
+        c->opener_restarts = o->restart_cnt;
+        r.n = (uint64_t)o->pid[1];
+        stats_log_text(&r, base_span_str("opener died; its reserve took over, a new one started"));
+        log_write(c->config.log, &r, 1);
+    }
+    if (opener_lost(o) && !c->opener_lost) {
+        c->opener_lost = true;
+        r.n = 0;
+        stats_log_text(&r, base_span_str("both openers died: no reload until a restart"));
+        log_write(c->config.log, &r, 1);
+    }
+}
+
 static void housekeeping(struct control *c)
 {
     uint64_t now_ns = loop_now_ns();
@@ -251,13 +271,7 @@ static void housekeeping(struct control *c)
     if (now_ns - c->tended_ns < BASE_NS_S)
         return;
     c->tended_ns = now_ns;
-    if (opener_tend(c->config.opener)) {
-        struct stats_log_record r = {.wall_ns = loop_wall_ns(),
-                                     .event = STATS_LOG_ROLE,
-                                     .n = (uint64_t)c->config.opener->pid[1]};
-        stats_log_text(&r, base_span_str("opener died; its reserve took over, a new one started"));
-        log_write(c->config.log, &r, 1);
-    }
+    tend_opener(c);
 }
 
 /* After a rotation; when the file cannot be made anew the old one stays in use. */

@@ -52,6 +52,8 @@ struct control {
     int epoll, signals;
     uint64_t started_ns;
     uint64_t tended_ns;
+    uint32_t opener_restarts; /* that the log knows of */
+    bool opener_lost;
     bool stop;
 };
 

@@ -9,8 +9,9 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
-#define BURST    64
-#define RETRY_NS BASE_NS_S
+#define BURST     64
+#define RETRY_NS  BASE_NS_S
+#define WRITE_MAX 16384 /* journal entries that are not durable yet */
 
 /* A journal entry. */
 struct courier_write {
@@ -108,9 +109,15 @@ static uint32_t send_outbox(struct courier *c)
     struct base_list *node;
     uint32_t n = 0;
 
-    if (c->now_ns >= c->retry_ns)
-        while ((node = base_list_pop_front(&c->retry)) != NULL)
-            base_list_push_back(&c->outbox, node);
+    /* What failed goes first, and nothing before it: an older outcome of a recipient that came
+     * after the newer one would stand in its place at the next start. */
+    if (!base_list_empty(&c->retry) && c->now_ns < c->retry_ns)
+        return 0;
+    while (!base_list_empty(&c->retry)) {
+        node = c->retry.prev;
+        base_list_remove(node);
+        base_list_push_front(&c->outbox, node);
+    }
     while (!base_list_empty(&c->outbox)) {
         struct courier_write *w = base_container_of(c->outbox.next, struct courier_write, node);
         if (rte_ring_sp_enqueue_elem(c->to_spooler, &w->entry, sizeof(w->entry)) != 0)
@@ -129,7 +136,8 @@ static void journalled(struct courier *c, const struct spool_done *done)
     struct courier_write *w = done->cookie;
 
     base_list_remove(&w->node);
-    if (done->status != 0 && done->status != -ENOENT) {
+    /* -ENOENT, -EINVAL: there is nothing that it could be written for. */
+    if (done->status != 0 && done->status != -ENOENT && done->status != -EINVAL) {
         stats_inc(c->stats, STATS_COURIER_JOURNAL_RETRIES);
         base_list_push_back(&c->retry, &w->node);
         c->retry_ns = c->now_ns + RETRY_NS;
@@ -195,15 +203,19 @@ static void start(struct courier *c, const struct queue_job *job)
     doorbell_ring(&c->topology->lane_bell[lane]);
 }
 
+/* Deliveries whose outcomes could not be journalled for long would all be made again after a crash:
+ * there is a bound. */
+static bool may_start(const struct courier *c)
+{
+    return !c->draining && c->free != NULL && c->active_cnt < c->limit && c->write_cnt < WRITE_MAX;
+}
+
 static uint32_t start_due(struct courier *c)
 {
     uint32_t n = 0;
-    uint32_t limit = (uint32_t)c->settings->conf->queue.deliveries;
     struct queue_job job;
 
-    if (c->draining)
-        return 0;
-    for (; n < BURST && c->free != NULL && c->active_cnt < limit; n++) {
+    for (; n < BURST && may_start(c); n++) {
         if (!queue_next(c->queue, &job, c->now_ns))
             break;
         start(c, &job);
@@ -256,6 +268,13 @@ static uint8_t state_of(uint16_t code)
                              : SPOOL_OUTCOME_DEFERRED;
 }
 
+static void put(struct courier *c, struct delivery *d)
+{
+    d->next = c->free;
+    c->free = d;
+    c->active_cnt--;
+}
+
 static void finish(struct courier *c, struct delivery *d)
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
@@ -263,6 +282,10 @@ static void finish(struct courier *c, struct delivery *d)
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
+    if (d->unattempted) {
+        queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
+        return put(c, d);
+    }
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
@@ -275,9 +298,7 @@ static void finish(struct courier *c, struct delivery *d)
         journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
     else
         journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
-    d->next = c->free;
-    c->free = d;
-    c->active_cnt--;
+    put(c, d);
 }
 
 static uint32_t finished(struct courier *c)
@@ -302,6 +323,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     c->now_ns = now_ns;
     c->wall_ns = wall_ns;
     c->settings = settings_current(c->hub);
+    c->limit = (uint32_t)c->settings->conf->queue.deliveries;
     if (c->settings->generation != c->generation) {
         struct queue_config q = queue_config_of(c->settings, c->settings->generation);
         queue_configure(c->queue, &q);
@@ -325,13 +347,21 @@ uint64_t courier_deadline(const struct courier *c)
 {
     uint64_t t = BASE_NS_NONE;
 
-    if (c->free != NULL && !c->draining)
+    if (may_start(c))
         t = queue_deadline(c->queue);
-    if (!base_list_empty(&c->retry) && c->retry_ns < t)
-        t = c->retry_ns;
-    if (!base_list_empty(&c->outbox)) /* the spooler's ring was full */
+    if (!base_list_empty(&c->retry))
+        t = c->retry_ns < t ? c->retry_ns : t;
+    else if (!base_list_empty(&c->outbox)) /* the spooler's ring was full */
         t = c->now_ns + BASE_NS_MS;
     return t;
+}
+
+bool courier_settled(const struct courier *c)
+{
+    for (uint32_t lane = 0; lane < c->topology->lane_cnt; lane++)
+        if (rte_ring_count(topology_ring(c->topology, TOPOLOGY_LANE_COURIER, lane)) > 0)
+            return false;
+    return c->write_cnt == 0;
 }
 
 bool courier_idle(const struct courier *c)

@@ -30,6 +30,7 @@ struct courier {
     struct delivery *deliveries; /* all of them, owned */
     struct delivery *free;
     uint32_t delivery_cnt, active_cnt;
+    uint32_t limit; /* of active_cnt, by the settings of the last pass */
     uint32_t next_lane;
     /* Journal entries: not yet in the ring, in order; with the spooler; failed, to be pushed again
      * at retry_ns. */
@@ -58,6 +59,9 @@ void courier_fini(struct courier *c);
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);
+
+/* True when what the lanes have given back is journalled; deliveries may be out still. */
+bool courier_settled(const struct courier *c);
 
 /* True when no delivery is out and nothing waits to be journalled. */
 bool courier_idle(const struct courier *c);

@@ -22,8 +22,9 @@ struct delivery {
     struct delivery *next; /* the courier's free list */
     struct queue_job job;
     struct net_endpoint host;
-    uint32_t result_cnt;                               /* told; recipients not told count as
-                                                          deferred without a code */
+    bool unattempted;    /* the lane could not even try: not an attempt, without results */
+    uint32_t result_cnt; /* told; recipients not told count as
+                            deferred without a code */
     struct delivery_result result[QUEUE_JOB_RCPT_MAX]; /* by position in job.recipients */
 };
 

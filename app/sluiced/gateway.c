@@ -84,7 +84,7 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
     char path[OPENER_PATH_MAX];
     uint64_t seed;
 
-    snprintf(path, sizeof(path), "%s/", conf->spool.path);
+    snprintf(path, sizeof(path), "%s/.", conf->spool.path);
     g->spool_dir = opener_open(opener, path);
     if (g->spool_dir < 0) {
         snprintf(err, err_cap, "spool: path: cannot open %s (%s)", conf->spool.path,
@@ -220,7 +220,7 @@ uint64_t gateway_connections(const struct gateway *g)
     return sum;
 }
 
-void gateway_drain(struct gateway *g, uint64_t drain_ns)
+void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg)
 {
     uint64_t end_ns = loop_now_ns() + drain_ns;
 
@@ -228,9 +228,10 @@ void gateway_drain(struct gateway *g, uint64_t drain_ns)
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++)
         doorbell_wake(&g->topology.lane_bell[i]);
     doorbell_wake(&g->topology.courier_bell);
-    while (loop_now_ns() < end_ns && gateway_connections(g) > 0)
+    while (loop_now_ns() < end_ns && gateway_connections(g) > 0) {
+        tick(arg);
         usleep(2000);
-    atomic_store_explicit(&g->phase, GATEWAY_STOP, memory_order_release);
+    }
     gateway_threads_join(g);
 }
 
@@ -257,7 +258,6 @@ static void close_all(struct gateway *g)
 
 void gateway_stop(struct gateway *g)
 {
-    atomic_store_explicit(&g->phase, GATEWAY_STOP, memory_order_release);
     gateway_threads_join(g);
     /* Commits under way finish here: nothing acknowledged depends on it, a clean end does. */
     if (g->spool != NULL)

@@ -22,7 +22,11 @@
 enum gateway_phase {
     GATEWAY_RUN,
     GATEWAY_DRAIN, /* nothing new is taken; what is under way ends */
-    GATEWAY_STOP,
+    /* The end, one after the other, so that what the one has told the next is not lost: a delivery
+     * that the next hop took is journalled, or it would be delivered again after the start. */
+    GATEWAY_STOP_LANES,
+    GATEWAY_STOP_COURIER, /* when what the lanes gave back is journalled */
+    GATEWAY_STOP,         /* the spooler, when all is written */
 };
 
 struct gateway_thread {
@@ -62,8 +66,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, c
                   size_t err_cap) BASE_WARN_UNUSED;
 
 /* Takes nothing new, and lets what is under way end, for at most drain_ns; then every thread stops.
- */
-void gateway_drain(struct gateway *g, uint64_t drain_ns);
+ * tick is called meanwhile, now and then. */
+void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg);
 
 /* Stops the threads if they run, and frees everything. */
 void gateway_stop(struct gateway *g);

@@ -56,7 +56,7 @@ static int lane_main(void *arg)
 
     block_signals();
     settings_online(&g->hub, t->number);
-    while ((now = phase(g)) != GATEWAY_STOP) {
+    while ((now = phase(g)) < GATEWAY_STOP_LANES) {
         if (now == GATEWAY_DRAIN)
             lane_drain(l);
         uint64_t now_ns = loop_now_ns();
@@ -69,6 +69,18 @@ static int lane_main(void *arg)
     return 0;
 }
 
+/* At the end a thread still does what others have left to it, for so long at most. */
+#define LAST_WORK_NS (5 * BASE_NS_S)
+
+static bool time_left(uint64_t *end_ns)
+{
+    uint64_t now_ns = loop_now_ns();
+
+    if (*end_ns == 0)
+        *end_ns = now_ns + LAST_WORK_NS;
+    return now_ns < *end_ns;
+}
+
 /* ---- the spooler ---- */
 
 static void *spooler_main(void *arg)
@@ -76,9 +88,11 @@ static void *spooler_main(void *arg)
     struct gateway_thread *t = arg;
     struct gateway *g = t->gateway;
 
+    uint64_t end_ns = 0;
+
     block_signals();
     eal_free_affinity();
-    while (phase(g) != GATEWAY_STOP) {
+    while (phase(g) != GATEWAY_STOP || (!spooler_idle(&g->spooler) && time_left(&end_ns))) {
         uint64_t now_ns = loop_now_ns();
         bool worked = spooler_pass(&g->spooler, now_ns);
         if (!loop_idle(&t->loop, worked, now_ns))
@@ -99,12 +113,14 @@ static void *courier_main(void *arg)
     struct gateway_thread *t = arg;
     struct gateway *g = t->gateway;
     uint32_t reader = g->topology.lane_cnt;
+    uint64_t end_ns = 0;
 
     block_signals();
     eal_free_affinity();
     settings_online(&g->hub, reader);
-    while (phase(g) != GATEWAY_STOP) {
-        if (phase(g) == GATEWAY_DRAIN)
+    while (phase(g) < GATEWAY_STOP_COURIER ||
+           (!courier_settled(&g->courier) && time_left(&end_ns))) {
+        if (phase(g) >= GATEWAY_DRAIN)
             g->courier.draining = true;
         uint64_t now_ns = loop_now_ns();
         bool worked = courier_pass(&g->courier, now_ns, loop_wall_ns());
@@ -144,8 +160,14 @@ int gateway_threads_start(struct gateway *g)
     return 0;
 }
 
+static void advance(struct gateway *g, enum gateway_phase next)
+{
+    atomic_store_explicit(&g->phase, next, memory_order_release);
+}
+
 void gateway_threads_join(struct gateway *g)
 {
+    advance(g, GATEWAY_STOP_LANES);
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
         if (!g->lane_thread[i].started)
             continue;
@@ -153,11 +175,13 @@ void gateway_threads_join(struct gateway *g)
         rte_eal_wait_lcore(i + 1);
         g->lane_thread[i].started = false;
     }
+    advance(g, GATEWAY_STOP_COURIER);
     if (g->courier_thread.started) {
         doorbell_wake(&g->topology.courier_bell);
         pthread_join(g->courier_thread.pthread, NULL);
         g->courier_thread.started = false;
     }
+    advance(g, GATEWAY_STOP);
     if (g->spooler_thread.started) {
         doorbell_wake(&g->topology.spooler_bell);
         pthread_join(g->spooler_thread.pthread, NULL);

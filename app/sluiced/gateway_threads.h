@@ -8,7 +8,7 @@
  * negative error. */
 int gateway_threads_start(struct gateway *g) BASE_WARN_UNUSED;
 
-/* The phase is GATEWAY_STOP: waits for all that were started. */
+/* Ends all that were started, lanes first, then the courier, then the spooler. */
 void gateway_threads_join(struct gateway *g);
 
 #endif

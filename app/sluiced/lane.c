@@ -120,6 +120,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->from_spooler = topology_ring(l->topology, TOPOLOGY_SPOOLER_LANE, l->number);
     l->to_courier = topology_ring(l->topology, TOPOLOGY_LANE_COURIER, l->number);
     l->from_courier = topology_ring(l->topology, TOPOLOGY_COURIER_LANE, l->number);
+    base_list_init(&l->open);
     base_list_init(&l->stalled);
     base_wheel_init(&l->wheel, now_ns);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
@@ -289,6 +290,23 @@ static void resume(struct lane *l)
         conn_resume(base_container_of(node, struct conn, stall));
 }
 
+/* The gateway goes down: each connection has a turn, in which the idle ones of clients end. Those
+ * amid a message end after it. */
+static void tell_drain(struct lane *l)
+{
+    struct base_list round;
+    struct base_list *node;
+
+    l->drained = true;
+    base_list_init(&round);
+    while ((node = base_list_pop_front(&l->open)) != NULL)
+        base_list_push_back(&round, node);
+    while ((node = base_list_pop_front(&round)) != NULL) {
+        base_list_push_back(&l->open, node);
+        conn_resume(base_container_of(node, struct conn, place));
+    }
+}
+
 static uint32_t timers(struct lane *l)
 {
     struct base_timer *t;
@@ -318,6 +336,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += events(l);
     work += timers(l);
     resume(l);
+    if (l->draining && !l->drained)
+        tell_drain(l);
     tcp_flush(l->tcp, now_ns);
     net_flush(l->net);
     if (l->spooler_rung)

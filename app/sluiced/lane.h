@@ -47,8 +47,8 @@ struct lane {
     struct spooler *spooler;
     struct rte_ring *to_spooler, *from_spooler, *to_courier, *from_courier;
     struct stats_block *stats;
+    struct base_list open;    /* all connections */
     struct base_list stalled; /* connections that wait for buffers, ring room or the spool */
-    struct delivery *waiting; /* a delivery that found no free connection */
     uint32_t number;
     uint32_t id_counter;
     uint32_t transaction_cnt; /* open in all connections */
@@ -56,6 +56,7 @@ struct lane {
     bool spooler_rung;        /* pushed something this pass: ring once at its end */
     bool courier_rung;
     bool draining; /* take no new connections or transactions */
+    bool drained;  /* those that were idle have been told */
     struct stats_log log;
     struct base_wheel wheel;
     struct base_pool conns;

@@ -96,7 +96,7 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         strcat(path, "/");
     if (error == 0)
         error = opener_allow(o, path);
-    snprintf(path, sizeof(path), "%s/", conf->spool.path);
+    snprintf(path, sizeof(path), "%s/.", conf->spool.path);
     if (error == 0)
         error = opener_allow(o, path);
     if (error == 0)
@@ -173,13 +173,21 @@ static struct log *open_log(const struct gateway *g, const struct conf *conf)
     return NULL;
 }
 
+static void drain_tick(void *arg)
+{
+    struct control *control = arg;
+
+    if (control->config.log != NULL)
+        control_write_log(control);
+}
+
 /* From a running gateway to its end. */
 static int serve(struct gateway *g, struct opener *opener, const char *config_path, int listener)
 {
     const struct conf *conf = settings_current(&g->hub)->conf;
     struct log *log = open_log(g, conf);
     struct control *control = calloc(1, sizeof(*control));
-    char err[GATEWAY_ERROR_CAP];
+    char err[GATEWAY_ERROR_CAP] = "telemetry: DPDK takes no more commands";
     int status = 1;
 
     base_assert(control != NULL);
@@ -205,9 +213,8 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     fprintf(stderr, "sluiced: ready\n");
     control_run(control);
 out:
-    gateway_drain(g, DRAIN_NS);
-    if (log != NULL && control->config.log != NULL)
-        control_write_log(control);
+    gateway_drain(g, DRAIN_NS, drain_tick, control);
+    drain_tick(control);
     control_fini(control);
     telemetry_stop();
     gateway_stop(g);

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,28 +72,34 @@ static int32_t receive_answer(int socket, int *fd)
         ready = poll(&p, 1, ANSWER_TIMEOUT_MS);
     while (ready < 0 && errno == EINTR);
     if (ready <= 0)
-        return ready == 0 ? -ETIMEDOUT : -errno;
+        return -ENOTCONN;
     ssize_t n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
     if (n != sizeof(a))
-        return -EPIPE;
+        return -ENOTCONN;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c))
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
             memcpy(fd, CMSG_DATA(c), sizeof(int));
     return a.status;
 }
 
+/* -ENOTCONN: it is dead or does not answer. Then the socket is to be closed: an answer that comes
+ * late would be taken for that to the next question. */
 static int32_t ask(int socket, enum request_kind kind, const char *path, int *fd)
 {
     struct request r = {.kind = kind};
 
     *fd = -1;
     if (socket < 0)
-        return -EPIPE;
+        return -ENOTCONN;
     if (strlen(path) >= sizeof(r.path))
         return -EINVAL;
     memcpy(r.path, path, strlen(path) + 1);
-    if (send(socket, &r, sizeof(r), MSG_NOSIGNAL) != sizeof(r))
-        return -EPIPE;
+    ssize_t n;
+    do
+        n = send(socket, &r, sizeof(r), MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n != sizeof(r))
+        return -ENOTCONN;
     return receive_answer(socket, fd);
 }
 
@@ -103,19 +111,43 @@ struct list {
     bool sealed;
 };
 
-/* On the list, or below an entry that ends in "/". */
-static bool allowed(const struct list *l, const char *path)
+/* The entry that allows the path: it itself, or one that ends in "/" above it; NULL when none does.
+ */
+static const char *entry_of(const struct list *l, const char *path)
 {
     if (path[0] != '/' || strstr(path, "..") != NULL)
-        return false;
+        return NULL;
     for (uint32_t i = 0; i < l->cnt; i++) {
         size_t n = strlen(l->path[i]);
         if (strcmp(l->path[i], path) == 0)
-            return true;
+            return l->path[i];
         if (l->path[i][n - 1] == '/' && strncmp(l->path[i], path, n) == 0)
-            return true;
+            return l->path[i];
     }
-    return false;
+    return NULL;
+}
+
+/* Opens the path, which entry allows. Below a directory no link leads out of it: whoever may write
+ * there gets nothing else through us. */
+static int open_path(const char *entry, const char *path)
+{
+    size_t len = strlen(path), entry_len = strlen(entry);
+    bool is_directory = path[len - 1] == '/' || (len > 1 && strcmp(path + len - 2, "/.") == 0);
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK |
+                                    (is_directory ? (unsigned)O_DIRECTORY : 0),
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+
+    if (entry_len == len) {
+        int fd = open(path, (int)how.flags);
+        return fd < 0 ? -errno : fd;
+    }
+    int dir = open(entry, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    if (dir < 0)
+        return -errno;
+    int fd = (int)syscall(SYS_openat2, dir, path + entry_len, &how, sizeof(how));
+    int error = errno;
+    close(dir);
+    return fd < 0 ? -error : fd;
 }
 
 static int32_t allow(struct list *l, const char *path)
@@ -133,6 +165,8 @@ static int32_t allow(struct list *l, const char *path)
 /* Starts a role; a new opener gets this one's list, sealed, before anyone else can talk to it. */
 static int32_t spawn(const struct list *l, const char *role, int *fd)
 {
+    if (role_find(role) == NULL)
+        return -EINVAL;
     pid_t pid = role_spawn(role, fd);
     int unused;
 
@@ -152,20 +186,17 @@ static int32_t spawn(const struct list *l, const char *role, int *fd)
 
 static int32_t serve(struct list *l, const struct request *r, int *fd)
 {
-    size_t len = strlen(r->path);
-
     switch (r->kind) {
     case REQUEST_ALLOW:
         return allow(l, r->path);
     case REQUEST_SEAL:
         l->sealed = true;
         return 0;
-    case REQUEST_OPEN:
-        if (!l->sealed || !allowed(l, r->path))
-            return -EACCES;
-        *fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK |
-                                (r->path[len - 1] == '/' ? O_DIRECTORY : 0));
-        return *fd < 0 ? -errno : 0;
+    case REQUEST_OPEN: {
+        const char *entry = l->sealed ? entry_of(l, r->path) : NULL;
+        *fd = entry != NULL ? open_path(entry, r->path) : -EACCES;
+        return *fd < 0 ? *fd : 0;
+    }
     case REQUEST_SPAWN:
         return l->sealed ? spawn(l, r->path, fd) : -EACCES;
     case REQUEST_PING:
@@ -192,6 +223,8 @@ int opener_main(int socket)
         int32_t status = -EINVAL;
         if (n == sizeof(r) && memchr(r.path, 0, sizeof(r.path)) != NULL)
             status = serve(&list, &r, &fd);
+        if (status == -ENOTCONN) /* to main it says that we are gone */
+            status = -EIO;
         if (send_answer(socket, status, fd) != 0)
             return 1;
         if (fd >= 0)
@@ -215,16 +248,31 @@ int opener_start(struct opener *o)
     return 0;
 }
 
+/* A dead one's socket; or that of one which did not answer, and ends with it. */
+static void drop(struct opener *o, int i)
+{
+    if (o->socket[i] >= 0)
+        close(o->socket[i]);
+    o->socket[i] = -1;
+    o->pid[i] = 0;
+}
+
+/* Those that have ended and are our children; after a restart they are others'. */
+static void reap(void)
+{
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+}
+
 void opener_stop(struct opener *o)
 {
-    for (int i = 0; i < 2; i++) {
-        if (o->socket[i] >= 0)
-            close(o->socket[i]);
-        o->socket[i] = -1;
-        if (o->pid[i] > 0)
-            waitpid(o->pid[i], NULL, 0); /* not our child after a restart: fails at once */
-        o->pid[i] = 0;
-    }
+    pid_t pid[2] = {o->pid[0], o->pid[1]};
+
+    for (int i = 0; i < 2; i++)
+        drop(o, i);
+    for (int i = 0; i < 2; i++) /* they end with their sockets; one that hangs is not waited for */
+        for (int ms = 0; pid[i] > 0 && ms < 1000 && waitpid(pid[i], NULL, WNOHANG) == 0; ms++)
+            usleep(1000);
 }
 
 static int both(struct opener *o, enum request_kind kind, const char *path)
@@ -251,45 +299,58 @@ int opener_seal(struct opener *o)
 
 int opener_open(struct opener *o, const char *path)
 {
-    int fd;
-    int32_t status = ask(o->socket[0], REQUEST_OPEN, path, &fd);
+    int32_t status = -ENOTCONN;
+    int fd = -1;
 
-    if (status == -EPIPE && opener_tend(o))
+    for (int attempt = 0; attempt < 2 && status == -ENOTCONN; attempt++) {
         status = ask(o->socket[0], REQUEST_OPEN, path, &fd);
+        if (status == -ENOTCONN) {
+            drop(o, 0);
+            (void)opener_tend(o);
+        }
+    }
     if (status == 0 && fd < 0)
         return -EPROTO;
     return status == 0 ? fd : status;
 }
 
+/* Nothing to read: no end of file, no stray answer. Control has signal handlers (net_tap's). */
 static bool alive(int socket)
 {
     struct pollfd p = {.fd = socket, .events = POLLIN};
+    int ready;
 
-    return socket >= 0 &&
-           poll(&p, 1, 0) == 0; /* nothing to read: no end of file, no stray answer */
+    do
+        ready = poll(&p, 1, 0);
+    while (ready < 0 && errno == EINTR);
+    return ready == 0;
 }
 
 bool opener_tend(struct opener *o)
 {
-    bool dead[2] = {!alive(o->socket[0]), !alive(o->socket[1])};
-
-    if (!dead[0] && !dead[1])
-        return false;
+    reap();
     for (int i = 0; i < 2; i++)
-        if (dead[i] && o->socket[i] >= 0) {
-            close(o->socket[i]);
-            o->socket[i] = -1;
-            waitpid(o->pid[i], NULL, WNOHANG);
-            o->pid[i] = 0;
-        }
-    if (dead[0]) {
+        if (o->socket[i] >= 0 && !alive(o->socket[i]))
+            drop(o, i);
+    if (o->socket[0] < 0) {
         o->socket[0] = o->socket[1];
         o->pid[0] = o->pid[1];
         o->socket[1] = -1;
         o->pid[1] = 0;
     }
+    if (o->socket[0] < 0 || o->socket[1] >= 0)
+        return false;
     int32_t pid = ask(o->socket[0], REQUEST_SPAWN, "opener", &o->socket[1]);
-    o->pid[1] = pid > 0 ? pid : 0;
+    if (pid == -ENOTCONN)
+        drop(o, 0);
+    if (pid <= 0)
+        return false;
+    o->pid[1] = pid;
     o->restart_cnt++;
     return true;
+}
+
+bool opener_lost(const struct opener *o)
+{
+    return o->socket[0] < 0 && o->socket[1] < 0;
 }

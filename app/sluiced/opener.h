@@ -4,7 +4,8 @@
  * gateway's main process, which parses outside data, can get nothing else through it.
  *
  * A list entry is a path; one that ends in "/" allows every file below it, without ".." in the
- * name. Files are opened for reading only, directories as such (the spool's).
+ * name and without a link that leads out; one that ends in "/." allows that directory and nothing
+ * below it (the spool's, in which main may write). Files are opened for reading only.
  *
  * Two openers run, one in reserve: when one dies the other takes its place and starts a new
  * reserve, to which it hands its own sealed list.
@@ -33,16 +34,20 @@ struct opener {
 int opener_start(struct opener *o) BASE_WARN_UNUSED;
 void opener_stop(struct opener *o);
 
-/* Adds a path to the list of both, before opener_seal. Returns 0, -ENOSPC, -EINVAL, -EPIPE. */
+/* Adds a path to the list of both, before opener_seal. Returns 0, -ENOSPC, -EINVAL, -ENOTCONN. */
 int opener_allow(struct opener *o, const char *path) BASE_WARN_UNUSED;
 int opener_seal(struct opener *o) BASE_WARN_UNUSED;
 
-/* A descriptor for reading, or a negative error: -EACCES when the path is not on the list. A
- * directory when the path ends in "/". */
+/* A descriptor for reading, or a negative error: -EACCES when the path is not on the list, -EXDEV
+ * when a link leads out of it, -ENOTCONN when no opener is left. A directory when the path ends in
+ * "/" or "/.". */
 int opener_open(struct opener *o, const char *path) BASE_WARN_UNUSED;
 
-/* Replaces one that has died; call it now and then. Returns true when it had to. */
+/* Replaces one that has died or did not answer; call it now and then. Returns true when it did. */
 bool opener_tend(struct opener *o);
+
+/* Both are gone: nobody is left who could start another. */
+bool opener_lost(const struct opener *o);
 
 /* The role's own main. */
 int opener_main(int socket);

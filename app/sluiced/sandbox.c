@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 #define DENY_EVERYWHERE                                                                            \
-    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_mount, SYS_umount2,               \
-        SYS_pivot_root, SYS_chroot, SYS_init_module, SYS_finit_module, SYS_delete_module,          \
-        SYS_kexec_load, SYS_kexec_file_load, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_bpf,         \
-        SYS_add_key, SYS_request_key, SYS_keyctl, SYS_settimeofday, SYS_clock_settime,             \
-        SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_acct, SYS_quotactl, SYS_personality
+    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd, SYS_kcmp, SYS_mount, \
+        SYS_umount2, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_move_mount,            \
+        SYS_open_tree, SYS_mount_setattr, SYS_pivot_root, SYS_chroot, SYS_open_by_handle_at,       \
+        SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, \
+        SYS_reboot, SYS_swapon, SYS_swapoff, SYS_bpf, SYS_add_key, SYS_request_key, SYS_keyctl,    \
+        SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_sethostname,     \
+        SYS_setdomainname, SYS_acct, SYS_quotactl, SYS_personality
 
 /* main parses outside data: it never starts a program. */
 const int sandbox_deny_main[] = {DENY_EVERYWHERE, SYS_execve,  SYS_execveat, SYS_perf_event_open,
@@ -38,6 +40,7 @@ const int sandbox_deny_opener[] = {DENY_EVERYWHERE,
                                    -1};
 
 #define DENY_MAX 64
+#define X32_BIT  0x40000000u
 
 int sandbox_deny(const int *syscalls, char why[SANDBOX_ERROR_CAP])
 {
@@ -50,6 +53,9 @@ int sandbox_deny(const int *syscalls, char why[SANDBOX_ERROR_CAP])
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     code[n++] =
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    /* The x32 numbers are other ways to the same calls. */
+    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     for (unsigned i = 0; syscalls[i] >= 0; i++) {
         base_assert(i < DENY_MAX);
         code[n++] =

@@ -1,4 +1,5 @@
 #include "spooler.h"
+#include "base_time.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,8 +40,11 @@ static uint32_t drain(struct spooler *s)
 {
     uint32_t taken = 0;
 
+    uint32_t first = s->first;
+
+    s->first = (first + 1) % s->source_cnt; /* also when the spool has enough before the last one */
     for (uint32_t i = 0; i < s->source_cnt; i++) {
-        struct spooler_source *src = &s->source[(s->first + i) % s->source_cnt];
+        struct spooler_source *src = &s->source[(first + i) % s->source_cnt];
         if (src->next == src->cnt) {
             src->next = 0;
             src->cnt = rte_ring_sc_dequeue_burst_elem(src->ring, src->entry, sizeof(src->entry[0]),
@@ -52,7 +56,6 @@ static uint32_t drain(struct spooler *s)
                 return taken;
             }
     }
-    s->first = (s->first + 1) % s->source_cnt;
     return taken;
 }
 
@@ -102,6 +105,7 @@ bool spooler_pass(struct spooler *s, uint64_t now_ns)
     const char *why = NULL;
     uint32_t work = drain(s);
 
+    s->now_ns = now_ns;
     spool_run(s->spool, now_ns);
     work += tell(s);
     if (spool_accepting(s->spool, &why))
@@ -113,7 +117,12 @@ bool spooler_pass(struct spooler *s, uint64_t now_ns)
 
 uint64_t spooler_deadline(const struct spooler *s)
 {
-    return spool_deadline(s->spool);
+    uint64_t at = spool_deadline(s->spool);
+
+    /* A completion whose ring is full: its reader rings no bell for the room it makes. */
+    if (s->done_next < s->done_cnt && s->now_ns + BASE_NS_MS < at)
+        at = s->now_ns + BASE_NS_MS;
+    return at;
 }
 
 bool spooler_idle(const struct spooler *s)

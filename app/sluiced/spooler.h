@@ -26,7 +26,8 @@ struct spooler {
     struct spool *spool;
     struct spooler_source *source; /* lanes, then the courier */
     uint32_t source_cnt;
-    uint32_t first; /* round robin: where the next pass begins */
+    uint32_t first;  /* round robin: where the next pass begins */
+    uint64_t now_ns; /* of the last pass */
     uint32_t done_next, done_cnt;
     struct spool_done done[SPOOLER_BURST]; /* not yet in their rings */
     struct stats_block *stats;

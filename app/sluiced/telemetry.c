@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,7 +23,9 @@
 extern int mallctl(const char *name, void *old, size_t *old_len, void *new_value, size_t new_len)
     __attribute__((weak));
 
-/* DPDK's callbacks have no argument of ours. Written before registration, read after. */
+/* DPDK's callbacks have no argument of ours, and its thread goes on while the gateway ends: what
+ * they show is looked at under the lock, NULL when there is nothing any more. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct topology *shown;
 
 static void thread_name(const struct topology *t, uint32_t i, char *out, size_t cap)
@@ -36,7 +39,7 @@ static void thread_name(const struct topology *t, uint32_t i, char *out, size_t 
 }
 
 /* The counters of one group: of one thread by number, or their sum. */
-static int group(const char *cmd, const char *params, struct rte_tel_data *d)
+static int show_group(const char *cmd, const char *params, struct rte_tel_data *d)
 {
     const char *name = strrchr(cmd, '/') + 1;
     uint32_t first = 0, end = shown->stats_cnt;
@@ -62,7 +65,7 @@ static int group(const char *cmd, const char *params, struct rte_tel_data *d)
     return 0;
 }
 
-static int threads(const char *cmd, const char *params, struct rte_tel_data *d)
+static int show_threads(const char *cmd, const char *params, struct rte_tel_data *d)
 {
     char name[32];
 
@@ -91,7 +94,7 @@ static void add_pool(struct rte_mempool *pool, void *arg)
     add_u64(d, name, rte_mempool_avail_count(pool));
 }
 
-static int memory(const char *cmd, const char *params, struct rte_tel_data *d)
+static int show_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 {
     static const struct {
         const char *key, *name;
@@ -126,13 +129,44 @@ static int memory(const char *cmd, const char *params, struct rte_tel_data *d)
     return 0;
 }
 
+static int locked(int (*show)(const char *cmd, const char *params, struct rte_tel_data *d),
+                  const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    pthread_mutex_lock(&lock);
+    int error = shown != NULL ? show(cmd, params, d) : -ENODEV;
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+static int group(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    return locked(show_group, cmd, params, d);
+}
+
+static int threads(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    return locked(show_threads, cmd, params, d);
+}
+
+static int memory(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    return locked(show_memory, cmd, params, d);
+}
+
+static void show(const struct topology *t)
+{
+    pthread_mutex_lock(&lock);
+    shown = t;
+    pthread_mutex_unlock(&lock);
+}
+
 int telemetry_start(const struct topology *t)
 {
     char cmd[56];
     int error = rte_telemetry_register_cmd("/sluice/threads", threads,
                                            "Numbers of the threads, for the other commands");
 
-    shown = t;
+    show(t);
     if (error == 0)
         error = rte_telemetry_register_cmd("/sluice/memory", memory, "Pools and the allocator");
     for (int id = 0; id < STATS_CNT && error == 0; id++) {
@@ -148,7 +182,7 @@ int telemetry_start(const struct topology *t)
 
 void telemetry_stop(void)
 {
-    shown = NULL;
+    show(NULL);
 }
 
 static int own(const char *path, gid_t gid, mode_t mode, char *err, size_t err_cap)
@@ -191,6 +225,9 @@ int telemetry_permit(const struct conf *conf, char *err, size_t err_cap)
         if (stat(parent, &st) == 0 && (st.st_mode & S_IXOTH) == 0 &&
             chmod(parent, (st.st_mode & 0777) | S_IXOTH | S_IXGRP) != 0)
             error = -errno;
+        if (error != 0)
+            snprintf(err, err_cap, "telemetry: cannot let the group pass %s: %s", parent,
+                     strerror(-error));
     }
     if (error == 0)
         error = own(leaf, gid, named ? 0750 : 0700, err, err_cap);

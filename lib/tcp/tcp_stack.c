@@ -229,8 +229,10 @@ void tcp_flush(struct tcp_stack *s, uint64_t now_ns)
 
 uint64_t tcp_deadline(const struct tcp_stack *s)
 {
-    /* A flush that was cut short goes on in the next pass, which is to come at once. */
-    return s->ready.head != TCP_NIL ? s->now_ns : base_wheel_next(&s->wheel);
+    /* A flush that was cut short goes on in the next pass, which is to come at once; so do events
+     * that came after the poll: no route at the flush, say. */
+    return s->ready.head != TCP_NIL || s->events.head != TCP_NIL ? s->now_ns
+                                                                 : base_wheel_next(&s->wheel);
 }
 
 uint32_t tcp_poll(struct tcp_stack *s, struct tcp_event *events, uint32_t cap)
