@@ -39,6 +39,7 @@ static uint32_t drain(struct spooler *s)
 {
     uint32_t taken = 0;
 
+    base_assert(s->source_cnt > 0);
     for (uint32_t i = 0; i < s->source_cnt; i++) {
         struct spooler_source *src = &s->source[(s->first + i) % s->source_cnt];
         if (src->next == src->cnt) {
