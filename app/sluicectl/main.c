@@ -72,6 +72,7 @@ int main(int argc, char **argv)
 {
     const char *path = DEFAULT_SOCKET;
     char line[512] = "";
+    size_t len = 0;
     int first = 1;
 
     if (argc > 2 && strcmp(argv[1], "-s") == 0) {
@@ -83,22 +84,22 @@ int main(int argc, char **argv)
         return 0;
     }
     for (int i = first; i < argc; i++) {
-        if (strlen(line) + strlen(argv[i]) + 2 >= sizeof(line)) {
+        if (len + strlen(argv[i]) + 2 >= sizeof(line)) {
             fprintf(stderr, "sluicectl: the command is too long\n");
             return 2;
         }
-        strcat(line, i > first ? " " : "");
-        strcat(line, argv[i]);
+        len +=
+            (size_t)snprintf(line + len, sizeof(line) - len, "%s%s", i > first ? " " : "", argv[i]);
     }
-    if (line[0] == 0) {
+    if (len == 0) {
         usage(stderr);
         return 2;
     }
-    strcat(line, "\n");
+    line[len++] = '\n';
     int fd = connect_to(path);
     if (fd < 0)
         return 2;
-    if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line)) {
+    if (send(fd, line, len, MSG_NOSIGNAL) != (ssize_t)len) {
         fprintf(stderr, "sluicectl: %s\n", strerror(errno));
         return 2;
     }

@@ -73,7 +73,7 @@ struct conf *config_load(const char *path, config_open open_file, void *user,
                          struct conf_errors *errors)
 {
     struct config_files f = {.open_file = open_file, .user = user, .main_path = path};
-    struct base_span text;
+    struct base_span text = {0};
     struct conf *conf = NULL;
 
     memset(errors, 0, sizeof(*errors));

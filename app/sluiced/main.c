@@ -92,8 +92,9 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
     if (error == 0)
         error = opener_allow(o, config_path);
     parent_of(config_path, path, sizeof(path) - 1);
+    size_t len = strlen(path);
     if (strcmp(path, "/") != 0)
-        strcat(path, "/");
+        snprintf(path + len, sizeof(path) - len, "/");
     if (error == 0)
         error = opener_allow(o, path);
     snprintf(path, sizeof(path), "%s/.", conf->spool.path);

@@ -42,6 +42,7 @@ static uint32_t drain(struct spooler *s)
 
     uint32_t first = s->first;
 
+    base_assert(s->source_cnt > 0);
     s->first = (first + 1) % s->source_cnt; /* also when the spool has enough before the last one */
     for (uint32_t i = 0; i < s->source_cnt; i++) {
         struct spooler_source *src = &s->source[(first + i) % s->source_cnt];

@@ -32,6 +32,7 @@ static void thread_name(const struct topology *t, uint32_t i, char *out, size_t 
 {
     static const char *const other[] = {"spooler", "courier", "control"};
 
+    base_assert(i < t->lane_cnt + BASE_ARRAY_CNT(other));
     if (i < t->lane_cnt)
         snprintf(out, cap, "lane%u", i);
     else

@@ -74,7 +74,7 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
     uint32_t cnt = ring_cnt(l, t->lane_cnt);
     char name[RTE_RING_NAMESIZE];
 
-    t->ring[id] = calloc(cnt, sizeof(t->ring[id][0]));
+    t->ring[id] = calloc(cnt, sizeof(struct rte_ring *));
     if (t->ring[id] == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < cnt; i++) {

@@ -200,7 +200,8 @@ static int hold(struct net *n, struct net_neighbor *nb, struct rte_mbuf *m)
 {
     if (nb->held_cnt == NET_HELD_MAX) {
         rte_pktmbuf_free(nb->held[0]);
-        memmove(nb->held, nb->held + 1, (NET_HELD_MAX - 1) * sizeof(nb->held[0]));
+        for (uint32_t i = 1; i < NET_HELD_MAX; i++)
+            nb->held[i - 1] = nb->held[i];
         nb->held[NET_HELD_MAX - 1] = m;
         stats_inc(n->stats, STATS_NET_DROP_TX_HELD);
         return 0;

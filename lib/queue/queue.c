@@ -142,7 +142,7 @@ int queue_add(struct queue *q, const struct spool_id *id, struct spool_arrival *
         rc = queue_heap_reserve(q);
     if (rc == 0 && (m = message_make(arrival)) == NULL)
         rc = -ENOMEM;
-    if (rc < 0) {
+    if (rc != 0) {
         spool_arrival_free(arrival);
         return rc;
     }

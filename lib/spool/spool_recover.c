@@ -234,12 +234,11 @@ static void ready_fill(struct spool *s, uint32_t cnt)
     for (uint32_t i = 0; i < cnt; i++) {
         struct spool_segment *g = &s->segments[i];
         bool usable = g->bytes >= s->config.batch_bytes_max + 2 * SPOOL_BLOCK_BYTES;
-        if (g->state == SPOOL_SEGMENT_READY && usable)
-            spool_segment_ready(s, i);
+        bool is_free = g->state == SPOOL_SEGMENT_READY || g->state == SPOOL_SEGMENT_ZEROING;
+        if (is_free && !usable)
+            g->state = SPOOL_SEGMENT_ASIDE;
         else if (g->state == SPOOL_SEGMENT_READY)
-            g->state = SPOOL_SEGMENT_ASIDE;
-        else if (g->state == SPOOL_SEGMENT_ZEROING && !usable)
-            g->state = SPOOL_SEGMENT_ASIDE;
+            spool_segment_ready(s, i);
         g->offset = g->state == SPOOL_SEGMENT_ZEROING ? 0 : g->offset;
     }
     for (uint32_t i = 0; i < cnt; i++)

@@ -20,7 +20,7 @@ static bool is_socket_of(int fd, int domain, unsigned if_index)
         return false;
     if (domain != AF_PACKET)
         return true;
-    struct sockaddr_ll name;
+    struct sockaddr_ll name = {0};
     len = sizeof(name);
     return getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
            name.sll_ifindex == (int)if_index;
