@@ -106,13 +106,17 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
     error = random_bytes(&seed, sizeof(seed));
     if (error != 0)
         return fail(err, err_cap, error, "no random bytes");
+    /* A batch lies in one segment, beside the segment's header. */
+    uint64_t batch_bytes = conf->spool.batch_bytes;
+    if (batch_bytes == conf->spool.segment_bytes)
+        batch_bytes /= 2;
     struct spool_config s = {
         .disk = g->disk,
         .segment_bytes = conf->spool.segment_bytes,
         .segment_max = segment_max,
         .reserve_segments = 2,
         .commit_max = (uint32_t)conf->spool.commits,
-        .batch_bytes_max = (uint32_t)conf->spool.batch_bytes,
+        .batch_bytes_max = (uint32_t)batch_bytes,
         .stats = topology_stats(&g->topology, TOPOLOGY_SPOOLER, 0),
         .log = &g->spool_log,
         .seed = seed,
