@@ -4,6 +4,7 @@
 #include "gateway_threads.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -126,6 +127,27 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
     if (error != 0)
         return error;
     return spooler_init(&g->spooler, &g->topology, g->spool);
+}
+
+int gateway_give_spool(struct gateway *g, const char *user, char *err, size_t err_cap)
+{
+    const struct passwd *p = getpwnam(user);
+    int error = 0;
+
+    if (p == NULL) {
+        snprintf(err, err_cap, "gateway: user: there is no user '%s'", user);
+        return -ENOENT;
+    }
+    if (geteuid() != 0)
+        return 0; /* nothing that we could give */
+    if (fchown(g->spool_dir, p->pw_uid, p->pw_gid) != 0)
+        error = -errno;
+    if (error == 0)
+        error = disk_uring_give(&g->disk, p->pw_uid, p->pw_gid);
+    if (error != 0)
+        snprintf(err, err_cap, "spool: path: cannot be given to gateway: user %s (%s)", user,
+                 strerror(-error));
+    return error;
 }
 
 /* ---- threads ---- */
