@@ -4,6 +4,7 @@
 #include "gateway_threads.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -106,13 +107,17 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
     error = random_bytes(&seed, sizeof(seed));
     if (error != 0)
         return fail(err, err_cap, error, "no random bytes");
+    /* A batch lies in one segment, beside the segment's header. */
+    uint64_t batch_bytes = conf->spool.batch_bytes;
+    if (batch_bytes == conf->spool.segment_bytes)
+        batch_bytes /= 2;
     struct spool_config s = {
         .disk = g->disk,
         .segment_bytes = conf->spool.segment_bytes,
         .segment_max = segment_max,
         .reserve_segments = 2,
         .commit_max = (uint32_t)conf->spool.commits,
-        .batch_bytes_max = (uint32_t)conf->spool.batch_bytes,
+        .batch_bytes_max = (uint32_t)batch_bytes,
         .stats = topology_stats(&g->topology, TOPOLOGY_SPOOLER, 0),
         .log = &g->spool_log,
         .seed = seed,
@@ -122,6 +127,27 @@ static int open_spool(struct gateway *g, const struct conf *conf, struct opener 
     if (error != 0)
         return error;
     return spooler_init(&g->spooler, &g->topology, g->spool);
+}
+
+int gateway_give_spool(struct gateway *g, const char *user, char *err, size_t err_cap)
+{
+    const struct passwd *p = getpwnam(user);
+    int error = 0;
+
+    if (p == NULL) {
+        snprintf(err, err_cap, "gateway: user: there is no user '%s'", user);
+        return -ENOENT;
+    }
+    if (geteuid() != 0)
+        return 0; /* nothing that we could give */
+    if (fchown(g->spool_dir, p->pw_uid, p->pw_gid) != 0)
+        error = -errno;
+    if (error == 0)
+        error = disk_uring_give(&g->disk, p->pw_uid, p->pw_gid);
+    if (error != 0)
+        snprintf(err, err_cap, "spool: path: cannot be given to gateway: user %s (%s)", user,
+                 strerror(-error));
+    return error;
 }
 
 /* ---- threads ---- */

@@ -65,6 +65,11 @@ struct gateway {
 int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, char *err,
                   size_t err_cap) BASE_WARN_UNUSED;
 
+/* Gives the spool's folders to the user that the process becomes. Returns 0, or a negative error
+ * with one line in err. */
+int gateway_give_spool(struct gateway *g, const char *user, char *err,
+                       size_t err_cap) BASE_WARN_UNUSED;
+
 /* Takes nothing new, and lets what is under way end, for at most drain_ns; then every thread stops.
  * tick is called meanwhile, now and then. */
 void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg);

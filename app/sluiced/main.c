@@ -134,12 +134,13 @@ static void confine(const struct conf *conf)
 }
 
 /* After the last thing that needs it. Returns 0 or 2. */
-static int give_up_rights(const struct conf *conf)
+static int give_up_rights(struct gateway *g, const struct conf *conf)
 {
     char why[SANDBOX_ERROR_CAP] = "";
 
     if (conf->gateway.user != NULL && conf->gateway.user[0] != 0 &&
-        sandbox_drop_user(conf->gateway.user, why) != 0) {
+        (gateway_give_spool(g, conf->gateway.user, why, sizeof(why)) != 0 ||
+         sandbox_drop_user(conf->gateway.user, why) != 0)) {
         fprintf(stderr, "sluiced: %s\n", why);
         return 2;
     }
@@ -208,7 +209,7 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     }
     if (control_init(control, &c) != 0)
         goto out;
-    status = give_up_rights(conf);
+    status = give_up_rights(g, conf);
     if (status != 0)
         goto out;
     fprintf(stderr, "sluiced: ready\n");

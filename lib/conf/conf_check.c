@@ -171,6 +171,11 @@ static void check_sizes(struct conf_parser *p)
             related(p, "smtp", "message_size", "spool.size",
                     "does not fit into the spool, which is its size less 2 segments");
     }
+    if (s->batch_bytes % 4096 != 0)
+        related(p, "spool", "batch_size", NULL, "must be a multiple of 4k");
+    if (s->size_bytes / (1024 * 1024) >= s->segment_bytes && !bad(p, "spool", "size") &&
+        !bad(p, "spool", "segment_size"))
+        related(p, "spool", "segment_size", "spool.size", "must be larger: size takes too many");
     if (s->batch_bytes > s->segment_bytes && !bad(p, "spool", "batch_size") &&
         !bad(p, "spool", "segment_size"))
         related(p, "spool", "batch_size", "spool.segment_size", "must not be over segment_size");

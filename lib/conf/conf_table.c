@@ -97,7 +97,7 @@ const struct conf_setting conf_settings[] = {
     SIZE(spool, size, size, "1G", 4 * MI, 64 * K * GI, false, "disk space that it takes"),
     SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
     NUMBER(spool, commits, "2", 1, 8, false, "writes under way at a time"),
-    SIZE(spool, batch_size, batch, "1M", 16 * K, 64 * MI, false, "largest write"),
+    SIZE(spool, batch_size, batch, "1M", 64 * K, 64 * MI, false, "largest write"),
     NUMBER(spool, buffers, "2048", 64, 1048576, false, "buffers of 16 KiB for each lane"),
 
     SIZE(smtp, message_size, message, "50M", K, 4 * GI, true, "largest message that is accepted"),

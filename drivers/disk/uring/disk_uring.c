@@ -211,3 +211,10 @@ bool disk_uring_buffered(const struct spool_disk *disk)
     const struct disk_uring *d = disk->state;
     return d->files.buffered;
 }
+
+int disk_uring_give(const struct spool_disk *disk, uid_t uid, gid_t gid)
+{
+    const struct disk_uring *d = disk->state;
+
+    return fchown(d->files.seg_fd, uid, gid) != 0 ? -errno : 0;
+}

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct disk_uring_config {
     int dir_fd;           /* of the spool's folder; borrowed for life */
@@ -32,5 +33,10 @@ void disk_uring_close(struct spool_disk *disk);
 
 /* True when a file was opened without O_DIRECT. */
 bool disk_uring_buffered(const struct spool_disk *disk);
+
+/* Gives the folder of segment files to the user that the process becomes, who makes and removes
+ * files there. The files that there are stay root's: they are open. Returns 0 or a negative error.
+ */
+int disk_uring_give(const struct spool_disk *disk, uid_t uid, gid_t gid) BASE_WARN_UNUSED;
 
 #endif
