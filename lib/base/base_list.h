@@ -57,7 +57,10 @@ static inline struct base_list *base_list_pop_front(struct base_list *head)
     struct base_list *node = head->next;
     if (node == head)
         return NULL;
-    base_list_remove(node);
+    /* By head, not by node->prev: the analyser sees then that node is out of the list. */
+    head->next = node->next;
+    node->next->prev = head;
+    base_list_init(node);
     return node;
 }
 
