@@ -21,12 +21,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONF_ERROR_MAX      100   /* then "too many errors" */
-#define CONF_INCLUDE_MAX    16    /* nesting of includes */
-#define CONF_BLOCK_MAX      1024  /* instances of a named block, routes included */
-#define CONF_DELIVERIES_MAX 16384 /* queue: deliveries; a power of two: a ring has room for them   \
-                                   */
-#define CONF_LIST_MAX 4096        /* items of a list */
+#define CONF_ERROR_MAX   100  /* then "too many errors" */
+#define CONF_INCLUDE_MAX 16   /* nesting of includes */
+#define CONF_BLOCK_MAX   1024 /* instances of a named block, routes included */
+#define CONF_LIST_MAX    4096 /* items of a list */
+
+/* Of queue: deliveries. A power of two: a ring has room for all of them. */
+#define CONF_DELIVERIES_MAX 16384
 
 enum conf_idle { CONF_IDLE_ADAPTIVE, CONF_IDLE_POLL };
 enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
