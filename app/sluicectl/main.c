@@ -65,6 +65,8 @@ static int print_answer(int fd)
         if (head_len == 3 && status == 1)
             status = -1; /* an error, its head is printed */
     }
+    if (head_len < 3)
+        fprintf(stderr, "sluicectl: the gateway gave no answer: it is busy or going down\n");
     return status == 0 ? 0 : 1;
 }
 

@@ -116,15 +116,33 @@ static void drop_client(struct control_client *client)
     *client = (struct control_client){.fd = -1};
 }
 
+/* A free place; when there is none, that of the oldest client which has not asked yet and has no
+ * more rights than the new one: who connects and is silent keeps nobody out. */
+static uint32_t client_place(struct control *c, enum control_right right)
+{
+    uint32_t oldest = CONTROL_CLIENT_MAX;
+
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
+        const struct control_client *client = &c->client[i];
+        if (client->fd < 0)
+            return i;
+        if (!client->answering && client->right <= right &&
+            (oldest == CONTROL_CLIENT_MAX || client->deadline_ns < c->client[oldest].deadline_ns))
+            oldest = i;
+    }
+    if (oldest < CONTROL_CLIENT_MAX)
+        drop_client(&c->client[oldest]);
+    return oldest;
+}
+
 static void accept_client(struct control *c)
 {
     int fd = accept4(c->config.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    uint32_t i = 0;
 
     if (fd < 0)
         return;
-    while (i < CONTROL_CLIENT_MAX && c->client[i].fd >= 0)
-        i++;
+    enum control_right right = right_of(fd, settings_current(&c->config.gateway->hub)->conf);
+    uint32_t i = client_place(c, right);
     char *out = i < CONTROL_CLIENT_MAX ? malloc(CONTROL_OUT_CAP) : NULL;
     if (out == NULL || watch(c, fd, EPOLLIN, i) != 0) {
         free(out);
@@ -133,7 +151,7 @@ static void accept_client(struct control *c)
     }
     c->client[i] = (struct control_client){
         .fd = fd,
-        .right = right_of(fd, settings_current(&c->config.gateway->hub)->conf),
+        .right = right,
         .out = out,
         .deadline_ns = loop_now_ns() + CLIENT_NS,
     };

@@ -39,7 +39,9 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_SPOOLER_COURIER] = {"sc", TOPOLOGY_SPOOLER, TOPOLOGY_COURIER,
                                   sizeof(struct spool_done), 8192},
     [TOPOLOGY_COURIER_LANE] = {"cl", TOPOLOGY_COURIER, TOPOLOGY_LANE, sizeof(void *), 1024},
-    [TOPOLOGY_LANE_COURIER] = {"lc", TOPOLOGY_LANE, TOPOLOGY_COURIER, sizeof(void *), 8192},
+    /* Never full: room for queue: deliveries at its largest, all of them on one lane. */
+    [TOPOLOGY_LANE_COURIER] = {"lc", TOPOLOGY_LANE, TOPOLOGY_COURIER, sizeof(void *),
+                               2 * CONF_DELIVERIES_MAX},
     [TOPOLOGY_LANE_LANE] = {"ll", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(void *), 1024},
     [TOPOLOGY_LANE_NEIGHBOR] = {"ln", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(struct lane_neighbor),
                                 256},

@@ -26,6 +26,9 @@
 #define CONF_BLOCK_MAX   1024 /* instances of a named block, routes included */
 #define CONF_LIST_MAX    4096 /* items of a list */
 
+/* Of queue: deliveries. A power of two: a ring has room for all of them. */
+#define CONF_DELIVERIES_MAX 16384
+
 enum conf_idle { CONF_IDLE_ADAPTIVE, CONF_IDLE_POLL };
 enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
 enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
