@@ -37,19 +37,22 @@ static int connect_to(const char *path)
     memcpy(a.sun_path, path, strlen(path) + 1);
     if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
         return fd;
-    fprintf(stderr, "sluicectl: %s: %s: %s\n", path, strerror(errno),
-            errno == EACCES ? "you need to be root, or in the group of control: group"
-                            : "is the gateway running, and is this its control: socket?");
+    fprintf(
+        stderr, "sluicectl: %s: %s: %s\n", path, strerror(errno),
+        errno == EACCES
+            ? "you need to be root, or in the group of control: group"
+            : "is the gateway running? -s takes what its configuration says as control: socket");
     close(fd);
     return -1;
 }
 
-/* Prints the answer but for the word ok; returns the exit status. */
-static int print_answer(int fd)
+/* Prints the answer but for the word ok, and empty where that is all; returns the exit status. */
+static int print_answer(int fd, const char *empty)
 {
     char buf[65536];
     char head[8] = "";
     size_t head_len = 0;
+    size_t printed = 0;
     int status = 1;
     ssize_t n;
 
@@ -61,12 +64,14 @@ static int print_answer(int fd)
             status = 0;
         else if (head_len == 3 && status == 1 && from > 0)
             fwrite(head, 1, head_len, stderr);
-        fwrite(buf + from, 1, (size_t)n - from, status == 0 ? stdout : stderr);
+        printed += fwrite(buf + from, 1, (size_t)n - from, status == 0 ? stdout : stderr);
         if (head_len == 3 && status == 1)
             status = -1; /* an error, its head is printed */
     }
     if (head_len < 3)
         fprintf(stderr, "sluicectl: the gateway gave no answer: it is busy or going down\n");
+    if (status == 0 && printed == 0)
+        fputs(empty, stderr); /* standard output is the list, for programs */
     return status == 0 ? 0 : 1;
 }
 
@@ -81,9 +86,13 @@ int main(int argc, char **argv)
         path = argv[2];
         first = 3;
     }
-    if (argc > first && strcmp(argv[first], "--help") == 0) {
+    if (argc > first && (strcmp(argv[first], "--help") == 0 || strcmp(argv[first], "-h") == 0)) {
         usage(stdout);
         return 0;
+    }
+    if (argc > first && argv[first][0] == '-') {
+        usage(stderr);
+        return 2;
     }
     for (int i = first; i < argc; i++) {
         if (len + strlen(argv[i]) + 2 >= sizeof(line)) {
@@ -105,7 +114,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluicectl: %s\n", strerror(errno));
         return 2;
     }
-    int status = print_answer(fd);
+    int status = print_answer(fd, strcmp(line, "queue list\n") == 0 ? "the queue is empty\n" : "");
     close(fd);
     return status;
 }

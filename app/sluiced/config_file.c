@@ -69,6 +69,12 @@ static int include(void *user, const char *path, struct base_span *out)
     return error;
 }
 
+/* What the operator reads of an error of read_all. */
+static const char *why_not(int error)
+{
+    return error == -EINVAL ? "Not a file" : strerror(-error);
+}
+
 struct conf *config_load(const char *path, config_open open_file, void *user,
                          struct conf_errors *errors)
 {
@@ -85,7 +91,7 @@ struct conf *config_load(const char *path, config_open open_file, void *user,
     }
     if (error < 0) {
         errors->error[errors->cnt++] =
-            (struct conf_error){.file = path, .line = 0, .key = "", .why = strerror(-error)};
+            (struct conf_error){.file = path, .line = 0, .key = "", .why = why_not(error)};
     } else {
         conf = conf_parse(path, text, include, &f, errors);
     }

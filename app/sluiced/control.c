@@ -52,7 +52,15 @@ int control_listen(const struct conf *conf, char *err, size_t err_cap)
         snprintf(err, err_cap, "control: socket: another gateway answers at %s", path);
         return -EADDRINUSE;
     }
-    unlink(path);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        int error = errno;
+        close(fd);
+        snprintf(err, err_cap,
+                 "control: socket: cannot remove %s, which another run has left (%s): remove it, "
+                 "or start as root",
+                 path, strerror(error));
+        return -error;
+    }
     mode_t old = umask(0777);
     int failed = bind(fd, (struct sockaddr *)&a, sizeof(a));
     int error = errno;

@@ -73,6 +73,13 @@ static int check_port(const struct conf_port *p, char *err, size_t err_cap)
                  p->name, p->device);
         return -EPERM;
     }
+    if (is_tap && access("/dev/net/tun", F_OK) != 0) {
+        snprintf(err, err_cap,
+                 "port %s: device: net_tap needs /dev/net/tun (%s): modprobe tun, or give the "
+                 "container that device",
+                 p->name, strerror(errno));
+        return -ENODEV;
+    }
     if ((!is_tap && !is_packet) || !interface_of(p, name))
         return 0;
     if (is_packet && if_nametoindex(name) == 0) {

@@ -234,7 +234,7 @@ static int run(const char *path)
     sigset_t all;
 
     if (realpath(path, config_path) == NULL || strlen(config_path) >= OPENER_PATH_MAX) {
-        fprintf(stderr, "%s:0: %s\n", path, strerror(errno));
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return 2;
     }
     struct conf *conf = load(config_path);
@@ -301,6 +301,7 @@ int main(int argc, char **argv)
         if (conf == NULL)
             return 2;
         conf_free(conf);
+        printf("%s: ok\n", argv[2]);
         return 0;
     }
     if (argc == 2 && argv[1][0] != '-')

@@ -211,7 +211,8 @@ struct conf_errors {
 };
 void conf_errors_free(struct conf_errors *e);
 
-/* One line an error: "file:line: key: why", without the key where there is none. */
+/* One line an error: "file:line: key: why", without the key where there is none, and without the
+ * line where it is 0: the file could not be read. */
 void conf_write_errors(FILE *out, const struct conf_errors *e);
 
 /* Gives the bytes of an included file: 0 and the bytes (alive until the parse ends), or a negative

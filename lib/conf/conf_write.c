@@ -82,7 +82,9 @@ void conf_write_errors(FILE *out, const struct conf_errors *e)
 {
     for (uint32_t i = 0; i < e->cnt; i++) {
         const struct conf_error *x = &e->error[i];
-        fprintf(out, "%s:%u: %s%s%s\n", x->file, x->line, x->key, x->key[0] != 0 ? ": " : "",
-                x->why);
+        fprintf(out, "%s:", x->file);
+        if (x->line > 0)
+            fprintf(out, "%u:", x->line);
+        fprintf(out, " %s%s%s\n", x->key, x->key[0] != 0 ? ": " : "", x->why);
     }
 }

@@ -1,6 +1,7 @@
 """The gateway as a child: its configuration, start, ends, control and counters; and its links."""
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -34,6 +35,14 @@ def conf_text(blocks):
         out += [f'    {key} = {word(value)};' for key, value in settings.items() if value is not None]
         out.append('}')
     return '\n'.join(out) + '\n'
+
+
+def for_others(lab, program):
+    """A copy where users other than root may reach it; the source tree may stand in a closed home."""
+    copy = lab.path('bin-' + os.path.basename(program))
+    shutil.copyfile(program, copy)
+    os.chmod(copy, 0o755)
+    return copy
 
 
 class Gateway:
@@ -93,13 +102,13 @@ class Gateway:
         except FileNotFoundError:
             return ''
 
-    def launch(self, **kw):
+    def launch(self, program=SLUICED, **kw):
         """Starts the process; returns the length of the log before it."""
         before = len(self.log())
         log = open(self.log_path, 'ab')
         # In a sanitizer's build: its search for leaks needs ptrace, which the sandbox forbids.
         env = dict(os.environ, ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0')
-        self.process = subprocess.Popen([SLUICED, self.conf_path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        self.process = subprocess.Popen([program, self.conf_path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                         env=env, preexec_fn=kw.pop('preexec_fn', die_with_parent), **kw)
         log.close()
         return before
