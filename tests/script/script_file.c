@@ -285,7 +285,7 @@ static bool run_table(struct run *r, const struct source *f, uint32_t from, uint
     char column[COLUMN_MAX][32], *save = NULL;
     uint32_t column_cnt = 0, body = from;
 
-    for (char *w = strtok_r(head, " \t", &save); w != NULL; w = strtok_r(NULL, " \t", &save))
+    for (char *w = strtok_r(head, " \t|", &save); w != NULL; w = strtok_r(NULL, " \t|", &save))
         if (column_cnt < COLUMN_MAX)
             snprintf(column[column_cnt++], sizeof(column[0]), "%s", w);
     while (body < to && strcmp(f->line[body], "do") != 0)
