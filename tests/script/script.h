@@ -5,6 +5,7 @@
  * script_segment.c  a segment as text, as bytes, and compared
  * script_bench.c    the stack on its bench, the peers, time
  * script_call.c     one statement
+ * script_fact.c     statements that ask
  * script_file.c     files, cases, loops, tables, names
  *
  * Every function that can fail a script returns false after script_fail.
@@ -120,6 +121,20 @@ void script_learn(struct script *s, const struct lab_segment *seg);
 
 bool script_statement(struct script *s, char *text);
 bool script_duration(const char *text, uint64_t *out_ns);
+/* The value when word is key=value, else NULL. */
+const char *script_value(const char *word, const char *key);
+/* These two fail the script when there is none. */
+bool script_want_number(struct script *s, const char *text, int64_t *out);
+bool script_has_conn(struct script *s);
+
+/* ---- script_fact.c ---- */
+
+bool script_state(struct script *s, char **word, uint32_t cnt);
+bool script_count(struct script *s, char **word, uint32_t cnt);
+bool script_usage(struct script *s, char **word, uint32_t cnt);
+bool script_event(struct script *s, char **word, uint32_t cnt);
+bool script_error(struct script *s, char **word, uint32_t cnt);
+bool script_ask(struct script *s, char **word, uint32_t cnt);
 
 /* ---- script_file.c ---- */
 

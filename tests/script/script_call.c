@@ -1,4 +1,4 @@
-/* Statements: one row of the table each. */
+/* Statements: one row of the table each. Those that ask are in script_fact.c. */
 #include "script.h"
 
 #include <errno.h>
@@ -24,21 +24,21 @@ bool script_duration(const char *text, uint64_t *out_ns)
 }
 
 /* key=value: the value when word begins with key=, else NULL */
-static const char *value_of(const char *word, const char *key)
+const char *script_value(const char *word, const char *key)
 {
     size_t len = strlen(key);
 
     return strncmp(word, key, len) == 0 && word[len] == '=' ? word + len + 1 : NULL;
 }
 
-static bool number(struct script *s, const char *text, int64_t *out)
+bool script_want_number(struct script *s, const char *text, int64_t *out)
 {
     if (text != NULL && script_number(text, out))
         return true;
     return script_fail(s, "a number belongs here: %s", text != NULL ? text : "");
 }
 
-static bool has_conn(struct script *s)
+bool script_has_conn(struct script *s)
 {
     if (s->at->conn != NULL)
         return true;
@@ -82,7 +82,7 @@ static bool run_config(struct script *s, char **word, uint32_t cnt)
     for (uint32_t i = 1; i < cnt; i++) {
         bool done = false;
         for (size_t k = 0; k < BASE_ARRAY_CNT(table) && !done; k++) {
-            const char *value = value_of(word[i], table[k].key);
+            const char *value = script_value(word[i], table[k].key);
             int64_t n;
             if (value == NULL)
                 continue;
@@ -101,7 +101,7 @@ static bool run_listen(struct script *s, char **word, uint32_t cnt)
 {
     int64_t port = LAB_LOCAL_PORT;
 
-    if (cnt > 1 && !number(s, word[1], &port))
+    if (cnt > 1 && !script_want_number(s, word[1], &port))
         return false;
     struct net_endpoint at = {.port = (uint16_t)port};
     if (word[0][0] == 'u')
@@ -116,11 +116,12 @@ static bool run_peer(struct script *s, char **word, uint32_t cnt)
 {
     int64_t port, local = s->at->local_port, isn = -1;
 
-    if (!number(s, cnt > 1 ? word[1] : NULL, &port))
+    if (!script_want_number(s, cnt > 1 ? word[1] : NULL, &port))
         return false;
     for (uint32_t i = 2; i < cnt; i++) {
-        const char *value = value_of(word[i], "local");
-        if (value != NULL ? !number(s, value, &local) : !number(s, value_of(word[i], "isn"), &isn))
+        const char *value = script_value(word[i], "local");
+        if (value != NULL ? !script_want_number(s, value, &local)
+                          : !script_want_number(s, script_value(word[i], "isn"), &isn))
             return false;
     }
     struct script_peer *p = script_peer_at(s, (uint16_t)port, (uint16_t)local);
@@ -137,7 +138,7 @@ static bool run_isn(struct script *s, char **word, uint32_t cnt)
 {
     int64_t isn;
 
-    if (!number(s, cnt > 1 ? word[1] : NULL, &isn))
+    if (!script_want_number(s, cnt > 1 ? word[1] : NULL, &isn))
         return false;
     s->at->irs = (uint32_t)isn;
     s->at->next = s->at->sent_end = s->at->taken = s->at->written = 0;
@@ -154,7 +155,7 @@ static bool run_iss(struct script *s, char **word, uint32_t cnt)
                           .remote_port = s->at->peer_port};
     int64_t want;
 
-    if (!number(s, cnt > 1 ? word[1] : NULL, &want))
+    if (!script_want_number(s, cnt > 1 ? word[1] : NULL, &want))
         return false;
     uint64_t tick_ns = 4 * BASE_NS_US;
     uint32_t ticks = (uint32_t)want - tcp_isn(s->lab.s, &key);
@@ -188,7 +189,8 @@ static bool run_connect(struct script *s, char **word, uint32_t cnt)
             want = -ENFILE;
         else if (strcmp(word[i], "no_port") == 0)
             want = -EADDRNOTAVAIL;
-        else if (strcmp(word[i], "=") != 0 && !number(s, value_of(word[i], "local"), &port))
+        else if (strcmp(word[i], "=") != 0 &&
+                 !script_want_number(s, script_value(word[i], "local"), &port))
             return false;
     }
     struct net_endpoint local = {.port = (uint16_t)port};
@@ -219,12 +221,12 @@ static bool run_send(struct script *s, char **word, uint32_t cnt)
     static uint8_t bytes[1 << 20];
     int64_t len, want;
 
-    if (!number(s, cnt > 1 ? word[1] : NULL, &len) || !has_conn(s))
+    if (!script_want_number(s, cnt > 1 ? word[1] : NULL, &len) || !script_has_conn(s))
         return false;
     want = len;
     if (cnt == 4 && strcmp(word[3], "EPIPE") == 0)
         want = -EPIPE;
-    else if (cnt == 4 && !number(s, word[3], &want))
+    else if (cnt == 4 && !script_want_number(s, word[3], &want))
         return false;
     if (len > (int64_t)sizeof(bytes))
         return script_fail(s, "too much at once");
@@ -261,15 +263,15 @@ static bool check_bytes(struct script *s, uint32_t len, char fill, const char *d
 /* recv N [fill=C]; recv data=TEXT */
 static bool run_recv(struct script *s, char **word, uint32_t cnt)
 {
-    const char *data = cnt > 1 ? value_of(word[1], "data") : NULL;
-    const char *fill = cnt > 2 ? value_of(word[2], "fill") : NULL;
+    const char *data = cnt > 1 ? script_value(word[1], "data") : NULL;
+    const char *fill = cnt > 2 ? script_value(word[2], "fill") : NULL;
     int64_t len;
 
-    if (!has_conn(s))
+    if (!script_has_conn(s))
         return false;
     if (data != NULL)
         len = (int64_t)strlen(data);
-    else if (!number(s, cnt > 1 ? word[1] : NULL, &len))
+    else if (!script_want_number(s, cnt > 1 ? word[1] : NULL, &len))
         return false;
     if (tcp_recv_len(s->at->conn) < len)
         return script_fail(s, "expected: %lld bytes to receive; there are: %u", (long long)len,
@@ -286,7 +288,7 @@ static bool run_recv(struct script *s, char **word, uint32_t cnt)
 static bool run_end(struct script *s, char **word, uint32_t cnt)
 {
     (void)cnt;
-    if (!has_conn(s))
+    if (!script_has_conn(s))
         return false;
     if (word[0][0] == 's') {
         tcp_shutdown(s->lab.s, s->at->conn);
@@ -424,177 +426,19 @@ static bool run_tolerance(struct script *s, char **word, uint32_t cnt)
     return true;
 }
 
-/* ---- facts ---- */
-
-static const char *state_name(const struct script *s)
-{
-    struct tcp_stack *t = s->lab.s;
-    struct tcp_key key = {.local = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
-                          .remote = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
-                          .local_port = s->at->local_port,
-                          .remote_port = s->at->peer_port};
-    tcp_ref ref = tcp_table_find(t, &key, tcp_hash(t, &key));
-    const struct tcp_conn *c = NULL;
-
-    switch (tcp_ref_kind(ref)) {
-    case TCP_KIND_CONN:
-        c = base_pool_at(&t->conn_pool, tcp_ref_index(ref));
-        return tcp_state_name((enum tcp_state)c->state);
-    case TCP_KIND_SYN:
-        return "SYN-RECEIVED";
-    case TCP_KIND_TIME_WAIT:
-        return "TIME-WAIT";
-    case TCP_KIND_NONE:
-        break;
-    }
-    if (s->at->conn == NULL && tcp_listen_find(t, &key) != NULL)
-        return "LISTEN";
-    return "CLOSED";
-}
-
-static bool run_state(struct script *s, char **word, uint32_t cnt)
-{
-    const char *is = state_name(s);
-
-    if (cnt == 2 && strcmp(word[1], is) == 0)
-        return true;
-    return script_fail(s, "expected: state %s; it is: %s", cnt > 1 ? word[1] : "", is);
-}
-
-/* count NAME N, NAME >=N, NAME <=N */
-static bool run_count(struct script *s, char **word, uint32_t cnt)
-{
-    const char *text = cnt > 2 ? word[2] : NULL;
-    char compare = '=';
-    int64_t want;
-
-    if (text != NULL && (text[0] == '>' || text[0] == '<') && text[1] == '=') {
-        compare = text[0];
-        text += 2;
-    }
-    if (!number(s, text, &want))
-        return false;
-    for (uint32_t i = 0; i < STATS_CNT; i++) {
-        if (strcmp(stats_rows[i].group, "tcp") != 0 || strcmp(stats_rows[i].name, word[1]) != 0)
-            continue;
-        int64_t is = (int64_t)stats_get(&s->lab.stats, (enum stats_id)i);
-        if (compare == '>' ? is >= want : compare == '<' ? is <= want : is == want)
-            return true;
-        return script_fail(s, "expected: count %s %s; it is: %lld", word[1], word[2],
-                           (long long)is);
-    }
-    return script_fail(s, "there is no counter %s", word[1]);
-}
-
-/* usage conn=N syn=N time_wait=N mbufs=N; those that are named */
-static bool run_usage(struct script *s, char **word, uint32_t cnt)
-{
-    struct tcp_usage u;
-
-    tcp_usage(s->lab.s, &u);
-    const struct {
-        const char *key;
-        uint32_t is;
-    } table[] = {{"conn", u.conn_cnt},
-                 {"syn", u.syn_cnt},
-                 {"time_wait", u.time_wait_cnt},
-                 {"mbufs", u.mbuf_cnt}};
-    for (uint32_t i = 1; i < cnt; i++) {
-        const char *value = NULL;
-        size_t k = 0;
-        int64_t want;
-        while (k < BASE_ARRAY_CNT(table) && (value = value_of(word[i], table[k].key)) == NULL)
-            k++;
-        if (!number(s, value, &want))
-            return false;
-        if (table[k].is != want)
-            return script_fail(s, "expected: usage %s; it is: %u", word[i], table[k].is);
-    }
-    return true;
-}
-
-static const char *const event_names[] = {"accepted", "connected",   "readable",
-                                          "writable", "peer_closed", "failed"};
-
-static void event_text(uint32_t events, char *out, size_t cap)
-{
-    size_t n = 0;
-
-    snprintf(out, cap, " none");
-    for (size_t i = 0; i < BASE_ARRAY_CNT(event_names) && n < cap; i++)
-        if (events >> i & 1)
-            n += (size_t)snprintf(out + n, cap - n, " %s", event_names[i]);
-}
-
-/* event NAME...|none: all that came since the last such statement */
-static bool run_event(struct script *s, char **word, uint32_t cnt)
-{
-    char is[128];
-    uint32_t want = 0, came = s->at->events;
-
-    for (uint32_t i = 1; i < cnt; i++) {
-        size_t k = 0;
-        while (k < BASE_ARRAY_CNT(event_names) && strcmp(event_names[k], word[i]) != 0)
-            k++;
-        if (k < BASE_ARRAY_CNT(event_names))
-            want |= 1U << k;
-        else if (strcmp(word[i], "none") != 0)
-            return script_fail(s, "there is no event %s", word[i]);
-    }
-    s->at->events = 0;
-    if (came == want)
-        return true;
-    event_text(came, is, sizeof(is));
-    char wanted[128];
-    event_text(want, wanted, sizeof(wanted));
-    return script_fail(s, "expected: event%s; came:%s", wanted, is);
-}
-
-/* error NAME: why the connection failed */
-static bool run_error(struct script *s, char **word, uint32_t cnt)
-{
-    if (!has_conn(s))
-        return false;
-    const char *is = tcp_error_name(tcp_error(s->at->conn));
-    if (cnt == 2 && strcmp(word[1], is) == 0)
-        return true;
-    return script_fail(s, "expected: error %s; it is: %s", cnt > 1 ? word[1] : "", is);
-}
-
-/* readable N, pending N, space N, ended yes|no: what the calls of these names answer */
-static bool run_ask(struct script *s, char **word, uint32_t cnt)
-{
-    int64_t want, is;
-
-    if (!has_conn(s))
-        return false;
-    if (strcmp(word[0], "ended") == 0) {
-        want = cnt < 2 || strcmp(word[1], "no") != 0;
-        is = tcp_recv_ended(s->at->conn);
-    } else if (!number(s, cnt > 1 ? word[1] : NULL, &want)) {
-        return false;
-    } else if (word[0][0] == 'r') {
-        is = tcp_recv_len(s->at->conn);
-    } else {
-        is = word[0][0] == 'p' ? tcp_send_pending(s->at->conn) : tcp_send_space(s->at->conn);
-    }
-    return is == want || script_fail(s, "expected: %s %lld; it is: %lld", word[0], (long long)want,
-                                     (long long)is);
-}
-
 static const struct {
     const char *name;
     bool (*run)(struct script *s, char **word, uint32_t cnt);
 } statements[] = {
-    {"config", run_config}, {"listen", run_listen},   {"unlisten", run_listen},
-    {"peer", run_peer},     {"isn", run_isn},         {"iss", run_iss},
-    {"output", run_output}, {"connect", run_connect}, {"send", run_send},
-    {"recv", run_recv},     {"shutdown", run_end},    {"close", run_end},
-    {"abort", run_end},     {"flush", run_flush},     {"inject", run_inject},
-    {"expect", run_expect}, {"discard", run_discard}, {"tolerance", run_tolerance},
-    {"state", run_state},   {"count", run_count},     {"usage", run_usage},
-    {"event", run_event},   {"error", run_error},     {"readable", run_ask},
-    {"pending", run_ask},   {"space", run_ask},       {"ended", run_ask},
+    {"config", run_config},  {"listen", run_listen},   {"unlisten", run_listen},
+    {"peer", run_peer},      {"isn", run_isn},         {"iss", run_iss},
+    {"output", run_output},  {"connect", run_connect}, {"send", run_send},
+    {"recv", run_recv},      {"shutdown", run_end},    {"close", run_end},
+    {"abort", run_end},      {"flush", run_flush},     {"inject", run_inject},
+    {"expect", run_expect},  {"discard", run_discard}, {"tolerance", run_tolerance},
+    {"state", script_state}, {"count", script_count},  {"usage", script_usage},
+    {"event", script_event}, {"error", script_error},  {"readable", script_ask},
+    {"pending", script_ask}, {"space", script_ask},    {"ended", script_ask},
 };
 
 bool script_statement(struct script *s, char *text)
