@@ -12,10 +12,10 @@
  *
  *     tcp_push(s, segments, cnt, now)   what has arrived, from the TCP header on
  *     tcp_run(s, now)                   what is due: retransmission, probes, delayed ACKs, ends
- *     tcp_poll(s, events, cap)          news; the socket calls are the answers to it:
- * tcp_recv_view, tcp_recv_consume, tcp_send, tcp_shutdown, tcp_close, ... tcp_flush(s, now) the
- * data and ACKs that all this made due leave tcp_deadline(s)                   sleep, or move a
- * virtual clock, until then or an arrival
+ *     tcp_poll(s, events, cap)          news; socket calls are the answers to it: tcp_recv_view,
+ *                                       tcp_recv_consume, tcp_send, tcp_shutdown, tcp_close
+ *     tcp_flush(s, now)                 the data and ACKs that all this made due leave
+ *     tcp_deadline(s)                   sleep, or move a virtual clock, until then or an arrival
  *
  * Below it stand three functions of lib/net and nothing else: net_output takes each segment (from
  * tcp_push, tcp_run, tcp_flush, tcp_close and tcp_abort), net_source and net_segment_max answer
