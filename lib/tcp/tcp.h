@@ -6,9 +6,21 @@
  * timestamps, RACK, CUBIC (struct tcp_cc_ops), ECN, PMTUD, SYN cookies, cross-lane steering.
  * Urgent data is taken as ordinary data.
  *
- * Driving it ("socket calls + packets in and out + virtual clock"):
- *     tcp_push(segments)  tcp_run(now)  then  tcp_poll(events) -> socket calls  then tcp_flush(now)
- * each pass. Output leaves through net_output of the struct net it was given.
+ * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
+ * never waits, reads no clock and starts no thread, so that a lane, a simulation, a fuzzer or a
+ * packet script (tests/script) drives it by the same few calls, each pass in this order:
+ *
+ *     tcp_push(s, segments, cnt, now)   what has arrived, from the TCP header on
+ *     tcp_run(s, now)                   what is due: retransmission, probes, delayed ACKs, ends
+ *     tcp_poll(s, events, cap)          news; socket calls are the answers to it: tcp_recv_view,
+ *                                       tcp_recv_consume, tcp_send, tcp_shutdown, tcp_close
+ *     tcp_flush(s, now)                 the data and ACKs that all this made due leave
+ *     tcp_deadline(s)                   sleep, or move a virtual clock, until then or an arrival
+ *
+ * Below it stand three functions of lib/net and nothing else: net_output takes each segment (from
+ * tcp_push, tcp_run, tcp_flush, tcp_close and tcp_abort), net_source and net_segment_max answer
+ * about routes. A test defines these three instead of linking lib/net (tests/common/tcp_lab.c) and
+ * has every segment in its hands. The same config, calls and times give the same segments.
  *
  * Threads: one (its lane). Memory: all of it at tcp_init, from the limits in the config; mbufs come
  * from the two pools and go back. Time: now_ns, monotonic, > 0.

@@ -68,7 +68,9 @@ static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *seg)
 
 static void input_rst(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
-    if (seg->seq - c->rcv_nxt > c->rcv_adv - c->rcv_nxt || c->state == TCP_TIME_WAIT) {
+    bool inside = seg->seq == c->rcv_nxt || seg->seq - c->rcv_nxt < c->rcv_adv - c->rcv_nxt;
+
+    if (!inside || c->state == TCP_TIME_WAIT) {
         tcp_count(s, STATS_TCP_DROP_RST); /* in TIME-WAIT: RFC 1337 */
         return;
     }

@@ -216,7 +216,7 @@ void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
     } else if (!(seg->flags & TCP_FLAG_ACK)) {
         tcp_count(s, STATS_TCP_DROP_FLAGS);
         return;
-    } else if (seg->ack != y->iss + 1) {
+    } else if (offset <= window && seg->ack != y->iss + 1) {
         tcp_count(s, STATS_TCP_DROP_ACK);
         tcp_segment_refuse(s, seg);
         return;
@@ -229,7 +229,7 @@ void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
     } else {
         tcp_count(s, STATS_TCP_DROP_SEQUENCE);
     }
-    if ((seg->flags & TCP_FLAG_RST && offset > window) || !tcp_segment_allowed(s))
+    if ((seg->flags & TCP_FLAG_RST && offset >= window) || !tcp_segment_allowed(s))
         return;
     struct rte_mbuf *m =
         tcp_segment_new(s, &y->key, y->iss + 1, y->irs + 1, TCP_FLAG_ACK, window, NULL);
