@@ -254,6 +254,8 @@ static void run(struct conn *c)
         send_body(c);
     while (c->tcp != NULL && !c->finishing && !c->out.sending && step(c))
         ;
+    if (c->lane->draining && c->out.quitting) /* the answer to QUIT is not worth waiting for */
+        conn_finish(c, "going down");
 }
 
 /* Ends the session with what is known: each open recipient hears why. */

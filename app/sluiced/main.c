@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,19 @@ static void confine(const struct conf *conf)
         warn(why);
 }
 
+/* The gateway's own user may use the control socket: it is its owner. */
+static int give_socket(const struct conf *conf, char *why, size_t cap)
+{
+    const struct passwd *p = getpwnam(conf->gateway.user);
+
+    if (p == NULL || geteuid() != 0 || chown(conf->control.socket, p->pw_uid, (gid_t)-1) == 0)
+        return 0; /* an unknown user is told of by the others */
+    int error = errno;
+    snprintf(why, cap, "control: socket: cannot be given to gateway: user %s (%s)",
+             conf->gateway.user, strerror(error));
+    return -error;
+}
+
 /* After the last thing that needs it. Returns 0 or 2. */
 static int give_up_rights(struct gateway *g, const struct conf *conf)
 {
@@ -140,6 +154,7 @@ static int give_up_rights(struct gateway *g, const struct conf *conf)
 
     if (conf->gateway.user != NULL && conf->gateway.user[0] != 0 &&
         (gateway_give_spool(g, conf->gateway.user, why, sizeof(why)) != 0 ||
+         give_socket(conf, why, sizeof(why)) != 0 ||
          sandbox_drop_user(conf->gateway.user, why) != 0)) {
         fprintf(stderr, "sluiced: %s\n", why);
         return 2;

@@ -207,6 +207,7 @@ def test_another_user(lab):
         status = status_of(f'{gw.process.pid}/task/{task}')
         check_equal(status['Uid'].split(), [str(uid)] * 4, 'user ids')
         check_equal(int(status['CapEff'], 16), 0, 'capabilities')
+    check_equal(os.stat(gw.socket).st_uid, uid, 'owner of the control socket')
     before = len(far.messages)
     for number in range(400, 406):
         check_equal(send(number, size=2000000), 250, 'a message that needs new spool files')

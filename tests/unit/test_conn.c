@@ -641,6 +641,29 @@ static void a_drained_lane_spends_no_attempt(void **state)
     check_home();
 }
 
+/* A next hop that does not answer QUIT does not hold the drain. */
+static void a_drain_waits_for_no_answer_to_quit(void **state)
+{
+    static const char *const reply[] = {"220 sink\r\n", "250 sink\r\n", "250 ok\r\n",
+                                        "250 ok\r\n",   "354 go\r\n",   "250 taken\r\n"};
+
+    (void)state;
+    b->courier_off = false;
+    one_message();
+    turn(NULL, 10);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(reply); i++)
+        answer(reply[i]);
+    assert_int_equal(b->lane->out_cnt, 1);
+    assert_int_equal(queued().message_cnt, 0);
+    lane_drain(b->lane);
+    turn(NULL, 5);
+    assert_int_equal(b->lane->out_cnt, 0);
+    assert_non_null(strstr(b->asked, "QUIT\r\n"));
+    tcp_close(b->tcp, b->sink);
+    b->sink = NULL;
+    check_home();
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_bench, close_bench)
@@ -657,6 +680,7 @@ int main(void)
         CASE(an_idle_client_hears_of_the_drain),
         CASE(a_message_ends_before_the_drain),
         CASE(a_drained_lane_spends_no_attempt),
+        CASE(a_drain_waits_for_no_answer_to_quit),
     };
 
     b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
