@@ -65,7 +65,8 @@ static void push_mbuf(struct lab *l, struct rte_mbuf *m)
     struct net_segment in = {.mbuf = m,
                              .src = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
                              .dst = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
-                             .protocol = NET_PROTO_TCP};
+                             .protocol = NET_PROTO_TCP,
+                             .ecn = l->rx_ecn};
 
     tcp_push(l->s, &in, 1, l->now_ns);
 }
@@ -151,7 +152,6 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
 
     (void)src;
     (void)dst;
-    (void)ecn;
     base_assert(protocol == NET_PROTO_TCP && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
     rte_mbuf_sanity_check(m, 1);
     const uint8_t *h = rte_pktmbuf_read(m, 0, 20, copy);
@@ -178,6 +178,7 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
         .data = l->out_data[at],
         .option_len = header_len - 20,
         .sent_ns = now_ns,
+        .ecn = ecn,
     };
     memcpy(l->out[at].option, h + 20, header_len - 20);
     uint8_t *to = l->out_data[at];

@@ -31,6 +31,7 @@ struct lab_segment {
     uint8_t option[TCP_OPTION_MAX_BYTES];
     uint32_t option_len;
     uint64_t sent_ns;
+    uint8_t ecn; /* RFC 3168 code point that net_output was given */
 };
 
 struct lab {
@@ -40,6 +41,7 @@ struct lab {
     struct rte_mempool *data_pool, *ctrl_pool, *rx_pool;
     int output_result; /* what net_output answers */
     bool hold;         /* keep the mbufs, as a slow driver does */
+    uint8_t rx_ecn;    /* code point of the segments from the peer */
     struct rte_mbuf *held[LAB_HOLD_CAP];
     uint32_t held_cnt;
     struct lab_segment out[LAB_OUT_CAP]; /* what was sent and not taken yet */

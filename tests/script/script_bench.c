@@ -34,6 +34,22 @@ void script_open(struct script *s)
     s->at = script_peer_at(s, LAB_PEER_PORT, LAB_LOCAL_PORT);
 }
 
+void script_pool_leave(struct script *s, struct rte_mempool *pool, uint32_t left_cnt)
+{
+    while (rte_mempool_avail_count(pool) > left_cnt && s->taken_cnt < BASE_ARRAY_CNT(s->taken)) {
+        struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+        if (m == NULL)
+            return;
+        s->taken[s->taken_cnt++] = m;
+    }
+}
+
+void script_pool_refill(struct script *s)
+{
+    while (s->taken_cnt > 0)
+        rte_pktmbuf_free(s->taken[--s->taken_cnt]);
+}
+
 /* The peer with these ports; a new one when there is none, NULL when there are too many. */
 struct script_peer *script_peer_at(struct script *s, uint16_t peer_port, uint16_t local_port)
 {
@@ -152,6 +168,7 @@ bool script_close(struct script *s)
     if (!s->open)
         return true;
     bool ok = s->failed || script_silent(s);
+    script_pool_refill(s);
     for (uint32_t i = 0; i < s->peer_cnt; i++)
         if (s->peer[i].conn != NULL)
             tcp_abort(s->lab.s, s->peer[i].conn);

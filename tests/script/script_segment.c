@@ -188,9 +188,9 @@ static struct script_field *field_at(struct script_segment *g, const char *key)
     const struct {
         const char *key;
         struct script_field *field;
-    } table[] = {{"seq", &g->seq},       {"ack", &g->ack},   {"win", &g->win},  {"len", &g->len},
-                 {"mss", &g->mss},       {"ws", &g->ws},     {"ts", &g->ts},    {"urg", &g->urg},
-                 {"sackok", &g->sackok}, {"sack", &g->sack}, {"doff", &g->doff}};
+    } table[] = {{"seq", &g->seq},       {"ack", &g->ack},   {"win", &g->win},   {"len", &g->len},
+                 {"mss", &g->mss},       {"ws", &g->ws},     {"ts", &g->ts},     {"urg", &g->urg},
+                 {"sackok", &g->sackok}, {"sack", &g->sack}, {"doff", &g->doff}, {"ecn", &g->ecn}};
 
     for (size_t i = 0; i < BASE_ARRAY_CNT(table); i++)
         if (strcmp(table[i].key, key) == 0)
@@ -377,6 +377,8 @@ bool script_segment_match(const struct script *s, const struct script_segment *w
         what = "win";
     else if (want->len.set ? !same(&want->len, seg->len) : seg->len != 0)
         what = "len";
+    else if (!same(&want->ecn, seg->ecn))
+        what = "ecn";
     else if (!same_option(&want->mss, find_option(seg, OPTION_MSS), 2))
         what = "mss";
     else if (!same_option(&want->ws, find_option(seg, OPTION_WS), 1))
