@@ -27,11 +27,9 @@ struct lab_segment {
     uint8_t wscale;
     uint32_t len;
     const void *data; /* NULL with len > 0: zeros */
-    /* Of what was sent: its options as they are on the wire, and when. */
+
+    uint32_t option_len; /* of what was sent: as on the wire */
     uint8_t option[TCP_OPTION_MAX_BYTES];
-    uint32_t option_len;
-    uint64_t sent_ns;
-    uint8_t ecn; /* RFC 3168 code point that net_output was given */
 };
 
 struct lab {
@@ -41,7 +39,6 @@ struct lab {
     struct rte_mempool *data_pool, *ctrl_pool, *rx_pool;
     int output_result; /* what net_output answers */
     bool hold;         /* keep the mbufs, as a slow driver does */
-    uint8_t rx_ecn;    /* code point of the segments from the peer */
     struct rte_mbuf *held[LAB_HOLD_CAP];
     uint32_t held_cnt;
     struct lab_segment out[LAB_OUT_CAP]; /* what was sent and not taken yet */
@@ -62,7 +59,6 @@ void lab_in(struct lab *l, const struct lab_segment *seg);
 void lab_in_raw(struct lab *l, const uint8_t *bytes, uint32_t len);
 /* Takes a segment, without the flush. */
 void lab_push(struct lab *l, const struct lab_segment *seg);
-void lab_push_raw(struct lab *l, const uint8_t *bytes, uint32_t len);
 
 /* Time goes on by span_ns; timers run, then a flush. */
 void lab_wait(struct lab *l, uint64_t span_ns);

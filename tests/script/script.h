@@ -116,6 +116,8 @@ bool script_close(struct script *s);
 struct script_peer *script_peer_at(struct script *s, uint16_t peer_port, uint16_t local_port);
 /* Time goes on to until_ns, every timer at its time; with stop, only to the first segment sent. */
 void script_advance(struct script *s, uint64_t until_ns, bool stop);
+/* A segment from the peer, from the TCP header on. */
+void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn);
 void script_poll(struct script *s);
 /* The oldest segment that was sent and not looked at; NULL when there is none. */
 const struct lab_segment *script_out(struct script *s);

@@ -82,6 +82,20 @@ static void take_event(struct script *s, const struct tcp_event *ev)
     p->events |= ev->flags;
 }
 
+void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(s->lab.rx_pool);
+    struct net_segment in = {.mbuf = m,
+                             .src = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
+                             .dst = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
+                             .protocol = NET_PROTO_TCP,
+                             .ecn = ecn};
+
+    base_assert(m != NULL && len <= rte_pktmbuf_tailroom(m));
+    memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+    tcp_push(s->lab.s, &in, 1, s->lab.now_ns);
+}
+
 void script_poll(struct script *s)
 {
     struct tcp_event ev[EVENT_CAP];

@@ -339,11 +339,9 @@ static bool run_inject(struct script *s, char **word, uint32_t cnt)
     if (seg.len.value > SCRIPT_PAYLOAD_MAX || seg.option_len > 40)
         return script_fail(s, "the segment is too long");
     uint32_t len = script_segment_write(s, &seg, bytes);
-    s->lab.rx_ecn = (uint8_t)seg.ecn.value;
-    if (seg.no_flush)
-        lab_push_raw(&s->lab, bytes, len);
-    else
-        lab_in_raw(&s->lab, bytes, len);
+    script_push(s, bytes, len, (uint8_t)seg.ecn.value);
+    if (!seg.no_flush)
+        flush(s);
     script_poll(s);
     return true;
 }
