@@ -174,7 +174,6 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
         .data = l->out_data[at],
         .option_len = header_len - 20,
     };
-    memcpy(l->out[at].option, h + 20, header_len - 20);
     uint8_t *to = l->out_data[at];
     uint32_t skip = header_len;
     for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
@@ -182,6 +181,7 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
         to += s->data_len - skip;
         skip = 0;
     }
+    memcpy(l->out[at].option, h + 20, header_len - 20);
     if (l->hold && l->held_cnt < LAB_HOLD_CAP)
         l->held[l->held_cnt++] = m;
     else
