@@ -106,7 +106,7 @@ void lab_in(struct lab *l, const struct lab_segment *seg)
     tcp_check_invariants(l->s);
 }
 
-void lab_push_raw(struct lab *l, const uint8_t *bytes, uint32_t len)
+void lab_in_raw(struct lab *l, const uint8_t *bytes, uint32_t len)
 {
     struct rte_mbuf *m = rte_pktmbuf_alloc(l->rx_pool);
 
@@ -114,11 +114,6 @@ void lab_push_raw(struct lab *l, const uint8_t *bytes, uint32_t len)
     if (len > 0)
         memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
     push_mbuf(l, m);
-}
-
-void lab_in_raw(struct lab *l, const uint8_t *bytes, uint32_t len)
-{
-    lab_push_raw(l, bytes, len);
     tcp_flush(l->s, l->now_ns);
     tcp_check_invariants(l->s);
 }
@@ -152,6 +147,7 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
     (void)src;
     (void)dst;
     (void)ecn;
+    (void)now_ns;
     base_assert(protocol == NET_PROTO_TCP && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
     rte_mbuf_sanity_check(m, 1);
     const uint8_t *h = rte_pktmbuf_read(m, 0, 20, copy);
@@ -177,9 +173,7 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
         .len = len,
         .data = l->out_data[at],
         .option_len = header_len - 20,
-        .sent_ns = now_ns,
     };
-    memcpy(l->out[at].option, h + 20, header_len - 20);
     uint8_t *to = l->out_data[at];
     uint32_t skip = header_len;
     for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
@@ -187,6 +181,7 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
         to += s->data_len - skip;
         skip = 0;
     }
+    memcpy(l->out[at].option, h + 20, header_len - 20);
     if (l->hold && l->held_cnt < LAB_HOLD_CAP)
         l->held[l->held_cnt++] = m;
     else

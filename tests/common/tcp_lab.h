@@ -27,10 +27,9 @@ struct lab_segment {
     uint8_t wscale;
     uint32_t len;
     const void *data; /* NULL with len > 0: zeros */
-    /* Of what was sent: its options as they are on the wire, and when. */
+
+    uint32_t option_len; /* of what was sent: as on the wire */
     uint8_t option[TCP_OPTION_MAX_BYTES];
-    uint32_t option_len;
-    uint64_t sent_ns;
 };
 
 struct lab {
@@ -60,7 +59,6 @@ void lab_in(struct lab *l, const struct lab_segment *seg);
 void lab_in_raw(struct lab *l, const uint8_t *bytes, uint32_t len);
 /* Takes a segment, without the flush. */
 void lab_push(struct lab *l, const struct lab_segment *seg);
-void lab_push_raw(struct lab *l, const uint8_t *bytes, uint32_t len);
 
 /* Time goes on by span_ns; timers run, then a flush. */
 void lab_wait(struct lab *l, uint64_t span_ns);

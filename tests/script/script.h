@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #define SCRIPT_PEER_MAX    2048
+#define SCRIPT_POOL_MAX    2048
 #define SCRIPT_TEXT_CAP    1024
 #define SCRIPT_WORD_MAX    40
 #define SCRIPT_SACK_MAX    4
@@ -47,6 +48,8 @@ struct script {
     struct script_peer peer[SCRIPT_PEER_MAX];
     uint32_t peer_cnt;
     struct script_peer *at;
+    struct rte_mbuf *taken[2 * SCRIPT_POOL_MAX]; /* out of the pools: see pool in README.md */
+    uint32_t taken_cnt;
     uint64_t tolerance_ns;
     bool in_case;
     char case_name[SCRIPT_TEXT_CAP];
@@ -76,7 +79,7 @@ struct script_segment {
     bool any_flags;
     bool has_psh; /* P or p was written: PSH is compared */
     bool no_flush;
-    struct script_field seq, ack, win, len, mss, ws, ts, ecr, urg, doff, sackok, sack;
+    struct script_field seq, ack, win, len, mss, ws, ts, ecr, urg, doff, ecn, sackok, sack;
     bool ecr_last;
     struct {
         uint32_t from, to;
@@ -105,11 +108,16 @@ bool script_number(const char *text, int64_t *out);
 
 __attribute__((format(printf, 2, 3))) bool script_fail(struct script *s, const char *format, ...);
 void script_open(struct script *s);
+/* Takes mbufs out of a pool until left_cnt are left in it. */
+void script_pool_leave(struct script *s, struct rte_mempool *pool, uint32_t left_cnt);
+void script_pool_refill(struct script *s);
 /* What every case must have at its end; then the bench is gone. */
 bool script_close(struct script *s);
 struct script_peer *script_peer_at(struct script *s, uint16_t peer_port, uint16_t local_port);
 /* Time goes on to until_ns, every timer at its time; with stop, only to the first segment sent. */
 void script_advance(struct script *s, uint64_t until_ns, bool stop);
+/* A segment from the peer, from the TCP header on. */
+void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn);
 void script_poll(struct script *s);
 /* The oldest segment that was sent and not looked at; NULL when there is none. */
 const struct lab_segment *script_out(struct script *s);

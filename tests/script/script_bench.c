@@ -34,6 +34,22 @@ void script_open(struct script *s)
     s->at = script_peer_at(s, LAB_PEER_PORT, LAB_LOCAL_PORT);
 }
 
+void script_pool_leave(struct script *s, struct rte_mempool *pool, uint32_t left_cnt)
+{
+    while (rte_mempool_avail_count(pool) > left_cnt && s->taken_cnt < BASE_ARRAY_CNT(s->taken)) {
+        struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+        if (m == NULL)
+            return;
+        s->taken[s->taken_cnt++] = m;
+    }
+}
+
+void script_pool_refill(struct script *s)
+{
+    while (s->taken_cnt > 0)
+        rte_pktmbuf_free(s->taken[--s->taken_cnt]);
+}
+
 /* The peer with these ports; a new one when there is none, NULL when there are too many. */
 struct script_peer *script_peer_at(struct script *s, uint16_t peer_port, uint16_t local_port)
 {
@@ -64,6 +80,20 @@ static void take_event(struct script *s, const struct tcp_event *ev)
         p->events = 0;
     }
     p->events |= ev->flags;
+}
+
+void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(s->lab.rx_pool);
+    struct net_segment in = {.mbuf = m,
+                             .src = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
+                             .dst = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
+                             .protocol = NET_PROTO_TCP,
+                             .ecn = ecn};
+
+    base_assert(m != NULL && len <= rte_pktmbuf_tailroom(m));
+    memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+    tcp_push(s->lab.s, &in, 1, s->lab.now_ns);
 }
 
 void script_poll(struct script *s)
@@ -152,6 +182,7 @@ bool script_close(struct script *s)
     if (!s->open)
         return true;
     bool ok = s->failed || script_silent(s);
+    script_pool_refill(s);
     for (uint32_t i = 0; i < s->peer_cnt; i++)
         if (s->peer[i].conn != NULL)
             tcp_abort(s->lab.s, s->peer[i].conn);

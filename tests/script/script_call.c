@@ -165,6 +165,22 @@ static bool run_iss(struct script *s, char **word, uint32_t cnt)
     return true;
 }
 
+/* pool data=N ctrl=N: so many mbufs are left in them, the others are in use elsewhere; pool full */
+static bool run_pool(struct script *s, char **word, uint32_t cnt)
+{
+    script_pool_refill(s);
+    for (uint32_t i = 1; i < cnt; i++) {
+        const char *data = script_value(word[i], "data"), *ctrl = script_value(word[i], "ctrl");
+        int64_t left;
+        if (strcmp(word[i], "full") == 0)
+            continue;
+        if (!script_want_number(s, data != NULL ? data : ctrl, &left))
+            return false;
+        script_pool_leave(s, data != NULL ? s->lab.data_pool : s->lab.ctrl_pool, (uint32_t)left);
+    }
+    return true;
+}
+
 /* What net_output answers from here on. */
 static bool run_output(struct script *s, char **word, uint32_t cnt)
 {
@@ -323,10 +339,9 @@ static bool run_inject(struct script *s, char **word, uint32_t cnt)
     if (seg.len.value > SCRIPT_PAYLOAD_MAX || seg.option_len > 40)
         return script_fail(s, "the segment is too long");
     uint32_t len = script_segment_write(s, &seg, bytes);
-    if (seg.no_flush)
-        lab_push_raw(&s->lab, bytes, len);
-    else
-        lab_in_raw(&s->lab, bytes, len);
+    script_push(s, bytes, len, (uint8_t)seg.ecn.value);
+    if (!seg.no_flush)
+        flush(s);
     script_poll(s);
     return true;
 }
@@ -430,15 +445,16 @@ static const struct {
     const char *name;
     bool (*run)(struct script *s, char **word, uint32_t cnt);
 } statements[] = {
-    {"config", run_config},  {"listen", run_listen},   {"unlisten", run_listen},
-    {"peer", run_peer},      {"isn", run_isn},         {"iss", run_iss},
-    {"output", run_output},  {"connect", run_connect}, {"send", run_send},
-    {"recv", run_recv},      {"shutdown", run_end},    {"close", run_end},
-    {"abort", run_end},      {"flush", run_flush},     {"inject", run_inject},
-    {"expect", run_expect},  {"discard", run_discard}, {"tolerance", run_tolerance},
-    {"state", script_state}, {"count", script_count},  {"usage", script_usage},
-    {"event", script_event}, {"error", script_error},  {"readable", script_ask},
-    {"pending", script_ask}, {"space", script_ask},    {"ended", script_ask},
+    {"config", run_config},       {"listen", run_listen},  {"unlisten", run_listen},
+    {"peer", run_peer},           {"isn", run_isn},        {"iss", run_iss},
+    {"pool", run_pool},           {"output", run_output},  {"connect", run_connect},
+    {"send", run_send},           {"recv", run_recv},      {"shutdown", run_end},
+    {"close", run_end},           {"abort", run_end},      {"flush", run_flush},
+    {"inject", run_inject},       {"expect", run_expect},  {"discard", run_discard},
+    {"tolerance", run_tolerance}, {"state", script_state}, {"count", script_count},
+    {"usage", script_usage},      {"event", script_event}, {"error", script_error},
+    {"readable", script_ask},     {"pending", script_ask}, {"space", script_ask},
+    {"ended", script_ask},
 };
 
 bool script_statement(struct script *s, char *text)

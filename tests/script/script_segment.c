@@ -188,9 +188,9 @@ static struct script_field *field_at(struct script_segment *g, const char *key)
     const struct {
         const char *key;
         struct script_field *field;
-    } table[] = {{"seq", &g->seq},       {"ack", &g->ack},   {"win", &g->win},  {"len", &g->len},
-                 {"mss", &g->mss},       {"ws", &g->ws},     {"ts", &g->ts},    {"urg", &g->urg},
-                 {"sackok", &g->sackok}, {"sack", &g->sack}, {"doff", &g->doff}};
+    } table[] = {{"seq", &g->seq},       {"ack", &g->ack},   {"win", &g->win},   {"len", &g->len},
+                 {"mss", &g->mss},       {"ws", &g->ws},     {"ts", &g->ts},     {"urg", &g->urg},
+                 {"sackok", &g->sackok}, {"sack", &g->sack}, {"doff", &g->doff}, {"ecn", &g->ecn}};
 
     for (size_t i = 0; i < BASE_ARRAY_CNT(table); i++)
         if (strcmp(table[i].key, key) == 0)
