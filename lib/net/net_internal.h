@@ -205,9 +205,6 @@ bool net_v6_is_martian(const struct net_addr *addr);
 /* Whether we listen to the group: all nodes, and the solicited-node group of each address. */
 bool net_v6_is_group(const struct net *n, const struct net_addr *group);
 
-/* Of either family. */
-bool net_is_neighbor(const struct net *n, const struct net_addr *addr);
-
 /* Where to send for dst: itself or the gateway. False: no route. */
 bool net_route(const struct net *n, const struct net_addr *dst, struct net_addr *hop);
 

@@ -120,12 +120,6 @@ static int source_v6(const struct net *n, const struct net_addr *dst, const stru
 
 /* ---- both ---- */
 
-bool net_is_neighbor(const struct net *n, const struct net_addr *addr)
-{
-    return net_addr_is_v4(addr) ? net_v4_is_neighbor(n, base_be32(addr->b + 12))
-                                : net_v6_is_neighbor(n, addr);
-}
-
 bool net_route(const struct net *n, const struct net_addr *dst, struct net_addr *hop)
 {
     if (!net_addr_is_v4(dst))
