@@ -23,6 +23,8 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
         .seed = base_le64(config->secret),
         .heard = l->lane_cnt > 1 ? lane_heard : NULL,
         .heard_arg = l,
+        .vlan = (uint16_t)port->vlan,
+        .dad_cnt = 1,
     };
 
     for (uint32_t i = 0; i < port->address.cnt && i < NET_ADDRESS_MAX; i++) {
@@ -37,6 +39,9 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
     }
     if (port->gateway != NULL && port->gateway[0] != 0 &&
         net_addr_parse(&n.gateway, base_span_str(port->gateway)) != 0)
+        return -EINVAL;
+    if (port->gateway6 != NULL && port->gateway6[0] != 0 &&
+        net_addr_parse(&n.gateway6, base_span_str(port->gateway6)) != 0)
         return -EINVAL;
     return net_init(&l->net, &n, now_ns);
 }
@@ -238,6 +243,9 @@ static uint32_t deliveries(struct lane *l)
 {
     uint32_t n = 0;
 
+    /* In its first seconds a lane's IPv6 addresses are not proved yet: no attempt is lost to it. */
+    if (!net_is_settled(l->net))
+        return 0;
     while (n < LANE_BURST) {
         struct delivery *d;
         if (rte_ring_sc_dequeue(l->from_courier, (void **)&d) != 0)

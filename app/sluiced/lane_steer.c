@@ -1,7 +1,7 @@
 /*
  * A frame on the wrong lane: software devices spread frames as they like, so replies to our own
  * connections are recognised by their port (each lane has its slice of the ephemeral ports), and
- * ARP frames, which every lane's neighbor cache needs, are copied to all.
+ * what ARP and neighbor discovery tell, which every lane's cache needs, is told to all.
  */
 #include "lane.h"
 
@@ -12,20 +12,37 @@
 #include <rte_ring_elem.h>
 #include <rte_tcp.h>
 
+#define MIN_BYTES (RTE_ETHER_HDR_LEN + sizeof(struct rte_vlan_hdr) + sizeof(struct rte_ipv4_hdr))
+
+/* Where the TCP header begins in the first len bytes of a frame; 0: it can not be seen. Only a
+ * hint: lib/net checks. A segment behind extension headers of IPv6 stays where it came; nobody
+ * sends such. */
+static uint32_t find_tcp(const uint8_t *p, uint32_t len)
+{
+    if (len < MIN_BYTES)
+        return 0;
+    uint32_t at = RTE_ETHER_HDR_LEN;
+    uint16_t type = base_be16(p + 12);
+    if (type == RTE_ETHER_TYPE_VLAN) {
+        type = base_be16(p + 16);
+        at += (uint32_t)sizeof(struct rte_vlan_hdr);
+    }
+    if (type == RTE_ETHER_TYPE_IPV4 && p[at] >> 4 == 4 && p[at + 9] == NET_PROTO_TCP)
+        return at + (p[at] & 15u) * 4;
+    if (type == RTE_ETHER_TYPE_IPV6 && p[at] >> 4 == 6 && p[at + 6] == NET_PROTO_TCP)
+        return at + (uint32_t)sizeof(struct rte_ipv6_hdr);
+    return 0;
+}
+
 /* The lane that a TCP segment's destination port belongs to; -1: any. */
 static int owner(const struct lane *l, const struct rte_mbuf *m)
 {
     const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
-    uint32_t len = rte_pktmbuf_data_len(m);
+    uint32_t len = rte_pktmbuf_data_len(m), at = find_tcp(p, len);
 
-    if (len < sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + 4)
+    if (at == 0 || len < at + 4)
         return -1;
-    if (base_be16(p + 12) != RTE_ETHER_TYPE_IPV4 || p[14] >> 4 != 4 || p[23] != NET_PROTO_TCP)
-        return -1;
-    uint32_t ip_len = (p[14] & 15u) * 4;
-    if (len < sizeof(struct rte_ether_hdr) + ip_len + 4)
-        return -1;
-    uint32_t port = base_be16(p + sizeof(struct rte_ether_hdr) + ip_len + 2);
+    uint32_t port = base_be16(p + at + 2);
     if (port < LANE_PORT_MIN)
         return -1;
     uint32_t lane = (port - LANE_PORT_MIN) / l->steer_stride;

@@ -60,7 +60,9 @@ struct conf_port {
     const char *file;
     const char *device; /* "net_...": a virtual device with its arguments; else a PCI address */
     struct conf_list address; /* "address/length" */
-    const char *gateway;
+    const char *gateway;      /* of IPv4 */
+    const char *gateway6;     /* of IPv6 */
+    uint64_t vlan;            /* 0: none */
     uint64_t mtu;
     uint64_t rx_descriptors;
     uint64_t tx_descriptors;

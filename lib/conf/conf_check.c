@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #define SOCKET_PATH_MAX 107 /* sun_path less its NUL */
+#define ADDRESS_MAX     16  /* of a port: NET_ADDRESS_MAX */
+#define IPV6_MTU_MIN    1280
 
 static struct conf_seen *seen_of(struct conf_parser *p, const char *block, const char *key)
 {
@@ -89,16 +91,63 @@ static bool on_link(const struct conf_port *port, const char *address)
     return false;
 }
 
+/* What a host may have as its own address, or as that of its gateway. */
+static bool is_unicast(const struct conf_prefix *a)
+{
+    static const uint8_t zero[12];
+
+    if (a->max == 32)
+        return a->b[0] != 0 && a->b[0] != 127 && a->b[0] < 224;
+    return a->b[0] != 0xff && memcmp(a->b, zero, 10) != 0;
+}
+
+static void check_addresses(struct conf_parser *p, const struct conf_port *port)
+{
+    struct conf_prefix own;
+
+    for (uint32_t i = 0; i < port->address.cnt; i++) {
+        if (!conf_prefix_parse(&own, port->address.item[i]))
+            continue;
+        if (!is_unicast(&own))
+            named(p, "port", port, "address", "no host may have %s", port->address.item[i]);
+        if (own.max == 128 && port->mtu != 0 && port->mtu < IPV6_MTU_MIN)
+            named(p, "port", port, "mtu", "must be at least %d for IPv6, not %llu", IPV6_MTU_MIN,
+                  (unsigned long long)port->mtu);
+    }
+    if (port->address.cnt > ADDRESS_MAX)
+        named(p, "port", port, "address", "must be at most %d, not %u", ADDRESS_MAX,
+              port->address.cnt);
+}
+
+/* bits: of the family it is for. */
+static void check_next_hop(struct conf_parser *p, const struct conf_port *port, const char *key,
+                           const char *gateway, unsigned bits)
+{
+    struct conf_prefix hop;
+
+    if (gateway == NULL || port->address.cnt == 0 || !conf_prefix_parse(&hop, gateway))
+        return;
+    bool link_local = bits == 128 && hop.b[0] == 0xfe && (hop.b[1] & 0xc0) == 0x80;
+    if (hop.max != bits)
+        named(p, "port", port, key,
+              "%s is of the other family: IPv4 has gateway, IPv6 has gateway6", gateway);
+    else if (!is_unicast(&hop))
+        named(p, "port", port, key, "no host may have %s", gateway);
+    else if (!on_link(port, gateway) && !link_local)
+        named(p, "port", port, key, "%s is on no link of this port", gateway);
+    else if (has_address(port, gateway))
+        named(p, "port", port, key, "%s is this port's own address", gateway);
+}
+
 static void check_ports(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
 
     for (uint32_t i = 0; i < c->port_cnt; i++) {
         const struct conf_port *port = &c->port[i];
-        if (port->gateway != NULL && port->address.cnt > 0 && !on_link(port, port->gateway))
-            named(p, "port", port, "gateway", "%s is on no link of this port", port->gateway);
-        if (port->gateway != NULL && has_address(port, port->gateway))
-            named(p, "port", port, "gateway", "%s is this port's own address", port->gateway);
+        check_addresses(p, port);
+        check_next_hop(p, port, "gateway", port->gateway, 32);
+        check_next_hop(p, port, "gateway6", port->gateway6, 128);
         for (uint32_t j = 0; j < i; j++) {
             if (port->device != NULL && c->port[j].device != NULL &&
                 strcmp(port->device, c->port[j].device) == 0)

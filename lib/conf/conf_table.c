@@ -83,7 +83,9 @@ const struct conf_setting conf_settings[] = {
 
     TEXT(port, STRING, device, NULL, false, "\"net_tap0,iface=sluice0\"", "DPDK device: net_... with its arguments, or a PCI address"),
     TEXT(port, ADDRESSES, address, NULL, false, "{ 192.0.2.1/24 }", "own addresses, each with the length of its link's prefix"),
-    TEXT(port, ADDRESS, gateway, "", false, "192.0.2.254", "next hop for everything that is not on a link; none: links only"),
+    TEXT(port, ADDRESS, gateway, "", false, "192.0.2.254", "next hop for every IPv4 address that is not on a link; none: links only"),
+    TEXT(port, ADDRESS, gateway6, "", false, NULL, "next hop for every IPv6 address that is not on a link, may be fe80::...; none: links only"),
+    NUMBER(port, vlan, "0", 0, 4094, false, "802.1Q number of the port's frames, all others are dropped; 0: frames without a tag"),
     NUMBER(port, mtu, "1500", 576, 9216, false, "largest IP packet, bytes"),
     NUMBER(port, rx_descriptors, "1024", 64, 32768, false, "receive descriptors of each queue"),
     NUMBER(port, tx_descriptors, "1024", 64, 32768, false, "transmit descriptors of each queue"),

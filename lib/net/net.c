@@ -1,155 +1,18 @@
 #include "net_internal.h"
 
-#include "net_checksum.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
-#define IPV4_TTL    64
-#define IPV6_BYTES  40
-#define ANNOUNCE_NS (2 * BASE_NS_S) /* ANNOUNCE_INTERVAL of RFC 5227 section 1.1 */
-#define TCP_SUM_AT  16
-
-/* ---- addresses and routes ---- */
-
-bool net_v4_is_neighbor(const struct net *n, uint32_t addr)
-{
-    if (addr == n->v4_gateway)
-        return addr != 0;
-    for (uint32_t i = 0; i < n->v4_cnt; i++) {
-        uint32_t mask = n->v4_mask[i];
-        if (((addr ^ n->v4_addr[i]) & mask) != 0)
-            continue;
-        /* Links of one or two addresses have no broadcast address (RFC 3021). */
-        return ~mask <= 1 || ((addr & ~mask) != 0 && (addr & ~mask) != ~mask);
-    }
-    return false;
-}
-
-bool net_v4_is_martian(const struct net *n, uint32_t addr)
-{
-    uint32_t first = addr >> 24;
-
-    if (first == 0 || first == 127 || first >= 224)
-        return true;
-    for (uint32_t i = 0; i < n->v4_cnt; i++) {
-        uint32_t mask = n->v4_mask[i];
-        if (((addr ^ n->v4_addr[i]) & mask) == 0 && ~mask > 1 &&
-            ((addr & ~mask) == 0 || (addr & ~mask) == ~mask))
-            return true;
-    }
-    return false;
-}
-
-bool net_route(const struct net *n, const struct net_addr *dst, struct net_addr *hop)
-{
-    if (!net_addr_is_v4(dst))
-        return false;
-    uint32_t raw = base_be32(dst->b + 12);
-    if (net_v4_is_neighbor(n, raw)) {
-        *hop = *dst;
-        return !net_v4_is_own(n, raw);
-    }
-    *hop = n->config.gateway;
-    return net_addr_is_v4(hop) && !net_v4_is_martian(n, raw);
-}
-
-int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)
-{
-    struct net_addr hop;
-
-    if (!net_route(n, dst, &hop))
-        return -EHOSTUNREACH;
-    for (uint32_t i = 0; i < n->config.address_cnt; i++) {
-        if (net_prefix_contains(&n->config.addresses[i], &hop)) {
-            *src = n->config.addresses[i].addr;
-            return 0;
-        }
-    }
-    /* A gateway beyond every prefix, as with /32 addresses: reached all the same. */
-    uint32_t raw = rte_cpu_to_be_32(n->v4_addr[0]);
-    *src = net_addr_v4(&raw);
-    return n->v4_cnt > 0 ? 0 : -EHOSTUNREACH;
-}
-
-uint16_t net_segment_max(const struct net *n, const struct net_addr *dst)
-{
-    return (uint16_t)(n->port->caps.mtu - (net_addr_is_v4(dst) ? NET_IPV4_BYTES : IPV6_BYTES));
-}
-
-/* ---- output ---- */
-
-static int refuse(struct net *n, struct rte_mbuf *m, enum stats_id why, int rc)
-{
-    rte_pktmbuf_free(m);
-    stats_inc(n->stats, why);
-    return rc;
-}
-
-/* The TCP checksum, or what the port needs to fill it in. */
-static void put_tcp_checksum(const struct net *n, struct rte_mbuf *m, const struct net_addr *src,
-                             const struct net_addr *dst)
-{
-    uint8_t *tcp = rte_pktmbuf_mtod(m, uint8_t *);
-    uint32_t sum = net_checksum_pseudo(src, dst, NET_PROTO_TCP, m->pkt_len);
-
-    base_debug_assert(m->data_len >= NET_TCP_BYTES);
-    if (n->port->caps.tx_tcp_checksum) {
-        m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
-        m->l4_len = (tcp[12] >> 4) * 4u;
-        base_put_le16(tcp + TCP_SUM_AT, (uint16_t)~net_checksum_fold(sum));
-        return;
-    }
-    memset(tcp + TCP_SUM_AT, 0, 2);
-    sum = net_checksum_add(sum, net_checksum_mbuf(m, 0));
-    base_put_le16(tcp + TCP_SUM_AT, net_checksum_fold(sum));
-}
-
-static void put_ipv4(const struct net *n, struct rte_mbuf *m, uint8_t *at,
-                     const struct net_addr *src, const struct net_addr *dst, uint8_t protocol,
-                     uint8_t ecn)
-{
-    /* DF is set, so the identification may be 0 (RFC 6864 section 4.1). */
-    struct rte_ipv4_hdr ip = {
-        .version_ihl = 0x45,
-        .type_of_service = ecn & 3,
-        .total_length = rte_cpu_to_be_16((uint16_t)(m->pkt_len - NET_ETHER_BYTES)),
-        .fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
-        .time_to_live = IPV4_TTL,
-        .next_proto_id = protocol,
-        .src_addr = net_addr_v4_raw(src),
-        .dst_addr = net_addr_v4_raw(dst),
-    };
-    m->l2_len = NET_ETHER_BYTES;
-    m->l3_len = NET_IPV4_BYTES;
-    if (n->port->caps.tx_ip_checksum)
-        m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
-    else
-        ip.hdr_checksum = net_checksum_fold(net_checksum_sum_scalar(&ip, NET_IPV4_BYTES));
-    memcpy(at, &ip, NET_IPV4_BYTES);
-}
-
-int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
-               const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns)
-{
-    struct net_addr hop;
-
-    base_debug_assert(net_addr_is_v4(src));
-    if (!net_route(n, dst, &hop))
-        return refuse(n, m, STATS_NET_DROP_TX_NO_ROUTE, -EHOSTUNREACH);
-    if (m->pkt_len > net_segment_max(n, dst))
-        return refuse(n, m, STATS_NET_DROP_TX_GIANT, -ENOBUFS);
-    if (protocol == NET_PROTO_TCP)
-        put_tcp_checksum(n, m, src, dst);
-    uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, NET_ETHER_BYTES + NET_IPV4_BYTES);
-    base_assert(frame != NULL);
-    memcpy(frame + 6, n->mac, 6);
-    base_put_be16(frame + 12, RTE_ETHER_TYPE_IPV4);
-    put_ipv4(n, m, frame + NET_ETHER_BYTES, src, dst, protocol, ecn);
-    return net_neighbor_send(n, &hop, m, now_ns);
-}
+#define IPV6_MTU_MIN 1280            /* RFC 8200 section 5 */
+#define ANNOUNCE_NS  (2 * BASE_NS_S) /* ANNOUNCE_INTERVAL of RFC 5227 section 1.1 */
 
 /* ---- timers and log ---- */
+
+static void announce(struct net *n)
+{
+    net_arp_announce(n);
+    net_nd_announce(n);
+}
 
 void net_run(struct net *n, uint64_t now_ns)
 {
@@ -157,7 +20,9 @@ void net_run(struct net *n, uint64_t now_ns)
 
     while ((t = base_wheel_pop(&n->wheel, now_ns)) != NULL) {
         if (t == &n->announce_timer)
-            net_arp_announce(n);
+            announce(n);
+        else if (t == &n->dad_timer)
+            net_dad_timeout(n, now_ns);
         else
             net_neighbor_timeout(n, base_container_of(t, struct net_neighbor, timer), now_ns);
     }
@@ -165,8 +30,32 @@ void net_run(struct net *n, uint64_t now_ns)
 
 void net_announce(struct net *n, uint64_t now_ns)
 {
-    net_arp_announce(n);
+    n->speaks = true;
+    announce(n);
     base_wheel_set(&n->wheel, &n->announce_timer, now_ns + ANNOUNCE_NS);
+    net_dad_speak(n, now_ns);
+}
+
+bool net_is_settled(const struct net *n)
+{
+    return n->tentative_cnt == 0;
+}
+
+void net_hear(struct net *n, const struct net_addr *addr, const uint8_t mac[6], bool answer,
+              uint64_t now_ns)
+{
+    static const uint8_t untold[6];
+
+    if (net_addr_is_v4(addr)) {
+        net_neighbor_hear(n, addr, mac, false, answer, now_ns);
+        return;
+    }
+    struct net_own *own = net_v6_own(n, addr);
+    if (own == NULL)
+        net_neighbor_advertised(n, addr, memcmp(mac, untold, 6) != 0 ? mac : NULL, answer, true,
+                                now_ns);
+    else if (own->state == NET_OWN_TENTATIVE)
+        net_dad_conflict(n, own, mac, false, now_ns);
 }
 
 uint64_t net_deadline(const struct net *n)
@@ -198,12 +87,18 @@ static bool config_is_good(const struct net_config *c, uint64_t now_ns)
         uint32_t v4 = base_be32(p->addr.b + 12);
         if (p->prefix_len > 128 || net_addr_is_none(&p->addr))
             return false;
-        if (!net_addr_is_v4(&p->addr))
+        if (!net_addr_is_v4(&p->addr)) {
+            if (net_v6_is_martian(&p->addr) || c->port->caps.mtu < IPV6_MTU_MIN)
+                return false;
             continue;
+        }
         if (p->prefix_len < 96 || v4 >> 24 == 0 || v4 >> 24 == 127 || v4 >> 24 >= 224)
             return false;
     }
-    return net_addr_is_none(&c->gateway) || net_addr_is_v4(&c->gateway);
+    if (!net_addr_is_none(&c->gateway6) && net_v6_is_martian(&c->gateway6))
+        return false;
+    return c->vlan <= NET_VLAN_MAX &&
+           (net_addr_is_none(&c->gateway) || net_addr_is_v4(&c->gateway));
 }
 
 static void take_addresses(struct net *n)
@@ -242,6 +137,7 @@ int net_init(struct net **out, const struct net_config *config, uint64_t now_ns)
         free(n);
         return rc;
     }
+    net_dad_init(n, now_ns);
     *out = n;
     return 0;
 }

@@ -1,9 +1,14 @@
 /*
- * Ethernet, ARP, IPv4 and ICMP of one lane on one port: frames in, transport segments out, and
- * back. RFC 894, 826 (with the cache states of RFC 4861 section 7.3.2), 791, 792, 1122.
+ * Ethernet, VLAN tags, ARP and neighbor discovery, IPv4 and IPv6, ICMP of one lane on one port:
+ * frames in, transport segments out, and back. RFC 894, 826 (with the cache states of RFC 4861
+ * section 7.3.2), 791, 792, 1122; RFC 2464, 8200, 4443, 4861, 4862 (only the test for duplicates).
  *
- * Left out until the TCP issue: IPv6 and ND, VLAN, the exception path, PMTU. Fragments are dropped
- * and counted; so are martians, IP options are skipped.
+ * Left out: the exception path; what is done about path MTUs; routers that announce themselves and
+ * redirects (the gateways are settings), MLD, SEND. Fragments and routing headers are dropped and
+ * counted; so are martians. IP options and IPv6's other extension headers are skipped.
+ *
+ * IPv6 is spoken when one of the addresses is an IPv6 address; a link-local one is added when the
+ * configuration has none.
  *
  * Threads: one (its lane). Memory: taken at net_init; mbufs move as each function says.
  * Sans-I/O: time comes as now_ns (monotonic, > 0); the only outside calls are the port's bursts
@@ -24,6 +29,7 @@ struct rte_mempool;
 #define NET_ADDRESS_MAX  16
 #define NET_NEIGHBOR_MAX 1024 /* entries of the ARP cache */
 #define NET_PROTO_TCP    6
+#define NET_VLAN_MAX     4094
 
 /* Headroom that every mbuf given to net_output must have before its transport header. */
 #define NET_HEADROOM_BYTES 64
@@ -34,8 +40,11 @@ struct net_config {
     struct net_prefix addresses[NET_ADDRESS_MAX]; /* own address with its on-link prefix length:
                                                      here alone addr keeps its host bits */
     uint32_t address_cnt;
-    struct net_addr gateway;       /* none: only on-link peers are reached */
-    struct rte_mempool *ctrl_pool; /* borrowed: ARP and ICMP mbufs */
+    struct net_addr gateway;       /* of IPv4; none: only on-link peers are reached */
+    struct net_addr gateway6;      /* likewise of IPv6; may be a link-local address */
+    uint16_t vlan;                 /* 802.1Q number, 1..4094: only frames with it; 0: no tags */
+    uint8_t dad_cnt;               /* DupAddrDetectTransmits of RFC 4862, a second each; 0: none */
+    struct rte_mempool *ctrl_pool; /* borrowed: ARP, ND and ICMP mbufs */
     struct stats_block *stats;     /* borrowed */
     struct stats_log *log;         /* borrowed; may be NULL */
     uint64_t seed;                 /* for probe jitter and the hash of the cache */
@@ -43,10 +52,22 @@ struct net_config {
     /*
      * ARP answers and announcements arrive at one queue, while each lane has a cache of its own:
      * called with each of them (answer: to one of our addresses), so that the caller can pass it
-     * on to the other lanes' net_hear. May be NULL.
+     * on to the other lanes' net_hear. Likewise neighbor advertisements, whose mac may be all zero
+     * (it was not told), and, with addr our own, hosts that claim an address we have not proved
+     * yet. May be NULL.
      */
     void (*heard)(void *arg, const struct net_addr *addr, const uint8_t mac[6], bool answer);
     void *heard_arg;
+
+    /*
+     * A router says that a packet from src (ours) to dst is too big; the next link takes mtu bytes,
+     * IP header included: at least 1280, or 552 for IPv4. quoted are the first bytes of that
+     * packet's TCP header, at least 8: whether it was sent is to be judged there (RFC 5927). May be
+     * NULL: then these messages are dropped and counted. It may not call this instance.
+     */
+    void (*too_big)(void *arg, const struct net_addr *src, const struct net_addr *dst, uint16_t mtu,
+                    const uint8_t *quoted, uint32_t quoted_len);
+    void *too_big_arg;
 };
 
 /* A transport segment on its way up. */
@@ -69,7 +90,7 @@ void net_fini(struct net *n);
  * Takes cnt frames (all of them, whatever happens) and writes those that hold a whole, valid TCP
  * segment for one of our addresses to out, which has room for cnt; returns how many. Lengths
  * against the frame, the IP checksum and the TCP checksum have been checked; the TCP header has
- * not. ARP and ICMP echo are answered from here.
+ * not. ARP, neighbor solicitations and ICMP echo are answered from here.
  */
 uint32_t net_input(struct net *n, struct rte_mbuf **pkts, uint32_t cnt, struct net_segment *out,
                    uint64_t now_ns);
@@ -78,15 +99,16 @@ uint32_t net_input(struct net *n, struct rte_mbuf **pkts, uint32_t cnt, struct n
  * Sends a transport segment: takes m (its data starts at the transport header, headroom
  * NET_HEADROOM_BYTES), fills in the TCP checksum (field taken as zero) or leaves it to the port,
  * puts IP and Ethernet before it and queues it for net_flush. A next hop that is not resolved yet
- * holds a few packets and asks by ARP.
+ * holds a few packets and asks by ARP or neighbor discovery. src and dst are of one family.
  * Returns 0 when it is queued or held; -EHOSTUNREACH (no route, or the neighbor failed to answer)
  * or -ENOBUFS (the packet was dropped and counted).
  */
 int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
                const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns);
 
-/* Our address for reaching dst: the one on its link, else the first of its family. Returns 0, or
- * -EHOSTUNREACH. */
+/* Our address for reaching dst: the one on its link (that of the gateway, where one leads there),
+ * else the first of its family; a link-local one for link-local peers only. Returns 0, or
+ * -EHOSTUNREACH: no route, or our addresses are not proved to be ours alone yet. */
 int net_source(const struct net *n, const struct net_addr *dst,
                struct net_addr *src) BASE_WARN_UNUSED;
 
@@ -105,8 +127,12 @@ uint64_t net_deadline(const struct net *n);
 void net_hear(struct net *n, const struct net_addr *addr, const uint8_t mac[6], bool answer,
               uint64_t now_ns);
 
-/* Announces our addresses (RFC 5227 section 2.3), twice, 2 s apart. Call it once after the link is
- * up, on one lane. */
+/* Announces our addresses (RFC 5227 section 2.3, RFC 4861 section 7.2.6), twice, 2 s apart, and
+ * asks whether others have the IPv6 ones, before they are used. Call it once after the link is up,
+ * on one lane; the other lanes' instances only wait for as long. */
 void net_announce(struct net *n, uint64_t now_ns);
+
+/* Whether it is known of each of our addresses if it may be used. */
+bool net_is_settled(const struct net *n);
 
 #endif

@@ -143,9 +143,3 @@ int net_arp_input(struct net *n, struct rte_mbuf *m, uint64_t now_ns)
         return answer(n, m, &arp);
     return useful ? NET_INPUT_DONE : STATS_NET_DROP_ARP_OTHER;
 }
-
-void net_hear(struct net *n, const struct net_addr *addr, const uint8_t mac[6], bool answer,
-              uint64_t now_ns)
-{
-    net_neighbor_hear(n, addr, mac, false, answer, now_ns);
-}

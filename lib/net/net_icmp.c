@@ -7,6 +7,7 @@
 #define ICMP_BYTES        8
 #define ICMP_ECHO_REPLY   0
 #define ICMP_UNREACHABLE  3
+#define ICMP_TOO_BIG_CODE 4 /* fragmentation needed and DF set */
 #define ICMP_QUENCH       4
 #define ICMP_REDIRECT     5
 #define ICMP_ECHO_REQUEST 8
@@ -69,6 +70,9 @@ int net_icmp_input(struct net *n, struct rte_mbuf *m, uint32_t ip_len, uint64_t 
     case ICMP_ECHO_REQUEST:
         break;
     case ICMP_UNREACHABLE:
+        if (icmp[1] == ICMP_TOO_BIG_CODE)
+            return net_too_big_input(n, m, at + ICMP_BYTES, base_be16(icmp + 6));
+        return STATS_NET_DROP_ICMP_ERROR;
     case ICMP_QUENCH:
     case ICMP_REDIRECT:
     case ICMP_TIME:

@@ -56,10 +56,8 @@ static bool tcp_checksum_good(const struct net *n, const struct rte_mbuf *m,
 }
 
 /* The frame's mbuf has been cut to the IP packet; fills in out and moves its start to TCP. */
-static int input_tcp(struct net *n, struct rte_mbuf *m, uint32_t ip_len, struct net_segment *out)
+int net_tcp_input(struct net *n, struct rte_mbuf *m, uint32_t at, struct net_segment *out)
 {
-    uint32_t at = NET_ETHER_BYTES + ip_len;
-
     if (m->pkt_len < at + NET_TCP_BYTES)
         return STATS_NET_DROP_TCP_SHORT;
     if (!net_pull(m, at + NET_TCP_BYTES))
@@ -69,14 +67,8 @@ static int input_tcp(struct net *n, struct rte_mbuf *m, uint32_t ip_len, struct 
     if (at + tcp_len <= m->pkt_len && !net_pull(m, at + tcp_len))
         return STATS_NET_DROP_NO_ROOM;
 
-    const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, NET_ETHER_BYTES);
-    *out = (struct net_segment){
-        .mbuf = m,
-        .src = net_addr_v4(ip + 12),
-        .dst = net_addr_v4(ip + 16),
-        .protocol = NET_PROTO_TCP,
-        .ecn = ip[1] & 3,
-    };
+    out->mbuf = m;
+    out->protocol = NET_PROTO_TCP;
     rte_pktmbuf_adj(m, (uint16_t)at);
     bool good = tcp_checksum_good(n, m, out);
     if (!n->tcp_checksum_seen_good)
@@ -119,11 +111,39 @@ static int input_ipv4(struct net *n, struct rte_mbuf *m, struct net_segment *out
         return STATS_NET_DROP_IP_BROADCAST;
     if ((base_be16(ip + 6) & (RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0)
         return STATS_NET_DROP_IP_FRAGMENT;
-    if (ip[9] == NET_PROTO_TCP)
-        return input_tcp(n, m, ip_len, out);
+    if (ip[9] == NET_PROTO_TCP) {
+        *out = (struct net_segment){
+            .src = net_addr_v4(ip + 12),
+            .dst = net_addr_v4(ip + 16),
+            .ecn = ip[1] & 3,
+        };
+        return net_tcp_input(n, m, NET_ETHER_BYTES + ip_len, out);
+    }
     if (ip[9] == NET_PROTO_ICMP)
         return net_icmp_input(n, m, ip_len, now_ns);
     return STATS_NET_DROP_IP_PROTOCOL;
+}
+
+/* Takes the 802.1Q tag off. Returns a reason to drop, or STATS_CNT: the frame is of our VLAN.
+ * Number 0 is none: such a tag carries but a priority. */
+static int take_tag(const struct net *n, struct rte_mbuf *m)
+{
+    uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+    uint16_t vlan = 0;
+
+    if (base_be16(frame + 12) == RTE_ETHER_TYPE_VLAN) {
+        if (m->pkt_len < NET_ETHER_BYTES + NET_VLAN_BYTES)
+            return STATS_NET_DROP_ETHER_SHORT;
+        if (!net_pull(m, NET_ETHER_BYTES + NET_VLAN_BYTES))
+            return STATS_NET_DROP_NO_ROOM;
+        frame = rte_pktmbuf_mtod(m, uint8_t *);
+        vlan = base_be16(frame + NET_ETHER_BYTES) & 0xfff;
+        memmove(frame + NET_VLAN_BYTES, frame, 12);
+        rte_pktmbuf_adj(m, NET_VLAN_BYTES);
+    } else if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
+        vlan = m->vlan_tci & 0xfff; /* the port has taken it off */
+    }
+    return vlan == n->config.vlan ? (int)STATS_CNT : (int)STATS_NET_DROP_VLAN;
 }
 
 static int input_frame(struct net *n, struct rte_mbuf *m, struct net_segment *out, uint64_t now_ns)
@@ -132,6 +152,12 @@ static int input_frame(struct net *n, struct rte_mbuf *m, struct net_segment *ou
         return STATS_NET_DROP_ETHER_SHORT;
     if (!net_pull(m, NET_ETHER_BYTES))
         return STATS_NET_DROP_NO_ROOM;
+    int why = n->config.vlan != 0 ||
+                      base_be16(rte_pktmbuf_mtod_offset(m, uint8_t *, 12)) == RTE_ETHER_TYPE_VLAN
+                  ? take_tag(n, m)
+                  : (int)STATS_CNT;
+    if (why != (int)STATS_CNT)
+        return why;
     const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
     bool group = (frame[0] & 1) != 0;
     if (!group && memcmp(frame, n->mac, 6) != 0)
@@ -144,7 +170,7 @@ static int input_frame(struct net *n, struct rte_mbuf *m, struct net_segment *ou
     case RTE_ETHER_TYPE_ARP:
         return net_arp_input(n, m, now_ns);
     case RTE_ETHER_TYPE_IPV6:
-        return STATS_NET_DROP_IPV6;
+        return net_ipv6_input(n, m, out, now_ns);
     default:
         return STATS_NET_DROP_ETHER_TYPE;
     }

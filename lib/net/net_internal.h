@@ -1,10 +1,16 @@
 /* Inside of lib/net: the instance, the neighbor cache, and who calls whom.
  *
- *   net_input.c     frames in; hands ARP to net_arp.c, ICMP to net_icmp.c
+ *   net_input.c     frames in; hands IPv6 to net_ipv6.c, ARP to net_arp.c, ICMP to net_icmp.c
+ *   net_ipv6.c      IPv6 in: the header and its extensions; hands ICMPv6 to net_icmpv6.c
+ *   net_icmpv6.c    echo; hands neighbor discovery to net_nd.c
+ *   net_too_big.c   packets of ours that a router found too big, of both families
  *   net_output.c    packets out, by the neighbor cache, into the TX queue
+ *   net_route.c     addresses, links, gateways
  *   net_arp.c       ARP on the wire
- *   net_neighbor.c  the cache: states, timers, what waits
- *   net_tx.c        the TX queue
+ *   net_nd.c        neighbor discovery on the wire
+ *   net_dad.c       our own IPv6 addresses: are they ours alone?
+ *   net_neighbor.c  the cache of both families: states, timers, what waits
+ *   net_tx.c        the TX queue, VLAN tags
  */
 #ifndef NET_INTERNAL_H
 #define NET_INTERNAL_H
@@ -23,8 +29,12 @@
 
 #define NET_ETHER_BYTES 14
 #define NET_IPV4_BYTES  20
+#define NET_IPV6_BYTES  40
 #define NET_TCP_BYTES   20
+#define NET_VLAN_BYTES  4
 #define NET_PROTO_ICMP  1
+
+#define NET_PROTO_ICMPV6 58
 
 #define NET_HELD_MAX       4    /* packets that wait for one neighbor */
 #define NET_HELD_TOTAL_MAX 256  /* for all of them */
@@ -37,7 +47,7 @@
 #define NET_UNCONFIRMED_MAX (NET_NEIGHBOR_MAX / 4)
 
 /*
- * The states of RFC 4861 section 7.3.2, for ARP.
+ * The states of RFC 4861 section 7.3.2, for ARP, too.
  *
  *   (none) --packet to send--> INCOMPLETE --reply--> REACHABLE --30 s--> STALE
  *   (none) --request to us---> STALE --packet to send--> DELAY --5 s--> PROBE --reply--> REACHABLE
@@ -85,6 +95,21 @@ static inline bool net_limit_pass(struct net_limit *l, uint64_t now_ns)
     return true;
 }
 
+/* An IPv6 address of our own (RFC 4862 section 5.4):
+ *
+ *   TENTATIVE --asked for dad_cnt times, nobody answers--> VALID
+ *   TENTATIVE --another host has it, or asks for it itself--> DUPLICATE, for good */
+enum net_own_state {
+    NET_OWN_TENTATIVE, /* neither source nor destination of anything but the question */
+    NET_OWN_VALID,
+    NET_OWN_DUPLICATE,
+};
+
+struct net_own {
+    struct net_prefix prefix; /* the address with its host bits, as in net_config */
+    enum net_own_state state;
+};
+
 struct net {
     struct net_config config;
     struct stats_block *stats;
@@ -96,6 +121,14 @@ struct net {
     uint32_t v4_addr[NET_ADDRESS_MAX];
     uint32_t v4_mask[NET_ADDRESS_MAX];
     uint32_t v4_gateway; /* 0: none */
+
+    /* Those of IPv6, the link-local one last. Without any, IPv6 is not spoken. */
+    uint32_t v6_cnt;
+    uint32_t tentative_cnt;
+    struct net_own v6[NET_ADDRESS_MAX + 1];
+    struct base_timer dad_timer;
+    uint8_t dad_asked_cnt;
+    bool speaks; /* announces and asks for our addresses on behalf of the other lanes */
 
     /* Packets for the port: a circle. */
     uint32_t tx_head;
@@ -141,11 +174,36 @@ static inline bool net_v4_is_own(const struct net *n, uint32_t addr)
     return false;
 }
 
+extern const struct net_addr net_all_nodes;      /* ff02::1 */
+extern const struct net_addr net_solicited_node; /* ff02::1:ff00:0, the prefix of 104 bits */
+
+static inline bool net_addr_is_multicast(const struct net_addr *a)
+{
+    return a->b[0] == 0xff;
+}
+
+static inline bool net_addr_is_link_local(const struct net_addr *a)
+{
+    return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
 /* Whether the address (host order) can be a host's on one of our links, or is the gateway's. */
 bool net_v4_is_neighbor(const struct net *n, uint32_t addr);
 
 /* Whether the address (host order) may not be a source: RFC 1122 section 3.2.1.3, RFC 6890. */
 bool net_v4_is_martian(const struct net *n, uint32_t addr);
+
+/* Our address addr, whatever its state; NULL: it is not ours. */
+struct net_own *net_v6_own(const struct net *n, const struct net_addr *addr);
+
+/* Whether the address can be a host's on our link, or is the gateway's. */
+bool net_v6_is_neighbor(const struct net *n, const struct net_addr *addr);
+
+/* Whether the address may be neither source nor destination of a host's packet. */
+bool net_v6_is_martian(const struct net_addr *addr);
+
+/* Whether we listen to the group: all nodes, and the solicited-node group of each address. */
+bool net_v6_is_group(const struct net *n, const struct net_addr *group);
 
 /* Where to send for dst: itself or the gateway. False: no route. */
 bool net_route(const struct net *n, const struct net_addr *dst, struct net_addr *hop);
@@ -163,6 +221,68 @@ bool net_pull(struct rte_mbuf *m, uint32_t len);
 
 /* Cuts the chain after len bytes, 0 < len <= pkt_len. */
 void net_cut(struct rte_mbuf *m, uint32_t len);
+
+/* ---- net_input.c ---- */
+
+/* A TCP segment for us that begins at the byte at of the frame; out has the addresses and ECN.
+ * Returns what input is to do. */
+int net_tcp_input(struct net *n, struct rte_mbuf *m, uint32_t at, struct net_segment *out);
+
+/* ---- net_ipv6.c ---- */
+
+/* What input has learned of an IPv6 packet. */
+struct net_ipv6 {
+    struct net_addr src;
+    struct net_addr dst;
+    uint32_t at; /* of the upper layer in the frame */
+    uint8_t protocol;
+    uint8_t hop_limit;
+    uint8_t ecn;
+};
+
+/* An IPv6 frame, Ethernet header first. Returns what input is to do. */
+int net_ipv6_input(struct net *n, struct rte_mbuf *m, struct net_segment *out, uint64_t now_ns);
+
+/* ---- net_icmpv6.c ---- */
+
+#define NET_ICMPV6_SOLICITATION  135
+#define NET_ICMPV6_ADVERTISEMENT 136
+
+/* An ICMPv6 message to one of our addresses or groups. Its source is one that a host may have, or
+ * :: in a packet to a group. Returns what input is to do. */
+int net_icmpv6_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *ip, uint64_t now_ns);
+
+/* ---- net_too_big.c ---- */
+
+/* A router says that a packet of ours is too big for its next link of mtu bytes (0: it does not
+ * say). What it quotes begins at the byte at of the frame. Returns what input is to do. */
+int net_too_big_input(struct net *n, struct rte_mbuf *m, uint32_t at, uint32_t mtu);
+
+/* ---- net_nd.c ---- */
+
+/* A message of neighbor or router discovery, its checksum checked. Returns what input is to do. */
+int net_nd_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *ip, uint64_t now_ns);
+
+/* As net_arp_ask: by multicast when mac is NULL. */
+void net_nd_ask(struct net *n, const struct net_addr *addr, const uint8_t *mac, uint64_t now_ns);
+
+/* The question of RFC 4862 whether somebody has the address. */
+void net_nd_probe(struct net *n, const struct net_addr *addr);
+
+/* One announcement of each valid address. */
+void net_nd_announce(struct net *n);
+
+/* ---- net_dad.c ---- */
+
+/* Takes the IPv6 addresses of the configuration, and makes a link-local one when there are some. */
+void net_dad_init(struct net *n, uint64_t now_ns);
+/* It is this lane that asks; the others wait as long. */
+void net_dad_speak(struct net *n, uint64_t now_ns);
+void net_dad_timeout(struct net *n, uint64_t now_ns);
+
+/* Another host claims an address of ours. tell: the other lanes do not know it yet. */
+void net_dad_conflict(struct net *n, struct net_own *own, const uint8_t *mac, bool tell,
+                      uint64_t now_ns);
 
 /* ---- net_arp.c ---- */
 
@@ -196,6 +316,11 @@ int net_neighbor_send(struct net *n, const struct net_addr *hop, struct rte_mbuf
 bool net_neighbor_hear(struct net *n, const struct net_addr *addr, const uint8_t *mac,
                        bool asked_us, bool answer, uint64_t now_ns);
 
+/* A neighbor advertisement says that addr is at mac (NULL: it does not say), RFC 4861 section
+ * 7.2.5. Returns whether it was of use. */
+bool net_neighbor_advertised(struct net *n, const struct net_addr *addr, const uint8_t *mac,
+                             bool solicited, bool override, uint64_t now_ns);
+
 void net_neighbor_timeout(struct net *n, struct net_neighbor *nb, uint64_t now_ns);
 
 /* For the tests: the state of addr, or -1. */
@@ -207,7 +332,7 @@ void net_log_neighbor(struct net *n, const struct net_addr *addr, const char *wh
 
 /* ---- net_tx.c ---- */
 
-/* Queues a whole frame; takes m. */
+/* Queues a whole frame, without a VLAN tag; takes m. */
 void net_tx_push(struct net *n, struct rte_mbuf *m);
 void net_tx_fini(struct net *n);
 

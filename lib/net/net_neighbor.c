@@ -152,7 +152,7 @@ static void set_state(struct net *n, struct net_neighbor *nb, enum net_neighbor_
         base_wheel_set(&n->wheel, &nb->timer, now_ns + FAILED_NS);
         drop_held(n, nb, STATS_NET_DROP_TX_UNREACHABLE);
         stats_inc(n->stats, STATS_NET_NEIGHBOR_FAILED);
-        net_log_neighbor(n, &nb->addr, "does not answer ARP", now_ns);
+        net_log_neighbor(n, &nb->addr, "does not answer", now_ns);
         break;
     default:
         break;
@@ -167,7 +167,11 @@ static void ask(struct net *n, struct net_neighbor *nb, uint64_t now_ns)
         return;
     }
     nb->asked_cnt++;
-    net_arp_ask(n, &nb->addr, nb->state == NET_NEIGHBOR_PROBE ? nb->mac : NULL, now_ns);
+    const uint8_t *mac = nb->state == NET_NEIGHBOR_PROBE ? nb->mac : NULL;
+    if (net_addr_is_v4(&nb->addr))
+        net_arp_ask(n, &nb->addr, mac, now_ns);
+    else
+        net_nd_ask(n, &nb->addr, mac, now_ns);
     base_wheel_set(&n->wheel, &nb->timer, now_ns + RETRANS_NS);
 }
 
@@ -273,6 +277,27 @@ bool net_neighbor_hear(struct net *n, const struct net_addr *addr, const uint8_t
     else if (changed || !had_mac)
         set_state(n, nb, NET_NEIGHBOR_STALE, now_ns);
     return true;
+}
+
+bool net_neighbor_advertised(struct net *n, const struct net_addr *addr, const uint8_t *mac,
+                             bool solicited, bool override, uint64_t now_ns)
+{
+    struct net_neighbor *nb = find(n, addr);
+
+    if (nb == NULL)
+        return false;
+    bool had_mac = nb->state != NET_NEIGHBOR_INCOMPLETE && nb->state != NET_NEIGHBOR_FAILED;
+    if (mac == NULL && !had_mac)
+        return false;
+    if (mac != NULL && had_mac && !override && memcmp(nb->mac, mac, 6) != 0) {
+        /* A proxy's, perhaps: not taken, but what we believe is to be proved. */
+        if (nb->state == NET_NEIGHBOR_REACHABLE)
+            set_state(n, nb, NET_NEIGHBOR_STALE, now_ns);
+        return true;
+    }
+    uint8_t same[6];
+    memcpy(same, mac != NULL ? mac : nb->mac, 6);
+    return net_neighbor_hear(n, addr, same, false, solicited, now_ns);
 }
 
 int net_neighbor_state(const struct net *n, const struct net_addr *addr)

@@ -24,6 +24,23 @@ static struct rte_mbuf *make_linear(struct net *n, struct rte_mbuf *m)
     return copy;
 }
 
+/* False: no headroom, and m is freed. */
+static bool put_tag(struct net *n, struct rte_mbuf *m)
+{
+    uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, NET_VLAN_BYTES);
+
+    if (frame == NULL) {
+        rte_pktmbuf_free(m);
+        stats_inc(n->stats, STATS_NET_DROP_TX_LINEAR);
+        return false;
+    }
+    memmove(frame, frame + NET_VLAN_BYTES, 12);
+    base_put_be16(frame + 12, RTE_ETHER_TYPE_VLAN);
+    base_put_be16(frame + 14, n->config.vlan);
+    m->l2_len = NET_ETHER_BYTES + NET_VLAN_BYTES;
+    return true;
+}
+
 void net_tx_push(struct net *n, struct rte_mbuf *m)
 {
     if (m->nb_segs > 1 && !n->port->caps.tx_multi_segs) {
@@ -31,6 +48,8 @@ void net_tx_push(struct net *n, struct rte_mbuf *m)
         if (m == NULL)
             return;
     }
+    if (n->config.vlan != 0 && !put_tag(n, m))
+        return;
     if (n->tx_cnt == NET_TX_QUEUE_CNT) {
         net_flush(n);
         if (n->tx_cnt == NET_TX_QUEUE_CNT) {

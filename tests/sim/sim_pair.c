@@ -39,8 +39,8 @@ void sim_pair_start(void)
     }
 }
 
-void sim_pair_open(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
-                   uint64_t now_ns)
+static void open_pair(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
+                      uint64_t now_ns, bool v6)
 {
     struct base_rand rand;
 
@@ -56,13 +56,13 @@ void sim_pair_open(struct sim_pair *p, struct wire_config *wire, struct tcp_conf
     for (unsigned i = 0; i < 2; i++) {
         struct sim_host *h = &p->host[i];
         uint8_t raw[4] = {10, 0, 0, (uint8_t)(i + 1)};
-        h->addr = net_addr_v4(raw);
+        h->addr = v6 ? (struct net_addr){.b = {0xfd, [15] = (uint8_t)(i + 1)}} : net_addr_v4(raw);
         h->data_pool = pool[i][0];
         h->ctrl_pool = pool[i][1];
         h->rx_pool = pool[i][2];
         struct net_config net = {
             .port = wire_port(p->wire, i),
-            .addresses = {{.addr = h->addr, .prefix_len = 120}},
+            .addresses = {{.addr = h->addr, .prefix_len = v6 ? 64 : 120}},
             .address_cnt = 1,
             .ctrl_pool = h->ctrl_pool,
             .stats = &h->stats,
@@ -77,6 +77,18 @@ void sim_pair_open(struct sim_pair *p, struct wire_config *wire, struct tcp_conf
             tcp[i].secret[b] = (uint8_t)base_rand_next(&rand);
         must(tcp_init(&h->tcp, &tcp[i], now_ns), "tcp_init");
     }
+}
+
+void sim_pair_open(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
+                   uint64_t now_ns)
+{
+    open_pair(p, wire, tcp, now_ns, false);
+}
+
+void sim_pair_open_v6(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
+                      uint64_t now_ns)
+{
+    open_pair(p, wire, tcp, now_ns, true);
 }
 
 void sim_pair_close(struct sim_pair *p)

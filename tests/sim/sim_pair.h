@@ -31,10 +31,13 @@ struct sim_pair {
 /* Starts EAL and takes the pools, once a process. */
 void sim_pair_start(void);
 
-/* Opens the link and both hosts: 10.0.0.1 and 10.0.0.2. Pools, net, stats and secrets of the
+/* Opens the link and both hosts: 10.0.0.1 and 10.0.0.2, or fd00::1 and fd00::2 (then an MTU from
+ * 1280). Pools, net, stats and secrets of the
  * configs are filled in. Aborts when that fails. */
 void sim_pair_open(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
                    uint64_t now_ns);
+void sim_pair_open_v6(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
+                      uint64_t now_ns);
 void sim_pair_close(struct sim_pair *p);
 
 /* One pass of a host: receive, timers. The caller polls events, then calls sim_pair_flush. */

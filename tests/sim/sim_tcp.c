@@ -412,7 +412,12 @@ static void open_run(struct run *r)
             .fin_timeout_ns = 300 * BASE_NS_S,
         };
     }
-    sim_pair_open(&r->pair, &wire, tcp, START_NS);
+    if (r->seed % 4 == 3) {
+        wire.mtu = (uint16_t)(1280 + wire.mtu % 221);
+        sim_pair_open_v6(&r->pair, &wire, tcp, START_NS);
+    } else {
+        sim_pair_open(&r->pair, &wire, tcp, START_NS);
+    }
     if (tcp_listen(r->pair.host[1].tcp, &at, NULL) < 0)
         fail(r, NULL, "listen");
 }

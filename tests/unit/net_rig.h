@@ -23,11 +23,23 @@ struct rig {
     uint64_t now_ns;
     uint16_t accept; /* how many a tx_burst takes */
 
+    /* To be set before rig_open. */
+    bool v6; /* with fd00:1::1/64, gateway fe80::fe */
+    uint8_t dad_cnt;
+    uint16_t vlan;
+
+    /* What came up by too_big. */
+    uint32_t too_big_cnt;
+    uint16_t too_big_mtu;
+    struct net_addr too_big_dst;
+    uint32_t too_big_seq;
+
     /* The last RIG_SENT_MAX frames' beginnings. */
     uint32_t sent_cnt;
     uint32_t sent_len[RIG_SENT_MAX];
     uint64_t sent_flags[RIG_SENT_MAX];
     uint16_t sent_segs[RIG_SENT_MAX];
+    uint16_t sent_l2_len[RIG_SENT_MAX];
     uint8_t sent[RIG_SENT_MAX][1600];
 };
 
@@ -37,6 +49,14 @@ static const struct frame_ends rig_peer = {
     .dst_mac = {2, 0, 0, 0, 0, 1},
     .src = {10, 1, 0, 2},
     .dst = {10, 1, 0, 1},
+};
+
+/* The peer at fd00:1::2, us at fd00:1::1. */
+static const struct frame6_ends rig_peer6 = {
+    .src_mac = {2, 0, 0, 0, 1, 2},
+    .dst_mac = {2, 0, 0, 0, 0, 1},
+    .src = {0xfd, 0, 0, 1, [15] = 2},
+    .dst = {0xfd, 0, 0, 1, [15] = 1},
 };
 
 static uint16_t rig_tx(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cnt)
@@ -52,6 +72,7 @@ static uint16_t rig_tx(void *state, uint16_t queue, struct rte_mbuf **pkts, uint
         r->sent_len[slot] = pkts[i]->pkt_len;
         r->sent_flags[slot] = pkts[i]->ol_flags;
         r->sent_segs[slot] = pkts[i]->nb_segs;
+        r->sent_l2_len[slot] = pkts[i]->l2_len;
         for (struct rte_mbuf *m = pkts[i]; m != NULL; m = m->next) {
             memcpy(r->sent[slot] + at, rte_pktmbuf_mtod(m, void *), m->data_len);
             at += m->data_len;
@@ -78,6 +99,26 @@ static struct net_addr rig_addr(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
     return net_addr_v4((uint8_t[]){a, b, c, d});
 }
 
+static inline struct net_addr rig_addr6(const char *text)
+{
+    struct net_addr a;
+    assert_int_equal(net_addr_parse(&a, base_span_str(text)), 0);
+    return a;
+}
+
+static inline void rig_too_big(void *arg, const struct net_addr *src, const struct net_addr *dst,
+                               uint16_t mtu, const uint8_t *quoted, uint32_t quoted_len)
+{
+    struct rig *r = arg;
+
+    assert_true(quoted_len >= 8);
+    assert_int_equal(net_addr_is_v4(src), net_addr_is_v4(dst));
+    r->too_big_cnt++;
+    r->too_big_mtu = mtu;
+    r->too_big_dst = *dst;
+    r->too_big_seq = base_be32(quoted + 4);
+}
+
 /* r->port.caps may be set before; what is zero is filled in. */
 static inline void rig_open(struct rig *r)
 {
@@ -90,7 +131,17 @@ static inline void rig_open(struct rig *r)
         .stats = &r->stats,
         .log = r->log.ring != NULL ? &r->log : NULL,
         .seed = 42,
+        .too_big = rig_too_big,
+        .too_big_arg = r,
+        .dad_cnt = r->dad_cnt,
+        .vlan = r->vlan,
     };
+
+    if (r->v6) {
+        c.addresses[c.address_cnt++] =
+            (struct net_prefix){.addr = rig_addr6("fd00:1::1"), .prefix_len = 64};
+        c.gateway6 = rig_addr6("fe80::fe");
+    }
 
     r->port.ops = &rig_ops;
     r->port.state = r;
@@ -151,7 +202,9 @@ static inline int rig_out(struct rig *r, const struct net_addr *dst, uint16_t pa
                           uint32_t seq)
 {
     struct rte_mbuf *m = rte_pktmbuf_alloc(rig_pool);
-    struct net_addr src = rig_addr(10, 1, 0, 1);
+    struct net_addr src = net_addr_is_v4(dst)           ? rig_addr(10, 1, 0, 1)
+                          : net_addr_is_link_local(dst) ? rig_addr6("fe80::ff:fe00:1")
+                                                        : rig_addr6("fd00:1::1");
     uint8_t *tcp = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(20 + payload_len));
 
     memset(tcp, 0, 20u + payload_len);

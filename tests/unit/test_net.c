@@ -234,7 +234,7 @@ static const struct {
     {source_group, STATS_NET_DROP_ETHER_SOURCE},
     {source_own, STATS_NET_DROP_ETHER_SOURCE},
     {foreign, STATS_NET_DROP_ETHER_FOREIGN},
-    {type_vlan, STATS_NET_DROP_ETHER_TYPE},
+    {type_vlan, STATS_NET_DROP_VLAN},
     {type_ipv6, STATS_NET_DROP_IPV6},
     {arp_short, STATS_NET_DROP_ARP_INVALID},
     {arp_hardware, STATS_NET_DROP_ARP_INVALID},

@@ -233,7 +233,7 @@ static void send_frame(struct wire_end *from, uint8_t *bytes, size_t len)
         note(from, WIRE_LOST, bytes, len);
         return;
     }
-    if (wire_is_ipv4(bytes, len) && chance(w, f->corrupt_ppm)) {
+    if (wire_is_ip(bytes, len) && chance(w, f->corrupt_ppm)) {
         uint64_t bit = base_rand_below(&w->rand, (len - WIRE_ETHER_BYTES) * 8);
         bytes[WIRE_ETHER_BYTES + bit / 8] ^= (uint8_t)(1u << (bit % 8));
         note(from, WIRE_CORRUPTED, bytes, len);

@@ -7,7 +7,7 @@
  * mbuf that is missing at the end was lost by the side that owns its pool. The ends count as
  * NICs: checksum offloads are done by the link where an end is configured to have them.
  *
- * Left out: Ethernet's own CRC - a corrupted frame arrives; IPv4 frames alone are corrupted, behind
+ * Left out: Ethernet's own CRC - a corrupted frame arrives; IP frames alone are corrupted, behind
  * the Ethernet header, where a checksum can see it.
  *
  * Threads: one. Memory: all of it at wire_open. Time stands still but for wire_advance.
@@ -50,7 +50,7 @@ enum wire_match { WIRE_MATCH_PAYLOAD, WIRE_MATCH_SYN, WIRE_MATCH_FIN, WIRE_MATCH
 struct wire_end_config {
     uint8_t mac[6];
     uint16_t queue_cnt; /* 0 takes 1; frames are spread by a symmetric hash of addresses and ports,
-                           what is not TCP over IPv4 goes to queue 0 */
+                           what is not TCP goes to queue 0 */
     struct rte_mempool *rx_pool[WIRE_QUEUE_MAX]; /* borrowed, one for each queue */
     bool rx_checksum;                            /* checks and sets the RX ol_flags */
     bool tx_checksum;                            /* fills in what the TX ol_flags ask */

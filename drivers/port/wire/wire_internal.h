@@ -8,8 +8,10 @@ struct rte_mbuf;
 
 #define WIRE_ETHER_BYTES 14
 
-/* Where things are in a TCP over IPv4 frame that is not a fragment. */
+/* Where things are in a frame of TCP over IPv4 that is not a fragment, or over IPv6 without
+ * extension headers. */
 struct wire_tcp {
+    bool v6;
     uint32_t ip_len; /* header bytes */
     uint32_t l4_offset;
     uint32_t l4_len;
@@ -23,7 +25,8 @@ struct wire_tcp {
 /* Returns false when it is none. */
 bool wire_parse_tcp(struct wire_tcp *out, const uint8_t *frame, size_t len);
 
-bool wire_is_ipv4(const uint8_t *frame, size_t len);
+/* Of either family, by its type. */
+bool wire_is_ip(const uint8_t *frame, size_t len);
 
 /* Does on the copy what the sender asked its NIC for with ol_flags. */
 void wire_offload_tx(uint8_t *frame, size_t len, uint64_t ol_flags);

@@ -1,0 +1,97 @@
+/* Transport segments out: checksums, IP and Ethernet headers. */
+#include "net_internal.h"
+
+#include "net_checksum.h"
+
+#include <errno.h>
+
+#define TTL        64 /* also the hop limit */
+#define TCP_SUM_AT 16
+
+static int refuse(struct net *n, struct rte_mbuf *m, enum stats_id why, int rc)
+{
+    rte_pktmbuf_free(m);
+    stats_inc(n->stats, why);
+    return rc;
+}
+
+/* The TCP checksum, or what the port needs to fill it in. */
+static void put_tcp_checksum(const struct net *n, struct rte_mbuf *m, const struct net_addr *src,
+                             const struct net_addr *dst)
+{
+    uint8_t *tcp = rte_pktmbuf_mtod(m, uint8_t *);
+    uint32_t sum = net_checksum_pseudo(src, dst, NET_PROTO_TCP, m->pkt_len);
+
+    base_debug_assert(m->data_len >= NET_TCP_BYTES);
+    if (n->port->caps.tx_tcp_checksum) {
+        m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+        m->ol_flags |= net_addr_is_v4(src) ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
+        m->l4_len = (tcp[12] >> 4) * 4u;
+        base_put_le16(tcp + TCP_SUM_AT, (uint16_t)~net_checksum_fold(sum));
+        return;
+    }
+    memset(tcp + TCP_SUM_AT, 0, 2);
+    sum = net_checksum_add(sum, net_checksum_mbuf(m, 0));
+    base_put_le16(tcp + TCP_SUM_AT, net_checksum_fold(sum));
+}
+
+static void put_ipv4(const struct net *n, struct rte_mbuf *m, uint8_t *at,
+                     const struct net_addr *src, const struct net_addr *dst, uint8_t protocol,
+                     uint8_t ecn)
+{
+    /* DF is set, so the identification may be 0 (RFC 6864 section 4.1). */
+    struct rte_ipv4_hdr ip = {
+        .version_ihl = 0x45,
+        .type_of_service = ecn & 3,
+        .total_length = rte_cpu_to_be_16((uint16_t)(m->pkt_len - NET_ETHER_BYTES)),
+        .fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
+        .time_to_live = TTL,
+        .next_proto_id = protocol,
+        .src_addr = net_addr_v4_raw(src),
+        .dst_addr = net_addr_v4_raw(dst),
+    };
+    m->l2_len = NET_ETHER_BYTES;
+    m->l3_len = NET_IPV4_BYTES;
+    if (n->port->caps.tx_ip_checksum)
+        m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+    else
+        ip.hdr_checksum = net_checksum_fold(net_checksum_sum_scalar(&ip, NET_IPV4_BYTES));
+    memcpy(at, &ip, NET_IPV4_BYTES);
+}
+
+static void put_ipv6(struct rte_mbuf *m, uint8_t *at, const struct net_addr *src,
+                     const struct net_addr *dst, uint8_t protocol, uint8_t ecn)
+{
+    base_put_be32(at, UINT32_C(6) << 28 | (uint32_t)(ecn & 3) << 20);
+    base_put_be16(at + 4, (uint16_t)(m->pkt_len - NET_ETHER_BYTES - NET_IPV6_BYTES));
+    at[6] = protocol;
+    at[7] = TTL;
+    memcpy(at + 8, src->b, 16);
+    memcpy(at + 24, dst->b, 16);
+    m->l2_len = NET_ETHER_BYTES;
+    m->l3_len = NET_IPV6_BYTES;
+}
+
+int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
+               const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns)
+{
+    struct net_addr hop;
+    bool v4 = net_addr_is_v4(dst);
+    uint16_t ip_bytes = v4 ? NET_IPV4_BYTES : NET_IPV6_BYTES;
+
+    if (net_addr_is_v4(src) != v4 || !net_route(n, dst, &hop))
+        return refuse(n, m, STATS_NET_DROP_TX_NO_ROUTE, -EHOSTUNREACH);
+    if (m->pkt_len > net_segment_max(n, dst))
+        return refuse(n, m, STATS_NET_DROP_TX_GIANT, -ENOBUFS);
+    if (protocol == NET_PROTO_TCP)
+        put_tcp_checksum(n, m, src, dst);
+    uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)(NET_ETHER_BYTES + ip_bytes));
+    base_assert(frame != NULL);
+    memcpy(frame + 6, n->mac, 6);
+    base_put_be16(frame + 12, v4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+    if (v4)
+        put_ipv4(n, m, frame + NET_ETHER_BYTES, src, dst, protocol, ecn);
+    else
+        put_ipv6(m, frame + NET_ETHER_BYTES, src, dst, protocol, ecn);
+    return net_neighbor_send(n, &hop, m, now_ns);
+}
