@@ -104,6 +104,7 @@ STATS(TCP_DROP_SYN_FULL,           "tcp", "drop_syn_full",       "segments",   "
 STATS(TCP_DROP_SYN,                "tcp", "drop_syn",            "segments",   "dropped: SYN for a connection that stands")
 STATS(TCP_DROP_RST,                "tcp", "drop_rst",            "segments",   "dropped: RST that is not exactly in order")
 STATS(TCP_DROP_SEQUENCE,           "tcp", "drop_sequence",       "segments",   "dropped: outside the window")
+STATS(TCP_DROP_PAWS,              "tcp", "drop_paws",           "segments",   "dropped: its timestamp is from before what was seen (RFC 7323)")
 STATS(TCP_DROP_ACK,                "tcp", "drop_ack",            "segments",   "dropped: acknowledges what was never sent, or long ago")
 STATS(TCP_DROP_STATE,              "tcp", "drop_state",          "segments",   "dropped: neither SYN nor RST in answer to our SYN")
 STATS(TCP_DROP_DUPLICATE,          "tcp", "drop_duplicate",      "buffers",    "dropped: early data that we had already")

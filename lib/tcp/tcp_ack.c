@@ -34,6 +34,17 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
     c->srtt_us = tcp_max(c->srtt_us - c->srtt_us / 8 + rtt_us / 8, 1);
 }
 
+/* A sample from what the segment echoes (RFC 7323 section 4), in whole milliseconds. */
+void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (!(c->flags & TCP_CONN_TIMESTAMPS) || !seg->options.has_timestamp ||
+        seg->options.timestamp_echo == 0)
+        return;
+    uint32_t rtt_ms = s->now_ms + c->ts_offset - seg->options.timestamp_echo;
+    if (rtt_ms <= TCP_RTO_MAX_US / 1000) /* else it is none of ours */
+        tcp_rtt_sample(c, tcp_max(rtt_ms, 1) * 1000);
+}
+
 /* RFC 9293 section 3.10.7.4: the window of a segment that is not older than the last one taken. */
 void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg)
 {
@@ -99,16 +110,18 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
     uint32_t acked = seg->ack - c->snd_una;
     uint32_t bytes = tcp_min(acked, c->snd_len);
 
-    if (c->flags & TCP_CONN_RTT_TIMED && tcp_seq_geq(seg->ack, c->rtt_seq)) {
-        c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
-        tcp_rtt_sample(c, s->now_us - c->rtt_start_us);
-    }
     if (acked > bytes)
         c->flags |= TCP_CONN_FIN_ACKED;
+    /* While something may have been sent twice, only the echo tells the RTT. */
+    if (tcp_seq_leq(c->snd_una, c->recover))
+        tcp_rtt_echo(s, c, seg);
     tcp_send_acked(s, c, bytes);
     c->snd_una = seg->ack;
     if (tcp_seq_lt(c->snd_nxt, c->snd_una))
         c->snd_nxt = c->snd_una;
+    /* recover never falls so far behind that it looks like the future. */
+    if (!(c->flags & TCP_CONN_RECOVERY) && tcp_seq_gt(c->snd_una, c->recover))
+        c->recover = c->snd_una - 1;
     c->backoff = 0;
     c->progress_ms = s->now_ms;
     /* RFC 6582 section 4, "impatient": only the first partial ACK of a recovery restarts the timer,
