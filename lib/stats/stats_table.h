@@ -79,6 +79,8 @@ STATS(TCP_KEEPALIVE_PROBES,        "tcp", "keepalive_probes",    "segments",   "
 STATS(TCP_CHALLENGE_ACKS,          "tcp", "challenge_acks",      "segments",   "ACKs to segments that might be forged (RFC 5961)")
 STATS(TCP_TX_RESETS,               "tcp", "tx_resets",           "segments",   "RSTs sent")
 STATS(TCP_RX_RESETS,               "tcp", "rx_resets",           "segments",   "RSTs that ended a connection or a handshake")
+STATS(TCP_TX_SACKS,               "tcp", "tx_sacks",            "segments",   "ACKs sent with SACK blocks of early data")
+STATS(TCP_TX_DSACKS,              "tcp", "tx_dsacks",           "segments",   "ACKs sent that name bytes received twice (RFC 2883)")
 STATS(TCP_OUT_OF_ORDER,            "tcp", "out_of_order",        "segments",   "segments that came before their turn")
 STATS(TCP_DUPLICATE_SEGMENTS,      "tcp", "duplicate_segments",  "segments",   "segments that began with bytes we had")
 STATS(TCP_BEYOND_WINDOW,           "tcp", "beyond_window",       "segments",   "segments cut at the edge of the window")

@@ -31,6 +31,8 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
         c->flags |= TCP_CONN_TIMESTAMPS;
         c->ts_recent = seg->options.timestamp;
     }
+    if (seg->options.sack_permitted && !s->config.sack_off)
+        c->flags |= TCP_CONN_SACK;
     c->wscale = 0;
     if (seg->options.has_wscale)
         c->wscale = (uint8_t)(tcp_wscale_peer(s, &seg->options) << 4 | s->recv_wscale);
@@ -94,6 +96,7 @@ static void trim(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *se
         uint32_t old = tcp_min(c->rcv_nxt - seg->seq, seg->len);
         if (seg->len > 0) {
             tcp_count(s, STATS_TCP_DUPLICATE_SEGMENTS);
+            tcp_sack_duplicate(s, c, seg->seq, seg->seq + old);
             c->flags |= TCP_CONN_ACK_NOW;
         }
         seg->mbuf = tcp_mbuf_cut_head(seg->mbuf, old);
@@ -176,14 +179,17 @@ static void take_timestamp(struct tcp_conn *c, const struct tcp_segment *seg)
 /* The answer to a segment outside the window, in sequence or in time. */
 static void refuse(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
-    if (seg->len > 0 && !(seg->flags & TCP_FLAG_SYN))
+    if (seg->len > 0 && !(seg->flags & TCP_FLAG_SYN)) {
+        if (tcp_seq_leq(seg->seq + seg->len, c->rcv_nxt))
+            tcp_sack_duplicate(s, c, seg->seq, seg->seq + seg->len);
         tcp_output_ack(s, c); /* one for each: a peer that has lost our ACK needs it */
-    else
+    } else
         tcp_output_challenge(s, c); /* bounded: two confused peers must not go on for ever */
 }
 
 void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg)
 {
+    s->has_duplicate = false;
     if (c->state != TCP_SYN_SENT && is_old(s, c, seg)) {
         tcp_count(s, STATS_TCP_DROP_PAWS);
         refuse(s, c, seg);

@@ -148,6 +148,7 @@ enum tcp_conn_flag {
     TCP_CONN_TRIED = 1 << 12,    /* a pool was empty: try again when the timer fires */
     TCP_CONN_PARTIAL = 1 << 13,  /* this recovery has seen a partial ACK */
     TCP_CONN_TIMESTAMPS = 1 << 14, /* RFC 7323: Snd.TS.OK */
+    TCP_CONN_SACK = 1 << 15,       /* RFC 2018: both ends take it */
 };
 
 struct tcp_conn {
@@ -217,6 +218,7 @@ struct tcp_syn {
     uint8_t peer_wscale;
     bool has_wscale : 1;
     bool has_timestamp : 1;
+    bool has_sack : 1;
     struct tcp_links links; /* oldest first */
     uint32_t ts_recent;
     struct base_timer timer;
@@ -295,6 +297,9 @@ struct tcp_stack {
     uint32_t ephemeral_next; /* RFC 6056 algorithm 3 */
     uint32_t mbuf_cnt;       /* in all queues */
     uint32_t ooo_cnt;
+    uint32_t ooo_stamp; /* counts early mbufs as they come */
+    bool has_duplicate; /* the segment at hand brought bytes we had: duplicate */
+    struct tcp_sack_block duplicate;
     uint32_t rst_tokens;
     uint64_t rst_filled_ns;
 
@@ -362,6 +367,11 @@ void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *
 void tcp_recv_fin(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_recv_drop_ooo(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_recv_drop(struct tcp_stack *s, struct tcp_conn *c);
+
+/* tcp_sack.c: of the segment at hand, [left, right) was there already; our next ACK tells. */
+void tcp_sack_duplicate(struct tcp_stack *s, const struct tcp_conn *c, uint32_t left,
+                        uint32_t right);
+void tcp_sack_write(struct tcp_stack *s, const struct tcp_conn *c, struct tcp_options *options);
 
 /* tcp_mbuf.c */
 struct rte_mbuf *tcp_mbuf_cut_head(struct rte_mbuf *m, uint32_t n);

@@ -125,6 +125,7 @@ static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
         .mss = tcp_mss_ours(s, &y->key),
         .has_wscale = y->has_wscale,
         .wscale = s->recv_wscale,
+        .sack_permitted = y->has_sack,
     };
     set_timestamp(s, y, &options);
     struct rte_mbuf *m =
@@ -172,6 +173,7 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
     y->peer_wscale = y->has_wscale ? tcp_wscale_peer(s, &seg->options) : 0;
     y->has_timestamp = tcp_timestamps_wanted(s, &seg->options);
     y->ts_recent = seg->options.timestamp;
+    y->has_sack = seg->options.sack_permitted && !s->config.sack_off;
     base_timer_init(&y->timer);
     tcp_fifo_push(&s->syns, y);
     tcp_table_add(s, ref_of(s, y));
@@ -204,6 +206,7 @@ static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment 
     c->wscale = copy.has_wscale ? (uint8_t)(copy.peer_wscale << 4 | s->recv_wscale) : 0;
     c->flags |= copy.retry_cnt > 0 ? TCP_CONN_SYN_LOST : 0;
     c->flags |= copy.has_timestamp ? TCP_CONN_TIMESTAMPS : 0;
+    c->flags |= copy.has_sack ? TCP_CONN_SACK : 0;
     c->ts_recent = copy.ts_recent;
     c->snd_una = c->snd_nxt = c->snd_max = copy.iss + 1;
     c->recover = copy.iss;

@@ -32,14 +32,17 @@ static void set_options(const struct tcp_stack *s, const struct tcp_conn *c,
     }
 }
 
-/* A segment without payload; NULL when the pool is empty. */
+/* A segment without payload; NULL when the pool is empty. SACK blocks go with bare ACKs only: each
+ * early segment is answered by one. */
 static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq,
-                                    uint8_t flags)
+                                    uint8_t flags, bool bare)
 {
     uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
     struct tcp_options options;
 
     set_options(s, c, &options);
+    if (bare)
+        tcp_sack_write(s, c, &options);
     return tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
 }
 
@@ -92,7 +95,7 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
         flags |= TCP_FLAG_FIN;
     if (len > 0 && seq + len == c->snd_una + c->snd_len)
         flags |= TCP_FLAG_PSH;
-    struct rte_mbuf *header = new_segment(s, c, seq, flags);
+    struct rte_mbuf *header = new_segment(s, c, seq, flags, false);
     if (header == NULL)
         return false;
     if (!attach_payload(s, header, m, offset, len)) {
@@ -107,7 +110,7 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
 
 void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = new_segment(s, c, c->snd_max, TCP_FLAG_ACK);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_max, TCP_FLAG_ACK, true);
 
     if (m == NULL) {
         c->flags |= TCP_CONN_ACK_NOW;
@@ -140,7 +143,7 @@ void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c)
  * a zero window and an idle peer. */
 void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, true);
 
     if (m != NULL)
         (void)tcp_segment_send(s, &c->key, m);
@@ -170,6 +173,7 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
         .mss = tcp_mss_ours(s, &c->key),
         .has_wscale = !both || c->wscale != 0, /* RFC 7323 section 2.2: only when both do */
         .wscale = s->recv_wscale,
+        .sack_permitted = both ? (c->flags & TCP_CONN_SACK) != 0 : !s->config.sack_off,
         .has_timestamp = both ? (c->flags & TCP_CONN_TIMESTAMPS) != 0 : !s->config.timestamps_off,
         .timestamp = s->now_ms + c->ts_offset,
         .timestamp_echo = both ? c->ts_recent : 0,

@@ -72,6 +72,9 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         uint32_t end = (*at)->hash.usr + (*at)->data_len;
         if (tcp_seq_gt(end, seq)) {
             uint32_t cut = tcp_min(end - seq, m->data_len);
+            tcp_sack_duplicate(s, c, seq, seq + cut);
+            if (cut == m->data_len) /* the block of what came last includes it */
+                (*at)->hash.fdir.hi = ++s->ooo_stamp;
             m->data_off = (uint16_t)(m->data_off + cut);
             m->data_len = (uint16_t)(m->data_len - cut);
             seq += cut;
@@ -79,6 +82,8 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         at = &(*at)->next;
     }
     if (*at != NULL && tcp_seq_gt(seq + m->data_len, (*at)->hash.usr)) {
+        uint32_t known = tcp_min(seq + m->data_len - (*at)->hash.usr, (*at)->data_len);
+        tcp_sack_duplicate(s, c, (*at)->hash.usr, (*at)->hash.usr + known);
         m->data_len = (uint16_t)((*at)->hash.usr - seq);
         m->vlan_tci = 0; /* a FIN in the middle of data is none */
     }
@@ -89,6 +94,7 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         return;
     }
     m->hash.usr = seq;
+    m->hash.fdir.hi = ++s->ooo_stamp;
     m->next = *at;
     *at = m;
     c->ooo_cnt++;
@@ -192,6 +198,8 @@ void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *
     if (c->unacked_segments < UINT8_MAX)
         c->unacked_segments++;
     tcp_conn_ready(s, c);
+    if (s->has_duplicate)
+        tcp_output_ack(s, c); /* while it is known */
     if (fin)
         tcp_recv_fin(s, c);
 }

@@ -249,6 +249,131 @@ static void time_wait_reuse_by_timestamp(void **state)
     lab_close(&lab);
 }
 
+/* ---- SACK, the receiver's side ---- */
+
+static struct tcp_conn *sack_accept(void)
+{
+    struct lab_segment syn = {.flags = SYN,
+                              .seq = IRS,
+                              .window = 65535,
+                              .has_mss = true,
+                              .mss = MSS,
+                              .sack_permitted = true};
+
+    lab_in(&lab, &syn);
+    const struct lab_segment *g = expect(SYN | ACK);
+    assert_true(g->sack_permitted);
+    peer_seq = IRS + 1;
+    peer_ack = g->seq + 1;
+    peer(ACK, peer_seq, peer_ack, NULL, 0);
+    expect_event(TCP_EVENT_ACCEPTED);
+    return ev.conn;
+}
+
+/* Ten bytes from the peer at an offset. */
+static void ten(uint32_t offset)
+{
+    static const char zeros[10];
+
+    peer(ACK, peer_seq + offset, peer_ack, zeros, 10);
+}
+
+/* An ACK up to ack with exactly these blocks, pairs of offsets. */
+static void expect_sack(uint32_t ack, uint32_t cnt, const uint32_t *blocks)
+{
+    const struct lab_segment *g = expect(ACK);
+
+    assert_int_equal(g->ack - peer_seq, ack);
+    assert_int_equal(g->sack_cnt, cnt);
+    for (uint32_t i = 0; i < cnt; i++) {
+        assert_int_equal(g->sack[i].left - peer_seq, blocks[2 * i]);
+        assert_int_equal(g->sack[i].right - peer_seq, blocks[2 * i + 1]);
+    }
+}
+
+#define EXPECT_SACK(ack, ...)                                                                      \
+    do {                                                                                           \
+        const uint32_t blocks[] = {0, ##__VA_ARGS__};                                              \
+        expect_sack(ack, BASE_ARRAY_CNT(blocks) / 2, blocks + 1);                                  \
+    } while (0)
+
+static void sack_blocks(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = sack_accept();
+
+    ten(20);
+    EXPECT_SACK(0, 20, 30);
+    ten(40);
+    EXPECT_SACK(0, 40, 50, 20, 30); /* the latest first */
+    ten(80);
+    EXPECT_SACK(0, 80, 90, 40, 50, 20, 30);
+    ten(30); /* joins two */
+    EXPECT_SACK(0, 20, 50, 80, 90);
+    ten(100);
+    ten(120);
+    ten(140);
+    (void)lab_out(&lab);
+    (void)lab_out(&lab);
+    EXPECT_SACK(0, 140, 150, 120, 130, 100, 110, 20, 50); /* no more fit */
+    ten(0);
+    assert_int_equal(expect(ACK)->ack - peer_seq, 10);
+    ten(10);
+    EXPECT_SACK(50, 140, 150, 120, 130, 100, 110, 80, 90);
+    assert_true(count(STATS_TCP_TX_SACKS) >= 8);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+static void sack_duplicates(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = sack_accept();
+
+    ten(0);
+    ten(10);
+    expect(ACK);
+    ten(0); /* all of it old */
+    EXPECT_SACK(20, 0, 10);
+    ten(15); /* half of it */
+    EXPECT_SACK(25, 15, 20);
+    ten(40);
+    ten(60);
+    expect(ACK);
+    expect(ACK);
+    ten(40); /* among the early ones: the block that holds it follows */
+    EXPECT_SACK(25, 40, 50, 40, 50, 60, 70);
+    ten(55); /* its end is known */
+    EXPECT_SACK(25, 60, 65, 55, 70, 40, 50);
+    ten(65); /* its front */
+    EXPECT_SACK(25, 65, 70, 55, 75, 40, 50);
+    assert_int_equal(count(STATS_TCP_TX_DSACKS), 5);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+static void sack_not_agreed(void **state)
+{
+    (void)state;
+    struct tcp_config g = lab_config();
+    struct lab_segment syn = {.flags = SYN, .seq = IRS, .sack_permitted = true};
+
+    open_lab();
+    struct tcp_conn *c = accept_one();
+    ten(20);
+    EXPECT_SACK(0);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+    g.sack_off = true;
+    lab_open(&lab, &g);
+    assert_int_equal(tcp_listen(lab.s, &any_25, NULL), 0);
+    lab_in(&lab, &syn);
+    assert_false(expect(SYN | ACK)->sack_permitted);
+    lab_close(&lab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +383,9 @@ int main(void)
         cmocka_unit_test(echo_after_retransmission),
         cmocka_unit_test(active_open_with_options),
         cmocka_unit_test(time_wait_reuse_by_timestamp),
+        cmocka_unit_test(sack_blocks),
+        cmocka_unit_test(sack_duplicates),
+        cmocka_unit_test(sack_not_agreed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
