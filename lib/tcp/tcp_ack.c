@@ -46,7 +46,7 @@ void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tc
 }
 
 /* RFC 9293 section 3.10.7.4: the window of a segment that is not older than the last one taken. */
-void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg)
+void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t window = (uint32_t)seg->window << (seg->flags & TCP_FLAG_SYN ? 0 : c->wscale >> 4);
 
@@ -58,7 +58,8 @@ void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg)
          * dropped that; it goes out again now, not after the backed-off time. */
         c->backoff = 0;
         c->retransmit_ms = 0;
-        tcp_send_rewind(c);
+        if (c->snd_una == c->snd_max || !tcp_recover_timeout(s, c))
+            tcp_send_rewind(c);
     }
     c->snd_wnd = window;
     c->snd_wl1 = seg->seq;
@@ -126,18 +127,19 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
     c->progress_ms = s->now_ms;
     /* RFC 6582 section 4, "impatient": only the first partial ACK of a recovery restarts the timer,
      * so that after the loss of very many the timeout comes, which sends them faster. */
-    bool restart = !(c->flags & TCP_CONN_RECOVERY) || !(c->flags & TCP_CONN_PARTIAL);
-    if (c->flags & TCP_CONN_RECOVERY)
+    bool reno = (c->flags & TCP_CONN_RECOVERY) != 0 && c->recovery == 0;
+    bool restart = !reno || !(c->flags & TCP_CONN_PARTIAL);
+    if (reno) {
         c->flags |= TCP_CONN_PARTIAL;
-    if (c->flags & TCP_CONN_RECOVERY) {
         recover(s, c, acked);
     } else {
         c->dup_acks = 0;
-        s->cc->acked(c, bytes);
+        if (!(c->flags & TCP_CONN_RECOVERY))
+            s->cc->acked(c, s->delivered_bytes);
     }
     if (c->snd_una == c->snd_max)
         c->retransmit_ms = 0;
-    else if (restart || !(c->flags & TCP_CONN_RECOVERY) || c->retransmit_ms == 0)
+    else if (restart || c->retransmit_ms == 0)
         c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
     if (c->flags & TCP_CONN_ORPHAN)
         c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
@@ -173,19 +175,21 @@ bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_seg
         tcp_output_challenge(s, c);
         return false;
     }
+    s->delivered_bytes = 0;
     if (tcp_seq_leq(seg->ack, c->snd_una)) {
         uint32_t window = (uint32_t)seg->window << (c->wscale >> 4);
         bool same = seg->ack == c->snd_una && seg->len == 0 && window == c->snd_wnd &&
                     !(seg->flags & TCP_FLAG_FIN) && c->snd_una != c->snd_max;
         if (seg->ack == c->snd_una)
-            tcp_ack_window(c, seg);
-        if (same)
+            tcp_ack_window(s, c, seg);
+        if (!tcp_recover_input(s, c, seg, same ? TCP_ACK_DUPLICATE : TCP_ACK_OTHER) && same)
             duplicate(s, c);
         tcp_conn_ready(s, c);
         return true;
     }
     advance(s, c, seg);
-    tcp_ack_window(c, seg);
+    (void)tcp_recover_input(s, c, seg, TCP_ACK_NEW);
+    tcp_ack_window(s, c, seg);
     tcp_conn_ready(s, c);
     return (c->flags & TCP_CONN_FIN_ACKED) == 0 || fin_acked(s, c);
 }

@@ -71,10 +71,12 @@ static void detach(struct tcp_stack *s, struct tcp_conn *c)
         tcp_table_remove(s, tcp_ref_make(TCP_KIND_CONN, base_pool_index(&s->conn_pool, c)));
     if (c->flags & TCP_CONN_READY)
         tcp_set_remove(&s->ready, tcp_conn_index(s, c));
-    c->flags &= ~(uint32_t)(TCP_CONN_IN_TABLE | TCP_CONN_READY | TCP_CONN_ACK_NOW |
-                            TCP_CONN_WANT_WRITE | TCP_CONN_RTT_TIMED | TCP_CONN_RECOVERY);
+    c->flags &=
+        ~(uint32_t)(TCP_CONN_IN_TABLE | TCP_CONN_READY | TCP_CONN_ACK_NOW | TCP_CONN_WANT_WRITE |
+                    TCP_CONN_RTT_TIMED | TCP_CONN_RECOVERY | TCP_CONN_LOSS);
     c->retransmit_ms = c->ack_ms = c->life_ms = 0;
     base_wheel_stop(&s->wheel, &c->timer);
+    tcp_recover_release(s, c);
     tcp_send_drop(s, c);
     tcp_recv_drop_ooo(s, c);
 }
@@ -167,6 +169,7 @@ void tcp_conn_check(const struct tcp_stack *s, const struct tcp_conn *c)
     if (!open)
         return;
     base_assert(c->snd_max - c->snd_una <= c->snd_len + fin);
+    tcp_recover_check(s, c);
     base_assert(c->cwnd >= c->mss && c->mss >= 1);
     base_assert(c->rcv_adv - c->rcv_nxt <= tcp_recv_max(s, c) || (c->flags & TCP_CONN_PEER_FIN));
     base_assert(c->rcv_len <= s->config.recv_window_bytes);

@@ -37,7 +37,7 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
     if (seg->options.has_wscale)
         c->wscale = (uint8_t)(tcp_wscale_peer(s, &seg->options) << 4 | s->recv_wscale);
     c->snd_wl1 = seg->seq;
-    tcp_ack_window(c, seg);
+    tcp_ack_window(s, c, seg);
     if (!ack) { /* simultaneous open: its data is not kept, the peer sends it again */
         tcp_state_change(s, c, TCP_SYN_RECEIVED);
         c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
@@ -127,7 +127,7 @@ static bool input_syn_received(struct tcp_stack *s, struct tcp_conn *c, struct t
     c->recover = c->snd_una - 1;
     c->retransmit_ms = 0;
     c->snd_wl1 = seg->seq;
-    tcp_ack_window(c, seg);
+    tcp_ack_window(s, c, seg);
     tcp_conn_established(s, c, TCP_EVENT_CONNECTED);
     return true;
 }

@@ -148,6 +148,7 @@ enum tcp_conn_flag {
     TCP_CONN_TRIED = 1 << 12,    /* a pool was empty: try again when the timer fires */
     TCP_CONN_PARTIAL = 1 << 13,  /* this recovery has seen a partial ACK */
     TCP_CONN_TIMESTAMPS = 1 << 14, /* RFC 7323: Snd.TS.OK */
+    TCP_CONN_LOSS = 1 << 16,       /* a timeout's losses are being sent again, by their marks */
     TCP_CONN_SACK = 1 << 15,       /* RFC 2018: both ends take it */
 };
 
@@ -178,7 +179,8 @@ struct tcp_conn {
     uint32_t rcv_len; /* bytes in the receive queue */
     uint32_t cwnd;
     uint32_t ssthresh;
-    uint32_t recover; /* RFC 6582: snd_max when the last recovery or timeout began */
+    uint32_t recovery; /* 1 + index of its struct tcp_recovery; 0: it has none */
+    uint32_t recover;  /* RFC 6582: snd_max when the last recovery or timeout began */
 
     /* Timers. */
     struct base_timer timer; /* at the first of the three deadlines */
@@ -206,6 +208,19 @@ struct tcp_conn {
     uint32_t cc_acked;    /* the congestion control's own */
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
+
+/* What a connection has while there are marks in its send queue: tcp_recover.c. */
+struct tcp_recovery {
+    uint32_t pipe;         /* bytes on the way (RFC 6675) */
+    uint32_t sacked_bytes; /* that the peer holds beyond snd_una */
+    uint32_t sacked_cnt;   /* mbufs of these */
+    uint32_t lost_bytes;   /* lost and not sent again yet */
+    uint32_t again_bytes;  /* sent again and not told to have arrived */
+    uint32_t flight_bytes; /* RFC 6937 RecoverFS */
+    uint32_t prr_delivered;
+    uint32_t prr_out;
+    bool first; /* the first lost segment goes out whatever the window says */
+};
 
 /* A half-open passive connection. */
 struct tcp_syn {
@@ -307,7 +322,9 @@ struct tcp_stack {
     struct base_pool conn_pool;
     struct base_pool syn_pool;
     struct base_pool time_wait_pool;
-    uint64_t *conn_used; /* a bit a connection */
+    struct base_pool recovery_pool;
+    uint32_t delivered_bytes; /* that the ACK at hand tells of for the first time */
+    uint64_t *conn_used;      /* a bit a connection */
     struct tcp_listener *listener;
     struct tcp_set ready; /* connections, by index */
     struct tcp_set events;
@@ -321,6 +338,12 @@ struct tcp_stack {
 static inline uint32_t tcp_conn_index(const struct tcp_stack *s, const struct tcp_conn *c)
 {
     return base_pool_index(&s->conn_pool, c);
+}
+
+static inline struct tcp_recovery *tcp_recovery_of(const struct tcp_stack *s,
+                                                   const struct tcp_conn *c)
+{
+    return c->recovery == 0 ? NULL : base_pool_at(&s->recovery_pool, c->recovery - 1);
 }
 
 static inline void tcp_count(struct tcp_stack *s, enum stats_id id)
@@ -355,10 +378,25 @@ void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment 
 
 /* tcp_ack.c: false when the segment (or the connection) is done with. */
 bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
-void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg);
+void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
 uint32_t tcp_rto_us(const struct tcp_stack *s, const struct tcp_conn *c);
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
 void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
+
+/* tcp_recover.c */
+enum tcp_ack_kind {
+    TCP_ACK_OTHER,
+    TCP_ACK_NEW,       /* snd_una moved */
+    TCP_ACK_DUPLICATE, /* RFC 5681 section 2 */
+};
+/* After snd_una has moved. False when this connection has no scoreboard (now). */
+bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg,
+                       enum tcp_ack_kind kind);
+/* Takes all that the peer is not known to hold for lost; false when there is no scoreboard. */
+bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_recover_delivered(struct tcp_stack *s, const struct rte_mbuf *m, uint32_t len);
+void tcp_recover_release(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_recover_check(const struct tcp_stack *s, const struct tcp_conn *c);
 
 /* tcp_recv.c */
 uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c);

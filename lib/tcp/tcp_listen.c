@@ -213,7 +213,7 @@ static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment 
     c->rcv_nxt = copy.irs + 1;
     c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
     c->snd_wl1 = seg->seq;
-    tcp_ack_window(c, seg);
+    tcp_ack_window(s, c, seg);
     tcp_rtt_echo(s, c, seg);
     tcp_conn_established(s, c, TCP_EVENT_ACCEPTED);
     tcp_conn_input(s, c, seg);

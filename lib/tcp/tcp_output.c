@@ -251,6 +251,21 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool 
     }
 }
 
+static void note_pipe(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
+{
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+
+    if (r == NULL)
+        return;
+    r->pipe += len;
+    r->prr_out += len;
+}
+
+static uint32_t room(uint32_t window, uint32_t taken)
+{
+    return window > taken ? window - taken : 0;
+}
+
 /* Sends the segment at snd_nxt when the windows and the sender's silly window rules (RFC 9293
  * section 3.8.6.2.1) let it; true when it did. */
 bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
@@ -261,10 +276,11 @@ bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
     if (left < 0 || (left == 0 && !fin))
         return false;
     /* RFC 3042: two duplicate ACKs let out a segment each, beyond the congestion window. */
-    uint32_t extra = (c->flags & TCP_CONN_RECOVERY) ? 0 : tcp_min(c->dup_acks, 2) * c->mss;
-    uint32_t window = tcp_min(c->snd_wnd, c->cwnd + extra);
-    uint32_t in_flight = c->snd_nxt - c->snd_una;
-    uint32_t usable = window > in_flight ? window - in_flight : 0;
+    const struct tcp_recovery *r = tcp_recovery_of(s, c);
+    bool limited = r == NULL && !(c->flags & TCP_CONN_RECOVERY);
+    uint32_t extra = limited ? tcp_min(c->dup_acks, 2) * c->mss : 0;
+    uint32_t in_flight = c->snd_nxt - c->snd_una, pipe = r == NULL ? in_flight : r->pipe;
+    uint32_t usable = tcp_min(room(c->snd_wnd, in_flight), room(c->cwnd + extra, pipe));
     uint32_t len = tcp_min(tcp_min((uint32_t)left, c->mss), usable);
 
     fin = fin && len == (uint32_t)left && usable > len;
@@ -284,6 +300,7 @@ bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
         return false;
     }
     advance(s, c, len, fin);
+    note_pipe(s, c, len);
     return true;
 }
 
@@ -302,6 +319,55 @@ uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c)
     return len + fin;
 }
 
+/* Sends an mbuf that is marked as lost again, whole; false when a pool was empty. A FIN that was
+ * sent behind it goes with it. */
+static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m, uint32_t seq)
+{
+    uint32_t left = tcp_min(m->data_len, c->snd_max - seq), offset = 0;
+
+    while (offset < left) {
+        uint32_t len = tcp_min(left - offset, c->mss), end = seq + offset + len;
+        bool fin = fin_pending(c) && end == c->snd_una + c->snd_len && end != c->snd_max;
+        if (!send_data(s, c, seq + offset, m, offset, len, fin)) {
+            c->flags |= TCP_CONN_TRIED;
+            return false;
+        }
+        tcp_count(s, STATS_TCP_RETRANSMITS);
+        offset += len;
+    }
+    c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */
+    m->vlan_tci |= TCP_MARK_RETRANSMITTED | TCP_MARK_AGAIN;
+    m->hash.usr = s->now_us;
+    return true;
+}
+
+/* RFC 6675 NextSeg (1): what is lost goes first. False when some of it must wait. */
+static bool output_lost(struct tcp_stack *s, struct tcp_conn *c, uint32_t *sent_cnt)
+{
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+    uint32_t seq = c->snd_una;
+
+    if (r == NULL)
+        return true;
+    for (struct rte_mbuf *m = c->snd_head; r->lost_bytes > 0; seq += m->data_len, m = m->next) {
+        if ((m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED | TCP_MARK_SACKED)) !=
+            TCP_MARK_LOST)
+            continue;
+        uint32_t len = tcp_min(m->data_len, c->snd_max - seq);
+        bool fits = r->first || r->pipe == 0 || r->pipe + len <= c->cwnd;
+        /* A window that has closed on what was sent: only the first segment probes it. */
+        bool wanted = m == c->snd_head || seq + len - c->snd_una <= c->snd_wnd;
+        if (!fits || !wanted || *sent_cnt >= TCP_FLUSH_MAX || !send_again(s, c, m, seq))
+            return false;
+        r->first = false;
+        r->lost_bytes -= len;
+        r->again_bytes += len;
+        note_pipe(s, c, len);
+        ++*sent_cnt;
+    }
+    return true;
+}
+
 /* Everything that is due. */
 void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
 {
@@ -315,8 +381,9 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     }
     c->flags &= ~(uint32_t)TCP_CONN_TRIED;
     uint32_t sent_cnt = 0;
-    while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
-        sent_cnt++;
+    if (output_lost(s, c, &sent_cnt))
+        while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
+            sent_cnt++;
     if (sent_cnt == TCP_FLUSH_MAX)
         tcp_conn_ready(s, c); /* the next flush goes on */
     if ((c->flags & TCP_CONN_ACK_NOW) || c->unacked_segments >= 2)
@@ -327,7 +394,7 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     bool waits = c->snd_len > 0 || fin_pending(c);
     if (c->snd_una == c->snd_max && !waits)
         c->retransmit_ms = c->flags & TCP_CONN_WANT_WRITE ? tcp_timer_at(s, TCP_RETRY_MS) : 0;
-    else if (c->snd_una == c->snd_max && (c->flags & TCP_CONN_TRIED))
+    else if ((c->snd_una == c->snd_max || c->flags & TCP_CONN_LOSS) && c->flags & TCP_CONN_TRIED)
         c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
     else if (c->retransmit_ms == 0)
         c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));

@@ -50,7 +50,8 @@ int64_t tcp_send(struct tcp_stack *s, struct tcp_conn *c, const void *p, size_t 
     while (done < want) {
         struct rte_mbuf *m = tcp_mbuf_tail(c->snd_head);
         uint32_t room = 0;
-        if (m != NULL) {
+        /* What has a mark does not grow: the mark is about all of it. */
+        if (m != NULL && !(m->vlan_tci & (TCP_MARK_SACKED | TCP_MARK_LOST))) {
             room = tcp_min(rte_pktmbuf_tailroom(m),
                            c->mss > m->data_len ? (uint32_t)(c->mss - m->data_len) : 0);
         }
@@ -89,6 +90,7 @@ void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
     c->snd_len -= n;
     while (n > 0) {
         struct rte_mbuf *m = c->snd_head;
+        tcp_recover_delivered(s, m, tcp_min(n, m->data_len));
         if (n < m->data_len) {
             m->data_off = (uint16_t)(m->data_off + n);
             m->data_len = (uint16_t)(m->data_len - n);

@@ -69,6 +69,8 @@ static int take_memory(struct tcp_stack *s)
                        sizeof(struct tcp_conn)) < 0 ||
         base_pool_init(&s->syn_pool, g->syn_max, sizeof(struct tcp_syn), 8,
                        sizeof(struct tcp_syn)) < 0 ||
+        base_pool_init(&s->recovery_pool, g->conn_max / 4 + 4, sizeof(struct tcp_recovery), 8,
+                       sizeof(struct tcp_recovery)) < 0 ||
         base_pool_init(&s->time_wait_pool, g->time_wait_max, sizeof(struct tcp_time_wait), 64, 0) <
             0)
         return -ENOMEM;
@@ -83,6 +85,8 @@ static void give_memory(struct tcp_stack *s)
         base_pool_fini(&s->syn_pool);
     if (s->time_wait_pool.memory != NULL)
         base_pool_fini(&s->time_wait_pool);
+    if (s->recovery_pool.memory != NULL)
+        base_pool_fini(&s->recovery_pool);
     tcp_table_fini(&s->table);
     tcp_set_fini(&s->ready);
     tcp_set_fini(&s->events);

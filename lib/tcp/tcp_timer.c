@@ -65,6 +65,10 @@ static void retransmit(struct tcp_stack *s, struct tcp_conn *c)
     c->dup_acks = 0;
     c->flags &= ~(uint32_t)(TCP_CONN_RECOVERY | TCP_CONN_RTT_TIMED);
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    if (tcp_recover_timeout(s, c)) {
+        tcp_conn_ready(s, c);
+        return;
+    }
     uint32_t sent = tcp_output_first(s, c);
     tcp_send_rewind(c);
     if (sent == 0) { /* no mbuf: again soon, without backing off further */
