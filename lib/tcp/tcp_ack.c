@@ -81,7 +81,7 @@ static void duplicate(struct tcp_stack *s, struct tcp_conn *c)
     if (c->dup_acks != TCP_DUP_ACK_THRESHOLD || !tcp_seq_gt(c->snd_una, c->recover))
         return;
     tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
-    s->cc->lost(c, c->snd_max - c->snd_una);
+    s->cc->lost(s, c, c->snd_max - c->snd_una);
     c->recover = c->snd_max;
     c->flags |= TCP_CONN_RECOVERY;
     c->flags &= ~(uint32_t)TCP_CONN_PARTIAL;
@@ -109,6 +109,8 @@ static void recover(struct tcp_stack *s, struct tcp_conn *c, uint32_t acked)
 static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t acked = seg->ack - c->snd_una;
+    /* A window that is not used does not grow (RFC 7661's cause; RFC 9438 section 4.2). */
+    bool used = 2 * (uint64_t)(c->snd_max - c->snd_una) >= c->cwnd;
     uint32_t bytes = tcp_min(acked, c->snd_len);
 
     if (acked > bytes)
@@ -134,8 +136,8 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
         recover(s, c, acked);
     } else {
         c->dup_acks = 0;
-        if (!(c->flags & TCP_CONN_RECOVERY))
-            s->cc->acked(c, s->delivered_bytes);
+        if (used && !(c->flags & TCP_CONN_RECOVERY))
+            s->cc->acked(s, c, s->delivered_bytes);
     }
     if (c->snd_una == c->snd_max)
         c->retransmit_ms = 0;

@@ -205,7 +205,11 @@ struct tcp_conn {
     uint16_t ooo_cnt;
     uint32_t received_ms; /* the last segment */
     uint32_t progress_ms; /* snd_una moved, or sending began */
-    uint32_t cc_acked;    /* the congestion control's own */
+    uint32_t cc_acked;    /* the congestion control's own, from here on */
+    uint32_t cubic_w_max;
+    uint32_t cubic_w_est;
+    uint32_t cubic_epoch_ms; /* 0: none */
+    uint32_t cubic_k_ms;
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
 

@@ -157,7 +157,7 @@ static void mark_lost(struct tcp_conn *c, struct tcp_recovery *r)
 static void begin(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
 {
     tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
-    s->cc->lost(c, c->snd_max - c->snd_una);
+    s->cc->lost(s, c, c->snd_max - c->snd_una);
     c->recover = c->snd_max;
     c->flags |= TCP_CONN_RECOVERY;
     r->flight_bytes = c->snd_max - c->snd_una;

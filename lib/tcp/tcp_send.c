@@ -44,7 +44,7 @@ int64_t tcp_send(struct tcp_stack *s, struct tcp_conn *c, const void *p, size_t 
     if (c->snd_len == 0 && c->snd_una == c->snd_max && want > 0) {
         /* RFC 5681 section 4.1: nothing was in flight for longer than a timeout */
         if (c->cwnd != 0 && s->now_ms - c->progress_ms > tcp_rto_us(s, c) / 1000)
-            s->cc->idle(c);
+            s->cc->idle(s, c);
         c->progress_ms = s->now_ms;
     }
     while (done < want) {

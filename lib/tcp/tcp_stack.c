@@ -112,7 +112,8 @@ int tcp_init(struct tcp_stack **out, const struct tcp_config *config, uint64_t n
     *s = (struct tcp_stack){.config = *config,
                             .stats = config->stats,
                             .net = config->net,
-                            .cc = &tcp_cc_newreno,
+                            .cc =
+                                config->congestion == TCP_NEWRENO ? &tcp_cc_newreno : &tcp_cc_cubic,
                             .recv_wscale = scale_for(config->recv_window_bytes),
                             .rst_tokens = TCP_RST_BURST,
                             .rst_filled_ns = now_ns};

@@ -58,7 +58,7 @@ static void retransmit(struct tcp_stack *s, struct tcp_conn *c)
 {
     tcp_count(s, STATS_TCP_TIMEOUTS);
     if (c->backoff == 0)
-        s->cc->timeout(c, c->snd_max - c->snd_una);
+        s->cc->timeout(s, c, c->snd_max - c->snd_una);
     back_off(c);
     c->cwnd = c->mss;
     c->recover = c->snd_max;

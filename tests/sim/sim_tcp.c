@@ -412,6 +412,7 @@ static void open_run(struct run *r)
             .fin_timeout_ns = 300 * BASE_NS_S,
             .timestamps_off = below(r, 3) == 0,
             .sack_off = below(r, 3) == 0,
+            .congestion = below(r, 2) ? TCP_CUBIC : TCP_NEWRENO,
         };
     }
     sim_pair_open(&r->pair, &wire, tcp, START_NS);
@@ -519,7 +520,7 @@ static bool run_seed(uint64_t seed, struct totals *t, bool verbose)
  * at rates of loss, with and without SACK. Virtual time, so the figures are facts: a window that
  * does not open or a recovery that stalls shows here.
  */
-static bool goodput(uint32_t loss_ppm, bool sack, double least_bytes_per_s)
+static bool goodput(uint32_t loss_ppm, bool sack, enum tcp_congestion cc, double least_bytes_per_s)
 {
     static struct run run;
     struct run *r = &run;
@@ -542,6 +543,7 @@ static bool goodput(uint32_t loss_ppm, bool sack, double least_bytes_per_s)
                                      .port_min = 40000,
                                      .port_max = 40100,
                                      .sack_off = !sack,
+                                     .congestion = cc,
                                      .recv_window_bytes = 1 << 20,
                                      .send_buffer_bytes = 1 << 20};
         r->end[h][0] = (struct end){.key = 5,
@@ -569,8 +571,8 @@ static bool goodput(uint32_t loss_ppm, bool sack, double least_bytes_per_s)
             fail(r, NULL, "bulk transfer not done");
     }
     double rate = 4e6 / ((double)(r->pair.now_ns - START_NS) / 1e9);
-    printf("bulk, loss %.1f %%, %s: %.0f bytes a virtual second\n", loss_ppm / 1e4,
-           sack ? "SACK" : "no SACK", rate);
+    printf("bulk, loss %.1f %%, %s, %s: %.0f bytes a virtual second\n", loss_ppm / 1e4,
+           sack ? "SACK" : "no SACK", cc == TCP_CUBIC ? "CUBIC" : "NewReno", rate);
     if (rate < least_bytes_per_s)
         fail(r, NULL, "slower than it should be");
     if (r->failure != NULL)
@@ -589,14 +591,16 @@ int main(int argc, char **argv)
 
     sim_pair_start();
     if (argc == 1) {
-        failed_cnt += !goodput(0, false, 5e6);
-        failed_cnt += !goodput(1000, false, 1e6);
-        failed_cnt += !goodput(10000, false, 5e5);
-        failed_cnt += !goodput(100000, false, 5e4);
-        failed_cnt += !goodput(0, true, 5e6);
-        failed_cnt += !goodput(1000, true, 2e6);
-        failed_cnt += !goodput(10000, true, 5e5);
-        failed_cnt += !goodput(100000, true, 5e4);
+        failed_cnt += !goodput(0, false, TCP_NEWRENO, 5e6);
+        failed_cnt += !goodput(1000, false, TCP_NEWRENO, 1e6);
+        failed_cnt += !goodput(10000, false, TCP_NEWRENO, 5e5);
+        failed_cnt += !goodput(100000, false, TCP_NEWRENO, 5e4);
+        for (enum tcp_congestion cc = TCP_CUBIC; cc <= TCP_NEWRENO; cc++) {
+            failed_cnt += !goodput(0, true, cc, 5e6);
+            failed_cnt += !goodput(1000, true, cc, 2e6);
+            failed_cnt += !goodput(10000, true, cc, 5e5);
+            failed_cnt += !goodput(100000, true, cc, 5e4);
+        }
     }
     for (uint64_t seed = first; seed < first + cnt; seed++) {
         if (!run_seed(seed, &t, cnt == 1))
