@@ -1,9 +1,9 @@
 /*
- * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323 (window scale), 6528. Segments, calls
- * and time in; segments, events and in-order bytes out.
+ * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 9438.
+ * Segments, calls and time in; segments, events and in-order bytes out.
  *
- * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it), SACK,
- * timestamps, RACK, CUBIC (struct tcp_cc_ops), ECN, PMTUD, SYN cookies, cross-lane steering.
+ * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it),
+ * RACK, ECN, PMTUD, SYN cookies, cross-lane steering.
  * Urgent data is taken as ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
@@ -34,6 +34,8 @@
 struct tcp_stack;
 struct tcp_conn;
 
+enum tcp_congestion { TCP_CUBIC, TCP_NEWRENO };
+
 struct tcp_config {
     struct net *net;               /* borrowed */
     struct rte_mempool *data_pool; /* borrowed: payload that we send */
@@ -55,7 +57,10 @@ struct tcp_config {
     uint64_t syn_timeout_ns;  /* for an active open to be answered; 0 takes 30 s */
     uint64_t user_timeout_ns; /* unacknowledged data for so long: give up; 0 takes 5 min */
     uint64_t fin_timeout_ns;  /* orphans (closed by us, peer silent); 0 takes 60 s */
-    uint8_t secret[16];       /* ISNs (RFC 6528), port choice (RFC 6056), table hash */
+    enum tcp_congestion congestion;
+    bool timestamps_off; /* neither offered nor taken: RFC 7323 */
+    bool sack_off;       /* likewise: RFC 2018 */
+    uint8_t secret[16];  /* ISNs (RFC 6528), ports (RFC 6056), timestamps (RFC 7323), table hash */
 };
 
 /* Returns 0 and the stack, or -ENOMEM, -EINVAL. */

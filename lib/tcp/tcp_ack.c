@@ -34,8 +34,19 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
     c->srtt_us = tcp_max(c->srtt_us - c->srtt_us / 8 + rtt_us / 8, 1);
 }
 
+/* A sample from what the segment echoes (RFC 7323 section 4), in whole milliseconds. */
+void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (!(c->flags & TCP_CONN_TIMESTAMPS) || !seg->options.has_timestamp ||
+        seg->options.timestamp_echo == 0)
+        return;
+    uint32_t rtt_ms = s->now_ms + c->ts_offset - seg->options.timestamp_echo;
+    if (rtt_ms <= TCP_RTO_MAX_US / 1000) /* else it is none of ours */
+        tcp_rtt_sample(c, tcp_max(rtt_ms, 1) * 1000);
+}
+
 /* RFC 9293 section 3.10.7.4: the window of a segment that is not older than the last one taken. */
-void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg)
+void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t window = (uint32_t)seg->window << (seg->flags & TCP_FLAG_SYN ? 0 : c->wscale >> 4);
 
@@ -47,7 +58,8 @@ void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg)
          * dropped that; it goes out again now, not after the backed-off time. */
         c->backoff = 0;
         c->retransmit_ms = 0;
-        tcp_send_rewind(c);
+        if (c->snd_una == c->snd_max || !tcp_recover_timeout(s, c))
+            tcp_send_rewind(c);
     }
     c->snd_wnd = window;
     c->snd_wl1 = seg->seq;
@@ -69,7 +81,7 @@ static void duplicate(struct tcp_stack *s, struct tcp_conn *c)
     if (c->dup_acks != TCP_DUP_ACK_THRESHOLD || !tcp_seq_gt(c->snd_una, c->recover))
         return;
     tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
-    s->cc->lost(c, c->snd_max - c->snd_una);
+    s->cc->lost(s, c, c->snd_max - c->snd_una);
     c->recover = c->snd_max;
     c->flags |= TCP_CONN_RECOVERY;
     c->flags &= ~(uint32_t)TCP_CONN_PARTIAL;
@@ -97,34 +109,39 @@ static void recover(struct tcp_stack *s, struct tcp_conn *c, uint32_t acked)
 static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t acked = seg->ack - c->snd_una;
+    /* A window that is not used does not grow (RFC 7661's cause; RFC 9438 section 4.2). */
+    bool used = 2 * (uint64_t)(c->snd_max - c->snd_una) >= c->cwnd;
     uint32_t bytes = tcp_min(acked, c->snd_len);
 
-    if (c->flags & TCP_CONN_RTT_TIMED && tcp_seq_geq(seg->ack, c->rtt_seq)) {
-        c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
-        tcp_rtt_sample(c, s->now_us - c->rtt_start_us);
-    }
     if (acked > bytes)
         c->flags |= TCP_CONN_FIN_ACKED;
+    /* While something may have been sent twice, only the echo tells the RTT. */
+    if (tcp_seq_leq(c->snd_una, c->recover))
+        tcp_rtt_echo(s, c, seg);
     tcp_send_acked(s, c, bytes);
     c->snd_una = seg->ack;
     if (tcp_seq_lt(c->snd_nxt, c->snd_una))
         c->snd_nxt = c->snd_una;
+    /* recover never falls so far behind that it looks like the future. */
+    if (!(c->flags & TCP_CONN_RECOVERY) && tcp_seq_gt(c->snd_una, c->recover))
+        c->recover = c->snd_una - 1;
     c->backoff = 0;
     c->progress_ms = s->now_ms;
     /* RFC 6582 section 4, "impatient": only the first partial ACK of a recovery restarts the timer,
      * so that after the loss of very many the timeout comes, which sends them faster. */
-    bool restart = !(c->flags & TCP_CONN_RECOVERY) || !(c->flags & TCP_CONN_PARTIAL);
-    if (c->flags & TCP_CONN_RECOVERY)
+    bool reno = (c->flags & TCP_CONN_RECOVERY) != 0 && c->recovery == 0;
+    bool restart = !reno || !(c->flags & TCP_CONN_PARTIAL);
+    if (reno) {
         c->flags |= TCP_CONN_PARTIAL;
-    if (c->flags & TCP_CONN_RECOVERY) {
         recover(s, c, acked);
     } else {
         c->dup_acks = 0;
-        s->cc->acked(c, bytes);
+        if (used && !(c->flags & TCP_CONN_RECOVERY))
+            s->cc->acked(s, c, s->delivered_bytes);
     }
     if (c->snd_una == c->snd_max)
         c->retransmit_ms = 0;
-    else if (restart || !(c->flags & TCP_CONN_RECOVERY) || c->retransmit_ms == 0)
+    else if (restart || c->retransmit_ms == 0)
         c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
     if (c->flags & TCP_CONN_ORPHAN)
         c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
@@ -160,19 +177,21 @@ bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_seg
         tcp_output_challenge(s, c);
         return false;
     }
+    s->delivered_bytes = 0;
     if (tcp_seq_leq(seg->ack, c->snd_una)) {
         uint32_t window = (uint32_t)seg->window << (c->wscale >> 4);
         bool same = seg->ack == c->snd_una && seg->len == 0 && window == c->snd_wnd &&
                     !(seg->flags & TCP_FLAG_FIN) && c->snd_una != c->snd_max;
         if (seg->ack == c->snd_una)
-            tcp_ack_window(c, seg);
-        if (same)
+            tcp_ack_window(s, c, seg);
+        if (!tcp_recover_input(s, c, seg, same ? TCP_ACK_DUPLICATE : TCP_ACK_OTHER) && same)
             duplicate(s, c);
         tcp_conn_ready(s, c);
         return true;
     }
     advance(s, c, seg);
-    tcp_ack_window(c, seg);
+    (void)tcp_recover_input(s, c, seg, TCP_ACK_NEW);
+    tcp_ack_window(s, c, seg);
     tcp_conn_ready(s, c);
     return (c->flags & TCP_CONN_FIN_ACKED) == 0 || fin_acked(s, c);
 }

@@ -33,7 +33,7 @@ void tcp_shutdown(struct tcp_stack *s, struct tcp_conn *c)
 static void orphan(struct tcp_stack *s, struct tcp_conn *c)
 {
     if (c->flags & TCP_CONN_EVENT)
-        tcp_fifo_remove(&s->events, c);
+        tcp_set_remove(&s->events, tcp_conn_index(s, c));
     c->flags &= ~(uint32_t)(TCP_CONN_EVENT | TCP_CONN_WANT_WRITE);
     c->flags |= TCP_CONN_ORPHAN;
     c->events = 0;

@@ -10,18 +10,20 @@ static uint32_t initial_window(const struct tcp_conn *c)
     return tcp_min(10U * c->mss, tcp_max(2U * c->mss, 14600));
 }
 
-static void newreno_open(struct tcp_conn *c)
+static void newreno_open(const struct tcp_stack *s, struct tcp_conn *c)
 {
+    (void)s;
     c->cwnd = initial_window(c);
-    c->ssthresh = UINT32_C(1) << 30;
+    c->ssthresh = TCP_CWND_MAX;
     c->cc_acked = 0;
 }
 
 /* Slow start by the bytes acknowledged, not by ACKs: a receiver that answers once a burst does not
  * slow us down, and one that splits its ACKs gains nothing (RFC 3465). */
-static void newreno_acked(struct tcp_conn *c, uint32_t bytes)
+static void newreno_acked(const struct tcp_stack *s, struct tcp_conn *c, uint32_t bytes)
 {
-    if (c->cwnd >= UINT32_C(1) << 30)
+    (void)s;
+    if (c->cwnd >= TCP_CWND_MAX)
         return;
     if (c->cwnd < c->ssthresh) {
         c->cwnd += bytes;
@@ -34,20 +36,22 @@ static void newreno_acked(struct tcp_conn *c, uint32_t bytes)
     }
 }
 
-static void newreno_lost(struct tcp_conn *c, uint32_t in_flight)
+static void newreno_lost(const struct tcp_stack *s, struct tcp_conn *c, uint32_t in_flight)
 {
+    (void)s;
     c->ssthresh = tcp_max(in_flight / 2, 2U * c->mss);
     c->cc_acked = 0;
 }
 
-static void newreno_timeout(struct tcp_conn *c, uint32_t in_flight)
+static void newreno_timeout(const struct tcp_stack *s, struct tcp_conn *c, uint32_t in_flight)
 {
-    newreno_lost(c, in_flight);
+    newreno_lost(s, c, in_flight);
 }
 
 /* RFC 5681 section 4.1 */
-static void newreno_idle(struct tcp_conn *c)
+static void newreno_idle(const struct tcp_stack *s, struct tcp_conn *c)
 {
+    (void)s;
     c->cwnd = tcp_min(c->cwnd, initial_window(c));
 }
 

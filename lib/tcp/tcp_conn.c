@@ -53,6 +53,7 @@ struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key)
     uint32_t index = base_pool_index(&s->conn_pool, c);
     c->key = *key;
     c->snd_cap = s->config.send_buffer_bytes;
+    c->ts_offset = tcp_timestamp_offset(s, key);
     c->received_ms = s->now_ms;
     c->challenge_epoch = (uint8_t)(s->now_ms / 1000 - 1); /* this second's budget is whole */
     c->progress_ms = s->now_ms;
@@ -69,11 +70,13 @@ static void detach(struct tcp_stack *s, struct tcp_conn *c)
     if (c->flags & TCP_CONN_IN_TABLE)
         tcp_table_remove(s, tcp_ref_make(TCP_KIND_CONN, base_pool_index(&s->conn_pool, c)));
     if (c->flags & TCP_CONN_READY)
-        tcp_fifo_remove(&s->ready, c);
-    c->flags &= ~(uint32_t)(TCP_CONN_IN_TABLE | TCP_CONN_READY | TCP_CONN_ACK_NOW |
-                            TCP_CONN_WANT_WRITE | TCP_CONN_RTT_TIMED | TCP_CONN_RECOVERY);
+        tcp_set_remove(&s->ready, tcp_conn_index(s, c));
+    c->flags &=
+        ~(uint32_t)(TCP_CONN_IN_TABLE | TCP_CONN_READY | TCP_CONN_ACK_NOW | TCP_CONN_WANT_WRITE |
+                    TCP_CONN_RTT_TIMED | TCP_CONN_RECOVERY | TCP_CONN_LOSS);
     c->retransmit_ms = c->ack_ms = c->life_ms = 0;
     base_wheel_stop(&s->wheel, &c->timer);
+    tcp_recover_release(s, c);
     tcp_send_drop(s, c);
     tcp_recv_drop_ooo(s, c);
 }
@@ -85,7 +88,7 @@ void tcp_conn_free(struct tcp_stack *s, struct tcp_conn *c)
     detach(s, c);
     tcp_recv_drop(s, c);
     if (c->flags & TCP_CONN_EVENT)
-        tcp_fifo_remove(&s->events, c);
+        tcp_set_remove(&s->events, index);
     s->conn_used[index / 64] &= ~(UINT64_C(1) << index % 64);
     base_pool_put(&s->conn_pool, c);
 }
@@ -108,7 +111,7 @@ void tcp_conn_ready(struct tcp_stack *s, struct tcp_conn *c)
 {
     if (c->flags & TCP_CONN_READY || !(c->flags & TCP_CONN_IN_TABLE))
         return;
-    tcp_fifo_push(&s->ready, c);
+    tcp_set_add(&s->ready, tcp_conn_index(s, c));
     c->flags |= TCP_CONN_READY;
 }
 
@@ -119,14 +122,14 @@ void tcp_conn_event(struct tcp_stack *s, struct tcp_conn *c, uint8_t events)
     c->events |= events;
     if (c->flags & TCP_CONN_EVENT)
         return;
-    tcp_fifo_push(&s->events, c);
+    tcp_set_add(&s->events, tcp_conn_index(s, c));
     c->flags |= TCP_CONN_EVENT;
 }
 
 void tcp_conn_established(struct tcp_stack *s, struct tcp_conn *c, uint8_t event)
 {
     tcp_state_change(s, c, TCP_ESTABLISHED);
-    s->cc->open(c);
+    s->cc->open(s, c);
     c->backoff = 0;
     c->progress_ms = s->now_ms;
     c->life_ms = s->keepalive_ms > 0 ? tcp_timer_at(s, s->keepalive_ms) : 0;
@@ -166,6 +169,7 @@ void tcp_conn_check(const struct tcp_stack *s, const struct tcp_conn *c)
     if (!open)
         return;
     base_assert(c->snd_max - c->snd_una <= c->snd_len + fin);
+    tcp_recover_check(s, c);
     base_assert(c->cwnd >= c->mss && c->mss >= 1);
     base_assert(c->rcv_adv - c->rcv_nxt <= tcp_recv_max(s, c) || (c->flags & TCP_CONN_PEER_FIN));
     base_assert(c->rcv_len <= s->config.recv_window_bytes);

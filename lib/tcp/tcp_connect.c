@@ -6,7 +6,7 @@
 #include <errno.h>
 
 /* What the keyed hash is for; the table uses it without such a word. */
-enum purpose { PURPOSE_ISN = 1, PURPOSE_PORT = 2 };
+enum purpose { PURPOSE_ISN = 1, PURPOSE_PORT = 2, PURPOSE_TIMESTAMP = 3 };
 
 static uint64_t keyed(const struct tcp_stack *s, const struct tcp_key *key, enum purpose purpose)
 {
@@ -23,6 +23,12 @@ static uint64_t keyed(const struct tcp_stack *s, const struct tcp_key *key, enum
 uint32_t tcp_isn(const struct tcp_stack *s, const struct tcp_key *key)
 {
     return (uint32_t)(s->now_ns / 4000) + (uint32_t)keyed(s, key, PURPOSE_ISN);
+}
+
+/* RFC 7323 section 5.4: the clock starts anywhere, but keeps on for a 4-tuple that comes again. */
+uint32_t tcp_timestamp_offset(const struct tcp_stack *s, const struct tcp_key *key)
+{
+    return (uint32_t)keyed(s, key, PURPOSE_TIMESTAMP);
 }
 
 /* RFC 6056 section 3.3.3, algorithm 3: ports of one destination in turn, from a secret start. */

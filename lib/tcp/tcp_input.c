@@ -27,11 +27,17 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
     c->rcv_nxt = seg->seq + 1;
     c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
     c->mss = tcp_mss_effective(s, &c->key, &seg->options);
+    if (tcp_timestamps_wanted(s, &seg->options)) {
+        c->flags |= TCP_CONN_TIMESTAMPS;
+        c->ts_recent = seg->options.timestamp;
+    }
+    if (seg->options.sack_permitted && !s->config.sack_off)
+        c->flags |= TCP_CONN_SACK;
     c->wscale = 0;
     if (seg->options.has_wscale)
         c->wscale = (uint8_t)(tcp_wscale_peer(s, &seg->options) << 4 | s->recv_wscale);
     c->snd_wl1 = seg->seq;
-    tcp_ack_window(c, seg);
+    tcp_ack_window(s, c, seg);
     if (!ack) { /* simultaneous open: its data is not kept, the peer sends it again */
         tcp_state_change(s, c, TCP_SYN_RECEIVED);
         c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
@@ -40,7 +46,7 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
         return;
     }
     if (c->flags & TCP_CONN_RTT_TIMED)
-        tcp_rtt_sample(c, s->now_us - c->rtt_start_us);
+        tcp_rtt_sample(c, s->now_us - c->rttvar_us);
     c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
     c->flags |= TCP_CONN_ACK_NOW;
     c->snd_una = seg->ack;
@@ -92,6 +98,7 @@ static void trim(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *se
         uint32_t old = tcp_min(c->rcv_nxt - seg->seq, seg->len);
         if (seg->len > 0) {
             tcp_count(s, STATS_TCP_DUPLICATE_SEGMENTS);
+            tcp_sack_duplicate(s, c, seg->seq, seg->seq + old);
             c->flags |= TCP_CONN_ACK_NOW;
         }
         seg->mbuf = tcp_mbuf_cut_head(seg->mbuf, old);
@@ -122,7 +129,7 @@ static bool input_syn_received(struct tcp_stack *s, struct tcp_conn *c, struct t
     c->recover = c->snd_una - 1;
     c->retransmit_ms = 0;
     c->snd_wl1 = seg->seq;
-    tcp_ack_window(c, seg);
+    tcp_ack_window(s, c, seg);
     tcp_conn_established(s, c, TCP_EVENT_CONNECTED);
     return true;
 }
@@ -148,8 +155,48 @@ static void input_text(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segme
     }
 }
 
+/*
+ * RFC 7323 section 5.3, R1: true for a segment from before what we have seen. One without
+ * timestamps passes: there are peers that leave them away later on. After 24 days of silence the
+ * clocks say nothing.
+ */
+static bool is_old(const struct tcp_stack *s, const struct tcp_conn *c,
+                   const struct tcp_segment *seg)
+{
+    return (c->flags & TCP_CONN_TIMESTAMPS) != 0 && seg->options.has_timestamp &&
+           tcp_seq_lt(seg->options.timestamp, c->ts_recent) && (seg->flags & TCP_FLAG_RST) == 0 &&
+           s->now_ms - c->received_ms < TCP_PAWS_IDLE_MS;
+}
+
+/* R3: TS.Recent is that of the segment that our next ACK is about, so nothing changes while an
+ * ACK is owed. */
+static void take_timestamp(struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (c->flags & TCP_CONN_TIMESTAMPS && seg->options.has_timestamp &&
+        tcp_seq_leq(seg->seq, c->rcv_nxt) && c->unacked_segments == 0 &&
+        !(c->flags & TCP_CONN_ACK_NOW))
+        c->ts_recent = seg->options.timestamp;
+}
+
+/* The answer to a segment outside the window, in sequence or in time. */
+static void refuse(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (seg->len > 0 && !(seg->flags & TCP_FLAG_SYN)) {
+        if (tcp_seq_leq(seg->seq + seg->len, c->rcv_nxt))
+            tcp_sack_duplicate(s, c, seg->seq, seg->seq + seg->len);
+        tcp_output_ack(s, c); /* one for each: a peer that has lost our ACK needs it */
+    } else
+        tcp_output_challenge(s, c); /* bounded: two confused peers must not go on for ever */
+}
+
 void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg)
 {
+    s->has_duplicate = false;
+    if (c->state != TCP_SYN_SENT && is_old(s, c, seg)) {
+        tcp_count(s, STATS_TCP_DROP_PAWS);
+        refuse(s, c, seg);
+        return;
+    }
     c->received_ms = s->now_ms;
     c->probes = 0;
     if (c->state == TCP_SYN_SENT) {
@@ -174,10 +221,7 @@ void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment 
     }
     if (!acceptable(c, seg)) {
         tcp_count(s, STATS_TCP_DROP_SEQUENCE);
-        if (seg->len > 0 && !(seg->flags & TCP_FLAG_SYN))
-            tcp_output_ack(s, c); /* one for each: a peer that has lost our ACK needs it */
-        else
-            tcp_output_challenge(s, c); /* bounded: two confused peers must not go on for ever */
+        refuse(s, c, seg);
         return;
     }
     if (seg->flags & TCP_FLAG_SYN) { /* RFC 5961 section 4.2 */
@@ -189,6 +233,7 @@ void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment 
         tcp_count(s, STATS_TCP_DROP_FLAGS);
         return;
     }
+    take_timestamp(c, seg);
     if (c->state == TCP_SYN_RECEIVED && !input_syn_received(s, c, seg))
         return;
     if (!tcp_ack_input(s, c, seg))

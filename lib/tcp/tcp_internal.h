@@ -13,7 +13,9 @@
 #define TCP_INTERNAL_H
 
 #include "tcp.h"
+#include "tcp_mbuf.h"
 #include "tcp_option.h"
+#include "tcp_set.h"
 #include "tcp_state.h"
 
 #include "base_pool.h"
@@ -50,6 +52,7 @@
 #define TCP_RST_RATE_PER_S 10000U
 #define TCP_RST_BURST      1000U
 #define TCP_SPAN_MAX_MS    (UINT32_C(1) << 30)
+#define TCP_PAWS_IDLE_MS   (24U * 24 * 3600 * 1000) /* RFC 7323 section 5.5 */
 #define TCP_NIL            UINT32_MAX
 
 enum tcp_flag {
@@ -131,19 +134,22 @@ void *tcp_fifo_first(const struct tcp_fifo *f); /* NULL when empty */
 
 enum tcp_conn_flag {
     TCP_CONN_IN_TABLE = 1 << 0,
-    TCP_CONN_READY = 1 << 1,  /* in the list of what tcp_flush looks at */
-    TCP_CONN_EVENT = 1 << 2,  /* in the list of what tcp_poll gives out */
+    TCP_CONN_READY = 1 << 1,  /* in the set of what tcp_flush looks at */
+    TCP_CONN_EVENT = 1 << 2,  /* in the set of what tcp_poll gives out */
     TCP_CONN_ORPHAN = 1 << 3, /* the caller's handle is gone */
     TCP_CONN_FIN_QUEUED = 1 << 4,
     TCP_CONN_FIN_ACKED = 1 << 5,
     TCP_CONN_PEER_FIN = 1 << 6, /* received in order: rcv_nxt counts it */
     TCP_CONN_ACK_NOW = 1 << 7,
     TCP_CONN_WANT_WRITE = 1 << 8,
-    TCP_CONN_RTT_TIMED = 1 << 9, /* rtt_seq and rtt_start_us are valid */
+    TCP_CONN_RTT_TIMED = 1 << 9, /* our SYN, or an mbuf of the send queue, gives the next sample */
     TCP_CONN_RECOVERY = 1 << 10, /* RFC 6582 fast recovery */
     TCP_CONN_SYN_LOST = 1 << 11, /* our SYN was sent more than once */
     TCP_CONN_TRIED = 1 << 12,    /* a pool was empty: try again when the timer fires */
     TCP_CONN_PARTIAL = 1 << 13,  /* this recovery has seen a partial ACK */
+    TCP_CONN_TIMESTAMPS = 1 << 14, /* RFC 7323: Snd.TS.OK */
+    TCP_CONN_LOSS = 1 << 16,       /* a timeout's losses are being sent again, by their marks */
+    TCP_CONN_SACK = 1 << 15,       /* RFC 2018: both ends take it */
 };
 
 struct tcp_conn {
@@ -158,7 +164,6 @@ struct tcp_conn {
     uint8_t unacked_segments; /* received since our last ACK, up to 255 */
     uint8_t challenge_epoch;  /* the second of the budget below */
     void *user;
-    struct tcp_links ready_links;
 
     /* Sequence space (RFC 9293 section 3.3.1) and congestion. */
     uint32_t snd_una;
@@ -174,18 +179,18 @@ struct tcp_conn {
     uint32_t rcv_len; /* bytes in the receive queue */
     uint32_t cwnd;
     uint32_t ssthresh;
-    uint32_t recover; /* RFC 6582: snd_max when the last recovery or timeout began */
-    uint32_t rtt_seq; /* an ACK of this ends the measurement */
-    uint32_t rtt_start_us;
+    uint32_t recovery; /* 1 + index of its struct tcp_recovery; 0: it has none */
+    uint32_t recover;  /* RFC 6582: snd_max when the last recovery or timeout began */
 
     /* Timers. */
     struct base_timer timer; /* at the first of the three deadlines */
     uint32_t retransmit_ms;  /* SYN, data, zero-window probe or a retry: what is due is seen then */
     uint32_t ack_ms;         /* delayed ACK */
     uint32_t life_ms;        /* open timeout, keepalive, orphan timeout */
+    uint32_t ts_offset;      /* of our timestamps against now_ms */
+    uint32_t ts_recent;      /* RFC 7323 TS.Recent */
     uint32_t srtt_us;        /* 0: no sample yet */
-    uint32_t rttvar_us;
-    struct tcp_links event_links;
+    uint32_t rttvar_us;      /* while there is none: when our SYN was sent */
     uint8_t backoff;
     uint8_t dup_acks;
     uint8_t probes; /* keepalive probes unanswered */
@@ -193,18 +198,33 @@ struct tcp_conn {
 
     /* Queues: mbufs linked by next, each on its own (pkt_len and nb_segs mean nothing). */
     struct rte_mbuf *rcv_head;
-    struct rte_mbuf *rcv_tail;
     struct rte_mbuf *ooo_head; /* sorted, without overlap; see tcp_recv.c */
     struct rte_mbuf *snd_head; /* its first byte is snd_una (or the one after our SYN) */
-    struct rte_mbuf *snd_tail;
     struct rte_mbuf *snd_next; /* where snd_nxt is; NULL only when the queue is empty */
     uint16_t snd_next_offset;  /* 0..data_len of it */
     uint16_t ooo_cnt;
     uint32_t received_ms; /* the last segment */
     uint32_t progress_ms; /* snd_una moved, or sending began */
-    uint32_t cc_acked;    /* the congestion control's own */
+    uint32_t cc_acked;    /* the congestion control's own, from here on */
+    uint32_t cubic_w_max;
+    uint32_t cubic_w_est;
+    uint32_t cubic_epoch_ms; /* 0: none */
+    uint32_t cubic_k_ms;
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
+
+/* What a connection has while there are marks in its send queue: tcp_recover.c. */
+struct tcp_recovery {
+    uint32_t pipe;         /* bytes on the way (RFC 6675) */
+    uint32_t sacked_bytes; /* that the peer holds beyond snd_una */
+    uint32_t sacked_cnt;   /* mbufs of these */
+    uint32_t lost_bytes;   /* lost and not sent again yet */
+    uint32_t again_bytes;  /* sent again and not told to have arrived */
+    uint32_t flight_bytes; /* RFC 6937 RecoverFS */
+    uint32_t prr_delivered;
+    uint32_t prr_out;
+    bool first; /* the first lost segment goes out whatever the window says */
+};
 
 /* A half-open passive connection. */
 struct tcp_syn {
@@ -215,8 +235,11 @@ struct tcp_syn {
     uint16_t listener; /* index */
     uint8_t retry_cnt;
     uint8_t peer_wscale;
-    bool has_wscale;
+    bool has_wscale : 1;
+    bool has_timestamp : 1;
+    bool has_sack : 1;
     struct tcp_links links; /* oldest first */
+    uint32_t ts_recent;
     struct base_timer timer;
 };
 base_static_assert(sizeof(struct tcp_syn) <= 96, "budget");
@@ -225,6 +248,7 @@ struct tcp_time_wait {
     struct tcp_key key;
     uint32_t snd_nxt;
     uint32_t rcv_nxt;
+    uint32_t ts_recent;     /* 0: no timestamps (a peer whose last one was 0 loses little) */
     struct tcp_links links; /* first to expire first */
     uint64_t expires_ns;
 };
@@ -292,6 +316,9 @@ struct tcp_stack {
     uint32_t ephemeral_next; /* RFC 6056 algorithm 3 */
     uint32_t mbuf_cnt;       /* in all queues */
     uint32_t ooo_cnt;
+    uint32_t ooo_stamp; /* counts early mbufs as they come */
+    bool has_duplicate; /* the segment at hand brought bytes we had: duplicate */
+    struct tcp_sack_block duplicate;
     uint32_t rst_tokens;
     uint64_t rst_filled_ns;
 
@@ -299,15 +326,29 @@ struct tcp_stack {
     struct base_pool conn_pool;
     struct base_pool syn_pool;
     struct base_pool time_wait_pool;
-    uint64_t *conn_used; /* a bit a connection */
+    struct base_pool recovery_pool;
+    uint32_t delivered_bytes; /* that the ACK at hand tells of for the first time */
+    uint64_t *conn_used;      /* a bit a connection */
     struct tcp_listener *listener;
-    struct tcp_fifo ready;
-    struct tcp_fifo events;
+    struct tcp_set ready; /* connections, by index */
+    struct tcp_set events;
+    uint32_t event_next; /* where tcp_poll goes on */
     struct tcp_fifo syns;
     struct tcp_fifo time_waits;
     struct base_timer time_wait_timer; /* for the first of them */
     struct base_wheel wheel;
 };
+
+static inline uint32_t tcp_conn_index(const struct tcp_stack *s, const struct tcp_conn *c)
+{
+    return base_pool_index(&s->conn_pool, c);
+}
+
+static inline struct tcp_recovery *tcp_recovery_of(const struct tcp_stack *s,
+                                                   const struct tcp_conn *c)
+{
+    return c->recovery == 0 ? NULL : base_pool_at(&s->recovery_pool, c->recovery - 1);
+}
 
 static inline void tcp_count(struct tcp_stack *s, enum stats_id id)
 {
@@ -341,9 +382,25 @@ void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment 
 
 /* tcp_ack.c: false when the segment (or the connection) is done with. */
 bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
-void tcp_ack_window(struct tcp_conn *c, const struct tcp_segment *seg);
+void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
 uint32_t tcp_rto_us(const struct tcp_stack *s, const struct tcp_conn *c);
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
+void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
+
+/* tcp_recover.c */
+enum tcp_ack_kind {
+    TCP_ACK_OTHER,
+    TCP_ACK_NEW,       /* snd_una moved */
+    TCP_ACK_DUPLICATE, /* RFC 5681 section 2 */
+};
+/* After snd_una has moved. False when this connection has no scoreboard (now). */
+bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg,
+                       enum tcp_ack_kind kind);
+/* Takes all that the peer is not known to hold for lost; false when there is no scoreboard. */
+bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_recover_delivered(struct tcp_stack *s, const struct rte_mbuf *m, uint32_t len);
+void tcp_recover_release(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_recover_check(const struct tcp_stack *s, const struct tcp_conn *c);
 
 /* tcp_recv.c */
 uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c);
@@ -352,6 +409,11 @@ void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *
 void tcp_recv_fin(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_recv_drop_ooo(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_recv_drop(struct tcp_stack *s, struct tcp_conn *c);
+
+/* tcp_sack.c: of the segment at hand, [left, right) was there already; our next ACK tells. */
+void tcp_sack_duplicate(struct tcp_stack *s, const struct tcp_conn *c, uint32_t left,
+                        uint32_t right);
+void tcp_sack_write(struct tcp_stack *s, const struct tcp_conn *c, struct tcp_options *options);
 
 /* tcp_mbuf.c */
 struct rte_mbuf *tcp_mbuf_cut_head(struct rte_mbuf *m, uint32_t n);
@@ -396,10 +458,12 @@ void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y);
 uint16_t tcp_mss_ours(const struct tcp_stack *s, const struct tcp_key *key);
 uint16_t tcp_mss_effective(struct tcp_stack *s, const struct tcp_key *key,
                            const struct tcp_options *options);
+bool tcp_timestamps_wanted(const struct tcp_stack *s, const struct tcp_options *options);
 uint8_t tcp_wscale_peer(struct tcp_stack *s, const struct tcp_options *options);
 
 /* tcp_connect.c */
 uint32_t tcp_isn(const struct tcp_stack *s, const struct tcp_key *key);
+uint32_t tcp_timestamp_offset(const struct tcp_stack *s, const struct tcp_key *key);
 
 /* tcp_time_wait.c */
 void tcp_time_wait_enter(struct tcp_stack *s, struct tcp_conn *c);

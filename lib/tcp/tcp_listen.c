@@ -66,7 +66,7 @@ uint16_t tcp_mss_ours(const struct tcp_stack *s, const struct tcp_key *key)
                                                     : TCP_MSS_MIN;
 }
 
-/* The largest payload that we send (RFC 9293 section 3.7.1). */
+/* The largest payload that we send (RFC 9293 section 3.7.1), timestamps beside it (RFC 6691). */
 uint16_t tcp_mss_effective(struct tcp_stack *s, const struct tcp_key *key,
                            const struct tcp_options *options)
 {
@@ -76,7 +76,14 @@ uint16_t tcp_mss_effective(struct tcp_stack *s, const struct tcp_key *key,
         tcp_count(s, STATS_TCP_TINY_MSS);
         mss = TCP_MSS_MIN;
     }
-    return (uint16_t)tcp_min(mss, tcp_mss_ours(s, key));
+    mss = tcp_min(mss, tcp_mss_ours(s, key));
+    return (uint16_t)(tcp_timestamps_wanted(s, options) ? mss - TCP_OPTION_TIMESTAMP_BYTES : mss);
+}
+
+/* The peer's SYN has them, and so will ours. */
+bool tcp_timestamps_wanted(const struct tcp_stack *s, const struct tcp_options *options)
+{
+    return options->has_timestamp && !s->config.timestamps_off;
 }
 
 /* RFC 7323 section 2.3: more than 14 is taken as 14. */
@@ -101,6 +108,16 @@ void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y)
     base_pool_put(&s->syn_pool, y);
 }
 
+static void set_timestamp(const struct tcp_stack *s, const struct tcp_syn *y,
+                          struct tcp_options *options)
+{
+    if (!y->has_timestamp)
+        return;
+    options->has_timestamp = true;
+    options->timestamp = s->now_ms + tcp_timestamp_offset(s, &y->key);
+    options->timestamp_echo = y->ts_recent;
+}
+
 static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
 {
     struct tcp_options options = {
@@ -108,7 +125,9 @@ static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
         .mss = tcp_mss_ours(s, &y->key),
         .has_wscale = y->has_wscale,
         .wscale = s->recv_wscale,
+        .sack_permitted = y->has_sack,
     };
+    set_timestamp(s, y, &options);
     struct rte_mbuf *m =
         tcp_segment_new(s, &y->key, y->iss, y->irs + 1, TCP_FLAG_SYN | TCP_FLAG_ACK,
                         s->config.recv_window_bytes, &options);
@@ -152,6 +171,9 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
     y->listener = (uint16_t)(l - s->listener);
     y->has_wscale = seg->options.has_wscale;
     y->peer_wscale = y->has_wscale ? tcp_wscale_peer(s, &seg->options) : 0;
+    y->has_timestamp = tcp_timestamps_wanted(s, &seg->options);
+    y->ts_recent = seg->options.timestamp;
+    y->has_sack = seg->options.sack_permitted && !s->config.sack_off;
     base_timer_init(&y->timer);
     tcp_fifo_push(&s->syns, y);
     tcp_table_add(s, ref_of(s, y));
@@ -183,12 +205,16 @@ static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment 
     c->mss = copy.mss;
     c->wscale = copy.has_wscale ? (uint8_t)(copy.peer_wscale << 4 | s->recv_wscale) : 0;
     c->flags |= copy.retry_cnt > 0 ? TCP_CONN_SYN_LOST : 0;
+    c->flags |= copy.has_timestamp ? TCP_CONN_TIMESTAMPS : 0;
+    c->flags |= copy.has_sack ? TCP_CONN_SACK : 0;
+    c->ts_recent = copy.ts_recent;
     c->snd_una = c->snd_nxt = c->snd_max = copy.iss + 1;
     c->recover = copy.iss;
     c->rcv_nxt = copy.irs + 1;
     c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
     c->snd_wl1 = seg->seq;
-    tcp_ack_window(c, seg);
+    tcp_ack_window(s, c, seg);
+    tcp_rtt_echo(s, c, seg);
     tcp_conn_established(s, c, TCP_EVENT_ACCEPTED);
     tcp_conn_input(s, c, seg);
 }
@@ -220,6 +246,9 @@ void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
         tcp_count(s, STATS_TCP_DROP_ACK);
         tcp_segment_refuse(s, seg);
         return;
+    } else if (y->has_timestamp && seg->options.has_timestamp &&
+               tcp_seq_lt(seg->options.timestamp, y->ts_recent)) {
+        tcp_count(s, STATS_TCP_DROP_PAWS);
     } else if (offset <= window) {
         if (s->conn_pool.free_cnt == 0)
             tcp_count(s, STATS_TCP_DROP_SYN_FULL);
@@ -231,8 +260,10 @@ void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
     }
     if ((seg->flags & TCP_FLAG_RST && offset >= window) || !tcp_segment_allowed(s))
         return;
+    struct tcp_options options = {0};
+    set_timestamp(s, y, &options);
     struct rte_mbuf *m =
-        tcp_segment_new(s, &y->key, y->iss + 1, y->irs + 1, TCP_FLAG_ACK, window, NULL);
+        tcp_segment_new(s, &y->key, y->iss + 1, y->irs + 1, TCP_FLAG_ACK, window, &options);
     if (m != NULL)
         (void)tcp_segment_send(s, &y->key, m);
 }

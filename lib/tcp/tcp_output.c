@@ -20,6 +20,32 @@ static void ack_sent(struct tcp_conn *c)
     c->ack_ms = 0;
 }
 
+/* What every segment of a connection has (RFC 7323 section 3.2). */
+static void set_options(const struct tcp_stack *s, const struct tcp_conn *c,
+                        struct tcp_options *options)
+{
+    *options = (struct tcp_options){0};
+    if (c->flags & TCP_CONN_TIMESTAMPS) {
+        options->has_timestamp = true;
+        options->timestamp = s->now_ms + c->ts_offset;
+        options->timestamp_echo = c->ts_recent;
+    }
+}
+
+/* A segment without payload; NULL when the pool is empty. SACK blocks go with bare ACKs only: each
+ * early segment is answered by one. */
+static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq,
+                                    uint8_t flags, bool bare)
+{
+    uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
+    struct tcp_options options;
+
+    set_options(s, c, &options);
+    if (bare)
+        tcp_sack_write(s, c, &options);
+    return tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
+}
+
 /* Puts len bytes of the send queue, from offset in m on, behind the header. */
 static bool attach_payload(struct tcp_stack *s, struct rte_mbuf *header, struct rte_mbuf *m,
                            uint32_t offset, uint32_t len)
@@ -63,14 +89,13 @@ static bool attach_payload(struct tcp_stack *s, struct rte_mbuf *header, struct 
 static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, struct rte_mbuf *m,
                       uint32_t offset, uint32_t len, bool fin)
 {
-    uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
     uint8_t flags = TCP_FLAG_ACK;
 
     if (fin)
         flags |= TCP_FLAG_FIN;
     if (len > 0 && seq + len == c->snd_una + c->snd_len)
         flags |= TCP_FLAG_PSH;
-    struct rte_mbuf *header = tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, NULL);
+    struct rte_mbuf *header = new_segment(s, c, seq, flags, false);
     if (header == NULL)
         return false;
     if (!attach_payload(s, header, m, offset, len)) {
@@ -85,9 +110,7 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
 
 void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c)
 {
-    uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
-    struct rte_mbuf *m =
-        tcp_segment_new(s, &c->key, c->snd_max, c->rcv_nxt, TCP_FLAG_ACK, window, NULL);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_max, TCP_FLAG_ACK, true);
 
     if (m == NULL) {
         c->flags |= TCP_CONN_ACK_NOW;
@@ -120,9 +143,7 @@ void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c)
  * a zero window and an idle peer. */
 void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
 {
-    uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
-    struct rte_mbuf *m =
-        tcp_segment_new(s, &c->key, c->snd_una - 1, c->rcv_nxt, TCP_FLAG_ACK, window, NULL);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, true);
 
     if (m != NULL)
         (void)tcp_segment_send(s, &c->key, m);
@@ -130,8 +151,11 @@ void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
 
 void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m =
-        tcp_segment_new(s, &c->key, c->snd_max, c->rcv_nxt, TCP_FLAG_RST | TCP_FLAG_ACK, 0, NULL);
+    struct tcp_options options;
+
+    set_options(s, c, &options);
+    struct rte_mbuf *m = tcp_segment_new(s, &c->key, c->snd_max, c->rcv_nxt,
+                                         TCP_FLAG_RST | TCP_FLAG_ACK, 0, &options);
 
     if (m == NULL)
         return;
@@ -149,6 +173,10 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
         .mss = tcp_mss_ours(s, &c->key),
         .has_wscale = !both || c->wscale != 0, /* RFC 7323 section 2.2: only when both do */
         .wscale = s->recv_wscale,
+        .sack_permitted = both ? (c->flags & TCP_CONN_SACK) != 0 : !s->config.sack_off,
+        .has_timestamp = both ? (c->flags & TCP_CONN_TIMESTAMPS) != 0 : !s->config.timestamps_off,
+        .timestamp = s->now_ms + c->ts_offset,
+        .timestamp_echo = both ? c->ts_recent : 0,
     };
     uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
     struct rte_mbuf *m =
@@ -161,8 +189,7 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
     }
     if (c->snd_max == c->snd_una) { /* the first */
         c->flags |= TCP_CONN_RTT_TIMED;
-        c->rtt_start_us = s->now_us;
-        c->rtt_seq = c->snd_una + 1;
+        c->rttvar_us = s->now_us;
     }
     c->snd_nxt = c->snd_max = c->snd_una + 1;
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
@@ -173,25 +200,46 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
     return true;
 }
 
+/* Notes in the mbufs that len bytes from the place of snd_nxt on leave now, and moves the place on.
+ * Returns the mbuf of the last byte; NULL when len is 0. */
+static struct rte_mbuf *note_sent(const struct tcp_stack *s, struct tcp_conn *c, uint32_t len,
+                                  uint16_t marks)
+{
+    struct rte_mbuf *last = NULL;
+
+    while (len > 0) {
+        uint32_t n = tcp_min(len, c->snd_next->data_len - c->snd_next_offset);
+        if (n > 0) {
+            last = c->snd_next;
+            last->hash.usr = s->now_us;
+            last->vlan_tci |= marks;
+        }
+        c->snd_next_offset = (uint16_t)(c->snd_next_offset + n);
+        len -= n;
+        if (c->snd_next->next == NULL || c->snd_next_offset < c->snd_next->data_len)
+            break;
+        c->snd_next = c->snd_next->next;
+        c->snd_next_offset = 0;
+    }
+    base_debug_assert(len == 0);
+    return last;
+}
+
 /* Book-keeping after a segment left at snd_nxt. */
 static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool fin)
 {
     bool first = c->snd_nxt == c->snd_una;
     bool fresh = c->snd_nxt == c->snd_max;
 
+    struct rte_mbuf *last = note_sent(s, c, len, fresh ? 0 : TCP_MARK_AGAIN);
     c->snd_nxt += len + fin;
-    c->snd_next_offset = (uint16_t)(c->snd_next_offset + len);
-    while (c->snd_next != NULL && c->snd_next->next != NULL &&
-           c->snd_next_offset >= c->snd_next->data_len) {
-        c->snd_next_offset = (uint16_t)(c->snd_next_offset - c->snd_next->data_len);
-        c->snd_next = c->snd_next->next;
-    }
     if (tcp_seq_gt(c->snd_nxt, c->snd_max)) {
         c->snd_max = c->snd_nxt;
-        if (fresh && !(c->flags & TCP_CONN_RTT_TIMED)) {
+        /* One sample a round trip, none while what was sent twice is in flight. */
+        if (fresh && last != NULL && !(c->flags & TCP_CONN_RTT_TIMED) &&
+            tcp_seq_geq(c->snd_una, c->recover)) {
             c->flags |= TCP_CONN_RTT_TIMED;
-            c->rtt_seq = c->snd_nxt;
-            c->rtt_start_us = s->now_us;
+            last->vlan_tci |= TCP_MARK_TIMED;
         }
     } else {
         tcp_count(s, STATS_TCP_RETRANSMITS);
@@ -201,6 +249,21 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool 
             c->progress_ms = s->now_ms;
         c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
     }
+}
+
+static void note_pipe(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
+{
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+
+    if (r == NULL)
+        return;
+    r->pipe += len;
+    r->prr_out += len;
+}
+
+static uint32_t room(uint32_t window, uint32_t taken)
+{
+    return window > taken ? window - taken : 0;
 }
 
 /* Sends the segment at snd_nxt when the windows and the sender's silly window rules (RFC 9293
@@ -213,10 +276,11 @@ bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
     if (left < 0 || (left == 0 && !fin))
         return false;
     /* RFC 3042: two duplicate ACKs let out a segment each, beyond the congestion window. */
-    uint32_t extra = (c->flags & TCP_CONN_RECOVERY) ? 0 : tcp_min(c->dup_acks, 2) * c->mss;
-    uint32_t window = tcp_min(c->snd_wnd, c->cwnd + extra);
-    uint32_t in_flight = c->snd_nxt - c->snd_una;
-    uint32_t usable = window > in_flight ? window - in_flight : 0;
+    const struct tcp_recovery *r = tcp_recovery_of(s, c);
+    bool limited = r == NULL && !(c->flags & TCP_CONN_RECOVERY);
+    uint32_t extra = limited ? tcp_min(c->dup_acks, 2) * c->mss : 0;
+    uint32_t in_flight = c->snd_nxt - c->snd_una, pipe = r == NULL ? in_flight : r->pipe;
+    uint32_t usable = tcp_min(room(c->snd_wnd, in_flight), room(c->cwnd + extra, pipe));
     uint32_t len = tcp_min(tcp_min((uint32_t)left, c->mss), usable);
 
     fin = fin && len == (uint32_t)left && usable > len;
@@ -224,11 +288,19 @@ bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
         return false;
     if (len < c->mss && len < (uint32_t)left && len < c->snd_wnd_max / 2 && !force)
         return false;
+    /* Segments of a longer queue begin where mbufs do, so that what is known about an mbuf is known
+     * about a segment. */
+    uint32_t rest = c->snd_next == NULL ? 0 : c->snd_next->data_len - (uint32_t)c->snd_next_offset;
+    if (c->snd_next_offset > 0 && rest > 0 && rest < len && (uint32_t)left >= c->mss) {
+        len = rest;
+        fin = false;
+    }
     if (!send_data(s, c, c->snd_nxt, c->snd_next, c->snd_next_offset, len, fin)) {
         c->flags |= TCP_CONN_TRIED;
         return false;
     }
     advance(s, c, len, fin);
+    note_pipe(s, c, len);
     return true;
 }
 
@@ -247,6 +319,55 @@ uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c)
     return len + fin;
 }
 
+/* Sends an mbuf that is marked as lost again, whole; false when a pool was empty. A FIN that was
+ * sent behind it goes with it. */
+static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m, uint32_t seq)
+{
+    uint32_t left = tcp_min(m->data_len, c->snd_max - seq), offset = 0;
+
+    while (offset < left) {
+        uint32_t len = tcp_min(left - offset, c->mss), end = seq + offset + len;
+        bool fin = fin_pending(c) && end == c->snd_una + c->snd_len && end != c->snd_max;
+        if (!send_data(s, c, seq + offset, m, offset, len, fin)) {
+            c->flags |= TCP_CONN_TRIED;
+            return false;
+        }
+        tcp_count(s, STATS_TCP_RETRANSMITS);
+        offset += len;
+    }
+    c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */
+    m->vlan_tci |= TCP_MARK_RETRANSMITTED | TCP_MARK_AGAIN;
+    m->hash.usr = s->now_us;
+    return true;
+}
+
+/* RFC 6675 NextSeg (1): what is lost goes first. False when some of it must wait. */
+static bool output_lost(struct tcp_stack *s, struct tcp_conn *c, uint32_t *sent_cnt)
+{
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+    uint32_t seq = c->snd_una;
+
+    if (r == NULL)
+        return true;
+    for (struct rte_mbuf *m = c->snd_head; r->lost_bytes > 0; seq += m->data_len, m = m->next) {
+        if ((m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED | TCP_MARK_SACKED)) !=
+            TCP_MARK_LOST)
+            continue;
+        uint32_t len = tcp_min(m->data_len, c->snd_max - seq);
+        bool fits = r->first || r->pipe == 0 || r->pipe + len <= c->cwnd;
+        /* A window that has closed on what was sent: only the first segment probes it. */
+        bool wanted = m == c->snd_head || seq + len - c->snd_una <= c->snd_wnd;
+        if (!fits || !wanted || *sent_cnt >= TCP_FLUSH_MAX || !send_again(s, c, m, seq))
+            return false;
+        r->first = false;
+        r->lost_bytes -= len;
+        r->again_bytes += len;
+        note_pipe(s, c, len);
+        ++*sent_cnt;
+    }
+    return true;
+}
+
 /* Everything that is due. */
 void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
 {
@@ -260,8 +381,9 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     }
     c->flags &= ~(uint32_t)TCP_CONN_TRIED;
     uint32_t sent_cnt = 0;
-    while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
-        sent_cnt++;
+    if (output_lost(s, c, &sent_cnt))
+        while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
+            sent_cnt++;
     if (sent_cnt == TCP_FLUSH_MAX)
         tcp_conn_ready(s, c); /* the next flush goes on */
     if ((c->flags & TCP_CONN_ACK_NOW) || c->unacked_segments >= 2)
@@ -272,7 +394,7 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     bool waits = c->snd_len > 0 || fin_pending(c);
     if (c->snd_una == c->snd_max && !waits)
         c->retransmit_ms = c->flags & TCP_CONN_WANT_WRITE ? tcp_timer_at(s, TCP_RETRY_MS) : 0;
-    else if (c->snd_una == c->snd_max && (c->flags & TCP_CONN_TRIED))
+    else if ((c->snd_una == c->snd_max || c->flags & TCP_CONN_LOSS) && c->flags & TCP_CONN_TRIED)
         c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
     else if (c->retransmit_ms == 0)
         c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));

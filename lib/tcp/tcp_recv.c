@@ -1,10 +1,9 @@
 /*
  * The receiving side: the queue of in-order bytes, the queue of what came too early, the window.
  *
- * Early data: single mbufs, sorted, without overlap, each with its first sequence number in
- * hash.usr and in vlan_tci whether a FIN follows its last byte (both fields are ours once the
- * mbuf is). The byte that came first wins; a piece of a segment beyond one that is there already
- * is dropped, the peer sends it again.
+ * Early data: single mbufs, sorted, without overlap (their fields: tcp_mbuf.h). The byte that came
+ * first wins; a piece of a segment beyond one that is there already is dropped, the peer sends it
+ * again.
  */
 #include "tcp_internal.h"
 
@@ -32,7 +31,7 @@ uint32_t tcp_recv_window(struct tcp_stack *s, struct tcp_conn *c)
  * dribbled bytes must not hold a buffer each. */
 static void append(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m)
 {
-    struct rte_mbuf *tail = c->rcv_tail;
+    struct rte_mbuf *tail = tcp_mbuf_tail(c->rcv_head);
 
     c->rcv_nxt += m->data_len;
     c->rcv_len += m->data_len;
@@ -47,13 +46,8 @@ static void append(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m)
         rte_pktmbuf_free_seg(m);
         return;
     }
-    m->next = NULL;
     s->mbuf_cnt++;
-    if (tail == NULL)
-        c->rcv_head = m;
-    else
-        tail->next = m;
-    c->rcv_tail = m;
+    tcp_mbuf_push(&c->rcv_head, m);
 }
 
 /* Whether one more of len bytes may wait out of order. */
@@ -78,6 +72,9 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         uint32_t end = (*at)->hash.usr + (*at)->data_len;
         if (tcp_seq_gt(end, seq)) {
             uint32_t cut = tcp_min(end - seq, m->data_len);
+            tcp_sack_duplicate(s, c, seq, seq + cut);
+            if (cut == m->data_len) /* the block of what came last includes it */
+                (*at)->hash.fdir.hi = ++s->ooo_stamp;
             m->data_off = (uint16_t)(m->data_off + cut);
             m->data_len = (uint16_t)(m->data_len - cut);
             seq += cut;
@@ -85,6 +82,8 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         at = &(*at)->next;
     }
     if (*at != NULL && tcp_seq_gt(seq + m->data_len, (*at)->hash.usr)) {
+        uint32_t known = tcp_min(seq + m->data_len - (*at)->hash.usr, (*at)->data_len);
+        tcp_sack_duplicate(s, c, (*at)->hash.usr, (*at)->hash.usr + known);
         m->data_len = (uint16_t)((*at)->hash.usr - seq);
         m->vlan_tci = 0; /* a FIN in the middle of data is none */
     }
@@ -95,6 +94,7 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         return;
     }
     m->hash.usr = seq;
+    m->hash.fdir.hi = ++s->ooo_stamp;
     m->next = *at;
     *at = m;
     c->ooo_cnt++;
@@ -161,7 +161,6 @@ void tcp_recv_drop(struct tcp_stack *s, struct tcp_conn *c)
         rte_pktmbuf_free_seg(m);
         s->mbuf_cnt--;
     }
-    c->rcv_tail = NULL;
     c->rcv_len = 0;
 }
 
@@ -199,6 +198,8 @@ void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *
     if (c->unacked_segments < UINT8_MAX)
         c->unacked_segments++;
     tcp_conn_ready(s, c);
+    if (s->has_duplicate)
+        tcp_output_ack(s, c); /* while it is known */
     if (fin)
         tcp_recv_fin(s, c);
 }
@@ -262,10 +263,7 @@ void tcp_recv_consume(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
             break;
         }
         n -= m->data_len;
-        c->rcv_head = m->next;
-        if (c->rcv_head == NULL)
-            c->rcv_tail = NULL;
-        rte_pktmbuf_free_seg(m);
+        rte_pktmbuf_free_seg(tcp_mbuf_pop(&c->rcv_head));
         s->mbuf_cnt--;
     }
     if (c->state != TCP_ESTABLISHED && c->state != TCP_FIN_WAIT_1 && c->state != TCP_FIN_WAIT_2)

@@ -25,11 +25,8 @@ static bool add_mbuf(struct tcp_stack *s, struct tcp_conn *c)
         return false;
     }
     s->mbuf_cnt++;
-    if (c->snd_tail == NULL)
-        c->snd_head = m;
-    else
-        c->snd_tail->next = m;
-    c->snd_tail = m;
+    m->vlan_tci = 0;
+    tcp_mbuf_push(&c->snd_head, m);
     if (c->snd_next == NULL) {
         c->snd_next = m;
         c->snd_next_offset = 0;
@@ -47,13 +44,14 @@ int64_t tcp_send(struct tcp_stack *s, struct tcp_conn *c, const void *p, size_t 
     if (c->snd_len == 0 && c->snd_una == c->snd_max && want > 0) {
         /* RFC 5681 section 4.1: nothing was in flight for longer than a timeout */
         if (c->cwnd != 0 && s->now_ms - c->progress_ms > tcp_rto_us(s, c) / 1000)
-            s->cc->idle(c);
+            s->cc->idle(s, c);
         c->progress_ms = s->now_ms;
     }
     while (done < want) {
-        struct rte_mbuf *m = c->snd_tail;
+        struct rte_mbuf *m = tcp_mbuf_tail(c->snd_head);
         uint32_t room = 0;
-        if (m != NULL) {
+        /* What has a mark does not grow: the mark is about all of it. */
+        if (m != NULL && !(m->vlan_tci & (TCP_MARK_SACKED | TCP_MARK_LOST))) {
             room = tcp_min(rte_pktmbuf_tailroom(m),
                            c->mss > m->data_len ? (uint32_t)(c->mss - m->data_len) : 0);
         }
@@ -92,6 +90,7 @@ void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
     c->snd_len -= n;
     while (n > 0) {
         struct rte_mbuf *m = c->snd_head;
+        tcp_recover_delivered(s, m, tcp_min(n, m->data_len));
         if (n < m->data_len) {
             m->data_off = (uint16_t)(m->data_off + n);
             m->data_len = (uint16_t)(m->data_len - n);
@@ -102,13 +101,17 @@ void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
             return;
         }
         n -= m->data_len;
-        c->snd_head = m->next;
         if (c->snd_next == m) {
             c->snd_next = m->next;
             c->snd_next_offset = 0;
         }
-        if (c->snd_head == NULL)
-            c->snd_tail = NULL;
+        (void)tcp_mbuf_pop(&c->snd_head);
+        if (m->vlan_tci & TCP_MARK_TIMED) {
+            /* Karn's rule clears the connection's flag. */
+            if (c->flags & TCP_CONN_RTT_TIMED)
+                tcp_rtt_sample(c, s->now_us - m->hash.usr);
+            c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
+        }
         rte_pktmbuf_free_seg(m);
         s->mbuf_cnt--;
     }
@@ -129,7 +132,7 @@ void tcp_send_drop(struct tcp_stack *s, struct tcp_conn *c)
         s->mbuf_cnt--;
         c->snd_head = next;
     }
-    c->snd_tail = c->snd_next = NULL;
+    c->snd_next = NULL;
     c->snd_next_offset = 0;
     c->snd_len = 0;
 }

@@ -63,11 +63,14 @@ static int take_memory(struct tcp_stack *s)
 
     s->listener = calloc(g->listen_max, sizeof(*s->listener));
     s->conn_used = calloc((g->conn_max + 63) / 64, sizeof(*s->conn_used));
-    if (s->listener == NULL || s->conn_used == NULL ||
+    if (s->listener == NULL || s->conn_used == NULL || tcp_set_init(&s->ready, g->conn_max) < 0 ||
+        tcp_set_init(&s->events, g->conn_max) < 0 ||
         base_pool_init(&s->conn_pool, g->conn_max, sizeof(struct tcp_conn), 64,
                        sizeof(struct tcp_conn)) < 0 ||
         base_pool_init(&s->syn_pool, g->syn_max, sizeof(struct tcp_syn), 8,
                        sizeof(struct tcp_syn)) < 0 ||
+        base_pool_init(&s->recovery_pool, g->conn_max / 4 + 4, sizeof(struct tcp_recovery), 8,
+                       sizeof(struct tcp_recovery)) < 0 ||
         base_pool_init(&s->time_wait_pool, g->time_wait_max, sizeof(struct tcp_time_wait), 64, 0) <
             0)
         return -ENOMEM;
@@ -82,7 +85,11 @@ static void give_memory(struct tcp_stack *s)
         base_pool_fini(&s->syn_pool);
     if (s->time_wait_pool.memory != NULL)
         base_pool_fini(&s->time_wait_pool);
+    if (s->recovery_pool.memory != NULL)
+        base_pool_fini(&s->recovery_pool);
     tcp_table_fini(&s->table);
+    tcp_set_fini(&s->ready);
+    tcp_set_fini(&s->events);
     free(s->listener);
     free(s->conn_used);
     free(s);
@@ -105,7 +112,8 @@ int tcp_init(struct tcp_stack **out, const struct tcp_config *config, uint64_t n
     *s = (struct tcp_stack){.config = *config,
                             .stats = config->stats,
                             .net = config->net,
-                            .cc = &tcp_cc_newreno,
+                            .cc =
+                                config->congestion == TCP_NEWRENO ? &tcp_cc_newreno : &tcp_cc_cubic,
                             .recv_wscale = scale_for(config->recv_window_bytes),
                             .rst_tokens = TCP_RST_BURST,
                             .rst_filled_ns = now_ns};
@@ -117,8 +125,6 @@ int tcp_init(struct tcp_stack **out, const struct tcp_config *config, uint64_t n
     memcpy(&seed, config->secret, sizeof(seed));
     base_rand_init(&s->rand, seed ^ now_ns);
     s->ephemeral_next = (uint32_t)base_rand_next(&s->rand);
-    tcp_fifo_init(&s->ready, &s->conn_pool, offsetof(struct tcp_conn, ready_links));
-    tcp_fifo_init(&s->events, &s->conn_pool, offsetof(struct tcp_conn, event_links));
     tcp_fifo_init(&s->syns, &s->syn_pool, offsetof(struct tcp_syn, links));
     tcp_fifo_init(&s->time_waits, &s->time_wait_pool, offsetof(struct tcp_time_wait, links));
     base_wheel_init(&s->wheel, now_ns);
@@ -213,17 +219,14 @@ void tcp_run(struct tcp_stack *s, uint64_t now_ns)
 
 void tcp_flush(struct tcp_stack *s, uint64_t now_ns)
 {
-    uint32_t last = s->ready.tail; /* what comes behind it has had its turn */
-    struct tcp_conn *c;
+    uint32_t at = 0;
 
     tcp_set_now(s, now_ns);
-    while ((c = tcp_fifo_first(&s->ready)) != NULL) {
-        bool end = s->ready.head == last;
-        tcp_fifo_remove(&s->ready, c);
+    while ((at = tcp_set_next(&s->ready, at)) != TCP_SET_NONE) {
+        struct tcp_conn *c = base_pool_at(&s->conn_pool, at);
+        tcp_set_remove(&s->ready, at++); /* if it comes back, it waits for the next flush */
         c->flags &= ~(uint32_t)TCP_CONN_READY;
         tcp_output(s, c);
-        if (end)
-            break;
     }
 }
 
@@ -231,17 +234,23 @@ uint64_t tcp_deadline(const struct tcp_stack *s)
 {
     /* A flush that was cut short goes on in the next pass, which is to come at once; so do events
      * that came after the poll: no route at the flush, say. */
-    return s->ready.head != TCP_NIL || s->events.head != TCP_NIL ? s->now_ns
-                                                                 : base_wheel_next(&s->wheel);
+    return !tcp_set_empty(&s->ready) || !tcp_set_empty(&s->events) ? s->now_ns
+                                                                   : base_wheel_next(&s->wheel);
 }
 
 uint32_t tcp_poll(struct tcp_stack *s, struct tcp_event *events, uint32_t cap)
 {
-    struct tcp_conn *c;
     uint32_t n = 0;
 
-    while (n < cap && (c = tcp_fifo_first(&s->events)) != NULL) {
-        tcp_fifo_remove(&s->events, c);
+    while (n < cap && !tcp_set_empty(&s->events)) {
+        uint32_t at = tcp_set_next(&s->events, s->event_next);
+        if (at == TCP_SET_NONE) {
+            s->event_next = 0;
+            continue;
+        }
+        struct tcp_conn *c = base_pool_at(&s->conn_pool, at);
+        tcp_set_remove(&s->events, at);
+        s->event_next = at + 1;
         c->flags &= ~(uint32_t)TCP_CONN_EVENT;
         events[n++] = (struct tcp_event){.conn = c, .user = c->user, .flags = c->events};
         c->events = 0;

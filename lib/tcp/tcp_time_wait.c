@@ -42,6 +42,7 @@ void tcp_time_wait_enter(struct tcp_stack *s, struct tcp_conn *c)
         .key = c->key,
         .snd_nxt = c->snd_max,
         .rcv_nxt = c->rcv_nxt,
+        .ts_recent = c->flags & TCP_CONN_TIMESTAMPS ? c->ts_recent : 0,
         .expires_ns = s->now_ns + 2 * s->config.msl_ns,
     };
     if (c->flags & TCP_CONN_ACK_NOW)
@@ -61,10 +62,12 @@ void tcp_time_wait_enter(struct tcp_stack *s, struct tcp_conn *c)
 
 void tcp_time_wait_input(struct tcp_stack *s, struct tcp_time_wait *w, struct tcp_segment *seg)
 {
-    /* A new connection on the old 4-tuple (RFC 9293 section 3.10.7.4, MAY-2): its numbers are past
-     * the old ones, and ours will be too. */
+    /* A new connection on the old 4-tuple (RFC 9293 section 3.10.7.4, MAY-2; RFC 6191): its numbers
+     * or its timestamps are past the old ones, and our numbers will be too. */
     if ((seg->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_SYN &&
-        tcp_seq_gt(seg->seq, w->rcv_nxt) && tcp_listen_find(s, &seg->key) != NULL) {
+        (tcp_seq_gt(seg->seq, w->rcv_nxt) || (w->ts_recent != 0 && seg->options.has_timestamp &&
+                                              tcp_seq_gt(seg->options.timestamp, w->ts_recent))) &&
+        tcp_listen_find(s, &seg->key) != NULL) {
         uint32_t iss_min = w->snd_nxt + 128000;
         tcp_count(s, STATS_TCP_TIME_WAIT_REUSED);
         tcp_time_wait_free(s, w);
@@ -87,7 +90,11 @@ void tcp_time_wait_input(struct tcp_stack *s, struct tcp_time_wait *w, struct tc
     }
     if (!tcp_segment_allowed(s))
         return;
-    struct rte_mbuf *m = tcp_segment_new(s, &w->key, w->snd_nxt, w->rcv_nxt, TCP_FLAG_ACK, 0, NULL);
+    struct tcp_options options = {.has_timestamp = w->ts_recent != 0,
+                                  .timestamp = s->now_ms + tcp_timestamp_offset(s, &w->key),
+                                  .timestamp_echo = w->ts_recent};
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &w->key, w->snd_nxt, w->rcv_nxt, TCP_FLAG_ACK, 0, &options);
     if (m != NULL)
         (void)tcp_segment_send(s, &w->key, m);
 }

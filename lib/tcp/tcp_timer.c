@@ -58,13 +58,17 @@ static void retransmit(struct tcp_stack *s, struct tcp_conn *c)
 {
     tcp_count(s, STATS_TCP_TIMEOUTS);
     if (c->backoff == 0)
-        s->cc->timeout(c, c->snd_max - c->snd_una);
+        s->cc->timeout(s, c, c->snd_max - c->snd_una);
     back_off(c);
     c->cwnd = c->mss;
     c->recover = c->snd_max;
     c->dup_acks = 0;
     c->flags &= ~(uint32_t)(TCP_CONN_RECOVERY | TCP_CONN_RTT_TIMED);
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    if (tcp_recover_timeout(s, c)) {
+        tcp_conn_ready(s, c);
+        return;
+    }
     uint32_t sent = tcp_output_first(s, c);
     tcp_send_rewind(c);
     if (sent == 0) { /* no mbuf: again soon, without backing off further */

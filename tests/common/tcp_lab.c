@@ -19,6 +19,7 @@ struct tcp_config lab_config(void)
         .port_max = 40007,
         .recv_window_bytes = 65535,
         .send_buffer_bytes = 65536,
+        .congestion = TCP_NEWRENO, /* its windows are easy to foretell */
         .secret = "a secret secret",
     };
 }
@@ -60,12 +61,13 @@ void lab_free_held(struct lab *l)
         rte_pktmbuf_free(l->held[--l->held_cnt]);
 }
 
-static void push_mbuf(struct lab *l, struct rte_mbuf *m)
+static void push_mbuf(struct lab *l, struct rte_mbuf *m, uint8_t ecn)
 {
     struct net_segment in = {.mbuf = m,
                              .src = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
                              .dst = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
-                             .protocol = NET_PROTO_TCP};
+                             .protocol = NET_PROTO_TCP,
+                             .ecn = ecn};
 
     tcp_push(l->s, &in, 1, l->now_ns);
 }
@@ -75,7 +77,13 @@ void lab_push(struct lab *l, const struct lab_segment *seg)
     struct tcp_options options = {.has_mss = seg->has_mss,
                                   .mss = seg->mss,
                                   .has_wscale = seg->has_wscale,
-                                  .wscale = seg->wscale};
+                                  .wscale = seg->wscale,
+                                  .has_timestamp = seg->has_timestamp,
+                                  .timestamp = seg->timestamp,
+                                  .timestamp_echo = seg->timestamp_echo,
+                                  .sack_permitted = seg->sack_permitted,
+                                  .sack_cnt = seg->sack_cnt};
+    memcpy(options.sack, seg->sack, sizeof(options.sack));
     uint8_t option[TCP_OPTION_MAX_BYTES];
     uint32_t option_len = (uint32_t)tcp_option_write(option, &options);
     struct rte_mbuf *m = rte_pktmbuf_alloc(l->rx_pool);
@@ -96,7 +104,7 @@ void lab_push(struct lab *l, const struct lab_segment *seg)
         memcpy(h + 20 + option_len, seg->data, seg->len);
     else
         memset(h + 20 + option_len, 0, seg->len);
-    push_mbuf(l, m);
+    push_mbuf(l, m, seg->ecn);
 }
 
 void lab_in(struct lab *l, const struct lab_segment *seg)
@@ -113,7 +121,7 @@ void lab_in_raw(struct lab *l, const uint8_t *bytes, uint32_t len)
     base_assert(m != NULL && len <= rte_pktmbuf_tailroom(m));
     if (len > 0)
         memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
-    push_mbuf(l, m);
+    push_mbuf(l, m, 0);
     tcp_flush(l->s, l->now_ns);
     tcp_check_invariants(l->s);
 }
@@ -146,7 +154,6 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
 
     (void)src;
     (void)dst;
-    (void)ecn;
     (void)now_ns;
     base_assert(protocol == NET_PROTO_TCP && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
     rte_mbuf_sanity_check(m, 1);
@@ -170,10 +177,17 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
         .mss = options.mss,
         .has_wscale = options.has_wscale,
         .wscale = options.wscale,
+        .has_timestamp = options.has_timestamp,
+        .timestamp = options.timestamp,
+        .timestamp_echo = options.timestamp_echo,
+        .sack_permitted = options.sack_permitted,
+        .sack_cnt = options.sack_cnt,
+        .ecn = ecn,
         .len = len,
         .data = l->out_data[at],
         .option_len = header_len - 20,
     };
+    memcpy(l->out[at].sack, options.sack, sizeof(options.sack));
     uint8_t *to = l->out_data[at];
     uint32_t skip = header_len;
     for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {

@@ -25,6 +25,11 @@ struct lab_segment {
     bool has_mss, has_wscale;
     uint16_t mss;
     uint8_t wscale;
+    bool has_timestamp, sack_permitted;
+    uint32_t timestamp, timestamp_echo;
+    uint8_t sack_cnt;
+    uint8_t ecn; /* of the IP header */
+    struct tcp_sack_block sack[TCP_SACK_BLOCK_MAX];
     uint32_t len;
     const void *data; /* NULL with len > 0: zeros */
 

@@ -35,6 +35,8 @@ struct peer {
     uint32_t seq; /* it sends next */
     uint32_t ack; /* the end of what the stack has sent to it */
     uint16_t local_port;
+    bool timestamps; /* it sends them */
+    uint32_t timestamp, echo;
 };
 
 struct bench {
@@ -73,6 +75,11 @@ static void take_output(struct bench *b)
         if (shift != 0 || tcp_seq_gt(end, p->ack))
             p->ack = end;
         p->local_port = g->local_port;
+        base_assert(g->sack_cnt <= 4 - (g->has_timestamp ? 1 : 0));
+        for (uint32_t i = 0; i < g->sack_cnt; i++)
+            base_assert(tcp_seq_lt(g->sack[i].left, g->sack[i].right));
+        if (g->has_timestamp)
+            p->echo = g->timestamp;
     }
 }
 
@@ -111,6 +118,24 @@ static void take_events(struct bench *b)
     } while (cnt == 3);
 }
 
+/* Timestamps as agreed in the SYN, now and then wrong ones; SACK blocks near what was sent. */
+static void add_options(struct bench *b, struct peer *p, struct lab_segment *g)
+{
+    uint8_t what = next_byte(b);
+
+    if (what & 1)
+        p->timestamp += what >> 5;
+    g->has_timestamp = p->timestamps && (what & 6) != 6;
+    g->timestamp = p->timestamp - ((what & 6) == 2 ? 100 : 0);
+    g->timestamp_echo = p->echo;
+    g->sack_cnt = what >> 3 & 3;
+    for (uint32_t i = 0; i < g->sack_cnt; i++) {
+        uint8_t from = next_byte(b), len = next_byte(b);
+        g->sack[i].left = p->ack - from * (len & 0x80 ? 1460U : 24U);
+        g->sack[i].right = g->sack[i].left + (len & 0x7f) * (len & 0x80 ? 1460U : 24U);
+    }
+}
+
 static void step_segment(struct bench *b, bool right)
 {
     uint8_t payload[1460];
@@ -134,13 +159,20 @@ static void step_segment(struct bench *b, bool right)
         g.ack += (uint32_t)(ack_off * (who & 0x20 ? 1000 : 1));
         g.window = (uint16_t)(next_byte(b) << (who & 0x80 ? 8 : 0));
     }
+    add_options(b, p, &g);
     if (g.flags & TCP_FLAG_SYN) {
         uint8_t option = next_byte(b);
         g.has_mss = option & 1;
         g.has_wscale = (option & 2) != 0;
         g.wscale = option >> 2 & 15;
+        p->timestamps = (option & 0x40) != 0;
+        g.sack_permitted = (option & 0x80) != 0;
         g.mss = (uint16_t)(next_byte(b) * 8);
     }
+    if (g.flags & TCP_FLAG_SYN && p->timestamps)
+        g.has_timestamp = true;
+    if (g.has_timestamp && g.len > 1448)
+        g.len = 1448;
     uint32_t first = g.seq + ((g.flags & TCP_FLAG_SYN) != 0);
     for (uint32_t i = 0; i < g.len; i++)
         payload[i] = byte_of(first + i);
@@ -255,6 +287,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.keepalive_ns = data[0] & 4 ? 5 * BASE_NS_S : 0;
     config.keepalive_interval_ns = BASE_NS_S;
     config.keepalive_cnt = 3;
+    config.timestamps_off = data[0] & 8;
+    config.sack_off = data[0] & 16;
     lab_open(&b.lab, &config);
     b.tainted = false;
     b.at = data + 1;

@@ -410,6 +410,9 @@ static void open_run(struct run *r)
             .keepalive_cnt = 9,
             .syn_timeout_ns = 300 * BASE_NS_S,
             .fin_timeout_ns = 300 * BASE_NS_S,
+            .timestamps_off = below(r, 3) == 0,
+            .sack_off = below(r, 3) == 0,
+            .congestion = below(r, 2) ? TCP_CUBIC : TCP_NEWRENO,
         };
     }
     if (r->seed % 4 == 3) {
@@ -518,11 +521,11 @@ static bool run_seed(uint64_t seed, struct totals *t, bool verbose)
 }
 
 /*
- * One connection, 4 MB, a window of 1 MB, 20 ms there and back, 10 MB/s: what NewReno makes of it
- * at rates of loss. Virtual time, so the figures are facts: a window that does not open or a
- * recovery that stalls shows here.
+ * One connection, 4 MB, a window of 1 MB, 20 ms there and back, 10 MB/s: what is made of it
+ * at rates of loss, with and without SACK. Virtual time, so the figures are facts: a window that
+ * does not open or a recovery that stalls shows here.
  */
-static bool goodput(uint32_t loss_ppm, double least_bytes_per_s)
+static bool goodput(uint32_t loss_ppm, bool sack, enum tcp_congestion cc, double least_bytes_per_s)
 {
     static struct run run;
     struct run *r = &run;
@@ -544,6 +547,8 @@ static bool goodput(uint32_t loss_ppm, double least_bytes_per_s)
                                      .listen_max = 1,
                                      .port_min = 40000,
                                      .port_max = 40100,
+                                     .sack_off = !sack,
+                                     .congestion = cc,
                                      .recv_window_bytes = 1 << 20,
                                      .send_buffer_bytes = 1 << 20};
         r->end[h][0] = (struct end){.key = 5,
@@ -571,9 +576,10 @@ static bool goodput(uint32_t loss_ppm, double least_bytes_per_s)
             fail(r, NULL, "bulk transfer not done");
     }
     double rate = 4e6 / ((double)(r->pair.now_ns - START_NS) / 1e9);
-    printf("bulk, loss %.1f %%: %.0f bytes a virtual second\n", loss_ppm / 1e4, rate);
+    printf("bulk, loss %.1f %%, %s, %s: %.0f bytes a virtual second\n", loss_ppm / 1e4,
+           sack ? "SACK" : "no SACK", cc == TCP_CUBIC ? "CUBIC" : "NewReno", rate);
     if (rate < least_bytes_per_s)
-        fail(r, NULL, "slower than NewReno is");
+        fail(r, NULL, "slower than it should be");
     if (r->failure != NULL)
         fprintf(stderr, "bulk, loss %u ppm: %s\n", loss_ppm, r->failure);
     bool ok = r->failure == NULL;
@@ -590,10 +596,16 @@ int main(int argc, char **argv)
 
     sim_pair_start();
     if (argc == 1) {
-        failed_cnt += !goodput(0, 5e6);
-        failed_cnt += !goodput(1000, 1e6);
-        failed_cnt += !goodput(10000, 5e5);
-        failed_cnt += !goodput(100000, 5e4);
+        failed_cnt += !goodput(0, false, TCP_NEWRENO, 5e6);
+        failed_cnt += !goodput(1000, false, TCP_NEWRENO, 1e6);
+        failed_cnt += !goodput(10000, false, TCP_NEWRENO, 5e5);
+        failed_cnt += !goodput(100000, false, TCP_NEWRENO, 5e4);
+        for (enum tcp_congestion cc = TCP_CUBIC; cc <= TCP_NEWRENO; cc++) {
+            failed_cnt += !goodput(0, true, cc, 5e6);
+            failed_cnt += !goodput(1000, true, cc, 2e6);
+            failed_cnt += !goodput(10000, true, cc, 5e5);
+            failed_cnt += !goodput(100000, true, cc, 5e4);
+        }
     }
     for (uint64_t seed = first; seed < first + cnt; seed++) {
         if (!run_seed(seed, &t, cnt == 1))

@@ -1,0 +1,64 @@
+/*
+ * What lib/tcp keeps inside mbufs that it owns. Not for others.
+ *
+ * A queue's last mbuf is noted in its first (dynfield1, on the line of next), which saves the
+ * connection a pointer. An mbuf of the send queue has the time of its last transmission in hash.usr
+ * and marks in vlan_tci; an early one of the receiving side has its sequence number in hash.usr,
+ * when it came in hash.fdir.hi, and in vlan_tci whether a FIN follows. None of these fields means
+ * anything to a port without a flag in ol_flags, which stays clear.
+ */
+#ifndef TCP_MBUF_H
+#define TCP_MBUF_H
+
+#include <rte_mbuf.h>
+
+#include <stdint.h>
+#include <string.h>
+
+/* Marks of an mbuf in the send queue. */
+enum tcp_mark {
+    TCP_MARK_TIMED = 1, /* when it is acknowledged, its time of sending gives an RTT sample */
+    TCP_MARK_RETRANSMITTED = 2, /* sent again since it was last taken for lost */
+    TCP_MARK_SACKED = 4,        /* the peer holds all of it */
+    TCP_MARK_LOST = 8,          /* taken for lost */
+    TCP_MARK_AGAIN = 16,        /* was ever sent more than once (Karn) */
+};
+
+static inline struct rte_mbuf *tcp_mbuf_tail(const struct rte_mbuf *head)
+{
+    struct rte_mbuf *tail;
+
+    if (head == NULL)
+        return NULL;
+    memcpy(&tail, head->dynfield1, sizeof(tail));
+    return tail;
+}
+
+static inline void tcp_mbuf_set_tail(struct rte_mbuf *head, struct rte_mbuf *tail)
+{
+    memcpy(head->dynfield1, &tail, sizeof(tail));
+}
+
+/* Adds m at the end of the queue. */
+static inline void tcp_mbuf_push(struct rte_mbuf **head, struct rte_mbuf *m)
+{
+    m->next = NULL;
+    if (*head == NULL)
+        *head = m;
+    else
+        tcp_mbuf_tail(*head)->next = m;
+    tcp_mbuf_set_tail(*head, m);
+}
+
+/* Takes the first out of a queue that has one. */
+static inline struct rte_mbuf *tcp_mbuf_pop(struct rte_mbuf **head)
+{
+    struct rte_mbuf *m = *head;
+
+    *head = m->next;
+    if (*head != NULL)
+        tcp_mbuf_set_tail(*head, tcp_mbuf_tail(m));
+    return m;
+}
+
+#endif

@@ -1,0 +1,284 @@
+/*
+ * Loss recovery with selective acknowledgements: RFC 6675 with the window of RFC 6937 (PRR).
+ *
+ * What the peer holds, what is lost and what was sent again are marks on the mbufs of the send
+ * queue (tcp_mbuf.h), so the scoreboard is as bounded as the queue. Sums and the state of a
+ * recovery are in a struct tcp_recovery, which a connection has only while there are marks. When
+ * the pool of these is empty, the connection does without, by RFC 6582 (tcp_ack.c). While it has
+ * one, snd_nxt is snd_max: nothing is sent again but by its mark.
+ *
+ * A block counts for the mbufs that it covers whole: partial cover is as good as none, which is
+ * on the safe side.
+ */
+#include "tcp_cc.h"
+#include "tcp_internal.h"
+
+/* The scoreboard, taken when there is none; NULL when that cannot be. */
+static struct tcp_recovery *take(struct tcp_stack *s, struct tcp_conn *c)
+{
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+
+    /* Without one, a recovery or what a timeout began is first brought to its end. */
+    if (r != NULL || c->flags & TCP_CONN_RECOVERY || c->snd_nxt != c->snd_max)
+        return r;
+    r = base_pool_get(&s->recovery_pool);
+    if (r == NULL) {
+        tcp_count(s, STATS_TCP_NO_SCOREBOARD);
+        return NULL;
+    }
+    c->recovery = base_pool_index(&s->recovery_pool, r) + 1;
+    return r;
+}
+
+void tcp_recover_release(struct tcp_stack *s, struct tcp_conn *c)
+{
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+
+    if (r == NULL)
+        return;
+    c->recovery = 0;
+    base_pool_put(&s->recovery_pool, r);
+}
+
+/* Takes what m has, up to end_seq, into account as newly delivered. */
+void tcp_recover_delivered(struct tcp_stack *s, const struct rte_mbuf *m, uint32_t len)
+{
+    if (!(m->vlan_tci & TCP_MARK_SACKED))
+        s->delivered_bytes += len;
+}
+
+/* Copies the blocks that say something about the send queue. Whatever a peer writes into them, what
+ * is left is inside (snd_una, snd_max]. */
+static uint32_t take_blocks(struct tcp_stack *s, const struct tcp_conn *c,
+                            const struct tcp_segment *seg, struct tcp_sack_block *out)
+{
+    const struct tcp_sack_block *block = seg->options.sack;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < seg->options.sack_cnt; i++) {
+        uint32_t left = block[i].left, right = block[i].right;
+        if (tcp_seq_geq(left, right) || tcp_seq_gt(right, c->snd_max) ||
+            tcp_seq_lt(left, c->snd_una - c->snd_wnd_max)) {
+            tcp_count(s, STATS_TCP_BAD_SACKS);
+            continue;
+        }
+        /* RFC 2883 section 4: a first block below the ACK, or inside the second, is a duplicate */
+        if (i == 0 && (tcp_seq_leq(right, seg->ack) ||
+                       (seg->options.sack_cnt > 1 && tcp_seq_geq(left, block[1].left) &&
+                        tcp_seq_leq(right, block[1].right)))) {
+            tcp_count(s, STATS_TCP_RX_DSACKS);
+            continue;
+        }
+        if (tcp_seq_gt(left, c->snd_una))
+            out[n++] = block[i];
+    }
+    return n;
+}
+
+static bool covered(const struct tcp_sack_block *block, uint32_t cnt, uint32_t left, uint32_t right)
+{
+    for (uint32_t i = 0; i < cnt; i++)
+        if (tcp_seq_geq(left, block[i].left) && tcp_seq_leq(right, block[i].right))
+            return true;
+    return false;
+}
+
+/* Bytes of m, which begins at seq, that were ever sent. */
+static uint32_t sent_len(const struct tcp_conn *c, const struct rte_mbuf *m, uint32_t seq)
+{
+    return tcp_min(m->data_len, c->snd_max - seq);
+}
+
+/* First pass: marks what the blocks cover and sums up what the peer holds. True when the blocks
+ * told something new. */
+static bool mark_sacked(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r,
+                        const struct tcp_sack_block *block, uint32_t cnt)
+{
+    uint32_t seq = c->snd_una;
+    bool news = false;
+
+    r->sacked_bytes = r->sacked_cnt = 0;
+    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
+        uint32_t len = sent_len(c, m, seq);
+        /* One that is not wholly sent yet would grow under its mark. */
+        if (!(m->vlan_tci & TCP_MARK_SACKED) && len == m->data_len &&
+            covered(block, cnt, seq, seq + len)) {
+            tcp_recover_delivered(s, m, len);
+            m->vlan_tci |= TCP_MARK_SACKED;
+            news = true;
+        }
+        if (m->vlan_tci & TCP_MARK_SACKED) {
+            r->sacked_bytes += len;
+            r->sacked_cnt++;
+        }
+        seq += len;
+    }
+    return news;
+}
+
+/* The peer dropped what it had told to hold (RFC 2018 section 8). */
+static void forget_sacked(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
+{
+    tcp_count(s, STATS_TCP_SACK_RENEGED);
+    for (struct rte_mbuf *m = c->snd_head; m != NULL; m = m->next)
+        m->vlan_tci &= (uint16_t)~TCP_MARK_SACKED;
+    r->sacked_bytes = r->sacked_cnt = 0;
+}
+
+/* Second pass: what is lost by RFC 6675's IsLost, and what is on the way (its SetPipe). */
+static void mark_lost(struct tcp_conn *c, struct tcp_recovery *r)
+{
+    uint32_t above_bytes = r->sacked_bytes, above_cnt = r->sacked_cnt, seq = c->snd_una;
+
+    r->pipe = r->lost_bytes = r->again_bytes = 0;
+    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
+        uint32_t len = sent_len(c, m, seq);
+        seq += len;
+        if (m->vlan_tci & TCP_MARK_SACKED) {
+            above_bytes -= len;
+            above_cnt--;
+            continue;
+        }
+        if (above_cnt >= TCP_DUP_ACK_THRESHOLD ||
+            above_bytes > (TCP_DUP_ACK_THRESHOLD - 1) * c->mss ||
+            (m == c->snd_head && c->dup_acks >= TCP_DUP_ACK_THRESHOLD))
+            m->vlan_tci |= TCP_MARK_LOST;
+        if (!(m->vlan_tci & TCP_MARK_LOST))
+            r->pipe += len;
+        else if (!(m->vlan_tci & TCP_MARK_RETRANSMITTED))
+            r->lost_bytes += len;
+        if (m->vlan_tci & TCP_MARK_RETRANSMITTED) {
+            r->pipe += len;
+            r->again_bytes += len;
+        }
+    }
+}
+
+static void begin(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
+{
+    tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
+    s->cc->lost(s, c, c->snd_max - c->snd_una);
+    c->recover = c->snd_max;
+    c->flags |= TCP_CONN_RECOVERY;
+    r->flight_bytes = c->snd_max - c->snd_una;
+    r->prr_delivered = r->prr_out = 0;
+    r->first = true;
+    c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+}
+
+/* RFC 6937 section 3: the window that lets out what this ACK allows. A safe ACK advances and tells
+ * of no further loss (RFC 9937). */
+static void reduce(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r, bool safe)
+{
+    uint32_t delivered = s->delivered_bytes;
+    uint64_t allowed;
+
+    r->prr_delivered += delivered;
+    if (r->pipe > c->ssthresh) {
+        allowed = ((uint64_t)r->prr_delivered * c->ssthresh + r->flight_bytes - 1) /
+                  tcp_max(r->flight_bytes, 1);
+        allowed = allowed > r->prr_out ? allowed - r->prr_out : 0;
+    } else {
+        uint32_t credit = r->prr_delivered > r->prr_out ? r->prr_delivered - r->prr_out : 0;
+        allowed = tcp_max(credit, delivered) + (safe ? c->mss : 0U);
+        allowed = tcp_min((uint32_t)allowed, c->ssthresh - r->pipe);
+    }
+    c->cwnd = tcp_max(r->pipe + (uint32_t)allowed, c->mss);
+}
+
+/* The marks are up to date: where that leaves the recovery. */
+static void update(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r, bool safe)
+{
+    if (c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS) && tcp_seq_geq(c->snd_una, c->recover)) {
+        if (c->flags & TCP_CONN_RECOVERY)
+            c->cwnd = tcp_max(c->ssthresh, c->mss);
+        c->flags &= ~(uint32_t)(TCP_CONN_RECOVERY | TCP_CONN_LOSS);
+        c->dup_acks = 0;
+    }
+    if (r->lost_bytes > 0 && !(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))) {
+        begin(s, c, r);
+        safe = false;
+    }
+    if (c->flags & TCP_CONN_RECOVERY)
+        reduce(s, c, r, safe);
+    if (!(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS)) &&
+        r->sacked_bytes + r->lost_bytes + r->again_bytes == 0)
+        tcp_recover_release(s, c);
+}
+
+bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg,
+                       enum tcp_ack_kind kind)
+{
+    struct tcp_sack_block block[TCP_SACK_BLOCK_MAX];
+    uint32_t block_cnt = 0;
+
+    if (!(c->flags & TCP_CONN_SACK))
+        return false;
+    if (seg->options.sack_cnt > 0)
+        block_cnt = take_blocks(s, c, seg, block);
+    struct tcp_recovery *r = block_cnt > 0 ? take(s, c) : tcp_recovery_of(s, c);
+    if (r == NULL)
+        return false;
+    uint32_t lost_before = r->lost_bytes;
+    bool news = mark_sacked(s, c, r, block, block_cnt);
+    if (c->snd_head != NULL && c->snd_head->vlan_tci & TCP_MARK_SACKED)
+        forget_sacked(s, c, r);
+    if (kind != TCP_ACK_NEW && (news || kind == TCP_ACK_DUPLICATE)) {
+        tcp_count(s, STATS_TCP_DUP_ACKS);
+        if (c->dup_acks < UINT8_MAX)
+            c->dup_acks++;
+    }
+    mark_lost(c, r);
+    update(s, c, r, kind == TCP_ACK_NEW && r->lost_bytes <= lost_before);
+    return true;
+}
+
+bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c)
+{
+    struct tcp_recovery *r = NULL;
+    uint32_t seq = c->snd_una;
+
+    if (c->flags & TCP_CONN_SACK && c->snd_head != NULL)
+        r = take(s, c);
+    if (r == NULL)
+        return false;
+    if (c->snd_head->vlan_tci & TCP_MARK_SACKED)
+        forget_sacked(s, c, r);
+    r->pipe = r->lost_bytes = r->again_bytes = 0;
+    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
+        uint32_t len = sent_len(c, m, seq);
+        seq += len;
+        if (m->vlan_tci & TCP_MARK_SACKED)
+            continue;
+        m->vlan_tci = (uint16_t)((m->vlan_tci | TCP_MARK_LOST) & ~TCP_MARK_RETRANSMITTED);
+        r->lost_bytes += len;
+    }
+    c->flags &= ~(uint32_t)TCP_CONN_RECOVERY;
+    c->flags |= TCP_CONN_LOSS;
+    r->first = true;
+    return true;
+}
+
+void tcp_recover_check(const struct tcp_stack *s, const struct tcp_conn *c)
+{
+    const struct tcp_recovery *r = tcp_recovery_of(s, c);
+    uint32_t pipe = 0, sacked = 0, lost = 0, seq = c->snd_una;
+
+    if (r == NULL) {
+        base_assert(!(c->flags & TCP_CONN_LOSS));
+        return;
+    }
+    base_assert(c->flags & TCP_CONN_SACK && c->snd_nxt == c->snd_max);
+    for (const struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max);
+         m = m->next) {
+        uint32_t len = sent_len(c, m, seq);
+        seq += len;
+        sacked += m->vlan_tci & TCP_MARK_SACKED ? len : 0;
+        if (m->vlan_tci & TCP_MARK_SACKED)
+            continue;
+        pipe += m->vlan_tci & TCP_MARK_LOST ? 0 : len;
+        pipe += m->vlan_tci & TCP_MARK_RETRANSMITTED ? len : 0;
+        lost += (m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED)) == TCP_MARK_LOST ? len : 0;
+    }
+    base_assert(pipe == r->pipe && sacked == r->sacked_bytes && lost == r->lost_bytes);
+}

@@ -1,0 +1,303 @@
+/* Loss recovery by the sender: RFC 6675, 6937, and blocks that lie. */
+#include "tcp_peer.h"
+
+static struct tcp_conn *sack_accept(void)
+{
+    struct lab_segment syn = {.flags = SYN,
+                              .seq = IRS,
+                              .window = 65535,
+                              .has_mss = true,
+                              .mss = MSS,
+                              .sack_permitted = true};
+
+    lab_in(&lab, &syn);
+    const struct lab_segment *g = expect(SYN | ACK);
+    peer_seq = IRS + 1;
+    peer_ack = g->seq + 1;
+    peer(ACK, peer_seq, peer_ack, NULL, 0);
+    expect_event(TCP_EVENT_ACCEPTED);
+    return ev.conn;
+}
+
+/* An ACK of the first ack full segments, with blocks given in full segments. */
+static void sack(uint32_t ack, uint32_t cnt, const uint32_t *blocks)
+{
+    struct lab_segment g = {.flags = ACK,
+                            .seq = peer_seq,
+                            .ack = peer_ack + ack * MSS,
+                            .window = 65535,
+                            .sack_cnt = (uint8_t)cnt};
+
+    for (uint32_t i = 0; i < cnt; i++)
+        g.sack[i] = (struct tcp_sack_block){.left = peer_ack + blocks[2 * i] * MSS,
+                                            .right = peer_ack + blocks[2 * i + 1] * MSS};
+    lab_in(&lab, &g);
+}
+
+#define SACK(ack, ...)                                                                             \
+    do {                                                                                           \
+        const uint32_t blocks[] = {__VA_ARGS__};                                                   \
+        sack(ack, BASE_ARRAY_CNT(blocks) / 2, blocks);                                             \
+    } while (0)
+
+static void expect_segment(uint32_t number)
+{
+    const struct lab_segment *g = expect(ACK);
+
+    assert_int_equal((g->seq - peer_ack) / MSS, number);
+    assert_int_equal((g->seq - peer_ack) % MSS, 0);
+    assert_int_equal(g->len, MSS);
+}
+
+/* Ten segments in flight, plenty behind them. */
+static struct tcp_conn *ten_in_flight(void)
+{
+    struct tcp_conn *c;
+
+    open_lab();
+    c = sack_accept();
+    send_zeros(c, 40 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        expect_segment(i);
+    expect_nothing();
+    return c;
+}
+
+static void one_loss(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_in_flight();
+
+    SACK(0, 1, 2); /* each lets out a new segment: limited transmit */
+    expect_segment(10);
+    SACK(0, 1, 3);
+    expect_segment(11);
+    expect_nothing();
+    SACK(0, 1, 4); /* the third */
+    expect_segment(0);
+    expect_nothing();
+    assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 1);
+    assert_int_equal(c->ssthresh, 6 * MSS);
+    for (uint32_t i = 5; i <= 12; i++) /* the others arrive: PRR sends for about half of them */
+        SACK(0, 1, i);
+    uint32_t sent = 0;
+    while (lab_out(&lab) != NULL)
+        sent++;
+    assert_in_range(sent, 3, 6);
+    SACK(12, 12, 12);
+    assert_int_equal(c->recovery, 0);
+    assert_int_equal(c->cwnd, 6 * MSS);
+    assert_int_equal(count(STATS_TCP_TIMEOUTS), 0);
+    assert_int_equal(count(STATS_TCP_RETRANSMITS), 1);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+/* Several holes: each is sent once, in order, without waiting for partial ACKs. */
+static void holes(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_in_flight();
+
+    SACK(0, 6, 10);                  /* 0..5 are lost */
+    for (uint32_t i = 0; i < 4; i++) /* as many as have arrived */
+        expect_segment(i);
+    expect_nothing();
+    assert_int_equal(tcp_recovery_of(lab.s, c)->lost_bytes, 2 * MSS);
+    for (uint32_t i = 1; i <= 4; i++) {
+        SACK(i, 6, 10);
+        while (lab_out(&lab) != NULL)
+            continue;
+    }
+    SACK(5, 6, 10);
+    SACK(6, 6, 10);
+    assert_int_equal(count(STATS_TCP_RETRANSMITS), 6);
+    assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 1);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+static void timeout_keeps_what_was_sacked(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_in_flight();
+
+    SACK(0, 4, 6);
+    expect_segment(10);
+    expect_segment(11);
+    lab_wait(&lab, 1100 * MS);
+    expect_segment(0);
+    expect_nothing();
+    assert_int_equal(c->cwnd, MSS);
+    SACK(1, 4, 6); /* slow start */
+    expect_segment(1);
+    expect_segment(2);
+    expect_nothing();
+    SACK(3, 4, 6);
+    expect_segment(3);
+    expect_segment(6); /* not 4 and 5 */
+    expect_segment(7);
+    expect_segment(8);
+    expect_nothing();
+    SACK(12, 12, 12);
+    assert_int_equal(c->recovery, 0);
+    assert_false(c->flags & TCP_CONN_LOSS);
+    expect_segment(12);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+static void reneging(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_in_flight();
+
+    SACK(0, 1, 10);
+    expect_segment(0);
+    while (lab_out(&lab) != NULL)
+        continue;
+    SACK(1, 40, 41); /* it has 0 now, and nothing else any more (the block is nonsense) */
+    assert_int_equal(count(STATS_TCP_SACK_RENEGED), 1);
+    assert_int_equal(count(STATS_TCP_BAD_SACKS), 1);
+    for (uint32_t i = 1; i < 40 && tcp_send_pending(c) > 0; i++) {
+        lab_wait(&lab, 3 * BASE_NS_S);
+        while (lab_out(&lab) != NULL)
+            continue;
+        SACK(i + 1, i + 1, i + 1);
+    }
+    assert_int_equal(tcp_send_pending(c), 0);
+    assert_int_equal(c->recovery, 0);
+    lab_close(&lab);
+}
+
+/* T7: whatever blocks say, they are taken within what was sent, or not at all. */
+static void hostile_blocks(void **state)
+{
+    (void)state;
+    static const struct tcp_sack_block bad[] = {
+        {5 * MSS, 4 * MSS},    {4 * MSS, 4 * MSS},
+        {9 * MSS, 41 * MSS},   {1, 0x7fffffff},
+        {1, 0x80000001},       {0x80000000, MSS},
+        {(uint32_t)-70000, 5}, {40 * MSS + 1, 40 * MSS + 2},
+        {42 * MSS, 43 * MSS},  {2 * MSS, UINT32_MAX},
+    };
+    struct tcp_conn *c = ten_in_flight();
+    uint32_t cwnd = c->cwnd;
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(bad); i++) {
+        struct lab_segment g = {.flags = ACK,
+                                .seq = peer_seq,
+                                .ack = peer_ack,
+                                .window = 65535,
+                                .sack_cnt = 1,
+                                .sack = {{peer_ack + bad[i].left, peer_ack + bad[i].right}}};
+        lab_in(&lab, &g);
+        c->dup_acks = 0;
+        while (lab_out(&lab) != NULL)
+            continue;
+    }
+    assert_int_equal(count(STATS_TCP_BAD_SACKS), BASE_ARRAY_CNT(bad));
+    assert_int_equal(c->recovery, 0);
+    assert_int_equal(c->cwnd, cwnd);
+    /* Ten thousand distinct holes in the numbers: no more state than mbufs. */
+    for (uint32_t i = 0; i < 10000; i++) {
+        struct lab_segment g = {.flags = ACK,
+                                .seq = peer_seq,
+                                .ack = peer_ack,
+                                .window = 65535,
+                                .sack_cnt = 1,
+                                .sack = {{peer_ack + 2 + i, peer_ack + 3 + i}}};
+        lab_in(&lab, &g);
+    }
+    assert_int_equal(c->recovery == 0 ? 0 : tcp_recovery_of(lab.s, c)->sacked_bytes, 0);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+/* An ACK of all that still carries blocks. */
+static void blocks_with_a_full_ack(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_in_flight();
+
+    SACK(10, 5, 10);
+    assert_int_equal(count(STATS_TCP_RX_DSACKS), 1);
+    assert_int_equal(c->recovery, 0);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+static void scoreboards_run_out(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_in_flight();
+    void *taken[16];
+    uint32_t cnt = 0;
+
+    while ((taken[cnt] = base_pool_get(&lab.s->recovery_pool)) != NULL)
+        cnt++;
+    SACK(0, 1, 2);
+    SACK(0, 1, 3);
+    expect_segment(10);
+    expect_segment(11);
+    SACK(0, 1, 4); /* by RFC 6582 then */
+    expect_segment(0);
+    assert_true(count(STATS_TCP_NO_SCOREBOARD) >= 3);
+    while (cnt > 0)
+        base_pool_put(&lab.s->recovery_pool, taken[--cnt]);
+    SACK(0, 1, 5); /* it goes on as it began */
+    assert_int_equal(c->recovery, 0);
+    SACK(12, 12, 12);
+    while (lab_out(&lab) != NULL)
+        continue;
+    SACK(12, 13, 14);
+    assert_int_not_equal(c->recovery, 0);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+/* A FIN behind lost data is sent again with it. */
+static void lost_fin(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = sack_accept();
+
+    send_zeros(c, 2 * MSS);
+    tcp_close(lab.s, c);
+    tcp_flush(lab.s, lab.now_ns);
+    while (lab_out(&lab) != NULL)
+        continue;
+    lab_wait(&lab, 1100 * MS);
+    expect_segment(0);
+    SACK(1, 1, 1);
+    const struct lab_segment *g = expect(ACK | FIN);
+    assert_int_equal(g->seq, peer_ack + MSS);
+    assert_int_equal(g->len, MSS);
+    peer(ACK | FIN, peer_seq, peer_ack + 2 * MSS, NULL, 0); /* all but the FIN */
+    expect(ACK);
+    for (int i = 0; i < 4; i++)
+        lab_wait(&lab, BASE_NS_S);
+    assert_int_equal(expect(ACK | FIN)->seq, peer_ack + 2 * MSS);
+    lab_close(&lab);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_loss),
+        cmocka_unit_test(holes),
+        cmocka_unit_test(timeout_keeps_what_was_sacked),
+        cmocka_unit_test(reneging),
+        cmocka_unit_test(hostile_blocks),
+        cmocka_unit_test(blocks_with_a_full_ack),
+        cmocka_unit_test(scoreboards_run_out),
+        cmocka_unit_test(lost_fin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
