@@ -60,14 +60,20 @@ void tcp_time_wait_enter(struct tcp_stack *s, struct tcp_conn *c)
     set_timer(s);
 }
 
+/* RFC 6191 section 2: timestamps decide where both have them and they differ, numbers otherwise. */
+static bool is_newer(const struct tcp_time_wait *w, const struct tcp_segment *seg)
+{
+    if (w->ts_recent != 0 && seg->options.has_timestamp && seg->options.timestamp != w->ts_recent)
+        return tcp_seq_gt(seg->options.timestamp, w->ts_recent);
+    return tcp_seq_gt(seg->seq, w->rcv_nxt);
+}
+
 void tcp_time_wait_input(struct tcp_stack *s, struct tcp_time_wait *w, struct tcp_segment *seg)
 {
-    /* A new connection on the old 4-tuple (RFC 9293 section 3.10.7.4, MAY-2; RFC 6191): its numbers
-     * or its timestamps are past the old ones, and our numbers will be too. */
+    /* A new connection on the old 4-tuple (RFC 9293 section 3.10.7.4, MAY-2): its numbers are past
+     * the old ones, and ours will be too. */
     if ((seg->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_SYN &&
-        (tcp_seq_gt(seg->seq, w->rcv_nxt) || (w->ts_recent != 0 && seg->options.has_timestamp &&
-                                              tcp_seq_gt(seg->options.timestamp, w->ts_recent))) &&
-        tcp_listen_find(s, &seg->key) != NULL) {
+        is_newer(w, seg) && tcp_listen_find(s, &seg->key) != NULL) {
         uint32_t iss_min = w->snd_nxt + 128000;
         tcp_count(s, STATS_TCP_TIME_WAIT_REUSED);
         tcp_time_wait_free(s, w);
