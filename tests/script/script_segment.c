@@ -377,6 +377,8 @@ bool script_segment_match(const struct script *s, const struct script_segment *w
         what = "win";
     else if (want->len.set ? !same(&want->len, seg->len) : seg->len != 0)
         what = "len";
+    else if (!same(&want->ecn, seg->ecn))
+        what = "ecn";
     else if (!same_option(&want->mss, find_option(seg, OPTION_MSS), 2))
         what = "mss";
     else if (!same_option(&want->ws, find_option(seg, OPTION_WS), 1))
