@@ -193,7 +193,7 @@ bool net_v4_is_neighbor(const struct net *n, uint32_t addr);
 /* Whether the address (host order) may not be a source: RFC 1122 section 3.2.1.3, RFC 6890. */
 bool net_v4_is_martian(const struct net *n, uint32_t addr);
 
-/* Our address addr, whatever its state; NULL: it is not ours. */
+/* Our address addr, valid or tentative; NULL: it is not ours. A duplicate is another host's. */
 struct net_own *net_v6_own(const struct net *n, const struct net_addr *addr);
 
 /* Whether the address can be a host's on our link, or is the gateway's. */

@@ -117,6 +117,24 @@ static void solicitations_are_answered(void **state)
     rig_close(&r);
 }
 
+static void groups_are_told(void **state)
+{
+    (void)state;
+    uint8_t mac[NET_GROUP_MAX][6];
+    static const uint8_t want[2][6] = {{0x33, 0x33, 0, 0, 0, 1}, {0x33, 0x33, 0xff, 0, 0, 1}};
+
+    start(0);
+    /* fd00:1::1 and fe80::ff:fe00:1 have one group. */
+    assert_int_equal(net_groups(r.net, mac, NET_GROUP_MAX), 2);
+    assert_memory_equal(mac, want, 12);
+    assert_int_equal(net_groups(r.net, mac, 1), 2);
+    rig_close(&r);
+    memset(&r, 0, sizeof(r));
+    rig_open(&r);
+    assert_int_equal(net_groups(r.net, mac, NET_GROUP_MAX), 0);
+    rig_close(&r);
+}
+
 /* ---- bad ones ---- */
 
 static struct frame6_ends ends;
@@ -486,7 +504,15 @@ static void duplicates_are_not_used(void **state)
         len = frame6_tcp(frame, &rig_peer6, 1000, 25, 5);
         assert_int_equal(rig_in(&r, frame, len, 0, &segment), 0);
         assert_int_equal(r.sent_cnt, before);
+        assert_int_equal(rig_stat(&r, STATS_NET_DROP_IP_OTHER), 1);
         assert_int_equal(rig_stat(&r, STATS_NET_DAD_CONFLICTS), 1);
+        /* It is another host's now, who may talk with us as any other. */
+        struct net_addr local = rig_addr6("fe80::ff:fe00:1");
+        e = rig_peer6;
+        memcpy(e.src, own.b, 16);
+        memcpy(e.dst, local.b, 16);
+        assert_int_equal(rig_in(&r, frame, frame6_tcp(frame, &e, 1000, 25, 5), 0, &segment), 1);
+        rte_pktmbuf_free(segment.mbuf);
         rig_close(&r);
     }
 }
@@ -545,6 +571,7 @@ int main(void)
 
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(solicitations_are_answered),
+        cmocka_unit_test(groups_are_told),
         cmocka_unit_test(each_bad_one_has_its_reason),
         cmocka_unit_test(walk),
         cmocka_unit_test(the_gateway_is_asked_for),
