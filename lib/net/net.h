@@ -1,10 +1,11 @@
 /*
  * Ethernet, VLAN tags, ARP and neighbor discovery, IPv4 and IPv6, ICMP of one lane on one port:
  * frames in, transport segments out, and back. RFC 894, 826 (with the cache states of RFC 4861
- * section 7.3.2), 791, 792, 1122; RFC 2464, 8200, 4443, 4861, 4862 (only the test for duplicates).
+ * section 7.3.2), 791, 792, 1122; RFC 2464, 8200, 4443, 4861, 4862 (only the test for duplicates),
+ * 3810 (reports).
  *
  * Left out: the exception path; what is done about path MTUs; routers that announce themselves and
- * redirects (the gateways are settings), MLD, SEND. Fragments and routing headers are dropped and
+ * redirects (the gateways are settings), MLDv1, SEND. Fragments and routing headers are dropped and
  * counted; so are martians. IP options and IPv6's other extension headers are skipped.
  *
  * IPv6 is spoken when one of the addresses is an IPv6 address; a link-local one is added when the
