@@ -225,6 +225,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, c
         error = make_lanes(g, err, err_cap);
     if (error != 0)
         return error;
+    uint8_t groups[NET_GROUP_MAX][6];
+    ethdev_set_groups(&g->port, groups, net_groups(g->lane[0]->net, groups, NET_GROUP_MAX));
     error = courier_init(&g->courier, &g->topology, &g->hub, seed);
     if (error == 0)
         error = make_loops(g, conf);

@@ -11,6 +11,7 @@
 static void announce(struct net *n)
 {
     net_arp_announce(n);
+    net_mld_announce(n);
     net_nd_announce(n);
 }
 
@@ -21,6 +22,8 @@ void net_run(struct net *n, uint64_t now_ns)
     while ((t = base_wheel_pop(&n->wheel, now_ns)) != NULL) {
         if (t == &n->announce_timer)
             announce(n);
+        else if (t == &n->mld_timer)
+            net_mld_timeout(n);
         else if (t == &n->dad_timer)
             net_dad_timeout(n, now_ns);
         else
@@ -132,6 +135,7 @@ int net_init(struct net **out, const struct net_config *config, uint64_t now_ns)
     n->defend_limit = (struct net_limit){.interval_ns = 10 * BASE_NS_S, .burst = 1};
     n->log_limit = (struct net_limit){.interval_ns = BASE_NS_S, .burst = 5};
     base_timer_init(&n->announce_timer);
+    base_timer_init(&n->mld_timer);
     int rc = net_neighbor_init(n, now_ns);
     if (rc != 0) {
         free(n);

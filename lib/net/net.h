@@ -1,10 +1,11 @@
 /*
  * Ethernet, VLAN tags, ARP and neighbor discovery, IPv4 and IPv6, ICMP of one lane on one port:
  * frames in, transport segments out, and back. RFC 894, 826 (with the cache states of RFC 4861
- * section 7.3.2), 791, 792, 1122; RFC 2464, 8200, 4443, 4861, 4862 (only the test for duplicates).
+ * section 7.3.2), 791, 792, 1122; RFC 2464, 8200, 4443, 4861, 4862 (only the test for duplicates),
+ * 3810 (reports).
  *
  * Left out: the exception path; what is done about path MTUs; routers that announce themselves and
- * redirects (the gateways are settings), MLD, SEND. Fragments and routing headers are dropped and
+ * redirects (the gateways are settings), MLDv1, SEND. Fragments and routing headers are dropped and
  * counted; so are martians. IP options and IPv6's other extension headers are skipped.
  *
  * IPv6 is spoken when one of the addresses is an IPv6 address; a link-local one is added when the
@@ -27,7 +28,8 @@ struct rte_mbuf;
 struct rte_mempool;
 
 #define NET_ADDRESS_MAX  16
-#define NET_NEIGHBOR_MAX 1024 /* entries of the ARP cache */
+#define NET_GROUP_MAX    (NET_ADDRESS_MAX + 2)
+#define NET_NEIGHBOR_MAX 1024 /* entries of the neighbor cache */
 #define NET_PROTO_TCP    6
 #define NET_VLAN_MAX     4094
 
@@ -114,6 +116,11 @@ int net_source(const struct net *n, const struct net_addr *dst,
 
 /* The largest transport segment (header and payload) for dst, bytes: MTU less the IP header. */
 uint16_t net_segment_max(const struct net *n, const struct net_addr *dst);
+
+/* The multicast MACs (RFC 2464 section 7) that the port has to receive: all nodes, and the
+ * solicited-node group of each IPv6 address. Writes up to cap and returns how many there are, at
+ * most NET_GROUP_MAX, each once; 0 without IPv6. */
+uint32_t net_groups(const struct net *n, uint8_t (*mac)[6], uint32_t cap);
 
 /* Gives everything queued to the port. What a full port does not take stays queued up to a bound,
  * then the oldest is dropped and counted. Call once a pass. */

@@ -82,7 +82,9 @@ int net_icmpv6_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *i
         return net_nd_input(n, m, ip, now_ns);
     if (net_addr_is_none(&ip->src))
         return STATS_NET_DROP_IP_MARTIAN;
-    if ((type >= TYPE_MLD_QUERY && type <= TYPE_MLD_DONE) || type == TYPE_MLD2_REPORT)
+    if (type == TYPE_MLD_QUERY)
+        return net_mld_input(n, m, ip, now_ns);
+    if ((type > TYPE_MLD_QUERY && type <= TYPE_MLD_DONE) || type == TYPE_MLD2_REPORT)
         return STATS_NET_DROP_MLD;
     /* A router may answer a packet to a group with it; we send none. */
     if (type == TYPE_TOO_BIG && !net_addr_is_multicast(&ip->dst))

@@ -8,6 +8,7 @@
  *   net_route.c     addresses, links, gateways
  *   net_arp.c       ARP on the wire
  *   net_nd.c        neighbor discovery on the wire
+ *   net_mld.c       reports of the groups that we listen to
  *   net_dad.c       our own IPv6 addresses: are they ours alone?
  *   net_neighbor.c  the cache of both families: states, timers, what waits
  *   net_tx.c        the TX queue, VLAN tags
@@ -128,6 +129,8 @@ struct net {
     struct net_own v6[NET_ADDRESS_MAX + 1];
     struct base_timer dad_timer;
     uint8_t dad_asked_cnt;
+    bool mld_pending; /* mld_timer runs: a query will be answered */
+    struct base_timer mld_timer;
     bool speaks; /* announces and asks for our addresses on behalf of the other lanes */
 
     /* Packets for the port: a circle. */
@@ -193,7 +196,7 @@ bool net_v4_is_neighbor(const struct net *n, uint32_t addr);
 /* Whether the address (host order) may not be a source: RFC 1122 section 3.2.1.3, RFC 6890. */
 bool net_v4_is_martian(const struct net *n, uint32_t addr);
 
-/* Our address addr, whatever its state; NULL: it is not ours. */
+/* Our address addr, valid or tentative; NULL: it is not ours. A duplicate is another host's. */
 struct net_own *net_v6_own(const struct net *n, const struct net_addr *addr);
 
 /* Whether the address can be a host's on our link, or is the gateway's. */
@@ -271,6 +274,16 @@ void net_nd_probe(struct net *n, const struct net_addr *addr);
 
 /* One announcement of each valid address. */
 void net_nd_announce(struct net *n);
+
+/* ---- net_mld.c ---- */
+
+/* A query, its checksum checked. Returns what input is to do. */
+int net_mld_input(struct net *n, const struct rte_mbuf *m, const struct net_ipv6 *ip,
+                  uint64_t now_ns);
+void net_mld_timeout(struct net *n);
+
+/* Reports all groups, unasked. */
+void net_mld_announce(struct net *n);
 
 /* ---- net_dad.c ---- */
 

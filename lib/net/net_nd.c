@@ -176,7 +176,7 @@ static int input_solicitation(struct net *n, const uint8_t *frame, const struct 
     if (probe && (mac != NULL || memcmp(ip->dst.b, net_solicited_node.b, 13) != 0))
         return STATS_NET_DROP_ND_INVALID;
     struct net_own *own = net_v6_own(n, &target);
-    if (own == NULL || own->state == NET_OWN_DUPLICATE)
+    if (own == NULL)
         return STATS_NET_DROP_ND_OTHER;
     if (own->state == NET_OWN_TENTATIVE) {
         if (!probe)
@@ -226,7 +226,7 @@ static int input_advertisement(struct net *n, const uint8_t *frame, const struct
         return STATS_NET_DROP_ND_CONFLICT;
     }
     if (own != NULL)
-        return own->state == NET_OWN_VALID ? defend(n, &target, now_ns) : STATS_NET_DROP_ND_OTHER;
+        return defend(n, &target, now_ns);
     if (!net_v6_is_neighbor(n, &target))
         return STATS_NET_DROP_ND_INVALID;
 

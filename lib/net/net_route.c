@@ -39,7 +39,7 @@ bool net_v4_is_martian(const struct net *n, uint32_t addr)
 struct net_own *net_v6_own(const struct net *n, const struct net_addr *addr)
 {
     for (uint32_t i = 0; i < n->v6_cnt; i++) {
-        if (net_addr_eq(&n->v6[i].prefix.addr, addr))
+        if (n->v6[i].state != NET_OWN_DUPLICATE && net_addr_eq(&n->v6[i].prefix.addr, addr))
             return (struct net_own *)(uintptr_t)&n->v6[i];
     }
     return NULL;
@@ -79,6 +79,25 @@ bool net_v6_is_group(const struct net *n, const struct net_addr *group)
             return true;
     }
     return false;
+}
+
+uint32_t net_groups(const struct net *n, uint8_t (*mac)[6], uint32_t cap)
+{
+    uint32_t tails[NET_GROUP_MAX] = {1}; /* of the groups: all nodes is the first */
+    uint32_t cnt = n->v6_cnt > 0;
+
+    for (uint32_t i = 0; i < n->v6_cnt; i++) {
+        uint32_t tail = 0xff000000 | base_be32(n->v6[i].prefix.addr.b + 12), k = 0;
+        while (k < cnt && tails[k] != tail)
+            k++;
+        tails[k] = tail;
+        cnt += k == cnt;
+    }
+    for (uint32_t i = 0; i < cnt && i < cap; i++) {
+        mac[i][0] = mac[i][1] = 0x33;
+        base_put_be32(mac[i] + 2, tails[i]);
+    }
+    return cnt;
 }
 
 const struct net_addr net_all_nodes = {.b = {0xff, 2, [15] = 1}};

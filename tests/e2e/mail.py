@@ -119,7 +119,7 @@ def plain(number, size=600, seed=0):
 
 
 RECEIVED = re.compile(
-    rb'\AReceived: from (?P<helo>\S+) \(\[(?P<client>[0-9.]+)\]\)\s+by (?P<by>\S+) with (?P<with>E?SMTP) id '
+    rb'\AReceived: from (?P<helo>\S+) \(\[(?P<client>[0-9.]+|IPv6:[0-9a-f:]+)\]\)\s+by (?P<by>\S+) with (?P<with>E?SMTP) id '
     rb'(?P<id>[0-9A-Za-z-]+)(?:\s+for <(?P<for>[^>]+)>)?;\s+'
     rb'(?P<date>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4})\r\n')
 
@@ -176,11 +176,12 @@ class Load:
     """Threads that send make(number) for numbers in turn, over one connection each, until there are no
     more, stop is set or a connection fails."""
 
-    def __init__(self, ledger, make, numbers, connections, timeout=30, per_connection=10**9):
+    def __init__(self, ledger, make, numbers, connections, timeout=30, per_connection=10**9,
+                 host=GATEWAY_IP):
         self.ledger, self.make = ledger, make
         self.numbers, self.lock = iter(numbers), threading.Lock()
         self.stop, self.errors = threading.Event(), []
-        self.timeout, self.per_connection = timeout, per_connection
+        self.timeout, self.per_connection, self.host = timeout, per_connection, host
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(connections)]
         for t in self.threads:
             t.start()
@@ -193,7 +194,7 @@ class Load:
         try:
             number = self.next_number()
             while number is not None:
-                with Client(timeout=self.timeout) as c:
+                with Client(self.host, timeout=self.timeout) as c:
                     for _ in range(self.per_connection):
                         if number is None:
                             break

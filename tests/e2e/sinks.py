@@ -33,7 +33,7 @@ class Sink:
         lab.at_end(self.end)
 
     def listening(self):
-        s = socket.socket()
+        s = socket.socket(socket.AF_INET6 if ':' in self.host else socket.AF_INET)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind((self.host, self.port))
         s.listen(512)

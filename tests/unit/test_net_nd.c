@@ -117,6 +117,24 @@ static void solicitations_are_answered(void **state)
     rig_close(&r);
 }
 
+static void groups_are_told(void **state)
+{
+    (void)state;
+    uint8_t mac[NET_GROUP_MAX][6];
+    static const uint8_t want[2][6] = {{0x33, 0x33, 0, 0, 0, 1}, {0x33, 0x33, 0xff, 0, 0, 1}};
+
+    start(0);
+    /* fd00:1::1 and fe80::ff:fe00:1 have one group. */
+    assert_int_equal(net_groups(r.net, mac, NET_GROUP_MAX), 2);
+    assert_memory_equal(mac, want, 12);
+    assert_int_equal(net_groups(r.net, mac, 1), 2);
+    rig_close(&r);
+    memset(&r, 0, sizeof(r));
+    rig_open(&r);
+    assert_int_equal(net_groups(r.net, mac, NET_GROUP_MAX), 0);
+    rig_close(&r);
+}
+
 /* ---- bad ones ---- */
 
 static struct frame6_ends ends;
@@ -398,6 +416,49 @@ static void a_flood_is_bounded(void **state)
     rig_close(&r);
 }
 
+/* ---- groups ---- */
+
+/* One report in at most ten seconds, whatever is asked and how often. */
+static void queries_are_answered(void **state)
+{
+    (void)state;
+    struct frame6_ends e = rig_peer6;
+    struct net_addr router = rig_addr6("fe80::fe"), own = rig_addr6("fe80::ff:fe00:1");
+
+    start(0);
+    memcpy(e.src, router.b, 16);
+    memcpy(e.dst, net_all_nodes.b, 16);
+    frame6_group_mac(e.dst_mac, e.dst);
+    for (int i = 0; i < 20; i++) {
+        size_t len = frame6_icmp(frame, &e, 130, 0, 20);
+        base_put_be16(frame + FRAME6_AT + 4, i % 2 ? 65535 : 10000);
+        frame[21] = 1;
+        frame6_fix(frame, len);
+        len = frame6_extend(frame, len, 0, (uint8_t[]){0, 0, 5, 2, 0, 0, 1, 0}, 8);
+        assert_int_equal(rig_in(&r, frame, len, 0, &segment), 0);
+    }
+    assert_int_equal(rig_stat(&r, STATS_NET_DROP_MLD), 0);
+    assert_int_equal(r.sent_cnt, 0);
+    pass(10 * BASE_NS_S + BASE_NS_MS);
+    assert_int_equal(r.sent_cnt, 1);
+    const uint8_t *f = rig_last(&r);
+    assert_int_equal(r.sent_len[0], 62 + 8 + 20); /* both addresses have one group */
+    assert_memory_equal(f, ((uint8_t[]){0x33, 0x33, 0, 0, 0, 0x16}), 6);
+    assert_int_equal(f[20], 0); /* hop-by-hop: a router alert */
+    assert_int_equal(f[21], 1);
+    assert_memory_equal(f + 22, own.b, 16);
+    assert_memory_equal(f + 54, ((uint8_t[]){58, 0, 5, 2, 0, 0, 1, 0}), 8);
+    assert_int_equal(f[62], 143);
+    assert_int_equal(base_be16(f + 68), 1);
+    assert_int_equal(f[70], 2);
+    assert_memory_equal(f + 74, rig_addr6("ff02::1:ff00:1").b, 16);
+    uint8_t copy[256];
+    memcpy(copy, f, r.sent_len[0]);
+    frame6_fix(copy, r.sent_len[0]);
+    assert_memory_equal(copy, f, r.sent_len[0]);
+    rig_close(&r);
+}
+
 /* ---- our own addresses ---- */
 
 static bool is_probe(const uint8_t *f, const struct net_addr *target)
@@ -422,12 +483,13 @@ static void addresses_are_proved_first(void **state)
     assert_false(net_is_settled(r.net));
     net_announce(r.net, r.now_ns);
     net_flush(r.net);
-    assert_int_equal(r.sent_cnt, 1); /* ARP */
+    assert_int_equal(r.sent_cnt, 2); /* ARP, and a report of the groups */
+    assert_int_equal(rig_stat(&r, STATS_NET_TX_MLD_REPORTS), 1);
     pass(BASE_NS_S);
-    assert_int_equal(r.sent_cnt, 3);
-    assert_int_equal(r.sent_len[1], 78);
-    assert_true(is_probe(r.sent[1], &own));
-    assert_true(is_probe(r.sent[2], &local));
+    assert_int_equal(r.sent_cnt, 4);
+    assert_int_equal(r.sent_len[2], 78);
+    assert_true(is_probe(r.sent[2], &own));
+    assert_true(is_probe(r.sent[3], &local));
 
     /* Until then it is neither source nor destination, and not advertised. */
     assert_int_equal(net_source(r.net, &peer, &src), -EHOSTUNREACH);
@@ -437,7 +499,7 @@ static void addresses_are_proved_first(void **state)
     frame6_solicited_node(e.dst, own.b);
     rig_in(&r, frame, frame6_nd(frame, &e, SOLICITATION, 0, own.b, 1), 0, &segment);
     assert_int_equal(rig_stat(&r, STATS_NET_DROP_IP_TENTATIVE), 2);
-    assert_int_equal(r.sent_cnt, 3);
+    assert_int_equal(r.sent_cnt, 4);
 
     pass(BASE_NS_S); /* the second questions, and the second announcement by ARP */
     assert_int_equal(rig_stat(&r, STATS_NET_TX_ND_SOLICITATIONS), 4);
@@ -486,7 +548,15 @@ static void duplicates_are_not_used(void **state)
         len = frame6_tcp(frame, &rig_peer6, 1000, 25, 5);
         assert_int_equal(rig_in(&r, frame, len, 0, &segment), 0);
         assert_int_equal(r.sent_cnt, before);
+        assert_int_equal(rig_stat(&r, STATS_NET_DROP_IP_OTHER), 1);
         assert_int_equal(rig_stat(&r, STATS_NET_DAD_CONFLICTS), 1);
+        /* It is another host's now, who may talk with us as any other. */
+        struct net_addr local = rig_addr6("fe80::ff:fe00:1");
+        e = rig_peer6;
+        memcpy(e.src, own.b, 16);
+        memcpy(e.dst, local.b, 16);
+        assert_int_equal(rig_in(&r, frame, frame6_tcp(frame, &e, 1000, 25, 5), 0, &segment), 1);
+        rte_pktmbuf_free(segment.mbuf);
         rig_close(&r);
     }
 }
@@ -544,14 +614,11 @@ int main(void)
     rig_ctrl_pool = dpdk_pool("ctrl", 1024, 0);
 
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(solicitations_are_answered),
-        cmocka_unit_test(each_bad_one_has_its_reason),
-        cmocka_unit_test(walk),
-        cmocka_unit_test(the_gateway_is_asked_for),
-        cmocka_unit_test(a_flood_is_bounded),
-        cmocka_unit_test(addresses_are_proved_first),
-        cmocka_unit_test(duplicates_are_not_used),
-        cmocka_unit_test(other_lanes_are_told),
+        cmocka_unit_test(solicitations_are_answered),  cmocka_unit_test(groups_are_told),
+        cmocka_unit_test(each_bad_one_has_its_reason), cmocka_unit_test(walk),
+        cmocka_unit_test(the_gateway_is_asked_for),    cmocka_unit_test(a_flood_is_bounded),
+        cmocka_unit_test(queries_are_answered),        cmocka_unit_test(addresses_are_proved_first),
+        cmocka_unit_test(duplicates_are_not_used),     cmocka_unit_test(other_lanes_are_told),
         cmocka_unit_test(a_valid_address_is_defended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

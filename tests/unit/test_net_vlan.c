@@ -116,17 +116,17 @@ static void everything_out_is_tagged(void **state)
         assert_int_equal(rig_out(&r, &unknown, 100, 1), 0);
         assert_int_equal(rig_out(&r, &unknown6, 100, 1), 0);
         net_flush(r.net);
-        assert_int_equal(r.sent_cnt, 3 + 4 + 3);
+        assert_int_equal(r.sent_cnt, 4 + 4 + 3);
         for (uint32_t i = 0; i < r.sent_cnt; i++) {
             assert_int_equal(base_be16(r.sent[i] + 12), 0x8100);
             assert_int_equal(base_be16(r.sent[i] + 14), 42);
             assert_memory_equal(r.sent[i] + 6, rig_peer.dst_mac, 6);
         }
-        const uint8_t *segment = r.sent[7]; /* the one to the peer that we know */
+        const uint8_t *segment = r.sent[8]; /* the one to the peer that we know */
         assert_memory_equal(segment, rig_peer.src_mac, 6);
         assert_int_equal(base_be16(segment + 16), 0x0800);
-        assert_int_equal(r.sent_len[7], 18 + 20 + 20 + 100);
-        assert_int_equal(r.sent_l2_len[7], 18);
+        assert_int_equal(r.sent_len[8], 18 + 20 + 20 + 100);
+        assert_int_equal(r.sent_l2_len[8], 18);
         rig_close(&r);
     }
 }

@@ -270,6 +270,18 @@ int ethdev_start(struct net_port *port, char *err, size_t err_cap)
     return 0;
 }
 
+void ethdev_set_groups(struct net_port *port, uint8_t (*mac)[6], uint32_t cnt)
+{
+    struct ethdev *e = port->state;
+    struct rte_ether_addr list[ETHDEV_GROUP_MAX];
+
+    base_assert(cnt <= ETHDEV_GROUP_MAX);
+    for (uint32_t i = 0; i < cnt; i++)
+        memcpy(list[i].addr_bytes, mac[i], sizeof(list[i].addr_bytes));
+    if (cnt > 0 && rte_eth_dev_set_mc_addr_list(e->port_id, list, cnt) != 0)
+        (void)rte_eth_allmulticast_enable(e->port_id);
+}
+
 bool ethdev_link_is_up(const struct net_port *port)
 {
     const struct ethdev *e = port->state;

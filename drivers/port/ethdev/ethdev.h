@@ -2,8 +2,8 @@
  * Any port of DPDK as a net_port: N queue pairs, RSS where the port has it, the offloads that both
  * the port and lib/net know.
  *
- * Left out: VLANs, flow rules, LRO and TSO, hot plug, bringing the link up (a link that is down
- * loses frames as a pulled cable does; ethdev_link_is_up tells).
+ * Left out: VLANs (lib/net has the tags), flow rules, LRO and TSO, hot plug, bringing the link up
+ * (a link that is down loses frames as a pulled cable does; ethdev_link_is_up tells).
  *
  * Known of single drivers: net_af_packet sleeps inside tx_burst while its TX ring is full, and
  * knows no checksums at all. net_tap raises a signal (SIGRTMIN up) for each frame: all threads but
@@ -26,6 +26,7 @@
 struct rte_mempool;
 
 #define ETHDEV_QUEUE_MAX   64
+#define ETHDEV_GROUP_MAX   64 /* multicast MACs */
 #define ETHDEV_RSS_KEY_CAP 52 /* most drivers take 40 of them */
 
 struct ethdev_queue {
@@ -53,6 +54,10 @@ int ethdev_open(struct net_port *out, const struct ethdev_config *config, char *
 /* Frames flow from here on; finds the descriptors for wait_fd (it reads /proc/self/fd for that:
  * before any sandbox). Does not wait for the link. */
 int ethdev_start(struct net_port *port, char *err, size_t err_cap) BASE_WARN_UNUSED;
+
+/* The multicast MACs to receive from now on, besides broadcast. A port that can not choose them
+ * receives all; one that can do neither does so by itself, or is of no use for IPv6. */
+void ethdev_set_groups(struct net_port *port, uint8_t (*mac)[6], uint32_t cnt);
 
 bool ethdev_link_is_up(const struct net_port *port);
 
