@@ -24,6 +24,8 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
         rtt_us = 1;
     if (rtt_us > TCP_RTO_MAX_US)
         rtt_us = TCP_RTO_MAX_US;
+    if (c->min_rtt_us == 0 || rtt_us < c->min_rtt_us)
+        c->min_rtt_us = rtt_us;
     if (c->srtt_us == 0) {
         c->srtt_us = rtt_us;
         c->rttvar_us = rtt_us / 2;
@@ -142,7 +144,7 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
     if (c->snd_una == c->snd_max)
         c->retransmit_ms = 0;
     else if (restart || c->retransmit_ms == 0)
-        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+        tcp_timer_retransmit(s, c);
     if (c->flags & TCP_CONN_ORPHAN)
         c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
     if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap / 2) {
@@ -184,11 +186,13 @@ bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_seg
                     !(seg->flags & TCP_FLAG_FIN) && c->snd_una != c->snd_max;
         if (seg->ack == c->snd_una)
             tcp_ack_window(s, c, seg);
+        tcp_rack_probe_acked(s, c, seg, same);
         if (!tcp_recover_input(s, c, seg, same ? TCP_ACK_DUPLICATE : TCP_ACK_OTHER) && same)
             duplicate(s, c);
         tcp_conn_ready(s, c);
         return true;
     }
+    tcp_rack_probe_acked(s, c, seg, false);
     advance(s, c, seg);
     (void)tcp_recover_input(s, c, seg, TCP_ACK_NEW);
     tcp_ack_window(s, c, seg);

@@ -244,11 +244,10 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool 
     } else {
         tcp_count(s, STATS_TCP_RETRANSMITS);
     }
-    if (first) {
-        if (fresh)
-            c->progress_ms = s->now_ms;
-        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
-    }
+    if (first && fresh)
+        c->progress_ms = s->now_ms;
+    if (first)
+        tcp_timer_retransmit(s, c);
 }
 
 static void note_pipe(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
@@ -319,6 +318,40 @@ uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c)
     return len + fin;
 }
 
+bool tcp_output_beyond(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint32_t cwnd = c->cwnd;
+
+    c->cwnd = tcp_max(c->cwnd, c->snd_nxt - c->snd_una + c->mss);
+    bool sent = tcp_output_next(s, c, false);
+    c->cwnd = cwnd;
+    return sent;
+}
+
+bool tcp_output_last(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint32_t sent = tcp_min(c->snd_max - c->snd_una, c->snd_len), offset = 0;
+    struct rte_mbuf *m = c->snd_head;
+
+    if (sent == 0)
+        return false;
+    for (; offset + m->data_len < sent; m = m->next)
+        offset += m->data_len;
+    uint32_t in = 0, len = sent - offset;
+    if (len > c->mss) {
+        in = len - c->mss;
+        len = c->mss;
+    }
+    bool fin = fin_pending(c) && sent == c->snd_len && c->snd_max - c->snd_una > sent;
+    if (!send_data(s, c, c->snd_una + offset + in, m, in, len, fin))
+        return false;
+    tcp_count(s, STATS_TCP_RETRANSMITS);
+    c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */
+    m->vlan_tci |= TCP_MARK_AGAIN;
+    m->hash.usr = s->now_us;
+    return true;
+}
+
 /* Sends an mbuf that is marked as lost again, whole; false when a pool was empty. A FIN that was
  * sent behind it goes with it. */
 static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m, uint32_t seq)
@@ -381,9 +414,12 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     }
     c->flags &= ~(uint32_t)TCP_CONN_TRIED;
     uint32_t sent_cnt = 0;
+    bool idle = c->snd_una == c->snd_max;
     if (output_lost(s, c, &sent_cnt))
         while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
             sent_cnt++;
+    if (sent_cnt > 0 && (idle || c->flags & TCP_CONN_PROBE_DUE))
+        tcp_timer_retransmit(s, c); /* the probe is due after the last of them */
     if (sent_cnt == TCP_FLUSH_MAX)
         tcp_conn_ready(s, c); /* the next flush goes on */
     if ((c->flags & TCP_CONN_ACK_NOW) || c->unacked_segments >= 2)
@@ -397,6 +433,6 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     else if ((c->snd_una == c->snd_max || c->flags & TCP_CONN_LOSS) && c->flags & TCP_CONN_TRIED)
         c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
     else if (c->retransmit_ms == 0)
-        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+        tcp_timer_retransmit(s, c);
     tcp_timer_arm(s, c);
 }
