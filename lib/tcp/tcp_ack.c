@@ -92,6 +92,20 @@ static void duplicate(struct tcp_stack *s, struct tcp_conn *c)
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
 }
 
+/* RFC 3168 section 6.1.2: as for a loss, once a window, and nothing is sent again. */
+static void echoed(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (!(c->flags & TCP_CONN_ECN) || !(seg->flags & TCP_FLAG_ECE) ||
+        c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS | TCP_CONN_PROBED) ||
+        tcp_seq_leq(seg->ack, c->recover) || c->snd_una == c->snd_max)
+        return;
+    tcp_count(s, STATS_TCP_ECN_REDUCTIONS);
+    s->cc->lost(s, c, c->snd_max - c->snd_una);
+    c->cwnd = tcp_max(tcp_min(c->cwnd, c->ssthresh), c->mss);
+    c->recover = c->snd_max;
+    c->flags |= TCP_CONN_ECN_CWR | TCP_CONN_ECN_CUT;
+}
+
 /* New data was acknowledged while recovering: RFC 6582 section 3.2 step 5. */
 static void recover(struct tcp_stack *s, struct tcp_conn *c, uint32_t acked)
 {
@@ -127,6 +141,8 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
     /* recover never falls so far behind that it looks like the future. */
     if (!(c->flags & TCP_CONN_RECOVERY) && tcp_seq_gt(c->snd_una, c->recover))
         c->recover = c->snd_una - 1;
+    if (tcp_seq_gt(c->snd_una, c->recover))
+        c->flags &= ~(uint32_t)TCP_CONN_ECN_CUT;
     c->backoff = 0;
     c->progress_ms = s->now_ms;
     /* RFC 6582 section 4, "impatient": only the first partial ACK of a recovery restarts the timer,
@@ -138,7 +154,9 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
         recover(s, c, acked);
     } else {
         c->dup_acks = 0;
-        if (used && !(c->flags & TCP_CONN_RECOVERY))
+        /* It does not grow while the network marks. */
+        if (used && !(c->flags & TCP_CONN_RECOVERY) &&
+            !(c->flags & TCP_CONN_ECN && seg->flags & TCP_FLAG_ECE))
             s->cc->acked(s, c, s->delivered_bytes);
     }
     if (c->snd_una == c->snd_max)
@@ -193,6 +211,7 @@ bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_seg
         return true;
     }
     tcp_rack_probe_acked(s, c, seg, false);
+    echoed(s, c, seg);
     advance(s, c, seg);
     (void)tcp_recover_input(s, c, seg, TCP_ACK_NEW);
     tcp_ack_window(s, c, seg);

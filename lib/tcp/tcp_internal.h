@@ -61,7 +61,12 @@ enum tcp_flag {
     TCP_FLAG_RST = 4,
     TCP_FLAG_PSH = 8,
     TCP_FLAG_ACK = 16,
+    TCP_FLAG_ECE = 64,
+    TCP_FLAG_CWR = 128,
 };
+
+/* Code points in the IP header (RFC 3168 section 5). */
+enum tcp_ect { TCP_NOT_ECT = 0, TCP_ECT_0 = 2, TCP_ECT_CE = 3 };
 
 /* The 4-tuple, hashed as bytes: no padding. */
 struct tcp_key {
@@ -81,6 +86,7 @@ struct tcp_segment {
     uint32_t len;    /* payload bytes */
     uint16_t window; /* as on the wire */
     uint8_t flags;
+    uint8_t ecn; /* enum tcp_ect */
     struct tcp_options options;
     uint64_t hash;
 };
@@ -152,6 +158,10 @@ enum tcp_conn_flag {
     TCP_CONN_PROBE_DUE = 1 << 19, /* retransmit_ms is that of the tail loss probe */
     TCP_CONN_PROBED = 1 << 20,    /* one is on its way; recover is its end */
     TCP_CONN_PROBE_AGAIN = 1 << 21, /* and was nothing new */
+    TCP_CONN_ECN = 1 << 22,         /* RFC 3168: both ends take part */
+    TCP_CONN_ECN_ECHO = 1 << 23,    /* CE came; the peer has not reduced yet */
+    TCP_CONN_ECN_CWR = 1 << 24,     /* the next new data tells that we have */
+    TCP_CONN_ECN_CUT = 1 << 25,     /* and up to recover, no loss counts again */
     TCP_CONN_TIMESTAMPS = 1 << 14,  /* RFC 7323: Snd.TS.OK */
     TCP_CONN_LOSS = 1 << 16,        /* a timeout's losses are being sent again, by their marks */
     TCP_CONN_SACK = 1 << 15,        /* RFC 2018: both ends take it */
@@ -251,6 +261,7 @@ struct tcp_syn {
     bool has_wscale : 1;
     bool has_timestamp : 1;
     bool has_sack : 1;
+    bool has_ecn : 1;
     struct tcp_links links; /* oldest first */
     uint32_t ts_recent;
     struct base_timer timer;
@@ -478,7 +489,8 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
 struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
                                  uint32_t ack, uint8_t flags, uint32_t window,
                                  const struct tcp_options *options);
-int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m);
+int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m,
+                     enum tcp_ect ecn);
 /* The answer to a segment that belongs to nothing, within the stack's budget. */
 void tcp_segment_refuse(struct tcp_stack *s, const struct tcp_segment *seg);
 /* Takes one of the stack's budget for answers outside connections. */

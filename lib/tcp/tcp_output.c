@@ -41,6 +41,8 @@ static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uin
     struct tcp_options options;
 
     set_options(s, c, &options);
+    if (c->flags & TCP_CONN_ECN_ECHO)
+        flags |= TCP_FLAG_ECE;
     if (bare)
         tcp_sack_write(s, c, &options);
     return tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
@@ -95,6 +97,10 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
         flags |= TCP_FLAG_FIN;
     if (len > 0 && seq + len == c->snd_una + c->snd_len)
         flags |= TCP_FLAG_PSH;
+    /* What is sent again is neither marked nor tells of a reduction (RFC 3168 section 6.1.5). */
+    bool fresh = (c->flags & TCP_CONN_ECN) != 0 && len > 0 && tcp_seq_geq(seq, c->snd_max);
+    if (fresh && c->flags & TCP_CONN_ECN_CWR)
+        flags |= TCP_FLAG_CWR;
     struct rte_mbuf *header = new_segment(s, c, seq, flags, false);
     if (header == NULL)
         return false;
@@ -104,7 +110,11 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
     }
     ack_sent(c);
     stats_add(s->stats, STATS_TCP_TX_BYTES, len);
-    (void)tcp_segment_send(s, &c->key, header); /* a packet lost here is a packet lost */
+    if (fresh)
+        c->flags &= ~(uint32_t)TCP_CONN_ECN_CWR;
+    (void)tcp_segment_send(s, &c->key, header,
+                           fresh ? TCP_ECT_0
+                                 : TCP_NOT_ECT); /* a packet lost here is a packet lost */
     return true;
 }
 
@@ -119,7 +129,7 @@ void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c)
         return;
     }
     ack_sent(c);
-    (void)tcp_segment_send(s, &c->key, m);
+    (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
 }
 
 void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c)
@@ -146,7 +156,7 @@ void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
     struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, true);
 
     if (m != NULL)
-        (void)tcp_segment_send(s, &c->key, m);
+        (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
 }
 
 void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c)
@@ -160,7 +170,7 @@ void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c)
     if (m == NULL)
         return;
     tcp_count(s, STATS_TCP_TX_RESETS);
-    (void)tcp_segment_send(s, &c->key, m);
+    (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
 }
 
 /* SYN, or SYN and ACK in a simultaneous open. Returns false when the connection was ended because
@@ -178,10 +188,15 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
         .timestamp = s->now_ms + c->ts_offset,
         .timestamp_echo = both ? c->ts_recent : 0,
     };
+    uint8_t flags = both ? TCP_FLAG_SYN | TCP_FLAG_ACK : TCP_FLAG_SYN;
+    if (both && c->flags & TCP_CONN_ECN)
+        flags |= TCP_FLAG_ECE;
+    /* Sent again without: the first may have died of it (RFC 3168 section 6.1.1.1). */
+    if (!both && s->config.ecn == TCP_ECN_ASK && !(c->flags & TCP_CONN_SYN_LOST))
+        flags |= TCP_FLAG_ECE | TCP_FLAG_CWR;
     uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
     struct rte_mbuf *m =
-        tcp_segment_new(s, &c->key, c->snd_una, both ? c->rcv_nxt : 0,
-                        both ? TCP_FLAG_SYN | TCP_FLAG_ACK : TCP_FLAG_SYN, window, &options);
+        tcp_segment_new(s, &c->key, c->snd_una, both ? c->rcv_nxt : 0, flags, window, &options);
 
     if (m == NULL) {
         c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
@@ -193,7 +208,7 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
     }
     c->snd_nxt = c->snd_max = c->snd_una + 1;
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
-    if (tcp_segment_send(s, &c->key, m) == -EHOSTUNREACH) {
+    if (tcp_segment_send(s, &c->key, m, TCP_NOT_ECT) == -EHOSTUNREACH) {
         tcp_conn_end(s, c, TCP_ERROR_UNREACHABLE);
         return false;
     }

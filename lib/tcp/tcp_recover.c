@@ -168,7 +168,10 @@ static void mark_lost(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recove
 static void begin(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
 {
     tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
-    s->cc->lost(s, c, c->snd_max - c->snd_una);
+    if (!(c->flags & TCP_CONN_ECN_CUT)) /* this window was reduced already */
+        s->cc->lost(s, c, c->snd_max - c->snd_una);
+    c->flags &= ~(uint32_t)TCP_CONN_ECN_CUT;
+    c->flags |= c->flags & TCP_CONN_ECN ? TCP_CONN_ECN_CWR : 0;
     c->recover = c->snd_max;
     c->flags |= TCP_CONN_RECOVERY;
     c->flags &= ~(uint32_t)(TCP_CONN_PROBED | TCP_CONN_PROBE_AGAIN);

@@ -472,6 +472,122 @@ static void probe_of_new_data(void **state)
     lab_close(&lab);
 }
 
+/* ---- ECN ---- */
+
+static struct tcp_conn *ecn_accept(void)
+{
+    struct lab_segment syn = {.flags = SYN | TCP_FLAG_ECE | TCP_FLAG_CWR,
+                              .seq = IRS,
+                              .window = 65535,
+                              .has_mss = true,
+                              .mss = MSS,
+                              .sack_permitted = true};
+
+    lab_in(&lab, &syn);
+    const struct lab_segment *g = expect(SYN | ACK | TCP_FLAG_ECE);
+    assert_int_equal(g->ecn, 0);
+    peer_seq = IRS + 1;
+    peer_ack = g->seq + 1;
+    peer(ACK, peer_seq, peer_ack, NULL, 0);
+    expect_event(TCP_EVENT_ACCEPTED);
+    return ev.conn;
+}
+
+static void ecn_sender(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = ecn_accept();
+
+    send_zeros(c, 40 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(expect(ACK)->ecn, TCP_ECT_0);
+    peer(ACK | TCP_FLAG_ECE, peer_seq, peer_ack + 2 * MSS, NULL, 0);
+    assert_int_equal(c->ssthresh, 5 * MSS);
+    assert_int_equal(c->cwnd, 5 * MSS);
+    expect_nothing();
+    for (uint32_t i = 3; i <= 6; i++) /* once a window */
+        peer(ACK | TCP_FLAG_ECE, peer_seq, peer_ack + i * MSS, NULL, 0);
+    assert_int_equal(c->cwnd, 5 * MSS);
+    assert_int_equal(expect(ACK | TCP_FLAG_CWR)->ecn, TCP_ECT_0); /* told with the first new data */
+    SACK(10, 10, 10);
+    const struct lab_segment *g;
+    while ((g = lab_out(&lab)) != NULL)
+        assert_int_equal(g->flags & TCP_FLAG_CWR, 0);
+    assert_int_equal(count(STATS_TCP_ECN_REDUCTIONS), 1);
+    while (count(STATS_TCP_TIMEOUTS) == 0) {
+        while (lab_out(&lab) != NULL)
+            continue;
+        lab_wait(&lab, 100 * MS);
+    }
+    assert_int_equal(expect(ACK)->ecn, TCP_NOT_ECT); /* what is sent again is not marked */
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+static void ecn_receiver(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = ecn_accept();
+    struct lab_segment g = {.flags = ACK,
+                            .seq = peer_seq,
+                            .ack = peer_ack,
+                            .window = 65535,
+                            .len = 10,
+                            .ecn = TCP_ECT_CE};
+
+    lab_in(&lab, &g);
+    assert_int_equal(expect(ACK | TCP_FLAG_ECE)->ecn, TCP_NOT_ECT); /* at once */
+    g.ecn = TCP_ECT_0;
+    for (int i = 0; i < 2; i++) {
+        g.seq += 10;
+        lab_in(&lab, &g);
+    }
+    expect(ACK | TCP_FLAG_ECE); /* until the peer has reduced */
+    g.flags |= TCP_FLAG_CWR;
+    for (int i = 0; i < 2; i++) {
+        g.seq += 10;
+        lab_in(&lab, &g);
+    }
+    expect(ACK);
+    assert_int_equal(count(STATS_TCP_RX_CE), 1);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+/* Asking; and asking no more when the SYN was lost. */
+static void ecn_active(void **state)
+{
+    (void)state;
+    struct tcp_config config = lab_config();
+    struct tcp_conn *c;
+
+    config.ecn = TCP_ECN_ASK;
+    for (int lost = 0; lost < 2; lost++) {
+        lab_open(&lab, &config);
+        assert_int_equal(tcp_connect(lab.s, &any, &peer_25, NULL, &c, lab.now_ns), 0);
+        tcp_flush(lab.s, lab.now_ns);
+        const struct lab_segment *g = expect(SYN | TCP_FLAG_ECE | TCP_FLAG_CWR);
+        struct lab_segment in = {.flags = SYN | ACK | TCP_FLAG_ECE,
+                                 .seq = IRS,
+                                 .ack = g->seq + 1,
+                                 .window = 65535,
+                                 .sack_permitted = true,
+                                 .peer_port = 25,
+                                 .local_port = g->local_port};
+        if (lost) {
+            lab_wait(&lab, 1100 * MS);
+            expect(SYN);
+        }
+        lab_in(&lab, &in);
+        expect(ACK);
+        assert_int_equal((c->flags & TCP_CONN_ECN) != 0, !lost);
+        tcp_abort(lab.s, c);
+        lab_close(&lab);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +605,9 @@ int main(void)
         cmocka_unit_test(tail_loss),
         cmocka_unit_test(probe_repairs),
         cmocka_unit_test(probe_of_new_data),
+        cmocka_unit_test(ecn_sender),
+        cmocka_unit_test(ecn_receiver),
+        cmocka_unit_test(ecn_active),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
