@@ -1,11 +1,10 @@
 /*
  * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 8985,
- * 9438, 3168.
- * Segments, calls and time in; segments, events and in-order bytes out.
+ * 9438, 3168. Segments, calls and time in; segments, events and in-order bytes out.
  *
  * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it),
- * PMTUD, SYN cookies, cross-lane steering.
- * Urgent data is taken as ordinary data.
+ * PMTUD, SYN cookies, cross-lane steering, growth of the receive window. Urgent data is taken as
+ * ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
  * never waits, reads no clock and starts no thread, so that a lane, a simulation, a fuzzer or a

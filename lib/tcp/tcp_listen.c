@@ -129,7 +129,7 @@ static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
     };
     uint8_t flags = TCP_FLAG_SYN | TCP_FLAG_ACK;
 
-    if (y->has_ecn && y->retry_cnt == 0)
+    if (y->has_ecn)
         flags |= TCP_FLAG_ECE;
     set_timestamp(s, y, &options);
     struct rte_mbuf *m = tcp_segment_new(s, &y->key, y->iss, y->irs + 1, flags,
