@@ -1,10 +1,10 @@
 /*
- * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 9438.
- * Segments, calls and time in; segments, events and in-order bytes out.
+ * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 8985,
+ * 9438, 3168. Segments, calls and time in; segments, events and in-order bytes out.
  *
  * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it),
- * RACK, ECN, PMTUD, SYN cookies, cross-lane steering.
- * Urgent data is taken as ordinary data.
+ * PMTUD, SYN cookies, cross-lane steering, growth of the receive window. Urgent data is taken as
+ * ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
  * never waits, reads no clock and starts no thread, so that a lane, a simulation, a fuzzer or a
@@ -36,6 +36,9 @@ struct tcp_conn;
 
 enum tcp_congestion { TCP_CUBIC, TCP_NEWRENO };
 
+/* Congestion notification (RFC 3168); with peers that take SACK only. */
+enum tcp_ecn { TCP_ECN_ANSWER, TCP_ECN_ASK, TCP_ECN_OFF };
+
 struct tcp_config {
     struct net *net;               /* borrowed */
     struct rte_mempool *data_pool; /* borrowed: payload that we send */
@@ -58,6 +61,7 @@ struct tcp_config {
     uint64_t user_timeout_ns; /* unacknowledged data for so long: give up; 0 takes 5 min */
     uint64_t fin_timeout_ns;  /* orphans (closed by us, peer silent); 0 takes 60 s */
     enum tcp_congestion congestion;
+    enum tcp_ecn ecn;    /* whether our SYNs ask for it, or only those of peers */
     bool timestamps_off; /* neither offered nor taken: RFC 7323 */
     bool sack_off;       /* likewise: RFC 2018 */
     uint8_t secret[16];  /* ISNs (RFC 6528), ports (RFC 6056), timestamps (RFC 7323), table hash */

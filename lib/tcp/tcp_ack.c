@@ -24,6 +24,8 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
         rtt_us = 1;
     if (rtt_us > TCP_RTO_MAX_US)
         rtt_us = TCP_RTO_MAX_US;
+    if (c->min_rtt_us == 0 || rtt_us < c->min_rtt_us)
+        c->min_rtt_us = rtt_us;
     if (c->srtt_us == 0) {
         c->srtt_us = rtt_us;
         c->rttvar_us = rtt_us / 2;
@@ -90,6 +92,20 @@ static void duplicate(struct tcp_stack *s, struct tcp_conn *c)
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
 }
 
+/* RFC 3168 section 6.1.2: as for a loss, once a window, and nothing is sent again. */
+static void echoed(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (!(c->flags & TCP_CONN_ECN) || !(seg->flags & TCP_FLAG_ECE) ||
+        c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS | TCP_CONN_PROBED) ||
+        tcp_seq_leq(seg->ack, c->recover) || c->snd_una == c->snd_max)
+        return;
+    tcp_count(s, STATS_TCP_ECN_REDUCTIONS);
+    s->cc->lost(s, c, c->snd_max - c->snd_una);
+    c->cwnd = tcp_max(tcp_min(c->cwnd, c->ssthresh), c->mss);
+    c->recover = c->snd_max;
+    c->flags |= TCP_CONN_ECN_CWR | TCP_CONN_ECN_CUT;
+}
+
 /* New data was acknowledged while recovering: RFC 6582 section 3.2 step 5. */
 static void recover(struct tcp_stack *s, struct tcp_conn *c, uint32_t acked)
 {
@@ -125,6 +141,8 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
     /* recover never falls so far behind that it looks like the future. */
     if (!(c->flags & TCP_CONN_RECOVERY) && tcp_seq_gt(c->snd_una, c->recover))
         c->recover = c->snd_una - 1;
+    if (tcp_seq_gt(c->snd_una, c->recover))
+        c->flags &= ~(uint32_t)TCP_CONN_ECN_CUT;
     c->backoff = 0;
     c->progress_ms = s->now_ms;
     /* RFC 6582 section 4, "impatient": only the first partial ACK of a recovery restarts the timer,
@@ -136,13 +154,15 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
         recover(s, c, acked);
     } else {
         c->dup_acks = 0;
-        if (used && !(c->flags & TCP_CONN_RECOVERY))
+        /* It does not grow while the network marks. */
+        if (used && !(c->flags & TCP_CONN_RECOVERY) &&
+            !(c->flags & TCP_CONN_ECN && seg->flags & TCP_FLAG_ECE))
             s->cc->acked(s, c, s->delivered_bytes);
     }
     if (c->snd_una == c->snd_max)
         c->retransmit_ms = 0;
     else if (restart || c->retransmit_ms == 0)
-        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+        tcp_timer_retransmit(s, c);
     if (c->flags & TCP_CONN_ORPHAN)
         c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
     if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap / 2) {
@@ -184,11 +204,14 @@ bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_seg
                     !(seg->flags & TCP_FLAG_FIN) && c->snd_una != c->snd_max;
         if (seg->ack == c->snd_una)
             tcp_ack_window(s, c, seg);
+        tcp_rack_probe_acked(s, c, seg, same);
         if (!tcp_recover_input(s, c, seg, same ? TCP_ACK_DUPLICATE : TCP_ACK_OTHER) && same)
             duplicate(s, c);
         tcp_conn_ready(s, c);
         return true;
     }
+    tcp_rack_probe_acked(s, c, seg, false);
+    echoed(s, c, seg);
     advance(s, c, seg);
     (void)tcp_recover_input(s, c, seg, TCP_ACK_NEW);
     tcp_ack_window(s, c, seg);

@@ -33,6 +33,12 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
     }
     if (seg->options.sack_permitted && !s->config.sack_off)
         c->flags |= TCP_CONN_SACK;
+    /* A SYN-ACK with both is an echo of what it does not know (RFC 3168 section 6.1.1). */
+    uint8_t want = ack ? TCP_FLAG_ECE : TCP_FLAG_ECE | TCP_FLAG_CWR;
+    if ((seg->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) == want && c->flags & TCP_CONN_SACK &&
+        (ack ? s->config.ecn == TCP_ECN_ASK && !(c->flags & TCP_CONN_SYN_LOST)
+             : s->config.ecn != TCP_ECN_OFF))
+        c->flags |= TCP_CONN_ECN;
     c->wscale = 0;
     if (seg->options.has_wscale)
         c->wscale = (uint8_t)(tcp_wscale_peer(s, &seg->options) << 4 | s->recv_wscale);
@@ -178,6 +184,19 @@ static void take_timestamp(struct tcp_conn *c, const struct tcp_segment *seg)
         c->ts_recent = seg->options.timestamp;
 }
 
+/* RFC 3168 section 6.1.3: the echo goes on until the peer tells that it has reduced. */
+static void take_mark(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (seg->flags & TCP_FLAG_CWR)
+        c->flags &= ~(uint32_t)TCP_CONN_ECN_ECHO;
+    if (seg->ecn == TCP_ECT_CE) {
+        tcp_count(s, STATS_TCP_RX_CE);
+        if (!(c->flags & TCP_CONN_ECN_ECHO))
+            c->flags |= TCP_CONN_ACK_NOW;
+        c->flags |= TCP_CONN_ECN_ECHO;
+    }
+}
+
 /* The answer to a segment outside the window, in sequence or in time. */
 static void refuse(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
@@ -234,6 +253,8 @@ void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment 
         return;
     }
     take_timestamp(c, seg);
+    if (c->flags & TCP_CONN_ECN && seg->len > 0)
+        take_mark(s, c, seg);
     if (c->state == TCP_SYN_RECEIVED && !input_syn_received(s, c, seg))
         return;
     if (!tcp_ack_input(s, c, seg))

@@ -61,7 +61,12 @@ enum tcp_flag {
     TCP_FLAG_RST = 4,
     TCP_FLAG_PSH = 8,
     TCP_FLAG_ACK = 16,
+    TCP_FLAG_ECE = 64,
+    TCP_FLAG_CWR = 128,
 };
+
+/* Code points in the IP header (RFC 3168 section 5). */
+enum tcp_ect { TCP_NOT_ECT = 0, TCP_ECT_0 = 2, TCP_ECT_CE = 3 };
 
 /* The 4-tuple, hashed as bytes: no padding. */
 struct tcp_key {
@@ -81,6 +86,7 @@ struct tcp_segment {
     uint32_t len;    /* payload bytes */
     uint16_t window; /* as on the wire */
     uint8_t flags;
+    uint8_t ecn; /* enum tcp_ect */
     struct tcp_options options;
     uint64_t hash;
 };
@@ -142,14 +148,23 @@ enum tcp_conn_flag {
     TCP_CONN_PEER_FIN = 1 << 6, /* received in order: rcv_nxt counts it */
     TCP_CONN_ACK_NOW = 1 << 7,
     TCP_CONN_WANT_WRITE = 1 << 8,
-    TCP_CONN_RTT_TIMED = 1 << 9, /* our SYN, or an mbuf of the send queue, gives the next sample */
-    TCP_CONN_RECOVERY = 1 << 10, /* RFC 6582 fast recovery */
-    TCP_CONN_SYN_LOST = 1 << 11, /* our SYN was sent more than once */
-    TCP_CONN_TRIED = 1 << 12,    /* a pool was empty: try again when the timer fires */
-    TCP_CONN_PARTIAL = 1 << 13,  /* this recovery has seen a partial ACK */
-    TCP_CONN_TIMESTAMPS = 1 << 14, /* RFC 7323: Snd.TS.OK */
-    TCP_CONN_LOSS = 1 << 16,       /* a timeout's losses are being sent again, by their marks */
-    TCP_CONN_SACK = 1 << 15,       /* RFC 2018: both ends take it */
+    TCP_CONN_RTT_TIMED = 1 << 9,  /* our SYN, or an mbuf of the send queue, gives the next sample */
+    TCP_CONN_RECOVERY = 1 << 10,  /* RFC 6582 fast recovery */
+    TCP_CONN_SYN_LOST = 1 << 11,  /* our SYN was sent more than once */
+    TCP_CONN_TRIED = 1 << 12,     /* a pool was empty: try again when the timer fires */
+    TCP_CONN_PARTIAL = 1 << 13,   /* this recovery has seen a partial ACK */
+    TCP_CONN_REORDERED = 1 << 17, /* RFC 8985: the path has been seen to reorder */
+    TCP_CONN_DSACKED = 1 << 18,   /* this recovery was needless in part */
+    TCP_CONN_PROBE_DUE = 1 << 19, /* retransmit_ms is that of the tail loss probe */
+    TCP_CONN_PROBED = 1 << 20,    /* one is on its way; recover is its end */
+    TCP_CONN_PROBE_AGAIN = 1 << 21, /* and was nothing new */
+    TCP_CONN_ECN = 1 << 22,         /* RFC 3168: both ends take part */
+    TCP_CONN_ECN_ECHO = 1 << 23,    /* CE came; the peer has not reduced yet */
+    TCP_CONN_ECN_CWR = 1 << 24,     /* the next new data tells that we have */
+    TCP_CONN_ECN_CUT = 1 << 25,     /* and up to recover, no loss counts again */
+    TCP_CONN_TIMESTAMPS = 1 << 14,  /* RFC 7323: Snd.TS.OK */
+    TCP_CONN_LOSS = 1 << 16,        /* a timeout's losses are being sent again, by their marks */
+    TCP_CONN_SACK = 1 << 15,        /* RFC 2018: both ends take it */
 };
 
 struct tcp_conn {
@@ -179,14 +194,16 @@ struct tcp_conn {
     uint32_t rcv_len; /* bytes in the receive queue */
     uint32_t cwnd;
     uint32_t ssthresh;
-    uint32_t recovery; /* 1 + index of its struct tcp_recovery; 0: it has none */
-    uint32_t recover;  /* RFC 6582: snd_max when the last recovery or timeout began */
+    uint32_t recovery;    /* 1 + index of its struct tcp_recovery; 0: it has none */
+    uint32_t recover;     /* RFC 6582: snd_max when the last recovery or timeout began */
+    uint32_t received_ms; /* the last segment */
 
     /* Timers. */
     struct base_timer timer; /* at the first of the three deadlines */
     uint32_t retransmit_ms;  /* SYN, data, zero-window probe or a retry: what is due is seen then */
     uint32_t ack_ms;         /* delayed ACK */
     uint32_t life_ms;        /* open timeout, keepalive, orphan timeout */
+    uint32_t min_rtt_us;     /* 0: no sample yet */
     uint32_t ts_offset;      /* of our timestamps against now_ms */
     uint32_t ts_recent;      /* RFC 7323 TS.Recent */
     uint32_t srtt_us;        /* 0: no sample yet */
@@ -195,6 +212,7 @@ struct tcp_conn {
     uint8_t dup_acks;
     uint8_t probes; /* keepalive probes unanswered */
     uint8_t challenge_left;
+    uint32_t progress_ms; /* snd_una moved, or sending began */
 
     /* Queues: mbufs linked by next, each on its own (pkt_len and nb_segs mean nothing). */
     struct rte_mbuf *rcv_head;
@@ -203,13 +221,12 @@ struct tcp_conn {
     struct rte_mbuf *snd_next; /* where snd_nxt is; NULL only when the queue is empty */
     uint16_t snd_next_offset;  /* 0..data_len of it */
     uint16_t ooo_cnt;
-    uint32_t received_ms; /* the last segment */
-    uint32_t progress_ms; /* snd_una moved, or sending began */
-    uint32_t cc_acked;    /* the congestion control's own, from here on */
+    uint32_t cc_acked; /* the congestion control's own, from here on */
     uint32_t cubic_w_max;
     uint32_t cubic_w_est;
     uint32_t cubic_epoch_ms; /* 0: none */
     uint32_t cubic_k_ms;
+    uint8_t reorder; /* RFC 8985 reo_wnd_mult less 1 and, in the high half, reo_wnd_persist */
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
 
@@ -223,6 +240,12 @@ struct tcp_recovery {
     uint32_t flight_bytes; /* RFC 6937 RecoverFS */
     uint32_t prr_delivered;
     uint32_t prr_out;
+    uint32_t fack;    /* the highest number delivered */
+    uint32_t rack_us; /* the latest transmission known to be delivered: when, its end and its RTT */
+    uint32_t rack_end;
+    uint32_t rack_rtt_us;
+    uint32_t reorder_ms; /* deadline: what is not delivered until then is lost; 0: none */
+    bool rack_valid;
     bool first; /* the first lost segment goes out whatever the window says */
 };
 
@@ -238,6 +261,7 @@ struct tcp_syn {
     bool has_wscale : 1;
     bool has_timestamp : 1;
     bool has_sack : 1;
+    bool has_ecn : 1;
     struct tcp_links links; /* oldest first */
     uint32_t ts_recent;
     struct base_timer timer;
@@ -398,9 +422,25 @@ bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp
                        enum tcp_ack_kind kind);
 /* Takes all that the peer is not known to hold for lost; false when there is no scoreboard. */
 bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c);
-void tcp_recover_delivered(struct tcp_stack *s, const struct rte_mbuf *m, uint32_t len);
+void tcp_recover_delivered(struct tcp_stack *s, struct tcp_conn *c, const struct rte_mbuf *m,
+                           uint32_t seq, uint32_t len);
+/* The reordering deadline has passed. */
+void tcp_recover_timer(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_recover_release(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_recover_check(const struct tcp_stack *s, const struct tcp_conn *c);
+
+/* tcp_rack.c */
+void tcp_rack_delivered(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r,
+                        const struct rte_mbuf *m, uint32_t end);
+uint32_t tcp_rack_window_us(const struct tcp_conn *c, const struct tcp_recovery *r);
+bool tcp_rack_lost(const struct tcp_stack *s, const struct tcp_recovery *r,
+                   const struct rte_mbuf *m, uint32_t end, uint32_t window_us, uint32_t *wait_us);
+void tcp_rack_duplicate(struct tcp_conn *c);
+void tcp_rack_recovered(struct tcp_conn *c);
+void tcp_timer_retransmit(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_rack_probe(struct tcp_stack *s, struct tcp_conn *c);
+void tcp_rack_probe_acked(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg,
+                          bool duplicate);
 
 /* tcp_recv.c */
 uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c);
@@ -413,6 +453,8 @@ void tcp_recv_drop(struct tcp_stack *s, struct tcp_conn *c);
 /* tcp_sack.c: of the segment at hand, [left, right) was there already; our next ACK tells. */
 void tcp_sack_duplicate(struct tcp_stack *s, const struct tcp_conn *c, uint32_t left,
                         uint32_t right);
+/* Whether the first block tells of a duplicate (RFC 2883 section 4). */
+bool tcp_sack_is_duplicate(const struct tcp_options *options, uint32_t ack);
 void tcp_sack_write(struct tcp_stack *s, const struct tcp_conn *c, struct tcp_options *options);
 
 /* tcp_mbuf.c */
@@ -431,6 +473,10 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c);
 uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c);
 /* With force, sends less than the sender's SWS rules would (their override timeout). */
 bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force);
+/* One segment of new data, past the congestion window but inside the peer's; false: none went. */
+bool tcp_output_beyond(struct tcp_stack *s, struct tcp_conn *c);
+/* The last segment that was sent, again. */
+bool tcp_output_last(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c);
@@ -443,7 +489,8 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
 struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
                                  uint32_t ack, uint8_t flags, uint32_t window,
                                  const struct tcp_options *options);
-int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m);
+int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m,
+                     enum tcp_ect ecn);
 /* The answer to a segment that belongs to nothing, within the stack's budget. */
 void tcp_segment_refuse(struct tcp_stack *s, const struct tcp_segment *seg);
 /* Takes one of the stack's budget for answers outside connections. */

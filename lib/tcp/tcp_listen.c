@@ -127,13 +127,16 @@ static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
         .wscale = s->recv_wscale,
         .sack_permitted = y->has_sack,
     };
+    uint8_t flags = TCP_FLAG_SYN | TCP_FLAG_ACK;
+
+    if (y->has_ecn)
+        flags |= TCP_FLAG_ECE;
     set_timestamp(s, y, &options);
-    struct rte_mbuf *m =
-        tcp_segment_new(s, &y->key, y->iss, y->irs + 1, TCP_FLAG_SYN | TCP_FLAG_ACK,
-                        s->config.recv_window_bytes, &options);
+    struct rte_mbuf *m = tcp_segment_new(s, &y->key, y->iss, y->irs + 1, flags,
+                                         s->config.recv_window_bytes, &options);
 
     if (m != NULL)
-        (void)tcp_segment_send(s, &y->key, m);
+        (void)tcp_segment_send(s, &y->key, m, TCP_NOT_ECT);
 }
 
 static void set_timer(struct tcp_stack *s, struct tcp_syn *y)
@@ -174,6 +177,8 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
     y->has_timestamp = tcp_timestamps_wanted(s, &seg->options);
     y->ts_recent = seg->options.timestamp;
     y->has_sack = seg->options.sack_permitted && !s->config.sack_off;
+    y->has_ecn = y->has_sack && s->config.ecn != TCP_ECN_OFF &&
+                 (~seg->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) == 0;
     base_timer_init(&y->timer);
     tcp_fifo_push(&s->syns, y);
     tcp_table_add(s, ref_of(s, y));
@@ -207,6 +212,7 @@ static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment 
     c->flags |= copy.retry_cnt > 0 ? TCP_CONN_SYN_LOST : 0;
     c->flags |= copy.has_timestamp ? TCP_CONN_TIMESTAMPS : 0;
     c->flags |= copy.has_sack ? TCP_CONN_SACK : 0;
+    c->flags |= copy.has_ecn ? TCP_CONN_ECN : 0;
     c->ts_recent = copy.ts_recent;
     c->snd_una = c->snd_nxt = c->snd_max = copy.iss + 1;
     c->recover = copy.iss;
@@ -265,5 +271,5 @@ void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
     struct rte_mbuf *m =
         tcp_segment_new(s, &y->key, y->iss + 1, y->irs + 1, TCP_FLAG_ACK, window, &options);
     if (m != NULL)
-        (void)tcp_segment_send(s, &y->key, m);
+        (void)tcp_segment_send(s, &y->key, m, TCP_NOT_ECT);
 }

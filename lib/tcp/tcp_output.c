@@ -41,6 +41,8 @@ static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uin
     struct tcp_options options;
 
     set_options(s, c, &options);
+    if (c->flags & TCP_CONN_ECN_ECHO)
+        flags |= TCP_FLAG_ECE;
     if (bare)
         tcp_sack_write(s, c, &options);
     return tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
@@ -95,6 +97,10 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
         flags |= TCP_FLAG_FIN;
     if (len > 0 && seq + len == c->snd_una + c->snd_len)
         flags |= TCP_FLAG_PSH;
+    /* What is sent again is neither marked nor tells of a reduction (RFC 3168 section 6.1.5). */
+    bool fresh = (c->flags & TCP_CONN_ECN) != 0 && len > 0 && tcp_seq_geq(seq, c->snd_max);
+    if (fresh && c->flags & TCP_CONN_ECN_CWR)
+        flags |= TCP_FLAG_CWR;
     struct rte_mbuf *header = new_segment(s, c, seq, flags, false);
     if (header == NULL)
         return false;
@@ -104,7 +110,11 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
     }
     ack_sent(c);
     stats_add(s->stats, STATS_TCP_TX_BYTES, len);
-    (void)tcp_segment_send(s, &c->key, header); /* a packet lost here is a packet lost */
+    if (fresh)
+        c->flags &= ~(uint32_t)TCP_CONN_ECN_CWR;
+    (void)tcp_segment_send(s, &c->key, header,
+                           fresh ? TCP_ECT_0
+                                 : TCP_NOT_ECT); /* a packet lost here is a packet lost */
     return true;
 }
 
@@ -119,7 +129,7 @@ void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c)
         return;
     }
     ack_sent(c);
-    (void)tcp_segment_send(s, &c->key, m);
+    (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
 }
 
 void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c)
@@ -146,7 +156,7 @@ void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
     struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, true);
 
     if (m != NULL)
-        (void)tcp_segment_send(s, &c->key, m);
+        (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
 }
 
 void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c)
@@ -160,7 +170,7 @@ void tcp_output_rst(struct tcp_stack *s, struct tcp_conn *c)
     if (m == NULL)
         return;
     tcp_count(s, STATS_TCP_TX_RESETS);
-    (void)tcp_segment_send(s, &c->key, m);
+    (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
 }
 
 /* SYN, or SYN and ACK in a simultaneous open. Returns false when the connection was ended because
@@ -178,10 +188,15 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
         .timestamp = s->now_ms + c->ts_offset,
         .timestamp_echo = both ? c->ts_recent : 0,
     };
+    uint8_t flags = both ? TCP_FLAG_SYN | TCP_FLAG_ACK : TCP_FLAG_SYN;
+    if (both && c->flags & TCP_CONN_ECN)
+        flags |= TCP_FLAG_ECE;
+    /* Sent again without: the first may have died of it (RFC 3168 section 6.1.1.1). */
+    if (!both && s->config.ecn == TCP_ECN_ASK && !(c->flags & TCP_CONN_SYN_LOST))
+        flags |= TCP_FLAG_ECE | TCP_FLAG_CWR;
     uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
     struct rte_mbuf *m =
-        tcp_segment_new(s, &c->key, c->snd_una, both ? c->rcv_nxt : 0,
-                        both ? TCP_FLAG_SYN | TCP_FLAG_ACK : TCP_FLAG_SYN, window, &options);
+        tcp_segment_new(s, &c->key, c->snd_una, both ? c->rcv_nxt : 0, flags, window, &options);
 
     if (m == NULL) {
         c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
@@ -193,7 +208,7 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
     }
     c->snd_nxt = c->snd_max = c->snd_una + 1;
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
-    if (tcp_segment_send(s, &c->key, m) == -EHOSTUNREACH) {
+    if (tcp_segment_send(s, &c->key, m, TCP_NOT_ECT) == -EHOSTUNREACH) {
         tcp_conn_end(s, c, TCP_ERROR_UNREACHABLE);
         return false;
     }
@@ -244,11 +259,10 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool 
     } else {
         tcp_count(s, STATS_TCP_RETRANSMITS);
     }
-    if (first) {
-        if (fresh)
-            c->progress_ms = s->now_ms;
-        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
-    }
+    if (first && fresh)
+        c->progress_ms = s->now_ms;
+    if (first)
+        tcp_timer_retransmit(s, c);
 }
 
 static void note_pipe(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
@@ -319,6 +333,40 @@ uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c)
     return len + fin;
 }
 
+bool tcp_output_beyond(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint32_t cwnd = c->cwnd;
+
+    c->cwnd = tcp_max(c->cwnd, c->snd_nxt - c->snd_una + c->mss);
+    bool sent = tcp_output_next(s, c, false);
+    c->cwnd = cwnd;
+    return sent;
+}
+
+bool tcp_output_last(struct tcp_stack *s, struct tcp_conn *c)
+{
+    uint32_t sent = tcp_min(c->snd_max - c->snd_una, c->snd_len), offset = 0;
+    struct rte_mbuf *m = c->snd_head;
+
+    if (sent == 0)
+        return false;
+    for (; offset + m->data_len < sent; m = m->next)
+        offset += m->data_len;
+    uint32_t in = 0, len = sent - offset;
+    if (len > c->mss) {
+        in = len - c->mss;
+        len = c->mss;
+    }
+    bool fin = fin_pending(c) && sent == c->snd_len && c->snd_max - c->snd_una > sent;
+    if (!send_data(s, c, c->snd_una + offset + in, m, in, len, fin))
+        return false;
+    tcp_count(s, STATS_TCP_RETRANSMITS);
+    c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */
+    m->vlan_tci |= TCP_MARK_AGAIN;
+    m->hash.usr = s->now_us;
+    return true;
+}
+
 /* Sends an mbuf that is marked as lost again, whole; false when a pool was empty. A FIN that was
  * sent behind it goes with it. */
 static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m, uint32_t seq)
@@ -381,9 +429,12 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     }
     c->flags &= ~(uint32_t)TCP_CONN_TRIED;
     uint32_t sent_cnt = 0;
+    bool idle = c->snd_una == c->snd_max;
     if (output_lost(s, c, &sent_cnt))
         while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
             sent_cnt++;
+    if (sent_cnt > 0 && (idle || c->flags & TCP_CONN_PROBE_DUE))
+        tcp_timer_retransmit(s, c); /* the probe is due after the last of them */
     if (sent_cnt == TCP_FLUSH_MAX)
         tcp_conn_ready(s, c); /* the next flush goes on */
     if ((c->flags & TCP_CONN_ACK_NOW) || c->unacked_segments >= 2)
@@ -397,6 +448,6 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     else if ((c->snd_una == c->snd_max || c->flags & TCP_CONN_LOSS) && c->flags & TCP_CONN_TRIED)
         c->retransmit_ms = tcp_timer_at(s, TCP_RETRY_MS);
     else if (c->retransmit_ms == 0)
-        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+        tcp_timer_retransmit(s, c);
     tcp_timer_arm(s, c);
 }

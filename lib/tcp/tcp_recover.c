@@ -1,5 +1,6 @@
 /*
- * Loss recovery with selective acknowledgements: RFC 6675 with the window of RFC 6937 (PRR).
+ * Loss recovery with selective acknowledgements: RFC 6675's scoreboard and pipe, losses by RFC 8985
+ * (tcp_rack.c), the window by RFC 6937 (PRR).
  *
  * What the peer holds, what is lost and what was sent again are marks on the mbufs of the send
  * queue (tcp_mbuf.h), so the scoreboard is as bounded as the queue. Sums and the state of a
@@ -27,6 +28,11 @@ static struct tcp_recovery *take(struct tcp_stack *s, struct tcp_conn *c)
         return NULL;
     }
     c->recovery = base_pool_index(&s->recovery_pool, r) + 1;
+    r->fack = c->snd_una;
+    if (c->flags & TCP_CONN_PROBE_DUE) { /* there is better evidence to come */
+        c->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
+        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    }
     return r;
 }
 
@@ -40,17 +46,23 @@ void tcp_recover_release(struct tcp_stack *s, struct tcp_conn *c)
     base_pool_put(&s->recovery_pool, r);
 }
 
-/* Takes what m has, up to end_seq, into account as newly delivered. */
-void tcp_recover_delivered(struct tcp_stack *s, const struct rte_mbuf *m, uint32_t len)
+/* The first len bytes of m, which is at seq, have arrived. */
+void tcp_recover_delivered(struct tcp_stack *s, struct tcp_conn *c, const struct rte_mbuf *m,
+                           uint32_t seq, uint32_t len)
 {
-    if (!(m->vlan_tci & TCP_MARK_SACKED))
-        s->delivered_bytes += len;
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+
+    if (m->vlan_tci & TCP_MARK_SACKED)
+        return;
+    s->delivered_bytes += len;
+    if (r != NULL && len == m->data_len)
+        tcp_rack_delivered(s, c, r, m, seq + len);
 }
 
 /* Copies the blocks that say something about the send queue. Whatever a peer writes into them, what
  * is left is inside (snd_una, snd_max]. */
-static uint32_t take_blocks(struct tcp_stack *s, const struct tcp_conn *c,
-                            const struct tcp_segment *seg, struct tcp_sack_block *out)
+static uint32_t take_blocks(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg,
+                            struct tcp_sack_block *out)
 {
     const struct tcp_sack_block *block = seg->options.sack;
     uint32_t n = 0;
@@ -62,11 +74,9 @@ static uint32_t take_blocks(struct tcp_stack *s, const struct tcp_conn *c,
             tcp_count(s, STATS_TCP_BAD_SACKS);
             continue;
         }
-        /* RFC 2883 section 4: a first block below the ACK, or inside the second, is a duplicate */
-        if (i == 0 && (tcp_seq_leq(right, seg->ack) ||
-                       (seg->options.sack_cnt > 1 && tcp_seq_geq(left, block[1].left) &&
-                        tcp_seq_leq(right, block[1].right)))) {
+        if (i == 0 && tcp_sack_is_duplicate(&seg->options, seg->ack)) {
             tcp_count(s, STATS_TCP_RX_DSACKS);
+            tcp_rack_duplicate(c);
             continue;
         }
         if (tcp_seq_gt(left, c->snd_una))
@@ -103,7 +113,7 @@ static bool mark_sacked(struct tcp_stack *s, struct tcp_conn *c, struct tcp_reco
         /* One that is not wholly sent yet would grow under its mark. */
         if (!(m->vlan_tci & TCP_MARK_SACKED) && len == m->data_len &&
             covered(block, cnt, seq, seq + len)) {
-            tcp_recover_delivered(s, m, len);
+            tcp_recover_delivered(s, c, m, seq, len);
             m->vlan_tci |= TCP_MARK_SACKED;
             news = true;
         }
@@ -125,24 +135,24 @@ static void forget_sacked(struct tcp_stack *s, struct tcp_conn *c, struct tcp_re
     r->sacked_bytes = r->sacked_cnt = 0;
 }
 
-/* Second pass: what is lost by RFC 6675's IsLost, and what is on the way (its SetPipe). */
-static void mark_lost(struct tcp_conn *c, struct tcp_recovery *r)
+/* Second pass: what is lost by now, and what is on the way (RFC 6675's SetPipe). */
+static void mark_lost(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
 {
-    uint32_t above_bytes = r->sacked_bytes, above_cnt = r->sacked_cnt, seq = c->snd_una;
+    uint32_t window_us = tcp_rack_window_us(c, r), wait_us = 0, seq = c->snd_una;
+    /* Blocks that cover no mbuf whole still count as duplicate ACKs. */
+    bool head = c->dup_acks >= TCP_DUP_ACK_THRESHOLD &&
+                (c->flags & (TCP_CONN_REORDERED | TCP_CONN_LOSS)) == 0;
 
     r->pipe = r->lost_bytes = r->again_bytes = 0;
     for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
         uint32_t len = sent_len(c, m, seq);
+        bool waits = (m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED)) == TCP_MARK_LOST;
         seq += len;
-        if (m->vlan_tci & TCP_MARK_SACKED) {
-            above_bytes -= len;
-            above_cnt--;
+        if (m->vlan_tci & TCP_MARK_SACKED)
             continue;
-        }
-        if (above_cnt >= TCP_DUP_ACK_THRESHOLD ||
-            above_bytes > (TCP_DUP_ACK_THRESHOLD - 1) * c->mss ||
-            (m == c->snd_head && c->dup_acks >= TCP_DUP_ACK_THRESHOLD))
-            m->vlan_tci |= TCP_MARK_LOST;
+        if (!waits && (tcp_rack_lost(s, r, m, seq, window_us, &wait_us) ||
+                       (head && m == c->snd_head && !(m->vlan_tci & TCP_MARK_RETRANSMITTED))))
+            m->vlan_tci = (uint16_t)((m->vlan_tci | TCP_MARK_LOST) & ~TCP_MARK_RETRANSMITTED);
         if (!(m->vlan_tci & TCP_MARK_LOST))
             r->pipe += len;
         else if (!(m->vlan_tci & TCP_MARK_RETRANSMITTED))
@@ -152,14 +162,19 @@ static void mark_lost(struct tcp_conn *c, struct tcp_recovery *r)
             r->again_bytes += len;
         }
     }
+    r->reorder_ms = wait_us > 0 ? tcp_timer_at_us(s, wait_us) : 0;
 }
 
 static void begin(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
 {
     tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
-    s->cc->lost(s, c, c->snd_max - c->snd_una);
+    if (!(c->flags & TCP_CONN_ECN_CUT)) /* this window was reduced already */
+        s->cc->lost(s, c, c->snd_max - c->snd_una);
+    c->flags &= ~(uint32_t)TCP_CONN_ECN_CUT;
+    c->flags |= c->flags & TCP_CONN_ECN ? TCP_CONN_ECN_CWR : 0;
     c->recover = c->snd_max;
     c->flags |= TCP_CONN_RECOVERY;
+    c->flags &= ~(uint32_t)(TCP_CONN_PROBED | TCP_CONN_PROBE_AGAIN);
     r->flight_bytes = c->snd_max - c->snd_una;
     r->prr_delivered = r->prr_out = 0;
     r->first = true;
@@ -194,6 +209,7 @@ static void update(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery 
             c->cwnd = tcp_max(c->ssthresh, c->mss);
         c->flags &= ~(uint32_t)(TCP_CONN_RECOVERY | TCP_CONN_LOSS);
         c->dup_acks = 0;
+        tcp_rack_recovered(c);
     }
     if (r->lost_bytes > 0 && !(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))) {
         begin(s, c, r);
@@ -228,9 +244,20 @@ bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp
         if (c->dup_acks < UINT8_MAX)
             c->dup_acks++;
     }
-    mark_lost(c, r);
+    mark_lost(s, c, r);
     update(s, c, r, kind == TCP_ACK_NEW && r->lost_bytes <= lost_before);
     return true;
+}
+
+void tcp_recover_timer(struct tcp_stack *s, struct tcp_conn *c)
+{
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+
+    tcp_count(s, STATS_TCP_REORDER_TIMEOUTS);
+    s->delivered_bytes = 0;
+    mark_lost(s, c, r);
+    update(s, c, r, false);
+    tcp_conn_ready(s, c);
 }
 
 bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c)
@@ -255,6 +282,7 @@ bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c)
     }
     c->flags &= ~(uint32_t)TCP_CONN_RECOVERY;
     c->flags |= TCP_CONN_LOSS;
+    r->reorder_ms = 0;
     r->first = true;
     return true;
 }

@@ -13,6 +13,16 @@ void tcp_sack_duplicate(struct tcp_stack *s, const struct tcp_conn *c, uint32_t 
     s->duplicate = (struct tcp_sack_block){.left = left, .right = right};
 }
 
+bool tcp_sack_is_duplicate(const struct tcp_options *options, uint32_t ack)
+{
+    const struct tcp_sack_block *block = options->sack;
+
+    return options->sack_cnt > 0 && tcp_seq_lt(block[0].left, block[0].right) &&
+           (tcp_seq_leq(block[0].right, ack) ||
+            (options->sack_cnt > 1 && tcp_seq_geq(block[0].left, block[1].left) &&
+             tcp_seq_leq(block[0].right, block[1].right)));
+}
+
 /* Puts the block at its place by the time of its latest mbuf; the oldest falls off. */
 static void insert(struct tcp_options *options, uint32_t *stamp, uint32_t first, uint32_t cap,
                    struct tcp_sack_block block, uint32_t block_stamp)

@@ -29,7 +29,9 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
         .ack = base_be32(h + 8),
         .len = rte_pktmbuf_pkt_len(in->mbuf) - header_len,
         .window = base_be16(h + 14),
-        .flags = h[13] & (TCP_FLAG_FIN | TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_PSH | TCP_FLAG_ACK),
+        .flags = h[13] & (TCP_FLAG_FIN | TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_PSH | TCP_FLAG_ACK |
+                          TCP_FLAG_ECE | TCP_FLAG_CWR),
+        .ecn = in->ecn,
     };
     struct base_span options = base_span_of(h + TCP_HEADER_BYTES, header_len - TCP_HEADER_BYTES);
     if (tcp_option_parse(&out->options, options) < 0) {
@@ -78,10 +80,11 @@ struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key,
 }
 
 /* Takes m. Returns net_output's result. */
-int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m)
+int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m,
+                     enum tcp_ect ecn)
 {
     tcp_count(s, STATS_TCP_TX_SEGMENTS);
-    return net_output(s->net, m, &key->local, &key->remote, NET_PROTO_TCP, 0, s->now_ns);
+    return net_output(s->net, m, &key->local, &key->remote, NET_PROTO_TCP, (uint8_t)ecn, s->now_ns);
 }
 
 bool tcp_segment_allowed(struct tcp_stack *s)
@@ -121,5 +124,5 @@ void tcp_segment_refuse(struct tcp_stack *s, const struct tcp_segment *seg)
     if (m == NULL)
         return;
     tcp_count(s, STATS_TCP_TX_RESETS);
-    (void)tcp_segment_send(s, &seg->key, m);
+    (void)tcp_segment_send(s, &seg->key, m, TCP_NOT_ECT);
 }

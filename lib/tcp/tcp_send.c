@@ -86,11 +86,14 @@ uint32_t tcp_send_pending(const struct tcp_conn *c)
 /* Takes the first n bytes out: they were acknowledged. snd_una is moved by the caller. */
 void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
 {
+    uint32_t seq = c->snd_una;
+
     base_assert(n <= c->snd_len);
     c->snd_len -= n;
     while (n > 0) {
         struct rte_mbuf *m = c->snd_head;
-        tcp_recover_delivered(s, m, tcp_min(n, m->data_len));
+        tcp_recover_delivered(s, c, m, seq, tcp_min(n, m->data_len));
+        seq += m->data_len;
         if (n < m->data_len) {
             m->data_off = (uint16_t)(m->data_off + n);
             m->data_len = (uint16_t)(m->data_len - n);

@@ -102,7 +102,7 @@ void tcp_time_wait_input(struct tcp_stack *s, struct tcp_time_wait *w, struct tc
     struct rte_mbuf *m =
         tcp_segment_new(s, &w->key, w->snd_nxt, w->rcv_nxt, TCP_FLAG_ACK, 0, &options);
     if (m != NULL)
-        (void)tcp_segment_send(s, &w->key, m);
+        (void)tcp_segment_send(s, &w->key, m, TCP_NOT_ECT);
 }
 
 /* The timer fired. */

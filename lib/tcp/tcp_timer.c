@@ -1,4 +1,4 @@
-/* Timers of a connection: three deadlines, one node in the stack's wheel at the first of them. */
+/* Timers of a connection: its deadlines, one node in the stack's wheel at the first of them. */
 #include "tcp_cc.h"
 #include "tcp_internal.h"
 
@@ -20,7 +20,9 @@ static bool is_due(const struct tcp_stack *s, uint32_t deadline_ms)
 
 void tcp_timer_arm(struct tcp_stack *s, struct tcp_conn *c)
 {
-    const uint32_t deadline[] = {c->retransmit_ms, c->ack_ms, c->life_ms};
+    const struct tcp_recovery *r = tcp_recovery_of(s, c);
+    const uint32_t deadline[] = {c->retransmit_ms, c->ack_ms, c->life_ms,
+                                 r == NULL ? 0 : r->reorder_ms};
     int64_t first = INT64_MAX;
 
     for (size_t i = 0; i < BASE_ARRAY_CNT(deadline); i++) {
@@ -63,7 +65,8 @@ static void retransmit(struct tcp_stack *s, struct tcp_conn *c)
     c->cwnd = c->mss;
     c->recover = c->snd_max;
     c->dup_acks = 0;
-    c->flags &= ~(uint32_t)(TCP_CONN_RECOVERY | TCP_CONN_RTT_TIMED);
+    c->flags &= ~(uint32_t)(TCP_CONN_RECOVERY | TCP_CONN_RTT_TIMED | TCP_CONN_PROBED |
+                            TCP_CONN_PROBE_AGAIN);
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
     if (tcp_recover_timeout(s, c)) {
         tcp_conn_ready(s, c);
@@ -87,7 +90,10 @@ static void retransmit(struct tcp_stack *s, struct tcp_conn *c)
 /* False when the connection was ended. */
 static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
 {
+    bool probe = (c->flags & TCP_CONN_PROBE_DUE) != 0;
+
     c->retransmit_ms = 0;
+    c->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         if (c->snd_max != c->snd_una) {
             back_off(c);
@@ -101,7 +107,10 @@ static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
     if (c->snd_una != c->snd_max) {
         if (gave_up(s, c))
             return false;
-        retransmit(s, c);
+        if (probe && c->recovery == 0)
+            tcp_rack_probe(s, c);
+        else
+            retransmit(s, c);
     } else if (c->snd_len > 0 || fin) {
         if (gave_up(s, c))
             return false;
@@ -157,6 +166,9 @@ void tcp_timer_fire(struct tcp_stack *s, struct tcp_conn *c)
         c->flags |= TCP_CONN_ACK_NOW;
         tcp_conn_ready(s, c);
     }
+    const struct tcp_recovery *r = tcp_recovery_of(s, c);
+    if (r != NULL && is_due(s, r->reorder_ms))
+        tcp_recover_timer(s, c);
     if (is_due(s, c->retransmit_ms) && !retransmit_timer(s, c))
         return;
     if (is_due(s, c->life_ms)) {

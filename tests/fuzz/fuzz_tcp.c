@@ -129,6 +129,7 @@ static void add_options(struct bench *b, struct peer *p, struct lab_segment *g)
     g->timestamp = p->timestamp - ((what & 6) == 2 ? 100 : 0);
     g->timestamp_echo = p->echo;
     g->sack_cnt = what >> 3 & 3;
+    g->ecn = what >> 5 & 3;
     for (uint32_t i = 0; i < g->sack_cnt; i++) {
         uint8_t from = next_byte(b), len = next_byte(b);
         g->sack[i].left = p->ack - from * (len & 0x80 ? 1460U : 24U);
@@ -289,6 +290,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.keepalive_cnt = 3;
     config.timestamps_off = data[0] & 8;
     config.sack_off = data[0] & 16;
+    config.ecn = (enum tcp_ecn)(data[0] >> 5 & 1);
+    config.congestion = data[0] & 0x40 ? TCP_NEWRENO : TCP_CUBIC;
     lab_open(&b.lab, &config);
     b.tainted = false;
     b.at = data + 1;

@@ -412,6 +412,7 @@ static void open_run(struct run *r)
             .fin_timeout_ns = 300 * BASE_NS_S,
             .timestamps_off = below(r, 3) == 0,
             .sack_off = below(r, 3) == 0,
+            .ecn = (enum tcp_ecn)below(r, 3),
             .congestion = below(r, 2) ? TCP_CUBIC : TCP_NEWRENO,
         };
     }

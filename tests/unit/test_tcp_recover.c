@@ -28,6 +28,7 @@ static void sack(uint32_t ack, uint32_t cnt, const uint32_t *blocks)
                             .window = 65535,
                             .sack_cnt = (uint8_t)cnt};
 
+    lab_wait(&lab, MS); /* transmissions differ by their time */
     for (uint32_t i = 0; i < cnt; i++)
         g.sack[i] = (struct tcp_sack_block){.left = peer_ack + blocks[2 * i] * MSS,
                                             .right = peer_ack + blocks[2 * i + 1] * MSS};
@@ -111,7 +112,7 @@ static void holes(void **state)
             continue;
     }
     SACK(5, 6, 10);
-    SACK(6, 6, 10);
+    SACK(10, 10, 10);
     assert_int_equal(count(STATS_TCP_RETRANSMITS), 6);
     assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 1);
     tcp_abort(lab.s, c);
@@ -127,7 +128,11 @@ static void timeout_keeps_what_was_sacked(void **state)
     SACK(0, 4, 6);
     expect_segment(10);
     expect_segment(11);
-    lab_wait(&lab, 1100 * MS);
+    while (count(STATS_TCP_TIMEOUTS) == 0) { /* what is sent again before is lost, too */
+        while (lab_out(&lab) != NULL)
+            continue;
+        lab_wait(&lab, 100 * MS);
+    }
     expect_segment(0);
     expect_nothing();
     assert_int_equal(c->cwnd, MSS);
@@ -287,6 +292,302 @@ static void lost_fin(void **state)
     lab_close(&lab);
 }
 
+/* ---- RACK-TLP ---- */
+
+/* Ten in flight with a known round trip of 100 ms; number 0 is the first of them. */
+static struct tcp_conn *ten_with_rtt(void)
+{
+    struct tcp_conn *c;
+
+    open_lab();
+    c = sack_accept();
+    send_zeros(c, MSS);
+    expect_segment(0);
+    lab_wait(&lab, 100 * MS);
+    peer_ack += MSS;
+    peer(ACK, peer_seq, peer_ack, NULL, 0);
+    assert_in_range(c->min_rtt_us, 99000, 101000);
+    send_zeros(c, 10 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        expect_segment(i);
+    expect_nothing();
+    return c;
+}
+
+/* A lost retransmission is found by what was sent after it. */
+static void lost_retransmission(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_with_rtt();
+
+    send_zeros(c, 10 * MSS);
+    while (lab_out(&lab) != NULL)
+        continue;
+    lab_wait(&lab, 100 * MS);
+    SACK(0, 1, 4);
+    expect_segment(0);
+    while (lab_out(&lab) != NULL)
+        continue;
+    for (uint32_t i = 5; i <= 10; i++)
+        SACK(0, 1, i);
+    uint32_t last = 0;
+    const struct lab_segment *g;
+    while ((g = lab_out(&lab)) != NULL)
+        last = (g->seq - peer_ack) / MSS + 1;
+    assert_true(last > 11);
+    lab_wait(&lab, 95 * MS);
+    SACK(0, 1, last); /* sent after the retransmission, and there */
+    expect_segment(0);
+    assert_int_equal(count(STATS_TCP_TIMEOUTS), 0);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+/* Few duplicates, and nothing follows: the reordering window's end is enough. */
+static void two_duplicates(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_with_rtt();
+
+    lab_wait(&lab, 50 * MS);
+    SACK(0, 1, 2);
+    expect_nothing();
+    lab_wait(&lab, 20 * MS);
+    expect_nothing();
+    lab_wait(&lab, 20 * MS);
+    expect_segment(0); /* a quarter of the round trip later */
+    assert_int_equal(count(STATS_TCP_REORDER_TIMEOUTS), 1);
+    assert_int_equal(count(STATS_TCP_TIMEOUTS), 0);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+static void reordering(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_with_rtt();
+
+    lab_wait(&lab, 100 * MS);
+    SACK(0, 2, 3);
+    SACK(0, 1, 3); /* that one was only late */
+    assert_true(c->flags & TCP_CONN_REORDERED);
+    assert_int_equal(count(STATS_TCP_REORDERED), 1);
+    SACK(0, 1, 6); /* more than three above: patience all the same */
+    expect_nothing();
+    SACK(6, 6, 6);
+    assert_int_equal(count(STATS_TCP_RETRANSMITS), 0);
+    /* A needless retransmission makes it more patient. */
+    struct lab_segment g = {.flags = ACK,
+                            .seq = peer_seq,
+                            .ack = peer_ack + 6 * MSS,
+                            .window = 65535,
+                            .sack_cnt = 1,
+                            .sack = {{peer_ack, peer_ack + MSS}}};
+    lab_in(&lab, &g);
+    lab_in(&lab, &g);
+    assert_int_equal(c->reorder & 15, 1);
+    assert_int_equal(count(STATS_TCP_RX_DSACKS), 2);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+/* The last segments are lost: the probe tells, long before the timeout would. */
+static void tail_loss(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_with_rtt();
+
+    lab_wait(&lab, 100 * MS);
+    SACK(7, 7, 7); /* 7, 8 and 9 are lost */
+    lab_wait(&lab, 195 * MS);
+    expect_nothing();
+    lab_wait(&lab, 15 * MS);
+    expect_segment(9);
+    expect_nothing();
+    assert_int_equal(count(STATS_TCP_TAIL_PROBES), 1);
+    lab_wait(&lab, 100 * MS);
+    SACK(7, 9, 10);
+    expect_segment(7);
+    lab_wait(&lab, 100 * MS);
+    SACK(8, 9, 10);
+    lab_wait(&lab, 100 * MS);
+    SACK(10, 10, 10);
+    assert_int_equal(count(STATS_TCP_TIMEOUTS), 0);
+    assert_int_equal(tcp_send_pending(c), 0);
+    assert_int_equal(c->recovery, 0);
+    lab_close(&lab);
+}
+
+/* The probe itself repairs the loss: that is one all the same. Told by a duplicate: it is none. */
+static void probe_repairs(void **state)
+{
+    (void)state;
+    for (int needless = 0; needless < 2; needless++) {
+        struct tcp_conn *c = ten_with_rtt();
+
+        lab_wait(&lab, 100 * MS);
+        c->rttvar_us = 200000; /* or the timeout would come first */
+        SACK(9, 9, 9);
+        lab_wait(&lab, 450 * MS);
+        expect_segment(9);
+        uint32_t cwnd = c->cwnd;
+        struct lab_segment g = {.flags = ACK,
+                                .seq = peer_seq,
+                                .ack = peer_ack + 10 * MSS,
+                                .window = 65535,
+                                .sack_cnt = (uint8_t)needless,
+                                .sack = {{peer_ack + 9 * MSS, peer_ack + 10 * MSS}}};
+        lab_in(&lab, &g);
+        send_zeros(c, 4 * MSS);
+        while (lab_out(&lab) != NULL)
+            continue;
+        SACK(12, 12, 12);
+        assert_int_equal(count(STATS_TCP_TAIL_LOSSES), !needless);
+        assert_true(needless ? c->cwnd >= cwnd : c->cwnd < cwnd);
+        tcp_abort(lab.s, c);
+        lab_close(&lab);
+    }
+}
+
+/* With something new to send, that is the probe. */
+static void probe_of_new_data(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_with_rtt();
+
+    c->cwnd = 10 * MSS;
+    send_zeros(c, 10 * MSS);
+    expect_nothing();
+    lab_wait(&lab, 210 * MS);
+    expect_segment(10);
+    expect_nothing();
+    assert_int_equal(count(STATS_TCP_TAIL_PROBES), 1);
+    assert_int_equal(count(STATS_TCP_RETRANSMITS), 0);
+    while (count(STATS_TCP_TIMEOUTS) == 0) /* one only */
+        lab_wait(&lab, 10 * MS);
+    expect_segment(0);
+    assert_int_equal(count(STATS_TCP_TAIL_PROBES), 1);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+/* ---- ECN ---- */
+
+static struct tcp_conn *ecn_accept(void)
+{
+    struct lab_segment syn = {.flags = SYN | TCP_FLAG_ECE | TCP_FLAG_CWR,
+                              .seq = IRS,
+                              .window = 65535,
+                              .has_mss = true,
+                              .mss = MSS,
+                              .sack_permitted = true};
+
+    lab_in(&lab, &syn);
+    const struct lab_segment *g = expect(SYN | ACK | TCP_FLAG_ECE);
+    assert_int_equal(g->ecn, 0);
+    peer_seq = IRS + 1;
+    peer_ack = g->seq + 1;
+    peer(ACK, peer_seq, peer_ack, NULL, 0);
+    expect_event(TCP_EVENT_ACCEPTED);
+    return ev.conn;
+}
+
+static void ecn_sender(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = ecn_accept();
+
+    send_zeros(c, 40 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(expect(ACK)->ecn, TCP_ECT_0);
+    peer(ACK | TCP_FLAG_ECE, peer_seq, peer_ack + 2 * MSS, NULL, 0);
+    assert_int_equal(c->ssthresh, 5 * MSS);
+    assert_int_equal(c->cwnd, 5 * MSS);
+    expect_nothing();
+    for (uint32_t i = 3; i <= 6; i++) /* once a window */
+        peer(ACK | TCP_FLAG_ECE, peer_seq, peer_ack + i * MSS, NULL, 0);
+    assert_int_equal(c->cwnd, 5 * MSS);
+    assert_int_equal(expect(ACK | TCP_FLAG_CWR)->ecn, TCP_ECT_0); /* told with the first new data */
+    SACK(10, 10, 10);
+    const struct lab_segment *g;
+    while ((g = lab_out(&lab)) != NULL)
+        assert_int_equal(g->flags & TCP_FLAG_CWR, 0);
+    assert_int_equal(count(STATS_TCP_ECN_REDUCTIONS), 1);
+    while (count(STATS_TCP_TIMEOUTS) == 0) {
+        while (lab_out(&lab) != NULL)
+            continue;
+        lab_wait(&lab, 100 * MS);
+    }
+    assert_int_equal(expect(ACK)->ecn, TCP_NOT_ECT); /* what is sent again is not marked */
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+static void ecn_receiver(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = ecn_accept();
+    struct lab_segment g = {.flags = ACK,
+                            .seq = peer_seq,
+                            .ack = peer_ack,
+                            .window = 65535,
+                            .len = 10,
+                            .ecn = TCP_ECT_CE};
+
+    lab_in(&lab, &g);
+    assert_int_equal(expect(ACK | TCP_FLAG_ECE)->ecn, TCP_NOT_ECT); /* at once */
+    g.ecn = TCP_ECT_0;
+    for (int i = 0; i < 2; i++) {
+        g.seq += 10;
+        lab_in(&lab, &g);
+    }
+    expect(ACK | TCP_FLAG_ECE); /* until the peer has reduced */
+    g.flags |= TCP_FLAG_CWR;
+    for (int i = 0; i < 2; i++) {
+        g.seq += 10;
+        lab_in(&lab, &g);
+    }
+    expect(ACK);
+    assert_int_equal(count(STATS_TCP_RX_CE), 1);
+    tcp_abort(lab.s, c);
+    lab_close(&lab);
+}
+
+/* Asking; and asking no more when the SYN was lost. */
+static void ecn_active(void **state)
+{
+    (void)state;
+    struct tcp_config config = lab_config();
+    struct tcp_conn *c;
+
+    config.ecn = TCP_ECN_ASK;
+    for (int lost = 0; lost < 2; lost++) {
+        lab_open(&lab, &config);
+        assert_int_equal(tcp_connect(lab.s, &any, &peer_25, NULL, &c, lab.now_ns), 0);
+        tcp_flush(lab.s, lab.now_ns);
+        const struct lab_segment *g = expect(SYN | TCP_FLAG_ECE | TCP_FLAG_CWR);
+        struct lab_segment in = {.flags = SYN | ACK | TCP_FLAG_ECE,
+                                 .seq = IRS,
+                                 .ack = g->seq + 1,
+                                 .window = 65535,
+                                 .sack_permitted = true,
+                                 .peer_port = 25,
+                                 .local_port = g->local_port};
+        if (lost) {
+            lab_wait(&lab, 1100 * MS);
+            expect(SYN);
+        }
+        lab_in(&lab, &in);
+        expect(ACK);
+        assert_int_equal((c->flags & TCP_CONN_ECN) != 0, !lost);
+        tcp_abort(lab.s, c);
+        lab_close(&lab);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +599,15 @@ int main(void)
         cmocka_unit_test(blocks_with_a_full_ack),
         cmocka_unit_test(scoreboards_run_out),
         cmocka_unit_test(lost_fin),
+        cmocka_unit_test(lost_retransmission),
+        cmocka_unit_test(two_duplicates),
+        cmocka_unit_test(reordering),
+        cmocka_unit_test(tail_loss),
+        cmocka_unit_test(probe_repairs),
+        cmocka_unit_test(probe_of_new_data),
+        cmocka_unit_test(ecn_sender),
+        cmocka_unit_test(ecn_receiver),
+        cmocka_unit_test(ecn_active),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
