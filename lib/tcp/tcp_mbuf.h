@@ -30,13 +30,13 @@ static inline struct rte_mbuf *tcp_mbuf_tail(const struct rte_mbuf *head)
 
     if (head == NULL)
         return NULL;
-    memcpy(&tail, head->dynfield1, sizeof(tail));
+    memcpy(&tail, head->dynfield1, sizeof(void *));
     return tail;
 }
 
 static inline void tcp_mbuf_set_tail(struct rte_mbuf *head, struct rte_mbuf *tail)
 {
-    memcpy(head->dynfield1, &tail, sizeof(tail));
+    memcpy(head->dynfield1, &tail, sizeof(void *));
 }
 
 /* Adds m at the end of the queue. */
