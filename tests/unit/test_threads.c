@@ -14,6 +14,7 @@
 #include "spooler.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -324,7 +325,7 @@ struct reader {
     struct settings_hub *hub;
     uint32_t number;
     _Atomic bool *stop;
-    uint32_t seen;
+    _Atomic uint32_t seen; /* changes that it noticed */
 };
 
 static void *reader_main(void *arg)
@@ -372,10 +373,11 @@ static void settings_change_under_readers(void **state)
     assert_int_equal(hub.generation, PUBLISHED + 1);
     while (settings_reclaim(&hub) > 0) /* readers go on: all old ones become free */
         ;
+    while (reader[0].seen == 0 || reader[1].seen == 0) /* one that had no core until now */
+        sched_yield();
     atomic_store_explicit(&stop, true, memory_order_release);
     for (uint32_t i = 0; i < READERS; i++)
         pthread_join(thread[i], NULL);
-    assert_true(reader[0].seen > 0 && reader[1].seen > 0);
     settings_hub_fini(&hub);
 }
 
