@@ -169,7 +169,11 @@ int eal_start(const struct conf *conf, char err[EAL_ERROR_CAP], char warn[EAL_ER
 
 void eal_stop(void)
 {
+    char leaf[256];
+
+    snprintf(leaf, sizeof(leaf), "%s", rte_eal_get_runtime_dir());
     rte_eal_cleanup();
+    (void)rmdir(leaf); /* DPDK leaves it; not ours to remove after gateway: user, and no harm */
 }
 
 void eal_free_affinity(void)
