@@ -169,11 +169,15 @@ int eal_start(const struct conf *conf, char err[EAL_ERROR_CAP], char warn[EAL_ER
 
 void eal_stop(void)
 {
-    char leaf[256];
+    char leaf[256], socket[288];
 
     snprintf(leaf, sizeof(leaf), "%s", rte_eal_get_runtime_dir());
+    snprintf(socket, sizeof(socket), "%s/dpdk_telemetry.v2", leaf);
     rte_eal_cleanup();
-    (void)rmdir(leaf); /* DPDK leaves it; not ours to remove after gateway: user, and no harm */
+    /* DPDK removes the socket only when the process exits, and its directory never. After gateway:
+     * user we may not: no harm. */
+    if (unlink(socket) == 0 || errno == ENOENT)
+        rmdir(leaf);
 }
 
 void eal_free_affinity(void)
