@@ -13,10 +13,15 @@
 #define TCP_INTERNAL_H
 
 #include "tcp.h"
+#include "tcp_conn.h"
+#include "tcp_fifo.h"
 #include "tcp_mbuf.h"
 #include "tcp_option.h"
+#include "tcp_recover.h"
+#include "tcp_seq.h"
 #include "tcp_set.h"
 #include "tcp_state.h"
+#include "tcp_table.h"
 
 #include "base_pool.h"
 #include "base_rand.h"
@@ -68,15 +73,6 @@ enum tcp_flag {
 /* Code points in the IP header (RFC 3168 section 5). */
 enum tcp_ect { TCP_NOT_ECT = 0, TCP_ECT_0 = 2, TCP_ECT_CE = 3 };
 
-/* The 4-tuple, hashed as bytes: no padding. */
-struct tcp_key {
-    struct net_addr local;
-    struct net_addr remote;
-    uint16_t local_port; /* host order */
-    uint16_t remote_port;
-};
-base_static_assert(sizeof(struct tcp_key) == 36, "hashed as bytes");
-
 /* A segment that was parsed. Whoever keeps the mbuf sets it to NULL. */
 struct tcp_segment {
     struct rte_mbuf *mbuf; /* data starts at the payload */
@@ -91,231 +87,11 @@ struct tcp_segment {
     uint64_t hash;
 };
 
-/* Sequence numbers, modulo 2^32 (RFC 9293 section 3.4). */
-static inline bool tcp_seq_lt(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) < 0;
-}
-static inline bool tcp_seq_leq(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) <= 0;
-}
-static inline bool tcp_seq_gt(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) > 0;
-}
-static inline bool tcp_seq_geq(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) >= 0;
-}
-static inline uint32_t tcp_min(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-static inline uint32_t tcp_max(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
-/* ---- lists of pool objects by index (half the size of pointers) ---- */
-
-struct tcp_links {
-    uint32_t next;
-    uint32_t prev;
-};
-
-struct tcp_fifo {
-    struct base_pool *pool;
-    uint32_t links_offset; /* of the struct tcp_links in an object */
-    uint32_t head;
-    uint32_t tail;
-};
-
-void tcp_fifo_init(struct tcp_fifo *f, struct base_pool *pool, uint32_t links_offset);
-void tcp_fifo_push(struct tcp_fifo *f, void *object);
-void tcp_fifo_remove(struct tcp_fifo *f, void *object);
-void *tcp_fifo_first(const struct tcp_fifo *f); /* NULL when empty */
-
-/* ---- the connection ---- */
-
-enum tcp_conn_flag {
-    TCP_CONN_IN_TABLE = 1 << 0,
-    TCP_CONN_READY = 1 << 1,  /* in the set of what tcp_flush looks at */
-    TCP_CONN_EVENT = 1 << 2,  /* in the set of what tcp_poll gives out */
-    TCP_CONN_ORPHAN = 1 << 3, /* the caller's handle is gone */
-    TCP_CONN_FIN_QUEUED = 1 << 4,
-    TCP_CONN_FIN_ACKED = 1 << 5,
-    TCP_CONN_PEER_FIN = 1 << 6, /* received in order: rcv_nxt counts it */
-    TCP_CONN_ACK_NOW = 1 << 7,
-    TCP_CONN_WANT_WRITE = 1 << 8,
-    TCP_CONN_RTT_TIMED = 1 << 9,  /* our SYN, or an mbuf of the send queue, gives the next sample */
-    TCP_CONN_RECOVERY = 1 << 10,  /* RFC 6582 fast recovery */
-    TCP_CONN_SYN_LOST = 1 << 11,  /* our SYN was sent more than once */
-    TCP_CONN_TRIED = 1 << 12,     /* a pool was empty: try again when the timer fires */
-    TCP_CONN_PARTIAL = 1 << 13,   /* this recovery has seen a partial ACK */
-    TCP_CONN_REORDERED = 1 << 17, /* RFC 8985: the path has been seen to reorder */
-    TCP_CONN_DSACKED = 1 << 18,   /* this recovery was needless in part */
-    TCP_CONN_PROBE_DUE = 1 << 19, /* retransmit_ms is that of the tail loss probe */
-    TCP_CONN_PROBED = 1 << 20,    /* one is on its way; recover is its end */
-    TCP_CONN_PROBE_AGAIN = 1 << 21, /* and was nothing new */
-    TCP_CONN_ECN = 1 << 22,         /* RFC 3168: both ends take part */
-    TCP_CONN_ECN_ECHO = 1 << 23,    /* CE came; the peer has not reduced yet */
-    TCP_CONN_ECN_CWR = 1 << 24,     /* the next new data tells that we have */
-    TCP_CONN_ECN_CUT = 1 << 25,     /* and up to recover, no loss counts again */
-    TCP_CONN_TIMESTAMPS = 1 << 14,  /* RFC 7323: Snd.TS.OK */
-    TCP_CONN_LOSS = 1 << 16,        /* a timeout's losses are being sent again, by their marks */
-    TCP_CONN_SACK = 1 << 15,        /* RFC 2018: both ends take it */
-};
-
-struct tcp_conn {
-    /* Who it is, and what every segment looks at. */
-    struct tcp_key key;
-    uint8_t state;  /* enum tcp_state */
-    uint8_t error;  /* enum tcp_error */
-    uint8_t events; /* enum tcp_event_flag, not yet given out */
-    uint8_t wscale; /* low half: of the windows we send, high half: of those that we get */
-    uint32_t flags; /* enum tcp_conn_flag */
-    uint16_t mss;   /* payload bytes of a full segment that we send */
-    uint8_t unacked_segments; /* received since our last ACK, up to 255 */
-    uint8_t challenge_epoch;  /* the second of the budget below */
-    void *user;
-
-    /* Sequence space (RFC 9293 section 3.3.1) and congestion. */
-    uint32_t snd_una;
-    uint32_t snd_nxt; /* goes back to snd_una on a timeout */
-    uint32_t snd_max; /* the highest snd_nxt so far */
-    uint32_t snd_wnd;
-    uint32_t snd_wl1;     /* SND.WL2 is not kept: only ACKs >= snd_una get as far as to need it */
-    uint32_t snd_wnd_max; /* the largest window ever offered */
-    uint32_t snd_len;     /* bytes in the send queue, from snd_una on */
-    uint32_t snd_cap;     /* most bytes of it */
-    uint32_t rcv_nxt;
-    uint32_t rcv_adv; /* the right edge that we have offered; never goes back */
-    uint32_t rcv_len; /* bytes in the receive queue */
-    uint32_t cwnd;
-    uint32_t ssthresh;
-    uint32_t recovery;    /* 1 + index of its struct tcp_recovery; 0: it has none */
-    uint32_t recover;     /* RFC 6582: snd_max when the last recovery or timeout began */
-    uint32_t received_ms; /* the last segment */
-
-    /* Timers. */
-    struct base_timer timer; /* at the first of the three deadlines */
-    uint32_t retransmit_ms;  /* SYN, data, zero-window probe or a retry: what is due is seen then */
-    uint32_t ack_ms;         /* delayed ACK */
-    uint32_t life_ms;        /* open timeout, keepalive, orphan timeout */
-    uint32_t min_rtt_us;     /* 0: no sample yet */
-    uint32_t ts_offset;      /* of our timestamps against now_ms */
-    uint32_t ts_recent;      /* RFC 7323 TS.Recent */
-    uint32_t srtt_us;        /* 0: no sample yet */
-    uint32_t rttvar_us;      /* while there is none: when our SYN was sent */
-    uint8_t backoff;
-    uint8_t dup_acks;
-    uint8_t probes; /* keepalive probes unanswered */
-    uint8_t challenge_left;
-    uint32_t progress_ms; /* snd_una moved, or sending began */
-
-    /* Queues: mbufs linked by next, each on its own (pkt_len and nb_segs mean nothing). */
-    struct rte_mbuf *rcv_head;
-    struct rte_mbuf *ooo_head; /* sorted, without overlap; see tcp_recv.c */
-    struct rte_mbuf *snd_head; /* its first byte is snd_una (or the one after our SYN) */
-    struct rte_mbuf *snd_next; /* where snd_nxt is; NULL only when the queue is empty */
-    uint16_t snd_next_offset;  /* 0..data_len of it */
-    uint16_t ooo_cnt;
-    uint32_t cc_acked; /* the congestion control's own, from here on */
-    uint32_t cubic_w_max;
-    uint32_t cubic_w_est;
-    uint32_t cubic_epoch_ms; /* 0: none */
-    uint32_t cubic_k_ms;
-    uint8_t reorder; /* RFC 8985 reo_wnd_mult less 1 and, in the high half, reo_wnd_persist */
-} BASE_CACHE_ALIGNED;
-base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
-
-/* What a connection has while there are marks in its send queue: tcp_recover.c. */
-struct tcp_recovery {
-    uint32_t pipe;         /* bytes on the way (RFC 6675) */
-    uint32_t sacked_bytes; /* that the peer holds beyond snd_una */
-    uint32_t sacked_cnt;   /* mbufs of these */
-    uint32_t lost_bytes;   /* lost and not sent again yet */
-    uint32_t again_bytes;  /* sent again and not told to have arrived */
-    uint32_t flight_bytes; /* RFC 6937 RecoverFS */
-    uint32_t prr_delivered;
-    uint32_t prr_out;
-    uint32_t fack;    /* the highest number delivered */
-    uint32_t rack_us; /* the latest transmission known to be delivered: when, its end and its RTT */
-    uint32_t rack_end;
-    uint32_t rack_rtt_us;
-    uint32_t reorder_ms; /* deadline: what is not delivered until then is lost; 0: none */
-    bool rack_valid;
-    bool first; /* the first lost segment goes out whatever the window says */
-};
-
-/* A half-open passive connection. */
-struct tcp_syn {
-    struct tcp_key key;
-    uint32_t irs;
-    uint32_t iss;
-    uint16_t mss;
-    uint16_t listener; /* index */
-    uint8_t retry_cnt;
-    uint8_t peer_wscale;
-    bool has_wscale : 1;
-    bool has_timestamp : 1;
-    bool has_sack : 1;
-    bool has_ecn : 1;
-    struct tcp_links links; /* oldest first */
-    uint32_t ts_recent;
-    struct base_timer timer;
-};
-base_static_assert(sizeof(struct tcp_syn) <= 96, "budget");
-
-struct tcp_time_wait {
-    struct tcp_key key;
-    uint32_t snd_nxt;
-    uint32_t rcv_nxt;
-    uint32_t ts_recent;     /* 0: no timestamps (a peer whose last one was 0 loses little) */
-    struct tcp_links links; /* first to expire first */
-    uint64_t expires_ns;
-};
-base_static_assert(sizeof(struct tcp_time_wait) <= 64, "budget");
-
 struct tcp_listener {
     struct net_endpoint local;
     void *user;
     bool used;
 };
-
-/* ---- the table ---- */
-
-enum tcp_kind { TCP_KIND_NONE, TCP_KIND_CONN, TCP_KIND_SYN, TCP_KIND_TIME_WAIT };
-
-/* kind in the top two bits, pool index below; 0 is empty */
-typedef uint32_t tcp_ref;
-
-#define TCP_BUCKET_SLOTS 8
-struct tcp_bucket {
-    uint16_t tag[TCP_BUCKET_SLOTS];
-    tcp_ref ref[TCP_BUCKET_SLOTS];
-    uint32_t passed_cnt; /* entries that belong here or before and sit in a later bucket */
-} BASE_CACHE_ALIGNED;
-base_static_assert(sizeof(struct tcp_bucket) == 64, "one cache line a look-up");
-
-struct tcp_table {
-    struct tcp_bucket *bucket; /* owned */
-    uint32_t mask;
-};
-
-static inline tcp_ref tcp_ref_make(enum tcp_kind kind, uint32_t index)
-{
-    return (uint32_t)kind << 30 | index;
-}
-static inline enum tcp_kind tcp_ref_kind(tcp_ref ref)
-{
-    return (enum tcp_kind)(ref >> 30);
-}
-static inline uint32_t tcp_ref_index(tcp_ref ref)
-{
-    return ref & ((1U << 30) - 1);
-}
 
 /* ---- the stack ---- */
 
@@ -410,37 +186,6 @@ void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
 uint32_t tcp_rto_us(const struct tcp_stack *s, const struct tcp_conn *c);
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
 void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
-
-/* tcp_recover.c */
-enum tcp_ack_kind {
-    TCP_ACK_OTHER,
-    TCP_ACK_NEW,       /* snd_una moved */
-    TCP_ACK_DUPLICATE, /* RFC 5681 section 2 */
-};
-/* After snd_una has moved. False when this connection has no scoreboard (now). */
-bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg,
-                       enum tcp_ack_kind kind);
-/* Takes all that the peer is not known to hold for lost; false when there is no scoreboard. */
-bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c);
-void tcp_recover_delivered(struct tcp_stack *s, struct tcp_conn *c, const struct rte_mbuf *m,
-                           uint32_t seq, uint32_t len);
-/* The reordering deadline has passed. */
-void tcp_recover_timer(struct tcp_stack *s, struct tcp_conn *c);
-void tcp_recover_release(struct tcp_stack *s, struct tcp_conn *c);
-void tcp_recover_check(const struct tcp_stack *s, const struct tcp_conn *c);
-
-/* tcp_rack.c */
-void tcp_rack_delivered(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r,
-                        const struct rte_mbuf *m, uint32_t end);
-uint32_t tcp_rack_window_us(const struct tcp_conn *c, const struct tcp_recovery *r);
-bool tcp_rack_lost(const struct tcp_stack *s, const struct tcp_recovery *r,
-                   const struct rte_mbuf *m, uint32_t end, uint32_t window_us, uint32_t *wait_us);
-void tcp_rack_duplicate(struct tcp_conn *c);
-void tcp_rack_recovered(struct tcp_conn *c);
-void tcp_timer_retransmit(struct tcp_stack *s, struct tcp_conn *c);
-void tcp_rack_probe(struct tcp_stack *s, struct tcp_conn *c);
-void tcp_rack_probe_acked(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg,
-                          bool duplicate);
 
 /* tcp_recv.c */
 uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c);
