@@ -21,6 +21,16 @@
 #define unpoison(p, n) ((void)(p), (void)(n))
 #endif
 
+/* Modulo 2^64: odd is its own inverse modulo 8, and each step doubles the bits that are right. */
+static uint64_t inverse(uint64_t odd)
+{
+    uint64_t x = odd;
+
+    for (int bits = 3; bits < 64; bits *= 2)
+        x *= 2 - odd * x;
+    return x;
+}
+
 int base_pool_init(struct base_pool *p, uint32_t object_cnt, size_t object_bytes, size_t align,
                    size_t zero_bytes)
 {
@@ -34,7 +44,9 @@ int base_pool_init(struct base_pool *p, uint32_t object_cnt, size_t object_bytes
         .object_bytes = object_bytes,
         .zero_bytes = zero_bytes,
         .object_cnt = object_cnt,
+        .shift = (uint32_t)__builtin_ctzll(object_bytes),
     };
+    p->odd_inverse = inverse(object_bytes >> p->shift);
     if (p->memory == NULL)
         return -ENOMEM;
     for (uint32_t i = object_cnt; i-- > 0;)
@@ -71,15 +83,4 @@ void base_pool_put(struct base_pool *p, void *object)
     p->free = object;
     p->free_cnt++;
     poison(object, p->object_bytes);
-}
-
-uint32_t base_pool_index(const struct base_pool *p, const void *object)
-{
-    return (uint32_t)((size_t)((const uint8_t *)object - p->memory) / p->object_bytes);
-}
-
-void *base_pool_at(const struct base_pool *p, uint32_t index)
-{
-    base_debug_assert(index < p->object_cnt);
-    return p->memory + index * p->object_bytes;
 }

@@ -18,6 +18,8 @@ struct base_pool {
     size_t zero_bytes;
     uint32_t object_cnt;
     uint32_t free_cnt;
+    uint64_t odd_inverse; /* of object_bytes >> shift, modulo 2^64 */
+    uint32_t shift;
 };
 
 /* object_bytes is rounded up to the alignment (a power of two, >= 8). Returns 0, or -ENOMEM. */
@@ -31,8 +33,19 @@ void base_pool_fini(struct base_pool *p);
 void *base_pool_get(struct base_pool *p);
 void base_pool_put(struct base_pool *p, void *object);
 
-/* The object's place, 0..object_cnt-1; constant for its life. */
-uint32_t base_pool_index(const struct base_pool *p, const void *object);
-void *base_pool_at(const struct base_pool *p, uint32_t index);
+/* The object's place, 0..object_cnt-1; constant for its life. An offset is a multiple of
+ * object_bytes, so it is divided by a shift and a product (Hacker's Delight, 10-16). */
+static inline uint32_t base_pool_index(const struct base_pool *p, const void *object)
+{
+    uint64_t offset = (uint64_t)((const uint8_t *)object - p->memory);
+
+    return (uint32_t)((offset >> p->shift) * p->odd_inverse);
+}
+
+static inline void *base_pool_at(const struct base_pool *p, uint32_t index)
+{
+    base_debug_assert(index < p->object_cnt);
+    return p->memory + index * p->object_bytes;
+}
 
 #endif

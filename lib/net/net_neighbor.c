@@ -28,7 +28,7 @@ static const uint8_t allowed[NET_NEIGHBOR_STATE_CNT] = {
 
 static uint16_t *bucket_of(const struct net *n, const struct net_addr *addr)
 {
-    uint64_t h = base_siphash(n->hash_key, addr->b, sizeof(addr->b));
+    uint64_t h = base_siphash13(n->hash_key, addr->b, sizeof(addr->b));
     return (uint16_t *)(uintptr_t)&n->bucket[h % NET_BUCKET_CNT];
 }
 

@@ -44,7 +44,8 @@ void *tcp_fifo_first(const struct tcp_fifo *f)
     return f->head == TCP_NIL ? NULL : base_pool_at(f->pool, f->head);
 }
 
-struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key)
+struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key, uint64_t hash,
+                              tcp_ref old)
 {
     struct tcp_conn *c = base_pool_get(&s->conn_pool);
 
@@ -59,7 +60,10 @@ struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key)
     c->progress_ms = s->now_ms;
     base_timer_init(&c->timer);
     s->conn_used[index / 64] |= UINT64_C(1) << index % 64;
-    tcp_table_add(s, tcp_ref_make(TCP_KIND_CONN, index));
+    if (old != 0)
+        tcp_table_replace(s, old, tcp_ref_make(TCP_KIND_CONN, index), hash);
+    else
+        tcp_table_add(s, tcp_ref_make(TCP_KIND_CONN, index), hash);
     c->flags = TCP_CONN_IN_TABLE;
     return c;
 }

@@ -32,7 +32,7 @@ uint32_t tcp_timestamp_offset(const struct tcp_stack *s, const struct tcp_key *k
 }
 
 /* RFC 6056 section 3.3.3, algorithm 3: ports of one destination in turn, from a secret start. */
-static bool choose_port(struct tcp_stack *s, struct tcp_key *key)
+static bool choose_port(struct tcp_stack *s, struct tcp_key *key, uint64_t *hash)
 {
     uint32_t port_cnt = (uint32_t)s->config.port_max - s->config.port_min + 1;
     uint32_t offset = (uint32_t)keyed(s, key, PURPOSE_PORT); /* local_port is 0 here */
@@ -40,7 +40,8 @@ static bool choose_port(struct tcp_stack *s, struct tcp_key *key)
     for (uint32_t i = 0; i < port_cnt; i++) {
         uint32_t at = (offset + s->ephemeral_next++) % port_cnt;
         key->local_port = (uint16_t)(s->config.port_min + at);
-        if (tcp_table_find(s, key, tcp_hash(s, key)) == 0)
+        *hash = tcp_hash(s, key);
+        if (tcp_table_find(s, key, *hash) == 0)
             return true;
     }
     return false;
@@ -64,12 +65,12 @@ int tcp_connect(struct tcp_stack *s, const struct net_endpoint *local,
         tcp_count(s, STATS_TCP_CONNECT_FULL);
         return -ENFILE;
     }
-    if (key.local_port != 0 ? tcp_table_find(s, &key, tcp_hash(s, &key)) != 0
-                            : !choose_port(s, &key)) {
+    uint64_t hash = tcp_hash(s, &key);
+    if (key.local_port != 0 ? tcp_table_find(s, &key, hash) != 0 : !choose_port(s, &key, &hash)) {
         tcp_count(s, STATS_TCP_CONNECT_NO_PORT);
         return -EADDRNOTAVAIL;
     }
-    struct tcp_conn *c = tcp_conn_new(s, &key);
+    struct tcp_conn *c = tcp_conn_new(s, &key, hash, 0);
     c->user = user;
     c->mss = tcp_mss_ours(s, &key); /* how much of the send queue goes into an mbuf */
     c->snd_una = c->snd_nxt = c->snd_max = tcp_isn(s, &key);

@@ -163,11 +163,16 @@ int tcp_table_init(struct tcp_table *t, uint32_t entry_max) BASE_WARN_UNUSED;
 void tcp_table_fini(struct tcp_table *t);
 uint64_t tcp_hash(const struct tcp_stack *s, const struct tcp_key *key);
 tcp_ref tcp_table_find(const struct tcp_stack *s, const struct tcp_key *key, uint64_t hash);
-void tcp_table_add(struct tcp_stack *s, tcp_ref ref);
+void tcp_table_add(struct tcp_stack *s, tcp_ref ref, uint64_t hash); /* hash: of its key */
 void tcp_table_remove(struct tcp_stack *s, tcp_ref ref);
+/* to has the same key, and from keeps its own until then. */
+void tcp_table_replace(struct tcp_stack *s, tcp_ref from, tcp_ref to, uint64_t hash);
 
 /* tcp_conn.c */
-struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key);
+/* In the table, in the place of old, an entry with the same key (0: there is none). NULL: none is
+ * left. */
+struct tcp_conn *tcp_conn_new(struct tcp_stack *s, const struct tcp_key *key, uint64_t hash,
+                              tcp_ref old);
 void tcp_conn_free(struct tcp_stack *s, struct tcp_conn *c);
 /* Leaves the table and the timers, drops what was to be sent; an orphan is freed, another stays
  * for its caller, with FAILED when why is not TCP_OK. c may be gone after it. */

@@ -100,12 +100,18 @@ static tcp_ref ref_of(const struct tcp_stack *s, const struct tcp_syn *y)
     return tcp_ref_make(TCP_KIND_SYN, base_pool_index(&s->syn_pool, y));
 }
 
-void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y)
+/* All but the entry in the table. */
+static void put_syn(struct tcp_stack *s, struct tcp_syn *y)
 {
     base_wheel_stop(&s->wheel, &y->timer);
-    tcp_table_remove(s, ref_of(s, y));
     tcp_fifo_remove(&s->syns, y);
     base_pool_put(&s->syn_pool, y);
+}
+
+void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y)
+{
+    tcp_table_remove(s, ref_of(s, y));
+    put_syn(s, y);
 }
 
 static void set_timestamp(const struct tcp_stack *s, const struct tcp_syn *y,
@@ -181,7 +187,7 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
                  (~seg->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) == 0;
     base_timer_init(&y->timer);
     tcp_fifo_push(&s->syns, y);
-    tcp_table_add(s, ref_of(s, y));
+    tcp_table_add(s, ref_of(s, y), seg->hash);
     set_timer(s, y);
     send_syn_ack(s, y);
 }
@@ -202,23 +208,22 @@ void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y)
 /* The handshake is complete: the entry becomes a connection, which takes the segment too. */
 static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg)
 {
-    struct tcp_syn copy = *y;
+    struct tcp_conn *c = tcp_conn_new(s, &seg->key, seg->hash, ref_of(s, y));
 
-    tcp_syn_free(s, y);
-    struct tcp_conn *c = tcp_conn_new(s, &seg->key);
-    c->user = s->listener[copy.listener].user;
-    c->mss = copy.mss;
-    c->wscale = copy.has_wscale ? (uint8_t)(copy.peer_wscale << 4 | s->recv_wscale) : 0;
-    c->flags |= copy.retry_cnt > 0 ? TCP_CONN_SYN_LOST : 0;
-    c->flags |= copy.has_timestamp ? TCP_CONN_TIMESTAMPS : 0;
-    c->flags |= copy.has_sack ? TCP_CONN_SACK : 0;
-    c->flags |= copy.has_ecn ? TCP_CONN_ECN : 0;
-    c->ts_recent = copy.ts_recent;
-    c->snd_una = c->snd_nxt = c->snd_max = copy.iss + 1;
-    c->recover = copy.iss;
-    c->rcv_nxt = copy.irs + 1;
+    c->user = s->listener[y->listener].user;
+    c->mss = y->mss;
+    c->wscale = y->has_wscale ? (uint8_t)(y->peer_wscale << 4 | s->recv_wscale) : 0;
+    c->flags |= y->retry_cnt > 0 ? TCP_CONN_SYN_LOST : 0;
+    c->flags |= y->has_timestamp ? TCP_CONN_TIMESTAMPS : 0;
+    c->flags |= y->has_sack ? TCP_CONN_SACK : 0;
+    c->flags |= y->has_ecn ? TCP_CONN_ECN : 0;
+    c->ts_recent = y->ts_recent;
+    c->snd_una = c->snd_nxt = c->snd_max = y->iss + 1;
+    c->recover = y->iss;
+    c->rcv_nxt = y->irs + 1;
     c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
     c->snd_wl1 = seg->seq;
+    put_syn(s, y);
     tcp_ack_window(s, c, seg);
     tcp_rtt_echo(s, c, seg);
     tcp_conn_established(s, c, TCP_EVENT_ACCEPTED);

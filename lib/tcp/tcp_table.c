@@ -35,7 +35,14 @@ void tcp_table_fini(struct tcp_table *t)
 
 uint64_t tcp_hash(const struct tcp_stack *s, const struct tcp_key *key)
 {
-    return base_siphash(s->config.secret, key, sizeof(*key));
+    uint8_t v4[12];
+
+    if (!net_addr_is_v4(&key->remote))
+        return base_siphash13(s->config.secret, key, sizeof(*key));
+    memcpy(v4, key->local.b + 12, 4);
+    memcpy(v4 + 4, key->remote.b + 12, 4);
+    memcpy(v4 + 8, &key->local_port, 4); /* both */
+    return base_siphash13(s->config.secret, v4, sizeof(v4));
 }
 
 static const struct tcp_key *key_of(const struct tcp_stack *s, tcp_ref ref)
@@ -74,10 +81,9 @@ tcp_ref tcp_table_find(const struct tcp_stack *s, const struct tcp_key *key, uin
     return 0;
 }
 
-void tcp_table_add(struct tcp_stack *s, tcp_ref ref)
+void tcp_table_add(struct tcp_stack *s, tcp_ref ref, uint64_t hash)
 {
     struct tcp_table *t = &s->table;
-    uint64_t hash = tcp_hash(s, key_of(s, ref));
 
     for (uint32_t i = 0; i <= t->mask; i++) {
         struct tcp_bucket *b = &t->bucket[(hash + i) & t->mask];
@@ -93,21 +99,30 @@ void tcp_table_add(struct tcp_stack *s, tcp_ref ref)
     base_assert(false && "the table has room for every object of the pools");
 }
 
-void tcp_table_remove(struct tcp_stack *s, tcp_ref ref)
+/* The slot that holds ref, whose key has the hash. When it is
+ * leaving, the buckets before it forget that
+ * it passed them. */
+static tcp_ref *slot_of(struct tcp_stack *s, tcp_ref ref, uint64_t hash, bool leaving)
 {
     struct tcp_table *t = &s->table;
-    uint64_t hash = tcp_hash(s, key_of(s, ref));
 
     for (uint32_t i = 0; i <= t->mask; i++) {
         struct tcp_bucket *b = &t->bucket[(hash + i) & t->mask];
-        for (int slot = 0; slot < TCP_BUCKET_SLOTS; slot++) {
-            if (b->ref[slot] == ref) {
-                b->ref[slot] = 0;
-                return;
-            }
-        }
+        for (int slot = 0; slot < TCP_BUCKET_SLOTS; slot++)
+            if (b->ref[slot] == ref)
+                return &b->ref[slot];
         base_assert(b->passed_cnt > 0);
-        b->passed_cnt--;
+        b->passed_cnt -= leaving;
     }
-    base_assert(false && "what is removed was added");
+    base_assert_fail("what is looked for was added", __FILE__, __LINE__);
+}
+
+void tcp_table_remove(struct tcp_stack *s, tcp_ref ref)
+{
+    *slot_of(s, ref, tcp_hash(s, key_of(s, ref)), true) = 0;
+}
+
+void tcp_table_replace(struct tcp_stack *s, tcp_ref from, tcp_ref to, uint64_t hash)
+{
+    *slot_of(s, from, hash, false) = to;
 }

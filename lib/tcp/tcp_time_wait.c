@@ -47,7 +47,6 @@ void tcp_time_wait_enter(struct tcp_stack *s, struct tcp_conn *c)
     };
     if (c->flags & TCP_CONN_ACK_NOW)
         tcp_output_ack(s, c);
-    tcp_conn_end(s, c, TCP_OK);
     struct tcp_time_wait *w = base_pool_get(&s->time_wait_pool);
     if (w == NULL) {
         tcp_count(s, STATS_TCP_TIME_WAIT_RECYCLED);
@@ -56,7 +55,10 @@ void tcp_time_wait_enter(struct tcp_stack *s, struct tcp_conn *c)
     }
     *w = fresh;
     tcp_fifo_push(&s->time_waits, w);
-    tcp_table_add(s, ref_of(s, w));
+    tcp_table_replace(s, tcp_ref_make(TCP_KIND_CONN, tcp_conn_index(s, c)), ref_of(s, w),
+                      tcp_hash(s, &w->key));
+    c->flags &= ~(uint32_t)TCP_CONN_IN_TABLE;
+    tcp_conn_end(s, c, TCP_OK);
     set_timer(s);
 }
 

@@ -31,6 +31,9 @@ static void siphash_known(void **state)
         in[i] = i;
     assert_true(base_siphash(key, in, 15) == UINT64_C(0xa129ca6149be45e5)); /* the paper, A */
     assert_true(base_siphash(key, in, 0) == UINT64_C(0x726fdb47dd0e0e31));
+    /* The same authors' reference code with -DcROUNDS=1 -DdROUNDS=3. */
+    assert_true(base_siphash13(key, in, 0) == UINT64_C(0xabac0158050fc4dc));
+    assert_true(base_siphash13(key, in, 12) != base_siphash13(key, in, 13));
 }
 
 static void dates(void **state)
@@ -46,6 +49,30 @@ static void dates(void **state)
     assert_string_equal(out, "Sun, 21 Jul 2554 23:34:33 +0000");
     base_time_rfc3339(iso, UINT64_C(4102444799) * BASE_NS_S + 123456789);
     assert_string_equal(iso, "2099-12-31T23:59:59.123456Z");
+}
+
+/* Whatever the size of an object, its place is found from its address and back. */
+static void pool_places(void **state)
+{
+    (void)state;
+    static const size_t size[] = {8, 24, 40, 64, 96, 120, 256, 264, 1000};
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(size); i++) {
+        struct base_pool p;
+        void *object[100];
+        bool seen[100] = {false};
+        assert_int_equal(base_pool_init(&p, 100, size[i], 8, 0), 0);
+        for (uint32_t k = 0; k < 100; k++) {
+            object[k] = base_pool_get(&p);
+            uint32_t at = base_pool_index(&p, object[k]);
+            assert_true(at < 100 && !seen[at]);
+            assert_ptr_equal(base_pool_at(&p, at), object[k]);
+            seen[at] = true;
+        }
+        for (uint32_t k = 0; k < 100; k++)
+            base_pool_put(&p, object[k]);
+        base_pool_fini(&p);
+    }
 }
 
 static void pool_gives_all_back(void **state)
@@ -130,11 +157,9 @@ static void wheel_against_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crc32c_known),
-        cmocka_unit_test(siphash_known),
-        cmocka_unit_test(dates),
-        cmocka_unit_test(pool_gives_all_back),
-        cmocka_unit_test(wheel_against_model),
+        cmocka_unit_test(crc32c_known), cmocka_unit_test(siphash_known),
+        cmocka_unit_test(dates),        cmocka_unit_test(pool_gives_all_back),
+        cmocka_unit_test(pool_places),  cmocka_unit_test(wheel_against_model),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
