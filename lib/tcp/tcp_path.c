@@ -195,7 +195,7 @@ static void find_black_hole(struct tcp_stack *s, struct tcp_conn *c)
     uint16_t mss = tcp_path_mss(c, segment_max);
 
     if (c->backoff != BLACK_HOLE_BACKOFF || c->mss <= mss || c->snd_head == NULL ||
-        c->snd_max - c->snd_una <= mss || c->snd_head->data_len <= mss)
+        c->snd_wnd == 0 || c->snd_max - c->snd_una <= mss || c->snd_head->data_len <= mss)
         return;
     tcp_count(s, STATS_TCP_BLACK_HOLES);
     tcp_path_note(s, &c->key.remote, segment_max);
