@@ -23,6 +23,9 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
         .seed = base_le64(config->secret),
         .heard = l->lane_cnt > 1 ? lane_heard : NULL,
         .heard_arg = l,
+        .too_big = lane_too_big,
+        .unreachable = lane_unreachable,
+        .icmp_arg = l,
         .vlan = (uint16_t)port->vlan,
         .dad_cnt = 1,
     };

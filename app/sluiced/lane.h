@@ -79,6 +79,14 @@ struct lane_neighbor {
     uint8_t pad;
 };
 
+/* ICMP about a segment of ours, which may have come to another lane than the connection's. */
+struct lane_icmp {
+    struct net_addr src, dst; /* of our segment */
+    uint8_t quoted[8];        /* ports and sequence number */
+    uint16_t mtu;             /* 0: not too big, but not delivered for another reason */
+    uint16_t pad;
+};
+
 /* Ephemeral ports of all lanes; each lane has an equal slice, so that a reply on the wrong lane
  * names the right one. */
 #define LANE_PORT_MIN 16384
@@ -112,6 +120,11 @@ void lane_deliver_back(struct lane *l, struct delivery *d);
 
 /* net_config's heard: tells the other lanes. */
 void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bool answer);
+/* net_config's too_big and unreachable: to the lane whose connection it is about. */
+void lane_too_big(void *arg, const struct net_addr *src, const struct net_addr *dst, uint16_t mtu,
+                  const uint8_t *quoted, uint32_t quoted_len);
+void lane_unreachable(void *arg, const struct net_addr *src, const struct net_addr *dst,
+                      const uint8_t *quoted, uint32_t quoted_len);
 /* Takes what the other lanes have told. */
 void lane_hear(struct lane *l);
 

@@ -1,7 +1,8 @@
 /*
  * A frame on the wrong lane: software devices spread frames as they like, so replies to our own
  * connections are recognised by their port (each lane has its slice of the ephemeral ports), and
- * what ARP and neighbor discovery tell, which every lane's cache needs, is told to all.
+ * what ARP and neighbor discovery tell, which every lane's cache needs, is told to all. So is ICMP
+ * about a connection that is not here, unless its port names the lane.
  */
 #include "lane.h"
 
@@ -34,6 +35,15 @@ static uint32_t find_tcp(const uint8_t *p, uint32_t len)
     return 0;
 }
 
+/* The lane that one of our ports belongs to; -1: any. */
+static int port_owner(const struct lane *l, uint32_t port)
+{
+    if (port < LANE_PORT_MIN)
+        return -1;
+    uint32_t lane = (port - LANE_PORT_MIN) / l->steer_stride;
+    return lane < l->lane_cnt ? (int)lane : -1;
+}
+
 /* The lane that a TCP segment's destination port belongs to; -1: any. */
 static int owner(const struct lane *l, const struct rte_mbuf *m)
 {
@@ -42,11 +52,7 @@ static int owner(const struct lane *l, const struct rte_mbuf *m)
 
     if (at == 0 || len < at + 4)
         return -1;
-    uint32_t port = base_be16(p + at + 2);
-    if (port < LANE_PORT_MIN)
-        return -1;
-    uint32_t lane = (port - LANE_PORT_MIN) / l->steer_stride;
-    return lane < l->lane_cnt ? (int)lane : -1;
+    return port_owner(l, base_be16(p + at + 2));
 }
 
 /* Moves m to the other lane, or drops and counts it when that lane's ring is full. */
@@ -97,11 +103,68 @@ void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bo
     }
 }
 
+/* False when the connection is not of this lane. */
+static bool take_icmp(struct lane *l, const struct lane_icmp *i)
+{
+    if (i->mtu != 0)
+        return tcp_too_big(l->tcp, &i->src, &i->dst, i->mtu, i->quoted, sizeof(i->quoted),
+                           l->now_ns);
+    return tcp_unreachable(l->tcp, &i->src, &i->dst, i->quoted, sizeof(i->quoted), l->now_ns);
+}
+
+static void pass_icmp(struct lane *l, const struct net_addr *src, const struct net_addr *dst,
+                      uint16_t mtu, const uint8_t *quoted, uint32_t quoted_len)
+{
+    struct lane_icmp i = {.src = *src, .dst = *dst, .mtu = mtu};
+
+    base_assert(quoted_len >= sizeof(i.quoted));
+    memcpy(i.quoted, quoted, sizeof(i.quoted));
+    int lane = l->lane_cnt > 1 ? port_owner(l, base_be16(quoted)) : (int)l->number;
+    if ((lane < 0 || lane == (int)l->number) && (take_icmp(l, &i) || l->lane_cnt == 1))
+        return;
+    for (uint32_t to = 0; to < l->lane_cnt; to++) {
+        if (to == l->number || (lane >= 0 && to != (uint32_t)lane))
+            continue;
+        if (rte_ring_sp_enqueue_elem(
+                topology_ring(l->topology, TOPOLOGY_LANE_ICMP, l->number * l->lane_cnt + to), &i,
+                sizeof(i)) != 0) {
+            stats_inc(l->stats, STATS_LANE_ICMP_DROPPED);
+            continue;
+        }
+        stats_inc(l->stats, STATS_LANE_ICMP_PASSED);
+        doorbell_ring(&l->topology->lane_bell[to]);
+    }
+}
+
+void lane_too_big(void *arg, const struct net_addr *src, const struct net_addr *dst, uint16_t mtu,
+                  const uint8_t *quoted, uint32_t quoted_len)
+{
+    pass_icmp(arg, src, dst, mtu, quoted, quoted_len);
+}
+
+void lane_unreachable(void *arg, const struct net_addr *src, const struct net_addr *dst,
+                      const uint8_t *quoted, uint32_t quoted_len)
+{
+    pass_icmp(arg, src, dst, 0, quoted, quoted_len);
+}
+
+static void hear_icmp(struct lane *l, uint32_t from)
+{
+    struct lane_icmp i[16];
+    uint32_t cnt = rte_ring_sc_dequeue_burst_elem(
+        topology_ring(l->topology, TOPOLOGY_LANE_ICMP, from * l->lane_cnt + l->number), i,
+        sizeof(i[0]), BASE_ARRAY_CNT(i), NULL);
+
+    for (uint32_t k = 0; k < cnt; k++)
+        (void)take_icmp(l, &i[k]);
+}
+
 void lane_hear(struct lane *l)
 {
     struct lane_neighbor n[16];
 
     for (uint32_t from = 0; from < l->lane_cnt; from++) {
+        hear_icmp(l, from);
         uint32_t cnt = rte_ring_sc_dequeue_burst_elem(
             topology_ring(l->topology, TOPOLOGY_LANE_NEIGHBOR, from * l->lane_cnt + l->number), n,
             sizeof(n[0]), BASE_ARRAY_CNT(n), NULL);

@@ -45,6 +45,7 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_LANE_LANE] = {"ll", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(void *), 1024},
     [TOPOLOGY_LANE_NEIGHBOR] = {"ln", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(struct lane_neighbor),
                                 256},
+    [TOPOLOGY_LANE_ICMP] = {"li", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(struct lane_icmp), 64},
     [TOPOLOGY_CONTROL_COURIER] = {"kc", TOPOLOGY_CONTROL, TOPOLOGY_COURIER, sizeof(void *), 16},
     [TOPOLOGY_COURIER_CONTROL] = {"ck", TOPOLOGY_COURIER, TOPOLOGY_CONTROL, sizeof(void *), 16},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),

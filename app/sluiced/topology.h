@@ -45,6 +45,7 @@ enum topology_link_id {
     TOPOLOGY_LANE_COURIER,    /* struct delivery * */
     TOPOLOGY_LANE_LANE,       /* struct rte_mbuf *: frames that came in on the wrong lane */
     TOPOLOGY_LANE_NEIGHBOR,   /* struct lane_neighbor: what ARP told one lane */
+    TOPOLOGY_LANE_ICMP,       /* about connections of others */
     TOPOLOGY_CONTROL_COURIER, /* struct courier_request * */
     TOPOLOGY_COURIER_CONTROL, /* struct courier_request * */
     TOPOLOGY_LANE_LOG,        /* struct stats_log_record */

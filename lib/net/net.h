@@ -62,14 +62,17 @@ struct net_config {
     void *heard_arg;
 
     /*
-     * A router says that a packet from src (ours) to dst is too big; the next link takes mtu bytes,
-     * IP header included: at least 1280, or 552 for IPv4. quoted are the first bytes of that
-     * packet's TCP header, at least 8: whether it was sent is to be judged there (RFC 5927). May be
-     * NULL: then these messages are dropped and counted. It may not call this instance.
+     * ICMP about a packet from src (ours) to dst: a router says that it is too big, and that the
+     * next link takes mtu bytes, IP header included (at least 1280, or 552 for IPv4); or any other
+     * error (unreachable, time exceeded, parameter problem). quoted are the first bytes of that
+     * packet's TCP header, at least 8: whether it was sent is to be judged there (RFC 5927). Either
+     * may be NULL: then these messages are dropped and counted. They may not send by this instance.
      */
     void (*too_big)(void *arg, const struct net_addr *src, const struct net_addr *dst, uint16_t mtu,
                     const uint8_t *quoted, uint32_t quoted_len);
-    void *too_big_arg;
+    void (*unreachable)(void *arg, const struct net_addr *src, const struct net_addr *dst,
+                        const uint8_t *quoted, uint32_t quoted_len);
+    void *icmp_arg; /* of both */
 };
 
 /* A transport segment on its way up. */

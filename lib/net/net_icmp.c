@@ -71,12 +71,14 @@ int net_icmp_input(struct net *n, struct rte_mbuf *m, uint32_t ip_len, uint64_t 
         break;
     case ICMP_UNREACHABLE:
         if (icmp[1] == ICMP_TOO_BIG_CODE)
-            return net_too_big_input(n, m, at + ICMP_BYTES, base_be16(icmp + 6));
-        return STATS_NET_DROP_ICMP_ERROR;
-    case ICMP_QUENCH:
-    case ICMP_REDIRECT:
+            return net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_TOO_BIG,
+                                        base_be16(icmp + 6));
+        return net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_UNREACHABLE, 0);
     case ICMP_TIME:
     case ICMP_PARAMETER:
+        return net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_UNREACHABLE, 0);
+    case ICMP_QUENCH: /* RFC 6633 */
+    case ICMP_REDIRECT:
         return STATS_NET_DROP_ICMP_ERROR;
     default:
         return STATS_NET_DROP_ICMP_TYPE;

@@ -1,4 +1,4 @@
-/* ICMPv6 (RFC 4443): echo here; neighbor discovery and packets too big go on. */
+/* ICMPv6 (RFC 4443): echo here; neighbor discovery and errors go on. */
 #include "net_internal.h"
 
 #include "net_checksum.h"
@@ -7,7 +7,10 @@
 #define HOP_LIMIT    64
 
 enum {
+    TYPE_UNREACHABLE = 1,
     TYPE_TOO_BIG = 2,
+    TYPE_TIME = 3,
+    TYPE_PARAMETER = 4,
     TYPE_LAST_ERROR = 127,
     TYPE_ECHO_REQUEST = 128,
     TYPE_ECHO_REPLY = 129,
@@ -88,7 +91,11 @@ int net_icmpv6_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *i
         return STATS_NET_DROP_MLD;
     /* A router may answer a packet to a group with it; we send none. */
     if (type == TYPE_TOO_BIG && !net_addr_is_multicast(&ip->dst))
-        return net_too_big_input(n, m, ip->at + ICMPV6_BYTES, base_be32(icmp + 4));
+        return net_icmp_error_input(n, m, ip->at + ICMPV6_BYTES, NET_ICMP_TOO_BIG,
+                                    base_be32(icmp + 4));
+    if ((type == TYPE_UNREACHABLE || type == TYPE_TIME || type == TYPE_PARAMETER) &&
+        !net_addr_is_multicast(&ip->dst))
+        return net_icmp_error_input(n, m, ip->at + ICMPV6_BYTES, NET_ICMP_UNREACHABLE, 0);
     if (type <= TYPE_LAST_ERROR)
         return STATS_NET_DROP_ICMP_ERROR;
     if (type != TYPE_ECHO_REQUEST || code != 0)

@@ -3,7 +3,7 @@
  *   net_input.c     frames in; hands IPv6 to net_ipv6.c, ARP to net_arp.c, ICMP to net_icmp.c
  *   net_ipv6.c      IPv6 in: the header and its extensions; hands ICMPv6 to net_icmpv6.c
  *   net_icmpv6.c    echo; hands neighbor discovery to net_nd.c
- *   net_too_big.c   packets of ours that a router found too big, of both families
+ *   net_icmp_error.c  errors about packets of ours, of both families: too big, unreachable
  *   net_output.c    packets out, by the neighbor cache, into the TX queue
  *   net_route.c     addresses, links, gateways
  *   net_arp.c       ARP on the wire
@@ -255,11 +255,15 @@ int net_ipv6_input(struct net *n, struct rte_mbuf *m, struct net_segment *out, u
  * :: in a packet to a group. Returns what input is to do. */
 int net_icmpv6_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *ip, uint64_t now_ns);
 
-/* ---- net_too_big.c ---- */
+/* ---- net_icmp_error.c ---- */
+
+enum net_icmp_error { NET_ICMP_TOO_BIG, NET_ICMP_UNREACHABLE };
 
 /* A router says that a packet of ours is too big for its next link of mtu bytes (0: it does not
- * say). What it quotes begins at the byte at of the frame. Returns what input is to do. */
-int net_too_big_input(struct net *n, struct rte_mbuf *m, uint32_t at, uint32_t mtu);
+ * say), or that it goes no further. What it quotes begins at the byte at of the frame. Returns what
+ * input is to do. */
+int net_icmp_error_input(struct net *n, struct rte_mbuf *m, uint32_t at, enum net_icmp_error error,
+                         uint32_t mtu);
 
 /* ---- net_nd.c ---- */
 

@@ -1,9 +1,10 @@
 /*
  * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 8985,
- * 9438, 3168. Segments, calls and time in; segments, events and in-order bytes out.
+ * 9438, 3168, 1191, 8201, 5927. Segments, calls and time in; segments, events and in-order bytes
+ * out.
  *
  * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it),
- * PMTUD, SYN cookies, cross-lane steering, growth of the receive window. Urgent data is taken as
+ * SYN cookies, cross-lane steering, growth of the receive window. Urgent data is taken as
  * ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
@@ -76,6 +77,18 @@ void tcp_fini(struct tcp_stack *s);
 
 /* Takes cnt segments (net_input's), all of them. */
 void tcp_push(struct tcp_stack *s, struct net_segment *segments, uint32_t cnt, uint64_t now_ns);
+
+/*
+ * ICMP about a segment of ours from src to dst, as net_config's too_big and unreachable tell it;
+ * quoted are the first quoted_len >= 8 bytes of that segment. It is judged here whether to believe
+ * it (RFC 5927). The first lowers the path's MTU (RFC 1191, 8201), the second ends nothing: an
+ * active open tells of it when its time is over. Both may be called amid net_input. False when this
+ * stack has nothing with these ports: another lane's may have.
+ */
+bool tcp_too_big(struct tcp_stack *s, const struct net_addr *src, const struct net_addr *dst,
+                 uint16_t mtu, const uint8_t *quoted, uint32_t quoted_len, uint64_t now_ns);
+bool tcp_unreachable(struct tcp_stack *s, const struct net_addr *src, const struct net_addr *dst,
+                     const uint8_t *quoted, uint32_t quoted_len, uint64_t now_ns);
 
 /* Timers. */
 void tcp_run(struct tcp_stack *s, uint64_t now_ns);

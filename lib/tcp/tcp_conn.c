@@ -133,6 +133,7 @@ void tcp_conn_event(struct tcp_stack *s, struct tcp_conn *c, uint8_t events)
 void tcp_conn_established(struct tcp_stack *s, struct tcp_conn *c, uint8_t event)
 {
     tcp_state_change(s, c, TCP_ESTABLISHED);
+    tcp_path_begin(s, c);
     s->cc->open(s, c);
     c->backoff = 0;
     c->progress_ms = s->now_ms;

@@ -42,6 +42,9 @@ enum tcp_conn_flag {
     TCP_CONN_ECN_ECHO = 1 << 23,    /* CE came; the peer has not reduced yet */
     TCP_CONN_ECN_CWR = 1 << 24,     /* the next new data tells that we have */
     TCP_CONN_ECN_CUT = 1 << 25,     /* and up to recover, no loss counts again */
+    TCP_CONN_PATH = 1 << 26,        /* mss is below mss_max, for the path */
+    TCP_CONN_FULL_ACKED = 1 << 27,  /* a segment of mss bytes has got through (RFC 5927) */
+    TCP_CONN_UNREACHABLE = 1 << 28, /* ICMP said so while it was opening */
     TCP_CONN_TIMESTAMPS = 1 << 14,  /* RFC 7323: Snd.TS.OK */
     TCP_CONN_LOSS = 1 << 16,        /* a timeout's losses are being sent again, by their marks */
     TCP_CONN_SACK = 1 << 15,        /* RFC 2018: both ends take it */
@@ -106,7 +109,8 @@ struct tcp_conn {
     uint32_t cubic_w_est;
     uint32_t cubic_epoch_ms; /* 0: none */
     uint32_t cubic_k_ms;
-    uint8_t reorder; /* RFC 8985 reo_wnd_mult less 1 and, in the high half, reo_wnd_persist */
+    uint8_t reorder;  /* RFC 8985 reo_wnd_mult less 1 and, in the high half, reo_wnd_persist */
+    uint16_t mss_max; /* what mss is on a path that takes all that the two ends do */
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
 

@@ -17,6 +17,7 @@
 #include "tcp_fifo.h"
 #include "tcp_mbuf.h"
 #include "tcp_option.h"
+#include "tcp_path.h"
 #include "tcp_recover.h"
 #include "tcp_seq.h"
 #include "tcp_set.h"
@@ -34,10 +35,11 @@
 #define TCP_HEADER_MAX_BYTES 60
 #define TCP_BURST_MAX        64
 
-#define TCP_MSS_DEFAULT       536       /* RFC 9293 section 3.7.1: no option came */
-#define TCP_MSS_MIN           216       /* smaller offers are raised to it: CVE-2019-11479 */
-#define TCP_RTO_INITIAL_US    1000000U  /* RFC 6298 (2.1) */
-#define TCP_RTO_SYN_LOST_US   3000000U  /* RFC 6298 (5.7) */
+#define TCP_MSS_DEFAULT       536      /* RFC 9293 section 3.7.1: no option came */
+#define TCP_MSS_MIN           216      /* smaller offers are raised to it: CVE-2019-11479 */
+#define TCP_MSS_ETHERNET      1460     /* of a link with 1500 bytes; what we hold in an mbuf, too */
+#define TCP_RTO_INITIAL_US    1000000U /* RFC 6298 (2.1) */
+#define TCP_RTO_SYN_LOST_US   3000000U /* RFC 6298 (5.7) */
 #define TCP_RTO_MAX_US        60000000U /* RFC 6298 (2.5) */
 #define TCP_BACKOFF_MAX       16
 #define TCP_DELAYED_ACK_MS    40
@@ -123,6 +125,7 @@ struct tcp_stack {
     uint64_t rst_filled_ns;
 
     struct tcp_table table;
+    struct tcp_paths paths;
     struct base_pool conn_pool;
     struct base_pool syn_pool;
     struct base_pool time_wait_pool;
@@ -181,6 +184,10 @@ void tcp_conn_ready(struct tcp_stack *s, struct tcp_conn *c);
 void tcp_conn_event(struct tcp_stack *s, struct tcp_conn *c, uint8_t events);
 void tcp_conn_established(struct tcp_stack *s, struct tcp_conn *c, uint8_t event);
 void tcp_conn_check(const struct tcp_stack *s, const struct tcp_conn *c);
+
+/* tcp_icmp.c: segments to this peer have segment_max bytes at most, which is less than mss says;
+ * what is in flight from seq on has not got through. */
+void tcp_icmp_honour(struct tcp_stack *s, struct tcp_conn *c, uint16_t segment_max, uint32_t seq);
 
 /* tcp_input.c */
 void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg);

@@ -22,6 +22,7 @@ enum tcp_mark {
     TCP_MARK_SACKED = 4,        /* the peer holds all of it */
     TCP_MARK_LOST = 8,          /* taken for lost */
     TCP_MARK_AGAIN = 16,        /* was ever sent more than once (Karn) */
+    TCP_MARK_TOO_BIG = 32,      /* a router says so; hash.fdir.hi has the segment size it names */
 };
 
 static inline struct rte_mbuf *tcp_mbuf_tail(const struct rte_mbuf *head)

@@ -428,6 +428,8 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
         return;
     }
     c->flags &= ~(uint32_t)TCP_CONN_TRIED;
+    if (c->flags & TCP_CONN_PATH)
+        tcp_path_retry(s, c);
     uint32_t sent_cnt = 0;
     bool idle = c->snd_una == c->snd_max;
     if (output_lost(s, c, &sent_cnt))

@@ -287,6 +287,36 @@ bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c)
     return true;
 }
 
+bool tcp_recover_too_big(struct tcp_stack *s, struct tcp_conn *c, uint32_t from)
+{
+    struct tcp_recovery *r = NULL;
+    uint32_t seq = c->snd_una;
+
+    if (c->flags & TCP_CONN_SACK && c->snd_head != NULL)
+        r = take(s, c);
+    if (r == NULL)
+        return false;
+    r->pipe = r->lost_bytes = r->again_bytes = 0;
+    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
+        uint32_t len = sent_len(c, m, seq);
+        seq += len;
+        if (m->vlan_tci & TCP_MARK_SACKED)
+            continue;
+        if (len > c->mss || tcp_seq_gt(seq, from))
+            m->vlan_tci = (uint16_t)((m->vlan_tci | TCP_MARK_LOST) & ~TCP_MARK_RETRANSMITTED);
+        bool lost = (m->vlan_tci & TCP_MARK_LOST) != 0;
+        bool again = (m->vlan_tci & TCP_MARK_RETRANSMITTED) != 0;
+        r->pipe += !lost || again ? len : 0;
+        r->again_bytes += again ? len : 0;
+        r->lost_bytes += lost && !again ? len : 0;
+    }
+    c->flags &= ~(uint32_t)TCP_CONN_RECOVERY;
+    c->flags |= TCP_CONN_LOSS;
+    r->reorder_ms = 0;
+    r->first = true;
+    return true;
+}
+
 void tcp_recover_check(const struct tcp_stack *s, const struct tcp_conn *c)
 {
     const struct tcp_recovery *r = tcp_recovery_of(s, c);

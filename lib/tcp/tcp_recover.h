@@ -40,6 +40,9 @@ bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp
                        enum tcp_ack_kind kind);
 /* Takes all that the peer is not known to hold for lost; false when there is no scoreboard. */
 bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c);
+/* What is in flight from seq on, or longer than a segment is now, did not fit the path: it is taken
+ * for lost, but not for want of bandwidth. False when there is no scoreboard. */
+bool tcp_recover_too_big(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq);
 void tcp_recover_delivered(struct tcp_stack *s, struct tcp_conn *c, const struct rte_mbuf *m,
                            uint32_t seq, uint32_t len);
 /* The reordering deadline has passed. */

@@ -108,6 +108,8 @@ void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
             c->snd_next = m->next;
             c->snd_next_offset = 0;
         }
+        if (m->data_len >= tcp_min(c->mss, TCP_MSS_ETHERNET))
+            c->flags |= TCP_CONN_FULL_ACKED;
         (void)tcp_mbuf_pop(&c->snd_head);
         if (m->vlan_tci & TCP_MARK_TIMED) {
             /* Karn's rule clears the connection's flag. */

@@ -74,6 +74,8 @@ static int take_memory(struct tcp_stack *s)
         base_pool_init(&s->time_wait_pool, g->time_wait_max, sizeof(struct tcp_time_wait), 64, 0) <
             0)
         return -ENOMEM;
+    if (tcp_path_init(&s->paths) < 0)
+        return -ENOMEM;
     return tcp_table_init(&s->table, g->conn_max + g->syn_max + g->time_wait_max);
 }
 
@@ -88,6 +90,7 @@ static void give_memory(struct tcp_stack *s)
     if (s->recovery_pool.memory != NULL)
         base_pool_fini(&s->recovery_pool);
     tcp_table_fini(&s->table);
+    tcp_path_fini(&s->paths);
     tcp_set_fini(&s->ready);
     tcp_set_fini(&s->events);
     free(s->listener);

@@ -59,6 +59,8 @@ static void back_off(struct tcp_conn *c)
 static void retransmit(struct tcp_stack *s, struct tcp_conn *c)
 {
     tcp_count(s, STATS_TCP_TIMEOUTS);
+    if (tcp_path_timeout(s, c))
+        return;
     if (c->backoff == 0)
         s->cc->timeout(s, c, c->snd_max - c->snd_una);
     back_off(c);
@@ -131,7 +133,8 @@ static void life_timer(struct tcp_stack *s, struct tcp_conn *c)
 {
     c->life_ms = 0;
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
-        tcp_conn_end(s, c, TCP_ERROR_TIMEOUT);
+        tcp_conn_end(s, c,
+                     c->flags & TCP_CONN_UNREACHABLE ? TCP_ERROR_UNREACHABLE : TCP_ERROR_TIMEOUT);
         return;
     }
     if (c->flags & TCP_CONN_ORPHAN) {

@@ -4,9 +4,10 @@
 
 #include <stdlib.h>
 
-#define MBUF_CNT 1023
+#define MBUF_CNT  1023
+#define LARGE_CNT 31 /* buffers of 64 KiB: what a port with LRO hands up */
 
-static struct rte_mempool *pool[3];
+static struct rte_mempool *pool[4];
 
 struct tcp_config lab_config(void)
 {
@@ -33,17 +34,30 @@ void lab_open(struct lab *l, const struct tcp_config *config)
         pool[0] = dpdk_pool("lab_data", MBUF_CNT, 0);
         pool[1] = dpdk_pool("lab_ctrl", MBUF_CNT, 0);
         pool[2] = dpdk_pool("lab_rx", MBUF_CNT, 0);
+        pool[3] = rte_pktmbuf_pool_create("lab_large", LARGE_CNT, 0, 0, UINT16_MAX, 0);
+        base_assert(pool[3] != NULL);
     }
     memset(l, 0, offsetof(struct lab, out_data));
     l->now_ns = 1000 * BASE_NS_S;
+    l->segment_max = LAB_MTU - LAB_IPV4_BYTES;
     l->data_pool = pool[0];
     l->ctrl_pool = pool[1];
     l->rx_pool = pool[2];
+    l->large_pool = pool[3];
     c.net = (struct net *)(void *)l;
     c.data_pool = l->data_pool;
     c.ctrl_pool = l->ctrl_pool;
     c.stats = &l->stats;
     base_assert(tcp_init(&l->s, &c, l->now_ns) == 0);
+}
+
+struct net_addr lab_address(const struct lab *l, bool ours)
+{
+    uint8_t last = ours ? 1 : 2;
+
+    if (l->v6)
+        return (struct net_addr){.b = {0xfd, [15] = last}};
+    return net_addr_v4((uint8_t[]){10, 0, 0, last});
 }
 
 void lab_close(struct lab *l)
@@ -53,6 +67,7 @@ void lab_close(struct lab *l)
     base_assert(dpdk_pool_full(l->data_pool));
     base_assert(dpdk_pool_full(l->ctrl_pool));
     base_assert(dpdk_pool_full(l->rx_pool));
+    base_assert(dpdk_pool_full(l->large_pool));
 }
 
 void lab_free_held(struct lab *l)
@@ -64,8 +79,8 @@ void lab_free_held(struct lab *l)
 static void push_mbuf(struct lab *l, struct rte_mbuf *m, uint8_t ecn)
 {
     struct net_segment in = {.mbuf = m,
-                             .src = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
-                             .dst = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
+                             .src = lab_address(l, false),
+                             .dst = lab_address(l, true),
                              .protocol = NET_PROTO_TCP,
                              .ecn = ecn};
 
@@ -152,15 +167,16 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
     struct lab *l = (struct lab *)(void *)n;
     uint8_t copy[TCP_HEADER_MAX_BYTES];
 
-    (void)src;
-    (void)dst;
+    struct net_addr ours = lab_address(l, true), peer = lab_address(l, false);
+
     (void)now_ns;
+    base_assert(net_addr_eq(src, &ours) && net_addr_eq(dst, &peer));
     base_assert(protocol == NET_PROTO_TCP && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
     rte_mbuf_sanity_check(m, 1);
     const uint8_t *h = rte_pktmbuf_read(m, 0, 20, copy);
     base_assert(h != NULL && h == rte_pktmbuf_mtod(m, const uint8_t *));
     uint32_t header_len = (uint32_t)(h[12] >> 4) * 4, len = m->pkt_len - header_len;
-    base_assert(len <= LAB_DATA_CAP && m->pkt_len <= LAB_MTU - 20);
+    base_assert(len <= LAB_DATA_CAP && m->pkt_len <= l->segment_max);
     struct tcp_options options;
     base_assert(tcp_option_parse(&options, base_span_of(h + 20, header_len - 20)) == 0);
     if (l->out_cnt == LAB_OUT_CAP)
@@ -205,15 +221,13 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
 
 int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)
 {
-    (void)n;
     (void)dst;
-    *src = net_addr_v4((uint8_t[]){10, 0, 0, 1});
+    *src = lab_address((const struct lab *)(const void *)n, true);
     return 0;
 }
 
 uint16_t net_segment_max(const struct net *n, const struct net_addr *dst)
 {
-    (void)n;
     (void)dst;
-    return LAB_MTU - 20;
+    return ((const struct lab *)(const void *)n)->segment_max;
 }

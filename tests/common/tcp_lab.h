@@ -10,11 +10,13 @@
 #include "tcp_internal.h"
 
 #define LAB_OUT_CAP    512
-#define LAB_DATA_CAP   2048
+#define LAB_DATA_CAP   65536
 #define LAB_HOLD_CAP   64
 #define LAB_LOCAL_PORT 25
 #define LAB_PEER_PORT  5000
-#define LAB_MTU        1500
+#define LAB_MTU        1500 /* of IPv4 */
+#define LAB_IPV4_BYTES 20
+#define LAB_IPV6_BYTES 40
 
 struct lab_segment {
     uint16_t local_port; /* of the stack; 0 takes LAB_LOCAL_PORT */
@@ -40,8 +42,10 @@ struct lab_segment {
 struct lab {
     struct tcp_stack *s;
     uint64_t now_ns;
+    bool v6;              /* the two ends have IPv6 addresses; before lab_open it is IPv4 */
+    uint16_t segment_max; /* what net_segment_max answers; lab_open: LAB_MTU's */
     struct stats_block stats;
-    struct rte_mempool *data_pool, *ctrl_pool, *rx_pool;
+    struct rte_mempool *data_pool, *ctrl_pool, *rx_pool, *large_pool;
     int output_result; /* what net_output answers */
     bool hold;         /* keep the mbufs, as a slow driver does */
     struct rte_mbuf *held[LAB_HOLD_CAP];
@@ -55,6 +59,8 @@ struct lab {
 struct tcp_config lab_config(void);
 
 void lab_open(struct lab *l, const struct tcp_config *config);
+/* The address of our end, or of the peer's. */
+struct net_addr lab_address(const struct lab *l, bool ours);
 /* Asserts that all mbufs are back. */
 void lab_close(struct lab *l);
 

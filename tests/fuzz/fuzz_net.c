@@ -268,6 +268,12 @@ static void too_big(void *arg, const struct net_addr *src, const struct net_addr
     base_assert(memchr(quoted, 0, quoted_len) != quoted + quoted_len); /* all of it is there */
 }
 
+static void unreachable(void *arg, const struct net_addr *src, const struct net_addr *dst,
+                        const uint8_t *quoted, uint32_t quoted_len)
+{
+    too_big(arg, src, dst, 1500, quoted, quoted_len);
+}
+
 static struct net *open_net(struct net_port *port, struct stats_block *stats, uint8_t dad_cnt)
 {
     struct net_config c = {
@@ -280,7 +286,8 @@ static struct net *open_net(struct net_port *port, struct stats_block *stats, ui
         .vlan = vlan,
         .dad_cnt = dad_cnt,
         .too_big = too_big,
-        .too_big_arg = &too_big_net,
+        .unreachable = unreachable,
+        .icmp_arg = &too_big_net,
         .ctrl_pool = ctrl_pool,
         .stats = stats,
     };

@@ -27,6 +27,7 @@ enum step {
     STEP_TIME,
     STEP_LISTEN,
     STEP_TROUBLE,
+    STEP_ICMP,
     STEP_CNT,
 };
 
@@ -265,6 +266,26 @@ static void step_time(struct bench *b)
     base_assert(tcp_deadline(b->lab.s) > b->lab.now_ns - BASE_NS_S);
 }
 
+/* ICMP about a segment of a connection that stands, or nearly so. */
+static void step_icmp(struct bench *b)
+{
+    uint8_t what = next_byte(b);
+    const struct tcp_conn *c = b->handle[what % HANDLE_CNT];
+    uint8_t quoted[8];
+
+    if (c == NULL)
+        return;
+    base_put_be16(quoted, c->key.local_port);
+    base_put_be16(quoted + 2, c->key.remote_port);
+    base_put_be32(quoted + 4, c->snd_una - 1 + next_byte(b) * 16U);
+    if (what & 0x80)
+        (void)tcp_unreachable(b->lab.s, &c->key.local, &c->key.remote, quoted, 8, b->lab.now_ns);
+    else
+        (void)tcp_too_big(b->lab.s, &c->key.local, &c->key.remote,
+                          (uint16_t)(500 + next_byte(b) * 4U), quoted, 8, b->lab.now_ns);
+    tcp_check_invariants(b->lab.s);
+}
+
 static void step_trouble(struct bench *b)
 {
     uint8_t what = next_byte(b);
@@ -312,6 +333,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             step_time(&b);
         else if (what == STEP_TROUBLE)
             step_trouble(&b);
+        else if (what == STEP_ICMP)
+            step_icmp(&b);
         else if (what == STEP_LISTEN && next_byte(&b) & 1)
             tcp_unlisten(b.lab.s, &at);
         else if (what == STEP_LISTEN)

@@ -22,7 +22,7 @@
 #define SCRIPT_TEXT_CAP    1024
 #define SCRIPT_WORD_MAX    40
 #define SCRIPT_SACK_MAX    4
-#define SCRIPT_PAYLOAD_MAX 1900
+#define SCRIPT_PAYLOAD_MAX 65400
 
 /* One 4-tuple; sequence numbers in scripts count from the initial ones kept here. */
 struct script_peer {
@@ -40,9 +40,18 @@ struct script_peer {
     uint32_t events; /* since the last event statement */
 };
 
+/* The network of a case. */
+struct script_link {
+    bool v6;
+    uint32_t mtu;
+};
+
 struct script {
     struct lab lab;
     bool open;
+    bool v6;                       /* all files are to run over IPv6: --v6 */
+    struct script_link link;       /* of this case */
+    struct script_link link_file;  /* what stands before the first case */
     struct tcp_config config;      /* of this case */
     struct tcp_config config_file; /* what stands before the first case */
     struct script_peer peer[SCRIPT_PEER_MAX];
@@ -79,7 +88,8 @@ struct script_segment {
     bool any_flags;
     bool has_psh; /* P or p was written: PSH is compared */
     bool no_flush;
-    struct script_field seq, ack, win, len, mss, ws, ts, ecr, urg, doff, ecn, sackok, sack;
+    bool one; /* in one mbuf, however long */
+    struct script_field seq, ack, win, len, mss, ws, ts, ecr, urg, doff, ecn, sackok, sack, piece;
     bool ecr_last;
     struct {
         uint32_t from, to;
@@ -116,8 +126,13 @@ bool script_close(struct script *s);
 struct script_peer *script_peer_at(struct script *s, uint16_t peer_port, uint16_t local_port);
 /* Time goes on to until_ns, every timer at its time; with stop, only to the first segment sent. */
 void script_advance(struct script *s, uint64_t until_ns, bool stop);
-/* A segment from the peer, from the TCP header on. */
-void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn);
+/* A segment from the peer, from the TCP header on, in a chain of mbufs of up to piece bytes; 0: in
+ * one mbuf. */
+void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn, uint32_t piece);
+/* The 4-tuple spoken of. */
+struct tcp_key script_key(const struct script *s);
+/* What the link is where nothing else is said. */
+struct script_link script_link_default(const struct script *s);
 void script_poll(struct script *s);
 /* The oldest segment that was sent and not looked at; NULL when there is none. */
 const struct lab_segment *script_out(struct script *s);

@@ -29,9 +29,27 @@ void script_open(struct script *s)
     if (s->open)
         return;
     lab_open(&s->lab, &s->config);
+    s->lab.v6 = s->link.v6;
+    s->lab.segment_max = (uint16_t)(s->link.mtu - (s->link.v6 ? LAB_IPV6_BYTES : LAB_IPV4_BYTES));
     s->open = true;
     s->peer_cnt = 0;
     s->at = script_peer_at(s, LAB_PEER_PORT, LAB_LOCAL_PORT);
+}
+
+struct tcp_key script_key(const struct script *s)
+{
+    return (struct tcp_key){.local = lab_address(&s->lab, true),
+                            .remote = lab_address(&s->lab, false),
+                            .local_port = s->at->local_port,
+                            .remote_port = s->at->peer_port};
+}
+
+/* Over IPv6 the link takes so much more that there is as much room for TCP: the numbers in scripts
+ * are of an IPv4 link of 1500 bytes. */
+struct script_link script_link_default(const struct script *s)
+{
+    return (struct script_link){.v6 = s->v6,
+                                .mtu = LAB_MTU + (s->v6 ? LAB_IPV6_BYTES - LAB_IPV4_BYTES : 0)};
 }
 
 void script_pool_leave(struct script *s, struct rte_mempool *pool, uint32_t left_cnt)
@@ -82,17 +100,28 @@ static void take_event(struct script *s, const struct tcp_event *ev)
     p->events |= ev->flags;
 }
 
-void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn)
+static struct rte_mbuf *make_piece(struct rte_mempool *pool, const uint8_t *bytes, uint32_t len)
 {
-    struct rte_mbuf *m = rte_pktmbuf_alloc(s->lab.rx_pool);
-    struct net_segment in = {.mbuf = m,
-                             .src = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
-                             .dst = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
-                             .protocol = NET_PROTO_TCP,
-                             .ecn = ecn};
+    struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 
     base_assert(m != NULL && len <= rte_pktmbuf_tailroom(m));
     memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+    return m;
+}
+
+void script_push(struct script *s, const uint8_t *bytes, uint32_t len, uint8_t ecn, uint32_t piece)
+{
+    uint32_t first = tcp_min(len, piece > 0 ? piece : len);
+    struct rte_mbuf *m = make_piece(piece > 0 ? s->lab.rx_pool : s->lab.large_pool, bytes, first);
+    struct net_segment in = {.mbuf = m,
+                             .src = lab_address(&s->lab, false),
+                             .dst = lab_address(&s->lab, true),
+                             .protocol = NET_PROTO_TCP,
+                             .ecn = ecn};
+
+    for (uint32_t at = first; at < len; at += piece)
+        base_assert(rte_pktmbuf_chain(
+                        m, make_piece(s->lab.rx_pool, bytes + at, tcp_min(len - at, piece))) == 0);
     tcp_push(s->lab.s, &in, 1, s->lab.now_ns);
 }
 

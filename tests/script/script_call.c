@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of injected segments: bytes an mbuf, and mbufs. */
+#define PIECE_DEFAULT 1980
+#define PIECE_MAX     2048
+#define PIECE_CNT_MAX 500
+
 bool script_duration(const char *text, uint64_t *out_ns)
 {
     static const struct {
@@ -68,6 +73,7 @@ static bool run_config(struct script *s, char **word, uint32_t cnt)
         {"recv_window", &g->recv_window_bytes, NULL},
         {"send_buffer", &g->send_buffer_bytes, NULL},
         {"keepalive_cnt", &g->keepalive_cnt, NULL},
+        {"mtu", &s->link.mtu, NULL},
         {"rto_min", NULL, &g->rto_min_ns},
         {"msl", NULL, &g->msl_ns},
         {"keepalive", NULL, &g->keepalive_ns},
@@ -80,7 +86,18 @@ static bool run_config(struct script *s, char **word, uint32_t cnt)
     if (s->open)
         return script_fail(s, "config comes before all that uses the stack");
     for (uint32_t i = 1; i < cnt; i++) {
+        const char *family = script_value(word[i], "family"),
+                   *congestion = script_value(word[i], "congestion");
         bool done = false;
+        if (family != NULL && (strcmp(family, "v4") == 0 || strcmp(family, "v6") == 0)) {
+            s->link = (struct script_link){.v6 = family[1] == '6', .mtu = LAB_MTU};
+            done = true;
+        }
+        if (congestion != NULL &&
+            (strcmp(congestion, "cubic") == 0 || strcmp(congestion, "newreno") == 0)) {
+            g->congestion = congestion[0] == 'c' ? TCP_CUBIC : TCP_NEWRENO;
+            done = true;
+        }
         for (size_t k = 0; k < BASE_ARRAY_CNT(table) && !done; k++) {
             const char *value = script_value(word[i], table[k].key);
             int64_t n;
@@ -149,10 +166,7 @@ static bool run_isn(struct script *s, char **word, uint32_t cnt)
 /* The clock goes on until the initial sequence number that we would choose is N. */
 static bool run_iss(struct script *s, char **word, uint32_t cnt)
 {
-    struct tcp_key key = {.local = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
-                          .remote = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
-                          .local_port = s->at->local_port,
-                          .remote_port = s->at->peer_port};
+    struct tcp_key key = script_key(s);
     int64_t want;
 
     if (!script_want_number(s, cnt > 1 ? word[1] : NULL, &want))
@@ -210,8 +224,7 @@ static bool run_connect(struct script *s, char **word, uint32_t cnt)
             return false;
     }
     struct net_endpoint local = {.port = (uint16_t)port};
-    struct net_endpoint remote = {.addr = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
-                                  .port = s->at->peer_port};
+    struct net_endpoint remote = {.addr = lab_address(&s->lab, false), .port = s->at->peer_port};
     struct tcp_conn *c;
     int rc = tcp_connect(s->lab.s, &local, &remote, NULL, &c, s->lab.now_ns);
     if (rc != want)
@@ -332,17 +345,50 @@ static bool run_flush(struct script *s, char **word, uint32_t cnt)
 static bool run_inject(struct script *s, char **word, uint32_t cnt)
 {
     struct script_segment seg;
-    uint8_t bytes[SCRIPT_PAYLOAD_MAX + 64];
+    static uint8_t bytes[SCRIPT_PAYLOAD_MAX + 64];
 
     if (!script_silent(s) || !script_segment_parse(s, &seg, word + 1, cnt - 1, true))
         return false;
     if (seg.len.value > SCRIPT_PAYLOAD_MAX || seg.option_len > 40)
         return script_fail(s, "the segment is too long");
     uint32_t len = script_segment_write(s, &seg, bytes);
-    script_push(s, bytes, len, (uint8_t)seg.ecn.value);
+    uint32_t piece = seg.piece.set ? (uint32_t)seg.piece.value : PIECE_DEFAULT;
+    if (seg.piece.set && (piece == 0 || piece > PIECE_MAX || len > PIECE_CNT_MAX * piece))
+        return script_fail(s, "the pieces are too small or too large");
+    script_push(s, bytes, len, (uint8_t)seg.ecn.value, seg.one ? 0 : piece);
     if (!seg.no_flush)
         flush(s);
     script_poll(s);
+    return true;
+}
+
+/* icmp too_big mtu=N [seq=N]; icmp unreachable [seq=N]: as lib/net hands it up */
+static bool run_icmp(struct script *s, char **word, uint32_t cnt)
+{
+    struct tcp_key key = script_key(s);
+    uint8_t quoted[8];
+    int64_t mtu = -1, seq = 1;
+
+    if (!script_silent(s))
+        return false;
+    for (uint32_t i = 2; i < cnt; i++) {
+        const char *value = script_value(word[i], "mtu");
+        if (value != NULL ? !script_want_number(s, value, &mtu)
+                          : !script_want_number(s, script_value(word[i], "seq"), &seq))
+            return false;
+    }
+    base_put_be16(quoted, key.local_port);
+    base_put_be16(quoted + 2, key.remote_port);
+    base_put_be32(quoted + 4, s->at->iss + (uint32_t)seq);
+    if (cnt > 1 && strcmp(word[1], "unreachable") == 0)
+        (void)tcp_unreachable(s->lab.s, &key.local, &key.remote, quoted, sizeof(quoted),
+                              s->lab.now_ns);
+    else if (cnt > 1 && strcmp(word[1], "too_big") == 0 && mtu >= 0 && mtu <= UINT16_MAX)
+        (void)tcp_too_big(s->lab.s, &key.local, &key.remote, (uint16_t)mtu, quoted, sizeof(quoted),
+                          s->lab.now_ns);
+    else
+        return script_fail(s, "icmp too_big mtu=N or icmp unreachable");
+    flush(s);
     return true;
 }
 
@@ -454,7 +500,7 @@ static const struct {
     {"tolerance", run_tolerance}, {"state", script_state}, {"count", script_count},
     {"usage", script_usage},      {"event", script_event}, {"error", script_error},
     {"readable", script_ask},     {"pending", script_ask}, {"space", script_ask},
-    {"ended", script_ask},
+    {"ended", script_ask},        {"icmp", run_icmp},
 };
 
 bool script_statement(struct script *s, char *text)

@@ -6,10 +6,7 @@
 static const char *state_name(const struct script *s)
 {
     struct tcp_stack *t = s->lab.s;
-    struct tcp_key key = {.local = net_addr_v4((uint8_t[]){10, 0, 0, 1}),
-                          .remote = net_addr_v4((uint8_t[]){10, 0, 0, 2}),
-                          .local_port = s->at->local_port,
-                          .remote_port = s->at->peer_port};
+    struct tcp_key key = script_key(s);
     tcp_ref ref = tcp_table_find(t, &key, tcp_hash(t, &key));
     const struct tcp_conn *c = NULL;
 

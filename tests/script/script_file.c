@@ -156,6 +156,7 @@ static void begin_case(struct run *r, const char *name)
     finish_case(r);
     r->s->in_case = true;
     r->s->config = r->s->config_file;
+    r->s->link = r->s->link_file;
     r->s->tolerance_ns = 5 * BASE_NS_MS;
     snprintf(r->s->case_name, sizeof(r->s->case_name), "%s", name);
 }
@@ -395,8 +396,10 @@ static bool run_statements(struct run *r, char *text)
         else
             (void)script_statement(r->s, one);
     }
-    if (!r->s->in_case && !r->s->open)
+    if (!r->s->in_case && !r->s->open) {
         r->s->config_file = r->s->config;
+        r->s->link_file = r->s->link;
+    }
     return !r->s->failed;
 }
 
@@ -462,6 +465,7 @@ bool script_run(struct script *s, const char *path)
     base_assert(r != NULL);
     r->s = s;
     s->config = s->config_file = lab_config();
+    s->link = s->link_file = script_link_default(s);
     s->tolerance_ns = 5 * BASE_NS_MS;
     s->file = path;
     const struct source *f = load(r, path);

@@ -1,8 +1,9 @@
 /*
- * packet_script [--must-fail] FILE...
+ * packet_script [--v6] [--must-fail] FILE...
  *
  * Runs packet scripts. With --must-fail each case must fail at a line whose comment says
- * "fails: TEXT", and with that text. Exit status 1 when a case did otherwise.
+ * "fails: TEXT", and with that text. With --v6 the two ends have IPv6 addresses. Exit status 1 when
+ * a case did otherwise.
  */
 #include "script.h"
 
@@ -34,6 +35,10 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--must-fail") == 0) {
             script.quiet = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--v6") == 0) {
+            script.v6 = true;
             continue;
         }
         uint32_t before_cnt = script.case_cnt;

@@ -154,8 +154,8 @@ static int parse_special(const struct script *s, struct script_segment *g, const
 {
     if (strcmp(key, "nop") == 0 || strcmp(key, "eol") == 0)
         return parse_raw(g, key[0] == 'n' ? "01" : "00");
-    if (strcmp(key, "noflush") == 0) {
-        g->no_flush = true;
+    if (strcmp(key, "noflush") == 0 || strcmp(key, "one") == 0) {
+        *(key[0] == 'n' ? &g->no_flush : &g->one) = true;
         return true;
     }
     if (value == NULL)
@@ -190,7 +190,8 @@ static struct script_field *field_at(struct script_segment *g, const char *key)
         struct script_field *field;
     } table[] = {{"seq", &g->seq},       {"ack", &g->ack},   {"win", &g->win},   {"len", &g->len},
                  {"mss", &g->mss},       {"ws", &g->ws},     {"ts", &g->ts},     {"urg", &g->urg},
-                 {"sackok", &g->sackok}, {"sack", &g->sack}, {"doff", &g->doff}, {"ecn", &g->ecn}};
+                 {"sackok", &g->sackok}, {"sack", &g->sack}, {"doff", &g->doff}, {"ecn", &g->ecn},
+                 {"piece", &g->piece}};
 
     for (size_t i = 0; i < BASE_ARRAY_CNT(table); i++)
         if (strcmp(table[i].key, key) == 0)

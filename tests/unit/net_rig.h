@@ -33,6 +33,8 @@ struct rig {
     uint16_t too_big_mtu;
     struct net_addr too_big_dst;
     uint32_t too_big_seq;
+    uint32_t unreachable_cnt; /* likewise by unreachable */
+    uint32_t unreachable_seq;
 
     /* The last RIG_SENT_MAX frames' beginnings. */
     uint32_t sent_cnt;
@@ -119,6 +121,18 @@ static inline void rig_too_big(void *arg, const struct net_addr *src, const stru
     r->too_big_seq = base_be32(quoted + 4);
 }
 
+static inline void rig_unreachable(void *arg, const struct net_addr *src,
+                                   const struct net_addr *dst, const uint8_t *quoted,
+                                   uint32_t quoted_len)
+{
+    struct rig *r = arg;
+
+    assert_true(quoted_len >= 8);
+    assert_int_equal(net_addr_is_v4(src), net_addr_is_v4(dst));
+    r->unreachable_cnt++;
+    r->unreachable_seq = base_be32(quoted + 4);
+}
+
 /* r->port.caps may be set before; what is zero is filled in. */
 static inline void rig_open(struct rig *r)
 {
@@ -132,7 +146,8 @@ static inline void rig_open(struct rig *r)
         .log = r->log.ring != NULL ? &r->log : NULL,
         .seed = 42,
         .too_big = rig_too_big,
-        .too_big_arg = r,
+        .unreachable = rig_unreachable,
+        .icmp_arg = r,
         .dad_cnt = r->dad_cnt,
         .vlan = r->vlan,
     };

@@ -215,6 +215,10 @@ static void icmp_unreachable(uint8_t *f, size_t *len)
 {
     *len = frame_icmp(f, &rig_peer, 3, 28);
 }
+static void icmp_redirect(uint8_t *f, size_t *len)
+{
+    *len = frame_icmp(f, &rig_peer, 5, 28);
+}
 static void icmp_timestamp(uint8_t *f, size_t *len)
 {
     *len = frame_icmp(f, &rig_peer, 13, 12);
@@ -267,7 +271,8 @@ static const struct {
     {tcp_checksum, STATS_NET_DROP_TCP_CHECKSUM},
     {icmp_short, STATS_NET_DROP_ICMP_SHORT},
     {icmp_checksum, STATS_NET_DROP_ICMP_CHECKSUM},
-    {icmp_unreachable, STATS_NET_DROP_ICMP_ERROR},
+    {icmp_unreachable, STATS_NET_DROP_ICMP_QUOTED},
+    {icmp_redirect, STATS_NET_DROP_ICMP_ERROR},
     {icmp_timestamp, STATS_NET_DROP_ICMP_TYPE},
     {icmp_code, STATS_NET_DROP_ICMP_TYPE},
 };
