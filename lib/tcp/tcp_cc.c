@@ -2,6 +2,16 @@
 #include "tcp_cc.h"
 #include "tcp_internal.h"
 
+uint32_t tcp_cc_load(const struct tcp_conn *c, uint32_t in_flight)
+{
+    uint32_t window = c->cwnd;
+
+    /* While recovering, cwnd is what the last ACK let out; ssthresh is what it was reduced to. */
+    if (c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))
+        window = tcp_max(window, c->ssthresh);
+    return tcp_min(in_flight, window);
+}
+
 /* RFC 6928 section 2; one segment when the SYN was lost (RFC 5681 section 3.1). */
 static uint32_t initial_window(const struct tcp_conn *c)
 {
@@ -39,7 +49,7 @@ static void newreno_acked(const struct tcp_stack *s, struct tcp_conn *c, uint32_
 static void newreno_lost(const struct tcp_stack *s, struct tcp_conn *c, uint32_t in_flight)
 {
     (void)s;
-    c->ssthresh = tcp_max(in_flight / 2, 2U * c->mss);
+    c->ssthresh = tcp_max(tcp_cc_load(c, in_flight) / 2, 2U * c->mss);
     c->cc_acked = 0;
 }
 

@@ -26,6 +26,11 @@ struct tcp_cc_ops {
     void (*idle)(const struct tcp_stack *s, struct tcp_conn *c);
 };
 
+/* What the network carried, of in_flight unacknowledged bytes. After a recovery these count, too,
+ * what the peer holds already and what was sent in its stead: no more than the window was under way
+ * (RFC 9438 section 4.6, RFC 6675 section 5.1's aim). */
+uint32_t tcp_cc_load(const struct tcp_conn *c, uint32_t in_flight);
+
 extern const struct tcp_cc_ops tcp_cc_newreno; /* RFC 5681 */
 extern const struct tcp_cc_ops tcp_cc_cubic;   /* RFC 9438 */
 

@@ -105,7 +105,7 @@ static void cubic_lost(const struct tcp_stack *s, struct tcp_conn *c, uint32_t i
     else
         c->cubic_w_max = c->cwnd;
     c->cubic_epoch_ms = 0;
-    c->ssthresh = tcp_max((uint32_t)((uint64_t)in_flight * 7 / 10), 2U * c->mss);
+    c->ssthresh = tcp_max((uint32_t)((uint64_t)tcp_cc_load(c, in_flight) * 7 / 10), 2U * c->mss);
     c->cc_acked = 0;
 }
 

@@ -120,8 +120,8 @@ class Lab:
 
     def spawn(self, *args, **kw):
         """A child that ends with us at the latest."""
-        child = subprocess.Popen(args, stdin=subprocess.DEVNULL, preexec_fn=kw.pop('preexec_fn', die_with_parent),
-                                 **kw)
+        child = subprocess.Popen(args, stdin=kw.pop('stdin', subprocess.DEVNULL),
+                                 preexec_fn=kw.pop('preexec_fn', die_with_parent), **kw)
 
         def end():
             if child.poll() is None:

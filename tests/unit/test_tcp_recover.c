@@ -78,7 +78,8 @@ static void one_loss(void **state)
     expect_segment(0);
     expect_nothing();
     assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 1);
-    assert_int_equal(c->ssthresh, 6 * MSS);
+    assert_int_equal(c->ssthresh,
+                     5 * MSS);         /* without limited transmit's two: RFC 5681 section 3.2 */
     for (uint32_t i = 5; i <= 12; i++) /* the others arrive: PRR sends for about half of them */
         SACK(0, 1, i);
     uint32_t sent = 0;
@@ -87,9 +88,34 @@ static void one_loss(void **state)
     assert_in_range(sent, 3, 6);
     SACK(12, 12, 12);
     assert_int_equal(c->recovery, 0);
-    assert_int_equal(c->cwnd, 6 * MSS);
+    assert_int_equal(c->cwnd, 5 * MSS);
     assert_int_equal(count(STATS_TCP_TIMEOUTS), 0);
     assert_int_equal(count(STATS_TCP_RETRANSMITS), 1);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+/* A recovery right behind another: what the peer holds meanwhile is no load, so the window is
+ * smaller again, however much is unacknowledged. */
+static void one_loss_after_another(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_in_flight();
+
+    SACK(0, 1, 10);
+    expect_segment(0);
+    assert_int_equal(c->ssthresh, 5 * MSS);
+    for (int i = 0; i < 5; i++) { /* segment 10 is lost, too; the retransmission takes its time */
+        while (lab_out(&lab) != NULL)
+            continue;
+        SACK(0, 11, (c->snd_max - c->snd_una) / MSS, 1, 10);
+    }
+    assert_true(c->snd_max - c->snd_una > 20 * MSS);
+    assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 1);
+    SACK(10, 11, (c->snd_max - c->snd_una) / MSS); /* the first recovery is over, the second begins */
+    assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 2);
+    assert_int_equal(c->ssthresh, 5 * MSS / 2);
     tcp_abort(lab.s, c);
     check_drained();
     lab_close(&lab);
@@ -592,6 +618,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_loss),
+        cmocka_unit_test(one_loss_after_another),
         cmocka_unit_test(holes),
         cmocka_unit_test(timeout_keeps_what_was_sacked),
         cmocka_unit_test(reneging),
