@@ -139,9 +139,13 @@ class Segment:
         self.seq, self.ack = struct.unpack('>II', frame[at + 4:at + 12])
         self.flags, self.window = frame[at + 13], struct.unpack('>H', frame[at + 14:at + 16])[0]
         header = (frame[at + 12] >> 4) * 4
-        self.options = dict(TCP(frame[at:at + header]).options)
+        self.header = frame[at:at + header]
         self.data = frame[at + header:end]
         self.ip = frame[14:end]
+
+    @functools.cached_property
+    def options(self):
+        return dict(TCP(self.header).options)
 
     def __repr__(self):
         names = ''.join(n for n, bit in zip('FSRPAU', (FIN, SYN, RST, PSH, ACK, URG)) if self.flags & bit)
@@ -154,10 +158,10 @@ class Peer:
 
     ports = iter(range(10001, 60000))
 
-    def __init__(self, wire, family=4, source=None, options=(('MSS', 1460),), isn=None, port=25):
+    def __init__(self, wire, family=4, source=None, sport=None, options=(('MSS', 1460),), isn=None, port=25):
         self.wire, self.family, self.options, self.port = wire, family, list(options), port
         self.source = source or wire.host(family)
-        self.sport = next(Peer.ports)
+        self.sport = next(Peer.ports) if sport is None else sport
         self.seq = random.randrange(1 << 32) if isn is None else isn
         self.ack, self.got, self.inbox, self.timestamps = 0, b'', queue.Queue(), None
         key = (ipaddress.ip_address(self.source).packed, struct.pack('>H', self.sport))
@@ -218,6 +222,11 @@ class Peer:
         while (segment := self.receive(seconds)) is not None:
             out.append(segment)
         return out
+
+    def drain(self):
+        """What has come is not looked at."""
+        while not self.inbox.empty():
+            self.inbox.get()
 
     # ---- in order ----
 

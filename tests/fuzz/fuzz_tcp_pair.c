@@ -440,6 +440,23 @@ static void finish_links(struct bench *b)
     }
 }
 
+/* Without keepalive, who waits for the FIN of a peer that has gone without a word waits for ever;
+ * nobody waits for anything else. */
+static void abort_widows(struct bench *b)
+{
+    for (uint32_t i = 0; i < b->link_cnt; i++) {
+        struct link *l = &b->link[i];
+        for (unsigned e = 0; e < 2; e++) {
+            if (l->side[e].conn == NULL)
+                continue;
+            base_assert(l->side[e].conn->state == TCP_FIN_WAIT_2 && l->side[!e].conn == NULL);
+            base_assert(l->rough || l->side[!e].failed);
+            l->rough = true;
+            give_back(b, e, &l->side[e], true);
+        }
+    }
+}
+
 static void heal(struct bench *b)
 {
     uint64_t until_ns = b->pair.lab[0].now_ns + HEAL_S * BASE_NS_S;
@@ -458,7 +475,8 @@ static void heal(struct bench *b)
             next_ns = now_ns + BASE_NS_MS;
         deliver_all(b);
         settle(b);
-        base_assert(next_ns != BASE_NS_NONE || is_empty(b));
+        if (next_ns == BASE_NS_NONE)
+            abort_widows(b);
         lab_pair_wait(&b->pair, next_ns > now_ns && next_ns != BASE_NS_NONE ? next_ns - now_ns : 0);
         settle(b);
     }
