@@ -51,6 +51,9 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
 
 static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t now_ns)
 {
+    static const enum tcp_ecn ecn_of[] = {[CONF_ECN_ANSWER] = TCP_ECN_ANSWER,
+                                          [CONF_ECN_ASK] = TCP_ECN_ASK,
+                                          [CONF_ECN_OFF] = TCP_ECN_OFF};
     const struct conf *conf = l->settings->conf;
     struct tcp_config t = {
         .net = l->net,
@@ -67,8 +70,15 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .send_buffer_bytes = (uint32_t)conf->tcp.send_buffer_bytes,
         .msl_ns = conf->tcp.msl_ns,
         .keepalive_ns = conf->tcp.keepalive_ns,
-        .keepalive_interval_ns = 75 * BASE_NS_S,
-        .keepalive_cnt = 9,
+        .keepalive_interval_ns = conf->tcp.keepalive_interval_ns,
+        .keepalive_cnt = (uint32_t)conf->tcp.keepalive_probes,
+        .user_timeout_ns = conf->tcp.user_timeout_ns,
+        .fin_timeout_ns = conf->tcp.close_timeout_ns,
+        .rto_min_ns = conf->tcp.rto_min_ns,
+        .congestion = conf->tcp.congestion == CONF_CONGESTION_NEWRENO ? TCP_NEWRENO : TCP_CUBIC,
+        .ecn = ecn_of[conf->tcp.ecn],
+        .timestamps_off = !conf->tcp.timestamps,
+        .sack_off = !conf->tcp.sack,
     };
 
     memcpy(t.secret, config->secret, sizeof(t.secret));

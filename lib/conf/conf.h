@@ -32,6 +32,8 @@
 enum conf_idle { CONF_IDLE_ADAPTIVE, CONF_IDLE_POLL };
 enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
 enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
+enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
+enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
 
 /* A list of strings, in the order of the file. */
@@ -108,6 +110,15 @@ struct conf_tcp {
     uint64_t packet_buffers; /* mbufs for each lane */
     uint64_t msl_ns;
     uint64_t keepalive_ns;
+    uint64_t keepalive_probes;
+    uint64_t keepalive_interval_ns;
+    uint64_t user_timeout_ns;
+    uint64_t close_timeout_ns;
+    uint64_t rto_min_ns;
+    uint64_t congestion; /* enum conf_congestion */
+    uint64_t ecn;        /* enum conf_ecn */
+    bool timestamps;
+    bool sack;
 };
 
 struct conf_relay {

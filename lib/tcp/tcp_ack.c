@@ -47,13 +47,9 @@ void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tc
         tcp_rtt_sample(c, tcp_max(rtt_ms, 1) * 1000);
 }
 
-/* RFC 9293 section 3.10.7.4: the window of a segment that is not older than the last one taken. */
-void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+static void take_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t window = (uint32_t)seg->window << (seg->flags & TCP_FLAG_SYN ? 0 : c->wscale >> 4);
-
-    if (tcp_seq_lt(seg->seq, c->snd_wl1))
-        return;
     bool syn = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
     if (c->snd_wnd == 0 && window > 0 && c->backoff > 0 && !syn) {
         /* The window opened: probing is over. A peer that had closed it on what was in flight has
@@ -64,8 +60,16 @@ void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
             tcp_send_rewind(c);
     }
     c->snd_wnd = window;
-    c->snd_wl1 = seg->seq;
+    if (tcp_seq_gt(seg->seq, c->snd_wl1))
+        c->snd_wl1 = seg->seq;
     c->snd_wnd_max = tcp_max(c->snd_wnd_max, window);
+}
+
+/* RFC 9293 section 3.10.7.4: the window of a segment that is not older than the last one taken. */
+void tcp_ack_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
+{
+    if (tcp_seq_geq(seg->seq, c->snd_wl1))
+        take_window(s, c, seg);
 }
 
 /* The third duplicate: RFC 6582 section 3.2 steps 2 to 4. */
@@ -214,7 +218,9 @@ bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_seg
     echoed(s, c, seg);
     advance(s, c, seg);
     (void)tcp_recover_input(s, c, seg, TCP_ACK_NEW);
-    tcp_ack_window(s, c, seg);
+    /* Newer than any, even on data sent again: with the window from before, counted from the new
+     * SND.UNA, we would send beyond the edge that was offered. */
+    take_window(s, c, seg);
     tcp_conn_ready(s, c);
     return (c->flags & TCP_CONN_FIN_ACKED) == 0 || fin_acked(s, c);
 }

@@ -142,7 +142,7 @@ class Lab:
 
 def cases_of(module):
     found = [(name[5:], f) for name, f in vars(module).items() if name.startswith('test_') and inspect.isfunction(f)]
-    return sorted(found, key=lambda item: item[1].__code__.co_firstlineno)
+    return sorted(found, key=lambda item: inspect.unwrap(item[1]).__code__.co_firstlineno)
 
 
 def run_case(name, function, lab, skips):

@@ -236,6 +236,13 @@ static const struct {
     {"queue { lifetime = 31d; }\n" REST, "t:1: queue: lifetime: must be 1s to 30d, not 31d\n"},
     {"queue { lifetime = 999999999999w; }\n" REST,
      "t:1: queue: lifetime: must be 1s to 30d, not 999999999999w\n"},
+    {"tcp { congestion = reno; }\n" REST,
+     "t:1: tcp: congestion: must be one of: cubic newreno, not reno\n"},
+    {"tcp { ecn = on; }\n" REST, "t:1: tcp: ecn: must be one of: answer ask off, not on\n"},
+    {"tcp { sack = 1; timestamps = on; keepalive_probes = 0; }\n" REST,
+     "t:1: tcp: sack: must be one of: no yes, not 1\n"
+     "t:1: tcp: timestamps: must be one of: no yes, not on\n"
+     "t:1: tcp: keepalive_probes: must be 1 to 100, not 0\n"},
     {"tcp { msl = 99ms; }\n" REST, "t:1: tcp: msl: must be 100ms to 2m, not 99ms\n"},
     {"gateway { idle = adaptiv; }\n" REST,
      "t:1: gateway: idle: must be one of: adaptive poll, not adaptiv; did you mean adaptive?\n"},
@@ -504,6 +511,9 @@ static void test_values(void **state)
         "listener other { port = net0; address = 10.9.0.1; kind = submission; }\n"
         "listener sub { kind = submissions; port = net1; tcp_port = 465; }\n"
         "smtp { message_size = 1048576; command_timeout = 1500ms; }\n"
+        "tcp { congestion = newreno; ecn = ask; timestamps = no; sack = no; keepalive = 1h;\n"
+        "  keepalive_probes = 3; keepalive_interval = 10s; user_timeout = 90s; rto_min = 50ms;\n"
+        "  close_timeout = 20s; }\n"
         "queue { lifetime = 2w; } queue { backoff_min = 2m; }\n"
         "relay { domains = { Example.ORG, .example.org }; networks = { 10.0.0.0/8, ::1, 0.0.0.0/0 "
         "}; }\n"
@@ -538,6 +548,16 @@ static void test_values(void **state)
     assert_int_equal(c->listener[2].tcp_port, 465);
     assert_int_equal(c->smtp.message_bytes, 1048576);
     assert_int_equal(c->smtp.command_timeout_ns, 1500000000);
+    assert_int_equal(c->tcp.congestion, CONF_CONGESTION_NEWRENO);
+    assert_int_equal(c->tcp.ecn, CONF_ECN_ASK);
+    assert_false(c->tcp.timestamps);
+    assert_false(c->tcp.sack);
+    assert_int_equal(c->tcp.keepalive_ns, UINT64_C(3600) * 1000000000);
+    assert_int_equal(c->tcp.keepalive_probes, 3);
+    assert_int_equal(c->tcp.keepalive_interval_ns, UINT64_C(10) * 1000000000);
+    assert_int_equal(c->tcp.user_timeout_ns, UINT64_C(90) * 1000000000);
+    assert_int_equal(c->tcp.close_timeout_ns, UINT64_C(20) * 1000000000);
+    assert_int_equal(c->tcp.rto_min_ns, 50000000);
     assert_int_equal(c->queue.lifetime_ns, UINT64_C(14) * 86400 * 1000000000);
     assert_int_equal(c->queue.backoff_min_ns, UINT64_C(120) * 1000000000);
     assert_int_equal(c->relay.domains.cnt, 2);
@@ -565,6 +585,12 @@ static void test_defaults(void **state)
     assert_int_equal(c->smtp.message_bytes, 50 << 20);
     assert_int_equal(c->smtp.command_timeout_ns, UINT64_C(300) * 1000000000);
     assert_int_equal(c->queue.backoff_max_ns, UINT64_C(4000) * 1000000000);
+    assert_int_equal(c->tcp.congestion, CONF_CONGESTION_CUBIC);
+    assert_int_equal(c->tcp.ecn, CONF_ECN_ANSWER);
+    assert_true(c->tcp.timestamps);
+    assert_true(c->tcp.sack);
+    assert_int_equal(c->tcp.keepalive_probes, 9);
+    assert_int_equal(c->tcp.user_timeout_ns, UINT64_C(300) * 1000000000);
     assert_int_equal(c->listener[0].tcp_port, 25);
     assert_string_equal(c->control.socket, "/run/sluice/control.sock");
     assert_string_equal(c->log.file, "stderr");
@@ -693,6 +719,9 @@ static void test_compare(void **state)
         {"gateway { lanes = 2; user = u; }" REST, "gateway.user gateway.lanes "},
         {"gateway { lane_cpus = 0; sandbox = no; idle = poll; }" REST,
          "gateway.idle gateway.lane_cpus gateway.sandbox "},
+        {"tcp { ecn = off; congestion = newreno; sack = no; timestamps = no; user_timeout = 1m; "
+         "keepalive_probes = 2; }" REST,
+         "tcp.keepalive_probes tcp.user_timeout tcp.congestion tcp.ecn tcp.timestamps tcp.sack "},
         {"tcp { msl = 1s; } spool { path = /x; } log { file = /x; }" REST,
          "spool.path tcp.msl log.file "},
         {"port net1 { device = x; address = 10.8.0.1/8; }" REST, "port.device "},
