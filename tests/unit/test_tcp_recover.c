@@ -113,7 +113,8 @@ static void one_loss_after_another(void **state)
     }
     assert_true(c->snd_max - c->snd_una > 20 * MSS);
     assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 1);
-    SACK(10, 11, (c->snd_max - c->snd_una) / MSS); /* the first recovery is over, the second begins */
+    SACK(10, 11,
+         (c->snd_max - c->snd_una) / MSS); /* the first recovery is over, the second begins */
     assert_int_equal(count(STATS_TCP_FAST_RETRANSMITS), 2);
     assert_int_equal(c->ssthresh, 5 * MSS / 2);
     tcp_abort(lab.s, c);
