@@ -48,9 +48,9 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_LANE_ICMP] = {"li", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(struct lane_icmp), 64},
     [TOPOLOGY_CONTROL_COURIER] = {"kc", TOPOLOGY_CONTROL, TOPOLOGY_COURIER, sizeof(void *), 16},
     [TOPOLOGY_COURIER_CONTROL] = {"ck", TOPOLOGY_COURIER, TOPOLOGY_CONTROL, sizeof(void *), 16},
-    /* Shallow: what lies here is missing in the lane's receive pool. */
-    [TOPOLOGY_LANE_HOST] = {"lh", TOPOLOGY_LANE, TOPOLOGY_HOST, sizeof(void *), 128},
-    [TOPOLOGY_HOST_FREE] = {"hf", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 128},
+    /* Not deep: what lies here is missing in the lane's receive pool. */
+    [TOPOLOGY_LANE_HOST] = {"lh", TOPOLOGY_LANE, TOPOLOGY_HOST, sizeof(void *), 512},
+    [TOPOLOGY_HOST_FREE] = {"hf", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 512},
     [TOPOLOGY_HOST_LANE] = {"hl", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 256},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
                            4096},
