@@ -166,6 +166,8 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
             .data_pool = g->data_pool,
             .ctrl_pool = g->ctrl_pool,
             .number = i,
+            .port_min = g->port_min,
+            .port_max = g->port_max,
         };
         memcpy(c.secret, secret, sizeof(secret));
         error = lane_init(&g->lane[i], &c, loop_now_ns(), err, err_cap);
@@ -187,6 +189,7 @@ static int make_loops(struct gateway *g, const struct conf *conf)
     }
     g->spooler_thread = (struct gateway_thread){.gateway = g};
     g->courier_thread = (struct gateway_thread){.gateway = g};
+    g->host_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
     int disk_fd = g->disk.ops->wait_fd(g->disk.state);
     /* Neither has a core of its own: they always sleep when there is nothing to do. */
     if (error == 0)
@@ -195,7 +198,23 @@ static int make_loops(struct gateway *g, const struct conf *conf)
     if (error == 0)
         error = loop_init(&g->courier_thread.loop, &t->courier_bell, NULL, 0, true,
                           topology_stats(t, TOPOLOGY_COURIER, 0));
+    if (error == 0 && g->host_tap.state != NULL) {
+        int tap_fd = g->host_tap.ops->wait_fd(g->host_tap.state, 0);
+        error = loop_init(&g->host_thread.loop, &t->host_bell, &tap_fd, 1, true,
+                          topology_stats(t, TOPOLOGY_HOST, 0));
+    }
     return error;
+}
+
+/* The kernel's own groups are not known: with traffic of its own it gets all, and sorts them. */
+static void set_groups(struct gateway *g)
+{
+    uint8_t groups[NET_GROUP_MAX][6];
+
+    if (g->host_tap.state != NULL)
+        ethdev_take_all_groups(&g->port);
+    else
+        ethdev_set_groups(&g->port, groups, net_groups(g->lane[0]->net, groups, NET_GROUP_MAX));
 }
 
 int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, char *err,
@@ -222,11 +241,12 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, c
     if (error == 0)
         error = open_port(g, conf, err, err_cap);
     if (error == 0)
+        error = gateway_host_open(g, conf, err, err_cap);
+    if (error == 0)
         error = make_lanes(g, err, err_cap);
     if (error != 0)
         return error;
-    uint8_t groups[NET_GROUP_MAX][6];
-    ethdev_set_groups(&g->port, groups, net_groups(g->lane[0]->net, groups, NET_GROUP_MAX));
+    set_groups(g);
     error = courier_init(&g->courier, &g->topology, &g->hub, seed);
     if (error == 0)
         error = make_loops(g, conf);
@@ -272,12 +292,14 @@ static void close_all(struct gateway *g)
     }
     loop_fini(&g->spooler_thread.loop);
     loop_fini(&g->courier_thread.loop);
+    loop_fini(&g->host_thread.loop);
     if (g->courier.deliveries != NULL)
         courier_fini(&g->courier);
     if (g->spooler.source != NULL)
         spooler_fini(&g->spooler);
     if (g->port_open)
         ethdev_close(&g->port);
+    gateway_host_close(g);
     if (g->disk_open)
         disk_uring_close(&g->disk);
     if (g->spool_dir >= 0)

@@ -10,6 +10,7 @@
 #include "courier.h"
 #include "disk_uring.h"
 #include "ethdev.h"
+#include "host.h"
 #include "lane.h"
 #include "loop.h"
 #include "opener.h"
@@ -34,7 +35,7 @@ struct gateway_thread {
     struct loop loop;
     uint32_t number; /* lanes */
     bool started;
-    pthread_t pthread; /* spooler, courier */
+    pthread_t pthread; /* spooler, courier, host */
 };
 
 struct gateway {
@@ -43,6 +44,10 @@ struct gateway {
     struct topology topology;
     struct net_port port;
     bool port_open;
+    struct net_port host_tap; /* state NULL: the machine has no traffic of its own here */
+    struct rte_mempool *host_pool;
+    struct host host;
+    uint16_t port_min, port_max; /* ephemeral ports of the lanes; 0: as lane.h has it */
     struct rte_mempool *data_pool, *ctrl_pool;
     struct rte_mempool *rx_pool[TOPOLOGY_LANE_MAX];
     struct lane *lane[TOPOLOGY_LANE_MAX];
@@ -56,6 +61,7 @@ struct gateway {
     struct gateway_thread lane_thread[TOPOLOGY_LANE_MAX];
     struct gateway_thread spooler_thread;
     struct gateway_thread courier_thread;
+    struct gateway_thread host_thread;
 };
 
 #define GATEWAY_ERROR_CAP 512
@@ -76,6 +82,14 @@ void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg)
 
 /* Stops the threads if they run, and frees everything. */
 void gateway_stop(struct gateway *g);
+
+/* The machine's own traffic, where the configuration wants it: opens the interface behind the port,
+ * and finds ephemeral ports for the lanes that the kernel leaves. Returns 0, or a negative error
+ * with one line in err. */
+int gateway_host_open(struct gateway *g, const struct conf *conf, char *err,
+                      size_t err_cap) BASE_WARN_UNUSED;
+/* The lanes' buffers are back. */
+void gateway_host_close(struct gateway *g);
 
 /* Connections, both ways, that are open now. */
 uint64_t gateway_connections(const struct gateway *g);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -140,6 +141,32 @@ static void *courier_main(void *arg)
     return NULL;
 }
 
+/* ---- the machine's own traffic ---- */
+
+static void *host_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+
+    block_signals();
+    eal_free_affinity();
+    while (phase(g) != GATEWAY_STOP) {
+        uint64_t now_ns = loop_now_ns();
+        if (!loop_idle(&t->loop, host_pass(&g->host, now_ns), now_ns))
+            continue;
+        if (g->host.waits) { /* the descriptor is readable all the while */
+            usleep(1000);
+            continue;
+        }
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!host_pass(&g->host, now_ns) && !g->host.waits)
+            loop_sleep(&t->loop, now_ns, BASE_NS_NONE);
+        doorbell_disarm(t->loop.bell);
+    }
+    return NULL;
+}
+
 int gateway_threads_start(struct gateway *g)
 {
     int error = pthread_create(&g->spooler_thread.pthread, NULL, spooler_main, &g->spooler_thread);
@@ -151,6 +178,12 @@ int gateway_threads_start(struct gateway *g)
     if (error != 0)
         return -error;
     g->courier_thread.started = true;
+    if (g->host_tap.state != NULL) {
+        error = pthread_create(&g->host_thread.pthread, NULL, host_main, &g->host_thread);
+        if (error != 0)
+            return -error;
+        g->host_thread.started = true;
+    }
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
         error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
         if (error != 0)
@@ -186,5 +219,10 @@ void gateway_threads_join(struct gateway *g)
         doorbell_wake(&g->topology.spooler_bell);
         pthread_join(g->spooler_thread.pthread, NULL);
         g->spooler_thread.started = false;
+    }
+    if (g->host_thread.started) {
+        doorbell_wake(&g->topology.host_bell);
+        pthread_join(g->host_thread.pthread, NULL);
+        g->host_thread.started = false;
     }
 }

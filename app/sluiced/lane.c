@@ -30,6 +30,12 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
         .dad_cnt = 1,
     };
 
+    if (l->to_host != NULL) {
+        n.other = lane_host_give;
+        n.other_arg = l;
+        n.other_per_s = (uint32_t)port->host_rate;
+        n.other_burst = (uint32_t)port->host_burst;
+    }
     for (uint32_t i = 0; i < port->address.cnt && i < NET_ADDRESS_MAX; i++) {
         struct net_prefix *p = &n.addresses[n.address_cnt++];
         struct base_span text = base_span_str(port->address.item[i]);
@@ -64,8 +70,8 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .syn_max = (uint32_t)conf->tcp.half_open,
         .time_wait_max = (uint32_t)conf->tcp.time_wait,
         .listen_max = 64,
-        .port_min = (uint16_t)(LANE_PORT_MIN + config->number * l->steer_stride),
-        .port_max = (uint16_t)(LANE_PORT_MIN + (config->number + 1) * l->steer_stride - 1),
+        .port_min = (uint16_t)(l->port_min + config->number * l->steer_stride),
+        .port_max = (uint16_t)(l->port_min + (config->number + 1) * l->steer_stride - 1),
         .recv_window_bytes = (uint32_t)conf->tcp.receive_window_bytes,
         .send_buffer_bytes = (uint32_t)conf->tcp.send_buffer_bytes,
         .msl_ns = conf->tcp.msl_ns,
@@ -79,6 +85,8 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .ecn = ecn_of[conf->tcp.ecn],
         .timestamps_off = !conf->tcp.timestamps,
         .sack_off = !conf->tcp.sack,
+        .stray = l->to_host != NULL ? lane_stray : NULL,
+        .stray_arg = l,
     };
 
     memcpy(t.secret, config->secret, sizeof(t.secret));
@@ -130,7 +138,10 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->port = config->port;
     l->push_layers = config->push_layers;
     l->lane_cnt = config->topology->lane_cnt;
-    l->steer_stride = (LANE_PORT_MAX + 1 - LANE_PORT_MIN) / l->lane_cnt;
+    l->port_min = config->port_min != 0 ? config->port_min : LANE_PORT_MIN;
+    l->steer_stride =
+        ((config->port_max != 0 ? config->port_max : LANE_PORT_MAX) + 1u - l->port_min) /
+        l->lane_cnt;
     l->settings = settings_current(l->hub);
     l->stats = topology_stats(l->topology, TOPOLOGY_LANE, l->number);
     l->log = topology_log(l->topology, TOPOLOGY_LANE, l->number);
@@ -142,6 +153,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     base_list_init(&l->stalled);
     base_wheel_init(&l->wheel, now_ns);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
+    lane_host_init(l, &l->settings->conf->port[0]);
     error = open_pools(l);
     if (error == 0)
         error = open_net(l, config, &l->settings->conf->port[0], now_ns);
@@ -170,6 +182,7 @@ void lane_fini(struct lane *l)
             spool_buf_put(&l->bufs, done.buf);
     while (rte_ring_sc_dequeue(l->from_courier, (void **)&d) == 0)
         lane_deliver_back(l, d);
+    lane_host_fini(l);
     if (l->tcp != NULL)
         tcp_fini(l->tcp);
     if (l->net != NULL)
@@ -349,7 +362,9 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->settings = settings_current(l->hub);
     l->spooler_rung = false;
     l->courier_rung = false;
+    l->host_rung = false;
     work += receive(l);
+    work += lane_host_pass(l);
     work += completions(l);
     tcp_run(l->tcp, now_ns);
     net_run(l->net, now_ns);
@@ -365,6 +380,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
         doorbell_ring(&l->topology->spooler_bell);
     if (l->courier_rung)
         doorbell_ring(&l->topology->courier_bell);
+    if (l->host_rung)
+        doorbell_ring(&l->topology->host_bell);
     stats_inc(l->stats, work > 0 ? STATS_LANE_PASSES_BUSY : STATS_LANE_PASSES_IDLE);
     stats_set(l->stats, STATS_CONN_IN, l->in_cnt);
     stats_set(l->stats, STATS_CONN_OUT, l->out_cnt);

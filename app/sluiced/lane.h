@@ -29,6 +29,7 @@ struct lane_config {
     struct rte_mempool *ctrl_pool;
     uint32_t number;
     uint8_t secret[16];
+    uint16_t port_min, port_max; /* ephemeral ports of all lanes; 0: LANE_PORT_MIN, LANE_PORT_MAX */
     /* Stacks the layers of a new connection (conn_push_layer) before its first byte; NULL: none.
      * Which layers a listener or a route has is decided here and nowhere else. */
     void (*push_layers)(struct conn *c, bool outbound);
@@ -46,6 +47,7 @@ struct lane {
     struct settings_hub *hub;
     struct spooler *spooler;
     struct rte_ring *to_spooler, *from_spooler, *to_courier, *from_courier;
+    struct rte_ring *to_host, *host_free, *from_host; /* NULL: the machine has nothing here */
     struct stats_block *stats;
     struct base_list open;    /* all connections */
     struct base_list stalled; /* connections that wait for buffers, ring room or the spool */
@@ -55,6 +57,7 @@ struct lane {
     uint32_t in_cnt, out_cnt; /* connections */
     bool spooler_rung;        /* pushed something this pass: ring once at its end */
     bool courier_rung;
+    bool host_rung;
     bool draining; /* take no new connections or transactions */
     bool drained;  /* those that were idle have been told */
     struct stats_log log;
@@ -63,6 +66,7 @@ struct lane {
     struct spool_buf_pool bufs;
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
+    uint32_t port_min;     /* the first ephemeral port of lane 0 */
     uint32_t steer_stride; /* ephemeral ports a lane */
     /* Scratch of one call; nothing lives here between calls. */
     uint8_t line[SMTP_LINE_MAX * 2];
@@ -88,7 +92,8 @@ struct lane_icmp {
 };
 
 /* Ephemeral ports of all lanes; each lane has an equal slice, so that a reply on the wrong lane
- * names the right one. */
+ * names the right one. Where the machine's kernel shares our addresses, less those that it takes.
+ */
 #define LANE_PORT_MIN 16384
 #define LANE_PORT_MAX 65535
 
@@ -131,5 +136,18 @@ void lane_hear(struct lane *l);
 /* Frames of other lanes: those in pkts are sorted out, the rest is moved to the front. Returns how
  * many are left. */
 uint32_t lane_steer(struct lane *l, struct rte_mbuf **pkts, uint32_t cnt);
+
+/* The machine's own traffic (host.h); whether the port has any. */
+bool lane_host_wanted(const struct conf_port *port);
+void lane_host_init(struct lane *l, const struct conf_port *port);
+void lane_host_fini(struct lane *l);
+/* net_config's other: for the kernel. Takes frame. */
+void lane_host_give(void *arg, struct rte_mbuf *frame);
+/* Sends what the kernel has sent; returns how many frames. */
+uint32_t lane_host_pass(struct lane *l);
+
+/* tcp_config's stray. */
+bool lane_stray(void *arg, struct rte_mbuf *frame, const struct net_endpoint *local,
+                const struct net_endpoint *remote, bool listened);
 
 #endif

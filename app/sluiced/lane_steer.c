@@ -38,9 +38,9 @@ static uint32_t find_tcp(const uint8_t *p, uint32_t len)
 /* The lane that one of our ports belongs to; -1: any. */
 static int port_owner(const struct lane *l, uint32_t port)
 {
-    if (port < LANE_PORT_MIN)
+    if (port < l->port_min)
         return -1;
-    uint32_t lane = (port - LANE_PORT_MIN) / l->steer_stride;
+    uint32_t lane = (port - l->port_min) / l->steer_stride;
     return lane < l->lane_cnt ? (int)lane : -1;
 }
 
@@ -171,4 +171,17 @@ void lane_hear(struct lane *l)
         for (uint32_t i = 0; i < cnt; i++)
             net_hear(l->net, &n[i].addr, n[i].mac, n[i].answer, l->now_ns);
     }
+}
+
+bool lane_stray(void *arg, struct rte_mbuf *frame, const struct net_endpoint *local,
+                const struct net_endpoint *remote, bool listened)
+{
+    struct lane *l = arg;
+
+    (void)local;
+    (void)remote;
+    if (listened || l->to_host == NULL)
+        return false;
+    net_other(l->net, frame, l->now_ns);
+    return true;
 }

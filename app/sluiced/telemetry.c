@@ -30,7 +30,7 @@ static const struct topology *shown;
 
 static void thread_name(const struct topology *t, uint32_t i, char *out, size_t cap)
 {
-    static const char *const other[] = {"spooler", "courier", "control"};
+    static const char *const other[] = {"spooler", "courier", "control", "host"};
 
     base_assert(i < t->lane_cnt + BASE_ARRAY_CNT(other));
     if (i < t->lane_cnt)

@@ -48,6 +48,10 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_LANE_ICMP] = {"li", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(struct lane_icmp), 64},
     [TOPOLOGY_CONTROL_COURIER] = {"kc", TOPOLOGY_CONTROL, TOPOLOGY_COURIER, sizeof(void *), 16},
     [TOPOLOGY_COURIER_CONTROL] = {"ck", TOPOLOGY_COURIER, TOPOLOGY_CONTROL, sizeof(void *), 16},
+    /* Not deep: what lies here is missing in the lane's receive pool. */
+    [TOPOLOGY_LANE_HOST] = {"lh", TOPOLOGY_LANE, TOPOLOGY_HOST, sizeof(void *), 512},
+    [TOPOLOGY_HOST_FREE] = {"hf", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 512},
+    [TOPOLOGY_HOST_LANE] = {"hl", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 256},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
                            4096},
     [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_CONTROL,
@@ -92,7 +96,8 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
 
 static int make_bells(struct topology *t, bool silent)
 {
-    struct doorbell *single[] = {&t->spooler_bell, &t->courier_bell, &t->control_bell};
+    struct doorbell *single[] = {&t->spooler_bell, &t->courier_bell, &t->host_bell,
+                                 &t->control_bell};
     int error = 0;
 
     for (uint32_t i = 0; i < BASE_ARRAY_CNT(single); i++) {
@@ -140,6 +145,7 @@ void topology_fini(struct topology *t)
         doorbell_fini(&t->lane_bell[i]);
     doorbell_fini(&t->spooler_bell);
     doorbell_fini(&t->courier_bell);
+    doorbell_fini(&t->host_bell);
     doorbell_fini(&t->control_bell);
     free(t->stats);
     *t = (struct topology){0};

@@ -33,6 +33,7 @@ enum topology_thread {
     TOPOLOGY_SPOOLER,
     TOPOLOGY_COURIER,
     TOPOLOGY_CONTROL,
+    TOPOLOGY_HOST, /* the machine's own traffic, where the configuration has it */
     TOPOLOGY_THREAD_CNT
 };
 
@@ -48,6 +49,9 @@ enum topology_link_id {
     TOPOLOGY_LANE_ICMP,       /* about connections of others */
     TOPOLOGY_CONTROL_COURIER, /* struct courier_request * */
     TOPOLOGY_COURIER_CONTROL, /* struct courier_request * */
+    TOPOLOGY_LANE_HOST,       /* struct rte_mbuf *: frames for the machine's kernel */
+    TOPOLOGY_HOST_FREE,       /* struct rte_mbuf *: those that it has got, back to be freed */
+    TOPOLOGY_HOST_LANE,       /* struct rte_mbuf *: frames of the kernel's for the port */
     TOPOLOGY_LANE_LOG,        /* struct stats_log_record */
     TOPOLOGY_SPOOLER_LOG,
     TOPOLOGY_COURIER_LOG,
@@ -69,8 +73,10 @@ struct topology {
     struct doorbell lane_bell[TOPOLOGY_LANE_MAX];
     struct doorbell spooler_bell;
     struct doorbell courier_bell;
+    struct doorbell host_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
-    /* Counters, one block a thread: lanes, then spooler, courier, control. */
+    /* Counters, one block a thread: lanes, then spooler, courier, control,
+       host. */
     struct stats_block *stats;
     uint32_t stats_cnt;
 };

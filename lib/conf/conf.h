@@ -68,6 +68,9 @@ struct conf_port {
     uint64_t mtu;
     uint64_t rx_descriptors;
     uint64_t tx_descriptors;
+    const char *host_device; /* interface of the machine's own traffic; NULL: it has none here */
+    uint64_t host_rate;
+    uint64_t host_burst;
 };
 
 struct conf_listener {

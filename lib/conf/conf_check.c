@@ -6,6 +6,8 @@
 #define SOCKET_PATH_MAX 107 /* sun_path less its NUL */
 #define ADDRESS_MAX     16  /* of a port: NET_ADDRESS_MAX */
 #define IPV6_MTU_MIN    1280
+#define INTERFACE_MAX   15 /* IFNAMSIZ less its NUL */
+#define NAME_LETTERS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
 static struct conf_seen *seen_of(struct conf_parser *p, const char *block, const char *key)
 {
@@ -139,6 +141,25 @@ static void check_next_hop(struct conf_parser *p, const struct conf_port *port, 
         named(p, "port", port, key, "%s is this port's own address", gateway);
 }
 
+/* What the kernel takes as the name of an interface, and what is one name, not a pattern. */
+static void check_host_device(struct conf_parser *p, const struct conf_port *port)
+{
+    const char *name = port->host_device, *iface;
+    size_t len;
+
+    if (name == NULL || name[0] == 0)
+        return;
+    len = strlen(name);
+    if (len > INTERFACE_MAX || strspn(name, NAME_LETTERS) != len || name[0] == '.')
+        named(p, "port", port, "host_device",
+              "must be the name of an interface: at most %d letters, digits, . - and _",
+              INTERFACE_MAX);
+    iface = port->device != NULL ? strstr(port->device, ",iface=") : NULL;
+    if (iface != NULL && strncmp(iface + 7, name, len) == 0 &&
+        (iface[7 + len] == 0 || iface[7 + len] == ','))
+        named(p, "port", port, "host_device", "%s is the port's own device", name);
+}
+
 static void check_ports(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
@@ -148,10 +169,14 @@ static void check_ports(struct conf_parser *p)
         check_addresses(p, port);
         check_next_hop(p, port, "gateway", port->gateway, 32);
         check_next_hop(p, port, "gateway6", port->gateway6, 128);
+        check_host_device(p, port);
         for (uint32_t j = 0; j < i; j++) {
             if (port->device != NULL && c->port[j].device != NULL &&
                 strcmp(port->device, c->port[j].device) == 0)
                 named(p, "port", port, "device", "is that of port %s, too", c->port[j].name);
+            if (port->host_device != NULL && c->port[j].host_device != NULL &&
+                port->host_device[0] != 0 && strcmp(port->host_device, c->port[j].host_device) == 0)
+                named(p, "port", port, "host_device", "is that of port %s, too", c->port[j].name);
             for (uint32_t k = 0; k < port->address.cnt; k++) {
                 char text[64];
                 snprintf(text, sizeof(text), "%.*s", (int)strcspn(port->address.item[k], "/"),

@@ -89,6 +89,9 @@ const struct conf_setting conf_settings[] = {
     NUMBER(port, mtu, "1500", 576, 9216, false, "largest IP packet, bytes"),
     NUMBER(port, rx_descriptors, "1024", 64, 32768, false, "receive descriptors of each queue"),
     NUMBER(port, tx_descriptors, "1024", 64, 32768, false, "transmit descriptors of each queue"),
+    TEXT(port, STRING, host_device, "", false, NULL, "interface that is made for this machine's own traffic over the port (ssh, DNS, ...); none: what is not for the gateway is dropped"),
+    NUMBER(port, host_rate, "20000", 1, 10000000, false, "most frames a second between that interface and the port, each way; from the port: of each lane"),
+    NUMBER(port, host_burst, "1000", 1, 1000000, false, "most of them at once"),
 
     WORDS(listener, kind, "mx", "mx submission submissions", false, "what is spoken: mail from other servers, or from users"),
     TEXT(listener, STRING, port, NULL, false, "net0", "name of a port block"),

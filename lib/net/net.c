@@ -69,7 +69,7 @@ uint64_t net_deadline(const struct net *n)
 
 void net_log_neighbor(struct net *n, const struct net_addr *addr, const char *what, uint64_t now_ns)
 {
-    if (n->config.log == NULL || !net_limit_pass(&n->log_limit, now_ns))
+    if (n->config.log == NULL || !base_limit_pass(&n->log_limit, now_ns))
         return;
     struct stats_log_record r = {.event = STATS_LOG_NEIGHBOR};
     memcpy(r.address, addr->b, sizeof(r.address));
@@ -99,6 +99,8 @@ static bool config_is_good(const struct net_config *c, uint64_t now_ns)
             return false;
     }
     if (!net_addr_is_none(&c->gateway6) && net_v6_is_martian(&c->gateway6))
+        return false;
+    if (c->other != NULL && (c->other_per_s == 0 || c->other_burst == 0))
         return false;
     return c->vlan <= NET_VLAN_MAX &&
            (net_addr_is_none(&c->gateway) || net_addr_is_v4(&c->gateway));
@@ -130,10 +132,11 @@ int net_init(struct net **out, const struct net_config *config, uint64_t now_ns)
     n->port = config->port;
     memcpy(n->mac, config->port->caps.mac, 6);
     take_addresses(n);
-    n->ask_limit = (struct net_limit){.interval_ns = BASE_NS_S / 128, .burst = 64};
-    n->echo_limit = (struct net_limit){.interval_ns = BASE_NS_S / 1000, .burst = 100};
-    n->defend_limit = (struct net_limit){.interval_ns = 10 * BASE_NS_S, .burst = 1};
-    n->log_limit = (struct net_limit){.interval_ns = BASE_NS_S, .burst = 5};
+    n->ask_limit = (struct base_limit){.interval_ns = BASE_NS_S / 128, .burst = 64};
+    n->echo_limit = (struct base_limit){.interval_ns = BASE_NS_S / 1000, .burst = 100};
+    n->defend_limit = (struct base_limit){.interval_ns = 10 * BASE_NS_S, .burst = 1};
+    n->log_limit = (struct base_limit){.interval_ns = BASE_NS_S, .burst = 5};
+    net_other_init(n);
     base_timer_init(&n->announce_timer);
     base_timer_init(&n->mld_timer);
     int rc = net_neighbor_init(n, now_ns);

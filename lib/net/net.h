@@ -4,7 +4,10 @@
  * section 7.3.2), 791, 792, 1122; RFC 2464, 8200, 4443, 4861, 4862 (only the test for duplicates),
  * 3810 (reports).
  *
- * Left out: the exception path; what is done about path MTUs; routers that announce themselves and
+ * The rest of the machine may live behind the same port, with the same MAC and with addresses of
+ * its own or ours (net_config.other): it gets what is not for us.
+ *
+ * Left out: what is done about path MTUs; routers that announce themselves and
  * redirects (the gateways are settings), MLDv1, SEND. Fragments and routing headers are dropped and
  * counted; so are martians. IP options and IPv6's other extension headers are skipped.
  *
@@ -73,6 +76,21 @@ struct net_config {
     void (*unreachable)(void *arg, const struct net_addr *src, const struct net_addr *dst,
                         const uint8_t *quoted, uint32_t quoted_len);
     void *icmp_arg; /* of both */
+
+    /*
+     * The rest of the machine, NULL: there is none, and frames that are not for us are dropped.
+     * Takes a whole frame as it came: of other VLANs, types and addresses, to groups that we do not
+     * listen to; to our addresses what is not TCP or an echo request (fragments of TCP are
+     * nobody's). ARP replies, neighbor and router advertisements, ICMP errors and queries of
+     * listeners come here, too, after we have heeded them. What asks for our addresses is answered
+     * by us alone. At most other_per_s frames a second and other_burst at once, both at least 1; a
+     * quarter of that for segments that open connections. Neighbor discovery has a budget apart, so
+     * that a flood can not take the machine its neighbors.
+     */
+    void (*other)(void *arg, struct rte_mbuf *frame);
+    void *other_arg;
+    uint32_t other_per_s;
+    uint32_t other_burst;
 };
 
 /* A transport segment on its way up. */
@@ -81,8 +99,9 @@ struct net_segment {
                               header is in one piece, options included, as far as it goes */
     struct net_addr src;
     struct net_addr dst;
-    uint8_t protocol; /* NET_PROTO_TCP */
-    uint8_t ecn;      /* RFC 3168 code point */
+    uint8_t protocol;     /* NET_PROTO_TCP */
+    uint8_t ecn;          /* RFC 3168 code point */
+    uint16_t frame_bytes; /* how far before the data its frame begins, untouched in the same mbuf */
 };
 
 /* Returns 0 and the instance, or -ENOMEM, -EINVAL. */
@@ -128,6 +147,13 @@ uint32_t net_groups(const struct net *n, uint8_t (*mac)[6], uint32_t cap);
 /* Gives everything queued to the port. What a full port does not take stays queued up to a bound,
  * then the oldest is dropped and counted. Call once a pass. */
 void net_flush(struct net *n);
+
+/* A segment that net_input has passed up is the rest of the machine's: m begins at its Ethernet
+ * header again. Takes m. */
+void net_other(struct net *n, struct rte_mbuf *m, uint64_t now_ns);
+
+/* Queues a frame of the rest of the machine for net_flush as it is; takes m, one piece. */
+void net_forward(struct net *n, struct rte_mbuf *m);
 
 /* Timers of the neighbor cache. */
 void net_run(struct net *n, uint64_t now_ns);

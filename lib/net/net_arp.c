@@ -47,7 +47,7 @@ void net_arp_ask(struct net *n, const struct net_addr *addr, const uint8_t *mac,
 {
     struct net_addr source;
 
-    if (!net_limit_pass(&n->ask_limit, now_ns)) {
+    if (!base_limit_pass(&n->ask_limit, now_ns)) {
         stats_inc(n->stats, STATS_NET_ARP_LIMITED); /* the next of its questions may pass */
         return;
     }
@@ -70,7 +70,7 @@ static int defend(struct net *n, uint32_t addr, uint64_t now_ns)
 {
     uint32_t raw = rte_cpu_to_be_32(addr);
 
-    if (net_limit_pass(&n->defend_limit, now_ns)) {
+    if (base_limit_pass(&n->defend_limit, now_ns)) {
         struct net_addr a = net_addr_v4(&raw);
         net_log_neighbor(n, &a, "is our address and used by another host", now_ns);
         send_request(n, broadcast, raw, raw);
@@ -141,5 +141,5 @@ int net_arp_input(struct net *n, struct rte_mbuf *m, uint64_t now_ns)
     }
     if (request && to_us)
         return answer(n, m, &arp);
-    return useful ? NET_INPUT_DONE : STATS_NET_DROP_ARP_OTHER;
+    return net_or_other(n, useful ? (int)NET_INPUT_DONE : (int)STATS_NET_DROP_ARP_OTHER);
 }

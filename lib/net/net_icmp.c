@@ -71,22 +71,24 @@ int net_icmp_input(struct net *n, struct rte_mbuf *m, uint32_t ip_len, uint64_t 
         break;
     case ICMP_UNREACHABLE:
         if (icmp[1] == ICMP_TOO_BIG_CODE)
-            return net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_TOO_BIG,
-                                        base_be16(icmp + 6));
-        return net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_UNREACHABLE, 0);
+            return net_or_other(n, net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_TOO_BIG,
+                                                        base_be16(icmp + 6)));
+        return net_or_other(n,
+                            net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_UNREACHABLE, 0));
     case ICMP_TIME:
     case ICMP_PARAMETER:
-        return net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_UNREACHABLE, 0);
+        return net_or_other(n,
+                            net_icmp_error_input(n, m, at + ICMP_BYTES, NET_ICMP_UNREACHABLE, 0));
     case ICMP_QUENCH: /* RFC 6633 */
     case ICMP_REDIRECT:
-        return STATS_NET_DROP_ICMP_ERROR;
+        return net_or_other(n, STATS_NET_DROP_ICMP_ERROR);
     default:
-        return STATS_NET_DROP_ICMP_TYPE;
+        return net_or_other(n, STATS_NET_DROP_ICMP_TYPE);
     }
     if (icmp[1] != 0)
         return STATS_NET_DROP_ICMP_TYPE;
     stats_inc(n->stats, STATS_NET_RX_ECHO);
-    if (!net_limit_pass(&n->echo_limit, now_ns))
+    if (!base_limit_pass(&n->echo_limit, now_ns))
         return STATS_NET_DROP_ICMP_LIMITED;
     make_reply(n, m, ip_len);
     stats_inc(n->stats, STATS_NET_TX_ECHO);

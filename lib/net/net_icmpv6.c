@@ -60,9 +60,9 @@ static void make_reply(struct net *n, struct rte_mbuf *m, const struct net_ipv6 
 static int input_echo(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *ip, uint64_t now_ns)
 {
     if (net_addr_is_multicast(&ip->dst))
-        return STATS_NET_DROP_IP_BROADCAST;
+        return net_or_other(n, STATS_NET_DROP_IP_BROADCAST);
     stats_inc(n->stats, STATS_NET_RX_ECHO);
-    if (!net_limit_pass(&n->echo_limit, now_ns))
+    if (!base_limit_pass(&n->echo_limit, now_ns))
         return STATS_NET_DROP_ICMP_LIMITED;
     make_reply(n, m, ip);
     stats_inc(n->stats, STATS_NET_TX_ECHO);
@@ -86,19 +86,20 @@ int net_icmpv6_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *i
     if (net_addr_is_none(&ip->src))
         return STATS_NET_DROP_IP_MARTIAN;
     if (type == TYPE_MLD_QUERY)
-        return net_mld_input(n, m, ip, now_ns);
+        return net_or_other(n, net_mld_input(n, m, ip, now_ns));
     if ((type > TYPE_MLD_QUERY && type <= TYPE_MLD_DONE) || type == TYPE_MLD2_REPORT)
-        return STATS_NET_DROP_MLD;
+        return net_or_other(n, STATS_NET_DROP_MLD);
     /* A router may answer a packet to a group with it; we send none. */
     if (type == TYPE_TOO_BIG && !net_addr_is_multicast(&ip->dst))
-        return net_icmp_error_input(n, m, ip->at + ICMPV6_BYTES, NET_ICMP_TOO_BIG,
-                                    base_be32(icmp + 4));
+        return net_or_other(n, net_icmp_error_input(n, m, ip->at + ICMPV6_BYTES, NET_ICMP_TOO_BIG,
+                                                    base_be32(icmp + 4)));
     if ((type == TYPE_UNREACHABLE || type == TYPE_TIME || type == TYPE_PARAMETER) &&
         !net_addr_is_multicast(&ip->dst))
-        return net_icmp_error_input(n, m, ip->at + ICMPV6_BYTES, NET_ICMP_UNREACHABLE, 0);
+        return net_or_other(
+            n, net_icmp_error_input(n, m, ip->at + ICMPV6_BYTES, NET_ICMP_UNREACHABLE, 0));
     if (type <= TYPE_LAST_ERROR)
-        return STATS_NET_DROP_ICMP_ERROR;
+        return net_or_other(n, STATS_NET_DROP_ICMP_ERROR);
     if (type != TYPE_ECHO_REQUEST || code != 0)
-        return STATS_NET_DROP_ICMP_TYPE;
+        return net_or_other(n, STATS_NET_DROP_ICMP_TYPE);
     return input_echo(n, m, ip, now_ns);
 }

@@ -69,6 +69,7 @@ int net_tcp_input(struct net *n, struct rte_mbuf *m, uint32_t at, struct net_seg
 
     out->mbuf = m;
     out->protocol = NET_PROTO_TCP;
+    out->frame_bytes = (uint16_t)at;
     rte_pktmbuf_adj(m, (uint16_t)at);
     bool good = tcp_checksum_good(n, m, out);
     if (!n->tcp_checksum_seen_good)
@@ -101,6 +102,8 @@ static int input_ipv4(struct net *n, struct rte_mbuf *m, struct net_segment *out
         return STATS_NET_DROP_IP_CHECKSUM;
 
     uint32_t src = base_be32(ip + 12), dst = base_be32(ip + 16);
+    if (n->config.other != NULL && !net_v4_is_own(n, dst))
+        return NET_INPUT_OTHER;
     if (net_v4_is_martian(n, src))
         return STATS_NET_DROP_IP_MARTIAN;
     if (net_v4_is_own(n, src))
@@ -110,7 +113,8 @@ static int input_ipv4(struct net *n, struct rte_mbuf *m, struct net_segment *out
     if ((frame[0] & 1) != 0)
         return STATS_NET_DROP_IP_BROADCAST;
     if ((base_be16(ip + 6) & (RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0)
-        return STATS_NET_DROP_IP_FRAGMENT;
+        return ip[9] == NET_PROTO_TCP ? (int)STATS_NET_DROP_IP_FRAGMENT
+                                      : net_or_other(n, STATS_NET_DROP_IP_FRAGMENT);
     if (ip[9] == NET_PROTO_TCP) {
         *out = (struct net_segment){
             .src = net_addr_v4(ip + 12),
@@ -121,7 +125,7 @@ static int input_ipv4(struct net *n, struct rte_mbuf *m, struct net_segment *out
     }
     if (ip[9] == NET_PROTO_ICMP)
         return net_icmp_input(n, m, ip_len, now_ns);
-    return STATS_NET_DROP_IP_PROTOCOL;
+    return net_or_other(n, STATS_NET_DROP_IP_PROTOCOL);
 }
 
 /* Takes the 802.1Q tag off. Returns a reason to drop, or STATS_CNT: the frame is of our VLAN.
@@ -138,12 +142,24 @@ static int take_tag(const struct net *n, struct rte_mbuf *m)
             return STATS_NET_DROP_NO_ROOM;
         frame = rte_pktmbuf_mtod(m, uint8_t *);
         vlan = base_be16(frame + NET_ETHER_BYTES) & 0xfff;
+        if (vlan != n->config.vlan)
+            return STATS_NET_DROP_VLAN;
         memmove(frame + NET_VLAN_BYTES, frame, 12);
         rte_pktmbuf_adj(m, NET_VLAN_BYTES);
     } else if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
         vlan = m->vlan_tci & 0xfff; /* the port has taken it off */
     }
     return vlan == n->config.vlan ? (int)STATS_CNT : (int)STATS_NET_DROP_VLAN;
+}
+
+/* Whether the frame can be for this machine. Returns a reason to drop, or STATS_CNT. */
+static int check_macs(const struct net *n, const uint8_t *frame)
+{
+    if ((frame[0] & 1) == 0 && memcmp(frame, n->mac, 6) != 0)
+        return STATS_NET_DROP_ETHER_FOREIGN;
+    if ((frame[6] & 1) != 0 || memcmp(frame + 6, n->mac, 6) == 0)
+        return STATS_NET_DROP_ETHER_SOURCE;
+    return STATS_CNT;
 }
 
 static int input_frame(struct net *n, struct rte_mbuf *m, struct net_segment *out, uint64_t now_ns)
@@ -156,14 +172,15 @@ static int input_frame(struct net *n, struct rte_mbuf *m, struct net_segment *ou
                       base_be16(rte_pktmbuf_mtod_offset(m, uint8_t *, 12)) == RTE_ETHER_TYPE_VLAN
                   ? take_tag(n, m)
                   : (int)STATS_CNT;
-    if (why != (int)STATS_CNT)
-        return why;
     const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
-    bool group = (frame[0] & 1) != 0;
-    if (!group && memcmp(frame, n->mac, 6) != 0)
-        return STATS_NET_DROP_ETHER_FOREIGN;
-    if ((frame[6] & 1) != 0 || memcmp(frame + 6, n->mac, 6) == 0)
-        return STATS_NET_DROP_ETHER_SOURCE;
+    bool alien = why == (int)STATS_NET_DROP_VLAN && n->config.other != NULL;
+    if (why == (int)STATS_CNT || alien) {
+        int bad = check_macs(n, frame);
+        if (bad != (int)STATS_CNT)
+            return bad;
+    }
+    if (why != (int)STATS_CNT)
+        return alien ? (int)NET_INPUT_OTHER_VLAN : why;
     switch (base_be16(frame + 12)) {
     case RTE_ETHER_TYPE_IPV4:
         return input_ipv4(n, m, out, now_ns);
@@ -172,7 +189,7 @@ static int input_frame(struct net *n, struct rte_mbuf *m, struct net_segment *ou
     case RTE_ETHER_TYPE_IPV6:
         return net_ipv6_input(n, m, out, now_ns);
     default:
-        return STATS_NET_DROP_ETHER_TYPE;
+        return net_or_other(n, STATS_NET_DROP_ETHER_TYPE);
     }
 }
 
@@ -196,6 +213,10 @@ uint32_t net_input(struct net *n, struct rte_mbuf **pkts, uint32_t cnt, struct n
         }
         if (what == NET_INPUT_TAKEN)
             continue;
+        if (what >= (int)NET_INPUT_OTHER) {
+            net_other_pass(n, m, what == NET_INPUT_OTHER_VLAN, now_ns);
+            continue;
+        }
         if (what < (int)STATS_CNT)
             stats_inc(n->stats, (enum stats_id)what);
         rte_pktmbuf_free(m);

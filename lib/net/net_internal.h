@@ -11,6 +11,7 @@
  *   net_mld.c       reports of the groups that we listen to
  *   net_dad.c       our own IPv6 addresses: are they ours alone?
  *   net_neighbor.c  the cache of both families: states, timers, what waits
+ *   net_other.c     frames for the rest of the machine, and from it
  *   net_tx.c        the TX queue, VLAN tags
  */
 #ifndef NET_INTERNAL_H
@@ -18,6 +19,7 @@
 
 #include "net.h"
 
+#include "base_limit.h"
 #include "base_list.h"
 #include "base_rand.h"
 #include "base_time.h"
@@ -78,24 +80,6 @@ struct net_neighbor {
     struct rte_mbuf *held[NET_HELD_MAX]; /* oldest first; whole frames but for the MAC */
 };
 
-/* A rate limit: burst at once, then one each interval_ns (the virtual scheduling algorithm of
- * ITU-T I.371). */
-struct net_limit {
-    uint64_t interval_ns;
-    uint64_t burst;
-    uint64_t due_ns;
-};
-
-static inline bool net_limit_pass(struct net_limit *l, uint64_t now_ns)
-{
-    uint64_t due = l->due_ns > now_ns ? l->due_ns : now_ns;
-
-    if (due - now_ns > l->interval_ns * (l->burst - 1))
-        return false;
-    l->due_ns = due + l->interval_ns;
-    return true;
-}
-
 /* An IPv6 address of our own (RFC 4862 section 5.4):
  *
  *   TENTATIVE --asked for dad_cnt times, nobody answers--> VALID
@@ -153,10 +137,15 @@ struct net {
     struct base_wheel wheel;
     struct base_timer announce_timer; /* for the second announcement */
 
-    struct net_limit ask_limit;
-    struct net_limit echo_limit;
-    struct net_limit defend_limit;
-    struct net_limit log_limit;
+    struct base_limit ask_limit;
+    struct base_limit echo_limit;
+    struct base_limit defend_limit;
+    struct base_limit log_limit;
+
+    /* Of the frames for the rest of the machine. */
+    struct base_limit other_limit;
+    struct base_limit other_open_limit;
+    struct base_limit other_neighbor_limit;
 
     /* Only bad checksums from the start: the peer leaves them to hardware that is not there. */
     uint32_t tcp_checked_cnt;
@@ -216,7 +205,16 @@ enum {
     NET_INPUT_SEGMENT = STATS_CNT, /* goes up */
     NET_INPUT_TAKEN,               /* the mbuf is no longer the caller's */
     NET_INPUT_DONE,                /* its work is done; free it */
+    NET_INPUT_OTHER,               /* the rest of the machine has it */
+    NET_INPUT_OTHER_VLAN,          /* likewise, and its tag is still in it */
 };
+
+/* A frame that is not for us, or not for us alone: the rest of the machine has it where there is
+ * one, else what says what is done. Up to here nothing but a VLAN tag was taken off it. */
+static inline int net_or_other(const struct net *n, int what)
+{
+    return n->config.other != NULL ? (int)NET_INPUT_OTHER : what;
+}
 
 /* Makes the first len bytes contiguous. Returns false when the chain is shorter or the first mbuf
  * has no room. */
@@ -347,10 +345,21 @@ int net_neighbor_state(const struct net *n, const struct net_addr *addr);
 void net_log_neighbor(struct net *n, const struct net_addr *addr, const char *what,
                       uint64_t now_ns);
 
+/* ---- net_other.c ---- */
+
+void net_other_init(struct net *n);
+
+/* The frame m for the rest of the machine; takes it. tagged: its tag is still in it. */
+void net_other_pass(struct net *n, struct rte_mbuf *m, bool tagged, uint64_t now_ns);
+
 /* ---- net_tx.c ---- */
 
 /* Queues a whole frame, without a VLAN tag; takes m. */
 void net_tx_push(struct net *n, struct rte_mbuf *m);
+/* Likewise as it is. */
+void net_tx_push_raw(struct net *n, struct rte_mbuf *m);
+/* Puts the tag of VLAN tci into a frame without one. False: no headroom. */
+bool net_tx_put_tag(struct rte_mbuf *m, uint16_t tci);
 void net_tx_fini(struct net *n);
 
 #endif

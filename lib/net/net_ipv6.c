@@ -77,7 +77,7 @@ static int input_group(struct net *n, struct rte_mbuf *m, const struct net_ipv6 
     if (!net_v6_is_group(n, &ip->dst))
         return STATS_NET_DROP_IP_OTHER;
     if (ip->protocol != NET_PROTO_ICMPV6)
-        return STATS_NET_DROP_IP_BROADCAST;
+        return net_or_other(n, STATS_NET_DROP_IP_BROADCAST);
     return net_icmpv6_input(n, m, ip, now_ns);
 }
 
@@ -104,15 +104,24 @@ static int input_packet(struct net *n, struct rte_mbuf *m, const struct net_ipv6
     if (ip->protocol == NET_PROTO_ICMPV6)
         return net_icmpv6_input(n, m, ip, now_ns);
     if (ip->protocol != NET_PROTO_TCP)
-        return STATS_NET_DROP_IP_PROTOCOL;
+        return net_or_other(n, STATS_NET_DROP_IP_PROTOCOL);
     *out = (struct net_segment){.src = ip->src, .dst = ip->dst, .ecn = ip->ecn};
     return net_tcp_input(n, m, ip->at, out);
+}
+
+/* ip->at is at the fragment header, whose first byte tells what is in pieces. */
+static int input_fragment(const struct net *n, struct rte_mbuf *m, const struct net_ipv6 *ip)
+{
+    if (ip->at >= m->pkt_len || !net_pull(m, ip->at + 1) ||
+        *rte_pktmbuf_mtod_offset(m, const uint8_t *, ip->at) == NET_PROTO_TCP)
+        return STATS_NET_DROP_IP_FRAGMENT;
+    return net_or_other(n, STATS_NET_DROP_IP_FRAGMENT);
 }
 
 int net_ipv6_input(struct net *n, struct rte_mbuf *m, struct net_segment *out, uint64_t now_ns)
 {
     if (n->v6_cnt == 0)
-        return STATS_NET_DROP_IPV6;
+        return net_or_other(n, STATS_NET_DROP_IPV6);
     if (m->pkt_len < HEADERS_BYTES)
         return STATS_NET_DROP_IP_SHORT;
     if (!net_pull(m, HEADERS_BYTES))
@@ -136,6 +145,12 @@ int net_ipv6_input(struct net *n, struct rte_mbuf *m, struct net_segment *out, u
     };
     memcpy(ip.src.b, p + 8, 16);
     memcpy(ip.dst.b, p + 24, 16);
+    if (n->config.other != NULL &&
+        !(net_addr_is_multicast(&ip.dst) ? net_v6_is_group(n, &ip.dst)
+                                         : net_v6_own(n, &ip.dst) != NULL))
+        return NET_INPUT_OTHER;
     int why = skip_extensions(m, &ip);
+    if (why == (int)STATS_NET_DROP_IP_FRAGMENT)
+        return input_fragment(n, m, &ip);
     return why != (int)STATS_CNT ? why : input_packet(n, m, &ip, group, out, now_ns);
 }

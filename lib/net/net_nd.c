@@ -80,7 +80,7 @@ void net_nd_ask(struct net *n, const struct net_addr *addr, const uint8_t *mac, 
 {
     struct net_addr source, group = solicited_node(addr);
 
-    if (!net_limit_pass(&n->ask_limit, now_ns)) {
+    if (!base_limit_pass(&n->ask_limit, now_ns)) {
         stats_inc(n->stats, STATS_NET_ND_LIMITED); /* the next of its questions may pass */
         return;
     }
@@ -154,7 +154,7 @@ static bool find_mac(const uint8_t *p, uint32_t len, uint8_t type, const uint8_t
 /* Another host claims an address that we use: we keep it and say so, not too often. */
 static int defend(struct net *n, const struct net_addr *addr, uint64_t now_ns)
 {
-    if (net_limit_pass(&n->defend_limit, now_ns)) {
+    if (base_limit_pass(&n->defend_limit, now_ns)) {
         net_log_neighbor(n, addr, "is our address and used by another host", now_ns);
         announce(n, addr);
     }
@@ -177,7 +177,7 @@ static int input_solicitation(struct net *n, const uint8_t *frame, const struct 
         return STATS_NET_DROP_ND_INVALID;
     struct net_own *own = net_v6_own(n, &target);
     if (own == NULL)
-        return STATS_NET_DROP_ND_OTHER;
+        return net_or_other(n, STATS_NET_DROP_ND_OTHER);
     if (own->state == NET_OWN_TENTATIVE) {
         if (!probe)
             return STATS_NET_DROP_IP_TENTATIVE;
@@ -228,14 +228,14 @@ static int input_advertisement(struct net *n, const uint8_t *frame, const struct
     if (own != NULL)
         return defend(n, &target, now_ns);
     if (!net_v6_is_neighbor(n, &target))
-        return STATS_NET_DROP_ND_INVALID;
+        return net_or_other(n, STATS_NET_DROP_ND_INVALID);
 
     stats_inc(n->stats, STATS_NET_RX_ND);
     bool override = (p[4] & FLAG_OVERRIDE) != 0;
     bool useful = net_neighbor_advertised(n, &target, mac, solicited, override, now_ns);
     if (n->config.heard != NULL && (solicited || mac != NULL))
         n->config.heard(n->config.heard_arg, &target, mac != NULL ? mac : untold, solicited);
-    return useful ? NET_INPUT_DONE : STATS_NET_DROP_ND_OTHER;
+    return net_or_other(n, useful ? (int)NET_INPUT_DONE : (int)STATS_NET_DROP_ND_OTHER);
 }
 
 int net_nd_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *ip, uint64_t now_ns)
@@ -245,7 +245,7 @@ int net_nd_input(struct net *n, struct rte_mbuf *m, const struct net_ipv6 *ip, u
     uint8_t type = icmp[0];
 
     if (type != NET_ICMPV6_SOLICITATION && type != NET_ICMPV6_ADVERTISEMENT)
-        return STATS_NET_DROP_ND_ROUTER;
+        return net_or_other(n, STATS_NET_DROP_ND_ROUTER);
     /* 255: no router has passed it on, so it is from this link. */
     if (ip->hop_limit != HOP_LIMIT || icmp[1] != 0 || len < ND_BYTES || len > ND_MAX_BYTES)
         return STATS_NET_DROP_ND_INVALID;

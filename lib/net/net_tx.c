@@ -24,32 +24,20 @@ static struct rte_mbuf *make_linear(struct net *n, struct rte_mbuf *m)
     return copy;
 }
 
-/* False: no headroom, and m is freed. */
-static bool put_tag(struct net *n, struct rte_mbuf *m)
+bool net_tx_put_tag(struct rte_mbuf *m, uint16_t tci)
 {
     uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, NET_VLAN_BYTES);
 
-    if (frame == NULL) {
-        rte_pktmbuf_free(m);
-        stats_inc(n->stats, STATS_NET_DROP_TX_LINEAR);
+    if (frame == NULL)
         return false;
-    }
     memmove(frame, frame + NET_VLAN_BYTES, 12);
     base_put_be16(frame + 12, RTE_ETHER_TYPE_VLAN);
-    base_put_be16(frame + 14, n->config.vlan);
-    m->l2_len = NET_ETHER_BYTES + NET_VLAN_BYTES;
+    base_put_be16(frame + 14, tci);
     return true;
 }
 
-void net_tx_push(struct net *n, struct rte_mbuf *m)
+void net_tx_push_raw(struct net *n, struct rte_mbuf *m)
 {
-    if (m->nb_segs > 1 && !n->port->caps.tx_multi_segs) {
-        m = make_linear(n, m);
-        if (m == NULL)
-            return;
-    }
-    if (n->config.vlan != 0 && !put_tag(n, m))
-        return;
     if (n->tx_cnt == NET_TX_QUEUE_CNT) {
         net_flush(n);
         if (n->tx_cnt == NET_TX_QUEUE_CNT) {
@@ -61,6 +49,24 @@ void net_tx_push(struct net *n, struct rte_mbuf *m)
     }
     n->tx[(n->tx_head + n->tx_cnt) % NET_TX_QUEUE_CNT] = m;
     n->tx_cnt++;
+}
+
+void net_tx_push(struct net *n, struct rte_mbuf *m)
+{
+    if (m->nb_segs > 1 && !n->port->caps.tx_multi_segs) {
+        m = make_linear(n, m);
+        if (m == NULL)
+            return;
+    }
+    if (n->config.vlan != 0) {
+        if (!net_tx_put_tag(m, n->config.vlan)) {
+            rte_pktmbuf_free(m);
+            stats_inc(n->stats, STATS_NET_DROP_TX_LINEAR);
+            return;
+        }
+        m->l2_len = NET_ETHER_BYTES + NET_VLAN_BYTES;
+    }
+    net_tx_push_raw(n, m);
 }
 
 void net_flush(struct net *n)

@@ -65,7 +65,18 @@ struct tcp_config {
     enum tcp_ecn ecn;    /* whether our SYNs ask for it, or only those of peers */
     bool timestamps_off; /* neither offered nor taken: RFC 7323 */
     bool sack_off;       /* likewise: RFC 2018 */
-    uint8_t secret[16];  /* ISNs (RFC 6528), ports (RFC 6056), timestamps (RFC 7323), table hash */
+
+    /*
+     * A segment that belongs to no connection and opens none, before it is refused. frame begins at
+     * its Ethernet header again, as it came. listened: its local end is a listener's, so no other
+     * machine's. Returns true when it took the frame; then nothing is answered. May be NULL. It may
+     * not call this stack.
+     */
+    bool (*stray)(void *arg, struct rte_mbuf *frame, const struct net_endpoint *local,
+                  const struct net_endpoint *remote, bool listened);
+    void *stray_arg;
+
+    uint8_t secret[16]; /* ISNs (RFC 6528), ports (RFC 6056), timestamps (RFC 7323), table hash */
 };
 
 /* Returns 0 and the stack, or -ENOMEM, -EINVAL. */

@@ -84,7 +84,8 @@ struct tcp_segment {
     uint32_t len;    /* payload bytes */
     uint16_t window; /* as on the wire */
     uint8_t flags;
-    uint8_t ecn; /* enum tcp_ect */
+    uint8_t ecn;          /* enum tcp_ect */
+    uint16_t frame_bytes; /* before the payload, in the same mbuf: its frame; 0: not known */
     struct tcp_options options;
     uint64_t hash;
 };
@@ -250,6 +251,8 @@ int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_
                      enum tcp_ect ecn);
 /* The answer to a segment that belongs to nothing, within the stack's budget. */
 void tcp_segment_refuse(struct tcp_stack *s, const struct tcp_segment *seg);
+/* Offers a segment that belongs to nothing to config.stray. True: it took the mbuf. */
+bool tcp_segment_stray(struct tcp_stack *s, struct tcp_segment *seg, bool listened);
 /* Takes one of the stack's budget for answers outside connections. */
 bool tcp_segment_allowed(struct tcp_stack *s);
 

@@ -157,6 +157,8 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
     struct tcp_listener *l = tcp_listen_find(s, &seg->key);
 
     if (l == NULL || seg->flags & (TCP_FLAG_RST | TCP_FLAG_ACK) || !(seg->flags & TCP_FLAG_SYN)) {
+        if (tcp_segment_stray(s, seg, l != NULL))
+            return;
         tcp_count(s, STATS_TCP_DROP_UNKNOWN);
         tcp_segment_refuse(s, seg);
         return;

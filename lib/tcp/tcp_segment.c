@@ -47,6 +47,23 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
         return false;
     }
     out->mbuf = tcp_mbuf_cut_head(in->mbuf, header_len);
+    /* The headers stay where they were, but for a first mbuf that held nothing else. */
+    if (out->mbuf == in->mbuf && in->frame_bytes > 0)
+        out->frame_bytes = (uint16_t)(in->frame_bytes + header_len);
+    return true;
+}
+
+bool tcp_segment_stray(struct tcp_stack *s, struct tcp_segment *seg, bool listened)
+{
+    struct net_endpoint local = {.addr = seg->key.local, .port = seg->key.local_port};
+    struct net_endpoint remote = {.addr = seg->key.remote, .port = seg->key.remote_port};
+
+    if (s->config.stray == NULL || seg->frame_bytes == 0)
+        return false;
+    base_assert(rte_pktmbuf_prepend(seg->mbuf, seg->frame_bytes) != NULL);
+    if (!s->config.stray(s->config.stray_arg, seg->mbuf, &local, &remote, listened))
+        return false;
+    seg->mbuf = NULL;
     return true;
 }
 

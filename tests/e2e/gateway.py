@@ -209,7 +209,7 @@ class Counted:
         return False
 
 
-def ping(size=56, count=3, seconds=5):
+def ping(size=56, count=3, seconds=5, address=GATEWAY_IP, source=''):
     """How many of count ICMP echo requests with size bytes are answered with the same bytes."""
     def checksum(data):
         total = sum(struct.unpack(f'>{len(data) // 2}H', data))
@@ -218,11 +218,12 @@ def ping(size=56, count=3, seconds=5):
     answered = 0
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as s:
         s.settimeout(seconds)
+        s.bind((source, 0))
         for number in range(count):
             payload = os.urandom(size // 2 * 2)
             head = struct.pack('>BBHHH', 8, 0, 0, os.getpid() & 0xffff, number)
             value = checksum(head + payload)
-            s.sendto(head[:2] + struct.pack('>H', value) + head[4:] + payload, (GATEWAY_IP, 0))
+            s.sendto(head[:2] + struct.pack('>H', value) + head[4:] + payload, (address, 0))
             try:
                 reply = s.recv(65536)
             except TimeoutError:

@@ -39,6 +39,7 @@ static struct rte_mempool *pool, *ctrl_pool;
 static uint32_t accept_cnt; /* of a tx_burst */
 static uint16_t vlan;
 static struct net *too_big_net;
+static bool with_other;
 
 static uint16_t tx_burst(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cnt)
 {
@@ -235,7 +236,12 @@ static void input(struct net *n, const uint8_t *p, size_t len, int step, size_t 
     base_assert(sum == s.mbuf->pkt_len);
     uint32_t header = (rte_pktmbuf_mtod(s.mbuf, const uint8_t *)[12] >> 4) * 4u;
     base_assert(header > s.mbuf->pkt_len || header <= s.mbuf->data_len);
-    rte_pktmbuf_free(s.mbuf);
+    if (!with_other) {
+        rte_pktmbuf_free(s.mbuf);
+        return;
+    }
+    base_assert(rte_pktmbuf_prepend(s.mbuf, s.frame_bytes) != NULL);
+    net_other(n, s.mbuf, now_ns);
 }
 
 static void output(struct net *n, const uint8_t *p, size_t len, uint64_t now_ns)
@@ -274,6 +280,16 @@ static void unreachable(void *arg, const struct net_addr *src, const struct net_
     too_big(arg, src, dst, 1500, quoted, quoted_len);
 }
 
+/* A whole frame, whose first MAC is ours or a group's. */
+static void other(void *arg, struct rte_mbuf *frame)
+{
+    rte_mbuf_sanity_check(frame, 1);
+    base_assert(arg == &too_big_net && frame->pkt_len >= 14 && frame->data_len >= 14);
+    const uint8_t *p = rte_pktmbuf_mtod(frame, const uint8_t *);
+    base_assert((p[0] & 1) != 0 || memcmp(p, own_mac, 6) == 0);
+    rte_pktmbuf_free(frame);
+}
+
 static struct net *open_net(struct net_port *port, struct stats_block *stats, uint8_t dad_cnt)
 {
     struct net_config c = {
@@ -290,6 +306,10 @@ static struct net *open_net(struct net_port *port, struct stats_block *stats, ui
         .icmp_arg = &too_big_net,
         .ctrl_pool = ctrl_pool,
         .stats = stats,
+        .other = with_other ? other : NULL,
+        .other_arg = &too_big_net,
+        .other_per_s = 100000,
+        .other_burst = 50,
     };
     struct net *n;
 
@@ -323,6 +343,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(port.caps.mac, own_mac, 6);
     accept_cnt = (data[0] & 8) != 0 ? 1 : 64;
     vlan = (data[0] & 16) != 0 ? 5 : 0;
+    with_other = (data[0] & 128) != 0;
     struct net *n = open_net(&port, &stats, data[0] >> 5 & 1);
     if ((data[0] & 64) != 0)
         net_announce(n, now_ns);

@@ -27,6 +27,13 @@ struct rig {
     bool v6; /* with fd00:1::1/64, gateway fe80::fe */
     uint8_t dad_cnt;
     uint16_t vlan;
+    uint32_t other_per_s; /* > 0: there is a rest of the machine */
+    uint32_t other_burst;
+
+    /* What the rest of the machine got: how many frames, and the last of them. */
+    uint32_t other_cnt;
+    uint32_t other_len;
+    uint8_t other[2048];
 
     /* What came up by too_big. */
     uint32_t too_big_cnt;
@@ -133,6 +140,21 @@ static inline void rig_unreachable(void *arg, const struct net_addr *src,
     r->unreachable_seq = base_be32(quoted + 4);
 }
 
+static inline void rig_other(void *arg, struct rte_mbuf *frame)
+{
+    struct rig *r = arg;
+
+    rte_mbuf_sanity_check(frame, 1);
+    assert_true(frame->pkt_len <= sizeof(r->other));
+    const uint8_t *p = rte_pktmbuf_read(frame, 0, frame->pkt_len, r->other);
+    assert_non_null(p);
+    if (p != r->other)
+        memcpy(r->other, p, frame->pkt_len);
+    r->other_cnt++;
+    r->other_len = frame->pkt_len;
+    rte_pktmbuf_free(frame);
+}
+
 /* r->port.caps may be set before; what is zero is filled in. */
 static inline void rig_open(struct rig *r)
 {
@@ -150,6 +172,10 @@ static inline void rig_open(struct rig *r)
         .icmp_arg = r,
         .dad_cnt = r->dad_cnt,
         .vlan = r->vlan,
+        .other = r->other_per_s > 0 ? rig_other : NULL,
+        .other_arg = r,
+        .other_per_s = r->other_per_s,
+        .other_burst = r->other_burst,
     };
 
     if (r->v6) {

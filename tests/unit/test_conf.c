@@ -198,6 +198,20 @@ static const struct {
      "t:2: port net0: given twice, first at t:1\n"},
     {"port net1 { }\n" REST, "t:1: port net1: device: is required\n"
                              "t:1: port net1: address: is required\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_device = sixteen-letters-; }\n" REST,
+     "t:1: port n: host_device: must be the name of an interface: at most 15 letters, digits, . - "
+     "and _\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_device = h%d; }\n" REST,
+     "t:1: port n: host_device: must be the name of an interface: at most 15 letters, digits, . - "
+     "and _\n"},
+    {"port n { device = \"net_tap0,iface=gw0\"; address = 10.1.0.1/24; host_device = gw0; }\n" REST,
+     "t:1: port n: host_device: gw0 is the port's own device\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_device = h; }\n"
+     "port o { device = ee; address = 10.2.0.1/24; host_device = h; }\n" REST,
+     "t:2: port o: host_device: is that of port n, too\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_rate = 0; host_burst = 0; }\n" REST,
+     "t:1: port n: host_rate: must be 1 to 10000000, not 0\n"
+     "t:1: port n: host_burst: must be 1 to 1000000, not 0\n"},
     {"port net1 { device = \"\"; address = { }; }\n" REST,
      "t:1: port net1: device: must not be empty\n"
      "t:1: port net1: address: must not be empty\n"},

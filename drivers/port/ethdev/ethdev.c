@@ -282,6 +282,12 @@ void ethdev_set_groups(struct net_port *port, uint8_t (*mac)[6], uint32_t cnt)
         (void)rte_eth_allmulticast_enable(e->port_id);
 }
 
+void ethdev_take_all_groups(struct net_port *port)
+{
+    /* Drivers without the call hand over every frame. */
+    (void)rte_eth_allmulticast_enable(((const struct ethdev *)port->state)->port_id);
+}
+
 bool ethdev_link_is_up(const struct net_port *port)
 {
     const struct ethdev *e = port->state;

@@ -59,6 +59,9 @@ int ethdev_start(struct net_port *port, char *err, size_t err_cap) BASE_WARN_UNU
  * receives all; one that can do neither does so by itself, or is of no use for IPv6. */
 void ethdev_set_groups(struct net_port *port, uint8_t (*mac)[6], uint32_t cnt);
 
+/* All of them, for ever. */
+void ethdev_take_all_groups(struct net_port *port);
+
 bool ethdev_link_is_up(const struct net_port *port);
 
 /* DPDK's number of the port, for its own calls and telemetry. */
