@@ -4,12 +4,12 @@
 
 uint32_t tcp_cc_load(const struct tcp_conn *c, uint32_t in_flight)
 {
-    uint32_t window = c->cwnd;
-
+    if (!(c->flags & TCP_CONN_SACK))
+        return in_flight; /* FlightSize as RFC 5681 has it: nothing beyond is known */
     /* While recovering, cwnd is what the last ACK let out; ssthresh is what it was reduced to. */
     if (c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))
-        window = tcp_max(window, c->ssthresh);
-    return tcp_min(in_flight, window);
+        return tcp_min(in_flight, tcp_max(c->cwnd, c->ssthresh));
+    return tcp_min(in_flight, c->cwnd);
 }
 
 /* RFC 6928 section 2; one segment when the SYN was lost (RFC 5681 section 3.1). */
