@@ -53,9 +53,9 @@ static void flow(void **state)
     assert_int_equal(c->cwnd, 10 * MSS);
     c->srtt_us = rtt_ms * 1000;
     cwnd = c->cwnd;
-    for (uint32_t round = 1; round < 600; round++) {
+    for (uint32_t round = 1; round < 400; round++) {
         lab_wait(&lab, rtt_ms * MS);
-        if (round == 7 || round % 120 == 0 || round == 250) {
+        if (round == 7 || round % 80 == 0 || round == 170) {
             w_max = cwnd < w_max ? cwnd * (1 + CUBIC_BETA) / 2 : cwnd;
             prior = cwnd;
             ssthresh = fmax(cwnd * CUBIC_BETA, 2 * MSS);
