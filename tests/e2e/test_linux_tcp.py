@@ -10,11 +10,13 @@ namespace of its own behind gw0. Between them link_emulator: "ab" is what the ke
 A seed that is given first, as in "SEED=7 test_linux_tcp.py faults", makes the link's faults others.
 """
 import errno
+import fcntl
 import hashlib
 import os
 import random
 import socket
 import struct
+import termios
 import threading
 import time
 
@@ -351,6 +353,10 @@ def test_zero_window_of_the_kernel(lab):
     nothing_left()
 
 
+def unacknowledged(s):
+    return struct.unpack('i', fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def test_keepalive(lab):
     """Each side asks the other whether it is there, and gets its answer. When the link is cut, both give up."""
     def quick(s):
@@ -365,12 +371,13 @@ def test_keepalive(lab):
             c.socket.sendall(b'still here')
             wait_until(lambda: host.state(c.number)['received'] == 10, 10, 'bytes after the probes')
         asks.close()
+        wait_until(lambda: unacknowledged(asked.socket) == 0, 10, 'the ACK of it')  # else it is sent again, for minutes
         wire.set(loss_ppm=1000000)
         try:
             asked.socket.recv(1)
             raise Failed('the kernel does not give up')
-        except TimeoutError:  # ETIMEDOUT: as long as its probes take, not the socket's 60 s
-            pass
+        except TimeoutError as why:
+            check_equal(why.errno, errno.ETIMEDOUT, 'why the kernel gives up')
         check_equal(host.ended(asked.number, 'failed')['why'], 'timeout', 'why')
     wire.reset(SEED)
     nothing_left()
