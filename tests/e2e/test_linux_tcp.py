@@ -10,11 +10,13 @@ namespace of its own behind gw0. Between them link_emulator: "ab" is what the ke
 A seed that is given first, as in "SEED=7 test_linux_tcp.py faults", makes the link's faults others.
 """
 import errno
+import fcntl
 import hashlib
 import os
 import random
 import socket
 import struct
+import termios
 import threading
 import time
 
@@ -33,7 +35,8 @@ def setup(lab):
     global host, wire
     if not os.path.exists('/proc/sys/net/ipv6'):
         raise Skip('this kernel has no IPv6')
-    host = link.StackHost(lab, f'address={OURS[4]}/24', f'address={OURS[6]}/64', 'keepalive_s=2', 'ecn=ask')
+    host = link.StackHost(lab, f'address={OURS[4]}/24', f'address={OURS[6]}/64', f'gateway={KERNEL[4]}',
+                          f'gateway6={KERNEL[6]}', 'keepalive_s=2', 'ecn=ask')
     wire = link.Emulator(lab, 'tap:lx0', f'packet:gw0@{host.path}', seed=SEED)
     link.set_kernel()
     link.set_device('lx0', f'{KERNEL[4]}/24', f'{KERNEL[6]}/64')
@@ -351,6 +354,10 @@ def test_zero_window_of_the_kernel(lab):
     nothing_left()
 
 
+def unacknowledged(s):
+    return struct.unpack('i', fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def test_keepalive(lab):
     """Each side asks the other whether it is there, and gets its answer. When the link is cut, both give up."""
     def quick(s):
@@ -365,12 +372,13 @@ def test_keepalive(lab):
             c.socket.sendall(b'still here')
             wait_until(lambda: host.state(c.number)['received'] == 10, 10, 'bytes after the probes')
         asks.close()
+        wait_until(lambda: unacknowledged(asked.socket) == 0, 10, 'the ACK of it')  # else it is sent again, for minutes
         wire.set(loss_ppm=1000000)
         try:
             asked.socket.recv(1)
             raise Failed('the kernel does not give up')
-        except TimeoutError:  # ETIMEDOUT: as long as its probes take, not the socket's 60 s
-            pass
+        except TimeoutError as why:
+            check_equal(why.errno, errno.ETIMEDOUT, 'why the kernel gives up')
         check_equal(host.ended(asked.number, 'failed')['why'], 'timeout', 'why')
     wire.reset(SEED)
     nothing_left()
@@ -439,6 +447,47 @@ def test_simultaneous(lab):
         facts = host.ended(number)
         check_equal((facts['sent_sha'], facts['received_sha']), (sha(got), sha(data)), 'bytes')
         wait_until(lambda: host.counter('tcp/to_closing') == closes + 1, 10, 'FINs crossed')
+    nothing_left()
+
+
+FAR, PATH_MTU = {4: '10.7.0.2', 6: 'fd00:7::2'}, 1300
+
+
+def far_kernel(lab):
+    """A kernel behind the one that we know, which has become its router; the path there takes PATH_MTU bytes."""
+    far = link.Namespace(lab)
+    run('ip', 'link', 'add', 'r0', 'type', 'veth', 'peer', 'name', 'f0')
+    run('ip', 'link', 'set', 'f0', 'netns', str(far.holder.pid))
+    link.set_device('r0', '10.7.0.1/24', 'fd00:7::1/64')
+    for path in ('ipv4/ip_forward', 'ipv6/conf/all/forwarding'):
+        with open(f'/proc/sys/net/{path}', 'w') as f:
+            f.write('1')
+    with far:
+        link.set_kernel()
+        link.set_device('f0', f'{FAR[4]}/24', f'{FAR[6]}/64')
+        run('ip', 'route', 'add', 'default', 'via', '10.7.0.1')
+        run('ip', '-6', 'route', 'add', 'default', 'via', 'fd00:7::1')
+    for family, address in FAR.items():
+        run('ip', f'-{family}', 'route', 'replace', address, 'dev', 'r0', 'mtu', str(PATH_MTU))
+    return far
+
+
+def test_path_mtu(lab):
+    """A router says that our segments are too big; they become smaller, and all arrives."""
+    far = far_kernel(lab)
+    for family in (4, 6):
+        lowered = host.counter('tcp/path_mtu_lowered')
+        with far:
+            listener = link.kernel_listen(FAR[family], 33005)
+        number = host.connect(FAR[family], 33005, 'send=300000:4 fin read')
+        with listener.accept()[0] as s:
+            s.settimeout(60)
+            words = run('nsenter', f'--net={far.path}', 'ss', '-tinH', 'sport = :33005').split()
+            got = read_all(s)
+        listener.close()
+        check_equal(sha(got), host.ended(number)['sent_sha'], 'bytes')
+        check(f'advmss:{1448 if family == 4 else 1428}' in words, f'the far end did not ask for less: {words}')
+        check_equal(host.counter('tcp/path_mtu_lowered'), lowered + 1, f'times it became smaller, IPv{family}')
     nothing_left()
 
 

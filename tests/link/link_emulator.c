@@ -162,7 +162,7 @@ static bool parse_fault(struct wire_faults *f, const char *word)
         if (strncmp(keys[i].name, word, (size_t)(equals - word)) != 0 ||
             keys[i].name[equals - word] != 0)
             continue;
-        if (keys[i].big != NULL)
+        if (keys[i].small == NULL)
             *keys[i].big = n * keys[i].unit;
         else
             *keys[i].small = (uint32_t)n;

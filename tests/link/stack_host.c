@@ -100,10 +100,29 @@ static bool parse_option(struct net_config *n, struct tcp_config *t, char *word)
     return true;
 }
 
+static void too_big(void *arg, const struct net_addr *src, const struct net_addr *dst, uint16_t mtu,
+                    const uint8_t *quoted, uint32_t quoted_len)
+{
+    struct host *h = arg;
+    (void)tcp_too_big(h->tcp, src, dst, mtu, quoted, quoted_len, h->now_ns);
+}
+
+static void unreachable(void *arg, const struct net_addr *src, const struct net_addr *dst,
+                        const uint8_t *quoted, uint32_t quoted_len)
+{
+    struct host *h = arg;
+    (void)tcp_unreachable(h->tcp, src, dst, quoted, quoted_len, h->now_ns);
+}
+
 static void open_stack(struct host *h, int argc, char **argv)
 {
     struct ethdev_config e = {.name = "net_tap0", .queue_cnt = 1, .interrupts = true};
-    struct net_config n = {.port = &h->port, .stats = &h->stats, .seed = 1};
+    struct net_config n = {.port = &h->port,
+                           .stats = &h->stats,
+                           .seed = 1,
+                           .too_big = too_big,
+                           .unreachable = unreachable,
+                           .icmp_arg = h};
     struct tcp_config t = {.stats = &h->stats,
                            .conn_max = 1024,
                            .syn_max = 256,
