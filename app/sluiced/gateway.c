@@ -74,7 +74,9 @@ static int open_port(struct gateway *g, const struct conf *conf, char *err, size
     if (error != 0)
         return error;
     g->port_open = true;
-    return ethdev_start(&g->port, err, err_cap);
+    error = ethdev_start(&g->port, err, err_cap);
+    g->rss_known = error == 0 && ethdev_tell_rss(&g->port, &g->rss) == 0;
+    return error;
 }
 
 /* ---- spool ---- */
@@ -166,6 +168,7 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
             .data_pool = g->data_pool,
             .ctrl_pool = g->ctrl_pool,
             .number = i,
+            .rss = g->rss_known ? &g->rss : NULL,
             .port_min = g->port_min,
             .port_max = g->port_max,
         };
