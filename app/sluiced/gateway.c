@@ -27,24 +27,27 @@ static int random_bytes(void *p, size_t len)
 
 /* ---- pools and port ---- */
 
+static struct rte_mempool *make_pool(const char *name, uint32_t lane, uint32_t mbuf_cnt)
+{
+    char full[RTE_MEMPOOL_NAMESIZE];
+
+    snprintf(full, sizeof(full), "%s%u", name, lane);
+    return rte_pktmbuf_pool_create(full, mbuf_cnt, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+                                   SOCKET_ID_ANY);
+}
+
 static int make_pools(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
 {
-    uint32_t lanes = g->topology.lane_cnt;
     uint32_t each = (uint32_t)conf->tcp.packet_buffers;
-    char name[32];
     bool ok = true;
 
-    for (uint32_t i = 0; i < lanes && ok; i++) {
-        snprintf(name, sizeof(name), "rx%u", i);
-        g->rx_pool[i] = rte_pktmbuf_pool_create(name, each, MBUF_CACHE, 0,
-                                                RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-        ok = g->rx_pool[i] != NULL;
+    for (uint32_t i = 0; i < g->topology.lane_cnt && ok; i++) {
+        g->rx_pool[i] = make_pool("rx", i, each);
+        g->data_pool[i] = make_pool("data", i, each);
+        g->ctrl_pool[i] = make_pool("ctrl", i, each);
+        ok = g->rx_pool[i] != NULL && g->data_pool[i] != NULL && g->ctrl_pool[i] != NULL;
     }
-    g->data_pool = rte_pktmbuf_pool_create("tx_data", each * lanes, MBUF_CACHE, 0,
-                                           RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    g->ctrl_pool = rte_pktmbuf_pool_create("ctrl", each * lanes, MBUF_CACHE, 0,
-                                           RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (ok && g->data_pool != NULL && g->ctrl_pool != NULL)
+    if (ok)
         return 0;
     return fail(err, err_cap, -ENOMEM,
                 "packet buffers do not fit: raise gateway: memory or lower tcp: packet_buffers");
@@ -74,7 +77,9 @@ static int open_port(struct gateway *g, const struct conf *conf, char *err, size
     if (error != 0)
         return error;
     g->port_open = true;
-    return ethdev_start(&g->port, err, err_cap);
+    error = ethdev_start(&g->port, err, err_cap);
+    g->rss_known = error == 0 && ethdev_tell_rss(&g->port, &g->rss) == 0;
+    return error;
 }
 
 /* ---- spool ---- */
@@ -163,9 +168,10 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
             .hub = &g->hub,
             .spooler = &g->spooler,
             .port = &g->port,
-            .data_pool = g->data_pool,
-            .ctrl_pool = g->ctrl_pool,
+            .data_pool = g->data_pool[i],
+            .ctrl_pool = g->ctrl_pool[i],
             .number = i,
+            .rss = g->rss_known ? &g->rss : NULL,
             .port_min = g->port_min,
             .port_max = g->port_max,
         };
@@ -313,10 +319,11 @@ void gateway_stop(struct gateway *g)
     if (g->spool != NULL)
         spool_close(g->spool);
     close_all(g);
-    for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
+    for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++) {
         rte_mempool_free(g->rx_pool[i]);
-    rte_mempool_free(g->data_pool);
-    rte_mempool_free(g->ctrl_pool);
+        rte_mempool_free(g->data_pool[i]);
+        rte_mempool_free(g->ctrl_pool[i]);
+    }
     if (g->topology.lane_cnt > 0)
         topology_fini(&g->topology);
     if (g->hub.qsbr != NULL)

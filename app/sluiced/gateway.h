@@ -47,9 +47,13 @@ struct gateway {
     struct net_port host_tap; /* state NULL: the machine has no traffic of its own here */
     struct rte_mempool *host_pool;
     struct host host;
+    struct net_rss rss; /* how the port spreads segments, where rss_known */
+    bool rss_known;
     uint16_t port_min, port_max; /* ephemeral ports of the lanes; 0: as lane.h has it */
-    struct rte_mempool *data_pool, *ctrl_pool;
+    /* Of each lane: none takes from or waits for another's. */
     struct rte_mempool *rx_pool[TOPOLOGY_LANE_MAX];
+    struct rte_mempool *data_pool[TOPOLOGY_LANE_MAX];
+    struct rte_mempool *ctrl_pool[TOPOLOGY_LANE_MAX];
     struct lane *lane[TOPOLOGY_LANE_MAX];
     struct spool_disk disk;
     bool disk_open;

@@ -55,6 +55,11 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
     return net_init(&l->net, &n, now_ns);
 }
 
+static uint32_t slice_start(const struct lane *l, uint32_t lane)
+{
+    return l->port_min + lane * l->steer_stride;
+}
+
 static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t now_ns)
 {
     static const enum tcp_ecn ecn_of[] = {[CONF_ECN_ANSWER] = TCP_ECN_ANSWER,
@@ -70,8 +75,10 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .syn_max = (uint32_t)conf->tcp.half_open,
         .time_wait_max = (uint32_t)conf->tcp.time_wait,
         .listen_max = 64,
-        .port_min = (uint16_t)(l->port_min + config->number * l->steer_stride),
-        .port_max = (uint16_t)(l->port_min + (config->number + 1) * l->steer_stride - 1),
+        .port_min = (uint16_t)slice_start(l, l->rss == NULL ? l->number : 0),
+        .port_max = (uint16_t)(slice_start(l, l->rss == NULL ? l->number + 1 : l->lane_cnt) - 1),
+        .port_fits = l->rss != NULL ? lane_port_fits : NULL,
+        .port_fits_arg = l,
         .recv_window_bytes = (uint32_t)conf->tcp.receive_window_bytes,
         .send_buffer_bytes = (uint32_t)conf->tcp.send_buffer_bytes,
         .msl_ns = conf->tcp.msl_ns,
@@ -85,7 +92,7 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .ecn = ecn_of[conf->tcp.ecn],
         .timestamps_off = !conf->tcp.timestamps,
         .sack_off = !conf->tcp.sack,
-        .stray = l->to_host != NULL ? lane_stray : NULL,
+        .stray = l->to_host != NULL || l->rss != NULL ? lane_stray : NULL,
         .stray_arg = l,
     };
 
@@ -138,6 +145,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->port = config->port;
     l->push_layers = config->push_layers;
     l->lane_cnt = config->topology->lane_cnt;
+    l->rss = l->lane_cnt > 1 ? config->rss : NULL;
     l->port_min = config->port_min != 0 ? config->port_min : LANE_PORT_MIN;
     l->steer_stride =
         ((config->port_max != 0 ? config->port_max : LANE_PORT_MAX) + 1u - l->port_min) /
@@ -231,7 +239,8 @@ static uint32_t receive(struct lane *l)
 
     if (l->lane_cnt > 1) {
         lane_hear(l);
-        n = lane_steer(l, pkts, n);
+        if (l->rss == NULL)
+            n = lane_steer(l, pkts, n);
         for (uint32_t from = 0; from < l->lane_cnt && n < LANE_BURST; from++) {
             struct rte_ring *ring =
                 topology_ring(l->topology, TOPOLOGY_LANE_LANE, from * l->lane_cnt + l->number);

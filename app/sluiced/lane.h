@@ -13,6 +13,7 @@
 
 #include "base_pool.h"
 #include "conn.h"
+#include "net_rss.h"
 #include "settings.h"
 #include "spooler.h"
 #include "topology.h"
@@ -29,6 +30,7 @@ struct lane_config {
     struct rte_mempool *ctrl_pool;
     uint32_t number;
     uint8_t secret[16];
+    const struct net_rss *rss;   /* how the port spreads segments; NULL: nobody knows. Borrowed */
     uint16_t port_min, port_max; /* ephemeral ports of all lanes; 0: LANE_PORT_MIN, LANE_PORT_MAX */
     /* Stacks the layers of a new connection (conn_push_layer) before its first byte; NULL: none.
      * Which layers a listener or a route has is decided here and nowhere else. */
@@ -66,8 +68,9 @@ struct lane {
     struct spool_buf_pool bufs;
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
-    uint32_t port_min;     /* the first ephemeral port of lane 0 */
-    uint32_t steer_stride; /* ephemeral ports a lane */
+    const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */
+    uint32_t port_min;         /* the first ephemeral port of lane 0 */
+    uint32_t steer_stride;     /* ephemeral ports a lane */
     /* Scratch of one call; nothing lives here between calls. */
     uint8_t line[SMTP_LINE_MAX * 2];
     uint8_t out[LANE_OUT_BYTES];
@@ -146,7 +149,8 @@ void lane_host_give(void *arg, struct rte_mbuf *frame);
 /* Sends what the kernel has sent; returns how many frames. */
 uint32_t lane_host_pass(struct lane *l);
 
-/* tcp_config's stray. */
+/* tcp_config's port_fits and stray. */
+bool lane_port_fits(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote);
 bool lane_stray(void *arg, struct rte_mbuf *frame, const struct net_endpoint *local,
                 const struct net_endpoint *remote, bool listened);
 

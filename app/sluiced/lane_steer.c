@@ -1,8 +1,13 @@
 /*
- * A frame on the wrong lane: software devices spread frames as they like, so replies to our own
- * connections are recognised by their port (each lane has its slice of the ephemeral ports), and
- * what ARP and neighbor discovery tell, which every lane's cache needs, is told to all. So is ICMP
- * about a connection that is not here, unless its port names the lane.
+ * A frame on the wrong lane. Where it is known how the port spreads segments, answers to our own
+ * connections come to the lane that asked, because it has chosen its port so; what still belongs to
+ * nothing here (the card spreads otherwise than it says) goes to the lane that the hash names.
+ * Other ports, software ones most of all, spread frames as they like: there answers are recognised
+ * by their port before anything else looks at them, as each lane has its slice of the ephemeral
+ * ports.
+ *
+ * What ARP and neighbor discovery tell, which every lane's cache needs, is told to all. So is ICMP
+ * about a connection that is not here, unless it is known whose it is.
  */
 #include "lane.h"
 
@@ -112,6 +117,21 @@ static bool take_icmp(struct lane *l, const struct lane_icmp *i)
     return tcp_unreachable(l->tcp, &i->src, &i->dst, i->quoted, sizeof(i->quoted), l->now_ns);
 }
 
+/* The lane of a connection of ours, src, to dst, whose ports are quoted; -1: not known. */
+static int icmp_owner(const struct lane *l, const struct net_addr *src, const struct net_addr *dst,
+                      const uint8_t *quoted)
+{
+    struct net_endpoint local = {.addr = *src, .port = base_be16(quoted)};
+    struct net_endpoint remote = {.addr = *dst, .port = base_be16(quoted + 2)};
+
+    if (l->lane_cnt == 1)
+        return (int)l->number;
+    if (l->rss == NULL)
+        return port_owner(l, local.port);
+    /* One that was accepted may be elsewhere, when the card does not do as it says. */
+    return local.port >= l->port_min ? (int)net_rss_queue(l->rss, &remote, &local) : -1;
+}
+
 static void pass_icmp(struct lane *l, const struct net_addr *src, const struct net_addr *dst,
                       uint16_t mtu, const uint8_t *quoted, uint32_t quoted_len)
 {
@@ -119,7 +139,7 @@ static void pass_icmp(struct lane *l, const struct net_addr *src, const struct n
 
     base_assert(quoted_len >= sizeof(i.quoted));
     memcpy(i.quoted, quoted, sizeof(i.quoted));
-    int lane = l->lane_cnt > 1 ? port_owner(l, base_be16(quoted)) : (int)l->number;
+    int lane = icmp_owner(l, src, dst, quoted);
     if ((lane < 0 || lane == (int)l->number) && (take_icmp(l, &i) || l->lane_cnt == 1))
         return;
     for (uint32_t to = 0; to < l->lane_cnt; to++) {
@@ -173,13 +193,23 @@ void lane_hear(struct lane *l)
     }
 }
 
+bool lane_port_fits(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote)
+{
+    const struct lane *l = arg;
+    return net_rss_queue(l->rss, remote, local) == l->number;
+}
+
 bool lane_stray(void *arg, struct rte_mbuf *frame, const struct net_endpoint *local,
                 const struct net_endpoint *remote, bool listened)
 {
     struct lane *l = arg;
+    uint32_t to = l->rss != NULL ? net_rss_queue(l->rss, remote, local) : l->number;
 
-    (void)local;
-    (void)remote;
+    /* The lane that the hash names keeps it, whatever it finds: nothing goes round in a circle. */
+    if (to != l->number && to < l->lane_cnt && net_restore(l->net, frame)) {
+        pass(l, to, frame);
+        return true;
+    }
     if (listened || l->to_host == NULL)
         return false;
     net_other(l->net, frame, l->now_ns);

@@ -152,6 +152,10 @@ void net_flush(struct net *n);
  * header again. Takes m. */
 void net_other(struct net *n, struct rte_mbuf *m, uint64_t now_ns);
 
+/* Makes a segment's m, which begins at its Ethernet header again, what net_input was given: for
+ * the net_input of another lane. False: there is no room for its VLAN tag. */
+bool net_restore(const struct net *n, struct rte_mbuf *m) BASE_WARN_UNUSED;
+
 /* Queues a frame of the rest of the machine for net_flush as it is; takes m, one piece. */
 void net_forward(struct net *n, struct rte_mbuf *m);
 

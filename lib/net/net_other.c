@@ -102,6 +102,13 @@ void net_other_pass(struct net *n, struct rte_mbuf *m, bool tagged, uint64_t now
     n->config.other(n->config.other_arg, m);
 }
 
+bool net_restore(const struct net *n, struct rte_mbuf *m)
+{
+    /* A tag that the port took off is still told by the mbuf. */
+    return n->config.vlan == 0 || (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+           net_tx_put_tag(m, n->config.vlan);
+}
+
 void net_other(struct net *n, struct rte_mbuf *m, uint64_t now_ns)
 {
     net_other_pass(n, m, false, now_ns);

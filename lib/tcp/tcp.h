@@ -51,6 +51,11 @@ struct tcp_config {
     uint32_t listen_max;
     uint16_t port_min; /* ephemeral ports of active opens, inclusive */
     uint16_t port_max;
+    /* Whether one of them may be taken for a connection to remote: the answers come back to this
+     * lane. May be NULL: all may. */
+    bool (*port_fits)(void *arg, const struct net_endpoint *local,
+                      const struct net_endpoint *remote);
+    void *port_fits_arg;
     uint32_t recv_window_bytes; /* largest receive window of a connection */
     uint32_t send_buffer_bytes; /* most bytes a connection holds unsent and unacknowledged */
     uint64_t rto_min_ns;        /* RFC 6298 (2.4); 0 takes 200 ms */

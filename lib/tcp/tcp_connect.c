@@ -31,6 +31,15 @@ uint32_t tcp_timestamp_offset(const struct tcp_stack *s, const struct tcp_key *k
     return (uint32_t)keyed(s, key, PURPOSE_TIMESTAMP);
 }
 
+static bool port_fits(const struct tcp_stack *s, const struct tcp_key *key)
+{
+    struct net_endpoint local = {.addr = key->local, .port = key->local_port};
+    struct net_endpoint remote = {.addr = key->remote, .port = key->remote_port};
+
+    return s->config.port_fits == NULL ||
+           s->config.port_fits(s->config.port_fits_arg, &local, &remote);
+}
+
 /* RFC 6056 section 3.3.3, algorithm 3: ports of one destination in turn, from a secret start. */
 static bool choose_port(struct tcp_stack *s, struct tcp_key *key, uint64_t *hash)
 {
@@ -40,6 +49,8 @@ static bool choose_port(struct tcp_stack *s, struct tcp_key *key, uint64_t *hash
     for (uint32_t i = 0; i < port_cnt; i++) {
         uint32_t at = (offset + s->ephemeral_next++) % port_cnt;
         key->local_port = (uint16_t)(s->config.port_min + at);
+        if (!port_fits(s, key))
+            continue;
         *hash = tcp_hash(s, key);
         if (tcp_table_find(s, key, *hash) == 0)
             return true;

@@ -18,7 +18,6 @@
 #define TX_OFFLOADS                                                                                \
     (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
 #define TX_CHECKSUMS (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
-#define RSS_TYPES    (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP)
 
 __attribute__((format(printf, 4, 5))) static int fail(char *err, size_t cap, int rc,
                                                       const char *format, ...)
@@ -205,17 +204,17 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
     e->queue_cnt = c->queue_cnt;
     e->interrupts = c->interrupts;
     e->tx_prepare = (conf.txmode.offloads & TX_CHECKSUMS) != 0;
-    uint8_t key[ETHDEV_RSS_KEY_CAP];
     uint16_t key_len = info.hash_key_size > 0 ? info.hash_key_size : RSS_KEY_DEFAULT;
     if (c->queue_cnt > 1 && info.reta_size > 0 && key_len <= ETHDEV_RSS_KEY_CAP &&
-        (info.flow_type_rss_offloads & RSS_TYPES) != 0) {
-        memcpy(key, c->rss_key, sizeof(key));
+        (info.flow_type_rss_offloads & ETHDEV_RSS_TYPES) != 0) {
+        memcpy(e->rss_key, c->rss_key, sizeof(e->rss_key));
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf = (struct rte_eth_rss_conf){
-            .rss_key = key,
+            .rss_key = e->rss_key,
             .rss_key_len = (uint8_t)key_len,
-            .rss_hf = RSS_TYPES & info.flow_type_rss_offloads,
+            .rss_hf = ETHDEV_RSS_TYPES & info.flow_type_rss_offloads,
         };
+        e->rss_types = conf.rx_adv_conf.rss_conf.rss_hf;
         e->rss_key_len = key_len;
         e->rss_table_cnt = info.reta_size;
     }
@@ -266,6 +265,7 @@ int ethdev_start(struct net_port *port, char *err, size_t err_cap)
     e->started = true;
     /* Frames for others are not wanted. Drivers without the call never see any. */
     (void)rte_eth_promiscuous_disable(e->port_id);
+    ethdev_spread(e);
     ethdev_find_wait(e);
     return 0;
 }

@@ -19,6 +19,7 @@
 
 #include "base_assert.h"
 #include "net_port.h"
+#include "net_rss.h"
 #include "stats.h"
 
 #include <stddef.h>
@@ -42,7 +43,7 @@ struct ethdev_config {
     uint16_t tx_desc_cnt; /* likewise */
     bool interrupts;      /* the lanes will sleep: ask the port for RX interrupts */
     bool no_offloads;     /* software does it all, for comparison */
-    /* The Toeplitz key. The caller makes it, and finds with it which lane a flow comes to. */
+    /* The Toeplitz key, random, so that nobody outside can send all to one lane. */
     uint8_t rss_key[ETHDEV_RSS_KEY_CAP];
     struct ethdev_queue queue[ETHDEV_QUEUE_MAX];
 };
@@ -58,6 +59,10 @@ int ethdev_start(struct net_port *port, char *err, size_t err_cap) BASE_WARN_UNU
 /* The multicast MACs to receive from now on, besides broadcast. A port that can not choose them
  * receives all; one that can do neither does so by itself, or is of no use for IPv6. */
 void ethdev_set_groups(struct net_port *port, uint8_t (*mac)[6], uint32_t cnt);
+
+/* How the port spreads TCP segments over its queues: the key and the table as the port itself tells
+ * them after the start. Returns 0, or -ENOTSUP: it does not, or does not tell. */
+int ethdev_tell_rss(const struct net_port *port, struct net_rss *out) BASE_WARN_UNUSED;
 
 /* All of them, for ever. */
 void ethdev_take_all_groups(struct net_port *port);

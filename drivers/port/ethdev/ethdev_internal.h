@@ -6,6 +6,8 @@
 
 #include <rte_ethdev.h>
 
+#define ETHDEV_RSS_TYPES (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP)
+
 /* How a sleeping lane learns of frames. */
 enum ethdev_wait {
     ETHDEV_WAIT_NONE,      /* nothing to sleep on */
@@ -22,6 +24,8 @@ struct ethdev {
     enum ethdev_wait wait;
     uint16_t rss_key_len;
     uint16_t rss_table_cnt;
+    uint64_t rss_types;
+    uint8_t rss_key[ETHDEV_RSS_KEY_CAP];
     char driver[32];
     unsigned if_index; /* of the kernel's interface behind the port; 0: none */
     int wait_fd[ETHDEV_QUEUE_MAX];
@@ -30,6 +34,9 @@ struct ethdev {
 
 /* Finds what wait_fd returns; the port is started. */
 void ethdev_find_wait(struct ethdev *e);
+
+/* Gives each queue its share of the flows, where the port can; it is started. */
+void ethdev_spread(struct ethdev *e);
 
 /* The op: arms or disarms a queue's interrupt. */
 int ethdev_arm(void *state, uint16_t queue, bool on);

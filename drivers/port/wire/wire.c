@@ -187,12 +187,12 @@ static uint64_t pass_bandwidth(struct wire_end *from, size_t len)
 }
 
 /* Puts the frame into the flight to its queue at the other end. */
-static void launch(struct wire_end *from, const uint8_t *bytes, size_t len, uint32_t flow,
+static void launch(struct wire_end *from, const uint8_t *bytes, size_t len, uint32_t queue,
                    uint64_t at_ns)
 {
     struct wire *w = from->wire;
     struct wire_end *to = &w->end[1 - from->index];
-    struct flights *f = &to->rx[flow % to->config.queue_cnt];
+    struct flights *f = &to->rx[queue];
 
     if (f->free_cnt == 0) {
         note(from, WIRE_DROPPED_QUEUE, bytes, len);
@@ -210,7 +210,8 @@ static void send_frame(struct wire_end *from, uint8_t *bytes, size_t len)
     const struct wire_faults *f = &from->config.faults;
     struct wire_tcp t;
     bool tcp = wire_parse_tcp(&t, bytes, len);
-    uint32_t flow = tcp ? t.flow : 0;
+    const struct wire_end *to = &w->end[1 - from->index];
+    uint32_t queue = tcp ? wire_queue(&t, bytes, to->config.rss) % to->config.queue_cnt : 0;
 
     note(from, WIRE_SENT, bytes, len);
     uint64_t out_ns = pass_bandwidth(from, len);
@@ -249,10 +250,10 @@ static void send_frame(struct wire_end *from, uint8_t *bytes, size_t len)
         at_ns = at_ns > from->last_at_ns ? at_ns : from->last_at_ns;
         from->last_at_ns = at_ns;
     }
-    launch(from, bytes, len, flow, at_ns);
+    launch(from, bytes, len, queue, at_ns);
     if (chance(w, f->duplicate_ppm)) {
         note(from, WIRE_DUPLICATED, bytes, len);
-        launch(from, bytes, len, flow, at_ns);
+        launch(from, bytes, len, queue, at_ns);
     }
 }
 

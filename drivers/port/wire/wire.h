@@ -21,6 +21,7 @@
 #include <stddef.h>
 
 struct wire;
+struct net_rss;
 struct rte_mempool;
 
 #define WIRE_QUEUE_MAX     8
@@ -51,6 +52,7 @@ struct wire_end_config {
     uint8_t mac[6];
     uint16_t queue_cnt; /* 0 takes 1; frames are spread by a symmetric hash of addresses and ports,
                            what is not TCP goes to queue 0 */
+    const struct net_rss *rss; /* borrowed: how TCP is spread in place of that; NULL: as said */
     struct rte_mempool *rx_pool[WIRE_QUEUE_MAX]; /* borrowed, one for each queue */
     bool rx_checksum;                            /* checks and sets the RX ol_flags */
     bool tx_checksum;                            /* fills in what the TX ol_flags ask */

@@ -1,6 +1,7 @@
 #include "wire_internal.h"
 
 #include "net_checksum.h"
+#include "net_rss.h"
 
 #include <rte_ip.h>
 #include <rte_mbuf.h>
@@ -69,6 +70,24 @@ bool wire_parse_tcp(struct wire_tcp *out, const uint8_t *frame, size_t len)
         out->v6 ? symmetric_hash(ip + 8, 16, out->ports) : symmetric_hash(ip + 12, 4, out->ports);
     out->flags = tcp[13];
     return true;
+}
+
+uint32_t wire_queue(const struct wire_tcp *t, const uint8_t *frame, const struct net_rss *rss)
+{
+    const uint8_t *ip = frame + WIRE_ETHER_BYTES;
+    struct net_endpoint src = {.port = (uint16_t)(t->ports >> 16)};
+    struct net_endpoint dst = {.port = (uint16_t)t->ports};
+
+    if (rss == NULL)
+        return t->flow;
+    if (t->v6) {
+        memcpy(src.addr.b, ip + 8, 16);
+        memcpy(dst.addr.b, ip + 24, 16);
+    } else {
+        src.addr = net_addr_v4(ip + 12);
+        dst.addr = net_addr_v4(ip + 16);
+    }
+    return net_rss_queue(rss, &src, &dst);
 }
 
 static uint16_t ip_checksum(const uint8_t *ip)

@@ -25,6 +25,9 @@ struct wire_tcp {
 /* Returns false when it is none. */
 bool wire_parse_tcp(struct wire_tcp *out, const uint8_t *frame, size_t len);
 
+/* The receiver's queue: by its rss, or, NULL, by the flow (any number: to be taken modulo). */
+uint32_t wire_queue(const struct wire_tcp *t, const uint8_t *frame, const struct net_rss *rss);
+
 /* Of either family, by its type. */
 bool wire_is_ip(const uint8_t *frame, size_t len);
 

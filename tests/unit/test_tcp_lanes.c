@@ -1,4 +1,7 @@
-/* Segments that belong to nothing of ours: tcp_config.stray has them before they are refused. */
+/*
+ * What a stack is asked and told because others stand beside it: segments that belong to nothing of
+ * ours (tcp_config.stray has them before they are refused), ports that fit (tcp_config.port_fits).
+ */
 #include "tcp_peer.h"
 
 #include "dpdk_eal.h"
@@ -133,6 +136,81 @@ static void refused_when_nobody_wants_it(void **state)
     lab_close(&lab);
 }
 
+/* ---- ports ---- */
+
+static uint32_t asked_cnt, port_mask, port_want;
+
+static bool fits(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote)
+{
+    assert_ptr_equal(arg, &asked_cnt);
+    assert_int_equal(remote->port, 25);
+    assert_true(net_addr_eq(&remote->addr, &peer_25.addr));
+    assert_false(net_addr_is_none(&local->addr));
+    asked_cnt++;
+    return (local->port & port_mask) == port_want;
+}
+
+static void open_with_ports(uint16_t first, uint16_t last)
+{
+    struct tcp_config c = lab_config();
+
+    c.port_min = first;
+    c.port_max = last;
+    c.conn_max = 64;
+    c.port_fits = fits;
+    c.port_fits_arg = &asked_cnt;
+    lab_open(&lab, &c);
+    peer_port = local_port = 0;
+}
+
+/* All that fit are taken, each once, and none that does not. */
+static void ports_that_fit(void **state)
+{
+    (void)state;
+    static bool taken[UINT16_MAX + 1];
+    struct tcp_conn *c[32];
+
+    memset(taken, 0, sizeof(taken));
+    asked_cnt = 0;
+    port_mask = 7;
+    port_want = 5;
+    open_with_ports(20000, 20255);
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t iss;
+        c[i] = connect_one(&iss);
+        assert_int_equal(local_port & 7, 5);
+        assert_in_range(local_port, 20000, 20255);
+        assert_false(taken[local_port]);
+        taken[local_port] = true;
+    }
+    assert_in_range(asked_cnt, 32, 32 * 256);
+    struct tcp_conn *none;
+    assert_int_equal(tcp_connect(lab.s, &any, &peer_25, NULL, &none, lab.now_ns), -EADDRNOTAVAIL);
+    assert_int_equal(count(STATS_TCP_CONNECT_NO_PORT), 1);
+    for (uint32_t i = 0; i < 32; i++)
+        tcp_abort(lab.s, c[i]);
+    lab_close(&lab);
+}
+
+static void no_port_fits(void **state)
+{
+    (void)state;
+    struct tcp_conn *none;
+
+    asked_cnt = 0;
+    port_mask = 0;
+    port_want = 1;
+    open_with_ports(20000, 20009);
+    assert_int_equal(tcp_connect(lab.s, &any, &peer_25, NULL, &none, lab.now_ns), -EADDRNOTAVAIL);
+    assert_int_equal(asked_cnt, 10);
+    /* A port that the caller gives is its own affair. */
+    struct net_endpoint local = {.port = 20003};
+    assert_int_equal(tcp_connect(lab.s, &local, &peer_25, NULL, &none, lab.now_ns), 0);
+    assert_int_equal(asked_cnt, 10);
+    tcp_abort(lab.s, none);
+    lab_close(&lab);
+}
+
 int main(void)
 {
     dpdk_eal_init();
@@ -141,6 +219,8 @@ int main(void)
         cmocka_unit_test(whole_frames),
         cmocka_unit_test(at_a_listener),
         cmocka_unit_test(refused_when_nobody_wants_it),
+        cmocka_unit_test(ports_that_fit),
+        cmocka_unit_test(no_port_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
