@@ -105,6 +105,8 @@ void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bo
                 topology_ring(l->topology, TOPOLOGY_LANE_NEIGHBOR, l->number * l->lane_cnt + to),
                 &n, sizeof(n)) == 0)
             doorbell_ring(&l->topology->lane_bell[to]);
+        else
+            stats_inc(l->stats, STATS_LANE_HEARD_LOST);
     }
 }
 

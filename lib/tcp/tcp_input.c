@@ -143,8 +143,11 @@ static bool input_syn_received(struct tcp_stack *s, struct tcp_conn *c, struct t
 /* Text and FIN: the last steps. c may be gone after it. */
 static void input_text(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg)
 {
-    if (c->state != TCP_ESTABLISHED && c->state != TCP_FIN_WAIT_1 && c->state != TCP_FIN_WAIT_2)
+    if (c->state != TCP_ESTABLISHED && c->state != TCP_FIN_WAIT_1 && c->state != TCP_FIN_WAIT_2) {
+        if (seg->len > 0)
+            tcp_count(s, STATS_TCP_DROP_AFTER_FIN);
         return;
+    }
     if (seg->len > 0 && c->flags & TCP_CONN_ORPHAN) { /* RFC 9293 section 3.6.1: nobody reads it */
         tcp_count(s, STATS_TCP_DATA_AFTER_CLOSE);
         tcp_output_rst(s, c);
@@ -154,10 +157,12 @@ static void input_text(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segme
     if (seg->len > 0) {
         tcp_recv_data(s, c, seg);
     } else if (seg->flags & TCP_FLAG_FIN) {
-        if (seg->seq == c->rcv_nxt)
+        if (seg->seq == c->rcv_nxt) {
             tcp_recv_fin(s, c);
-        else
+        } else {
+            tcp_count(s, STATS_TCP_DROP_OUT_OF_ORDER); /* nothing to hold it by; it comes again */
             tcp_output_ack(s, c);
+        }
     }
 }
 

@@ -211,6 +211,7 @@ void tcp_recv_fin(struct tcp_stack *s, struct tcp_conn *c)
     if (tcp_seq_lt(c->rcv_adv, c->rcv_nxt))
         c->rcv_adv = c->rcv_nxt;
     c->flags |= TCP_CONN_PEER_FIN | TCP_CONN_ACK_NOW;
+    stats_add(s->stats, STATS_TCP_DROP_AFTER_FIN, c->ooo_cnt);
     tcp_recv_drop_ooo(s, c);
     tcp_conn_event(s, c, TCP_EVENT_PEER_CLOSED);
     tcp_conn_ready(s, c);

@@ -86,10 +86,9 @@ void tcp_time_wait_input(struct tcp_stack *s, struct tcp_time_wait *w, struct tc
         tcp_count(s, STATS_TCP_DROP_RST);
         return;
     }
-    if (seg->len == 0 && !(seg->flags & (TCP_FLAG_SYN | TCP_FLAG_FIN))) {
-        tcp_count(s, STATS_TCP_DROP_TIME_WAIT); /* an answer could be answered, for ever */
-        return;
-    }
+    tcp_count(s, STATS_TCP_DROP_TIME_WAIT);
+    if (seg->len == 0 && !(seg->flags & (TCP_FLAG_SYN | TCP_FLAG_FIN)))
+        return; /* an answer could be answered, for ever */
     if (seg->flags & TCP_FLAG_FIN && seg->seq + seg->len + 1 == w->rcv_nxt) {
         w->expires_ns = s->now_ns + 2 * s->config.msl_ns;
         tcp_fifo_remove(&s->time_waits, w);

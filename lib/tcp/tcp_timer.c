@@ -133,6 +133,7 @@ static void life_timer(struct tcp_stack *s, struct tcp_conn *c)
 {
     c->life_ms = 0;
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
+        tcp_count(s, STATS_TCP_CONNECT_TIMEOUTS);
         tcp_conn_end(s, c,
                      c->flags & TCP_CONN_UNREACHABLE ? TCP_ERROR_UNREACHABLE : TCP_ERROR_TIMEOUT);
         return;

@@ -1,5 +1,6 @@
 #include "tcp_lab.h"
 
+#include "counted.h"
 #include "dpdk_eal.h"
 
 #include <stdlib.h>
@@ -62,6 +63,7 @@ struct net_addr lab_address(const struct lab *l, bool ours)
 
 void lab_close(struct lab *l)
 {
+    counted_add(&l->stats);
     tcp_fini(l->s);
     lab_free_held(l);
     base_assert(dpdk_pool_full(l->data_pool));

@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include "counted.h"
 #include "dpdk_eal.h"
 #include "frames.h"
 #include "net_internal.h"
@@ -196,6 +197,7 @@ static inline void rig_open(struct rig *r)
 
 static inline void rig_close(struct rig *r)
 {
+    counted_add(&r->stats);
     net_fini(r->net);
     assert_true(dpdk_pool_full(rig_pool));
     assert_true(dpdk_pool_full(rig_ctrl_pool));

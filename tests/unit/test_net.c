@@ -634,6 +634,33 @@ static void chains_are_made_linear(void **state)
     }
 }
 
+/* Nothing to copy a chain into: it is dropped, counted, and its pieces are back. */
+static void a_chain_without_room(void **state)
+{
+    (void)state;
+    static struct rte_mbuf *all[1024];
+    struct net_addr peer = rig_addr(10, 1, 0, 2), src = rig_addr(10, 1, 0, 1);
+    uint8_t frame[1600];
+
+    start();
+    rig_arp(&r, 1, 0, 2, 2);
+    net_flush(r.net);
+    r.port.caps.tx_multi_segs = false;
+    size_t len = frame_tcp(frame, &rig_peer, 1000, 25, 1400);
+    struct rte_mbuf *m = frame_mbuf(rig_pool, frame + 34, 20, 0);
+    assert_int_equal(rte_pktmbuf_chain(m, frame_mbuf(rig_pool, frame + 54, len - 54, 701)), 0);
+    rte_pktmbuf_refcnt_update(m, 1);
+    uint32_t cnt = rte_mempool_avail_count(rig_ctrl_pool), before = r.sent_cnt;
+    assert_int_equal(rte_pktmbuf_alloc_bulk(rig_ctrl_pool, all, cnt), 0);
+    (void)net_output(r.net, m, &src, &peer, NET_PROTO_TCP, 0, r.now_ns);
+    net_flush(r.net);
+    assert_int_equal(rig_stat(&r, STATS_NET_DROP_TX_LINEAR), 1);
+    assert_int_equal(r.sent_cnt, before);
+    rte_pktmbuf_free(m);
+    rte_pktmbuf_free_bulk(all, cnt);
+    rig_close(&r);
+}
+
 static void routes(void **state)
 {
     (void)state;
@@ -707,6 +734,7 @@ int main(void)
         cmocka_unit_test(all_wrong_gives_a_hint),
         cmocka_unit_test(output_is_whole),
         cmocka_unit_test(chains_are_made_linear),
+        cmocka_unit_test(a_chain_without_room),
         cmocka_unit_test(routes),
         cmocka_unit_test(a_full_port_holds_up_to_a_bound),
     };
