@@ -19,22 +19,28 @@ int flood_open(struct flood *f, const struct options *o, const uint8_t mac[6], c
     char name[32];
     const struct net_addr *hop = net_addr_is_none(&o->gateway) ? &o->to.addr : &o->gateway;
 
-    *f = (struct flood){.kind = o->flood, .max = UINT64_MAX};
-    if (f->kind == FLOOD_NONE)
-        return 0;
-    base_rand_init(&f->rand, o->seed + lane);
+    *f = (struct flood){.kind = FLOOD_NONE};
     memcpy(f->target.src_mac, mac, 6);
     memcpy(f->target.dst, o->to.addr.b + 12, 4);
     f->target.port = o->to.port;
     memcpy(f->next_hop, hop->b + 12, 4);
     memcpy(f->own, own, 4);
-    f->per_ns = (double)o->flood_rate / o->lane_cnt / 1e9;
-    if (o->frame_max > 0)
-        f->max = o->frame_max / o->lane_cnt + (lane < o->frame_max % o->lane_cnt ? 1 : 0);
     snprintf(name, sizeof(name), "flood%u", lane);
     f->pool = rte_pktmbuf_pool_create(name, POOL_CNT, 256, 0,
                                       RTE_PKTMBUF_HEADROOM + FLOOD_FRAME_MAX, SOCKET_ID_ANY);
     return f->pool != NULL ? 0 : -ENOMEM;
+}
+
+void flood_load(struct flood *f, const struct options *o, uint32_t lane)
+{
+    f->kind = o->flood;
+    base_rand_init(&f->rand, o->seed + lane);
+    f->per_ns = (double)o->flood_rate / o->lane_cnt / 1e9;
+    f->max = UINT64_MAX;
+    if (o->frame_max > 0)
+        f->max = o->frame_max / o->lane_cnt + (lane < o->frame_max % o->lane_cnt ? 1 : 0);
+    f->begin_ns = 0;
+    f->tried_cnt = 0;
 }
 
 void flood_close(struct flood *f)

@@ -29,10 +29,13 @@ struct flood {
     bool known;      /* its answer has come */
 };
 
-/* Returns 0, or -ENOMEM. */
+/* mac and own are the lane's. Returns 0, or -ENOMEM. */
 int flood_open(struct flood *f, const struct options *o, const uint8_t mac[6], const uint8_t own[4],
                uint32_t lane);
 void flood_close(struct flood *f);
+
+/* The next load: kind, rate and count of o, for this lane of o's. */
+void flood_load(struct flood *f, const struct options *o, uint32_t lane);
 
 /* Before the load, until known: asks by ARP, and looks for the answer in what has come. */
 void flood_ask(struct lane *l);

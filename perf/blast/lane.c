@@ -10,12 +10,12 @@
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 
-#define DATA_CNT  16383
-#define CTRL_CNT  16383
-#define CACHE_CNT 256
-#define ASK_MAX   (5 * BASE_NS_S) /* for the next hop's MAC */
-#define BUFFER    (256u << 10)    /* of a connection, each way */
-#define START_MAX 64              /* connections a pass */
+#define DATA_CNT    16383
+#define CTRL_CNT    16383
+#define CACHE_CNT   256
+#define PREPARE_MAX (5 * BASE_NS_S) /* what must be known before the load */
+#define BUFFER      (256u << 10)    /* of a connection, each way */
+#define START_MAX   64              /* connections a pass */
 
 const char *const lane_counter_names[LANE_COUNTER_CNT] = {
     [LANE_STARTED] = "started",
@@ -100,8 +100,7 @@ static int open_stack(struct lane *l, const uint8_t secret[16])
     return error != 0 ? error : tcp_init(&l->tcp, &t, l->now_ns);
 }
 
-int lane_open(struct lane *l, const struct options *o, struct net_port *port, uint32_t number,
-              struct base_span message)
+int lane_open(struct lane *l, const struct options *o, struct net_port *port, uint32_t number)
 {
     uint8_t secret[16];
 
@@ -110,11 +109,7 @@ int lane_open(struct lane *l, const struct options *o, struct net_port *port, ui
     l->options = o;
     l->port = port;
     l->number = number;
-    l->message = message.p;
-    l->message_bytes = message.len;
     l->session_max = (uint32_t)share(l, o->connection_cnt);
-    l->units_left = o->mode == NULL ? 0 : o->unit_max > 0 ? share(l, o->unit_max) : UINT64_MAX;
-    l->interval_ns = o->rate > 0 ? BASE_NS_S * o->lane_cnt / o->rate : 0;
     l->ns_per_tick = 1e9 / (double)rte_get_tsc_hz();
     l->tsc_start = rte_rdtsc();
     read_clock(l);
@@ -129,6 +124,28 @@ int lane_open(struct lane *l, const struct options *o, struct net_port *port, ui
         error = open_stack(l, secret);
     return error == 0 ? flood_open(&l->flood, o, port->caps.mac, l->address[0].b + 12, number)
                       : error;
+}
+
+void lane_load(struct lane *l, const struct options *o, struct base_span message)
+{
+    l->options = o;
+    l->message = message.p;
+    l->message_bytes = message.len;
+    l->session_max = (uint32_t)share(l, o->connection_cnt);
+    l->units_left = o->mode == NULL ? 0 : o->unit_max > 0 ? share(l, o->unit_max) : UINT64_MAX;
+    l->interval_ns = o->rate > 0 ? BASE_NS_S * o->lane_cnt / o->rate : 0;
+    l->next_ns = 0;
+    l->ending = false;
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKET_CNT; i++)
+        atomic_store_explicit(&l->latency.bucket[i], 0, memory_order_relaxed);
+    for (int i = 0; i < LANE_COUNTER_CNT; i++)
+        atomic_store_explicit(&l->counter[i], 0, memory_order_relaxed);
+    atomic_store_explicit(&l->begin_ns, 0, memory_order_relaxed);
+    atomic_store_explicit(&l->end_ns, 0, memory_order_relaxed);
+    l->tx_before = stats_get(&l->stats, STATS_NET_TX_PACKETS);
+    l->rx_before = stats_get(&l->stats, STATS_NET_RX_PACKETS);
+    l->retransmits_before = stats_get(&l->stats, STATS_TCP_RETRANSMITS);
+    flood_load(&l->flood, o, l->number);
 }
 
 void lane_close(struct lane *l)
@@ -206,16 +223,21 @@ static void pass(struct lane *l, bool load)
 
 /* ---- the whole load ---- */
 
-/* The flood needs the next hop's MAC before anything can begin. */
-static int find_next_hop(struct lane *l, const _Atomic bool *stop)
+/* Our addresses are announced, for the peer may know them from another that was here before; and
+ * the flood needs the next hop's MAC. */
+static int prepare(struct lane *l, const _Atomic bool *stop)
 {
-    uint64_t end_ns = l->now_ns + ASK_MAX;
+    uint64_t end_ns = l->now_ns + PREPARE_MAX;
 
-    while (l->flood.kind != FLOOD_NONE && !l->flood.known) {
+    if (!l->announced)
+        net_announce(l->net, l->now_ns);
+    l->announced = true;
+    while (!net_is_settled(l->net) || (l->flood.kind != FLOOD_NONE && !l->flood.known)) {
         pass(l, false);
         flood_ask(l);
         if (l->now_ns > end_ns || atomic_load_explicit(stop, memory_order_relaxed)) {
-            snprintf(l->error, sizeof(l->error), "the next hop does not answer ARP");
+            snprintf(l->error, sizeof(l->error),
+                     "the next hop does not answer ARP, or our addresses are taken");
             return -1;
         }
     }
@@ -247,7 +269,7 @@ int lane_run(struct lane *l, const _Atomic bool *stop)
     const struct options *o = l->options;
 
     read_clock(l);
-    if (find_next_hop(l, stop) != 0)
+    if (prepare(l, stop) != 0)
         return -1;
     uint64_t begin_ns = l->now_ns, end_ns = begin_ns + o->duration_ns;
     atomic_store_explicit(&l->begin_ns, begin_ns, memory_order_release);

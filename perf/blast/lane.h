@@ -1,10 +1,11 @@
 /*
  * A lane of the generator: one thread with a queue pair of the port, a stack of our own (lib/net,
  * lib/tcp), its connections, its flood and its counters. Nothing in it is shared: lanes divide the
- * load among them. It takes all its memory at lane_open.
+ * load among them. It takes all its memory at lane_open. Between two loads it stands still: nothing
+ * is sent, and what arrives waits in the port.
  *
- * Threads: lane_open and lane_close by main; lane_run by the lane's own, until the load has come to
- * its end; the counters and latencies may be read at any time by anyone.
+ * Threads: lane_run by the lane's own, until the load has come to its end; the others by main,
+ * while it does not run. The counters and latencies may be read at any time by anyone.
  */
 #ifndef LANE_H
 #define LANE_H
@@ -54,7 +55,7 @@ struct session;
 struct lane {
     /* Read each pass. */
     uint64_t now_ns;
-    const struct options *options;
+    const struct options *options; /* of the load */
     struct net_port *port;
     struct net *net;
     struct tcp_stack *tcp;
@@ -84,17 +85,23 @@ struct lane {
     _Atomic uint64_t begin_ns; /* 0: the load has not begun */
     _Atomic uint64_t end_ns;   /* of the time that rates are of; 0: it goes on */
     _Atomic uint64_t at_end[LANE_COUNTER_CNT];
-    struct stats_block stats;
+    struct stats_block stats; /* of the stack, over all loads */
 
     /* Main's. */
     struct rte_mempool *rx_pool, *data_pool, *ctrl_pool;
-    char error[128]; /* why lane_run returned -1 */
+    bool announced;
+    uint64_t tx_before, rx_before, retransmits_before; /* the load */
+    char error[128];                                   /* why lane_run returned -1 */
 };
 
 /* The port has a queue pair for each lane, which lane_open does not need yet. Returns 0, or a
  * negative error. */
-int lane_open(struct lane *l, const struct options *o, struct net_port *port, uint32_t number,
-              struct base_span message) BASE_WARN_UNUSED;
+int lane_open(struct lane *l, const struct options *o, struct net_port *port,
+              uint32_t number) BASE_WARN_UNUSED;
+
+/* The next load: all counters are zero. o is about the same port as that of lane_open, with as many
+ * connections or fewer; it and message are borrowed until the next load. */
+void lane_load(struct lane *l, const struct options *o, struct base_span message);
 
 /* The whole load. Returns 0, or -1 with a sentence in error. stop may end it early. */
 int lane_run(struct lane *l, const _Atomic bool *stop);

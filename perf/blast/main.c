@@ -124,13 +124,14 @@ static int open_port(struct blast *b, char *err, size_t cap)
 /* ---- the message ---- */
 
 /* A header section, then lines of text up to size bytes in all; no line starts with a dot. */
-static struct base_span make_message(struct blast *b)
+static struct base_span make_message(struct blast *b, const struct options *o)
 {
     static const char line[] = "The quick brown fox jumps over the lazy dog 0123456789 times.\r\n";
-    const struct options *o = &b->options;
     size_t cap = o->size_bytes + 1024, at;
 
-    if (o->mode == NULL || o->size_bytes == 0 || (b->message = malloc(cap)) == NULL)
+    free(b->message);
+    b->message = malloc(cap);
+    if (b->message == NULL)
         return base_span_of(NULL, 0);
     at = (size_t)snprintf((char *)b->message, cap,
                           "From: <%s>\r\nTo: <%s>\r\nSubject: blast\r\n"
@@ -160,13 +161,18 @@ static bool is_running(const struct blast *b)
     return false;
 }
 
-/* Returns the exit status. */
-static int run(struct blast *b)
+/* One load from its start to its figures. Returns the exit status. */
+static int run(struct blast *b, const struct options *o)
 {
-    uint32_t lanes = b->options.lane_cnt;
+    uint32_t lanes = o->lane_cnt;
+    struct base_span message = make_message(b, o);
     int status = 0;
 
-    report_init(&b->report, &b->options, b->lane);
+    if (message.p == NULL)
+        return fail("no memory for the message");
+    for (uint32_t i = 0; i < lanes; i++)
+        lane_load(b->lane[i], o, message);
+    report_init(&b->report, o, b->lane);
     for (uint32_t i = 0; i < lanes; i++)
         if (rte_eal_remote_launch(run_lane, b->lane[i], i + 1) != 0)
             return fail("a lane does not start");
@@ -184,19 +190,34 @@ static int run(struct blast *b)
     return report_end(&b->report) > 0 ? 1 : 0;
 }
 
+/* The loads that standard input names. Returns the worst of their statuses. */
+static int run_loads(struct blast *b)
+{
+    struct options load;
+    char line[2048], err[256];
+    int worst = 0;
+
+    while (!atomic_load(&stop) && fgets(line, sizeof(line), stdin) != NULL) {
+        int status = options_parse_load(&load, &b->options, line, err, sizeof(err)) != 0
+                         ? fail(err)
+                         : run(b, &load);
+        worst = status > worst ? status : worst;
+        printf("end %d\n", status);
+        fflush(stdout);
+    }
+    return worst;
+}
+
 static int start_and_run(struct blast *b)
 {
     char err[256];
-    struct base_span message = make_message(b);
 
     if (open_port(b, err, sizeof(err)) != 0)
         return fail(err);
-    if (b->options.mode != NULL && b->options.size_bytes > 0 && message.p == NULL)
-        return fail("no memory for the message");
     for (uint32_t i = 0; i < b->options.lane_cnt; i++)
-        if (lane_open(b->lane[i], &b->options, &b->port, i, message) != 0)
+        if (lane_open(b->lane[i], &b->options, &b->port, i) != 0)
             return fail("no memory for a lane: fewer connections, or the stack refuses --from");
-    return run(b);
+    return b->options.loads ? run_loads(b) : run(b, &b->options);
 }
 
 int main(int argc, char **argv)
@@ -211,8 +232,9 @@ int main(int argc, char **argv)
     }
     if (parsed < 0)
         return fail(err);
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    struct sigaction action = {.sa_handler = on_signal}; /* a wait for standard input ends, too */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     if (start_eal(&b.options, argv[0]) != 0)
         return fail("DPDK does not start: see the lines above");
     for (uint32_t i = 0; i < b.options.lane_cnt; i++) {

@@ -11,13 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RATE_MAX  100000000
-#define COUNT_MAX UINT64_C(1000000000000)
-#define CONN_MAX  1048576
-#define SIZE_MAX_ (UINT64_C(1) << 30)
+#define WORD_MAX   64   /* of a load */
+#define LOADS_CONN 4096 /* connections of loads at most, when not given */
+#define RATE_MAX   100000000
+#define COUNT_MAX  UINT64_C(1000000000000)
+#define CONN_MAX   1048576
+#define SIZE_MAX_  (UINT64_C(1) << 30)
 
 const char options_usage[] =
     "usage: blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] MODE [FLOOD]\n"
+    "       blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] --loads\n"
     "\n"
     "MODE, what a connection does; each ends by itself:\n"
     "  connect    the greeting, QUIT and its answer\n"
@@ -45,14 +48,23 @@ const char options_usage[] =
     "  --lanes N            threads, each with a queue pair and a stack (1)\n"
     "  --cpus LIST          processor of each lane, such as 1,2; otherwise the last ones\n"
     "  --seed N             of the flood's sources\n"
+    "  --loads              MODE, FLOOD and their options come on standard input, one load a "
+    "line;\n"
+    "                       the figures of each end with a line \"end STATUS\". --connections is\n"
+    "                       the most that a load may have (4096)\n"
     "  --json               one object a line; --case NAME is its \"case\" (blast)\n";
 
 enum key {
-    KEY_PORT = 256,
+    KEY_PORT = 256, /* about the port, and the process as a whole */
     KEY_TO,
     KEY_FROM,
     KEY_GATEWAY,
-    KEY_CONNECTIONS,
+    KEY_LANES,
+    KEY_CPUS,
+    KEY_LOADS,
+    KEY_JSON,
+    KEY_HELP,
+    KEY_CONNECTIONS, /* about a load */
     KEY_PER_CONNECTION,
     KEY_RATE,
     KEY_MESSAGES,
@@ -63,19 +75,21 @@ enum key {
     KEY_TIMEOUT,
     KEY_SENDER,
     KEY_RECIPIENT,
-    KEY_LANES,
-    KEY_CPUS,
     KEY_SEED,
-    KEY_JSON,
     KEY_CASE,
-    KEY_HELP,
 };
 
+/* In the order of enum key. */
 static const struct option long_options[] = {
     {"port", required_argument, NULL, KEY_PORT},
     {"to", required_argument, NULL, KEY_TO},
     {"from", required_argument, NULL, KEY_FROM},
     {"gateway", required_argument, NULL, KEY_GATEWAY},
+    {"lanes", required_argument, NULL, KEY_LANES},
+    {"cpus", required_argument, NULL, KEY_CPUS},
+    {"loads", no_argument, NULL, KEY_LOADS},
+    {"json", no_argument, NULL, KEY_JSON},
+    {"help", no_argument, NULL, KEY_HELP},
     {"connections", required_argument, NULL, KEY_CONNECTIONS},
     {"per-connection", required_argument, NULL, KEY_PER_CONNECTION},
     {"rate", required_argument, NULL, KEY_RATE},
@@ -87,12 +101,8 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, KEY_TIMEOUT},
     {"sender", required_argument, NULL, KEY_SENDER},
     {"recipient", required_argument, NULL, KEY_RECIPIENT},
-    {"lanes", required_argument, NULL, KEY_LANES},
-    {"cpus", required_argument, NULL, KEY_CPUS},
     {"seed", required_argument, NULL, KEY_SEED},
-    {"json", no_argument, NULL, KEY_JSON},
     {"case", required_argument, NULL, KEY_CASE},
-    {"help", no_argument, NULL, KEY_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -249,6 +259,9 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_JSON:
         o->json = true;
         return 0;
+    case KEY_LOADS:
+        o->loads = true;
+        return 0;
     default: /* KEY_CASE: it goes into JSON as it is */
         o->case_name = arg;
         return strpbrk(arg, "\"\\") == NULL ? 0 : -EINVAL;
@@ -287,8 +300,10 @@ static int check(const struct options *o, char *err, size_t cap)
 {
     if (o->device == NULL || o->to.port == 0 || o->from_cnt == 0)
         return fail(err, cap, "--port, --to and --from are needed");
-    if (o->mode == NULL && o->flood == FLOOD_NONE)
-        return fail(err, cap, "a mode or a flood is needed");
+    if (o->loads != (o->mode == NULL && o->flood == FLOOD_NONE))
+        return fail(err, cap,
+                    o->loads ? "with --loads the modes come on standard input"
+                             : "a mode or a flood is needed");
     if (net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from[0].addr))
         return fail(err, cap, "--to and --from are of two families");
     if (o->flood != FLOOD_NONE && !net_addr_is_v4(&o->to.addr))
@@ -300,10 +315,33 @@ static int check(const struct options *o, char *err, size_t cap)
     return 0;
 }
 
+/* Takes the words; those before first are not allowed. Returns 0, 1 for help, -EINVAL. */
+static int take_words(struct options *o, int argc, char **argv, int first, char *err, size_t cap)
+{
+    int key;
+
+    opterr = 0;
+    optind = 0; /* from anew: glibc */
+    while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (key == '?')
+            return fail(err, cap, "%s: no such option, or its value is missing", argv[optind - 1]);
+        if (key < first)
+            return fail(err, cap, "--%s: not of a load", long_options[key - KEY_PORT].name);
+        if (key == KEY_HELP)
+            return 1;
+        if (take(o, key, optarg) != 0)
+            return fail(err, cap, "--%s: what is %s?", long_options[key - KEY_PORT].name,
+                        optarg != NULL ? optarg : "");
+    }
+    for (; optind < argc; optind++)
+        if (take_word(o, argv[optind]) != 0)
+            return fail(err, cap, "%s: not a mode nor a flood, or one too many", argv[optind]);
+    return 0;
+}
+
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    int key;
 
     *o = (struct options){
         .duration_ns = 10 * BASE_NS_S,
@@ -316,21 +354,31 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
     };
     for (uint32_t i = 0; i < OPTIONS_LANE_MAX; i++)
         o->cpu[i] = (uint32_t)((cpus - 1 - (long)i % cpus + cpus) % cpus);
-    opterr = 0;
-    optind = 1;
-    while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (key == KEY_HELP)
-            return 1;
-        if (key == '?')
-            return fail(err, err_cap, "%s: no such option, or its value is missing",
-                        argv[optind - 1]);
-        if (take(o, key, optarg) != 0)
-            return fail(err, err_cap, "--%s: what is %s?", long_options[key - KEY_PORT].name,
-                        optarg != NULL ? optarg : "");
-    }
-    for (; optind < argc; optind++)
-        if (take_word(o, argv[optind]) != 0)
-            return fail(err, err_cap, "%s: not a mode nor a flood, or one too many", argv[optind]);
+    int result = take_words(o, argc, argv, KEY_PORT, err, err_cap);
+    if (result != 0)
+        return result;
     fill_defaults(o);
+    if (o->loads && o->connection_cnt == 0)
+        o->connection_cnt = LOADS_CONN;
+    return check(o, err, err_cap);
+}
+
+int options_parse_load(struct options *o, const struct options *base, char *line, char *err,
+                       size_t err_cap)
+{
+    char *argv[WORD_MAX + 2] = {(char[]){"load"}}, *save = NULL;
+    int argc = 1;
+
+    for (char *w = strtok_r(line, " \t\r\n", &save); w != NULL && argc <= WORD_MAX;
+         w = strtok_r(NULL, " \t\r\n", &save))
+        argv[argc++] = w;
+    *o = *base;
+    o->loads = false;
+    o->connection_cnt = 0;
+    if (take_words(o, argc, argv, KEY_CONNECTIONS, err, err_cap) != 0)
+        return -EINVAL;
+    fill_defaults(o);
+    if (o->connection_cnt > base->connection_cnt)
+        return fail(err, err_cap, "more connections than --connections of the start");
     return check(o, err, err_cap);
 }

@@ -38,11 +38,18 @@ struct options {
     const char *case_name; /* for lines of JSON */
     const char *sender, *recipient;
     bool json;
+    bool loads; /* modes and floods come on standard input */
 };
 
 extern const char options_usage[];
 
 /* Returns 0, 1 when help is asked for, or -EINVAL with a line in err. */
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap);
+
+/* One load of those that come on standard input: words as on the command line, without those that
+ * are about the port. line is cut into them and stays borrowed. What it does not say is as in base.
+ * Returns 0, or -EINVAL with a line in err. */
+int options_parse_load(struct options *o, const struct options *base, char *line, char *err,
+                       size_t err_cap);
 
 #endif

@@ -27,15 +27,6 @@ static uint64_t sum(const struct report *r, enum lane_counter id)
     return n;
 }
 
-static uint64_t sum_stats(const struct report *r, enum stats_id id)
-{
-    uint64_t n = 0;
-
-    for (uint32_t i = 0; i < r->options->lane_cnt; i++)
-        n += stats_get(&r->lane[i]->stats, id);
-    return n;
-}
-
 static uint64_t sum_failed(const struct report *r)
 {
     uint64_t n = 0;
@@ -147,7 +138,22 @@ static void connection_figures(struct report *r)
             figure(r, lane_counter_names[id], (double)n,
                    id < LANE_FAIL_END ? "connections" : "messages");
     }
-    figure(r, "retransmits", (double)sum_stats(r, STATS_TCP_RETRANSMITS), "segments");
+}
+
+/* All that the port has taken of us, and given; nothing is sent between two loads. */
+static void stack_figures(const struct report *r)
+{
+    uint64_t tx = sum(r, LANE_FLOOD_SENT) + sum(r, LANE_FLOOD_ARP), rx = 0, retransmits = 0;
+
+    for (uint32_t i = 0; i < r->options->lane_cnt; i++) {
+        const struct lane *l = r->lane[i];
+        tx += stats_get(&l->stats, STATS_NET_TX_PACKETS) - l->tx_before;
+        rx += stats_get(&l->stats, STATS_NET_RX_PACKETS) - l->rx_before;
+        retransmits += stats_get(&l->stats, STATS_TCP_RETRANSMITS) - l->retransmits_before;
+    }
+    figure(r, "retransmits", (double)retransmits, "segments");
+    figure(r, "tx_frames", (double)tx, "frames");
+    figure(r, "rx_frames", (double)rx, "frames");
 }
 
 uint64_t report_end(struct report *r)
@@ -161,12 +167,7 @@ uint64_t report_end(struct report *r)
         for (int id = LANE_FLOOD_SENT; id < LANE_FAIL_FIRST; id++)
             figure(r, lane_counter_names[id], (double)sum(r, (enum lane_counter)id), "frames");
     }
-    /* All that the port has taken of us, and given. */
-    figure(r, "tx_frames",
-           (double)(sum_stats(r, STATS_NET_TX_PACKETS) + sum(r, LANE_FLOOD_SENT) +
-                    sum(r, LANE_FLOOD_ARP)),
-           "frames");
-    figure(r, "rx_frames", (double)sum_stats(r, STATS_NET_RX_PACKETS), "frames");
+    stack_figures(r);
     fflush(stdout);
     return sum_failed(r) + sum(r, LANE_REFUSED_4XX) + sum(r, LANE_REFUSED_5XX);
 }

@@ -6,6 +6,7 @@
 #include "mode.h"
 #include "options.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* ---- latencies ---- */
@@ -151,6 +152,32 @@ static void wrong_options_are_refused(void **state)
     }
 }
 
+static void loads_are_read(void **state)
+{
+    static const char *const wrong[] = {
+        "",       "connect --lanes 2", "--loads", "smtp --connections 9", "smtp --port a",
+        "--help", "smtp smtp"};
+    struct options base, o;
+    char err[256], line[128];
+
+    (void)state;
+    assert_int_equal(parse(&base, ENDS "--loads smtp", err), -EINVAL);
+    assert_int_equal(parse(&base, ENDS "--loads --connections 8 --time 3", err), 0);
+    snprintf(line, sizeof(line), "connect --connections 8 synflood --frames 5\n");
+    assert_int_equal(options_parse_load(&o, &base, line, err, sizeof(err)), 0);
+    assert_ptr_equal(o.mode, &mode_connect);
+    assert_int_equal(o.flood, FLOOD_SYN);
+    assert_int_equal(o.frame_max, 5);
+    assert_int_equal(o.connection_cnt, 8);
+    assert_int_equal(o.duration_ns, 3000000000);
+    assert_int_equal(o.from_cnt, 16);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(line, sizeof(line), "%s", wrong[i]);
+        if (options_parse_load(&o, &base, line, err, sizeof(err)) == 0)
+            fail_msg("was taken: %s", wrong[i]);
+    }
+}
+
 /* ---- forged frames ---- */
 
 static struct rig r;
@@ -230,11 +257,9 @@ static void sources_differ(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_are_in_order),
-        cmocka_unit_test(percentiles_are_by_rank),
-        cmocka_unit_test(options_are_read),
-        cmocka_unit_test(wrong_options_are_refused),
-        cmocka_unit_test(frames_come_as_far_as_they_should),
+        cmocka_unit_test(buckets_are_in_order), cmocka_unit_test(percentiles_are_by_rank),
+        cmocka_unit_test(options_are_read),     cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(loads_are_read),       cmocka_unit_test(frames_come_as_far_as_they_should),
         cmocka_unit_test(sources_differ),
     };
 
