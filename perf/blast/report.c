@@ -151,6 +151,7 @@ static void stack_figures(const struct report *r)
         rx += stats_get(&l->stats, STATS_NET_RX_PACKETS) - l->rx_before;
         retransmits += stats_get(&l->stats, STATS_TCP_RETRANSMITS) - l->retransmits_before;
     }
+    figure(r, "tsc_per_s", 1e9 / r->lane[0]->ns_per_tick, "ticks/s"); /* for cycles elsewhere */
     figure(r, "retransmits", (double)retransmits, "segments");
     figure(r, "tx_frames", (double)tx, "frames");
     figure(r, "rx_frames", (double)rx, "frames");
