@@ -16,7 +16,8 @@ def start(lab, name='gw', rsize=12, **changes):
     end = f'id=0,socket={path},socket-abstract=no,rsize={rsize}'
     changes.setdefault('queue', {}).setdefault('deliveries', 1)
     changes.setdefault('route_default', {}).setdefault('host', ELSEWHERE)
-    gw = Gateway(lab, name=name, port_net0={'device': f'net_memif0,role=server,{end}'}, **changes)
+    changes.setdefault('port_net0', {})['device'] = f'net_memif0,role=server,{end}'
+    gw = Gateway(lab, name=name, **changes)
     gw.client_device = f'net_memif0,role=client,{end}'
     return gw.start(addresses=False)
 

@@ -112,5 +112,18 @@ def test_everything_is_back(lab):
     client.stop()
 
 
+def test_two_lanes(lab):
+    """Each lane answers what comes to it, and fragments are not taken for another lane's segments."""
+    two = blast.start(lab, name='two', gateway={'lanes': 2}, tcp={'msl': '100ms'})
+    both = blast.Blast(lab, two, '--lanes', 2)
+    got = both.run('connect', '--messages', 200, '--timeout', 30, 'fragflood', '--frames', 2000)
+    check_equal((got['connections'], got['failed']), (200, 0), 'connections')
+    wait_until(lambda: two.counter('net/rx_packets') == got['tx_frames'], 30, 'all frames at the gateway')
+    check_equal(two.counter('net/drop_ip_fragment'), int(got['flood_sent']), 'fragments dropped')
+    check_equal(two.counter('lane/steered'), 0, 'frames passed between lanes')
+    check_equal([two.counter('conn/accepted', n) for n in two.lanes()], [100, 100], 'connections of each lane')
+    both.stop()
+
+
 if __name__ == '__main__':
     main(setup)
