@@ -362,6 +362,20 @@ static uint32_t timers(struct lane *l)
     return n;
 }
 
+/* Gauges: what is in use now. */
+static void show_usage(struct lane *l)
+{
+    struct tcp_usage u;
+
+    tcp_usage(l->tcp, &u);
+    stats_set(l->stats, STATS_TCP_CONNECTIONS, u.conn_cnt);
+    stats_set(l->stats, STATS_TCP_HALF_OPEN, u.syn_cnt);
+    stats_set(l->stats, STATS_TCP_TIME_WAIT, u.time_wait_cnt);
+    stats_set(l->stats, STATS_TCP_BUFFERS, u.mbuf_cnt);
+    stats_set(l->stats, STATS_CONN_IN, l->in_cnt);
+    stats_set(l->stats, STATS_CONN_OUT, l->out_cnt);
+}
+
 bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
 {
     uint32_t work = 0;
@@ -392,8 +406,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     if (l->host_rung)
         doorbell_ring(&l->topology->host_bell);
     stats_inc(l->stats, work > 0 ? STATS_LANE_PASSES_BUSY : STATS_LANE_PASSES_IDLE);
-    stats_set(l->stats, STATS_CONN_IN, l->in_cnt);
-    stats_set(l->stats, STATS_CONN_OUT, l->out_cnt);
+    show_usage(l);
     return work > 0;
 }
 

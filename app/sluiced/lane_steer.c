@@ -21,8 +21,8 @@
 #define MIN_BYTES (RTE_ETHER_HDR_LEN + sizeof(struct rte_vlan_hdr) + sizeof(struct rte_ipv4_hdr))
 
 /* Where the TCP header begins in the first len bytes of a frame; 0: it can not be seen. Only a
- * hint: lib/net checks. A segment behind extension headers of IPv6 stays where it came; nobody
- * sends such. */
+ * hint: lib/net checks. Fragments, which may hold no header and are dropped anyway, stay where they
+ * came, and so do segments behind extension headers of IPv6, which nobody sends. */
 static uint32_t find_tcp(const uint8_t *p, uint32_t len)
 {
     if (len < MIN_BYTES)
@@ -33,7 +33,8 @@ static uint32_t find_tcp(const uint8_t *p, uint32_t len)
         type = base_be16(p + 16);
         at += (uint32_t)sizeof(struct rte_vlan_hdr);
     }
-    if (type == RTE_ETHER_TYPE_IPV4 && p[at] >> 4 == 4 && p[at + 9] == NET_PROTO_TCP)
+    if (type == RTE_ETHER_TYPE_IPV4 && p[at] >> 4 == 4 && p[at + 9] == NET_PROTO_TCP &&
+        (base_be16(p + at + 6) & (RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) == 0)
         return at + (p[at] & 15u) * 4;
     if (type == RTE_ETHER_TYPE_IPV6 && p[at] >> 4 == 6 && p[at + 6] == NET_PROTO_TCP)
         return at + (uint32_t)sizeof(struct rte_ipv6_hdr);

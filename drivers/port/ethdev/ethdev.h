@@ -9,7 +9,8 @@
  * knows no checksums at all. net_tap raises a signal (SIGRTMIN up) for each frame: all threads but
  * one block those (blocked in all of them they pile up, and the kernel then sends SIGIO, which
  * kills). net_af_xdp takes no chains. net_memif and net_ring have nothing to sleep on; a memif
- * client offers the server buffers to send with only when it polls.
+ * client offers the server buffers to send with only when it polls; when the other end goes, memif
+ * (22.11) unmaps the rings under the lane that polls them, which may end the process.
  *
  * Threads: open, start, stop and close by one thread while no lane runs; the ops as net_port.h
  * says. EAL is up. Errors: 0, or a negative errno with one line in err that says what to do.

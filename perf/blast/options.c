@@ -1,0 +1,384 @@
+#include "options.h"
+
+#include "base_time.h"
+#include "mode.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORD_MAX   64   /* of a load */
+#define LOADS_CONN 4096 /* connections of loads at most, when not given */
+#define RATE_MAX   100000000
+#define COUNT_MAX  UINT64_C(1000000000000)
+#define CONN_MAX   1048576
+#define SIZE_MAX_  (UINT64_C(1) << 30)
+
+const char options_usage[] =
+    "usage: blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] MODE [FLOOD]\n"
+    "       blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] --loads\n"
+    "\n"
+    "MODE, what a connection does; each ends by itself:\n"
+    "  connect    the greeting, QUIT and its answer\n"
+    "  smtp       whole messages, several a connection\n"
+    "  bulk       the same with one large message a connection\n"
+    "  pingpong   NOOP and its 250, many a connection\n"
+    "FLOOD, beside it or alone: frames with forged sources, written without a stack:\n"
+    "  synflood ackflood rstflood udpflood fragflood\n"
+    "\n"
+    "  --port DEVICE        as DPDK names it: net_memif0,role=client,id=0,socket=PATH,...\n"
+    "  --to ADDR:PORT       the server\n"
+    "  --from A[-B]/LEN     own addresses, at most 16, with the length of the link's prefix\n"
+    "  --gateway ADDR       next hop, where the server is not on the link\n"
+    "  --connections N      at a time\n"
+    "  --per-connection N   messages or round trips of a connection\n"
+    "  --rate N             connections started a second, on a schedule: a late start counts as\n"
+    "                       latency; without it one starts when another ends\n"
+    "  --messages N         messages (connections, round trips) in all\n"
+    "  --size BYTES         of a message\n"
+    "  --flood-rate N       frames a second\n"
+    "  --frames N           frames in all\n"
+    "  --time S             ends after so long at the latest (10)\n"
+    "  --timeout S          a connection that is silent for so long has failed (10)\n"
+    "  --sender, --recipient MAILBOX\n"
+    "  --lanes N            threads, each with a queue pair and a stack (1)\n"
+    "  --cpus LIST          processor of each lane, such as 1,2; otherwise the last ones\n"
+    "  --seed N             of the flood's sources\n"
+    "  --loads              MODE, FLOOD and their options come on standard input, one load a "
+    "line;\n"
+    "                       the figures of each end with a line \"end STATUS\". --connections is\n"
+    "                       the most that a load may have (4096)\n"
+    "  --json               one object a line; --case NAME is its \"case\" (blast)\n";
+
+enum key {
+    KEY_PORT = 256, /* about the port, and the process as a whole */
+    KEY_TO,
+    KEY_FROM,
+    KEY_GATEWAY,
+    KEY_LANES,
+    KEY_CPUS,
+    KEY_LOADS,
+    KEY_JSON,
+    KEY_HELP,
+    KEY_CONNECTIONS, /* about a load */
+    KEY_PER_CONNECTION,
+    KEY_RATE,
+    KEY_MESSAGES,
+    KEY_SIZE,
+    KEY_FLOOD_RATE,
+    KEY_FRAMES,
+    KEY_TIME,
+    KEY_TIMEOUT,
+    KEY_SENDER,
+    KEY_RECIPIENT,
+    KEY_SEED,
+    KEY_CASE,
+};
+
+/* In the order of enum key. */
+static const struct option long_options[] = {
+    {"port", required_argument, NULL, KEY_PORT},
+    {"to", required_argument, NULL, KEY_TO},
+    {"from", required_argument, NULL, KEY_FROM},
+    {"gateway", required_argument, NULL, KEY_GATEWAY},
+    {"lanes", required_argument, NULL, KEY_LANES},
+    {"cpus", required_argument, NULL, KEY_CPUS},
+    {"loads", no_argument, NULL, KEY_LOADS},
+    {"json", no_argument, NULL, KEY_JSON},
+    {"help", no_argument, NULL, KEY_HELP},
+    {"connections", required_argument, NULL, KEY_CONNECTIONS},
+    {"per-connection", required_argument, NULL, KEY_PER_CONNECTION},
+    {"rate", required_argument, NULL, KEY_RATE},
+    {"messages", required_argument, NULL, KEY_MESSAGES},
+    {"size", required_argument, NULL, KEY_SIZE},
+    {"flood-rate", required_argument, NULL, KEY_FLOOD_RATE},
+    {"frames", required_argument, NULL, KEY_FRAMES},
+    {"time", required_argument, NULL, KEY_TIME},
+    {"timeout", required_argument, NULL, KEY_TIMEOUT},
+    {"sender", required_argument, NULL, KEY_SENDER},
+    {"recipient", required_argument, NULL, KEY_RECIPIENT},
+    {"seed", required_argument, NULL, KEY_SEED},
+    {"case", required_argument, NULL, KEY_CASE},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *const flood_names[FLOOD_KIND_CNT] = {
+    [FLOOD_SYN] = "synflood", [FLOOD_ACK] = "ackflood",   [FLOOD_RST] = "rstflood",
+    [FLOOD_UDP] = "udpflood", [FLOOD_FRAG] = "fragflood",
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(char *err, size_t cap, const char *format,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(err, cap, format, args);
+    va_end(args);
+    return -EINVAL;
+}
+
+static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != 0 || errno != 0 || v < min || v > max)
+        return -EINVAL;
+    *out = v;
+    return 0;
+}
+
+/* Seconds, with a point: "0.5". */
+static int seconds(const char *text, uint64_t *out_ns)
+{
+    char *end;
+    double v = strtod(text, &end);
+
+    if (end == text || *end != 0 || !(v >= 0.001) || !(v <= 86400))
+        return -EINVAL;
+    *out_ns = (uint64_t)(v * 1e9);
+    return 0;
+}
+
+/* "10.0.0.2-10.0.0.17/24": IPv4; or one address of either family with its prefix. */
+static int source_range(struct options *o, const char *text)
+{
+    const char *slash = strchr(text, '/'), *dash = strchr(text, '-');
+    struct net_addr first, last;
+    uint64_t len;
+
+    if (slash == NULL || (dash != NULL && dash > slash))
+        return -EINVAL;
+    const char *first_end = dash != NULL ? dash : slash;
+    if (net_addr_parse(&first, base_span_of(text, (size_t)(first_end - text))) != 0)
+        return -EINVAL;
+    last = first;
+    if (dash != NULL &&
+        net_addr_parse(&last, base_span_of(dash + 1, (size_t)(slash - dash - 1))) != 0)
+        return -EINVAL;
+    bool v4 = net_addr_is_v4(&first);
+    if (number(slash + 1, 1, v4 ? 32 : 128, &len) != 0 || v4 != net_addr_is_v4(&last) ||
+        memcmp(first.b, last.b, 12) != 0)
+        return -EINVAL;
+    uint32_t from = base_be32(first.b + 12), to = base_be32(last.b + 12);
+    if (to < from || to - from >= NET_ADDRESS_MAX)
+        return -EINVAL;
+    o->from_cnt = to - from + 1;
+    for (uint32_t i = 0; i < o->from_cnt; i++) {
+        base_put_be32(first.b + 12, from + i);
+        o->from[i] =
+            (struct net_prefix){.addr = first, .prefix_len = (uint8_t)(len + (v4 ? 96 : 0))};
+    }
+    return 0;
+}
+
+static int cpu_list(struct options *o, const char *text)
+{
+    uint32_t cnt = 0;
+
+    for (const char *p = text; cnt < OPTIONS_LANE_MAX; p++) {
+        char *end;
+        unsigned long v = strtoul(p, &end, 10);
+        if (end == p || v > 1023)
+            return -EINVAL;
+        o->cpu[cnt++] = (uint32_t)v;
+        if (*end == 0)
+            return 0;
+        if (*end != ',')
+            return -EINVAL;
+        p = end;
+    }
+    return -EINVAL;
+}
+
+static int mailbox(const char *text, const char **out)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len > 250 || strpbrk(text, "<> \r\n") != NULL)
+        return -EINVAL;
+    *out = text;
+    return 0;
+}
+
+static int number32(const char *text, uint32_t max, uint32_t *out)
+{
+    uint64_t v = 0;
+    int error = number(text, 1, max, &v);
+
+    *out = (uint32_t)v;
+    return error;
+}
+
+static int take(struct options *o, int key, const char *arg)
+{
+    switch (key) {
+    case KEY_PORT:
+        o->device = arg;
+        return *arg != 0 ? 0 : -EINVAL;
+    case KEY_TO:
+        return net_endpoint_parse(&o->to, base_span_str(arg));
+    case KEY_FROM:
+        return source_range(o, arg);
+    case KEY_GATEWAY:
+        return net_addr_parse(&o->gateway, base_span_str(arg));
+    case KEY_CONNECTIONS:
+        return number32(arg, CONN_MAX, &o->connection_cnt);
+    case KEY_PER_CONNECTION:
+        return number32(arg, UINT32_MAX, &o->per_connection);
+    case KEY_RATE:
+        return number(arg, 1, RATE_MAX, &o->rate);
+    case KEY_MESSAGES:
+        return number(arg, 1, COUNT_MAX, &o->unit_max);
+    case KEY_SIZE:
+        return number(arg, 1, SIZE_MAX_, &o->size_bytes);
+    case KEY_FLOOD_RATE:
+        return number(arg, 1, RATE_MAX, &o->flood_rate);
+    case KEY_FRAMES:
+        return number(arg, 1, COUNT_MAX, &o->frame_max);
+    case KEY_TIME:
+        return seconds(arg, &o->duration_ns);
+    case KEY_TIMEOUT:
+        return seconds(arg, &o->timeout_ns);
+    case KEY_SENDER:
+        return mailbox(arg, &o->sender);
+    case KEY_RECIPIENT:
+        return mailbox(arg, &o->recipient);
+    case KEY_LANES:
+        return number32(arg, OPTIONS_LANE_MAX, &o->lane_cnt);
+    case KEY_CPUS:
+        return cpu_list(o, arg);
+    case KEY_SEED:
+        return number(arg, 0, UINT64_MAX, &o->seed);
+    case KEY_JSON:
+        o->json = true;
+        return 0;
+    case KEY_LOADS:
+        o->loads = true;
+        return 0;
+    default: /* KEY_CASE: it goes into JSON as it is */
+        o->case_name = arg;
+        return strpbrk(arg, "\"\\") == NULL ? 0 : -EINVAL;
+    }
+}
+
+/* A word that is not an option: a mode or a flood. */
+static int take_word(struct options *o, const char *word)
+{
+    for (const struct mode *const *m = modes; *m != NULL; m++)
+        if (strcmp(word, (*m)->name) == 0 && o->mode == NULL) {
+            o->mode = *m;
+            return 0;
+        }
+    for (int kind = FLOOD_SYN; kind < FLOOD_KIND_CNT; kind++)
+        if (strcmp(word, flood_names[kind]) == 0 && o->flood == FLOOD_NONE) {
+            o->flood = (enum flood_kind)kind;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static void fill_defaults(struct options *o)
+{
+    const struct mode *m = o->mode;
+
+    if (m != NULL && o->connection_cnt == 0)
+        o->connection_cnt = m->connection_cnt;
+    if (m != NULL && o->per_connection == 0)
+        o->per_connection = m->per_connection;
+    if (m != NULL && o->size_bytes == 0)
+        o->size_bytes = m->size_bytes;
+}
+
+static int check(const struct options *o, char *err, size_t cap)
+{
+    if (o->device == NULL || o->to.port == 0 || o->from_cnt == 0)
+        return fail(err, cap, "--port, --to and --from are needed");
+    if (o->loads != (o->mode == NULL && o->flood == FLOOD_NONE))
+        return fail(err, cap,
+                    o->loads ? "with --loads the modes come on standard input"
+                             : "a mode or a flood is needed");
+    if (net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from[0].addr))
+        return fail(err, cap, "--to and --from are of two families");
+    if (o->flood != FLOOD_NONE && !net_addr_is_v4(&o->to.addr))
+        return fail(err, cap, "floods are IPv4 only");
+    if (o->from_cnt < o->lane_cnt)
+        return fail(err, cap, "each lane needs an address of its own: --from A-B/LEN");
+    if (o->mode != NULL && o->connection_cnt < o->lane_cnt)
+        return fail(err, cap, "each lane needs a connection");
+    return 0;
+}
+
+/* Takes the words; those before first are not allowed. Returns 0, 1 for help, -EINVAL. */
+static int take_words(struct options *o, int argc, char **argv, int first, char *err, size_t cap)
+{
+    int key;
+
+    opterr = 0;
+    optind = 0; /* from anew: glibc */
+    while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (key == '?')
+            return fail(err, cap, "%s: no such option, or its value is missing", argv[optind - 1]);
+        if (key < first)
+            return fail(err, cap, "--%s: not of a load", long_options[key - KEY_PORT].name);
+        if (key == KEY_HELP)
+            return 1;
+        if (take(o, key, optarg) != 0)
+            return fail(err, cap, "--%s: what is %s?", long_options[key - KEY_PORT].name,
+                        optarg != NULL ? optarg : "");
+    }
+    for (; optind < argc; optind++)
+        if (take_word(o, argv[optind]) != 0)
+            return fail(err, cap, "%s: not a mode nor a flood, or one too many", argv[optind]);
+    return 0;
+}
+
+int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    *o = (struct options){
+        .duration_ns = 10 * BASE_NS_S,
+        .timeout_ns = 10 * BASE_NS_S,
+        .lane_cnt = 1,
+        .case_name = "blast",
+        .sender = "blast@client.example",
+        .recipient = "sink@example.org",
+        .seed = 1,
+    };
+    for (uint32_t i = 0; i < OPTIONS_LANE_MAX; i++)
+        o->cpu[i] = (uint32_t)((cpus - 1 - (long)i % cpus + cpus) % cpus);
+    int result = take_words(o, argc, argv, KEY_PORT, err, err_cap);
+    if (result != 0)
+        return result;
+    fill_defaults(o);
+    if (o->loads && o->connection_cnt == 0)
+        o->connection_cnt = LOADS_CONN;
+    return check(o, err, err_cap);
+}
+
+int options_parse_load(struct options *o, const struct options *base, char *line, char *err,
+                       size_t err_cap)
+{
+    char *argv[WORD_MAX + 2] = {(char[]){"load"}}, *save = NULL;
+    int argc = 1;
+
+    for (char *w = strtok_r(line, " \t\r\n", &save); w != NULL && argc <= WORD_MAX;
+         w = strtok_r(NULL, " \t\r\n", &save))
+        argv[argc++] = w;
+    *o = *base;
+    o->loads = false;
+    o->connection_cnt = 0;
+    if (take_words(o, argc, argv, KEY_CONNECTIONS, err, err_cap) != 0)
+        return -EINVAL;
+    fill_defaults(o);
+    if (o->connection_cnt > base->connection_cnt)
+        return fail(err, err_cap, "more connections than --connections of the start");
+    return check(o, err, err_cap);
+}

@@ -1,0 +1,55 @@
+/*
+ * What blast is told on its command line. Threads: read by all once parsed. Memory: the strings are
+ * those of argv.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "flood_frame.h"
+#include "net.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define OPTIONS_LANE_MAX 16
+
+struct mode;
+
+struct options {
+    const char *device; /* for EAL's --vdev or --allow */
+    struct net_endpoint to;
+    struct net_prefix from[NET_ADDRESS_MAX]; /* our addresses, on one link */
+    uint32_t from_cnt;
+    struct net_addr gateway;
+    const struct mode *mode; /* NULL: no connections, a flood alone */
+    enum flood_kind flood;
+    uint64_t rate;       /* connections started a second; 0: as fast as they end */
+    uint64_t flood_rate; /* frames a second; 0: as many as go */
+    uint64_t frame_max;  /* of the flood; 0: until the time is over */
+    uint64_t unit_max;   /* messages, connections or round trips in all; 0: likewise */
+    uint64_t size_bytes; /* of a message */
+    uint64_t duration_ns;
+    uint64_t timeout_ns; /* silence after which a connection is given up */
+    uint64_t seed;
+    uint32_t connection_cnt; /* at a time */
+    uint32_t per_connection; /* messages or round trips */
+    uint32_t lane_cnt;
+    uint32_t cpu[OPTIONS_LANE_MAX];
+    const char *case_name; /* for lines of JSON */
+    const char *sender, *recipient;
+    bool json;
+    bool loads; /* modes and floods come on standard input */
+};
+
+extern const char options_usage[];
+
+/* Returns 0, 1 when help is asked for, or -EINVAL with a line in err. */
+int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap);
+
+/* One load of those that come on standard input: words as on the command line, without those that
+ * are about the port. line is cut into them and stays borrowed. What it does not say is as in base.
+ * Returns 0, or -EINVAL with a line in err. */
+int options_parse_load(struct options *o, const struct options *base, char *line, char *err,
+                       size_t err_cap);
+
+#endif
