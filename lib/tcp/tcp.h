@@ -1,10 +1,10 @@
 /*
  * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 8985,
- * 9438, 3168, 1191, 8201, 5927. Segments, calls and time in; segments, events and in-order bytes
- * out.
+ * 9438, 3168, 4987 (cookies), 1191, 8201, 5927. Segments, calls and time in; segments, events and
+ * in-order bytes out.
  *
  * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it),
- * SYN cookies, cross-lane steering, growth of the receive window. Urgent data is taken as
+ * cross-lane steering, growth of the receive window. Urgent data is taken as
  * ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
@@ -46,7 +46,7 @@ struct tcp_config {
     struct rte_mempool *ctrl_pool; /* borrowed: headers, ACKs, RSTs; kept apart as the reserve */
     struct stats_block *stats;     /* borrowed */
     uint32_t conn_max;             /* connections in all states but TIME_WAIT and SYN-RECEIVED */
-    uint32_t syn_max;              /* half-open passive connections */
+    uint32_t syn_max;              /* half-open passive connections; beyond: SYN cookies */
     uint32_t time_wait_max;
     uint32_t listen_max;
     uint16_t port_min; /* ephemeral ports of active opens, inclusive */

@@ -127,6 +127,7 @@ struct tcp_syn {
     bool has_timestamp : 1;
     bool has_sack : 1;
     bool has_ecn : 1;
+    bool is_cookie : 1;     /* it is kept nowhere */
     struct tcp_links links; /* oldest first */
     uint32_t ts_recent;
     struct base_timer timer;

@@ -121,6 +121,7 @@ struct tcp_stack {
     uint32_t ooo_stamp; /* counts early mbufs as they come */
     bool has_duplicate; /* the segment at hand brought bytes we had: duplicate */
     struct tcp_sack_block duplicate;
+    uint32_t cookie_ms; /* until then ACKs of cookies may come; 0: none was sent lately */
     uint32_t rst_tokens;
     uint64_t rst_filled_ns;
 
@@ -256,7 +257,9 @@ bool tcp_segment_allowed(struct tcp_stack *s);
 /* tcp_listen.c */
 struct tcp_listener *tcp_listen_find(const struct tcp_stack *s, const struct tcp_key *key);
 void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss_min, bool has_min);
+bool tcp_listen_can_follow(struct tcp_stack *s, const struct tcp_segment *seg, uint32_t iss_min);
 void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg);
+void tcp_syn_complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg);
 void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y);
 void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y);
 uint16_t tcp_mss_ours(const struct tcp_stack *s, const struct tcp_key *key);

@@ -312,6 +312,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.timestamps_off = data[0] & 8;
     config.sack_off = data[0] & 16;
     config.ecn = (enum tcp_ecn)(data[0] >> 5 & 1);
+    config.syn_max = data[0] & 0x80 ? 1 : 4; /* with one, the second SYN gets a cookie */
     config.congestion = data[0] & 0x40 ? TCP_NEWRENO : TCP_CUBIC;
     lab_open(&b.lab, &config);
     b.tainted = false;
