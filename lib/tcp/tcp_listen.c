@@ -142,8 +142,8 @@ static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
     if (y->has_ecn)
         flags |= TCP_FLAG_ECE;
     set_timestamp(s, y, &options);
-    struct rte_mbuf *m = tcp_segment_new(s, &y->key, y->iss, y->irs + 1, flags,
-                                         s->config.recv_window_bytes, &options);
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &y->key, y->iss, y->irs + 1, flags, s->recv_start_bytes, &options);
 
     if (m != NULL)
         (void)tcp_segment_send(s, &y->key, m, TCP_NOT_ECT);
@@ -198,6 +198,10 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
         tcp_count(s, STATS_TCP_DROP_SYN_FULL);
         return;
     }
+    if (tcp_memory_refuses(&s->memory)) {
+        tcp_count(s, STATS_TCP_DROP_SYN_MEMORY);
+        return;
+    }
     struct tcp_syn *y = base_pool_get(&s->syn_pool);
     if (y == NULL) {
         struct tcp_syn cookie = {0};
@@ -250,7 +254,7 @@ void tcp_syn_complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment
     c->snd_una = c->snd_nxt = c->snd_max = y->iss + 1;
     c->recover = y->iss;
     c->rcv_nxt = y->irs + 1;
-    c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
+    c->rcv_adv = c->rcv_nxt + tcp_min(s->recv_start_bytes, 0xffff);
     c->snd_wl1 = seg->seq;
     if (!cookie)
         put_syn(s, y);
@@ -280,7 +284,7 @@ static void finish(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
 /* SYN-RECEIVED of a passive open (RFC 9293 section 3.10.7.4, RFC 5961). */
 void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg)
 {
-    uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
+    uint32_t window = tcp_min(s->recv_start_bytes, 0xffff);
     uint32_t offset = seg->seq - (y->irs + 1);
 
     if (seg->flags & TCP_FLAG_RST) {
