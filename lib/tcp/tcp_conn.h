@@ -112,7 +112,7 @@ struct tcp_conn {
     uint8_t reorder; /* RFC 8985 reo_wnd_mult less 1 and, in the high half, reo_wnd_persist */
     uint8_t recv_doublings; /* of the receive window, and its present round: tcp_tune.c */
     uint16_t mss_max;       /* what mss is on a path that takes all that the two ends do */
-    uint16_t round_edge;
+    uint16_t round_end;
     uint16_t round_ms;
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");

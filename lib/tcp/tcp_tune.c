@@ -1,18 +1,17 @@
 /*
  * The receive window follows what the path can carry (dynamic right-sizing: Fisk and Feng 2001).
  *
- * A window that the peer fills within a round trip is what limits it. A round begins with the right
- * edge that stands offered; it ends when bytes up to that edge are there, which cannot be sooner
- * than one round trip after the edge was told. When it took no more than two, at least half of the
- * window was used in a round trip, and the window doubles: before the peer's congestion window,
- * which at best doubles in a round trip, has caught up. When the caller is slow the edge moves as
+ * A window that the peer fills within a round trip is what limits it. A round lasts until a whole
+ * window of bytes has come in order. When it took no more than two round trips, at least half of
+ * the window was used in one, and the window doubles: before the peer's congestion window, which at
+ * best doubles in a round trip, has caught up. When the caller is slow the offered edge moves as
  * slowly, rounds take long, and nothing grows.
  *
  * The round trip is the age of our timestamp that the segment echoes, or what the sending side has
  * measured, whichever is less: both err upwards only. With neither, the round's own time stands
  * for it, up to TUNE_BLIND_MS.
  *
- * The edge is kept in units of a quarter of 2^16 windows, the time in 16 bits of milliseconds: a
+ * The end of a round is kept in units of a quarter of 2^16 windows, the time in 16 bits of milliseconds: a
  * round of over a minute may be taken for a short one, and costs a doubling.
  *
  * The sum of what windows have grown by is bounded (struct tcp_memory). When it is reached,
@@ -44,7 +43,9 @@ static uint16_t place(const struct tcp_conn *c, uint32_t seq)
 
 void tcp_tune_start(struct tcp_stack *s, struct tcp_conn *c)
 {
-    c->round_edge = place(c, c->rcv_adv);
+    uint32_t window = tcp_min(tcp_tune_window(s, c), UINT32_C(0xffff) << (c->wscale & 15));
+
+    c->round_end = place(c, c->rcv_nxt + window);
     c->round_ms = (uint16_t)s->now_ms;
 }
 
@@ -98,11 +99,11 @@ static uint32_t round_trip_ms(const struct tcp_stack *s, const struct tcp_conn *
 /* In-order bytes have come. */
 void tcp_tune_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
-    if ((int16_t)(place(c, c->rcv_nxt) - c->round_edge) < 0 ||
+    if ((int16_t)(place(c, c->rcv_nxt) - c->round_end) < 0 ||
         tcp_tune_window(s, c) == s->config.recv_window_bytes)
         return;
     uint32_t took_ms = (uint16_t)(s->now_ms - c->round_ms);
-    tcp_tune_start(s, c);
     if (took_ms <= 2 * (uint64_t)round_trip_ms(s, c, seg, took_ms) + 1)
         grow(s, c);
+    tcp_tune_start(s, c);
 }
