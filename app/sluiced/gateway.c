@@ -12,7 +12,8 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
-#define MBUF_CACHE 256
+#define MBUF_CACHE       256
+#define FRAME_ROOM_BYTES 512 /* of small mbufs: headers, references, small pieces */
 
 static int fail(char *err, size_t err_cap, int error, const char *text)
 {
@@ -44,7 +45,9 @@ static int make_pools(struct gateway *g, const struct conf *conf, char *err, siz
                                            RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     g->ctrl_pool = rte_pktmbuf_pool_create("ctrl", each * lanes, MBUF_CACHE, 0,
                                            RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (ok && g->data_pool != NULL && g->ctrl_pool != NULL)
+    g->frame_pool = rte_pktmbuf_pool_create("frame", each * lanes, MBUF_CACHE, 0,
+                                            RTE_PKTMBUF_HEADROOM + FRAME_ROOM_BYTES, SOCKET_ID_ANY);
+    if (ok && g->data_pool != NULL && g->ctrl_pool != NULL && g->frame_pool != NULL)
         return 0;
     return fail(err, err_cap, -ENOMEM,
                 "packet buffers do not fit: raise gateway: memory or lower tcp: packet_buffers");
@@ -165,6 +168,7 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
             .port = &g->port,
             .data_pool = g->data_pool,
             .ctrl_pool = g->ctrl_pool,
+            .frame_pool = g->frame_pool,
             .number = i,
         };
         memcpy(c.secret, secret, sizeof(secret));
@@ -295,6 +299,7 @@ void gateway_stop(struct gateway *g)
         rte_mempool_free(g->rx_pool[i]);
     rte_mempool_free(g->data_pool);
     rte_mempool_free(g->ctrl_pool);
+    rte_mempool_free(g->frame_pool);
     if (g->topology.lane_cnt > 0)
         topology_fini(&g->topology);
     if (g->hub.qsbr != NULL)

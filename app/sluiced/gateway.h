@@ -43,7 +43,7 @@ struct gateway {
     struct topology topology;
     struct net_port port;
     bool port_open;
-    struct rte_mempool *data_pool, *ctrl_pool;
+    struct rte_mempool *data_pool, *ctrl_pool, *frame_pool;
     struct rte_mempool *rx_pool[TOPOLOGY_LANE_MAX];
     struct lane *lane[TOPOLOGY_LANE_MAX];
     struct spool_disk disk;

@@ -9,6 +9,8 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#define RECV_WINDOW_START_BYTES (64 << 10)
+
 /* ---- start and end ---- */
 
 static int open_net(struct lane *l, const struct lane_config *config, const struct conf_port *port,
@@ -49,6 +51,16 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
     return net_init(&l->net, &n, now_ns);
 }
 
+/* What connections may hold of the lane's RX buffers: the others are for the card's ring, for the
+ * bursts on their way and for what a pool keeps in its caches. */
+static uint32_t recv_mbuf_max(const struct conf *conf)
+{
+    uint32_t all = (uint32_t)conf->tcp.packet_buffers;
+    uint32_t rest = (uint32_t)conf->port[0].rx_descriptors + 4 * LANE_BURST + 512;
+
+    return all > 2 * rest ? all - rest : all / 2;
+}
+
 static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t now_ns)
 {
     static const enum tcp_ecn ecn_of[] = {[CONF_ECN_ANSWER] = TCP_ECN_ANSWER,
@@ -59,6 +71,7 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .net = l->net,
         .data_pool = config->data_pool,
         .ctrl_pool = config->ctrl_pool,
+        .frame_pool = config->frame_pool,
         .stats = l->stats,
         .conn_max = (uint32_t)conf->tcp.connections,
         .syn_max = (uint32_t)conf->tcp.half_open,
@@ -67,6 +80,9 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .port_min = (uint16_t)(LANE_PORT_MIN + config->number * l->steer_stride),
         .port_max = (uint16_t)(LANE_PORT_MIN + (config->number + 1) * l->steer_stride - 1),
         .recv_window_bytes = (uint32_t)conf->tcp.receive_window_bytes,
+        .recv_window_start_bytes = RECV_WINDOW_START_BYTES,
+        .recv_mbuf_max = recv_mbuf_max(conf),
+        .send_mbuf_max = (uint32_t)conf->tcp.packet_buffers,
         .send_buffer_bytes = (uint32_t)conf->tcp.send_buffer_bytes,
         .msl_ns = conf->tcp.msl_ns,
         .keepalive_ns = conf->tcp.keepalive_ns,

@@ -27,6 +27,7 @@ struct lane_config {
     struct net_port *port;
     struct rte_mempool *data_pool;
     struct rte_mempool *ctrl_pool;
+    struct rte_mempool *frame_pool; /* NULL: data_pool */
     uint32_t number;
     uint8_t secret[16];
     /* Stacks the layers of a new connection (conn_push_layer) before its first byte; NULL: none.
