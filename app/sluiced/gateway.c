@@ -12,7 +12,8 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
-#define MBUF_CACHE 256
+#define MBUF_CACHE       256
+#define FRAME_ROOM_BYTES 512 /* of small mbufs: headers, references, small pieces */
 
 static int fail(char *err, size_t err_cap, int error, const char *text)
 {
@@ -27,13 +28,13 @@ static int random_bytes(void *p, size_t len)
 
 /* ---- pools and port ---- */
 
-static struct rte_mempool *make_pool(const char *name, uint32_t lane, uint32_t mbuf_cnt)
+static struct rte_mempool *make_pool(const char *name, uint32_t lane, uint32_t mbuf_cnt,
+                                     uint16_t room_bytes)
 {
     char full[RTE_MEMPOOL_NAMESIZE];
 
     snprintf(full, sizeof(full), "%s%u", name, lane);
-    return rte_pktmbuf_pool_create(full, mbuf_cnt, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                   SOCKET_ID_ANY);
+    return rte_pktmbuf_pool_create(full, mbuf_cnt, MBUF_CACHE, 0, room_bytes, SOCKET_ID_ANY);
 }
 
 static int make_pools(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
@@ -42,10 +43,12 @@ static int make_pools(struct gateway *g, const struct conf *conf, char *err, siz
     bool ok = true;
 
     for (uint32_t i = 0; i < g->topology.lane_cnt && ok; i++) {
-        g->rx_pool[i] = make_pool("rx", i, each);
-        g->data_pool[i] = make_pool("data", i, each);
-        g->ctrl_pool[i] = make_pool("ctrl", i, each);
-        ok = g->rx_pool[i] != NULL && g->data_pool[i] != NULL && g->ctrl_pool[i] != NULL;
+        g->rx_pool[i] = make_pool("rx", i, each, RTE_MBUF_DEFAULT_BUF_SIZE);
+        g->data_pool[i] = make_pool("data", i, each, RTE_MBUF_DEFAULT_BUF_SIZE);
+        g->ctrl_pool[i] = make_pool("ctrl", i, each, RTE_MBUF_DEFAULT_BUF_SIZE);
+        g->frame_pool[i] = make_pool("frame", i, each, RTE_PKTMBUF_HEADROOM + FRAME_ROOM_BYTES);
+        ok = g->rx_pool[i] != NULL && g->data_pool[i] != NULL && g->ctrl_pool[i] != NULL &&
+             g->frame_pool[i] != NULL;
     }
     if (ok)
         return 0;
@@ -170,6 +173,7 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
             .port = &g->port,
             .data_pool = g->data_pool[i],
             .ctrl_pool = g->ctrl_pool[i],
+            .frame_pool = g->frame_pool[i],
             .number = i,
             .rss = g->rss_known ? &g->rss : NULL,
             .port_min = g->port_min,
@@ -323,6 +327,7 @@ void gateway_stop(struct gateway *g)
         rte_mempool_free(g->rx_pool[i]);
         rte_mempool_free(g->data_pool[i]);
         rte_mempool_free(g->ctrl_pool[i]);
+        rte_mempool_free(g->frame_pool[i]);
     }
     if (g->topology.lane_cnt > 0)
         topology_fini(&g->topology);

@@ -54,6 +54,7 @@ struct gateway {
     struct rte_mempool *rx_pool[TOPOLOGY_LANE_MAX];
     struct rte_mempool *data_pool[TOPOLOGY_LANE_MAX];
     struct rte_mempool *ctrl_pool[TOPOLOGY_LANE_MAX];
+    struct rte_mempool *frame_pool[TOPOLOGY_LANE_MAX];
     struct lane *lane[TOPOLOGY_LANE_MAX];
     struct spool_disk disk;
     bool disk_open;

@@ -9,6 +9,8 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#define RECV_WINDOW_START_BYTES (64 << 10)
+
 /* ---- start and end ---- */
 
 static int open_net(struct lane *l, const struct lane_config *config, const struct conf_port *port,
@@ -60,6 +62,16 @@ static uint32_t slice_start(const struct lane *l, uint32_t lane)
     return l->port_min + lane * l->steer_stride;
 }
 
+/* What connections may hold of the lane's RX buffers: the others are for the card's ring, for the
+ * bursts on their way and for what a pool keeps in its caches. */
+static uint32_t recv_mbuf_max(const struct conf *conf)
+{
+    uint32_t all = (uint32_t)conf->tcp.packet_buffers;
+    uint32_t rest = (uint32_t)conf->port[0].rx_descriptors + 4 * LANE_BURST + 512;
+
+    return all > 2 * rest ? all - rest : all / 2;
+}
+
 static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t now_ns)
 {
     static const enum tcp_ecn ecn_of[] = {[CONF_ECN_ANSWER] = TCP_ECN_ANSWER,
@@ -70,6 +82,7 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .net = l->net,
         .data_pool = config->data_pool,
         .ctrl_pool = config->ctrl_pool,
+        .frame_pool = config->frame_pool,
         .stats = l->stats,
         .conn_max = (uint32_t)conf->tcp.connections,
         .syn_max = (uint32_t)conf->tcp.half_open,
@@ -80,6 +93,9 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .port_fits = l->rss != NULL ? lane_port_fits : NULL,
         .port_fits_arg = l,
         .recv_window_bytes = (uint32_t)conf->tcp.receive_window_bytes,
+        .recv_window_start_bytes = RECV_WINDOW_START_BYTES,
+        .recv_mbuf_max = recv_mbuf_max(conf),
+        .send_mbuf_max = (uint32_t)conf->tcp.packet_buffers,
         .send_buffer_bytes = (uint32_t)conf->tcp.send_buffer_bytes,
         .msl_ns = conf->tcp.msl_ns,
         .keepalive_ns = conf->tcp.keepalive_ns,

@@ -28,6 +28,7 @@ struct lane_config {
     struct net_port *port;
     struct rte_mempool *data_pool;
     struct rte_mempool *ctrl_pool;
+    struct rte_mempool *frame_pool; /* NULL: data_pool */
     uint32_t number;
     uint8_t secret[16];
     const struct net_rss *rss;   /* how the port spreads segments; NULL: nobody knows. Borrowed */

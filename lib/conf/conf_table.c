@@ -118,7 +118,7 @@ const struct conf_setting conf_settings[] = {
     NUMBER(tcp, connections, "16384", 16, 1048576, false, "open connections of each lane"),
     NUMBER(tcp, half_open, "4096", 16, 1048576, false, "connections being opened by peers, of each lane"),
     NUMBER(tcp, time_wait, "65536", 16, 4194304, false, "closed connections that are remembered, of each lane"),
-    SIZE(tcp, receive_window, receive_window, "256k", 4 * K, 64 * MI, false, "most bytes that a peer may be ahead of us"),
+    SIZE(tcp, receive_window, receive_window, "4M", 4 * K, 64 * MI, false, "most bytes that a peer may be ahead of us; 64k at first, more as the path can carry and packet_buffers allow"),
     SIZE(tcp, send_buffer, send_buffer, "256k", 16 * K, 64 * MI, false, "most bytes sent and not yet acknowledged"),
     NUMBER(tcp, packet_buffers, "8192", 512, 4194304, false, "packet buffers of each lane"),
     DURATION(tcp, msl, "30s", 100 * MS, 2 * M, false, "maximum segment lifetime; TIME_WAIT lasts twice as long"),

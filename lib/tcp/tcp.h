@@ -1,10 +1,10 @@
 /*
  * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 8985,
- * 9438, 3168, 1191, 8201, 5927. Segments, calls and time in; segments, events and in-order bytes
- * out.
+ * 9438, 3168, 4987 (cookies), 1191, 8201, 5927. Segments, calls and time in; segments, events and
+ * in-order bytes out.
  *
  * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it),
- * SYN cookies, cross-lane steering, growth of the receive window. Urgent data is taken as
+ * cross-lane steering, growth of the receive window. Urgent data is taken as
  * ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
@@ -43,10 +43,13 @@ enum tcp_ecn { TCP_ECN_ANSWER, TCP_ECN_ASK, TCP_ECN_OFF };
 struct tcp_config {
     struct net *net;               /* borrowed */
     struct rte_mempool *data_pool; /* borrowed: payload that we send */
-    struct rte_mempool *ctrl_pool; /* borrowed: headers, ACKs, RSTs; kept apart as the reserve */
-    struct stats_block *stats;     /* borrowed */
-    uint32_t conn_max;             /* connections in all states but TIME_WAIT and SYN-RECEIVED */
-    uint32_t syn_max;              /* half-open passive connections */
+    struct rte_mempool *ctrl_pool; /* borrowed: SYNs, ACKs, RSTs; a reserve that data never takes */
+    /* borrowed: headers of data and references to it, copies of small early data: room for 512
+     * bytes is enough. NULL takes data_pool, and nothing is copied. */
+    struct rte_mempool *frame_pool;
+    struct stats_block *stats; /* borrowed */
+    uint32_t conn_max;         /* connections in all states but TIME_WAIT and SYN-RECEIVED */
+    uint32_t syn_max;          /* half-open passive connections; beyond: SYN cookies */
     uint32_t time_wait_max;
     uint32_t listen_max;
     uint16_t port_min; /* ephemeral ports of active opens, inclusive */
@@ -56,16 +59,30 @@ struct tcp_config {
     bool (*port_fits)(void *arg, const struct net_endpoint *local,
                       const struct net_endpoint *remote);
     void *port_fits_arg;
-    uint32_t recv_window_bytes; /* largest receive window of a connection */
-    uint32_t send_buffer_bytes; /* most bytes a connection holds unsent and unacknowledged */
-    uint64_t rto_min_ns;        /* RFC 6298 (2.4); 0 takes 200 ms */
-    uint64_t msl_ns;            /* TIME_WAIT lasts twice this; 0 takes 30 s */
-    uint64_t keepalive_ns;      /* idle time before the first probe; 0: no keepalive */
+    uint32_t recv_window_bytes;       /* largest receive window of a connection */
+    uint32_t recv_window_start_bytes; /* what it begins with; it grows with what the path can
+                                         carry. 0: it is recv_window_bytes from the start */
+    uint32_t send_buffer_bytes;       /* most bytes a connection holds unsent and unacknowledged */
+    /* Memory. Passing the marks (percent of the two bounds; 0 takes 50, 70, 85): offered windows
+     * shrink and send queues stay short; early data is not kept; SYNs are dropped. At the bound
+     * itself payload is dropped. All ends by itself when the caller consumes and peers
+     * acknowledge. */
+    uint32_t recv_mbuf_max; /* mbufs of the port's RX pool that all connections may hold: the pool
+                               less what the port needs to go on receiving. 0: any number */
+    uint32_t send_mbuf_max; /* mbufs of data_pool, likewise */
+    uint8_t memory_shrink_pct;
+    uint8_t memory_early_pct;
+    uint8_t memory_refuse_pct;
+    uint64_t rto_min_ns;   /* RFC 6298 (2.4); 0 takes 200 ms */
+    uint64_t msl_ns;       /* TIME_WAIT lasts twice this; 0 takes 30 s */
+    uint64_t keepalive_ns; /* idle time before the first probe; 0: no keepalive */
     uint64_t keepalive_interval_ns;
     uint32_t keepalive_cnt;   /* unanswered probes before the connection is given up */
     uint64_t syn_timeout_ns;  /* for an active open to be answered; 0 takes 30 s */
-    uint64_t user_timeout_ns; /* unacknowledged data for so long: give up; 0 takes 5 min */
+    uint64_t user_timeout_ns; /* RFC 9293 section 3.9.1, 5482: nothing acknowledged for so long, a
+                                 closed window included: give up; 0 takes 5 min */
     uint64_t fin_timeout_ns;  /* orphans (closed by us, peer silent); 0 takes 60 s */
+    uint32_t orphan_max;      /* of them; beyond, one of the stalest gets a RST. 0: conn_max / 4 */
     enum tcp_congestion congestion;
     enum tcp_ecn ecn;    /* whether our SYNs ask for it, or only those of peers */
     bool timestamps_off; /* neither offered nor taken: RFC 7323 */

@@ -36,6 +36,7 @@ static void orphan(struct tcp_stack *s, struct tcp_conn *c)
         tcp_set_remove(&s->events, tcp_conn_index(s, c));
     c->flags &= ~(uint32_t)(TCP_CONN_EVENT | TCP_CONN_WANT_WRITE);
     c->flags |= TCP_CONN_ORPHAN;
+    s->memory.orphan_cnt++;
     c->events = 0;
     c->user = NULL;
 }
@@ -62,6 +63,7 @@ void tcp_close(struct tcp_stack *s, struct tcp_conn *c)
     c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
     tcp_recv_drop_ooo(s, c);
     tcp_timer_arm(s, c);
+    tcp_orphan_limit(s); /* c may be gone after it */
 }
 
 void tcp_abort(struct tcp_stack *s, struct tcp_conn *c)

@@ -81,6 +81,7 @@ static void detach(struct tcp_stack *s, struct tcp_conn *c)
     c->retransmit_ms = c->ack_ms = c->life_ms = 0;
     base_wheel_stop(&s->wheel, &c->timer);
     tcp_recover_release(s, c);
+    tcp_tune_end(s, c);
     tcp_send_drop(s, c);
     tcp_recv_drop_ooo(s, c);
 }
@@ -91,6 +92,7 @@ void tcp_conn_free(struct tcp_stack *s, struct tcp_conn *c)
 
     detach(s, c);
     tcp_recv_drop(s, c);
+    s->memory.orphan_cnt -= (c->flags & TCP_CONN_ORPHAN) != 0;
     if (c->flags & TCP_CONN_EVENT)
         tcp_set_remove(&s->events, index);
     s->conn_used[index / 64] &= ~(UINT64_C(1) << index % 64);
@@ -135,6 +137,7 @@ void tcp_conn_established(struct tcp_stack *s, struct tcp_conn *c, uint8_t event
     tcp_state_change(s, c, TCP_ESTABLISHED);
     tcp_path_begin(s, c);
     s->cc->open(s, c);
+    tcp_tune_start(s, c);
     c->backoff = 0;
     c->progress_ms = s->now_ms;
     c->life_ms = s->keepalive_ms > 0 ? tcp_timer_at(s, s->keepalive_ms) : 0;
@@ -176,7 +179,7 @@ void tcp_conn_check(const struct tcp_stack *s, const struct tcp_conn *c)
     base_assert(c->snd_max - c->snd_una <= c->snd_len + fin);
     tcp_recover_check(s, c);
     base_assert(c->cwnd >= c->mss && c->mss >= 1);
-    base_assert(c->rcv_adv - c->rcv_nxt <= tcp_recv_max(s, c) || (c->flags & TCP_CONN_PEER_FIN));
+    base_assert(c->rcv_adv - c->rcv_nxt <= tcp_recv_most(s, c) || (c->flags & TCP_CONN_PEER_FIN));
     base_assert(c->rcv_len <= s->config.recv_window_bytes);
     /* Something unacknowledged or unsent always has a timer, or a place in the list. */
     base_assert(c->snd_len + fin == 0 || c->retransmit_ms != 0 || c->flags & TCP_CONN_READY);
@@ -208,4 +211,5 @@ void tcp_check_invariants(const struct tcp_stack *s)
         ooo_cnt += c->ooo_cnt;
     }
     base_assert(mbuf_cnt + ooo_cnt == s->mbuf_cnt && ooo_cnt == s->ooo_cnt);
+    tcp_memory_check(s);
 }

@@ -109,8 +109,11 @@ struct tcp_conn {
     uint32_t cubic_w_est;
     uint32_t cubic_epoch_ms; /* 0: none */
     uint32_t cubic_k_ms;
-    uint8_t reorder;  /* RFC 8985 reo_wnd_mult less 1 and, in the high half, reo_wnd_persist */
-    uint16_t mss_max; /* what mss is on a path that takes all that the two ends do */
+    uint8_t reorder; /* RFC 8985 reo_wnd_mult less 1 and, in the high half, reo_wnd_persist */
+    uint8_t recv_doublings; /* of the receive window, and its present round: tcp_tune.c */
+    uint16_t mss_max;       /* what mss is on a path that takes all that the two ends do */
+    uint16_t round_end;
+    uint16_t round_ms;
 } BASE_CACHE_ALIGNED;
 base_static_assert(sizeof(struct tcp_conn) == 256, "budget: four cache lines");
 
@@ -127,6 +130,7 @@ struct tcp_syn {
     bool has_timestamp : 1;
     bool has_sack : 1;
     bool has_ecn : 1;
+    bool is_cookie : 1;     /* it is kept nowhere */
     struct tcp_links links; /* oldest first */
     uint32_t ts_recent;
     struct base_timer timer;

@@ -25,7 +25,7 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
         return;
     }
     c->rcv_nxt = seg->seq + 1;
-    c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
+    c->rcv_adv = c->rcv_nxt + tcp_min(s->recv_start_bytes, 0xffff);
     c->mss = tcp_mss_effective(s, &c->key, &seg->options);
     if (tcp_timestamps_wanted(s, &seg->options)) {
         c->flags |= TCP_CONN_TIMESTAMPS;

@@ -16,6 +16,7 @@
 #include "tcp_conn.h"
 #include "tcp_fifo.h"
 #include "tcp_mbuf.h"
+#include "tcp_memory.h"
 #include "tcp_option.h"
 #include "tcp_path.h"
 #include "tcp_recover.h"
@@ -35,23 +36,24 @@
 #define TCP_HEADER_MAX_BYTES 60
 #define TCP_BURST_MAX        64
 
-#define TCP_MSS_DEFAULT       536      /* RFC 9293 section 3.7.1: no option came */
-#define TCP_MSS_MIN           216      /* smaller offers are raised to it: CVE-2019-11479 */
-#define TCP_MSS_ETHERNET      1460     /* of a link with 1500 bytes; what we hold in an mbuf, too */
-#define TCP_RTO_INITIAL_US    1000000U /* RFC 6298 (2.1) */
-#define TCP_RTO_SYN_LOST_US   3000000U /* RFC 6298 (5.7) */
-#define TCP_RTO_MAX_US        60000000U /* RFC 6298 (2.5) */
-#define TCP_BACKOFF_MAX       16
-#define TCP_DELAYED_ACK_MS    40
-#define TCP_RETRY_MS          10 /* after a pool was empty */
-#define TCP_SYN_RETRY_MAX     5  /* SYN-ACKs sent again: gives up after 63 s */
-#define TCP_DUP_ACK_THRESHOLD 3
-#define TCP_OOO_CONN_MAX      512  /* out-of-order mbufs of one connection */
-#define TCP_OOO_SMALL_MAX     64   /* this many may be of any size; with more, they must hold */
-#define TCP_OOO_MEAN_BYTES    256  /* so much each on average: holes of a byte pin no pool */
-#define TCP_OOO_STACK_MAX     8192 /* and of all */
-#define TCP_COPY_MAX_BYTES    256  /* payloads up to this are sent as copies, not references */
-#define TCP_JOIN_MAX_BYTES    512  /* and received ones are joined to those before */
+#define TCP_MSS_DEFAULT        536  /* RFC 9293 section 3.7.1: no option came */
+#define TCP_MSS_MIN            216  /* smaller offers are raised to it: CVE-2019-11479 */
+#define TCP_MSS_ETHERNET       1460 /* of a link with 1500 bytes; what we hold in an mbuf, too */
+#define TCP_RTO_INITIAL_US     1000000U  /* RFC 6298 (2.1) */
+#define TCP_RTO_SYN_LOST_US    3000000U  /* RFC 6298 (5.7) */
+#define TCP_RTO_MAX_US         60000000U /* RFC 6298 (2.5) */
+#define TCP_BACKOFF_MAX        16
+#define TCP_DELAYED_ACK_MS     40
+#define TCP_RETRY_MS           10 /* after a pool was empty */
+#define TCP_SYN_RETRY_MAX      5  /* SYN-ACKs sent again: gives up after 63 s */
+#define TCP_DUP_ACK_THRESHOLD  3
+#define TCP_OOO_CONN_MAX       512  /* out-of-order mbufs of one connection */
+#define TCP_OOO_SMALL_MAX      64   /* this many may be of any size; with more, they must hold */
+#define TCP_OOO_MEAN_BYTES     256  /* so much each on average: holes of a byte pin no pool */
+#define TCP_OOO_STACK_MAX      8192 /* and of all */
+#define TCP_OOO_COPY_MAX_BYTES 256  /* early pieces up to this are copied into small mbufs */
+#define TCP_COPY_MAX_BYTES     256  /* payloads up to this are sent as copies, not references */
+#define TCP_JOIN_MAX_BYTES     512  /* and received ones are joined to those before */
 #define TCP_FLUSH_MAX                                                                              \
     64                       /* segments of one connection in one flush: fewer than any            \
                                 port's ring holds, and others get their turn */
@@ -105,7 +107,8 @@ struct tcp_stack {
     uint64_t now_ns;
     uint32_t now_ms;
     uint32_t now_us;
-    uint8_t recv_wscale; /* that we offer */
+    uint8_t recv_wscale;       /* that we offer */
+    uint32_t recv_start_bytes; /* the receive window of a new connection */
     uint32_t rto_min_us;
     uint32_t keepalive_ms;
     uint32_t keepalive_interval_ms;
@@ -122,9 +125,11 @@ struct tcp_stack {
     uint32_t ooo_stamp; /* counts early mbufs as they come */
     bool has_duplicate; /* the segment at hand brought bytes we had: duplicate */
     struct tcp_sack_block duplicate;
+    uint32_t cookie_ms; /* until then ACKs of cookies may come; 0: none was sent lately */
     uint32_t rst_tokens;
     uint64_t rst_filled_ns;
 
+    struct tcp_memory memory;
     struct tcp_table table;
     struct tcp_paths paths;
     struct base_pool conn_pool;
@@ -201,7 +206,8 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
 void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg);
 
 /* tcp_recv.c */
-uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c);
+uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c);  /* for now */
+uint32_t tcp_recv_most(const struct tcp_stack *s, const struct tcp_conn *c); /* at any time */
 uint32_t tcp_recv_window(struct tcp_stack *s, struct tcp_conn *c); /* to offer now; moves rcv_adv */
 void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg);
 void tcp_recv_fin(struct tcp_stack *s, struct tcp_conn *c);
@@ -247,6 +253,10 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
 struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
                                  uint32_t ack, uint8_t flags, uint32_t window,
                                  const struct tcp_options *options);
+/* The same from frame_pool: what data goes behind. The reserve is not for data. */
+struct rte_mbuf *tcp_segment_new_data(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
+                                      uint32_t ack, uint8_t flags, uint32_t window,
+                                      const struct tcp_options *options);
 int tcp_segment_send(struct tcp_stack *s, const struct tcp_key *key, struct rte_mbuf *m,
                      enum tcp_ect ecn);
 /* The answer to a segment that belongs to nothing, within the stack's budget. */
@@ -259,7 +269,9 @@ bool tcp_segment_allowed(struct tcp_stack *s);
 /* tcp_listen.c */
 struct tcp_listener *tcp_listen_find(const struct tcp_stack *s, const struct tcp_key *key);
 void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss_min, bool has_min);
+bool tcp_listen_can_follow(struct tcp_stack *s, const struct tcp_segment *seg, uint32_t iss_min);
 void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg);
+void tcp_syn_complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg);
 void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y);
 void tcp_syn_free(struct tcp_stack *s, struct tcp_syn *y);
 uint16_t tcp_mss_ours(const struct tcp_stack *s, const struct tcp_key *key);

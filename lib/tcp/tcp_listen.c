@@ -1,7 +1,9 @@
 /*
  * Listeners and half-open passive connections. A SYN takes a struct tcp_syn only; the ACK that
- * completes the handshake makes a connection of it. When all entries are taken, the oldest goes.
+ * completes the handshake makes a connection of it. When all entries are taken, SYNs are answered
+ * by cookies (tcp_cookie.c) until there is room again.
  */
+#include "tcp_cookie.h"
 #include "tcp_internal.h"
 
 #include <errno.h>
@@ -121,6 +123,8 @@ static void set_timestamp(const struct tcp_stack *s, const struct tcp_syn *y,
         return;
     options->has_timestamp = true;
     options->timestamp = s->now_ms + tcp_timestamp_offset(s, &y->key);
+    if (y->is_cookie)
+        options->timestamp = tcp_cookie_timestamp(y, options->timestamp);
     options->timestamp_echo = y->ts_recent;
 }
 
@@ -138,8 +142,8 @@ static void send_syn_ack(struct tcp_stack *s, const struct tcp_syn *y)
     if (y->has_ecn)
         flags |= TCP_FLAG_ECE;
     set_timestamp(s, y, &options);
-    struct rte_mbuf *m = tcp_segment_new(s, &y->key, y->iss, y->irs + 1, flags,
-                                         s->config.recv_window_bytes, &options);
+    struct rte_mbuf *m =
+        tcp_segment_new(s, &y->key, y->iss, y->irs + 1, flags, s->recv_start_bytes, &options);
 
     if (m != NULL)
         (void)tcp_segment_send(s, &y->key, m, TCP_NOT_ECT);
@@ -150,6 +154,33 @@ static void set_timer(struct tcp_stack *s, struct tcp_syn *y)
     base_wheel_set(&s->wheel, &y->timer, s->now_ns + (BASE_NS_S << y->retry_cnt));
 }
 
+/* Whether a SYN can be answered by a number past iss_min: a cookie may be behind the clock. With
+ * timestamps old duplicates are told from new segments by those (RFC 6191). */
+bool tcp_listen_can_follow(struct tcp_stack *s, const struct tcp_segment *seg, uint32_t iss_min)
+{
+    if (s->conn_pool.free_cnt == 0)
+        return false;
+    if (s->syn_pool.free_cnt > 0 || tcp_timestamps_wanted(s, &seg->options))
+        return true;
+    struct tcp_syn y = {.key = seg->key, .irs = seg->seq};
+    tcp_cookie_make(s, &y, &seg->options);
+    return tcp_seq_geq(y.iss, iss_min);
+}
+
+static void fill_syn(struct tcp_stack *s, struct tcp_syn *y, const struct tcp_segment *seg)
+{
+    y->key = seg->key;
+    y->irs = seg->seq;
+    y->mss = tcp_mss_effective(s, &seg->key, &seg->options);
+    y->has_wscale = seg->options.has_wscale;
+    y->peer_wscale = y->has_wscale ? tcp_wscale_peer(s, &seg->options) : 0;
+    y->has_timestamp = tcp_timestamps_wanted(s, &seg->options);
+    y->ts_recent = seg->options.timestamp;
+    y->has_sack = seg->options.sack_permitted && !s->config.sack_off;
+    y->has_ecn = y->has_sack && s->config.ecn != TCP_ECN_OFF &&
+                 (~seg->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) == 0;
+}
+
 /* A segment for which there is no connection (RFC 9293 section 3.10.7.1 and .2). iss_min is what
  * the connection before it on the same 4-tuple had reached. */
 void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss_min, bool has_min)
@@ -157,6 +188,8 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
     struct tcp_listener *l = tcp_listen_find(s, &seg->key);
 
     if (l == NULL || seg->flags & (TCP_FLAG_RST | TCP_FLAG_ACK) || !(seg->flags & TCP_FLAG_SYN)) {
+        if (l != NULL && tcp_cookie_input(s, seg, (uint16_t)(l - s->listener)))
+            return;
         if (tcp_segment_stray(s, seg, l != NULL))
             return;
         tcp_count(s, STATS_TCP_DROP_UNKNOWN);
@@ -167,26 +200,25 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
         tcp_count(s, STATS_TCP_DROP_SYN_FULL);
         return;
     }
+    if (tcp_memory_refuses(&s->memory)) {
+        tcp_count(s, STATS_TCP_DROP_SYN_MEMORY);
+        return;
+    }
     struct tcp_syn *y = base_pool_get(&s->syn_pool);
     if (y == NULL) {
-        tcp_count(s, STATS_TCP_SYN_EVICTED);
-        tcp_syn_free(s, tcp_fifo_first(&s->syns));
-        y = base_pool_get(&s->syn_pool);
+        struct tcp_syn cookie = {0};
+        fill_syn(s, &cookie, seg);
+        tcp_cookie_make(s, &cookie, &seg->options);
+        s->cookie_ms = tcp_timer_at(s, TCP_COOKIE_LIFE_MS);
+        tcp_count(s, STATS_TCP_COOKIES_SENT);
+        send_syn_ack(s, &cookie);
+        return;
     }
-    y->key = seg->key;
-    y->irs = seg->seq;
+    fill_syn(s, y, seg);
+    y->listener = (uint16_t)(l - s->listener);
     y->iss = tcp_isn(s, &seg->key);
     if (has_min && tcp_seq_lt(y->iss, iss_min))
         y->iss = iss_min;
-    y->mss = tcp_mss_effective(s, &seg->key, &seg->options);
-    y->listener = (uint16_t)(l - s->listener);
-    y->has_wscale = seg->options.has_wscale;
-    y->peer_wscale = y->has_wscale ? tcp_wscale_peer(s, &seg->options) : 0;
-    y->has_timestamp = tcp_timestamps_wanted(s, &seg->options);
-    y->ts_recent = seg->options.timestamp;
-    y->has_sack = seg->options.sack_permitted && !s->config.sack_off;
-    y->has_ecn = y->has_sack && s->config.ecn != TCP_ECN_OFF &&
-                 (~seg->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) == 0;
     base_timer_init(&y->timer);
     tcp_fifo_push(&s->syns, y);
     tcp_table_add(s, ref_of(s, y), seg->hash);
@@ -208,9 +240,10 @@ void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y)
 }
 
 /* The handshake is complete: the entry becomes a connection, which takes the segment too. */
-static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg)
+void tcp_syn_complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg)
 {
-    struct tcp_conn *c = tcp_conn_new(s, &seg->key, seg->hash, ref_of(s, y));
+    bool cookie = y->is_cookie; /* then y is in no table */
+    struct tcp_conn *c = tcp_conn_new(s, &seg->key, seg->hash, cookie ? 0 : ref_of(s, y));
 
     c->user = s->listener[y->listener].user;
     c->mss = y->mss;
@@ -223,19 +256,37 @@ static void complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment 
     c->snd_una = c->snd_nxt = c->snd_max = y->iss + 1;
     c->recover = y->iss;
     c->rcv_nxt = y->irs + 1;
-    c->rcv_adv = c->rcv_nxt + tcp_min(s->config.recv_window_bytes, 0xffff);
+    c->rcv_adv = c->rcv_nxt + tcp_min(s->recv_start_bytes, 0xffff);
     c->snd_wl1 = seg->seq;
-    put_syn(s, y);
+    if (!cookie)
+        put_syn(s, y);
     tcp_ack_window(s, c, seg);
-    tcp_rtt_echo(s, c, seg);
+    if (!cookie) /* its timestamp was not the time */
+        tcp_rtt_echo(s, c, seg);
     tcp_conn_established(s, c, TCP_EVENT_ACCEPTED);
     tcp_conn_input(s, c, seg);
+}
+
+/* The ACK of the entry's SYN-ACK, or of a cookie that was sent when there was no entry yet. */
+static void finish(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg, bool cookie)
+{
+    uint16_t listener = y->listener;
+
+    if (s->conn_pool.free_cnt == 0) {
+        tcp_count(s, STATS_TCP_DROP_SYN_FULL);
+    } else if (!cookie) {
+        tcp_syn_complete(s, y, seg);
+    } else {
+        tcp_syn_free(s, y);
+        if (!tcp_cookie_input(s, seg, listener))
+            base_assert(false && "it was a good one a moment ago");
+    }
 }
 
 /* SYN-RECEIVED of a passive open (RFC 9293 section 3.10.7.4, RFC 5961). */
 void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *seg)
 {
-    uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
+    uint32_t window = tcp_min(s->recv_start_bytes, 0xffff);
     uint32_t offset = seg->seq - (y->irs + 1);
 
     if (seg->flags & TCP_FLAG_RST) {
@@ -256,6 +307,11 @@ void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
         tcp_count(s, STATS_TCP_DROP_FLAGS);
         return;
     } else if (offset <= window && seg->ack != y->iss + 1) {
+        struct tcp_syn cookie;
+        if (tcp_cookie_check(s, seg, &cookie) == TCP_COOKIE_GOOD) {
+            finish(s, y, seg, true);
+            return;
+        }
         tcp_count(s, STATS_TCP_DROP_ACK);
         tcp_segment_refuse(s, seg);
         return;
@@ -263,10 +319,7 @@ void tcp_syn_input(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment *s
                tcp_seq_lt(seg->options.timestamp, y->ts_recent)) {
         tcp_count(s, STATS_TCP_DROP_PAWS);
     } else if (offset <= window) {
-        if (s->conn_pool.free_cnt == 0)
-            tcp_count(s, STATS_TCP_DROP_SYN_FULL);
-        else
-            complete(s, y, seg);
+        finish(s, y, seg, false);
         return;
     } else {
         tcp_count(s, STATS_TCP_DROP_SEQUENCE);

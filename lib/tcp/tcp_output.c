@@ -1,6 +1,6 @@
 /*
- * Sending for a connection. A data segment is a header from ctrl_pool, followed by indirect mbufs
- * (also from ctrl_pool) that refer to the send queue's bytes: neither sending again nor an ACK can
+ * Sending for a connection. A data segment is a header from frame_pool, followed by indirect mbufs
+ * (also from frame_pool) that refer to the send queue's bytes: neither sending again nor an ACK can
  * change what a driver still holds. Small payloads are copied behind the header instead.
  */
 #include "tcp_internal.h"
@@ -43,8 +43,9 @@ static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uin
     set_options(s, c, &options);
     if (c->flags & TCP_CONN_ECN_ECHO)
         flags |= TCP_FLAG_ECE;
-    if (bare)
-        tcp_sack_write(s, c, &options);
+    if (!bare)
+        return tcp_segment_new_data(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
+    tcp_sack_write(s, c, &options);
     return tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
 }
 
@@ -66,7 +67,7 @@ static bool attach_payload(struct tcp_stack *s, struct rte_mbuf *header, struct 
             memcpy(rte_pktmbuf_append(header, (uint16_t)n),
                    rte_pktmbuf_mtod_offset(m, uint8_t *, offset), n);
         } else {
-            struct rte_mbuf *part = rte_pktmbuf_alloc(s->config.ctrl_pool);
+            struct rte_mbuf *part = rte_pktmbuf_alloc(s->config.frame_pool);
             if (part == NULL) {
                 tcp_count(s, STATS_TCP_NO_BUFFER);
                 return false;
@@ -194,7 +195,7 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
     /* Sent again without: the first may have died of it (RFC 3168 section 6.1.1.1). */
     if (!both && s->config.ecn == TCP_ECN_ASK && !(c->flags & TCP_CONN_SYN_LOST))
         flags |= TCP_FLAG_ECE | TCP_FLAG_CWR;
-    uint32_t window = tcp_min(s->config.recv_window_bytes, 0xffff);
+    uint32_t window = tcp_min(s->recv_start_bytes, 0xffff);
     struct rte_mbuf *m =
         tcp_segment_new(s, &c->key, c->snd_una, both ? c->rcv_nxt : 0, flags, window, &options);
 

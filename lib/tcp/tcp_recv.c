@@ -7,9 +7,29 @@
  */
 #include "tcp_internal.h"
 
-uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c)
+uint32_t tcp_recv_most(const struct tcp_stack *s, const struct tcp_conn *c)
 {
     return tcp_min(s->config.recv_window_bytes, UINT32_C(0xffff) << (c->wscale & 15));
+}
+
+uint32_t tcp_recv_max(const struct tcp_stack *s, const struct tcp_conn *c)
+{
+    uint32_t window = c->recv_doublings == 0 ? s->recv_start_bytes : tcp_tune_window(s, c);
+    uint32_t max = tcp_min(window, UINT32_C(0xffff) << (c->wscale & 15));
+
+    return s->memory.recv_cnt < s->memory.recv_shrink ? max : tcp_memory_window(s, c, max);
+}
+
+static void hold(struct tcp_stack *s, const struct rte_mbuf *m)
+{
+    s->mbuf_cnt++;
+    tcp_memory_hold(&s->memory, m);
+}
+
+static void release(struct tcp_stack *s, const struct rte_mbuf *m)
+{
+    s->mbuf_cnt--;
+    tcp_memory_release(&s->memory, m);
 }
 
 /* Receiver's silly window avoidance: the edge moves on only by a full segment or half the buffer
@@ -46,14 +66,16 @@ static void append(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m)
         rte_pktmbuf_free_seg(m);
         return;
     }
-    s->mbuf_cnt++;
+    hold(s, m);
     tcp_mbuf_push(&c->rcv_head, m);
 }
 
 /* Whether one more of len bytes may wait out of order. */
-static bool ooo_has_room(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
+static bool ooo_has_room(struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
 {
-    if (c->ooo_cnt >= TCP_OOO_CONN_MAX || s->ooo_cnt >= TCP_OOO_STACK_MAX)
+    if (c->ooo_cnt >= TCP_OOO_CONN_MAX || s->memory.recv_cnt >= s->memory.recv_early)
+        return false;
+    if (s->ooo_cnt >= s->memory.early_max && !tcp_memory_evict_early(s, c))
         return false;
     if (c->ooo_cnt < TCP_OOO_SMALL_MAX)
         return true;
@@ -94,12 +116,16 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         return;
     }
     m->hash.usr = seq;
+    if (!fills && (m = tcp_memory_copy_early(s, m)) == NULL) {
+        tcp_count(s, STATS_TCP_DROP_OUT_OF_ORDER);
+        return;
+    }
     m->hash.fdir.hi = ++s->ooo_stamp;
     m->next = *at;
     *at = m;
     c->ooo_cnt++;
     s->ooo_cnt++;
-    s->mbuf_cnt++;
+    hold(s, m);
 }
 
 /* Moves what has become in-order; true when a FIN followed it. */
@@ -112,7 +138,7 @@ static bool ooo_drain(struct tcp_stack *s, struct tcp_conn *c)
         c->ooo_head = m->next;
         c->ooo_cnt--;
         s->ooo_cnt--;
-        s->mbuf_cnt--;
+        release(s, m);
         fin = m->vlan_tci != 0;
         append(s, c, m);
     }
@@ -146,10 +172,10 @@ void tcp_recv_drop_ooo(struct tcp_stack *s, struct tcp_conn *c)
     while (c->ooo_head != NULL) {
         struct rte_mbuf *m = c->ooo_head;
         c->ooo_head = m->next;
+        release(s, m);
         rte_pktmbuf_free_seg(m);
         c->ooo_cnt--;
         s->ooo_cnt--;
-        s->mbuf_cnt--;
     }
 }
 
@@ -158,8 +184,8 @@ void tcp_recv_drop(struct tcp_stack *s, struct tcp_conn *c)
     while (c->rcv_head != NULL) {
         struct rte_mbuf *m = c->rcv_head;
         c->rcv_head = m->next;
+        release(s, m);
         rte_pktmbuf_free_seg(m);
-        s->mbuf_cnt--;
     }
     c->rcv_len = 0;
 }
@@ -172,6 +198,10 @@ void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *
     bool fin = (seg->flags & TCP_FLAG_FIN) != 0;
     uint32_t before = c->rcv_nxt;
 
+    if (s->memory.recv_cnt >= s->memory.recv_full) { /* as if it had been lost on the way */
+        tcp_count(s, STATS_TCP_DROP_MEMORY);
+        return;
+    }
     stats_add(s->stats, STATS_TCP_RX_BYTES, seg->len);
     if (early || c->ooo_head != NULL) {
         if (early)
@@ -189,8 +219,10 @@ void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *
             m = next;
         }
     }
-    if (c->rcv_nxt != before)
+    if (c->rcv_nxt != before) {
         tcp_conn_event(s, c, TCP_EVENT_READABLE);
+        tcp_tune_input(s, c, seg);
+    }
     if (early && c->rcv_nxt == before) {
         tcp_output_ack(s, c); /* one for each: the peer counts duplicates */
         return;
@@ -264,8 +296,8 @@ void tcp_recv_consume(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
             break;
         }
         n -= m->data_len;
+        release(s, m);
         rte_pktmbuf_free_seg(tcp_mbuf_pop(&c->rcv_head));
-        s->mbuf_cnt--;
     }
     if (c->state != TCP_ESTABLISHED && c->state != TCP_FIN_WAIT_1 && c->state != TCP_FIN_WAIT_2)
         return;

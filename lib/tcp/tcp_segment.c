@@ -67,13 +67,13 @@ bool tcp_segment_stray(struct tcp_stack *s, struct tcp_segment *seg, bool listen
     return true;
 }
 
-/* A header without payload, or NULL when ctrl_pool is empty. window is in bytes, cut to what the
- * field holds. */
-struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
-                                 uint32_t ack, uint8_t flags, uint32_t window,
-                                 const struct tcp_options *options)
+/* Writes a header without payload into m; NULL when that is NULL. window is in bytes, cut to what
+ * the field holds. */
+static struct rte_mbuf *write_header(struct tcp_stack *s, struct rte_mbuf *m,
+                                     const struct tcp_key *key, uint32_t seq, uint32_t ack,
+                                     uint8_t flags, uint32_t window,
+                                     const struct tcp_options *options)
 {
-    struct rte_mbuf *m = rte_pktmbuf_alloc(s->config.ctrl_pool);
     uint8_t option[TCP_OPTION_MAX_BYTES];
 
     if (m == NULL) {
@@ -94,6 +94,22 @@ struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key,
     if (option_len > 0)
         memcpy(h + TCP_HEADER_BYTES, option, option_len);
     return m;
+}
+
+struct rte_mbuf *tcp_segment_new(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
+                                 uint32_t ack, uint8_t flags, uint32_t window,
+                                 const struct tcp_options *options)
+{
+    return write_header(s, rte_pktmbuf_alloc(s->config.ctrl_pool), key, seq, ack, flags, window,
+                        options);
+}
+
+struct rte_mbuf *tcp_segment_new_data(struct tcp_stack *s, const struct tcp_key *key, uint32_t seq,
+                                      uint32_t ack, uint8_t flags, uint32_t window,
+                                      const struct tcp_options *options)
+{
+    return write_header(s, rte_pktmbuf_alloc(s->config.frame_pool), key, seq, ack, flags, window,
+                        options);
 }
 
 /* Takes m. Returns net_output's result. */

@@ -18,13 +18,14 @@ static bool can_send(const struct tcp_conn *c)
 /* Adds a fresh mbuf at the end; false when the pool is empty. */
 static bool add_mbuf(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = rte_pktmbuf_alloc(s->config.data_pool);
+    struct rte_mbuf *m = tcp_memory_may_send(s, c) ? rte_pktmbuf_alloc(s->config.data_pool) : NULL;
 
     if (m == NULL) {
         tcp_count(s, STATS_TCP_NO_BUFFER);
         return false;
     }
     s->mbuf_cnt++;
+    s->memory.send_cnt++;
     m->vlan_tci = 0;
     tcp_mbuf_push(&c->snd_head, m);
     if (c->snd_next == NULL) {
@@ -119,6 +120,7 @@ void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
         }
         rte_pktmbuf_free_seg(m);
         s->mbuf_cnt--;
+        s->memory.send_cnt--;
     }
 }
 
@@ -135,6 +137,7 @@ void tcp_send_drop(struct tcp_stack *s, struct tcp_conn *c)
         struct rte_mbuf *next = c->snd_head->next;
         rte_pktmbuf_free_seg(c->snd_head);
         s->mbuf_cnt--;
+        s->memory.send_cnt--;
         c->snd_head = next;
     }
     c->snd_next = NULL;

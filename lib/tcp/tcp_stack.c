@@ -10,6 +10,7 @@
 #define DEFAULT_SYN_TIMEOUT_NS  (30 * BASE_NS_S)
 #define DEFAULT_USER_TIMEOUT_NS (300 * BASE_NS_S)
 #define DEFAULT_FIN_TIMEOUT_NS  (60 * BASE_NS_S)
+#define FRAME_ROOM_BYTES        512
 #define POOL_MAX                (UINT32_C(1) << 28)
 
 void tcp_set_now(struct tcp_stack *s, uint64_t now_ns)
@@ -55,6 +56,20 @@ static uint8_t scale_for(uint32_t window_bytes)
     while (scale < 14 && window_bytes >> scale > 0xffff)
         scale++;
     return scale;
+}
+
+static void set_memory(struct tcp_stack *s)
+{
+    struct tcp_config *g = &s->config;
+
+    if (g->frame_pool == NULL)
+        g->frame_pool = g->data_pool;
+    if (g->orphan_max == 0)
+        g->orphan_max = tcp_max(g->conn_max / 4, 1);
+    s->recv_start_bytes = g->recv_window_start_bytes == 0
+                              ? g->recv_window_bytes
+                              : tcp_min(g->recv_window_start_bytes, g->recv_window_bytes);
+    tcp_memory_init(&s->memory, g);
 }
 
 static int take_memory(struct tcp_stack *s)
@@ -107,7 +122,11 @@ int tcp_init(struct tcp_stack **out, const struct tcp_config *config, uint64_t n
         config->time_wait_max > POOL_MAX || config->listen_max > UINT16_MAX ||
         config->port_min == 0 || config->port_min > config->port_max ||
         config->recv_window_bytes == 0 || config->recv_window_bytes > UINT32_C(1) << 30 ||
-        config->send_buffer_bytes == 0 || config->send_buffer_bytes > UINT32_C(1) << 30)
+        config->send_buffer_bytes == 0 || config->send_buffer_bytes > UINT32_C(1) << 30 ||
+        config->memory_shrink_pct > 100 || config->memory_early_pct > 100 ||
+        config->memory_refuse_pct > 100 ||
+        (config->frame_pool != NULL &&
+         rte_pktmbuf_data_room_size(config->frame_pool) < RTE_PKTMBUF_HEADROOM + FRAME_ROOM_BYTES))
         return -EINVAL;
     struct tcp_stack *s = aligned_alloc(64, (sizeof(*s) + 63) / 64 * 64);
     if (s == NULL)
@@ -121,6 +140,7 @@ int tcp_init(struct tcp_stack **out, const struct tcp_config *config, uint64_t n
                             .rst_tokens = TCP_RST_BURST,
                             .rst_filled_ns = now_ns};
     set_spans(s);
+    set_memory(s);
     if (take_memory(s) < 0) {
         give_memory(s);
         return -ENOMEM;

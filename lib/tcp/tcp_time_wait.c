@@ -75,7 +75,8 @@ void tcp_time_wait_input(struct tcp_stack *s, struct tcp_time_wait *w, struct tc
     /* A new connection on the old 4-tuple (RFC 9293 section 3.10.7.4, MAY-2): its numbers are past
      * the old ones, and ours will be too. */
     if ((seg->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_SYN &&
-        is_newer(w, seg) && tcp_listen_find(s, &seg->key) != NULL) {
+        is_newer(w, seg) && tcp_listen_find(s, &seg->key) != NULL &&
+        tcp_listen_can_follow(s, seg, w->snd_nxt)) {
         uint32_t iss_min = w->snd_nxt + 128000;
         tcp_count(s, STATS_TCP_TIME_WAIT_REUSED);
         tcp_time_wait_free(s, w);

@@ -18,11 +18,24 @@ static bool is_due(const struct tcp_stack *s, uint32_t deadline_ms)
     return deadline_ms != 0 && (int32_t)(deadline_ms - s->now_ms) <= 0;
 }
 
+/* When the user timeout is, or 0: it runs while something is to be acknowledged, sent or not. Then
+ * there is a retransmission timer, too; that of an open connection whose queues are empty waits for
+ * a pool. */
+static uint32_t user_deadline(const struct tcp_stack *s, const struct tcp_conn *c)
+{
+    if (c->retransmit_ms == 0 || c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED ||
+        (c->snd_una == c->snd_max && c->snd_len == 0 &&
+         (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) != TCP_CONN_FIN_QUEUED))
+        return 0;
+    uint32_t at = c->progress_ms + s->user_timeout_ms + 1; /* both are rounded down */
+    return at == 0 ? 1 : at;
+}
+
 void tcp_timer_arm(struct tcp_stack *s, struct tcp_conn *c)
 {
     const struct tcp_recovery *r = tcp_recovery_of(s, c);
     const uint32_t deadline[] = {c->retransmit_ms, c->ack_ms, c->life_ms,
-                                 r == NULL ? 0 : r->reorder_ms};
+                                 r == NULL ? 0 : r->reorder_ms, user_deadline(s, c)};
     int64_t first = INT64_MAX;
 
     for (size_t i = 0; i < BASE_ARRAY_CNT(deadline); i++) {
@@ -38,15 +51,13 @@ void tcp_timer_arm(struct tcp_stack *s, struct tcp_conn *c)
     base_wheel_set(&s->wheel, &c->timer, (uint64_t)at_ms * BASE_NS_MS);
 }
 
-/* No progress for the user timeout: the connection is given up. */
-static bool gave_up(struct tcp_stack *s, struct tcp_conn *c)
+/* No progress for the user timeout: the connection is given up. A window that stays closed is no
+ * progress either, however often the peer answers our probes. */
+static void give_up(struct tcp_stack *s, struct tcp_conn *c)
 {
-    if (s->now_ms - c->progress_ms < s->user_timeout_ms)
-        return false;
     tcp_count(s, STATS_TCP_USER_TIMEOUTS);
     tcp_output_rst(s, c);
     tcp_conn_end(s, c, TCP_ERROR_TIMEOUT);
-    return true;
 }
 
 static void back_off(struct tcp_conn *c)
@@ -107,15 +118,11 @@ static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
     }
     bool fin = (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
     if (c->snd_una != c->snd_max) {
-        if (gave_up(s, c))
-            return false;
         if (probe && c->recovery == 0)
             tcp_rack_probe(s, c);
         else
             retransmit(s, c);
     } else if (c->snd_len > 0 || fin) {
-        if (gave_up(s, c))
-            return false;
         if (!(c->flags & TCP_CONN_TRIED) && !tcp_output_next(s, c, true)) {
             tcp_count(s, STATS_TCP_ZERO_WINDOW_PROBES);
             tcp_output_probe(s, c);
@@ -173,6 +180,10 @@ void tcp_timer_fire(struct tcp_stack *s, struct tcp_conn *c)
     const struct tcp_recovery *r = tcp_recovery_of(s, c);
     if (r != NULL && is_due(s, r->reorder_ms))
         tcp_recover_timer(s, c);
+    if (is_due(s, user_deadline(s, c))) {
+        give_up(s, c);
+        return;
+    }
     if (is_due(s, c->retransmit_ms) && !retransmit_timer(s, c))
         return;
     if (is_due(s, c->life_ms)) {

@@ -8,7 +8,7 @@
 #define MBUF_CNT  1023
 #define LARGE_CNT 31 /* buffers of 64 KiB: what a port with LRO hands up */
 
-static struct rte_mempool *pool[4];
+static struct rte_mempool *pool[5];
 
 struct tcp_config lab_config(void)
 {
@@ -37,6 +37,7 @@ void lab_open(struct lab *l, const struct tcp_config *config)
         pool[2] = dpdk_pool("lab_rx", MBUF_CNT, 0);
         pool[3] = rte_pktmbuf_pool_create("lab_large", LARGE_CNT, 0, 0, UINT16_MAX, 0);
         base_assert(pool[3] != NULL);
+        pool[4] = dpdk_pool("lab_frame", MBUF_CNT, 512);
     }
     memset(l, 0, offsetof(struct lab, out_data));
     l->now_ns = 1000 * BASE_NS_S;
@@ -45,9 +46,11 @@ void lab_open(struct lab *l, const struct tcp_config *config)
     l->ctrl_pool = pool[1];
     l->rx_pool = pool[2];
     l->large_pool = pool[3];
+    l->frame_pool = pool[4];
     c.net = (struct net *)(void *)l;
     c.data_pool = l->data_pool;
     c.ctrl_pool = l->ctrl_pool;
+    c.frame_pool = l->frame_pool;
     c.stats = &l->stats;
     base_assert(tcp_init(&l->s, &c, l->now_ns) == 0);
 }
@@ -70,6 +73,7 @@ void lab_close(struct lab *l)
     base_assert(dpdk_pool_full(l->ctrl_pool));
     base_assert(dpdk_pool_full(l->rx_pool));
     base_assert(dpdk_pool_full(l->large_pool));
+    base_assert(dpdk_pool_full(l->frame_pool));
 }
 
 void lab_free_held(struct lab *l)

@@ -45,7 +45,7 @@ struct lab {
     bool v6;              /* the two ends have IPv6 addresses; before lab_open it is IPv4 */
     uint16_t segment_max; /* what net_segment_max answers; lab_open: LAB_MTU's */
     struct stats_block stats;
-    struct rte_mempool *data_pool, *ctrl_pool, *rx_pool, *large_pool;
+    struct rte_mempool *data_pool, *ctrl_pool, *rx_pool, *large_pool, *frame_pool;
     int output_result; /* what net_output answers */
     bool hold;         /* keep the mbufs, as a slow driver does */
     struct rte_mbuf *held[LAB_HOLD_CAP];

@@ -302,7 +302,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tcp_config config = lab_config();
     struct net_endpoint at = {.port = LAB_LOCAL_PORT};
 
-    if (size == 0)
+    if (size < 2)
         return 0;
     config.recv_window_bytes = data[0] & 1 ? 1 << 18 : 3000;
     config.send_buffer_bytes = data[0] & 2 ? 1 << 16 : 3000;
@@ -312,10 +312,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.timestamps_off = data[0] & 8;
     config.sack_off = data[0] & 16;
     config.ecn = (enum tcp_ecn)(data[0] >> 5 & 1);
+    config.syn_max = data[0] & 0x80 ? 1 : 4; /* with one, the second SYN gets a cookie */
     config.congestion = data[0] & 0x40 ? TCP_NEWRENO : TCP_CUBIC;
+    config.recv_window_start_bytes = data[1] & 1 ? 2000 : 0;
+    config.recv_mbuf_max = data[1] & 2 ? 12 : 0;
+    config.send_mbuf_max = data[1] & 4 ? 6 : 0;
+    config.orphan_max = data[1] & 8 ? 1 : 0;
+    config.user_timeout_ns = data[1] & 16 ? 2 * BASE_NS_S : 0;
     lab_open(&b.lab, &config);
     b.tainted = false;
-    b.at = data + 1;
+    b.at = data + 2;
     b.end = data + size;
     memset(b.handle, 0, sizeof(b.handle));
     for (uint32_t i = 0; i < PEER_CNT; i++)

@@ -71,6 +71,10 @@ static bool run_config(struct script *s, char **word, uint32_t cnt)
         {"syn_max", &g->syn_max, NULL},
         {"time_wait_max", &g->time_wait_max, NULL},
         {"recv_window", &g->recv_window_bytes, NULL},
+        {"recv_window_start", &g->recv_window_start_bytes, NULL},
+        {"recv_mbufs", &g->recv_mbuf_max, NULL},
+        {"send_mbufs", &g->send_mbuf_max, NULL},
+        {"orphan_max", &g->orphan_max, NULL},
         {"send_buffer", &g->send_buffer_bytes, NULL},
         {"keepalive_cnt", &g->keepalive_cnt, NULL},
         {"mtu", &s->link.mtu, NULL},
@@ -179,18 +183,30 @@ static bool run_iss(struct script *s, char **word, uint32_t cnt)
     return true;
 }
 
-/* pool data=N ctrl=N: so many mbufs are left in them, the others are in use elsewhere; pool full */
+/* pool data=N ctrl=N frame=N: so many mbufs are left in them, the others are in use elsewhere; pool
+ * full */
 static bool run_pool(struct script *s, char **word, uint32_t cnt)
 {
+    const struct {
+        const char *name;
+        struct rte_mempool *pool;
+    } table[] = {
+        {"data", s->lab.data_pool}, {"ctrl", s->lab.ctrl_pool}, {"frame", s->lab.frame_pool}};
+
     script_pool_refill(s);
     for (uint32_t i = 1; i < cnt; i++) {
-        const char *data = script_value(word[i], "data"), *ctrl = script_value(word[i], "ctrl");
+        const char *value = NULL;
+        size_t at = 0;
         int64_t left;
         if (strcmp(word[i], "full") == 0)
             continue;
-        if (!script_want_number(s, data != NULL ? data : ctrl, &left))
+        for (size_t k = 0; k < BASE_ARRAY_CNT(table) && value == NULL; k++) {
+            value = script_value(word[i], table[k].name);
+            at = k;
+        }
+        if (!script_want_number(s, value, &left))
             return false;
-        script_pool_leave(s, data != NULL ? s->lab.data_pool : s->lab.ctrl_pool, (uint32_t)left);
+        script_pool_leave(s, table[at].pool, (uint32_t)left);
     }
     return true;
 }

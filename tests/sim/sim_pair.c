@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DATA_MBUF_CNT 4095
-#define CTRL_MBUF_CNT 8191
-#define RX_MBUF_CNT   8191
+#define DATA_MBUF_CNT  4095
+#define CTRL_MBUF_CNT  8191
+#define RX_MBUF_CNT    8191
+#define FRAME_MBUF_CNT 8191
 
-static struct rte_mempool *pool[2][3];
+static struct rte_mempool *pool[2][4];
 
 static void must(int result, const char *what)
 {
@@ -36,6 +37,8 @@ void sim_pair_start(void)
         pool[i][1] = dpdk_pool(name, CTRL_MBUF_CNT, 0);
         snprintf(name, sizeof(name), "rx%d", i);
         pool[i][2] = dpdk_pool(name, RX_MBUF_CNT, 0);
+        snprintf(name, sizeof(name), "frame%d", i);
+        pool[i][3] = dpdk_pool(name, FRAME_MBUF_CNT, 512);
     }
 }
 
@@ -60,6 +63,7 @@ static void open_pair(struct sim_pair *p, struct wire_config *wire, struct tcp_c
         h->data_pool = pool[i][0];
         h->ctrl_pool = pool[i][1];
         h->rx_pool = pool[i][2];
+        h->frame_pool = pool[i][3];
         struct net_config net = {
             .port = wire_port(p->wire, i),
             .addresses = {{.addr = h->addr, .prefix_len = v6 ? 64 : 120}},
@@ -72,6 +76,7 @@ static void open_pair(struct sim_pair *p, struct wire_config *wire, struct tcp_c
         tcp[i].net = h->net;
         tcp[i].data_pool = h->data_pool;
         tcp[i].ctrl_pool = h->ctrl_pool;
+        tcp[i].frame_pool = h->frame_pool;
         tcp[i].stats = &h->stats;
         for (size_t b = 0; b < sizeof(tcp[i].secret); b++)
             tcp[i].secret[b] = (uint8_t)base_rand_next(&rand);
@@ -152,7 +157,7 @@ bool sim_pair_drained(const struct sim_pair *p)
         tcp_usage(h->tcp, &u);
         if (u.conn_cnt + u.syn_cnt + u.time_wait_cnt + u.mbuf_cnt > 0 ||
             !dpdk_pool_full(h->data_pool) || !dpdk_pool_full(h->ctrl_pool) ||
-            !dpdk_pool_full(h->rx_pool))
+            !dpdk_pool_full(h->rx_pool) || !dpdk_pool_full(h->frame_pool))
             return false;
     }
     return true;

@@ -18,6 +18,7 @@ struct sim_host {
     struct rte_mempool *data_pool;
     struct rte_mempool *ctrl_pool;
     struct rte_mempool *rx_pool;
+    struct rte_mempool *frame_pool;
     struct net_addr addr;
     struct stats_block stats;
 };

@@ -309,7 +309,7 @@ static void make_shortage(struct run *r)
 {
     struct shortage *g = &r->shortage;
     struct sim_host *h = &r->pair.host[below(r, 2)];
-    struct rte_mempool *pool[] = {h->data_pool, h->ctrl_pool, h->rx_pool};
+    struct rte_mempool *pool[] = {h->data_pool, h->ctrl_pool, h->rx_pool, h->frame_pool};
 
     if (g->taken_cnt > 0 && r->pair.now_ns >= g->until_ns) {
         rte_pktmbuf_free_bulk(g->taken, g->taken_cnt);
@@ -319,7 +319,7 @@ static void make_shortage(struct run *r)
         return;
     g->left_cnt--;
     g->until_ns = r->pair.now_ns + below(r, 1000) * BASE_NS_MS;
-    struct rte_mempool *p = pool[below(r, 3)];
+    struct rte_mempool *p = pool[below(r, 4)];
     uint32_t rest = below(r, 10);
     uint32_t want = rte_mempool_avail_count(p);
     want = want > rest ? want - rest : 0;
@@ -404,6 +404,10 @@ static void open_run(struct run *r)
             .port_max = 40100,
             .recv_window_bytes = 2000 + below(r, below(r, 2) ? 10000 : 300000),
             .send_buffer_bytes = 2000 + below(r, below(r, 2) ? 10000 : 200000),
+            .recv_window_start_bytes = below(r, 2) ? 2000 + below(r, 65536) : 0,
+            .recv_mbuf_max = below(r, 3) ? 8000 : 40 + below(r, 500),
+            .send_mbuf_max = below(r, 3) ? 4000 : 40 + below(r, 500),
+            .orphan_max = 16, /* none is cut */
             .msl_ns = (1 + below(r, 30)) * BASE_NS_S,
             .keepalive_ns = 30 * BASE_NS_S, /* finds out when an abort's RST was lost */
             .keepalive_interval_ns = 5 * BASE_NS_S,

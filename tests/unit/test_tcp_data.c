@@ -329,7 +329,7 @@ static void send_buffer(void **state)
 static void pools_run_dry(void **state)
 {
     (void)state;
-    struct rte_mbuf *taken[2048];
+    struct rte_mbuf *taken[2100];
     uint32_t cnt = 0;
     open_lab();
     struct tcp_conn *c = accept_one();
@@ -344,6 +344,8 @@ static void pools_run_dry(void **state)
     expect_event(TCP_EVENT_WRITABLE);
 
     for (cnt = 0; (taken[cnt] = rte_pktmbuf_alloc(lab.ctrl_pool)) != NULL;)
+        cnt++;
+    while ((taken[cnt] = rte_pktmbuf_alloc(lab.frame_pool)) != NULL)
         cnt++;
     send_text(c, "abc");
     peer(ACK, peer_seq, peer_ack, "1", 1);
