@@ -7,9 +7,11 @@
 
 #include "base_bytes.h"
 #include "base_time.h"
+#include "counted.h"
 #include "dpdk_eal.h"
 #include "frames.h"
 #include "host.h"
+#include "lane.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -83,6 +85,12 @@ static void start(uint32_t rate, uint32_t burst)
     host_init(&host, &c);
 }
 
+static void stop(void)
+{
+    counted_add(host.stats);
+    topology_fini(&topology);
+}
+
 static uint64_t counted(enum stats_id id)
 {
     return stats_get(host.stats, id);
@@ -133,7 +141,7 @@ static void buffers_come_back_to_their_lane(void **state)
     assert_int_equal(counted(STATS_NET_DROP_TO_HOST_REFUSED), 15);
     assert_int_equal(take_back(1), 20);
     assert_true(dpdk_pool_full(lane_pool));
-    topology_fini(&topology);
+    stop();
 }
 
 /* A lane that does not take its buffers back gets no more frames written; the others do. */
@@ -157,7 +165,7 @@ static void a_lane_that_is_behind(void **state)
     assert_int_equal(tap.sent_cnt, room + 20);
     assert_int_equal(take_back(0) + take_back(1), 20);
     assert_true(dpdk_pool_full(lane_pool));
-    topology_fini(&topology);
+    stop();
 }
 
 static uint32_t sent_by_kernel(void)
@@ -199,7 +207,7 @@ static void the_kernel_has_its_rate(void **state)
     host_pass(&host, now_ns);
     assert_false(host.waits);
     assert_true(dpdk_pool_full(host_pool));
-    topology_fini(&topology);
+    stop();
 }
 
 /* Lane 0 does not run: what it has no room for stays with the kernel. */
@@ -216,7 +224,29 @@ static void a_full_ring(void **state)
     assert_true(host.waits);
     assert_int_equal(sent_by_kernel(), room);
     assert_true(dpdk_pool_full(host_pool));
-    topology_fini(&topology);
+    stop();
+}
+
+/* The lane's side: what the host's ring has no room for is dropped and counted. */
+static void a_host_that_is_behind(void **state)
+{
+    (void)state;
+    static struct lane lane;
+    static struct stats_block lane_stats;
+    static const uint8_t bytes[60];
+
+    start(1000, 10);
+    lane = (struct lane){.stats = &lane_stats,
+                         .to_host = topology_ring(&topology, TOPOLOGY_LANE_HOST, 0)};
+    uint32_t room = rte_ring_free_count(lane.to_host);
+    for (uint32_t i = 0; i < room + 3; i++)
+        lane_host_give(&lane, frame_mbuf(lane_pool, bytes, sizeof(bytes), 0));
+    assert_int_equal(stats_get(&lane_stats, STATS_NET_TO_HOST), room);
+    assert_int_equal(stats_get(&lane_stats, STATS_NET_DROP_TO_HOST_FULL), 3);
+    counted_add(&lane_stats);
+    lane_host_fini(&lane);
+    assert_true(dpdk_pool_full(lane_pool));
+    stop();
 }
 
 /* ---- the kernel's ---- */
@@ -322,11 +352,9 @@ int main(void)
     host_pool = dpdk_pool("host", 1024, 0);
 
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buffers_come_back_to_their_lane),
-        cmocka_unit_test(a_lane_that_is_behind),
-        cmocka_unit_test(the_kernel_has_its_rate),
-        cmocka_unit_test(a_full_ring),
-        cmocka_unit_test(kernel_tap),
+        cmocka_unit_test(buffers_come_back_to_their_lane), cmocka_unit_test(a_lane_that_is_behind),
+        cmocka_unit_test(the_kernel_has_its_rate),         cmocka_unit_test(a_full_ring),
+        cmocka_unit_test(a_host_that_is_behind),           cmocka_unit_test(kernel_tap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
