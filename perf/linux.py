@@ -49,7 +49,10 @@ class KernelEnd:
         self.stop = True
         for s in self.sockets:
             s.setsockopt(link.socket.SOL_SOCKET, link.socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
-            s.shutdown(link.socket.SHUT_RDWR)
+            try:
+                s.shutdown(link.socket.SHUT_RDWR)  # wakes its thread
+            except OSError:
+                pass  # the other end was first
             s.close()
         for t in self.threads:
             t.join(10)
@@ -110,6 +113,7 @@ class Bench:
         time.sleep(SECONDS)
         done = sum(self.host.state(n)['received'] for n in numbers)
         held = window_share(run('ss', '-tinH', 'dst', '10.9.0.1'))
+        sender.stop = True
         for n in numbers:
             self.host.tell(f'abort {n}')
             self.host.ended(n, 'aborted')
@@ -125,6 +129,7 @@ class Bench:
             self.host.tell(f'do {n} send={ENDLESS}:{n}')
         time.sleep(SECONDS)
         done = receiver.bytes
+        receiver.stop = True
         for n in numbers:
             self.host.tell(f'abort {n}')
             self.host.ended(n, 'aborted')

@@ -28,6 +28,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -383,6 +384,8 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     h->now_ns = clock_ns();
     open_stack(h, argc, argv);
+    /* The kernel's TCP does its work where link_emulator hands frames over: with its priority. */
+    (void)sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
     setvbuf(stdout, NULL, _IOLBF, 0);
     puts("ready");
     run(h, h->now_ns + seconds * BASE_NS_S);
