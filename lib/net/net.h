@@ -139,6 +139,12 @@ int net_source(const struct net *n, const struct net_addr *dst,
 /* The largest transport segment (header and payload) for dst, bytes: MTU less the IP header. */
 uint16_t net_segment_max(const struct net *n, const struct net_addr *dst);
 
+/* The largest transport segment for dst that the port itself cuts into segments of segment_bytes
+ * (header and payload), and in *mbuf_max in how many mbufs it may be given; 0 when the port does
+ * not. net_output takes such a one when its first mbuf's tso_segsz tells the payload of each. */
+uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t segment_bytes,
+                       uint16_t *mbuf_max);
+
 /* The multicast MACs (RFC 2464 section 7) that the port has to receive: all nodes, and the
  * solicited-node group of each IPv6 address. Writes up to cap and returns how many there are, at
  * most NET_GROUP_MAX, each once; 0 without IPv6. */

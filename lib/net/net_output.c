@@ -15,18 +15,25 @@ static int refuse(struct net *n, struct rte_mbuf *m, enum stats_id why, int rc)
     return rc;
 }
 
+/* Of the header, as it tells. */
+static uint32_t tcp_bytes(const struct rte_mbuf *m)
+{
+    return (rte_pktmbuf_mtod(m, const uint8_t *)[12] >> 4) * 4u;
+}
+
 /* The TCP checksum, or what the port needs to fill it in. */
 static void put_tcp_checksum(const struct net *n, struct rte_mbuf *m, const struct net_addr *src,
                              const struct net_addr *dst)
 {
     uint8_t *tcp = rte_pktmbuf_mtod(m, uint8_t *);
-    uint32_t sum = net_checksum_pseudo(src, dst, NET_PROTO_TCP, m->pkt_len);
+    bool large = m->tso_segsz > 0; /* the port adds the length of each piece by itself */
+    uint32_t sum = net_checksum_pseudo(src, dst, NET_PROTO_TCP, large ? 0 : m->pkt_len);
 
     base_debug_assert(m->data_len >= NET_TCP_BYTES);
     if (n->port->caps.tx_tcp_checksum) {
-        m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+        m->ol_flags |= large ? RTE_MBUF_F_TX_TCP_SEG : RTE_MBUF_F_TX_TCP_CKSUM;
         m->ol_flags |= net_addr_is_v4(src) ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
-        m->l4_len = (tcp[12] >> 4) * 4u;
+        m->l4_len = tcp_bytes(m) & 0xff;
         base_put_le16(tcp + TCP_SUM_AT, (uint16_t)~net_checksum_fold(sum));
         return;
     }
@@ -81,7 +88,11 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
 
     if (net_addr_is_v4(src) != v4 || !net_route(n, dst, &hop))
         return refuse(n, m, STATS_NET_DROP_TX_NO_ROUTE, -EHOSTUNREACH);
-    if (m->pkt_len > net_segment_max(n, dst))
+    uint16_t mbuf_max = 0;
+    uint32_t most = m->tso_segsz == 0
+                        ? net_segment_max(n, dst)
+                        : net_large_max(n, dst, (uint16_t)(tcp_bytes(m) + m->tso_segsz), &mbuf_max);
+    if (m->pkt_len > most || (mbuf_max > 0 && m->nb_segs > mbuf_max))
         return refuse(n, m, STATS_NET_DROP_TX_GIANT, -ENOBUFS);
     if (protocol == NET_PROTO_TCP)
         put_tcp_checksum(n, m, src, dst);

@@ -22,10 +22,13 @@ struct net_port_caps {
     uint16_t queue_cnt;  /* RX/TX pairs in use */
     bool rx_ip_checksum; /* the port checks; mbuf ol_flags tell */
     bool rx_tcp_checksum;
-    bool tx_ip_checksum;  /* the port fills in what RTE_MBUF_F_TX_IP_CKSUM asks */
-    bool tx_tcp_checksum; /* likewise RTE_MBUF_F_TX_TCP_CKSUM */
-    bool tx_tso;
-    bool tx_multi_segs; /* takes chained mbufs */
+    bool tx_ip_checksum;   /* the port fills in what RTE_MBUF_F_TX_IP_CKSUM asks */
+    bool tx_tcp_checksum;  /* likewise RTE_MBUF_F_TX_TCP_CKSUM */
+    bool tx_tso;           /* cuts what RTE_MBUF_F_TX_TCP_SEG asks, of IPv4; chains, too */
+    bool tx_tso6;          /* likewise of IPv6 */
+    uint16_t tso_mtu;      /* largest IP packet that it makes of it */
+    uint16_t tso_mbuf_max; /* mbufs of such a chain */
+    bool tx_multi_segs;    /* takes chained mbufs */
     bool rss;
 };
 

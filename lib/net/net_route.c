@@ -173,6 +173,19 @@ int net_source(const struct net *n, const struct net_addr *dst, struct net_addr 
     return n->v4_cnt > 0 ? 0 : -EHOSTUNREACH;
 }
 
+uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t segment_bytes,
+                       uint16_t *mbuf_max)
+{
+    const struct net_port_caps *caps = &n->port->caps;
+    bool v4 = net_addr_is_v4(dst);
+
+    if (!(v4 ? caps->tx_tso : caps->tx_tso6) ||
+        segment_bytes + (v4 ? NET_IPV4_BYTES : NET_IPV6_BYTES) > caps->tso_mtu)
+        return 0;
+    *mbuf_max = caps->tso_mbuf_max;
+    return UINT16_MAX - (v4 ? NET_IPV4_BYTES : 0); /* what the length in the IP header can tell */
+}
+
 uint16_t net_segment_max(const struct net *n, const struct net_addr *dst)
 {
     return (uint16_t)(n->port->caps.mtu - (net_addr_is_v4(dst) ? NET_IPV4_BYTES : NET_IPV6_BYTES));

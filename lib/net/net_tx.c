@@ -38,6 +38,16 @@ bool net_tx_put_tag(struct rte_mbuf *m, uint16_t tci)
 
 void net_tx_push_raw(struct net *n, struct rte_mbuf *m)
 {
+<<<<<<< HEAD
+=======
+    if (m->nb_segs > 1 && !n->port->caps.tx_multi_segs && m->tso_segsz == 0) {
+        m = make_linear(n, m);
+        if (m == NULL)
+            return;
+    }
+    if (n->config.vlan != 0 && !put_tag(n, m))
+        return;
+>>>>>>> 1748550 (wip)
     if (n->tx_cnt == NET_TX_QUEUE_CNT) {
         net_flush(n);
         if (n->tx_cnt == NET_TX_QUEUE_CNT) {

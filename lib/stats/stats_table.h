@@ -86,6 +86,8 @@ STATS(PORT_DROP_TX_REFUSED,    "port", "drop_tx_refused",      "packets",   "not
 /* lib/tcp */
 STATS(TCP_RX_SEGMENTS,             "tcp", "rx_segments",         "segments",   "segments taken from lib/net")
 STATS(TCP_TX_SEGMENTS,             "tcp", "tx_segments",         "segments",   "segments given to lib/net")
+STATS(TCP_TX_LARGE,                "tcp", "tx_large",            "segments",   "of these, such as the port cuts into several (TSO)")
+STATS(TCP_RX_LARGE,                "tcp", "rx_large",            "segments",   "received ones longer than any we send: the port or its far end has merged several")
 STATS(TCP_RX_BYTES,                "tcp", "rx_bytes",            "bytes",      "payload received inside a window, before duplicates are cut")
 STATS(TCP_TX_BYTES,                "tcp", "tx_bytes",            "bytes",      "payload sent, what was sent again included")
 STATS(TCP_TO_SYN_SENT,             "tcp", "to_syn_sent",         "changes",    "active opens")

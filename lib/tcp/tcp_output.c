@@ -109,6 +109,10 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
         rte_pktmbuf_free(header);
         return false;
     }
+    if (len > c->mss) {
+        header->tso_segsz = c->mss;
+        tcp_count(s, STATS_TCP_TX_LARGE);
+    }
     ack_sent(c);
     stats_add(s->stats, STATS_TCP_TX_BYTES, len);
     if (fresh)
@@ -281,6 +285,30 @@ static uint32_t room(uint32_t window, uint32_t taken)
     return window > taken ? window - taken : 0;
 }
 
+/*
+ * Bytes of a run of full mbufs at snd_nxt, up to most, for the port to cut where they meet; 0 when
+ * it can not, or there are not two. So each mbuf remains a segment on the wire, with its own time
+ * and marks, and what is lost goes out again by itself. No such runs amid a recovery, which counts
+ * segments, nor for what carries CWR: it belongs on the first piece only.
+ */
+static uint32_t run_len(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t most)
+{
+    uint32_t header = TCP_HEADER_BYTES, len = 0;
+    uint16_t mbuf_max = 0, mbuf_cnt = 1;
+
+    if (most < 2U * c->mss || c->snd_next_offset > 0 || c->recovery != 0 ||
+        c->snd_nxt != c->snd_max || c->flags & (TCP_CONN_RECOVERY | TCP_CONN_ECN_CWR))
+        return 0;
+    header += c->flags & TCP_CONN_TIMESTAMPS ? TCP_OPTION_TIMESTAMP_BYTES : 0;
+    uint32_t max = net_large_max(s->net, &c->key.remote, (uint16_t)(header + c->mss), &mbuf_max);
+    for (const struct rte_mbuf *m = c->snd_next; m != NULL && m->data_len == c->mss; m = m->next) {
+        if (len + c->mss > most || header + len + c->mss > max || ++mbuf_cnt > mbuf_max)
+            break;
+        len += c->mss;
+    }
+    return len > c->mss ? len : 0;
+}
+
 /* Sends the segment at snd_nxt when the windows and the sender's silly window rules (RFC 9293
  * section 3.8.6.2.1) let it; true when it did. */
 bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
@@ -296,8 +324,10 @@ bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
     uint32_t extra = limited ? tcp_min(c->dup_acks, 2) * c->mss : 0;
     uint32_t in_flight = c->snd_nxt - c->snd_una, pipe = r == NULL ? in_flight : r->pipe;
     uint32_t usable = tcp_min(room(c->snd_wnd, in_flight), room(c->cwnd + extra, pipe));
-    uint32_t len = tcp_min(tcp_min((uint32_t)left, c->mss), usable);
+    uint32_t len = run_len(s, c, tcp_min((uint32_t)left, usable));
 
+    if (len == 0)
+        len = tcp_min(tcp_min((uint32_t)left, c->mss), usable);
     fin = fin && len == (uint32_t)left && usable > len;
     if (len == 0 && !fin)
         return false;
@@ -433,12 +463,16 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
         tcp_path_retry(s, c);
     uint32_t sent_cnt = 0;
     bool idle = c->snd_una == c->snd_max;
-    if (output_lost(s, c, &sent_cnt))
-        while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false))
-            sent_cnt++;
+    if (output_lost(s, c, &sent_cnt)) {
+        uint32_t from = c->snd_nxt;
+        while (sent_cnt < TCP_FLUSH_MAX && tcp_output_next(s, c, false)) {
+            sent_cnt += tcp_max((c->snd_nxt - from) / c->mss, 1);
+            from = c->snd_nxt;
+        }
+    }
     if (sent_cnt > 0 && (idle || c->flags & TCP_CONN_PROBE_DUE))
         tcp_timer_retransmit(s, c); /* the probe is due after the last of them */
-    if (sent_cnt == TCP_FLUSH_MAX)
+    if (sent_cnt >= TCP_FLUSH_MAX)
         tcp_conn_ready(s, c); /* the next flush goes on */
     if ((c->flags & TCP_CONN_ACK_NOW) || c->unacked_segments >= 2)
         tcp_output_ack(s, c);

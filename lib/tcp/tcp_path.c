@@ -115,7 +115,9 @@ void tcp_path_begin(struct tcp_stack *s, struct tcp_conn *c)
  * what is cut off is copied. Where the pool is empty, the sending side goes by pieces. */
 static void cut_queue(struct tcp_stack *s, struct tcp_conn *c)
 {
-    for (struct rte_mbuf *m = c->snd_head; m != NULL; m = m->next) {
+    uint32_t seq = c->snd_una;
+
+    for (struct rte_mbuf *m = c->snd_head; m != NULL; seq += m->data_len, m = m->next) {
         if (m->data_len <= c->mss)
             continue;
         struct rte_mbuf *rest = rte_pktmbuf_alloc(s->config.data_pool);
@@ -126,7 +128,9 @@ static void cut_queue(struct tcp_stack *s, struct tcp_conn *c)
             return;
         }
         memcpy(rte_pktmbuf_append(rest, len), rte_pktmbuf_mtod_offset(m, uint8_t *, c->mss), len);
-        rest->vlan_tci = (uint16_t)(m->vlan_tci & ~(TCP_MARK_TIMED | TCP_MARK_TOO_BIG));
+        rest->vlan_tci = 0; /* marks are about what was sent */
+        if (tcp_seq_lt(seq + c->mss, c->snd_max))
+            rest->vlan_tci = (uint16_t)(m->vlan_tci & ~(TCP_MARK_TIMED | TCP_MARK_TOO_BIG));
         rest->hash.usr = m->hash.usr;
         rest->next = m->next;
         m->next = rest;
@@ -195,8 +199,11 @@ static void find_black_hole(struct tcp_stack *s, struct tcp_conn *c)
     uint16_t segment_max = BLACK_HOLE_MTU - (v4 ? IPV4_BYTES : IPV6_BYTES);
     uint16_t mss = tcp_path_mss(c, segment_max);
 
-    if (c->backoff != BLACK_HOLE_BACKOFF || c->mss <= mss || c->snd_head == NULL ||
-        c->snd_wnd == 0 || c->snd_max - c->snd_una <= mss || c->snd_head->data_len <= mss)
+    if (c->backoff != BLACK_HOLE_BACKOFF || c->mss <= mss || c->snd_head == NULL || c->snd_wnd == 0)
+        return;
+    /* What goes out again: an mbuf with its mark, or else as much as a segment takes. */
+    uint32_t len = tcp_min(c->snd_max - c->snd_una, c->snd_len);
+    if ((c->recovery != 0 ? c->snd_head->data_len : len) <= mss)
         return;
     tcp_count(s, STATS_TCP_BLACK_HOLES);
     tcp_path_note(s, &c->key.remote, segment_max);

@@ -167,62 +167,86 @@ const struct lab_segment *lab_out(struct lab *l)
 
 /* ---- in place of lib/net ---- */
 
-int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
-               const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns)
+/* Keeps len bytes of payload, from the byte from on, as a segment of its own. */
+static void keep_segment(struct lab *l, const struct rte_mbuf *m, const struct tcp_options *options,
+                         uint32_t from, uint32_t len, uint8_t ecn)
 {
-    struct lab *l = (struct lab *)(void *)n;
-    uint8_t copy[TCP_HEADER_MAX_BYTES];
+    const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
+    uint32_t header_len = (uint32_t)(h[12] >> 4) * 4;
+    bool last = header_len + from + len == m->pkt_len;
 
-    struct net_addr ours = lab_address(l, true), peer = lab_address(l, false);
-
-    (void)now_ns;
-    base_assert(net_addr_eq(src, &ours) && net_addr_eq(dst, &peer));
-    base_assert(protocol == NET_PROTO_TCP && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
-    rte_mbuf_sanity_check(m, 1);
-    const uint8_t *h = rte_pktmbuf_read(m, 0, 20, copy);
-    base_assert(h != NULL && h == rte_pktmbuf_mtod(m, const uint8_t *));
-    uint32_t header_len = (uint32_t)(h[12] >> 4) * 4, len = m->pkt_len - header_len;
-    base_assert(len <= LAB_DATA_CAP && m->pkt_len <= l->segment_max);
-    struct tcp_options options;
-    base_assert(tcp_option_parse(&options, base_span_of(h + 20, header_len - 20)) == 0);
+    base_assert(header_len + len <= l->segment_max && len <= LAB_DATA_CAP);
     if (l->out_cnt == LAB_OUT_CAP)
         (void)lab_out(l);
     uint32_t at = (l->out_head + l->out_cnt++) % LAB_OUT_CAP;
     l->out[at] = (struct lab_segment){
         .local_port = base_be16(h),
         .peer_port = base_be16(h + 2),
-        .seq = base_be32(h + 4),
+        .seq = base_be32(h + 4) + from,
         .ack = base_be32(h + 8),
-        .flags = h[13],
+        .flags = last ? h[13] : (uint8_t)(h[13] & ~(TCP_FLAG_FIN | TCP_FLAG_PSH)),
         .window = base_be16(h + 14),
-        .has_mss = options.has_mss,
-        .mss = options.mss,
-        .has_wscale = options.has_wscale,
-        .wscale = options.wscale,
-        .has_timestamp = options.has_timestamp,
-        .timestamp = options.timestamp,
-        .timestamp_echo = options.timestamp_echo,
-        .sack_permitted = options.sack_permitted,
-        .sack_cnt = options.sack_cnt,
+        .has_mss = options->has_mss,
+        .mss = options->mss,
+        .has_wscale = options->has_wscale,
+        .wscale = options->wscale,
+        .has_timestamp = options->has_timestamp,
+        .timestamp = options->timestamp,
+        .timestamp_echo = options->timestamp_echo,
+        .sack_permitted = options->sack_permitted,
+        .sack_cnt = options->sack_cnt,
         .ecn = ecn,
         .len = len,
         .data = l->out_data[at],
         .option_len = header_len - 20,
     };
-    memcpy(l->out[at].sack, options.sack, sizeof(options.sack));
-    uint8_t *to = l->out_data[at];
-    uint32_t skip = header_len;
-    for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
-        memcpy(to, rte_pktmbuf_mtod_offset(s, const uint8_t *, skip), s->data_len - skip);
-        to += s->data_len - skip;
-        skip = 0;
-    }
+    memcpy(l->out[at].sack, options->sack, sizeof(options->sack));
     memcpy(l->out[at].option, h + 20, header_len - 20);
+    if (len == 0)
+        return;
+    const void *p = rte_pktmbuf_read(m, header_len + from, len, l->out_data[at]);
+    if (p != l->out_data[at])
+        memcpy(l->out_data[at], p, len);
+}
+
+int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
+               const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns)
+{
+    struct lab *l = (struct lab *)(void *)n;
+    struct net_addr ours = lab_address(l, true), peer = lab_address(l, false);
+    struct tcp_options options;
+
+    (void)now_ns;
+    base_assert(net_addr_eq(src, &ours) && net_addr_eq(dst, &peer));
+    base_assert(protocol == NET_PROTO_TCP && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
+    rte_mbuf_sanity_check(m, 1);
+    const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
+    uint32_t header_len = (uint32_t)(h[12] >> 4) * 4, len = m->pkt_len - header_len;
+    base_assert(header_len >= 20 && header_len <= m->data_len);
+    base_assert(tcp_option_parse(&options, base_span_of(h + 20, header_len - 20)) == 0);
+    if (m->tso_segsz == 0) {
+        keep_segment(l, m, &options, 0, len, ecn);
+    } else { /* what a port with TSO makes of it */
+        base_assert(m->nb_segs <= l->large_mbufs && m->tso_segsz < len && (h[13] & 128) == 0);
+        for (uint32_t from = 0; from < len; from += m->tso_segsz)
+            keep_segment(l, m, &options, from, tcp_min(len - from, m->tso_segsz), ecn);
+    }
     if (l->hold && l->held_cnt < LAB_HOLD_CAP)
         l->held[l->held_cnt++] = m;
     else
         rte_pktmbuf_free(m);
     return l->output_result;
+}
+
+uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t segment_bytes,
+                       uint16_t *mbuf_max)
+{
+    const struct lab *l = (const struct lab *)(const void *)n;
+
+    (void)dst;
+    base_assert(segment_bytes <= l->segment_max);
+    *mbuf_max = l->large_mbufs;
+    return l->large_mbufs > 0 ? UINT16_MAX - 20 : 0;
 }
 
 int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)

@@ -44,6 +44,7 @@ struct lab {
     uint64_t now_ns;
     bool v6;              /* the two ends have IPv6 addresses; before lab_open it is IPv4 */
     uint16_t segment_max; /* what net_segment_max answers; lab_open: LAB_MTU's */
+    uint16_t large_mbufs; /* the port cuts segments of so many mbufs; 0: it does not */
     struct stats_block stats;
     struct rte_mempool *data_pool, *ctrl_pool, *rx_pool, *large_pool, *frame_pool;
     int output_result; /* what net_output answers */

@@ -44,6 +44,7 @@ struct script_peer {
 struct script_link {
     bool v6;
     uint32_t mtu;
+    uint32_t large_mbufs; /* the port cuts chains of so many; 0: it does not */
 };
 
 struct script {

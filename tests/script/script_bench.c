@@ -31,6 +31,7 @@ void script_open(struct script *s)
     lab_open(&s->lab, &s->config);
     s->lab.v6 = s->link.v6;
     s->lab.segment_max = (uint16_t)(s->link.mtu - (s->link.v6 ? LAB_IPV6_BYTES : LAB_IPV4_BYTES));
+    s->lab.large_mbufs = (uint16_t)s->link.large_mbufs;
     s->open = true;
     s->peer_cnt = 0;
     s->at = script_peer_at(s, LAB_PEER_PORT, LAB_LOCAL_PORT);

@@ -78,6 +78,7 @@ static bool run_config(struct script *s, char **word, uint32_t cnt)
         {"send_buffer", &g->send_buffer_bytes, NULL},
         {"keepalive_cnt", &g->keepalive_cnt, NULL},
         {"mtu", &s->link.mtu, NULL},
+        {"tso", &s->link.large_mbufs, NULL},
         {"rto_min", NULL, &g->rto_min_ns},
         {"msl", NULL, &g->msl_ns},
         {"keepalive", NULL, &g->keepalive_ns},

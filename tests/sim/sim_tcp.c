@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define START_NS    (5 * BASE_NS_S)
-#define BOUND_NS    (3600 * BASE_NS_S)
-#define CONN_MAX    8
-#define SERVER_PORT 25
-#define CHUNK_BYTES 4096
-#define STEP_MAX    2000000U
+#define START_NS        (5 * BASE_NS_S)
+#define BOUND_NS        (3600 * BASE_NS_S)
+#define CONN_MAX        8
+#define SEEDS_FOR_ALL   300 /* so many show everything */
+#define LARGE_FRAME_CAP 512 /* in flight, where a frame may have 64 KiB */
+#define SERVER_PORT     25
+#define CHUNK_BYTES     4096
+#define STEP_MAX        2000000U
 
 /* One side's user of one connection. */
 struct end {
@@ -56,13 +58,15 @@ struct run {
     uint64_t done_ns;            /* all users were done */
     struct end end[2][CONN_MAX]; /* by host */
     struct shortage shortage;
+    uint16_t path_mtu[2]; /* of what a host sends; 0: the link's */
+    bool path_silent;
     const char *failure;
     struct end *failed;
 };
 
 struct totals {
     uint64_t bytes;
-    uint64_t retransmits, timeouts, fast, probes, out_of_order;
+    uint64_t retransmits, timeouts, fast, probes, out_of_order, large, lowered, holes;
     uint64_t virtual_ns;
 };
 
@@ -382,6 +386,44 @@ static void random_faults(struct run *r, struct wire_faults *f, uint32_t level)
     };
 }
 
+/* What a router says of a packet that it does not pass on. */
+static void router(void *arg, const struct wire_tap_frame *f)
+{
+    struct run *r = arg;
+    const uint8_t *ip = f->bytes + 14;
+    struct net_addr src, dst;
+
+    if (f->fate != WIRE_DROPPED_PATH || r->path_silent)
+        return;
+    bool v6 = ip[0] >> 4 == 6;
+    if (v6) {
+        memcpy(src.b, ip + 8, 16);
+        memcpy(dst.b, ip + 24, 16);
+    } else {
+        src = net_addr_v4(ip + 12);
+        dst = net_addr_v4(ip + 16);
+    }
+    (void)tcp_too_big(r->pair.host[f->from].tcp, &src, &dst, r->path_mtu[f->from],
+                      ip + (v6 ? 40 : 20), 8, r->pair.now_ns);
+}
+
+/* A narrower link on the way, in every third run; in some its router is silent. */
+static void random_path(struct run *r, struct wire_config *wire, bool v6)
+{
+    uint16_t least = v6 ? 1280 : 552;
+
+    r->path_silent = below(r, 4) == 0;
+    if (r->path_silent)
+        least = 1280;
+    for (int h = 0; h < 2; h++) {
+        if (below(r, 3) > 0 || wire->mtu <= least)
+            continue;
+        r->path_mtu[h] = (uint16_t)(least + below(r, wire->mtu - least));
+        wire->end[h].faults.path_mtu = r->path_mtu[h];
+        wire->end[h].whole_ppm = 0;
+    }
+}
+
 static void open_run(struct run *r)
 {
     struct wire_config wire = {.seed = r->seed, .mtu = (uint16_t)(576 + below(r, 925))};
@@ -394,6 +436,9 @@ static void open_run(struct run *r)
         e->rx_checksum = below(r, 2);
         e->tx_checksum = below(r, 2);
         e->tx_multi_segs = below(r, 2);
+        e->tx_tso = e->tx_checksum && e->tx_multi_segs;
+        e->whole_ppm = e->tx_tso && below(r, 2) ? below(r, 1000000) : 0;
+        wire.frame_cap = e->whole_ppm > 0 ? LARGE_FRAME_CAP : wire.frame_cap;
         e->rx_split_bytes = below(r, 4) ? 0 : (uint16_t)(128 + below(r, 1000));
         tcp[h] = (struct tcp_config){
             .conn_max = 16,
@@ -422,10 +467,13 @@ static void open_run(struct run *r)
     }
     if (r->seed % 4 == 3) {
         wire.mtu = (uint16_t)(1280 + wire.mtu % 221);
+        random_path(r, &wire, true);
         sim_pair_open_v6(&r->pair, &wire, tcp, START_NS);
     } else {
+        random_path(r, &wire, false);
         sim_pair_open(&r->pair, &wire, tcp, START_NS);
     }
+    wire_set_tap(r->pair.wire, router, r);
     if (tcp_listen(r->pair.host[1].tcp, &at, NULL) < 0)
         fail(r, NULL, "listen");
 }
@@ -438,6 +486,9 @@ static void finish(struct run *r, struct totals *t)
         t->timeouts += stats_get(b, STATS_TCP_TIMEOUTS);
         t->fast += stats_get(b, STATS_TCP_FAST_RETRANSMITS);
         t->probes += stats_get(b, STATS_TCP_ZERO_WINDOW_PROBES);
+        t->large += stats_get(b, STATS_TCP_TX_LARGE);
+        t->lowered += stats_get(b, STATS_TCP_PATH_MTU_LOWERED);
+        t->holes += stats_get(b, STATS_TCP_BLACK_HOLES);
         t->out_of_order += stats_get(b, STATS_TCP_OUT_OF_ORDER);
         for (uint32_t i = 0; i < r->conn_cnt; i++)
             t->bytes += r->end[h][i].received;
@@ -617,10 +668,17 @@ int main(int argc, char **argv)
             failed_cnt++;
     }
     printf("%llu seeds, %u failed: %llu bytes exact, %.0f bytes a virtual second, "
-           "%llu segments sent again (%llu timeouts, %llu fast), %llu out of order, %llu probes\n",
+           "%llu segments sent again (%llu timeouts, %llu fast), %llu out of order, %llu probes, "
+           "%llu large segments, %llu path MTUs lowered, "
+           "%llu black holes\n",
            (unsigned long long)cnt, failed_cnt, (unsigned long long)t.bytes,
            (double)t.bytes / ((double)t.virtual_ns / 1e9), (unsigned long long)t.retransmits,
            (unsigned long long)t.timeouts, (unsigned long long)t.fast,
-           (unsigned long long)t.out_of_order, (unsigned long long)t.probes);
+           (unsigned long long)t.out_of_order, (unsigned long long)t.probes,
+           (unsigned long long)t.large, (unsigned long long)t.lowered, (unsigned long long)t.holes);
+    if (cnt >= SEEDS_FOR_ALL && (t.large == 0 || t.lowered == 0 || t.holes == 0)) {
+        printf("these runs have not shown all of large segments, path MTUs and black holes\n");
+        failed_cnt++;
+    }
     return failed_cnt > 0;
 }

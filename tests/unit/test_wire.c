@@ -213,8 +213,9 @@ static void faults_add_up(void **state)
                          c.frame_cnt[WIRE_DELIVERED] + c.frame_cnt[WIRE_LOST] +
                              c.frame_cnt[WIRE_LOST_BURST]);
         for (int f = 0; f < WIRE_FATE_CNT; f++) {
-            bool none = f == WIRE_DROPPED_RULE || f == WIRE_DROPPED_QUEUE ||
-                        f == WIRE_DROPPED_GIANT || f == WIRE_DROPPED_NO_MBUF;
+            bool none = f == WIRE_DROPPED_PATH || f == WIRE_DROPPED_RULE ||
+                        f == WIRE_DROPPED_QUEUE || f == WIRE_DROPPED_GIANT ||
+                        f == WIRE_DROPPED_NO_MBUF;
             assert_true(none ? c.frame_cnt[f] == 0 : c.frame_cnt[f] > 50);
         }
         rig_close(&r);

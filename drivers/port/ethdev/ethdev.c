@@ -14,10 +14,12 @@
 #define FRAME_OVERHEAD   (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN)
 #define RSS_KEY_DEFAULT  40
 
-#define RX_OFFLOADS (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
-#define TX_OFFLOADS                                                                                \
-    (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
-#define TX_CHECKSUMS (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
+#define RX_OFFLOADS      (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
+#define TX_CHECKSUMS     (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
+#define TX_CUTS          (TX_CHECKSUMS | RTE_ETH_TX_OFFLOAD_TCP_TSO)
+#define TX_OFFLOADS      (TX_CUTS | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
+#define TSO_MBUF_MAX     44 /* of 1448 bytes, with the header: as long as an IP packet may be */
+#define TAP_TSO_OVERHEAD (RTE_ETHER_HDR_LEN + sizeof(struct rte_vlan_hdr))
 
 __attribute__((format(printf, 4, 5))) static int fail(char *err, size_t cap, int rc,
                                                       const char *format, ...)
@@ -134,6 +136,26 @@ static int setup_queues(struct ethdev *e, const struct ethdev_config *c, char *e
     return 0;
 }
 
+/* What the port cuts by itself. */
+static void fill_tso(struct net_port_caps *caps, const struct ethdev *e, uint64_t tx)
+{
+    struct rte_eth_dev_info info;
+    bool tap = strcmp(e->driver, "net_tap") == 0;
+
+    if ((tx & TX_CUTS) != TX_CUTS || !(caps->tx_multi_segs || tap) ||
+        rte_eth_dev_info_get(e->port_id, &info) != 0)
+        return;
+    uint16_t most = info.tx_desc_lim.nb_seg_max;
+    caps->tx_tso = true;
+    /* net_tap (22.11) cuts IPv4 only, and holds the length with the Ethernet header, and with a
+     * tag, against the MTU: what is longer it never sends, nor anything behind it. The pieces that
+     * it makes of chains like ours hold a header and one mbuf's payload, so that its checksums,
+     * which go wrong behind an odd piece, are right. */
+    caps->tx_tso6 = !tap;
+    caps->tso_mtu = (uint16_t)(tap ? caps->mtu - TAP_TSO_OVERHEAD : caps->mtu);
+    caps->tso_mbuf_max = most > 0 && most < TSO_MBUF_MAX ? most : TSO_MBUF_MAX;
+}
+
 static void fill_caps(struct net_port_caps *caps, const struct ethdev *e,
                       const struct rte_eth_conf *conf, uint16_t mtu)
 {
@@ -149,6 +171,7 @@ static void fill_caps(struct net_port_caps *caps, const struct ethdev *e,
         .tx_multi_segs = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0,
         .rss = e->rss_table_cnt > 0,
     };
+    fill_tso(caps, e, tx);
     struct rte_ether_addr mac;
     if (rte_eth_macaddr_get(e->port_id, &mac) == 0)
         memcpy(caps->mac, mac.addr_bytes, 6);
@@ -190,7 +213,7 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
 
     struct rte_eth_conf conf = {.rxmode.mtu = mtu, .intr_conf.rxq = c->interrupts};
     /* net_tap's checksums are wrong for chains with odd pieces (22.11): it gets no chains. */
-    uint64_t tx_not = c->no_offloads ? TX_CHECKSUMS : 0;
+    uint64_t tx_not = c->no_offloads ? TX_CUTS : 0;
     if (strcmp(info.driver_name, "net_tap") == 0)
         tx_not |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     conf.rxmode.offloads = c->no_offloads ? 0 : RX_OFFLOADS & info.rx_offload_capa;

@@ -2,15 +2,16 @@
  * Any port of DPDK as a net_port: N queue pairs, RSS where the port has it, the offloads that both
  * the port and lib/net know.
  *
- * Left out: VLANs (lib/net has the tags), flow rules, LRO and TSO, hot plug, bringing the link up
+ * Left out: VLANs (lib/net has the tags), flow rules, LRO, hot plug, bringing the link up
  * (a link that is down loses frames as a pulled cable does; ethdev_link_is_up tells).
  *
  * Known of single drivers: net_af_packet sleeps inside tx_burst while its TX ring is full, and
- * knows no checksums at all. net_tap raises a signal (SIGRTMIN up) for each frame: all threads but
- * one block those (blocked in all of them they pile up, and the kernel then sends SIGIO, which
- * kills). net_af_xdp takes no chains. net_memif and net_ring have nothing to sleep on; a memif
- * client offers the server buffers to send with only when it polls; when the other end goes, memif
- * (22.11) unmaps the rings under the lane that polls them, which may end the process.
+ * knows no checksums at all. net_tap cuts large segments of IPv4 only, and only into such as leave
+ * 18 bytes of the MTU free; it raises a signal (SIGRTMIN up) for each frame: all threads but one
+ * block those (blocked in all of them they pile up, and the kernel then sends SIGIO, which kills).
+ * net_af_xdp takes no chains. net_memif and net_ring have nothing to sleep on; a memif client
+ * offers the server buffers to send with only when it polls; when the other end goes, memif (22.11)
+ * unmaps the rings under the lane that polls them, which may end the process.
  *
  * Threads: open, start, stop and close by one thread while no lane runs; the ops as net_port.h
  * says. EAL is up. Errors: 0, or a negative errno with one line in err that says what to do.

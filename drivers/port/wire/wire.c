@@ -59,7 +59,9 @@ struct wire {
     struct base_rand rand;
     uint32_t frame_cap;
     size_t frame_bytes; /* of a slot */
-    uint8_t *scratch;   /* one frame */
+    size_t mtu_bytes;   /* of a frame that is not large */
+    uint8_t *scratch;   /* one frame, large ones too */
+    uint8_t *piece;     /* one frame that was cut off a large one */
     wire_tap_fn *tap;
     void *tap_arg;
     struct wire_end end[2];
@@ -68,8 +70,8 @@ struct wire {
 const char *wire_fate_name(enum wire_fate fate)
 {
     static const char *const names[WIRE_FATE_CNT] = {
-        "sent",  "delivered", "lost",      "lost_burst", "dropped_rule", "dropped_queue",
-        "giant", "no_mbuf",   "reordered", "duplicated", "corrupted",
+        "sent",          "delivered", "lost",    "lost_burst", "path",       "dropped_rule",
+        "dropped_queue", "giant",     "no_mbuf", "reordered",  "duplicated", "corrupted",
     };
     return names[fate];
 }
@@ -219,6 +221,10 @@ static void send_frame(struct wire_end *from, uint8_t *bytes, size_t len)
         note(from, WIRE_DROPPED_QUEUE, bytes, len);
         return;
     }
+    if (f->path_mtu > 0 && len > (size_t)WIRE_ETHER_BYTES + f->path_mtu) {
+        note(from, WIRE_DROPPED_PATH, bytes, len);
+        return;
+    }
     if (tcp && rules_drop(from, &t)) {
         note(from, WIRE_DROPPED_RULE, bytes, len);
         return;
@@ -257,6 +263,23 @@ static void send_frame(struct wire_end *from, uint8_t *bytes, size_t len)
     }
 }
 
+static void send_piece(void *arg, uint8_t *bytes, size_t len)
+{
+    send_frame(arg, bytes, len);
+}
+
+/* A segment for the NIC to cut. False when it can not be one. */
+static bool send_large(struct wire_end *from, struct rte_mbuf *m)
+{
+    struct wire *w = from->wire;
+    size_t len = wire_copy_out(w->scratch, WIRE_LARGE_BYTES, m);
+    uint32_t most = m->l2_len + m->l3_len + m->l4_len + m->tso_segsz;
+
+    return from->config.tx_tso && len > 0 && most <= w->mtu_bytes &&
+           wire_cut_large(w->scratch, len, m, w->piece, chance(w, from->config.whole_ppm),
+                          send_piece, from);
+}
+
 static uint16_t wire_tx_burst(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cnt)
 {
     struct wire_end *from = state;
@@ -268,7 +291,12 @@ static uint16_t wire_tx_burst(void *state, uint16_t queue, struct rte_mbuf **pkt
     for (uint16_t i = 0; i < cnt; i++) {
         struct rte_mbuf *m = pkts[i];
         base_assert(from->config.tx_multi_segs || m->nb_segs == 1);
-        size_t len = wire_copy_out(w->scratch, w->frame_bytes, m);
+        if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) {
+            base_assert(send_large(from, m));
+            rte_pktmbuf_free(m);
+            continue;
+        }
+        size_t len = wire_copy_out(w->scratch, w->mtu_bytes, m);
         if (len == 0) {
             note(from, WIRE_SENT, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
             note(from, WIRE_DROPPED_GIANT, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
@@ -366,6 +394,10 @@ static int end_init(struct wire *w, unsigned index, const struct wire_end_config
                 .tx_ip_checksum = config->tx_checksum,
                 .tx_tcp_checksum = config->tx_checksum,
                 .tx_multi_segs = config->tx_multi_segs,
+                .tx_tso = config->tx_tso && config->tx_checksum && config->tx_multi_segs,
+                .tx_tso6 = config->tx_tso && config->tx_checksum && config->tx_multi_segs,
+                .tso_mtu = mtu,
+                .tso_mbuf_max = WIRE_LARGE_MBUFS,
                 .rss = e->config.queue_cnt > 1,
             },
     };
@@ -382,10 +414,13 @@ int wire_open(struct wire **out, const struct wire_config *config)
         return config->now_ns > 0 ? -ENOMEM : -EINVAL;
     w->now_ns = config->now_ns;
     w->frame_cap = config->frame_cap > 0 ? config->frame_cap : FRAME_CAP_DEFAULT;
-    w->frame_bytes = WIRE_ETHER_BYTES + (size_t)mtu;
+    w->mtu_bytes = WIRE_ETHER_BYTES + (size_t)mtu;
+    bool whole = config->end[0].whole_ppm > 0 || config->end[1].whole_ppm > 0;
+    w->frame_bytes = whole ? WIRE_LARGE_BYTES : w->mtu_bytes;
     base_rand_init(&w->rand, config->seed);
-    w->scratch = malloc(w->frame_bytes);
-    int rc = w->scratch != NULL ? 0 : -ENOMEM;
+    w->scratch = malloc(WIRE_LARGE_BYTES);
+    w->piece = malloc(WIRE_LARGE_BYTES);
+    int rc = w->scratch != NULL && w->piece != NULL ? 0 : -ENOMEM;
     for (unsigned i = 0; i < 2 && rc == 0; i++)
         rc = end_init(w, i, &config->end[i], mtu);
     if (rc != 0) {
@@ -406,6 +441,7 @@ void wire_close(struct wire *w)
         }
     }
     free(w->scratch);
+    free(w->piece);
     free(w);
 }
 

@@ -41,6 +41,7 @@ struct wire_faults {
     uint64_t reorder_ns;
     uint32_t duplicate_ppm;
     uint32_t corrupt_ppm; /* one bit is flipped */
+    uint16_t path_mtu;    /* IP packets over it are lost, as at a router; 0: no such router */
     uint32_t full_ppm;    /* for each tx_burst: it takes only a part of what it is given */
 };
 
@@ -57,6 +58,8 @@ struct wire_end_config {
     bool rx_checksum;                            /* checks and sets the RX ol_flags */
     bool tx_checksum;                            /* fills in what the TX ol_flags ask */
     bool tx_multi_segs;
+    bool tx_tso;        /* cuts large segments; with tx_checksum and tx_multi_segs only */
+    uint32_t whole_ppm; /* of those, so many arrive uncut: as at a receiver that merges (LRO) */
     uint16_t rx_split_bytes;   /* > 0: received frames come as chains of mbufs of so many bytes */
     struct wire_faults faults; /* of the frames that this end sends */
 };
@@ -75,6 +78,7 @@ enum wire_fate {
     WIRE_DELIVERED,
     WIRE_LOST,
     WIRE_LOST_BURST,
+    WIRE_DROPPED_PATH, /* over path_mtu: what the router says is the tap's business */
     WIRE_DROPPED_RULE,
     WIRE_DROPPED_QUEUE,   /* over the bandwidth's queue, or frame_cap in flight */
     WIRE_DROPPED_GIANT,   /* over the MTU */

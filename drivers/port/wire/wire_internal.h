@@ -6,6 +6,8 @@
 
 struct rte_mbuf;
 
+#define WIRE_LARGE_BYTES (WIRE_ETHER_BYTES + 65535)
+#define WIRE_LARGE_MBUFS 48
 #define WIRE_ETHER_BYTES 14
 
 /* Where things are in a frame of TCP over IPv4 that is not a fragment, or over IPv6 without
@@ -44,5 +46,10 @@ size_t wire_copy_out(uint8_t *to, size_t cap, const struct rte_mbuf *m);
  * the pool is empty. */
 struct rte_mbuf *wire_copy_in(struct rte_mempool *pool, const uint8_t *frame, size_t len,
                               uint16_t split_bytes);
+
+/* Cuts the large segment m, whose len bytes are at frame, as its TX fields ask, or makes one large
+ * frame of it (whole), and gives each to fn, in piece. False when the fields do not fit it. */
+bool wire_cut_large(const uint8_t *frame, size_t len, const struct rte_mbuf *m, uint8_t *piece,
+                    bool whole, void (*fn)(void *arg, uint8_t *bytes, size_t len), void *arg);
 
 #endif
