@@ -162,8 +162,6 @@ STATS(TCP_DROP_DUPLICATE,          "tcp", "drop_duplicate",      "buffers",    "
 STATS(TCP_DROP_OUT_OF_ORDER,       "tcp", "drop_out_of_order",   "buffers",    "dropped: early data beyond the bound, and early FINs without data")
 STATS(TCP_DROP_AFTER_FIN,          "tcp", "drop_after_fin",      "segments",   "dropped: data from beyond the peer's FIN")
 STATS(TCP_DROP_TIME_WAIT,          "tcp", "drop_time_wait",      "segments",   "dropped: for a connection in TIME-WAIT")
-STATS(TCP_DROP_OUT_OF_ORDER,       "tcp", "drop_out_of_order",   "buffers",    "dropped: early data beyond the bound")
-STATS(TCP_DROP_TIME_WAIT,          "tcp", "drop_time_wait",      "segments",   "dropped: ACKs for a connection in TIME-WAIT")
 STATS(TCP_CONNECTIONS,             "tcp", "connections",         "connections now", "connections in all states but SYN-RECEIVED and TIME-WAIT")
 STATS(TCP_HALF_OPEN,               "tcp", "half_open",           "connections now", "SYNs of peers that were answered, and no more")
 STATS(TCP_TIME_WAIT,               "tcp", "time_wait",           "connections now", "closed connections that are remembered")
