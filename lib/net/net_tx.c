@@ -38,16 +38,6 @@ bool net_tx_put_tag(struct rte_mbuf *m, uint16_t tci)
 
 void net_tx_push_raw(struct net *n, struct rte_mbuf *m)
 {
-<<<<<<< HEAD
-=======
-    if (m->nb_segs > 1 && !n->port->caps.tx_multi_segs && m->tso_segsz == 0) {
-        m = make_linear(n, m);
-        if (m == NULL)
-            return;
-    }
-    if (n->config.vlan != 0 && !put_tag(n, m))
-        return;
->>>>>>> 1748550 (wip)
     if (n->tx_cnt == NET_TX_QUEUE_CNT) {
         net_flush(n);
         if (n->tx_cnt == NET_TX_QUEUE_CNT) {
@@ -63,7 +53,8 @@ void net_tx_push_raw(struct net *n, struct rte_mbuf *m)
 
 void net_tx_push(struct net *n, struct rte_mbuf *m)
 {
-    if (m->nb_segs > 1 && !n->port->caps.tx_multi_segs) {
+    if (m->nb_segs > 1 && !n->port->caps.tx_multi_segs &&
+        (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) {
         m = make_linear(n, m);
         if (m == NULL)
             return;
