@@ -66,7 +66,8 @@ static void input_syn_sent(struct tcp_stack *s, struct tcp_conn *c, struct tcp_s
 }
 
 /* The four cases of section 3.10.7.4, but a segment without length may also sit on the right edge:
- * the ACKs of a peer whose last window of data was lost do. */
+ * the ACKs of a peer whose last window of data was lost do. And a merged one may begin before the
+ * window and end behind it. */
 static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t window = c->rcv_adv - c->rcv_nxt;
@@ -75,7 +76,8 @@ static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *seg)
 
     if (len == 0 || window == 0) /* a zero window still takes the ACK of a segment at rcv_nxt */
         return seg->seq - c->rcv_nxt <= window;
-    return seg->seq - c->rcv_nxt < window || seg->seq + len - 1 - c->rcv_nxt < window;
+    return seg->seq - c->rcv_nxt < window || seg->seq + len - 1 - c->rcv_nxt < window ||
+           (tcp_seq_lt(seg->seq, c->rcv_nxt) && tcp_seq_gt(seg->seq + len, c->rcv_nxt));
 }
 
 static void input_rst(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)

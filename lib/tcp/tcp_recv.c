@@ -190,6 +190,19 @@ void tcp_recv_drop(struct tcp_stack *s, struct tcp_conn *c)
     c->rcv_len = 0;
 }
 
+/* What came in order since rcv_nxt was before: an ACK is due for every second full segment (RFC
+ * 5681 section 4.2), and a port or its far end may have merged several to one. */
+static void note_unacked(struct tcp_stack *s, struct tcp_conn *c, uint32_t before)
+{
+    uint32_t len = c->rcv_nxt - before, cnt = 1;
+
+    if (len > c->mss && len > tcp_mss_ours(s, &c->key)) {
+        tcp_count(s, STATS_TCP_RX_LARGE);
+        cnt = 2;
+    }
+    c->unacked_segments = (uint8_t)tcp_min(c->unacked_segments + cnt, UINT8_MAX);
+}
+
 /* Takes a segment's payload, which is inside the window and not before rcv_nxt, with the FIN
  * after it. */
 void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *seg)
@@ -227,8 +240,7 @@ void tcp_recv_data(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment *
         tcp_output_ack(s, c); /* one for each: the peer counts duplicates */
         return;
     }
-    if (c->unacked_segments < UINT8_MAX)
-        c->unacked_segments++;
+    note_unacked(s, c, before);
     tcp_conn_ready(s, c);
     if (s->has_duplicate)
         tcp_output_ack(s, c); /* while it is known */

@@ -95,7 +95,8 @@ static bool run_config(struct script *s, char **word, uint32_t cnt)
                    *congestion = script_value(word[i], "congestion");
         bool done = false;
         if (family != NULL && (strcmp(family, "v4") == 0 || strcmp(family, "v6") == 0)) {
-            s->link = (struct script_link){.v6 = family[1] == '6', .mtu = LAB_MTU};
+            s->link.v6 = family[1] == '6';
+            s->link.mtu = LAB_MTU;
             done = true;
         }
         if (congestion != NULL &&
