@@ -59,6 +59,39 @@ static void flush(struct script *s)
 
 /* ---- the bench ---- */
 
+/* A setting whose value is a word; false when it is none. */
+static bool config_word(struct script *s, const char *word)
+{
+    static const struct {
+        const char *word;
+        enum { FAMILY, CONGESTION, ECN } what;
+        int value;
+    } table[] = {
+        {"family=v4", FAMILY, false},
+        {"family=v6", FAMILY, true},
+        {"congestion=newreno", CONGESTION, TCP_NEWRENO},
+        {"congestion=cubic", CONGESTION, TCP_CUBIC},
+        {"ecn=answer", ECN, TCP_ECN_ANSWER},
+        {"ecn=ask", ECN, TCP_ECN_ASK},
+        {"ecn=off", ECN, TCP_ECN_OFF},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(table); i++) {
+        if (strcmp(table[i].word, word) != 0)
+            continue;
+        if (table[i].what == CONGESTION) {
+            s->config.congestion = (enum tcp_congestion)table[i].value;
+        } else if (table[i].what == ECN) {
+            s->config.ecn = (enum tcp_ecn)table[i].value;
+        } else {
+            s->link.v6 = table[i].value;
+            s->link.mtu = LAB_MTU;
+        }
+        return true;
+    }
+    return false;
+}
+
 static bool run_config(struct script *s, char **word, uint32_t cnt)
 {
     struct tcp_config *g = &s->config;
@@ -91,19 +124,7 @@ static bool run_config(struct script *s, char **word, uint32_t cnt)
     if (s->open)
         return script_fail(s, "config comes before all that uses the stack");
     for (uint32_t i = 1; i < cnt; i++) {
-        const char *family = script_value(word[i], "family"),
-                   *congestion = script_value(word[i], "congestion");
-        bool done = false;
-        if (family != NULL && (strcmp(family, "v4") == 0 || strcmp(family, "v6") == 0)) {
-            s->link.v6 = family[1] == '6';
-            s->link.mtu = LAB_MTU;
-            done = true;
-        }
-        if (congestion != NULL &&
-            (strcmp(congestion, "cubic") == 0 || strcmp(congestion, "newreno") == 0)) {
-            g->congestion = congestion[0] == 'c' ? TCP_CUBIC : TCP_NEWRENO;
-            done = true;
-        }
+        bool done = config_word(s, word[i]);
         for (size_t k = 0; k < BASE_ARRAY_CNT(table) && !done; k++) {
             const char *value = script_value(word[i], table[k].key);
             int64_t n;
