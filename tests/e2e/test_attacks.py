@@ -148,7 +148,7 @@ def test_T06_forged_ICMP(lab):
     peer.send(ACK)
     names = ('net/rx_too_big', 'net/rx_unreachable', 'net/drop_icmp_quoted', 'net/drop_icmp_error')
     before = sum(gw.counter(name) for name in names)
-    with Moved('net/rx_unreachable', ('net/drop_icmp_error', 2)):
+    with Moved(('net/rx_unreachable', 3), 'net/drop_icmp_error'):
         for kind, code, rest in ((3, 4, 68), (3, 4, 0), (3, 4, 1), (3, 1, 0), (3, 2, 0), (3, 3, 0), (4, 0, 0), (11, 0, 0),
                                  (12, 0, 0)):
             wire.ip(IP(src='10.9.0.99', dst=GATEWAY_IP) / ICMP(type=kind, code=code, nexthopmtu=rest) /
