@@ -32,6 +32,7 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
     out->flags = h[13] & (TCP_FLAG_FIN | TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_PSH | TCP_FLAG_ACK |
                           TCP_FLAG_ECE | TCP_FLAG_CWR);
     out->ecn = in->ecn;
+    out->frame_bytes = 0;
     struct base_span options = base_span_of(h + TCP_HEADER_BYTES, header_len - TCP_HEADER_BYTES);
     if (tcp_option_parse(&out->options, options) < 0) {
         tcp_count(s, STATS_TCP_DROP_OPTION);
