@@ -30,6 +30,7 @@
 #define SERVER_PORT 25
 #define PORTS       4 /* the server listens on so many, so that a million flows have names */
 #define WINDOW      64
+#define FRAME_BYTES 512 /* headers, and payloads that are copied behind them: as in sluiced */
 #define RUN_NS      (2 * BASE_NS_S)
 #define WARM_NS     (200 * BASE_NS_MS)
 #define SLICE       4 /* passes */
@@ -43,7 +44,7 @@ struct side {
     struct net_port port;
     struct net *net;
     struct tcp_stack *tcp;
-    struct rte_mempool *data_pool, *ctrl_pool;
+    struct rte_mempool *data_pool, *ctrl_pool, *frame_pool;
     struct stats_block stats;
 };
 
@@ -203,7 +204,10 @@ static void open_side(struct run *r, enum role role, const char *device, uint32_
     snprintf(name, sizeof(name), "ctrl%d", role);
     s->ctrl_pool =
         rte_pktmbuf_pool_create(name, 32767, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (s->data_pool == NULL || s->ctrl_pool == NULL)
+    snprintf(name, sizeof(name), "frame%d", role);
+    s->frame_pool = rte_pktmbuf_pool_create(name, 16383, 256, 0, RTE_PKTMBUF_HEADROOM + FRAME_BYTES,
+                                            SOCKET_ID_ANY);
+    if (s->data_pool == NULL || s->ctrl_pool == NULL || s->frame_pool == NULL)
         die("no mbufs", 0);
     struct ethdev_config e = {.name = device, .queue_cnt = 1};
     e.queue[0] = (struct ethdev_queue){.rx_pool = s->data_pool, .stats = &s->stats};
@@ -222,6 +226,7 @@ static void open_side(struct run *r, enum role role, const char *device, uint32_
     struct tcp_config t = {.net = s->net,
                            .data_pool = s->data_pool,
                            .ctrl_pool = s->ctrl_pool,
+                           .frame_pool = s->frame_pool,
                            .stats = &s->stats,
                            .conn_max = conn_max + 1024,
                            .syn_max = 4096,
@@ -401,7 +406,8 @@ int main(int argc, char **argv)
     uint64_t before = resident_bytes();
     open_side(r, CLIENT, "net_ring_client", r->want_resident);
     open_side(r, SERVER, "net_ring_server", r->want_resident);
-    uint64_t pools = 2 * (16384 + 32768) * (uint64_t)(RTE_MBUF_DEFAULT_BUF_SIZE + 256);
+    uint64_t pools = 2 * ((16384 + 32768) * (uint64_t)(RTE_MBUF_DEFAULT_BUF_SIZE + 256) +
+                          16384 * (RTE_PKTMBUF_HEADROOM + FRAME_BYTES + 256));
     hold_idle(r);
     if (r->want_resident > 0)
         printf("bytes_per_connection %.0f bytes\n",

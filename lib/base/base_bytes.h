@@ -112,6 +112,12 @@ static inline uint16_t base_le16(const void *p)
     return v;
 }
 
+static inline void base_put_be64(void *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, 8);
+}
+
 static inline uint32_t base_le32(const void *p)
 {
     uint32_t v;

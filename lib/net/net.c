@@ -106,6 +106,21 @@ static bool config_is_good(const struct net_config *c, uint64_t now_ns)
            (net_addr_is_none(&c->gateway) || net_addr_is_v4(&c->gateway));
 }
 
+static void add_v4(struct net *n, uint32_t addr, uint32_t mask)
+{
+    uint32_t link = 0;
+
+    for (uint32_t i = n->v4_cnt; i < NET_ADDRESS_MAX; i++)
+        if (i == n->v4_cnt || n->v4_cnt == 0)
+            n->v4_addr[i] = addr;
+    n->v4_cnt++;
+    while (link < n->v4_link_cnt && (n->v4_net[link] != (addr & mask) || n->v4_mask[link] != mask))
+        link++;
+    n->v4_net[link] = addr & mask;
+    n->v4_mask[link] = mask;
+    n->v4_link_cnt += link == n->v4_link_cnt;
+}
+
 static void take_addresses(struct net *n)
 {
     if (!net_addr_is_none(&n->config.gateway))
@@ -114,9 +129,8 @@ static void take_addresses(struct net *n)
         const struct net_prefix *p = &n->config.addresses[i];
         if (!net_addr_is_v4(&p->addr))
             continue;
-        n->v4_addr[n->v4_cnt] = base_be32(p->addr.b + 12);
-        n->v4_mask[n->v4_cnt] = p->prefix_len == 96 ? 0 : UINT32_MAX << (128 - p->prefix_len);
-        n->v4_cnt++;
+        add_v4(n, base_be32(p->addr.b + 12),
+               p->prefix_len == 96 ? 0 : UINT32_MAX << (128 - p->prefix_len));
     }
 }
 

@@ -30,15 +30,15 @@ struct net_prefix {
 /* From the IPv4 address in the four bytes at p (network order). */
 static inline struct net_addr net_addr_v4(const void *p)
 {
-    struct net_addr a = {.b = {[10] = 0xff, [11] = 0xff}};
-    memcpy(a.b + 12, p, 4);
+    struct net_addr a = {0};
+    /* One word: the compiler makes it in a register. */
+    base_put_le64(a.b + 8, UINT64_C(0xffff0000) | (uint64_t)base_le32(p) << 32);
     return a;
 }
 
 static inline bool net_addr_is_v4(const struct net_addr *a)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    return memcmp(a->b, mapped, 12) == 0;
+    return base_le64(a->b) == 0 && base_le32(a->b + 8) == 0xffff0000;
 }
 
 /* The IPv4 address as four bytes in memory order; the address must be v4-mapped. */
@@ -51,7 +51,7 @@ static inline uint32_t net_addr_v4_raw(const struct net_addr *a)
 
 static inline bool net_addr_eq(const struct net_addr *a, const struct net_addr *b)
 {
-    return memcmp(a->b, b->b, 16) == 0;
+    return ((base_le64(a->b) ^ base_le64(b->b)) | (base_le64(a->b + 8) ^ base_le64(b->b + 8))) == 0;
 }
 
 static inline bool net_addr_is_none(const struct net_addr *a)

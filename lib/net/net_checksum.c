@@ -19,15 +19,20 @@ uint32_t net_checksum_sum_scalar(const void *p, size_t len)
     uint64_t sum = 0;
 
     /* Words of 32 bits into 64: no carry is lost below 2^32 words. */
-    for (; len >= 16; b += 16, len -= 16) {
-        uint64_t x, y;
+    for (; len >= 8; b += 8, len -= 8) {
+        uint64_t x;
         memcpy(&x, b, 8);
-        memcpy(&y, b + 8, 8);
-        sum += (x & 0xffffffff) + (x >> 32) + (y & 0xffffffff) + (y >> 32);
+        sum += (x & 0xffffffff) + (x >> 32);
     }
-    for (; len >= 2; b += 2, len -= 2)
+    if (len & 4) {
+        sum += base_le32(b);
+        b += 4;
+    }
+    if (len & 2) {
         sum += base_le16(b);
-    if (len == 1)
+        b += 2;
+    }
+    if (len & 1)
         sum += b[0];
     return fold64(sum);
 }

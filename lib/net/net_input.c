@@ -116,11 +116,9 @@ static int input_ipv4(struct net *n, struct rte_mbuf *m, struct net_segment *out
         return ip[9] == NET_PROTO_TCP ? (int)STATS_NET_DROP_IP_FRAGMENT
                                       : net_or_other(n, STATS_NET_DROP_IP_FRAGMENT);
     if (ip[9] == NET_PROTO_TCP) {
-        *out = (struct net_segment){
-            .src = net_addr_v4(ip + 12),
-            .dst = net_addr_v4(ip + 16),
-            .ecn = ip[1] & 3,
-        };
+        out->src = net_addr_v4(ip + 12);
+        out->dst = net_addr_v4(ip + 16);
+        out->ecn = ip[1] & 3;
         return net_tcp_input(n, m, NET_ETHER_BYTES + ip_len, out);
     }
     if (ip[9] == NET_PROTO_ICMP)

@@ -101,9 +101,12 @@ struct net {
     struct net_port *port;
     uint8_t mac[6];
 
-    /* The addresses as numbers in host order, for the checks of each packet. */
+    /* The addresses as numbers in host order, for the checks of each packet: those beyond v4_cnt
+     * are the first one again. And their links, each once. */
     uint32_t v4_cnt;
+    uint32_t v4_link_cnt;
     uint32_t v4_addr[NET_ADDRESS_MAX];
+    uint32_t v4_net[NET_ADDRESS_MAX];
     uint32_t v4_mask[NET_ADDRESS_MAX];
     uint32_t v4_gateway; /* 0: none */
 
@@ -159,11 +162,11 @@ struct net {
 /* Whether the address (host order) is one of ours. */
 static inline bool net_v4_is_own(const struct net *n, uint32_t addr)
 {
-    for (uint32_t i = 0; i < n->v4_cnt; i++) {
-        if (n->v4_addr[i] == addr)
-            return true;
-    }
-    return false;
+    uint32_t same_cnt = 0;
+
+    for (uint32_t i = 0; i < NET_ADDRESS_MAX; i++) /* all of them: a few vector instructions */
+        same_cnt += n->v4_addr[i] == addr;
+    return same_cnt > 0 && n->v4_cnt > 0;
 }
 
 extern const struct net_addr net_all_nodes;      /* ff02::1 */

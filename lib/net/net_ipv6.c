@@ -105,7 +105,9 @@ static int input_packet(struct net *n, struct rte_mbuf *m, const struct net_ipv6
         return net_icmpv6_input(n, m, ip, now_ns);
     if (ip->protocol != NET_PROTO_TCP)
         return net_or_other(n, STATS_NET_DROP_IP_PROTOCOL);
-    *out = (struct net_segment){.src = ip->src, .dst = ip->dst, .ecn = ip->ecn};
+    out->src = ip->src;
+    out->dst = ip->dst;
+    out->ecn = ip->ecn;
     return net_tcp_input(n, m, ip->at, out);
 }
 

@@ -42,28 +42,37 @@ static void put_tcp_checksum(const struct net *n, struct rte_mbuf *m, const stru
     base_put_le16(tcp + TCP_SUM_AT, net_checksum_fold(sum));
 }
 
+/* Of a header of these words in host order, addresses in memory order; in host order. */
+static uint16_t ipv4_checksum(uint32_t first, uint32_t third, uint32_t src_raw, uint32_t dst_raw)
+{
+    uint64_t sum = (uint64_t)first + RTE_IPV4_HDR_DF_FLAG + third + rte_be_to_cpu_32(src_raw) +
+                   rte_be_to_cpu_32(dst_raw);
+
+    sum = (sum >> 32) + (sum & 0xffffffff);
+    return net_checksum_fold(net_checksum_add((uint32_t)sum, (uint32_t)(sum >> 32)));
+}
+
 static void put_ipv4(const struct net *n, struct rte_mbuf *m, uint8_t *at,
                      const struct net_addr *src, const struct net_addr *dst, uint8_t protocol,
                      uint8_t ecn)
 {
-    /* DF is set, so the identification may be 0 (RFC 6864 section 4.1). */
-    struct rte_ipv4_hdr ip = {
-        .version_ihl = 0x45,
-        .type_of_service = ecn & 3,
-        .total_length = rte_cpu_to_be_16((uint16_t)(m->pkt_len - NET_ETHER_BYTES)),
-        .fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
-        .time_to_live = TTL,
-        .next_proto_id = protocol,
-        .src_addr = net_addr_v4_raw(src),
-        .dst_addr = net_addr_v4_raw(dst),
-    };
+    /* Words, which the checksum needs, too, and not from memory. DF is set, so the identification
+     * may be 0 (RFC 6864 section 4.1). */
+    uint32_t first =
+        UINT32_C(0x45000000) | (uint32_t)(ecn & 3) << 16 | (uint16_t)(m->pkt_len - NET_ETHER_BYTES);
+    uint32_t third = (uint32_t)TTL << 24 | (uint32_t)protocol << 16;
+    uint32_t src_raw = net_addr_v4_raw(src), dst_raw = net_addr_v4_raw(dst);
     m->l2_len = NET_ETHER_BYTES;
     m->l3_len = NET_IPV4_BYTES;
     if (n->port->caps.tx_ip_checksum)
         m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
     else
-        ip.hdr_checksum = net_checksum_fold(net_checksum_sum_scalar(&ip, NET_IPV4_BYTES));
-    memcpy(at, &ip, NET_IPV4_BYTES);
+        third |= ipv4_checksum(first, third, src_raw, dst_raw);
+    base_put_be32(at, first);
+    base_put_be32(at + 4, RTE_IPV4_HDR_DF_FLAG);
+    base_put_be32(at + 8, third);
+    memcpy(at + 12, &src_raw, 4);
+    memcpy(at + 16, &dst_raw, 4);
 }
 
 static void put_ipv6(struct rte_mbuf *m, uint8_t *at, const struct net_addr *src,

@@ -9,9 +9,9 @@ bool net_v4_is_neighbor(const struct net *n, uint32_t addr)
 {
     if (addr == n->v4_gateway)
         return addr != 0;
-    for (uint32_t i = 0; i < n->v4_cnt; i++) {
+    for (uint32_t i = 0; i < n->v4_link_cnt; i++) {
         uint32_t mask = n->v4_mask[i];
-        if (((addr ^ n->v4_addr[i]) & mask) != 0)
+        if ((addr & mask) != n->v4_net[i])
             continue;
         /* Links of one or two addresses have no broadcast address (RFC 3021). */
         return ~mask <= 1 || ((addr & ~mask) != 0 && (addr & ~mask) != ~mask);
@@ -25,9 +25,9 @@ bool net_v4_is_martian(const struct net *n, uint32_t addr)
 
     if (first == 0 || first == 127 || first >= 224)
         return true;
-    for (uint32_t i = 0; i < n->v4_cnt; i++) {
+    for (uint32_t i = 0; i < n->v4_link_cnt; i++) {
         uint32_t mask = n->v4_mask[i];
-        if (((addr ^ n->v4_addr[i]) & mask) == 0 && ~mask > 1 &&
+        if ((addr & mask) == n->v4_net[i] && ~mask > 1 &&
             ((addr & ~mask) == 0 || (addr & ~mask) == ~mask))
             return true;
     }

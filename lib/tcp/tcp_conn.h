@@ -18,6 +18,22 @@ struct tcp_key {
 };
 base_static_assert(sizeof(struct tcp_key) == 36, "hashed as bytes");
 
+#define TCP_KEY_V4_BYTES 12
+
+/* The bytes of a key that differ from those of others: an IPv4 address is four. Returns how many,
+ * which differs by family, too. */
+static inline uint32_t tcp_key_pack(uint8_t out[sizeof(struct tcp_key)], const struct tcp_key *key)
+{
+    if (!net_addr_is_v4(&key->remote)) {
+        memcpy(out, key, sizeof(*key));
+        return sizeof(*key);
+    }
+    memcpy(out, key->local.b + 12, 4);
+    memcpy(out + 4, key->remote.b + 12, 4);
+    memcpy(out + 8, &key->local_port, 4); /* both ports */
+    return TCP_KEY_V4_BYTES;
+}
+
 enum tcp_conn_flag {
     TCP_CONN_IN_TABLE = 1 << 0,
     TCP_CONN_READY = 1 << 1,  /* in the set of what tcp_flush looks at */

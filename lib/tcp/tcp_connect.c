@@ -10,13 +10,11 @@ enum purpose { PURPOSE_ISN = 1, PURPOSE_PORT = 2, PURPOSE_TIMESTAMP = 3 };
 
 static uint64_t keyed(const struct tcp_stack *s, const struct tcp_key *key, enum purpose purpose)
 {
-    struct {
-        struct tcp_key key;
-        uint32_t purpose;
-    } in = {.key = *key, .purpose = purpose};
+    uint8_t in[sizeof(*key) + 1];
+    uint32_t len = tcp_key_pack(in, key);
 
-    base_static_assert(sizeof(in) == 40, "hashed as bytes");
-    return base_siphash(s->config.secret, &in, sizeof(in));
+    in[len++] = (uint8_t)purpose;
+    return base_siphash(s->config.secret, in, len);
 }
 
 /* A clock of 4 us ticks plus a secret function of the 4-tuple. */

@@ -12,6 +12,11 @@ enum {
     OPTION_TIMESTAMP = 8,
 };
 
+/* NOP, NOP and the head of the timestamps: what nearly all segments begin with (RFC 7323 appendix
+ * A), mostly with nothing after them. */
+#define TIMESTAMP_ALONE       UINT32_C(0x0101080a)
+#define TIMESTAMP_ALONE_BYTES 12
+
 /* Whether an option of this kind may be so long. */
 static bool length_fits(uint8_t kind, uint8_t len)
 {
@@ -60,6 +65,10 @@ static void take(struct tcp_options *out, uint8_t kind, const uint8_t *p, uint8_
 int tcp_option_parse(struct tcp_options *out, struct base_span bytes)
 {
     *out = (struct tcp_options){0};
+    if (bytes.len == TIMESTAMP_ALONE_BYTES && base_be32(bytes.p) == TIMESTAMP_ALONE) {
+        take(out, OPTION_TIMESTAMP, bytes.p + 4, 8);
+        return 0;
+    }
     for (size_t i = 0; i < bytes.len;) {
         uint8_t kind = bytes.p[i];
         if (kind == OPTION_END)
@@ -102,6 +111,13 @@ size_t tcp_option_write(uint8_t out[TCP_OPTION_MAX_BYTES], const struct tcp_opti
 {
     size_t n = 0;
 
+    if (options->has_timestamp && !options->has_mss && !options->sack_permitted &&
+        !options->has_wscale && options->sack_cnt == 0) {
+        base_put_be32(out, TIMESTAMP_ALONE);
+        base_put_be32(out + 4, options->timestamp);
+        base_put_be32(out + 8, options->timestamp_echo);
+        return TIMESTAMP_ALONE_BYTES;
+    }
     if (options->has_mss) {
         out[n++] = OPTION_MSS;
         out[n++] = 4;

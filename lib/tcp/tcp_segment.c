@@ -20,19 +20,19 @@ bool tcp_segment_parse(struct tcp_stack *s, const struct net_segment *in, struct
         tcp_count(s, STATS_TCP_DROP_HEADER);
         return false;
     }
-    *out = (struct tcp_segment){
-        .key = {.local = in->dst,
-                .remote = in->src,
-                .local_port = base_be16(h + 2),
-                .remote_port = base_be16(h)},
-        .seq = base_be32(h + 4),
-        .ack = base_be32(h + 8),
-        .len = rte_pktmbuf_pkt_len(in->mbuf) - header_len,
-        .window = base_be16(h + 14),
-        .flags = h[13] & (TCP_FLAG_FIN | TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_PSH | TCP_FLAG_ACK |
-                          TCP_FLAG_ECE | TCP_FLAG_CWR),
-        .ecn = in->ecn,
-    };
+    /* Field by field: what comes below fills in the rest. */
+    out->key.local = in->dst;
+    out->key.remote = in->src;
+    out->key.local_port = base_be16(h + 2);
+    out->key.remote_port = base_be16(h);
+    out->seq = base_be32(h + 4);
+    out->ack = base_be32(h + 8);
+    out->len = rte_pktmbuf_pkt_len(in->mbuf) - header_len;
+    out->window = base_be16(h + 14);
+    out->flags = h[13] & (TCP_FLAG_FIN | TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_PSH | TCP_FLAG_ACK |
+                          TCP_FLAG_ECE | TCP_FLAG_CWR);
+    out->ecn = in->ecn;
+    out->frame_bytes = 0;
     struct base_span options = base_span_of(h + TCP_HEADER_BYTES, header_len - TCP_HEADER_BYTES);
     if (tcp_option_parse(&out->options, options) < 0) {
         tcp_count(s, STATS_TCP_DROP_OPTION);
@@ -74,25 +74,23 @@ static struct rte_mbuf *write_header(struct tcp_stack *s, struct rte_mbuf *m,
                                      uint8_t flags, uint32_t window,
                                      const struct tcp_options *options)
 {
-    uint8_t option[TCP_OPTION_MAX_BYTES];
-
     if (m == NULL) {
         tcp_count(s, STATS_TCP_NO_BUFFER);
         return NULL;
     }
-    uint32_t option_len = options == NULL ? 0 : (uint32_t)tcp_option_write(option, options);
-    uint8_t *h = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(TCP_HEADER_BYTES + option_len));
-    base_assert(h != NULL && rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
-    base_put_be16(h, key->local_port);
-    base_put_be16(h + 2, key->remote_port);
-    base_put_be32(h + 4, seq);
-    base_put_be32(h + 8, ack);
-    h[12] = (uint8_t)((TCP_HEADER_BYTES + option_len) / 4 << 4);
-    h[13] = flags;
-    base_put_be16(h + 14, (uint16_t)tcp_min(window, 0xffff));
+    base_assert(rte_pktmbuf_tailroom(m) >= TCP_HEADER_MAX_BYTES &&
+                rte_pktmbuf_headroom(m) >= NET_HEADROOM_BYTES);
+    uint8_t *h = rte_pktmbuf_mtod(m, uint8_t *);
+    uint32_t len = TCP_HEADER_BYTES;
+    if (options != NULL)
+        len += (uint32_t)tcp_option_write(h + TCP_HEADER_BYTES, options);
+    m->data_len = (uint16_t)len;
+    m->pkt_len = len;
+    /* In words: the checksum reads them so right away. */
+    base_put_be64(h, (uint64_t)key->local_port << 48 | (uint64_t)key->remote_port << 32 | seq);
+    base_put_be64(h + 8, (uint64_t)ack << 32 | (uint64_t)(len / 4 << 4) << 24 |
+                             (uint64_t)flags << 16 | tcp_min(window, 0xffff));
     memset(h + 16, 0, 4); /* checksum: lib/net; no urgent data */
-    if (option_len > 0)
-        memcpy(h + TCP_HEADER_BYTES, option, option_len);
     return m;
 }
 

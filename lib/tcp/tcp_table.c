@@ -35,14 +35,12 @@ void tcp_table_fini(struct tcp_table *t)
 
 uint64_t tcp_hash(const struct tcp_stack *s, const struct tcp_key *key)
 {
-    uint8_t v4[12];
+    uint8_t in[sizeof(*key)];
 
-    if (!net_addr_is_v4(&key->remote))
-        return base_siphash13(s->config.secret, key, sizeof(*key));
-    memcpy(v4, key->local.b + 12, 4);
-    memcpy(v4 + 4, key->remote.b + 12, 4);
-    memcpy(v4 + 8, &key->local_port, 4); /* both */
-    return base_siphash13(s->config.secret, v4, sizeof(v4));
+    /* The two lengths apart, so that the compiler knows each. */
+    if (tcp_key_pack(in, key) == TCP_KEY_V4_BYTES)
+        return base_siphash13(s->config.secret, in, TCP_KEY_V4_BYTES);
+    return base_siphash13(s->config.secret, in, sizeof(in));
 }
 
 static const struct tcp_key *key_of(const struct tcp_stack *s, tcp_ref ref)
