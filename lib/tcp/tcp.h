@@ -3,9 +3,8 @@
  * 9438, 3168, 4987 (cookies), 1191, 8201, 5927. Segments, calls and time in; segments, events and
  * in-order bytes out.
  *
- * Left out until the TCP issue, with the interface ready for it: IPv6 (addresses hold it),
- * cross-lane steering, growth of the receive window. Urgent data is taken as
- * ordinary data.
+ * Left out: fragments, which lib/net drops; steering between lanes, which is the lanes'. Urgent
+ * data is taken as ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
  * never waits, reads no clock and starts no thread, so that a lane, a simulation, a fuzzer or a

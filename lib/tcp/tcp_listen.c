@@ -200,7 +200,7 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
         tcp_count(s, STATS_TCP_DROP_SYN_FULL);
         return;
     }
-    if (tcp_memory_refuses(&s->memory)) {
+    if (tcp_memory_refuses(s)) {
         tcp_count(s, STATS_TCP_DROP_SYN_MEMORY);
         return;
     }

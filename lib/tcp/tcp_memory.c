@@ -61,13 +61,23 @@ uint32_t tcp_memory_window(const struct tcp_stack *s, const struct tcp_conn *c, 
     return tcp_min(max, tcp_max((uint32_t)window, 2U * c->mss));
 }
 
+static uint32_t send_cnt(const struct tcp_stack *s)
+{
+    return s->mbuf_cnt - s->memory.queue_cnt;
+}
+
+bool tcp_memory_refuses(const struct tcp_stack *s)
+{
+    return s->memory.recv_cnt >= s->memory.recv_refuse || send_cnt(s) >= s->memory.send_refuse;
+}
+
 bool tcp_memory_may_send(const struct tcp_stack *s, const struct tcp_conn *c)
 {
     const struct tcp_memory *y = &s->memory;
 
-    if (y->send_cnt < y->send_shrink)
+    if (send_cnt(s) < y->send_shrink)
         return true;
-    return y->send_cnt < y->send_full && c->snd_len < 2U * c->mss;
+    return send_cnt(s) < y->send_full && c->snd_len < 2U * c->mss;
 }
 
 struct rte_mbuf *tcp_memory_copy_early(struct tcp_stack *s, struct rte_mbuf *m)
@@ -119,7 +129,7 @@ static uint32_t of_port(const struct tcp_stack *s, const struct rte_mbuf *m)
 
 void tcp_memory_check(const struct tcp_stack *s)
 {
-    uint32_t recv_cnt = 0, send_cnt = 0, orphan_cnt = 0;
+    uint32_t recv_cnt = 0, queued_cnt = 0, orphan_cnt = 0;
     uint64_t grown = 0;
 
     for (uint32_t i = 0; i < s->conn_pool.object_cnt; i++) {
@@ -128,11 +138,11 @@ void tcp_memory_check(const struct tcp_stack *s)
         const struct tcp_conn *c = base_pool_at(&s->conn_pool, i);
         recv_cnt += of_port(s, c->rcv_head) + of_port(s, c->ooo_head);
         for (const struct rte_mbuf *m = c->snd_head; m != NULL; m = m->next)
-            send_cnt++;
+            queued_cnt++;
         orphan_cnt += (c->flags & TCP_CONN_ORPHAN) != 0;
         grown += tcp_tune_window(s, c) - s->recv_start_bytes;
     }
-    base_assert(recv_cnt == s->memory.recv_cnt && send_cnt == s->memory.send_cnt);
+    base_assert(recv_cnt == s->memory.recv_cnt && queued_cnt == send_cnt(s));
     base_assert(orphan_cnt == s->memory.orphan_cnt && grown == s->memory.grown_bytes);
     base_assert(grown <= s->memory.grown_max && s->ooo_cnt <= s->memory.early_max + 1U);
 }

@@ -20,7 +20,8 @@ struct tcp_memory {
     uint32_t recv_early;  /* no early data is kept */
     uint32_t recv_refuse; /* SYNs are dropped */
     uint32_t recv_full;   /* payload is dropped */
-    uint32_t send_cnt;    /* mbufs of data_pool in send queues */
+    uint32_t queue_cnt;   /* mbufs of all kinds that were received; the others of the stack's
+                             mbuf_cnt are in send queues */
     uint32_t send_shrink; /* a connection with two segments waiting gets no more */
     uint32_t send_refuse; /* SYNs are dropped */
     uint32_t send_full;   /* nobody gets more */
@@ -34,11 +35,13 @@ struct tcp_memory {
 
 static inline void tcp_memory_hold(struct tcp_memory *y, const struct rte_mbuf *m)
 {
+    y->queue_cnt++;
     y->recv_cnt += m->pool != y->copy_pool;
 }
 
 static inline void tcp_memory_release(struct tcp_memory *y, const struct rte_mbuf *m)
 {
+    y->queue_cnt--;
     y->recv_cnt -= m->pool != y->copy_pool;
 }
 
@@ -50,10 +53,7 @@ void tcp_memory_init(struct tcp_memory *y, const struct tcp_config *config);
 uint32_t tcp_memory_window(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t max);
 
 /* True while SYNs are to be dropped. */
-static inline bool tcp_memory_refuses(const struct tcp_memory *y)
-{
-    return y->recv_cnt >= y->recv_refuse || y->send_cnt >= y->send_refuse;
-}
+bool tcp_memory_refuses(const struct tcp_stack *s);
 
 /* Whether the connection may put another mbuf into its send queue. */
 bool tcp_memory_may_send(const struct tcp_stack *s, const struct tcp_conn *c);

@@ -137,7 +137,6 @@ static void cut_queue(struct tcp_stack *s, struct tcp_conn *c)
         m->data_len = c->mss;
         m->pkt_len = c->mss;
         s->mbuf_cnt++;
-        s->memory.send_cnt++;
         if (rest->next == NULL)
             tcp_mbuf_set_tail(c->snd_head, rest);
         if (c->snd_next == m && c->snd_next_offset >= c->mss) {

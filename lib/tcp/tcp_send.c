@@ -25,7 +25,6 @@ static bool add_mbuf(struct tcp_stack *s, struct tcp_conn *c)
         return false;
     }
     s->mbuf_cnt++;
-    s->memory.send_cnt++;
     m->vlan_tci = 0;
     tcp_mbuf_push(&c->snd_head, m);
     if (c->snd_next == NULL) {
@@ -120,7 +119,6 @@ void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
         }
         rte_pktmbuf_free_seg(m);
         s->mbuf_cnt--;
-        s->memory.send_cnt--;
     }
 }
 
@@ -137,7 +135,6 @@ void tcp_send_drop(struct tcp_stack *s, struct tcp_conn *c)
         struct rte_mbuf *next = c->snd_head->next;
         rte_pktmbuf_free_seg(c->snd_head);
         s->mbuf_cnt--;
-        s->memory.send_cnt--;
         c->snd_head = next;
     }
     c->snd_next = NULL;

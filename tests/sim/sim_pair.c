@@ -43,7 +43,7 @@ void sim_pair_start(void)
 }
 
 static void open_pair(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
-                      uint64_t now_ns, bool v6)
+                      uint64_t now_ns, bool v6, bool routed)
 {
     struct base_rand rand;
 
@@ -72,6 +72,10 @@ static void open_pair(struct sim_pair *p, struct wire_config *wire, struct tcp_c
             .stats = &h->stats,
             .seed = base_rand_next(&rand),
         };
+        if (routed && i == 1 && v6)
+            net.gateway6 = p->host[0].addr;
+        else if (routed && i == 1)
+            net.gateway = p->host[0].addr;
         must(net_init(&h->net, &net, now_ns), "net_init");
         tcp[i].net = h->net;
         tcp[i].data_pool = h->data_pool;
@@ -87,13 +91,19 @@ static void open_pair(struct sim_pair *p, struct wire_config *wire, struct tcp_c
 void sim_pair_open(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
                    uint64_t now_ns)
 {
-    open_pair(p, wire, tcp, now_ns, false);
+    open_pair(p, wire, tcp, now_ns, false, false);
 }
 
 void sim_pair_open_v6(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
                       uint64_t now_ns)
 {
-    open_pair(p, wire, tcp, now_ns, true);
+    open_pair(p, wire, tcp, now_ns, true, false);
+}
+
+void sim_pair_open_routed(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
+                          uint64_t now_ns, bool v6)
+{
+    open_pair(p, wire, tcp, now_ns, v6, true);
 }
 
 void sim_pair_close(struct sim_pair *p)

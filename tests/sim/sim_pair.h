@@ -39,6 +39,9 @@ void sim_pair_open(struct sim_pair *p, struct wire_config *wire, struct tcp_conf
                    uint64_t now_ns);
 void sim_pair_open_v6(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
                       uint64_t now_ns);
+/* Host 0 is the gateway of host 1, too: what that sends to anywhere goes over the link. */
+void sim_pair_open_routed(struct sim_pair *p, struct wire_config *wire, struct tcp_config *tcp,
+                          uint64_t now_ns, bool v6);
 void sim_pair_close(struct sim_pair *p);
 
 /* One pass of a host: receive, timers. The caller polls events, then calls sim_pair_flush. */
