@@ -506,6 +506,7 @@ static void open_bench(struct bench *b, uint8_t how, uint8_t how_too)
         c->conn_max = b->tiny ? 2 : CONN_MAX;
         c->syn_max = b->tiny ? 1 : CONN_MAX;
         c->time_wait_max = b->tiny ? 1 : CONN_MAX;
+        c->orphan_max = b->tiny ? 1 : CONN_MAX; /* what is over it is reset */
         c->port_min = FIRST_PORT;
         c->port_max = FIRST_PORT + CONN_MAX - 1;
         c->msl_ns = BASE_NS_S;
