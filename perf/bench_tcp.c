@@ -6,7 +6,9 @@
  * for a while spoils some slices and not the figure.
  *
  * usage: bench_tcp CASE [RESIDENT]: connect, pingpong, receive, send; RESIDENT idle connections
- * beside. Prints lines "metric value unit".
+ * beside. Prints lines "metric value unit". receive and send may end in _checksum (the ports are
+ * taken to compute and check checksums) or _large (and to cut and merge large segments): then
+ * nobody does, and large ones are handed over whole. That shows what such ports save the stack.
  */
 #include "base_time.h"
 #include "net.h"
@@ -42,6 +44,7 @@ enum bench { CONNECT, PINGPONG, RECEIVE, SEND };
 struct side {
     enum role role;
     struct net_port port;
+    struct net_port inner; /* of a port that is taken to have offloads */
     struct net *net;
     struct tcp_stack *tcp;
     struct rte_mempool *data_pool, *ctrl_pool, *frame_pool;
@@ -51,6 +54,7 @@ struct side {
 struct run {
     struct side side[2];
     enum bench bench;
+    bool offloads, large; /* of the ports */
     uint64_t now_ns, tsc_hz, tsc_start;
     uint64_t done;     /* connections, pings, or bytes that the server received */
     uint64_t bytes;    /* of bulk: sent to the server, or received from it */
@@ -192,6 +196,40 @@ static void both(struct run *r)
     pass_server(r);
 }
 
+static uint16_t offload_rx(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cap)
+{
+    const struct net_port *p = state;
+    uint16_t n = p->ops->rx_burst(p->state, queue, pkts, cap);
+
+    for (uint16_t i = 0; i < n; i++) {
+        pkts[i]->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+        pkts[i]->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    }
+    return n;
+}
+
+static uint16_t offload_tx(void *state, uint16_t queue, struct rte_mbuf **pkts, uint16_t cnt)
+{
+    const struct net_port *p = state;
+    return p->ops->tx_burst(p->state, queue, pkts, cnt);
+}
+
+static void pretend_offloads(struct side *s, bool large)
+{
+    static const struct net_port_ops ops = {
+        .name = "offload", .rx_burst = offload_rx, .tx_burst = offload_tx};
+    struct net_port_caps *caps = &s->port.caps;
+
+    s->inner = s->port;
+    s->port.ops = &ops;
+    s->port.state = &s->inner;
+    caps->rx_ip_checksum = caps->rx_tcp_checksum = true;
+    caps->tx_ip_checksum = caps->tx_tcp_checksum = true;
+    caps->tx_tso = large;
+    caps->tso_mtu = caps->mtu;
+    caps->tso_mbuf_max = 44;
+}
+
 static void open_side(struct run *r, enum role role, const char *device, uint32_t conn_max)
 {
     struct side *s = &r->side[role];
@@ -216,6 +254,8 @@ static void open_side(struct run *r, enum role role, const char *device, uint32_
         die(err, 0);
     s->port.caps.mac[0] = 2; /* ring ports have no addresses worth the name */
     s->port.caps.mac[5] = (uint8_t)(role + 1);
+    if (r->offloads)
+        pretend_offloads(s, r->large);
     struct net_config n = {
         .port = &s->port, .ctrl_pool = s->ctrl_pool, .stats = &s->stats, .seed = 1};
     for (uint32_t i = 0; i < ADDRESSES; i++)
@@ -391,11 +431,19 @@ int main(int argc, char **argv)
     struct run *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
 
     memset(r, 0, sizeof(*r));
+    char *tail = argc > 1 ? strchr(argv[1], '_') : NULL;
+    if (tail != NULL) {
+        r->offloads = true;
+        r->large = strcmp(tail, "_large") == 0;
+        *tail = '\0';
+    }
     for (r->bench = CONNECT; argc > 1 && r->bench <= SEND; r->bench++)
         if (strcmp(argv[1], name[r->bench]) == 0)
             break;
     if (argc < 2 || r->bench > SEND)
         die("usage: bench_tcp connect|pingpong|receive|send [RESIDENT]", 0);
+    if (tail != NULL && !r->large && strcmp(tail + 1, "checksum") != 0)
+        die("receive_checksum, receive_large, send_checksum or send_large", 0);
     r->want_resident = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
     if (rte_eal_init((int)(sizeof(eal) / sizeof(eal[0])), eal) < 0)
         die("EAL does not start", 0);
