@@ -63,7 +63,7 @@ void tcp_close(struct tcp_stack *s, struct tcp_conn *c)
     c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
     tcp_recv_drop_ooo(s, c);
     tcp_timer_arm(s, c);
-    tcp_orphan_limit(s); /* c may be gone after it */
+    tcp_orphan_limit(s, c); /* c may be gone after it */
 }
 
 void tcp_abort(struct tcp_stack *s, struct tcp_conn *c)

@@ -79,8 +79,8 @@ uint32_t tcp_tune_window(const struct tcp_stack *s, const struct tcp_conn *c);
 
 /* ---- tcp_orphan.c ---- */
 
-/* A connection that is one from now on has been counted: with too many, one of the stalest gets a
- * RST. */
-void tcp_orphan_limit(struct tcp_stack *s);
+/* last is an orphan from now on and has been counted: with too many, one of the stalest gets a RST,
+ * perhaps last itself. */
+void tcp_orphan_limit(struct tcp_stack *s, struct tcp_conn *last);
 
 #endif

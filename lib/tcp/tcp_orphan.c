@@ -3,14 +3,15 @@
  * LAST-ACK hoarded by peers that never acknowledge a FIN). Each ends after fin_timeout without
  * progress; and there are at most orphan_max. One too many costs one of the stalest its life: of
  * the orphans next in a row the one whose peer has acknowledged nothing for longest. No list is
- * kept in order: when there are too many orphans a few are soon found.
+ * kept in order: when there are too many orphans a few are soon found, and when none is, the last
+ * one goes.
  */
 #include "tcp_internal.h"
 
 #define LOOK_AT_CNT 16
-#define HAND_MAX    4096 /* connections looked at; at least every eighth is an orphan */
+#define HAND_MAX    4096 /* connections looked at */
 
-void tcp_orphan_limit(struct tcp_stack *s)
+void tcp_orphan_limit(struct tcp_stack *s, struct tcp_conn *last)
 {
     struct tcp_conn *stalest = NULL;
     uint32_t seen_cnt = 0;
@@ -27,7 +28,7 @@ void tcp_orphan_limit(struct tcp_stack *s)
             stalest = c;
     }
     if (stalest == NULL)
-        return;
+        stalest = last;
     tcp_count(s, STATS_TCP_ORPHANS_CUT);
     if (stalest->state != TCP_SYN_SENT)
         tcp_output_rst(s, stalest);

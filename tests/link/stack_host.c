@@ -145,7 +145,7 @@ static void open_stack(struct host *h, int argc, char **argv)
     name[strcspn(name, ",")] = 0;
     e.name = name;
     h->rx_pool = dpdk_pool("rx", 8191, 0);
-    n.ctrl_pool = t.ctrl_pool = h->ctrl_pool = dpdk_pool("ctrl", 8191, 0);
+    n.ctrl_pool = t.ctrl_pool = t.frame_pool = h->ctrl_pool = dpdk_pool("ctrl", 8191, 0);
     t.data_pool = h->data_pool = dpdk_pool("data", MBUF_CNT, 0);
     e.queue[0] = (struct ethdev_queue){.rx_pool = h->rx_pool, .stats = &h->stats};
     if (ethdev_open(&h->port, &e, err, sizeof(err)) != 0 ||
