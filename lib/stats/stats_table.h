@@ -110,6 +110,7 @@ STATS(TCP_REORDERED,              "tcp", "reordered",           "connections","p
 STATS(TCP_REORDER_TIMEOUTS,       "tcp", "reorder_timeouts",    "events",     "times that what was late was taken for lost, no ACK coming")
 STATS(TCP_TAIL_PROBES,            "tcp", "tail_probes",         "segments",   "tail loss probes sent")
 STATS(TCP_TAIL_LOSSES,            "tcp", "tail_losses",         "events",     "losses that a probe repaired")
+STATS(TCP_UNDONE,                 "tcp", "undone",              "events",     "reductions of the window taken back: nothing had been lost")
 STATS(TCP_RX_CE,                  "tcp", "rx_ce",               "segments",   "data that the network marked for congestion (RFC 3168)")
 STATS(TCP_ECN_REDUCTIONS,         "tcp", "ecn_reductions",      "events",     "windows reduced since peers echoed such marks")
 STATS(TCP_TIMEOUTS,                "tcp", "timeouts",            "events",     "retransmission timeouts")

@@ -138,8 +138,8 @@ enum tcp_event_flag {
     TCP_EVENT_ACCEPTED = 1,     /* a new passive connection; user is the listener's */
     TCP_EVENT_CONNECTED = 2,    /* an active open has succeeded */
     TCP_EVENT_READABLE = 4,     /* in-order bytes wait */
-    TCP_EVENT_WRITABLE = 8,     /* half of the send buffer is free again, after tcp_send left less
-                                   than that or took less than all */
+    TCP_EVENT_WRITABLE = 8,     /* a quarter of the send buffer is free again, after tcp_send left
+                                   less than half or took less than all */
     TCP_EVENT_PEER_CLOSED = 16, /* the peer's FIN is in order: no byte follows those that wait */
     TCP_EVENT_FAILED = 32,      /* tcp_error tells why; no further event will come */
 };

@@ -24,8 +24,12 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
         rtt_us = 1;
     if (rtt_us > TCP_RTO_MAX_US)
         rtt_us = TCP_RTO_MAX_US;
+    /* A least of the last few hundred samples, about: it rises slowly, so that a path which has
+     * become longer is known as such. */
     if (c->min_rtt_us == 0 || rtt_us < c->min_rtt_us)
         c->min_rtt_us = rtt_us;
+    else
+        c->min_rtt_us += (rtt_us - c->min_rtt_us) / 256;
     if (c->srtt_us == 0) {
         c->srtt_us = rtt_us;
         c->rttvar_us = rtt_us / 2;
@@ -36,15 +40,20 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
     c->srtt_us = tcp_max(c->srtt_us - c->srtt_us / 8 + rtt_us / 8, 1);
 }
 
-/* A sample from what the segment echoes (RFC 7323 section 4), in whole milliseconds. */
+/* A sample from what the segment echoes (RFC 7323 section 4), in whole milliseconds. The answer to
+ * a duplicate echoes what was sent before it: that would count the wait for a lost ACK. Peers
+ * without DSACK do not tell it from a path that has become longer, so a sample counts for no more
+ * than twice what is known: the timeout does not grow by itself, but follows. */
 void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     if (!(c->flags & TCP_CONN_TIMESTAMPS) || !seg->options.has_timestamp ||
-        seg->options.timestamp_echo == 0)
+        seg->options.timestamp_echo == 0 || tcp_sack_is_duplicate(&seg->options, seg->ack))
         return;
     uint32_t rtt_ms = s->now_ms + c->ts_offset - seg->options.timestamp_echo;
-    if (rtt_ms <= TCP_RTO_MAX_US / 1000) /* else it is none of ours */
-        tcp_rtt_sample(c, tcp_max(rtt_ms, 1) * 1000);
+    if (rtt_ms > TCP_RTO_MAX_US / 1000) /* it is none of ours */
+        return;
+    uint32_t rtt_us = tcp_max(rtt_ms, 1) * 1000;
+    tcp_rtt_sample(c, c->srtt_us == 0 ? rtt_us : tcp_min(rtt_us, tcp_max(2 * c->srtt_us, 2000)));
 }
 
 static void take_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
@@ -169,7 +178,7 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_se
         tcp_timer_retransmit(s, c);
     if (c->flags & TCP_CONN_ORPHAN)
         c->life_ms = tcp_timer_at(s, s->fin_timeout_ms);
-    if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap / 2) {
+    if (c->flags & TCP_CONN_WANT_WRITE && c->snd_len <= c->snd_cap / 4 * 3) {
         c->flags &= ~(uint32_t)TCP_CONN_WANT_WRITE;
         tcp_conn_event(s, c, TCP_EVENT_WRITABLE);
     }
@@ -202,6 +211,9 @@ bool tcp_ack_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_seg
         return false;
     }
     s->delivered_bytes = 0;
+    s->has_echo = c->flags & TCP_CONN_TIMESTAMPS && seg->options.has_timestamp &&
+                  seg->options.timestamp_echo != 0;
+    s->echo_age_ms = s->now_ms + c->ts_offset - seg->options.timestamp_echo;
     if (tcp_seq_leq(seg->ack, c->snd_una)) {
         uint32_t window = (uint32_t)seg->window << (c->wscale >> 4);
         bool same = seg->ack == c->snd_una && seg->len == 0 && window == c->snd_wnd &&

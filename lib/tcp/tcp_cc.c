@@ -4,10 +4,10 @@
 
 uint32_t tcp_cc_load(const struct tcp_conn *c, uint32_t in_flight)
 {
-    if (!(c->flags & TCP_CONN_SACK))
-        return in_flight; /* FlightSize as RFC 5681 has it: nothing beyond is known */
-    /* While recovering, cwnd is what the last ACK let out; ssthresh is what it was reduced to. */
-    if (c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))
+    /* Limited transmit does not count (RFC 5681 section 3.2), nor what was in flight before a
+     * timeout and has not been sent again. While recovering with SACK, cwnd is what the last ACK
+     * let out; ssthresh is what it was reduced to. */
+    if (c->flags & TCP_CONN_SACK && c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))
         return tcp_min(in_flight, tcp_max(c->cwnd, c->ssthresh));
     return tcp_min(in_flight, c->cwnd);
 }

@@ -270,4 +270,5 @@ void tcp_conn_input(struct tcp_stack *s, struct tcp_conn *c, struct tcp_segment 
     if (c->flags & TCP_CONN_ACK_NOW)
         tcp_conn_ready(s, c);
     input_text(s, c, seg);
+    s->has_duplicate = false; /* the next segment may be another connection's */
 }

@@ -137,7 +137,9 @@ struct tcp_stack {
     struct base_pool time_wait_pool;
     struct base_pool recovery_pool;
     uint32_t delivered_bytes; /* that the ACK at hand tells of for the first time */
-    uint64_t *conn_used;      /* a bit a connection */
+    bool has_echo;            /* the ACK at hand has a timestamp of ours, echo_age_ms old */
+    uint32_t echo_age_ms;
+    uint64_t *conn_used; /* a bit a connection */
     struct tcp_listener *listener;
     struct tcp_set ready; /* connections, by index */
     struct tcp_set events;
@@ -157,6 +159,12 @@ static inline struct tcp_recovery *tcp_recovery_of(const struct tcp_stack *s,
                                                    const struct tcp_conn *c)
 {
     return c->recovery == 0 ? NULL : base_pool_at(&s->recovery_pool, c->recovery - 1);
+}
+
+/* Our SYN is not acknowledged yet. */
+static inline bool tcp_conn_is_opening(const struct tcp_conn *c)
+{
+    return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
 }
 
 static inline void tcp_count(struct tcp_stack *s, enum stats_id id)

@@ -32,10 +32,10 @@ static void set_options(const struct tcp_stack *s, const struct tcp_conn *c,
     }
 }
 
-/* A segment without payload; NULL when the pool is empty. SACK blocks go with bare ACKs only: each
- * early segment is answered by one. */
+/* A segment without payload; NULL when the pool is empty. SACK blocks go with bare ACKs, and with
+ * data that leaves room for all that there may be. */
 static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq,
-                                    uint8_t flags, bool bare)
+                                    uint8_t flags, bool bare, bool blocks)
 {
     uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
     struct tcp_options options;
@@ -43,9 +43,10 @@ static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uin
     set_options(s, c, &options);
     if (c->flags & TCP_CONN_ECN_ECHO)
         flags |= TCP_FLAG_ECE;
+    if (blocks)
+        tcp_sack_write(s, c, &options);
     if (!bare)
         return tcp_segment_new_data(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
-    tcp_sack_write(s, c, &options);
     return tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
 }
 
@@ -102,7 +103,8 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
     bool fresh = (c->flags & TCP_CONN_ECN) != 0 && len > 0 && tcp_seq_geq(seq, c->snd_max);
     if (fresh && c->flags & TCP_CONN_ECN_CWR)
         flags |= TCP_FLAG_CWR;
-    struct rte_mbuf *header = new_segment(s, c, seq, flags, false);
+    bool blocks = c->ooo_head != NULL && len + TCP_OPTION_MAX_BYTES <= c->mss;
+    struct rte_mbuf *header = new_segment(s, c, seq, flags, false, blocks);
     if (header == NULL)
         return false;
     if (!attach_payload(s, header, m, offset, len)) {
@@ -125,7 +127,7 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
 
 void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = new_segment(s, c, c->snd_max, TCP_FLAG_ACK, true);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_max, TCP_FLAG_ACK, true, true);
 
     if (m == NULL) {
         c->flags |= TCP_CONN_ACK_NOW;
@@ -158,7 +160,7 @@ void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c)
  * a zero window and an idle peer. */
 void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, true);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, true, true);
 
     if (m != NULL)
         (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
@@ -225,7 +227,11 @@ bool tcp_output_syn(struct tcp_stack *s, struct tcp_conn *c)
 static struct rte_mbuf *note_sent(const struct tcp_stack *s, struct tcp_conn *c, uint32_t len,
                                   uint16_t marks)
 {
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
     struct rte_mbuf *last = NULL;
+
+    if (r != NULL)
+        r->prr_out += len;
 
     while (len > 0) {
         uint32_t n = tcp_min(len, c->snd_next->data_len - c->snd_next_offset);
@@ -233,6 +239,10 @@ static struct rte_mbuf *note_sent(const struct tcp_stack *s, struct tcp_conn *c,
             last = c->snd_next;
             last->hash.usr = s->now_us;
             last->vlan_tci |= marks;
+            if (c->snd_next_offset == 0)
+                tcp_mbuf_note(last)->first_us = s->now_us;
+            if (r != NULL)
+                tcp_mark_sent(r, last, n);
         }
         c->snd_next_offset = (uint16_t)(c->snd_next_offset + n);
         len -= n;
@@ -270,16 +280,6 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool 
         tcp_timer_retransmit(s, c);
 }
 
-static void note_pipe(const struct tcp_stack *s, const struct tcp_conn *c, uint32_t len)
-{
-    struct tcp_recovery *r = tcp_recovery_of(s, c);
-
-    if (r == NULL)
-        return;
-    r->pipe += len;
-    r->prr_out += len;
-}
-
 static uint32_t room(uint32_t window, uint32_t taken)
 {
     return window > taken ? window - taken : 0;
@@ -296,7 +296,7 @@ static uint32_t run_len(const struct tcp_stack *s, const struct tcp_conn *c, uin
     uint32_t header = TCP_HEADER_BYTES, len = 0;
     uint16_t mbuf_max = 0, mbuf_cnt = 1;
 
-    if (most < 2U * c->mss || c->snd_next_offset > 0 || c->recovery != 0 ||
+    if (most < 2U * c->mss || c->snd_next_offset > 0 || tcp_recover_is_busy(s, c) ||
         c->snd_nxt != c->snd_max || c->flags & (TCP_CONN_RECOVERY | TCP_CONN_ECN_CWR))
         return 0;
     header += c->flags & TCP_CONN_TIMESTAMPS ? TCP_OPTION_TIMESTAMP_BYTES : 0;
@@ -345,7 +345,6 @@ bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
         return false;
     }
     advance(s, c, len, fin);
-    note_pipe(s, c, len);
     return true;
 }
 
@@ -415,7 +414,7 @@ static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         offset += len;
     }
     c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */
-    m->vlan_tci |= TCP_MARK_RETRANSMITTED | TCP_MARK_AGAIN;
+    m->vlan_tci |= TCP_MARK_AGAIN;
     m->hash.usr = s->now_us;
     return true;
 }
@@ -424,13 +423,13 @@ static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
 static bool output_lost(struct tcp_stack *s, struct tcp_conn *c, uint32_t *sent_cnt)
 {
     struct tcp_recovery *r = tcp_recovery_of(s, c);
-    uint32_t seq = c->snd_una;
 
     if (r == NULL)
         return true;
-    for (struct rte_mbuf *m = c->snd_head; r->lost_bytes > 0; seq += m->data_len, m = m->next) {
-        if ((m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED | TCP_MARK_SACKED)) !=
-            TCP_MARK_LOST)
+    for (; r->lost_bytes > 0; r->lost_next = r->lost_next->next) {
+        struct rte_mbuf *m = r->lost_next;
+        uint32_t seq = tcp_mbuf_seq(m);
+        if ((m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED)) != TCP_MARK_LOST)
             continue;
         uint32_t len = tcp_min(m->data_len, c->snd_max - seq);
         bool fits = r->first || r->pipe == 0 || r->pipe + len <= c->cwnd;
@@ -439,11 +438,11 @@ static bool output_lost(struct tcp_stack *s, struct tcp_conn *c, uint32_t *sent_
         if (!fits || !wanted || *sent_cnt >= TCP_FLUSH_MAX || !send_again(s, c, m, seq))
             return false;
         r->first = false;
-        r->lost_bytes -= len;
-        r->again_bytes += len;
-        note_pipe(s, c, len);
+        tcp_mark_again(c, r, m);
+        r->prr_out += len;
         ++*sent_cnt;
     }
+    r->lost_next = NULL;
     return true;
 }
 

@@ -110,40 +110,14 @@ void tcp_path_begin(struct tcp_stack *s, struct tcp_conn *c)
         tcp_path_lower(s, c, mss);
 }
 
-/* Cuts mbufs of the send queue that are longer than a segment, so that what is known about an mbuf
- * stays what is known about a segment. Drivers may hold the bytes: they stay where they are, and
- * what is cut off is copied. Where the pool is empty, the sending side goes by pieces. */
+/* Divides mbufs of the send queue that are longer than a segment, so that what is known about an
+ * mbuf stays what is known about a segment. Where the pool is empty, the sending side goes by
+ * pieces. */
 static void cut_queue(struct tcp_stack *s, struct tcp_conn *c)
 {
-    uint32_t seq = c->snd_una;
-
-    for (struct rte_mbuf *m = c->snd_head; m != NULL; seq += m->data_len, m = m->next) {
-        if (m->data_len <= c->mss)
-            continue;
-        struct rte_mbuf *rest = rte_pktmbuf_alloc(s->config.data_pool);
-        uint16_t len = (uint16_t)(m->data_len - c->mss);
-        if (rest == NULL || rte_pktmbuf_tailroom(rest) < len) {
-            rte_pktmbuf_free(rest);
-            tcp_count(s, STATS_TCP_NO_BUFFER);
+    for (struct rte_mbuf *m = c->snd_head; m != NULL; m = m->next)
+        if (m->data_len > c->mss && !tcp_mark_divide(s, c, m, c->mss))
             return;
-        }
-        memcpy(rte_pktmbuf_append(rest, len), rte_pktmbuf_mtod_offset(m, uint8_t *, c->mss), len);
-        rest->vlan_tci = 0; /* marks are about what was sent */
-        if (tcp_seq_lt(seq + c->mss, c->snd_max))
-            rest->vlan_tci = (uint16_t)(m->vlan_tci & ~(TCP_MARK_TIMED | TCP_MARK_TOO_BIG));
-        rest->hash.usr = m->hash.usr;
-        rest->next = m->next;
-        m->next = rest;
-        m->data_len = c->mss;
-        m->pkt_len = c->mss;
-        s->mbuf_cnt++;
-        if (rest->next == NULL)
-            tcp_mbuf_set_tail(c->snd_head, rest);
-        if (c->snd_next == m && c->snd_next_offset >= c->mss) {
-            c->snd_next = rest;
-            c->snd_next_offset = (uint16_t)(c->snd_next_offset - c->mss);
-        }
-    }
 }
 
 void tcp_path_lower(struct tcp_stack *s, struct tcp_conn *c, uint16_t mss)

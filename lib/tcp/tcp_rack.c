@@ -1,9 +1,8 @@
 /*
  * RACK-TLP (RFC 8985): losses by time, and a probe for the loss of a tail.
  *
- * Simplified: min_RTT is of the connection's whole life, not of a window; the reordering window
- * grows by at most one step a recovery; the end of a probe is kept in recover, as no recovery is
- * under way then.
+ * Simplified: the reordering window grows by at most one step a recovery; the end of a probe is
+ * kept in recover, as no recovery is under way then.
  */
 #include "tcp_cc.h"
 #include "tcp_internal.h"
@@ -94,9 +93,9 @@ void tcp_timer_retransmit(struct tcp_stack *s, struct tcp_conn *c)
     uint32_t at_us = tcp_rto_us(s, c), flight = c->snd_max - c->snd_una;
 
     c->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
-    if (c->flags & TCP_CONN_SACK && c->recovery == 0 && c->snd_nxt == c->snd_max && flight > 0 &&
-        !(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_PROBED)) && c->backoff == 0 && c->srtt_us > 0 &&
-        c->snd_len > 0 && c->snd_wnd > 0) {
+    if (c->flags & TCP_CONN_SACK && !tcp_recover_is_busy(s, c) && c->snd_nxt == c->snd_max &&
+        flight > 0 && !(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_PROBED)) && c->backoff == 0 &&
+        c->srtt_us > 0 && c->snd_len > 0 && c->snd_wnd > 0) {
         uint32_t probe_us =
             2 * c->srtt_us + (flight <= c->mss ? PROBE_ACK_DELAY_US : PROBE_ACK_SLACK_US);
         if (probe_us < at_us) {

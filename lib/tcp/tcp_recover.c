@@ -1,15 +1,11 @@
 /*
- * Loss recovery with selective acknowledgements: RFC 6675's scoreboard and pipe, losses by RFC 8985
- * (tcp_rack.c), the window by RFC 6937 (PRR).
+ * Loss recovery with selective acknowledgements: RFC 6675 with losses by RFC 8985 (tcp_rack.c) and
+ * the window by RFC 6937 (PRR); a reduction that was needless is taken back (tcp_undo.c).
  *
- * What the peer holds, what is lost and what was sent again are marks on the mbufs of the send
- * queue (tcp_mbuf.h), so the scoreboard is as bounded as the queue. Sums and the state of a
- * recovery are in a struct tcp_recovery, which a connection has only while there are marks. When
- * the pool of these is empty, the connection does without, by RFC 6582 (tcp_ack.c). While it has
- * one, snd_nxt is snd_max: nothing is sent again but by its mark.
- *
- * A block counts for the mbufs that it covers whole: partial cover is as good as none, which is
- * on the safe side.
+ * The scoreboard is in marks on the send queue (tcp_mark.c); sums and the state of a recovery are
+ * in a struct tcp_recovery, which a connection has only while there are marks and for a round trip
+ * after. When the pool of these is empty, the connection does without, by RFC 6582 (tcp_ack.c).
+ * While it has one, snd_nxt is snd_max: nothing is sent again but by its mark.
  */
 #include "tcp_cc.h"
 #include "tcp_internal.h"
@@ -28,12 +24,16 @@ static struct tcp_recovery *take(struct tcp_stack *s, struct tcp_conn *c)
         return NULL;
     }
     c->recovery = base_pool_index(&s->recovery_pool, r) + 1;
-    r->fack = c->snd_una;
-    if (c->flags & TCP_CONN_PROBE_DUE) { /* there is better evidence to come */
-        c->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
-        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
-    }
+    tcp_mark_begin(c, r);
     return r;
+}
+
+bool tcp_recover_is_busy(const struct tcp_stack *s, const struct tcp_conn *c)
+{
+    const struct tcp_recovery *r = tcp_recovery_of(s, c);
+
+    return r != NULL && (r->sacked_bytes + r->lost_bytes + r->again_bytes > 0 ||
+                         c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS));
 }
 
 void tcp_recover_release(struct tcp_stack *s, struct tcp_conn *c)
@@ -65,6 +65,7 @@ static uint32_t take_blocks(struct tcp_stack *s, struct tcp_conn *c, const struc
                             struct tcp_sack_block *out)
 {
     const struct tcp_sack_block *block = seg->options.sack;
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < seg->options.sack_cnt; i++) {
@@ -77,6 +78,8 @@ static uint32_t take_blocks(struct tcp_stack *s, struct tcp_conn *c, const struc
         if (i == 0 && tcp_sack_is_duplicate(&seg->options, seg->ack)) {
             tcp_count(s, STATS_TCP_RX_DSACKS);
             tcp_rack_duplicate(c);
+            if (r != NULL)
+                tcp_undo_duplicate(r, &block[i]);
             continue;
         }
         if (tcp_seq_gt(left, c->snd_una))
@@ -85,89 +88,17 @@ static uint32_t take_blocks(struct tcp_stack *s, struct tcp_conn *c, const struc
     return n;
 }
 
-static bool covered(const struct tcp_sack_block *block, uint32_t cnt, uint32_t left, uint32_t right)
-{
-    for (uint32_t i = 0; i < cnt; i++)
-        if (tcp_seq_geq(left, block[i].left) && tcp_seq_leq(right, block[i].right))
-            return true;
-    return false;
-}
-
-/* Bytes of m, which begins at seq, that were ever sent. */
-static uint32_t sent_len(const struct tcp_conn *c, const struct rte_mbuf *m, uint32_t seq)
-{
-    return tcp_min(m->data_len, c->snd_max - seq);
-}
-
-/* First pass: marks what the blocks cover and sums up what the peer holds. True when the blocks
- * told something new. */
-static bool mark_sacked(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r,
-                        const struct tcp_sack_block *block, uint32_t cnt)
-{
-    uint32_t seq = c->snd_una;
-    bool news = false;
-
-    r->sacked_bytes = r->sacked_cnt = 0;
-    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
-        uint32_t len = sent_len(c, m, seq);
-        /* One that is not wholly sent yet would grow under its mark. */
-        if (!(m->vlan_tci & TCP_MARK_SACKED) && len == m->data_len &&
-            covered(block, cnt, seq, seq + len)) {
-            tcp_recover_delivered(s, c, m, seq, len);
-            m->vlan_tci |= TCP_MARK_SACKED;
-            news = true;
-        }
-        if (m->vlan_tci & TCP_MARK_SACKED) {
-            r->sacked_bytes += len;
-            r->sacked_cnt++;
-        }
-        seq += len;
-    }
-    return news;
-}
-
 /* The peer dropped what it had told to hold (RFC 2018 section 8). */
 static void forget_sacked(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
 {
     tcp_count(s, STATS_TCP_SACK_RENEGED);
-    for (struct rte_mbuf *m = c->snd_head; m != NULL; m = m->next)
-        m->vlan_tci &= (uint16_t)~TCP_MARK_SACKED;
-    r->sacked_bytes = r->sacked_cnt = 0;
-}
-
-/* Second pass: what is lost by now, and what is on the way (RFC 6675's SetPipe). */
-static void mark_lost(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
-{
-    uint32_t window_us = tcp_rack_window_us(c, r), wait_us = 0, seq = c->snd_una;
-    /* Blocks that cover no mbuf whole still count as duplicate ACKs. */
-    bool head = c->dup_acks >= TCP_DUP_ACK_THRESHOLD &&
-                (c->flags & (TCP_CONN_REORDERED | TCP_CONN_LOSS)) == 0;
-
-    r->pipe = r->lost_bytes = r->again_bytes = 0;
-    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
-        uint32_t len = sent_len(c, m, seq);
-        bool waits = (m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED)) == TCP_MARK_LOST;
-        seq += len;
-        if (m->vlan_tci & TCP_MARK_SACKED)
-            continue;
-        if (!waits && (tcp_rack_lost(s, r, m, seq, window_us, &wait_us) ||
-                       (head && m == c->snd_head && !(m->vlan_tci & TCP_MARK_RETRANSMITTED))))
-            m->vlan_tci = (uint16_t)((m->vlan_tci | TCP_MARK_LOST) & ~TCP_MARK_RETRANSMITTED);
-        if (!(m->vlan_tci & TCP_MARK_LOST))
-            r->pipe += len;
-        else if (!(m->vlan_tci & TCP_MARK_RETRANSMITTED))
-            r->lost_bytes += len;
-        if (m->vlan_tci & TCP_MARK_RETRANSMITTED) {
-            r->pipe += len;
-            r->again_bytes += len;
-        }
-    }
-    r->reorder_ms = wait_us > 0 ? tcp_timer_at_us(s, wait_us) : 0;
+    tcp_mark_forget_sacked(c, r);
 }
 
 static void begin(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *r)
 {
     tcp_count(s, STATS_TCP_FAST_RETRANSMITS);
+    tcp_undo_begin(c, r, false);
     if (!(c->flags & TCP_CONN_ECN_CUT)) /* this window was reduced already */
         s->cc->lost(s, c, c->snd_max - c->snd_una);
     c->flags &= ~(uint32_t)TCP_CONN_ECN_CUT;
@@ -175,7 +106,7 @@ static void begin(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery *
     c->recover = c->snd_max;
     c->flags |= TCP_CONN_RECOVERY;
     c->flags &= ~(uint32_t)(TCP_CONN_PROBED | TCP_CONN_PROBE_AGAIN);
-    r->flight_bytes = c->snd_max - c->snd_una;
+    r->flight_bytes = c->snd_max - c->snd_una - r->sacked_bytes + s->delivered_bytes; /* RFC 9937 */
     r->prr_delivered = r->prr_out = 0;
     r->first = true;
     c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
@@ -210,6 +141,7 @@ static void update(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery 
         c->flags &= ~(uint32_t)(TCP_CONN_RECOVERY | TCP_CONN_LOSS);
         c->dup_acks = 0;
         tcp_rack_recovered(c);
+        tcp_undo_end(c, r);
     }
     if (r->lost_bytes > 0 && !(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))) {
         begin(s, c, r);
@@ -217,8 +149,10 @@ static void update(struct tcp_stack *s, struct tcp_conn *c, struct tcp_recovery 
     }
     if (c->flags & TCP_CONN_RECOVERY)
         reduce(s, c, r, safe);
-    if (!(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS)) &&
-        r->sacked_bytes + r->lost_bytes + r->again_bytes == 0)
+    if (r->undo_valid && !(c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS)) &&
+        tcp_seq_geq(c->snd_una, r->undo_until))
+        r->undo_valid = false;
+    if (!r->undo_valid && !tcp_recover_is_busy(s, c))
         tcp_recover_release(s, c);
 }
 
@@ -236,7 +170,11 @@ bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp
     if (r == NULL)
         return false;
     uint32_t lost_before = r->lost_bytes;
-    bool news = mark_sacked(s, c, r, block, block_cnt);
+    if (block_cnt > 0 && c->flags & TCP_CONN_PROBE_DUE) { /* there is better evidence to come */
+        c->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
+        c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
+    }
+    bool news = tcp_mark_sacked(s, c, r, block, block_cnt);
     if (c->snd_head != NULL && c->snd_head->vlan_tci & TCP_MARK_SACKED)
         forget_sacked(s, c, r);
     if (kind != TCP_ACK_NEW && (news || kind == TCP_ACK_DUPLICATE)) {
@@ -244,7 +182,8 @@ bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp
         if (c->dup_acks < UINT8_MAX)
             c->dup_acks++;
     }
-    mark_lost(s, c, r);
+    tcp_undo_try(s, c, r);
+    tcp_mark_lost_due(s, c, r);
     update(s, c, r, kind == TCP_ACK_NEW && r->lost_bytes <= lost_before);
     return true;
 }
@@ -255,34 +194,42 @@ void tcp_recover_timer(struct tcp_stack *s, struct tcp_conn *c)
 
     tcp_count(s, STATS_TCP_REORDER_TIMEOUTS);
     s->delivered_bytes = 0;
-    mark_lost(s, c, r);
+    tcp_mark_lost_due(s, c, r);
     update(s, c, r, false);
     tcp_conn_ready(s, c);
+}
+
+void tcp_recover_save(struct tcp_stack *s, struct tcp_conn *c)
+{
+    struct tcp_recovery *r = NULL;
+
+    if (c->flags & TCP_CONN_SACK && c->snd_head != NULL)
+        r = take(s, c);
+    if (r == NULL)
+        return;
+    /* In the middle of a recovery, what it began with is what to come back to. */
+    if (r->undo_valid && c->flags & (TCP_CONN_RECOVERY | TCP_CONN_LOSS))
+        r->undo_timeout = true;
+    else
+        tcp_undo_begin(c, r, true);
 }
 
 bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c)
 {
     struct tcp_recovery *r = NULL;
-    uint32_t seq = c->snd_una;
 
     if (c->flags & TCP_CONN_SACK && c->snd_head != NULL)
         r = take(s, c);
-    if (r == NULL)
+    if (r == NULL) { /* a FIN alone has no mbuf to mark */
+        tcp_recover_release(s, c);
+        c->flags &= ~(uint32_t)TCP_CONN_LOSS;
         return false;
+    }
     if (c->snd_head->vlan_tci & TCP_MARK_SACKED)
         forget_sacked(s, c, r);
-    r->pipe = r->lost_bytes = r->again_bytes = 0;
-    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
-        uint32_t len = sent_len(c, m, seq);
-        seq += len;
-        if (m->vlan_tci & TCP_MARK_SACKED)
-            continue;
-        m->vlan_tci = (uint16_t)((m->vlan_tci | TCP_MARK_LOST) & ~TCP_MARK_RETRANSMITTED);
-        r->lost_bytes += len;
-    }
+    tcp_mark_lost_from(c, r, c->snd_una);
     c->flags &= ~(uint32_t)TCP_CONN_RECOVERY;
     c->flags |= TCP_CONN_LOSS;
-    r->reorder_ms = 0;
     r->first = true;
     return true;
 }
@@ -290,29 +237,15 @@ bool tcp_recover_timeout(struct tcp_stack *s, struct tcp_conn *c)
 bool tcp_recover_too_big(struct tcp_stack *s, struct tcp_conn *c, uint32_t from)
 {
     struct tcp_recovery *r = NULL;
-    uint32_t seq = c->snd_una;
 
     if (c->flags & TCP_CONN_SACK && c->snd_head != NULL)
         r = take(s, c);
     if (r == NULL)
         return false;
-    r->pipe = r->lost_bytes = r->again_bytes = 0;
-    for (struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max); m = m->next) {
-        uint32_t len = sent_len(c, m, seq);
-        seq += len;
-        if (m->vlan_tci & TCP_MARK_SACKED)
-            continue;
-        if (len > c->mss || tcp_seq_gt(seq, from))
-            m->vlan_tci = (uint16_t)((m->vlan_tci | TCP_MARK_LOST) & ~TCP_MARK_RETRANSMITTED);
-        bool lost = (m->vlan_tci & TCP_MARK_LOST) != 0;
-        bool again = (m->vlan_tci & TCP_MARK_RETRANSMITTED) != 0;
-        r->pipe += !lost || again ? len : 0;
-        r->again_bytes += again ? len : 0;
-        r->lost_bytes += lost && !again ? len : 0;
-    }
+    tcp_mark_lost_from(c, r, from);
+    r->undo_valid = false; /* the window is not reduced */
     c->flags &= ~(uint32_t)TCP_CONN_RECOVERY;
     c->flags |= TCP_CONN_LOSS;
-    r->reorder_ms = 0;
     r->first = true;
     return true;
 }
@@ -320,23 +253,11 @@ bool tcp_recover_too_big(struct tcp_stack *s, struct tcp_conn *c, uint32_t from)
 void tcp_recover_check(const struct tcp_stack *s, const struct tcp_conn *c)
 {
     const struct tcp_recovery *r = tcp_recovery_of(s, c);
-    uint32_t pipe = 0, sacked = 0, lost = 0, seq = c->snd_una;
 
     if (r == NULL) {
         base_assert(!(c->flags & TCP_CONN_LOSS));
         return;
     }
     base_assert(c->flags & TCP_CONN_SACK && c->snd_nxt == c->snd_max);
-    for (const struct rte_mbuf *m = c->snd_head; m != NULL && tcp_seq_lt(seq, c->snd_max);
-         m = m->next) {
-        uint32_t len = sent_len(c, m, seq);
-        seq += len;
-        sacked += m->vlan_tci & TCP_MARK_SACKED ? len : 0;
-        if (m->vlan_tci & TCP_MARK_SACKED)
-            continue;
-        pipe += m->vlan_tci & TCP_MARK_LOST ? 0 : len;
-        pipe += m->vlan_tci & TCP_MARK_RETRANSMITTED ? len : 0;
-        lost += (m->vlan_tci & (TCP_MARK_LOST | TCP_MARK_RETRANSMITTED)) == TCP_MARK_LOST ? len : 0;
-    }
-    base_assert(pipe == r->pipe && sacked == r->sacked_bytes && lost == r->lost_bytes);
+    tcp_mark_check(c, r);
 }

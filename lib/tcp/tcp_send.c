@@ -26,11 +26,16 @@ static bool add_mbuf(struct tcp_stack *s, struct tcp_conn *c)
     }
     s->mbuf_cnt++;
     m->vlan_tci = 0;
+    tcp_mbuf_note(m)->seq =
+        c->snd_una + c->snd_len + tcp_conn_is_opening(c); /* our SYN is before it */
     tcp_mbuf_push(&c->snd_head, m);
     if (c->snd_next == NULL) {
         c->snd_next = m;
         c->snd_next_offset = 0;
     }
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
+    if (r != NULL && r->judged == NULL)
+        r->judged = m;
     return true;
 }
 
@@ -86,18 +91,23 @@ uint32_t tcp_send_pending(const struct tcp_conn *c)
 /* Takes the first n bytes out: they were acknowledged. snd_una is moved by the caller. */
 void tcp_send_acked(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
 {
-    uint32_t seq = c->snd_una;
+    struct tcp_recovery *r = tcp_recovery_of(s, c);
 
     base_assert(n <= c->snd_len);
     c->snd_len -= n;
     while (n > 0) {
         struct rte_mbuf *m = c->snd_head;
-        tcp_recover_delivered(s, c, m, seq, tcp_min(n, m->data_len));
-        seq += m->data_len;
+        uint32_t len = tcp_min(n, m->data_len);
+        tcp_recover_delivered(s, c, m, tcp_mbuf_seq(m), len);
+        if (r != NULL) {
+            tcp_undo_acked(s, c, r, m, len, true);
+            tcp_mark_acked(c, r, m, len);
+        }
         if (n < m->data_len) {
             m->data_off = (uint16_t)(m->data_off + n);
             m->data_len = (uint16_t)(m->data_len - n);
             m->pkt_len = m->data_len;
+            tcp_mbuf_note(m)->seq += n;
             if (c->snd_next == m)
                 c->snd_next_offset =
                     (uint16_t)(c->snd_next_offset > n ? c->snd_next_offset - n : 0);

@@ -72,8 +72,10 @@ static void retransmit(struct tcp_stack *s, struct tcp_conn *c)
     tcp_count(s, STATS_TCP_TIMEOUTS);
     if (tcp_path_timeout(s, c))
         return;
-    if (c->backoff == 0)
+    if (c->backoff == 0) {
+        tcp_recover_save(s, c);
         s->cc->timeout(s, c, c->snd_max - c->snd_una);
+    }
     back_off(c);
     c->cwnd = c->mss;
     c->recover = c->snd_max;
@@ -118,7 +120,7 @@ static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
     }
     bool fin = (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
     if (c->snd_una != c->snd_max) {
-        if (probe && c->recovery == 0)
+        if (probe && !tcp_recover_is_busy(s, c))
             tcp_rack_probe(s, c);
         else
             retransmit(s, c);

@@ -3,7 +3,7 @@
  * readers, bursts, half-close. Every byte must come out as it went in, each run must end within a
  * bound of virtual time, and at its end nothing may be left in either stack or missing from a pool.
  *
- *     sim_tcp               seeds 1..1000
+ *     sim_tcp               seeds 1..500, and bulk transfers
  *     sim_tcp SEED [COUNT]  those; with one seed it tells what happened
  */
 #include "sim_pair.h"
@@ -646,21 +646,21 @@ static bool goodput(uint32_t loss_ppm, bool sack, enum tcp_congestion cc, double
 int main(int argc, char **argv)
 {
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint64_t cnt = argc > 2 ? strtoull(argv[2], NULL, 0) : argc > 1 ? 1 : 1000;
+    uint64_t cnt = argc > 2 ? strtoull(argv[2], NULL, 0) : argc > 1 ? 1 : 500;
     struct totals t = {0};
     unsigned failed_cnt = 0;
 
     sim_pair_start();
     if (argc == 1) {
-        failed_cnt += !goodput(0, false, TCP_NEWRENO, 5e6);
-        failed_cnt += !goodput(1000, false, TCP_NEWRENO, 1e6);
-        failed_cnt += !goodput(10000, false, TCP_NEWRENO, 5e5);
+        failed_cnt += !goodput(0, false, TCP_NEWRENO, 6e6);
+        failed_cnt += !goodput(1000, false, TCP_NEWRENO, 2.5e6);
+        failed_cnt += !goodput(10000, false, TCP_NEWRENO, 6e5);
         failed_cnt += !goodput(100000, false, TCP_NEWRENO, 5e4);
         for (enum tcp_congestion cc = TCP_CUBIC; cc <= TCP_NEWRENO; cc++) {
-            failed_cnt += !goodput(0, true, cc, 5e6);
-            failed_cnt += !goodput(1000, true, cc, 2e6);
-            failed_cnt += !goodput(10000, true, cc, 5e5);
-            failed_cnt += !goodput(100000, true, cc, 5e4);
+            failed_cnt += !goodput(0, true, cc, 6e6);
+            failed_cnt += !goodput(1000, true, cc, 5e6);
+            failed_cnt += !goodput(10000, true, cc, 7.5e5);
+            failed_cnt += !goodput(100000, true, cc, 6e4);
         }
     }
     for (uint64_t seed = first; seed < first + cnt; seed++) {
