@@ -2,8 +2,7 @@
  * The receiving side: the queue of in-order bytes, the queue of what came too early, the window.
  *
  * Early data: single mbufs, sorted, without overlap (their fields: tcp_mbuf.h). The byte that came
- * first wins; a piece of a segment beyond one that is there already is dropped, the peer sends it
- * again.
+ * first wins.
  */
 #include "tcp_internal.h"
 
@@ -84,6 +83,27 @@ static bool ooo_has_room(struct tcp_stack *s, const struct tcp_conn *c, uint32_t
     return len >= (c->ooo_cnt + 1U) * TCP_OOO_MEAN_BYTES;
 }
 
+/* Those from *at on that lie wholly inside m go into it, so that nothing of what m has beyond them
+ * is lost. Their bytes came first and win; a FIN behind them, in the middle of data, is none. */
+static void ooo_take_over(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m,
+                          struct rte_mbuf **at)
+{
+    struct rte_mbuf *old;
+
+    while ((old = *at) != NULL && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 &&
+           tcp_seq_lt(old->hash.usr + old->data_len, m->hash.usr + m->data_len)) {
+        uint32_t offset = old->hash.usr - m->hash.usr;
+        tcp_sack_duplicate(s, c, old->hash.usr, old->hash.usr + old->data_len);
+        memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, offset), rte_pktmbuf_mtod(old, uint8_t *),
+               old->data_len);
+        *at = old->next;
+        release(s, old);
+        rte_pktmbuf_free_seg(old);
+        c->ooo_cnt--;
+        s->ooo_cnt--;
+    }
+}
+
 /* Puts one mbuf at its place among the early ones, less what is there already. Takes m. */
 static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m)
 {
@@ -103,9 +123,10 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         }
         at = &(*at)->next;
     }
+    m->hash.usr = seq;
+    ooo_take_over(s, c, m, at);
     if (*at != NULL && tcp_seq_gt(seq + m->data_len, (*at)->hash.usr)) {
-        uint32_t known = tcp_min(seq + m->data_len - (*at)->hash.usr, (*at)->data_len);
-        tcp_sack_duplicate(s, c, (*at)->hash.usr, (*at)->hash.usr + known);
+        tcp_sack_duplicate(s, c, (*at)->hash.usr, seq + m->data_len);
         m->data_len = (uint16_t)((*at)->hash.usr - seq);
         m->vlan_tci = 0; /* a FIN in the middle of data is none */
     }
@@ -115,7 +136,6 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         rte_pktmbuf_free_seg(m);
         return;
     }
-    m->hash.usr = seq;
     if (!fills && (m = tcp_memory_copy_early(s, m)) == NULL) {
         tcp_count(s, STATS_TCP_DROP_OUT_OF_ORDER);
         return;

@@ -390,6 +390,92 @@ static void two_duplicates(void **state)
     lab_close(&lab);
 }
 
+/* What was sent again turns out to have arrived before: the window is as it was (tcp_undo.c). */
+static void needless(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_with_rtt();
+    uint32_t cwnd = c->cwnd, ssthresh = c->ssthresh;
+
+    lab_wait(&lab, 50 * MS);
+    SACK(0, 1, 4);
+    expect_segment(0);
+    while (lab_out(&lab) != NULL)
+        continue;
+    assert_true(c->flags & TCP_CONN_RECOVERY && c->ssthresh < ssthresh);
+    lab_wait(&lab, 90 * MS); /* no sooner than an answer to what was sent again may come */
+    sack(4, 0, NULL);
+    assert_true(c->flags & TCP_CONN_RECOVERY);
+    assert_int_equal(count(STATS_TCP_UNDONE), 0);
+    SACK(4, 0, 1); /* it came twice */
+    assert_int_equal(count(STATS_TCP_UNDONE), 1);
+    assert_false(c->flags & TCP_CONN_RECOVERY);
+    assert_true(c->flags & TCP_CONN_REORDERED);
+    assert_true(c->cwnd >= cwnd);
+    assert_int_equal(c->ssthresh, ssthresh);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+/* Sooner than any round trip: that was the first transmission's answer. */
+static void needless_by_time(void **state)
+{
+    (void)state;
+    struct tcp_conn *c = ten_with_rtt();
+    uint32_t ssthresh = c->ssthresh;
+
+    lab_wait(&lab, 50 * MS);
+    SACK(0, 1, 4);
+    expect_segment(0);
+    while (lab_out(&lab) != NULL)
+        continue;
+    sack(4, 0, NULL); /* a millisecond later */
+    assert_int_equal(count(STATS_TCP_UNDONE), 1);
+    assert_false(c->flags & TCP_CONN_RECOVERY);
+    assert_int_equal(c->ssthresh, ssthresh);
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
+/* Small segments share a buffer; what the peer has of it is not sent again. */
+static void divided(void **state)
+{
+    (void)state;
+    open_lab();
+    struct tcp_conn *c = sack_accept();
+
+    for (uint32_t i = 0; i < 5; i++) {
+        send_zeros(c, 200);
+        assert_int_equal(expect(ACK)->len, 200);
+        lab_wait(&lab, MS);
+    }
+    struct lab_segment g = {
+        .flags = ACK, .seq = peer_seq, .ack = peer_ack, .window = 65535, .sack_cnt = 2};
+    g.sack[0] = (struct tcp_sack_block){.left = peer_ack + 800, .right = peer_ack + 1000};
+    g.sack[1] = (struct tcp_sack_block){.left = peer_ack + 200, .right = peer_ack + 600};
+    lab_in(&lab, &g);
+    const struct tcp_recovery *r = tcp_recovery_of(lab.s, c);
+    assert_non_null(r);
+    assert_int_equal(r->sacked_bytes, 600);
+    assert_int_equal(r->pipe + r->lost_bytes, 400);
+    lab_wait(&lab, 1000 * MS);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct lab_segment *again = expect(ACK);
+        assert_int_equal(again->seq - peer_ack, i == 0 ? 0 : 600);
+        assert_int_equal(again->len, 200);
+        if (i == 0) {
+            g.ack = peer_ack + 600;
+            g.sack_cnt = 1;
+            lab_in(&lab, &g);
+        }
+    }
+    tcp_abort(lab.s, c);
+    check_drained();
+    lab_close(&lab);
+}
+
 static void reordering(void **state)
 {
     (void)state;
@@ -633,6 +719,9 @@ int main(void)
         cmocka_unit_test(tail_loss),
         cmocka_unit_test(probe_repairs),
         cmocka_unit_test(probe_of_new_data),
+        cmocka_unit_test(needless),
+        cmocka_unit_test(needless_by_time),
+        cmocka_unit_test(divided),
         cmocka_unit_test(ecn_sender),
         cmocka_unit_test(ecn_receiver),
         cmocka_unit_test(ecn_active),
