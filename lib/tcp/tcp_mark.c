@@ -165,7 +165,6 @@ bool tcp_mark_divide(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m
         return false;
     }
     s->mbuf_cnt++;
-    s->memory.send_cnt++;
     /* Both are as old as the latest of the segments in m. */
     n->vlan_tci = m->vlan_tci & (uint16_t)~TCP_MARK_TOO_BIG;
     m->vlan_tci &= (uint16_t)~TCP_MARK_TIMED;
