@@ -35,7 +35,7 @@ static void set_options(const struct tcp_stack *s, const struct tcp_conn *c,
 /* A segment without payload; NULL when the pool is empty. SACK blocks go with bare ACKs, and with
  * data that leaves room for all that there may be. */
 static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq,
-                                    uint8_t flags, bool data, bool blocks)
+                                    uint8_t flags, bool bare, bool blocks)
 {
     uint32_t window = tcp_recv_window(s, c) >> (c->wscale & 15);
     struct tcp_options options;
@@ -45,7 +45,7 @@ static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uin
         flags |= TCP_FLAG_ECE;
     if (blocks)
         tcp_sack_write(s, c, &options);
-    if (data)
+    if (!bare)
         return tcp_segment_new_data(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
     return tcp_segment_new(s, &c->key, seq, c->rcv_nxt, flags, window, &options);
 }
@@ -104,7 +104,7 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
     if (fresh && c->flags & TCP_CONN_ECN_CWR)
         flags |= TCP_FLAG_CWR;
     bool blocks = c->ooo_head != NULL && len + TCP_OPTION_MAX_BYTES <= c->mss;
-    struct rte_mbuf *header = new_segment(s, c, seq, flags, true, blocks);
+    struct rte_mbuf *header = new_segment(s, c, seq, flags, false, blocks);
     if (header == NULL)
         return false;
     if (!attach_payload(s, header, m, offset, len)) {
@@ -127,7 +127,7 @@ static bool send_data(struct tcp_stack *s, struct tcp_conn *c, uint32_t seq, str
 
 void tcp_output_ack(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = new_segment(s, c, c->snd_max, TCP_FLAG_ACK, false, true);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_max, TCP_FLAG_ACK, true, true);
 
     if (m == NULL) {
         c->flags |= TCP_CONN_ACK_NOW;
@@ -160,7 +160,7 @@ void tcp_output_challenge(struct tcp_stack *s, struct tcp_conn *c)
  * a zero window and an idle peer. */
 void tcp_output_probe(struct tcp_stack *s, struct tcp_conn *c)
 {
-    struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, false, true);
+    struct rte_mbuf *m = new_segment(s, c, c->snd_una - 1, TCP_FLAG_ACK, true, true);
 
     if (m != NULL)
         (void)tcp_segment_send(s, &c->key, m, TCP_NOT_ECT);
@@ -296,7 +296,7 @@ static uint32_t run_len(const struct tcp_stack *s, const struct tcp_conn *c, uin
     uint32_t header = TCP_HEADER_BYTES, len = 0;
     uint16_t mbuf_max = 0, mbuf_cnt = 1;
 
-    if (most < 2U * c->mss || c->snd_next_offset > 0 || c->recovery != 0 ||
+    if (most < 2U * c->mss || c->snd_next_offset > 0 || tcp_recover_is_busy(s, c) ||
         c->snd_nxt != c->snd_max || c->flags & (TCP_CONN_RECOVERY | TCP_CONN_ECN_CWR))
         return 0;
     header += c->flags & TCP_CONN_TIMESTAMPS ? TCP_OPTION_TIMESTAMP_BYTES : 0;
@@ -345,8 +345,6 @@ bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
         return false;
     }
     advance(s, c, len, fin);
-    if (tcp_recovery_of(s, c))
-        tcp_mark_check(c, tcp_recovery_of(s, c));
     return true;
 }
 
@@ -440,9 +438,7 @@ static bool output_lost(struct tcp_stack *s, struct tcp_conn *c, uint32_t *sent_
         if (!fits || !wanted || *sent_cnt >= TCP_FLUSH_MAX || !send_again(s, c, m, seq))
             return false;
         r->first = false;
-        tcp_mark_check(c, r);
         tcp_mark_again(c, r, m);
-        tcp_mark_check(c, r);
         r->prr_out += len;
         ++*sent_cnt;
     }

@@ -174,9 +174,7 @@ bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp
         c->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
         c->retransmit_ms = tcp_timer_at_us(s, tcp_rto_us(s, c));
     }
-    tcp_mark_check(c, r);
     bool news = tcp_mark_sacked(s, c, r, block, block_cnt);
-    tcp_mark_check(c, r);
     if (c->snd_head != NULL && c->snd_head->vlan_tci & TCP_MARK_SACKED)
         forget_sacked(s, c, r);
     if (kind != TCP_ACK_NEW && (news || kind == TCP_ACK_DUPLICATE)) {
@@ -184,11 +182,8 @@ bool tcp_recover_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp
         if (c->dup_acks < UINT8_MAX)
             c->dup_acks++;
     }
-    tcp_mark_check(c, r);
     tcp_undo_try(s, c, r);
-    tcp_mark_check(c, r);
     tcp_mark_lost_due(s, c, r);
-    tcp_mark_check(c, r);
     update(s, c, r, kind == TCP_ACK_NEW && r->lost_bytes <= lost_before);
     return true;
 }
