@@ -106,10 +106,11 @@ class Running:
 class Echo:
     """A TCP and a UDP service on every address of the namespace that made it."""
 
-    def __init__(self, port=FAR_PORT):
-        self.tcp = socket.create_server(('0.0.0.0', port), backlog=64)
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(('0.0.0.0', port))
+    def __init__(self, port=FAR_PORT, family=socket.AF_INET):
+        everywhere = '::' if family == socket.AF_INET6 else '0.0.0.0'
+        self.tcp = socket.create_server((everywhere, port), backlog=64, family=family)
+        self.udp = socket.socket(family, socket.SOCK_DGRAM)
+        self.udp.bind((everywhere, port))
         for run_it in (self.serve_tcp, self.serve_udp):
             threading.Thread(target=run_it, daemon=True).start()
 
@@ -235,6 +236,39 @@ def test_services_beside_the_gateway(lab):
 def test_services_two_lanes(lab):
     with Running(lab, 'veth', veth=True, lanes=2, host_device='host0', host_rate=1000000) as gw:
         services(gw, 1400)  # af_packet's fanout puts fragments together, and then has no room for them
+
+
+def test_services_over_ipv6(lab):
+    ours, machine, there = 'fd00:9::1', 'fd00:9::7', 'fd00:9::2'
+    if not os.path.exists('/proc/sys/net/ipv6'):
+        raise Skip('this kernel has no IPv6')
+
+    def give(interface, *addresses):
+        set_proc(f'ipv6/conf/{interface}/disable_ipv6', '0')
+        for address in addresses:
+            run('ip', '-6', 'addr', 'replace', f'{address}/64', 'dev', interface, 'nodad')
+
+    def reached():
+        try:
+            tcp_echo(ours, 10)
+            return True
+        except OSError:
+            return False
+    with Running(lab, 'six', host_device='host0', address=[f'{GATEWAY_IP}/24', f'{ours}/64']) as gw:
+        give('host0', ours, machine)
+        with far:
+            give('gw0', there)
+            over_there = Echo(family=socket.AF_INET6)
+        with Echo(family=socket.AF_INET6), over_there:
+            with far:
+                wait_until(reached, 30, 'the shared address')  # it is proved to be nobody else's first
+                tcp_echo(machine, 100000)
+                with Client(host=ours) as c:
+                    check_equal(c.deliver('s@client.example', ['six@example.org'], plain(6, 500)).code, 250, 'mail')
+            for source in (ours, machine):
+                tcp_echo(there, 100000, source=(source, 0))
+        sink.wait(1)
+        check(gw.counter('net/to_host') > 50, 'frames were counted')
 
 
 def raw_frames(mac, count):
