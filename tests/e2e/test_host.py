@@ -229,12 +229,12 @@ def services(gw, datagram):
 
 
 def test_services_beside_the_gateway(lab):
-    with Running(lab, 'tap', host_device='host0', host_rate=1000000) as gw:
+    with Running(lab, 'tap', host_device='host0', host_rate=1000000, host_burst=1000000) as gw:
         services(gw, 4000)  # in fragments
 
 
 def test_services_two_lanes(lab):
-    with Running(lab, 'veth', veth=True, lanes=2, host_device='host0', host_rate=1000000) as gw:
+    with Running(lab, 'veth', veth=True, lanes=2, host_device='host0', host_rate=1000000, host_burst=1000000) as gw:
         services(gw, 1400)  # af_packet's fanout puts fragments together, and then has no room for them
 
 
@@ -335,11 +335,11 @@ def test_flood_to_closed_ports(lab):
 
 def test_kernel_is_limited(lab):
     """What the kernel sends over the rate waits; nothing is lost."""
-    with Running(lab, 'limit', host_device='host0', host_rate=300, host_burst=20) as gw:
+    with Running(lab, 'limit', host_device='host0', host_rate=50, host_burst=5) as gw:
         with far:
             there = Echo()
         with there:
-            deliver(gw, 20, lambda: tcp_echo(HOST_IP, 300 << 10, source=(GATEWAY_IP, 0)))
+            deliver(gw, 20, lambda: tcp_echo(HOST_IP, 200 << 10, source=(GATEWAY_IP, 0)))
         check(gw.counter('net/from_host_limited') > 0, 'waits are counted')
 
 
