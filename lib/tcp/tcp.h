@@ -17,10 +17,11 @@
  *     tcp_flush(s, now)                 the data and ACKs that all this made due leave
  *     tcp_deadline(s)                   sleep, or move a virtual clock, until then or an arrival
  *
- * Below it stand three functions of lib/net and nothing else: net_output takes each segment (from
- * tcp_push, tcp_run, tcp_flush, tcp_close and tcp_abort), net_source and net_segment_max answer
- * about routes. A test defines these three instead of linking lib/net (tests/common/tcp_lab.c) and
- * has every segment in its hands. The same config, calls and times give the same segments.
+ * Below it stand four functions of lib/net and nothing else: net_output takes each segment (from
+ * tcp_push, tcp_run, tcp_flush, tcp_close and tcp_abort), net_source, net_segment_max and
+ * net_large_max answer about routes. A test defines these four instead of linking lib/net
+ * (tests/common/tcp_lab.c) and has every segment in its hands. The same config, calls and times
+ * give the same segments.
  *
  * Threads: one (its lane). Memory: all of it at tcp_init, from the limits in the config; mbufs come
  * from the two pools and go back. Time: now_ns, monotonic, > 0.
