@@ -99,6 +99,7 @@ static void memory_free(struct spool *s)
     if (s->table != NULL)
         spool_index_fini(s);
     free(s->mover.data);
+    free(s->summary.data);
     free(s->header_block);
     free(s->zeros);
     for (uint32_t i = 0; i < s->done_cnt; i++)
@@ -151,7 +152,8 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
 
 static bool io_under_way(const struct spool *s)
 {
-    bool any = s->batch_under_way > 0 || s->header_under_way || s->zero_under_way ||
+    bool any = s->batch_under_way > 0 || s->summary.state == SPOOL_SUMMARY_WRITING ||
+               s->header_under_way || s->zero_under_way ||
                (s->mover.state == SPOOL_MOVE_READING && s->mover.submitted);
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
         any |= s->readers[i].under_way;
@@ -180,6 +182,9 @@ static void io_poll(struct spool *s)
                 break;
             case SPOOL_IO_READER:
                 spool_reader_done(s, index, done[i].result);
+                break;
+            case SPOOL_IO_SUMMARY:
+                spool_summary_done(s, done[i].result);
                 break;
             case SPOOL_IO_BLOCKING:
             default:

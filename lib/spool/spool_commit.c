@@ -166,6 +166,7 @@ static void durable_pop(struct spool *s)
         stats_inc(s->config.stats, STATS_SPOOL_BATCHES);
         stats_add(s->config.stats, STATS_SPOOL_BATCH_BYTES, b->len);
         stats_add(s->config.stats, STATS_SPOOL_RECORDS, b->effect_cnt);
+        spool_summary_add(s, b);
         batch_end(s, 0);
     }
 }
@@ -264,6 +265,10 @@ static void compose_all(struct spool *s)
         const struct spool_segment *g = spool_active(s);
         struct spool_batch *b = batch_at(s, s->batch_cnt);
         uint64_t room = g == NULL ? 0 : g->bytes - g->offset;
+        uint64_t summary = spool_summary_room(s);
+        /* With segments to spare, some of this one is for its summary. */
+        if (s->ready_cnt > s->config.reserve_segments)
+            room = room > summary ? room - summary : 0;
         b->used = SPOOL_BATCH_HEADER_LEN;
         b->room = room < s->config.batch_bytes_max ? (uint32_t)room : s->config.batch_bytes_max;
         b->effect_cnt = 0;

@@ -6,6 +6,7 @@
  *   spool_segment.c  making, zeroing, opening and freeing segments
  *   spool_commit.c   batches: submitted, durable, failed
  *   spool_compose.c  entries become records
+ *   spool_summary.c  what spares a start the bodies
  *   spool_move.c     the oldest segment's live records go to the head
  *   spool_read.c     READ, and the envelopes of recovered messages
  *   spool_recover.c  files, headers, the chain of segments
@@ -28,6 +29,7 @@ enum {
     SPOOL_COMMIT_CNT_MAX = 8,
     SPOOL_ENVELOPE_BYTES_MAX = 16 << 20,
     SPOOL_ZERO_BYTES = 256 << 10,
+    SPOOL_SUMMARY_SHARE = 8, /* a summary is at most this part of a segment */
 };
 
 #define SPOOL_RETRY_MIN_NS (100 * BASE_NS_MS)
@@ -41,6 +43,7 @@ enum spool_io_kind {
     SPOOL_IO_ZERO,
     SPOOL_IO_MOVE,
     SPOOL_IO_READER,
+    SPOOL_IO_SUMMARY,
     SPOOL_IO_BLOCKING, /* recovery */
 };
 
@@ -80,11 +83,13 @@ struct spool_segment {
     uint32_t number;
     uint8_t state;
     uint64_t bytes;
-    uint64_t offset;      /* end of what was composed; while ZEROING of what was zeroed */
-    uint64_t live_bytes;  /* of records that are needed */
-    uint32_t state_refs;  /* messages whose outcomes begin here */
-    uint32_t read_refs;   /* reads under way */
-    uint64_t durable_end; /* end of its durable batches */
+    uint64_t offset;         /* end of what was composed; while ZEROING of what was zeroed */
+    uint64_t live_bytes;     /* of records that are needed */
+    uint32_t state_refs;     /* messages whose outcomes begin here */
+    uint32_t read_refs;      /* reads under way */
+    uint64_t durable_end;    /* end of its durable batches */
+    uint64_t summary_offset; /* 0: none was written */
+    uint32_t summary_len;
 };
 
 struct spool_extent {
@@ -183,6 +188,19 @@ struct spool_reader {
     bool under_way;
 };
 
+enum spool_summary_state { SPOOL_SUMMARY_NONE, SPOOL_SUMMARY_GATHERING, SPOOL_SUMMARY_WRITING };
+
+/* Of the active segment. */
+struct spool_summary {
+    uint8_t state;
+    uint8_t *data; /* grows up to its share of a segment, and stays */
+    uint32_t cap;
+    uint32_t len;
+    uint32_t row_cnt;
+    uint32_t batch_bytes_max;
+    uint32_t write_len;
+};
+
 enum spool_move_state { SPOOL_MOVE_IDLE, SPOOL_MOVE_READING, SPOOL_MOVE_SCAN, SPOOL_MOVE_DRAIN };
 
 struct spool_mover {
@@ -260,6 +278,7 @@ struct spool {
     struct spool_fifo reads;
 
     struct spool_mover mover;
+    struct spool_summary summary;
     struct spool_reader readers[SPOOL_READER_CNT];
     uint32_t reader_cnt; /* busy */
 
@@ -375,6 +394,19 @@ void spool_move_restart(struct spool *s);
 int spool_batch_check(const uint8_t *data, uint32_t len, uint64_t offset,
                       const struct spool_segment_header *segment,
                       struct spool_batch_header *out) BASE_WARN_UNUSED;
+
+/* spool_summary.c */
+void spool_summary_begin(struct spool *s);
+/* This segment gets none. */
+void spool_summary_give_up(struct spool *s);
+/* Takes over the records of a batch that is durable. */
+void spool_summary_add(struct spool *s, const struct spool_batch *b);
+/* What it will take at the segment's end, about. */
+uint32_t spool_summary_room(const struct spool *s);
+/* True when the next segment may be opened: it is written, or there is none. Else it is being
+ * written. */
+bool spool_summary_settled(struct spool *s);
+void spool_summary_done(struct spool *s, int64_t result);
 
 /* spool_read.c */
 void spool_readers_run(struct spool *s);
