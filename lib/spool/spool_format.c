@@ -112,24 +112,23 @@ void spool_record_write(uint8_t *p, const struct spool_record *r)
     base_put_le32(p + 8, r->len);
     memcpy(p + 16, r->id.b, 16);
     base_put_le32(p + 32, r->sequence);
-    if (r->len > 0)
-        memcpy(p + SPOOL_RECORD_HEADER_LEN, r->payload, r->len);
+    base_put_le32(p + 36, base_crc32c_copy(p + SPOOL_RECORD_HEADER_LEN, r->payload, r->len));
     memset(p + SPOOL_RECORD_HEADER_LEN + r->len, 0, bytes - SPOOL_RECORD_HEADER_LEN - r->len);
 }
 
-static uint32_t record_crc(const uint8_t *p, uint32_t len, uint64_t salt, uint64_t offset)
+static uint32_t record_crc(const uint8_t *p, uint64_t salt, uint64_t offset)
 {
     static const uint8_t zero[4];
     uint64_t place[2] = {salt, offset};
     uint32_t crc = base_crc32c(0, place, sizeof(place));
     crc = base_crc32c(crc, p, 12);
     crc = base_crc32c(crc, zero, 4);
-    return base_crc32c(crc, p + 16, SPOOL_RECORD_HEADER_LEN - 16 + (size_t)len);
+    return base_crc32c(crc, p + 16, SPOOL_RECORD_HEADER_LEN - 16);
 }
 
 void spool_record_seal(uint8_t *p, uint64_t salt, uint64_t offset)
 {
-    base_put_le32(p + 12, record_crc(p, base_le32(p + 8), salt, offset));
+    base_put_le32(p + 12, record_crc(p, salt, offset));
 }
 
 static bool record_len_fits(uint8_t type, uint8_t part, uint32_t len)
@@ -161,7 +160,8 @@ int spool_record_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offs
     out->len = base_le32(p + 8);
     if (!record_len_fits(out->type, out->part, out->len) || spool_record_bytes(out->len) > cap)
         return -EBADMSG;
-    if (base_le32(p + 12) != record_crc(p, out->len, salt, offset))
+    if (base_le32(p + 12) != record_crc(p, salt, offset) ||
+        base_le32(p + 36) != base_crc32c(0, p + SPOOL_RECORD_HEADER_LEN, out->len))
         return -EBADMSG;
     memcpy(out->id.b, p + 16, 16);
     out->sequence = base_le32(p + 32);
