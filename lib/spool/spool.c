@@ -86,6 +86,21 @@ static int memory_init(struct spool *s)
     return 0;
 }
 
+/* The memory of requests, told to the disk: batches, then readers (spool_internal.h). */
+static void buffers_tell(struct spool *s)
+{
+    const struct spool_disk *d = &s->config.disk;
+    struct spool_io_buffer v[SPOOL_COMMIT_CNT_MAX + SPOOL_READER_CNT];
+    uint32_t cnt = 0;
+    if (d->ops->buffers_set == NULL)
+        return;
+    for (uint32_t i = 0; i < s->config.commit_max; i++)
+        v[cnt++] = (struct spool_io_buffer){s->batches[i].data, s->config.batch_bytes_max};
+    for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
+        v[cnt++] = (struct spool_io_buffer){s->readers[i].scratch, SPOOL_READ_SCRATCH_BYTES};
+    d->ops->buffers_set(d->state, v, cnt);
+}
+
 static void memory_free(struct spool *s)
 {
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++) {
@@ -137,6 +152,8 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
     if (err_cap > 0)
         err[0] = '\0';
     int rc = memory_init(s);
+    if (rc == 0)
+        buffers_tell(s);
     if (rc == 0)
         rc = spool_recover(s, err, err_cap);
     if (rc < 0) {

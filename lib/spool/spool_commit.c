@@ -16,6 +16,7 @@ static void batch_submit(struct spool *s, struct spool_batch *b)
         .data = b->data,
         .len = b->len,
         .cookie = spool_cookie(SPOOL_IO_BATCH, (uint32_t)(b - s->batches)),
+        .buffer = (uint16_t)(1 + (b - s->batches)),
     };
     if (s->config.disk.ops->submit(s->config.disk.state, &io) < 0)
         return;

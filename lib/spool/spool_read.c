@@ -90,6 +90,7 @@ static void reader_step(struct spool *s, struct spool_reader *r)
         .data = r->scratch,
         .len = (uint32_t)(end - start),
         .cookie = spool_cookie(SPOOL_IO_READER, (uint32_t)(r - s->readers)),
+        .buffer = (uint16_t)(1 + s->config.commit_max + (uint32_t)(r - s->readers)),
     };
     base_assert(io.len <= SPOOL_READ_SCRATCH_BYTES);
     r->waits = s->config.disk.ops->submit(s->config.disk.state, &io) < 0;
