@@ -170,8 +170,7 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
 static bool io_under_way(const struct spool *s)
 {
     bool any = s->batch_under_way > 0 || s->summary.state == SPOOL_SUMMARY_WRITING ||
-               s->header_under_way || s->zero_under_way ||
-               (s->mover.state == SPOOL_MOVE_READING && s->mover.submitted);
+               s->header_under_way || s->zero_under_way || s->mover.submitted;
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
         any |= s->readers[i].under_way;
     return any;
@@ -228,6 +227,8 @@ void spool_close(struct spool *s)
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
         if (s->readers[i].message != NULL)
             spool_message_unref(s, s->readers[i].message);
+    if (s->mover.job_message != NULL)
+        spool_message_unref(s, s->mover.job_message);
     while (s->recovered != NULL) {
         struct spool_message *m = s->recovered;
         s->recovered = m->next;
@@ -240,7 +241,7 @@ int spool_push(struct spool *s, const struct spool_entry *entry)
 {
     /* An entry gives at most two completions (COMMIT and ARRIVED), so these always have room. */
     if (s->pending_free == NULL ||
-        2 * (s->pending_cnt + 1) + s->done_cnt + SPOOL_READER_CNT > SPOOL_DONE_CAP)
+        2 * (s->pending_cnt + 1) + s->done_cnt + SPOOL_TELL_EXTRA > SPOOL_DONE_CAP)
         return -EAGAIN;
     struct spool_pending *p = s->pending_free;
     s->pending_free = p->next;

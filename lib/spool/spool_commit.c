@@ -256,7 +256,8 @@ void spool_rewrite(struct spool *s)
 
 bool spool_waiting(const struct spool *s)
 {
-    return s->data.head != NULL || s->state.head != NULL || s->mover.state == SPOOL_MOVE_SCAN;
+    return s->data.head != NULL || s->state.head != NULL || s->mover.state == SPOOL_MOVE_SCAN ||
+           spool_salvage_waits(s);
 }
 
 static void compose_all(struct spool *s)

@@ -59,6 +59,8 @@ struct spool_disk_ops {
     int64_t (*segment_open)(void *disk, uint32_t segment);
     /* Closes and removes it, durably. */
     int (*segment_remove)(void *disk, uint32_t segment);
+    /* Closes it and puts it where the operator finds it, out of the spool's way, durably. */
+    int (*segment_set_aside)(void *disk, uint32_t segment);
     /* Free bytes of the file system, or a negative error. */
     int64_t (*free_bytes)(void *disk);
 };

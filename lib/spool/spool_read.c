@@ -36,6 +36,16 @@ static bool extent_find(const struct spool_reader *r, uint32_t *index, uint64_t 
     return false;
 }
 
+void spool_damage_tell(struct spool *s, const struct spool_message *m)
+{
+    struct spool_done *d = spool_done_add(s);
+    d->id = m->id;
+    d->op = SPOOL_DAMAGED;
+    d->to = SPOOL_TO_COURIER;
+    d->status = -EBADMSG;
+    stats_inc(s->config.stats, STATS_SPOOL_DAMAGED);
+}
+
 static void arrival_tell(struct spool *s, const struct spool_message *m, struct spool_arrival *a)
 {
     struct spool_done *d = spool_done_add(s);
@@ -43,6 +53,8 @@ static void arrival_tell(struct spool *s, const struct spool_message *m, struct 
     d->op = SPOOL_ARRIVED;
     d->to = SPOOL_TO_COURIER;
     d->arrival = a;
+    if (m->status == -EBADMSG)
+        spool_damage_tell(s, m);
 }
 
 static void reader_end(struct spool *s, struct spool_reader *r, int status)
@@ -79,6 +91,10 @@ static void reader_step(struct spool *s, struct spool_reader *r)
         return;
     }
     const struct spool_extent *e = &r->message->extents[r->extent];
+    if (e->place == 0) {
+        reader_end(s, r, -EBADMSG); /* lost: see spool_salvage.c */
+        return;
+    }
     uint64_t offset = spool_place_offset(e->place);
     uint64_t start = offset & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
     uint64_t end = (offset + spool_record_bytes(e->len) + SPOOL_BLOCK_BYTES - 1) &
@@ -153,10 +169,16 @@ void spool_reader_done(struct spool *s, uint32_t index, int64_t result)
     }
     stats_inc(s->config.stats, status == -EIO ? STATS_SPOOL_READ_ERRORS : STATS_SPOOL_READ_BAD);
     /* What was flipped on its way is right the next time; what is wrong on disk stays wrong. */
-    if (++r->try_cnt < TRY_CNT)
+    if (++r->try_cnt < TRY_CNT) {
         reader_step(s, r);
-    else
-        reader_end(s, r, status);
+        return;
+    }
+    if (status == -EBADMSG && r->message->status == 0) {
+        r->message->status = status;
+        spool_damage_tell(s, r->message);
+        spool_segment_damaged(s, r->slot);
+    }
+    reader_end(s, r, status);
 }
 
 static struct spool_reader *reader_idle(struct spool *s)

@@ -209,6 +209,7 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
                 return 0;
             }
         }
+        spool_segment_damaged(r->s, slot);
         rc = spool_recovery_corrupt(
             r, "segment %u: the batch at %llu is damaged, and was acknowledged", g->number,
             (unsigned long long)offset);
@@ -217,6 +218,17 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
         if (rc <= 0)
             return rc;
     }
+}
+
+/* Sender and recipients are known, whatever became of the rest. */
+static bool envelope_whole(const struct spool_message *m)
+{
+    uint64_t len = 0;
+    bool whole = m->envelope_len > 0 && m->recipient_cnt > 0 && m->recipient_cnt <= m->envelope_len;
+    for (uint32_t i = 0; i < m->extent_cnt; i++)
+        if (m->extents[i].place != 0 && m->extents[i].part == SPOOL_PART_ENVELOPE)
+            len += m->extents[i].len;
+    return whole && len == m->envelope_len;
 }
 
 /* Checks a message that has its COMMIT. True when it is whole. */
@@ -268,10 +280,13 @@ static int messages_settle(struct spool_recovery *r, const struct in_order *all,
         if (!message_whole(m)) {
             char text[SPOOL_ID_TEXT_LEN + 1];
             spool_id_format(text, &m->id);
-            spool_message_drop(s, m);
+            m->status = -EBADMSG;
             if (spool_recovery_corrupt(r, "message %s was acknowledged and lacks parts", text) < 0)
                 return -EBADMSG;
-            continue;
+            if (!envelope_whole(m)) { /* nobody is left to be told */
+                spool_message_drop(s, m);
+                continue;
+            }
         }
         m->state = SPOOL_MESSAGE_QUEUED;
         s->open_cnt--;

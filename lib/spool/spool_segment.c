@@ -54,7 +54,7 @@ bool spool_full(const struct spool *s)
     uint64_t bytes = s->live_bytes;
     for (uint32_t i = 0; i < s->batch_cnt; i++)
         bytes += s->batches[(s->batch_head + i) % s->config.commit_max].used;
-    return limit == 0 || bytes > limit || s->mover.error_cnt > 3;
+    return limit == 0 || bytes > limit;
 }
 
 bool spool_reclaimable(const struct spool *s)
@@ -64,9 +64,28 @@ bool spool_reclaimable(const struct spool *s)
     uint32_t slot = spool_log_slot(s, 0);
     const struct spool_segment *g = &s->segments[slot];
     bool moving = s->mover.slot == slot &&
-                  (s->mover.state == SPOOL_MOVE_READING || s->mover.state == SPOOL_MOVE_SCAN);
+                  (s->mover.state == SPOOL_MOVE_READING || s->mover.state == SPOOL_MOVE_SCAN ||
+                   s->mover.state == SPOOL_MOVE_SALVAGE);
     return g->state == SPOOL_SEGMENT_SEALED && g->live_bytes == 0 && g->state_refs == 0 &&
            g->read_refs == 0 && !moving;
+}
+
+void spool_segment_damaged(struct spool *s, uint32_t slot)
+{
+    s->damaged_cnt += !s->segments[slot].damaged;
+    s->segments[slot].damaged = true;
+}
+
+/* A damaged segment is kept for the operator, and its place in the spool is made anew; not before a
+ * header is written that does not count it to the log any more. */
+static void set_aside(struct spool *s, struct spool_segment *g)
+{
+    const struct spool_disk *d = &s->config.disk;
+    bool gone = d->ops->segment_set_aside(d->state, g->number) == 0;
+    stats_inc(s->config.stats, STATS_SPOOL_SET_ASIDE);
+    spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, EBADMSG,
+                    gone ? "damaged, put into quarantine/" : "damaged, left where it is");
+    g->state = gone ? SPOOL_SEGMENT_ABSENT : SPOOL_SEGMENT_ASIDE;
 }
 
 /* The oldest segments that hold nothing live. Strictly in order: what a record takes back is never
@@ -77,6 +96,12 @@ static void reclaim(struct spool *s)
         uint32_t slot = spool_log_slot(s, 0);
         s->log_head = (s->log_head + 1) % s->segment_cap;
         s->log_cnt--;
+        if (s->segments[slot].damaged) {
+            s->segments[slot].state = SPOOL_SEGMENT_LEAVING;
+            s->damaged_cnt--;
+            s->need_segment = true;
+            continue;
+        }
         stats_inc(s->config.stats, STATS_SPOOL_RECYCLED);
         spool_segment_ready(s, slot);
     }
@@ -270,6 +295,9 @@ void spool_header_done(struct spool *s, int64_t result)
     s->next_lsn = s->durable_lsn + 1;
     s->previous_crc = g->header.crc;
     spool_summary_begin(s);
+    for (uint32_t i = 0; i < s->segment_cap; i++)
+        if (s->segments[i].state == SPOOL_SEGMENT_LEAVING)
+            set_aside(s, &s->segments[i]);
     s->need_segment = false;
     s->broken = false;
     s->probe_backoff_ns = 0;

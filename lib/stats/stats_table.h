@@ -227,6 +227,8 @@ STATS(SPOOL_SUMMARY_BAD,     "spool", "summaries_bad",   "segments", "summaries 
 STATS(SPOOL_CREATED,         "spool", "segments_created", "segments", "segment files made")
 STATS(SPOOL_CREATE_ERRORS,   "spool", "create_errors",   "times",   "segment files that could not be made")
 STATS(SPOOL_RECYCLED,        "spool", "segments_recycled", "segments", "segments freed")
+STATS(SPOOL_SET_ASIDE,       "spool", "segments_set_aside", "segments", "damaged segments put into quarantine/")
+STATS(SPOOL_DAMAGED,         "spool", "damaged",         "messages", "queued messages that lost bytes to the disk")
 STATS(SPOOL_RECOVERED,       "spool", "recovered",       "messages", "messages found at start")
 STATS(SPOOL_UNFINISHED,      "spool", "unfinished",      "messages", "transactions without commit dropped at start")
 STATS(SPOOL_TAILS_CUT,       "spool", "tails_cut",       "times",   "ends of the log found at start before the segment's end")

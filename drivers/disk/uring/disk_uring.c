@@ -163,6 +163,13 @@ static int uring_segment_remove(void *disk, uint32_t segment)
     return removed < 0 ? removed : rc;
 }
 
+static int uring_segment_set_aside(void *disk, uint32_t segment)
+{
+    struct disk_uring *d = disk;
+    int rc = disk_uring_files_set_aside(&d->files, segment);
+    return rc < 0 ? rc : file_register(d, segment, -1);
+}
+
 static int64_t uring_free_bytes(void *disk)
 {
     const struct disk_uring *d = disk;
@@ -183,6 +190,7 @@ static const struct spool_disk_ops uring_ops = {
     .segment_create = uring_segment_create,
     .segment_open = uring_segment_open,
     .segment_remove = uring_segment_remove,
+    .segment_set_aside = uring_segment_set_aside,
     .free_bytes = uring_free_bytes,
 };
 
@@ -235,5 +243,7 @@ int disk_uring_give(const struct spool_disk *disk, uid_t uid, gid_t gid)
 {
     const struct disk_uring *d = disk->state;
 
-    return fchown(d->files.seg_fd, uid, gid) != 0 ? -errno : 0;
+    return fchown(d->files.seg_fd, uid, gid) != 0 || fchown(d->files.aside_fd, uid, gid) != 0
+               ? -errno
+               : 0;
 }
