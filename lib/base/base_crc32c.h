@@ -1,5 +1,6 @@
 /*
- * CRC32C (Castagnoli, RFC 3720 appendix B.4), by SSE4.2, which every x86 that DPDK runs on has.
+ * CRC32C (Castagnoli, RFC 3720 appendix B.4), by SSE4.2 and PCLMULQDQ, which every x86 server since
+ * 2010 has.
  * Pure; any thread.
  */
 #ifndef BASE_CRC32C_H
@@ -11,5 +12,8 @@
 /* The checksum of len bytes at p, continuing from seed: 0 to begin, or the result for the bytes
  * that came before. */
 uint32_t base_crc32c(uint32_t seed, const void *p, size_t len);
+
+/* Copies len bytes from p to to, which do not overlap, and returns their checksum. */
+uint32_t base_crc32c_copy(void *to, const void *p, size_t len);
 
 #endif

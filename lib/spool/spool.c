@@ -86,6 +86,21 @@ static int memory_init(struct spool *s)
     return 0;
 }
 
+/* The memory of requests, told to the disk: batches, then readers (spool_internal.h). */
+static void buffers_tell(struct spool *s)
+{
+    const struct spool_disk *d = &s->config.disk;
+    struct spool_io_buffer v[SPOOL_COMMIT_CNT_MAX + SPOOL_READER_CNT];
+    uint32_t cnt = 0;
+    if (d->ops->buffers_set == NULL)
+        return;
+    for (uint32_t i = 0; i < s->config.commit_max; i++)
+        v[cnt++] = (struct spool_io_buffer){s->batches[i].data, s->config.batch_bytes_max};
+    for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
+        v[cnt++] = (struct spool_io_buffer){s->readers[i].scratch, SPOOL_READ_SCRATCH_BYTES};
+    d->ops->buffers_set(d->state, v, cnt);
+}
+
 static void memory_free(struct spool *s)
 {
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++) {
@@ -99,6 +114,7 @@ static void memory_free(struct spool *s)
     if (s->table != NULL)
         spool_index_fini(s);
     free(s->mover.data);
+    free(s->summary.data);
     free(s->header_block);
     free(s->zeros);
     for (uint32_t i = 0; i < s->done_cnt; i++)
@@ -137,6 +153,8 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
         err[0] = '\0';
     int rc = memory_init(s);
     if (rc == 0)
+        buffers_tell(s);
+    if (rc == 0)
         rc = spool_recover(s, err, err_cap);
     if (rc < 0) {
         if (err_cap > 0 && err[0] == '\0')
@@ -151,8 +169,8 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
 
 static bool io_under_way(const struct spool *s)
 {
-    bool any = s->batch_under_way > 0 || s->header_under_way || s->zero_under_way ||
-               (s->mover.state == SPOOL_MOVE_READING && s->mover.submitted);
+    bool any = s->batch_under_way > 0 || s->summary.state == SPOOL_SUMMARY_WRITING ||
+               s->header_under_way || s->zero_under_way || s->mover.submitted;
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
         any |= s->readers[i].under_way;
     return any;
@@ -181,6 +199,9 @@ static void io_poll(struct spool *s)
             case SPOOL_IO_READER:
                 spool_reader_done(s, index, done[i].result);
                 break;
+            case SPOOL_IO_SUMMARY:
+                spool_summary_done(s, done[i].result);
+                break;
             case SPOOL_IO_BLOCKING:
             default:
                 base_assert(false); /* of nothing that was asked */
@@ -206,6 +227,8 @@ void spool_close(struct spool *s)
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
         if (s->readers[i].message != NULL)
             spool_message_unref(s, s->readers[i].message);
+    if (s->mover.job_message != NULL)
+        spool_message_unref(s, s->mover.job_message);
     while (s->recovered != NULL) {
         struct spool_message *m = s->recovered;
         s->recovered = m->next;
@@ -218,7 +241,7 @@ int spool_push(struct spool *s, const struct spool_entry *entry)
 {
     /* An entry gives at most two completions (COMMIT and ARRIVED), so these always have room. */
     if (s->pending_free == NULL ||
-        2 * (s->pending_cnt + 1) + s->done_cnt + SPOOL_READER_CNT > SPOOL_DONE_CAP)
+        2 * (s->pending_cnt + 1) + s->done_cnt + SPOOL_TELL_EXTRA > SPOOL_DONE_CAP)
         return -EAGAIN;
     struct spool_pending *p = s->pending_free;
     s->pending_free = p->next;

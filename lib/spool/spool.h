@@ -40,6 +40,8 @@ enum spool_op {
     SPOOL_READ,      /* fill buf with message bytes (header section, then body) from offset */
     SPOOL_ARRIVED,   /* completion only, for the courier: a message exists (new or recovered) */
     SPOOL_RELEASE,   /* completion only: buf goes home */
+    SPOOL_DAMAGED,   /* completion only, for the courier: bytes of a message are lost, READ of them
+                        gives -EBADMSG; it is to be given up and freed */
 };
 
 enum spool_part { SPOOL_PART_ENVELOPE = 1, SPOOL_PART_HEADER = 2, SPOOL_PART_BODY = 3 };

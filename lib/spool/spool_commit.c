@@ -16,6 +16,7 @@ static void batch_submit(struct spool *s, struct spool_batch *b)
         .data = b->data,
         .len = b->len,
         .cookie = spool_cookie(SPOOL_IO_BATCH, (uint32_t)(b - s->batches)),
+        .buffer = (uint16_t)(1 + (b - s->batches)),
     };
     if (s->config.disk.ops->submit(s->config.disk.state, &io) < 0)
         return;
@@ -166,6 +167,7 @@ static void durable_pop(struct spool *s)
         stats_inc(s->config.stats, STATS_SPOOL_BATCHES);
         stats_add(s->config.stats, STATS_SPOOL_BATCH_BYTES, b->len);
         stats_add(s->config.stats, STATS_SPOOL_RECORDS, b->effect_cnt);
+        spool_summary_add(s, b);
         batch_end(s, 0);
     }
 }
@@ -254,7 +256,8 @@ void spool_rewrite(struct spool *s)
 
 bool spool_waiting(const struct spool *s)
 {
-    return s->data.head != NULL || s->state.head != NULL || s->mover.state == SPOOL_MOVE_SCAN;
+    return s->data.head != NULL || s->state.head != NULL || s->mover.state == SPOOL_MOVE_SCAN ||
+           spool_salvage_waits(s);
 }
 
 static void compose_all(struct spool *s)
@@ -264,6 +267,10 @@ static void compose_all(struct spool *s)
         const struct spool_segment *g = spool_active(s);
         struct spool_batch *b = batch_at(s, s->batch_cnt);
         uint64_t room = g == NULL ? 0 : g->bytes - g->offset;
+        uint64_t summary = spool_summary_room(s);
+        /* With segments to spare, some of this one is for its summary. */
+        if (s->ready_cnt > s->config.reserve_segments)
+            room = room > summary ? room - summary : 0;
         b->used = SPOOL_BATCH_HEADER_LEN;
         b->room = room < s->config.batch_bytes_max ? (uint32_t)room : s->config.batch_bytes_max;
         b->effect_cnt = 0;

@@ -250,6 +250,8 @@ void spool_compose(struct spool *s, struct spool_batch *b)
         s->need_segment = s->ready_cnt > 0;
     if (s->mover.state == SPOOL_MOVE_SCAN)
         spool_move_compose(s, b);
+    else if (spool_salvage_waits(s))
+        spool_salvage_compose(s, b);
     step = STEP_DONE;
     while (s->data.head != NULL && (step = data_compose(s, b, s->data.head)) == STEP_DONE)
         ;

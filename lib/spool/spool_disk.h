@@ -23,6 +23,13 @@ struct spool_io {
     void *data;
     uint32_t len;    /* bytes */
     uint64_t cookie; /* handed back */
+    uint16_t buffer; /* data lies in this one of buffers_set, from 1 on; 0: anywhere */
+};
+
+/* Memory that requests will use again and again. */
+struct spool_io_buffer {
+    void *data;
+    uint32_t len;
 };
 
 struct spool_io_done {
@@ -40,6 +47,9 @@ struct spool_disk_ops {
     int (*wait)(void *disk);
     /* A descriptor for epoll, readable when completions may wait, or -1. The driver owns it. */
     int (*wait_fd)(void *disk);
+    /* Tells of memory that is used often, once, before the first request: the driver may keep it
+     * pinned until it is closed. May be NULL. */
+    void (*buffers_set)(void *disk, const struct spool_io_buffer *buffers, uint32_t cnt);
     /* The numbers of the segment files there are, ascending. Returns how many (may exceed cap). */
     int (*segment_list)(void *disk, uint32_t *numbers, uint32_t cap);
     /* Makes the file with its space allocated, opens it, makes its name durable. Its content is
@@ -49,6 +59,8 @@ struct spool_disk_ops {
     int64_t (*segment_open)(void *disk, uint32_t segment);
     /* Closes and removes it, durably. */
     int (*segment_remove)(void *disk, uint32_t segment);
+    /* Closes it and puts it where the operator finds it, out of the spool's way, durably. */
+    int (*segment_set_aside)(void *disk, uint32_t segment);
     /* Free bytes of the file system, or a negative error. */
     int64_t (*free_bytes)(void *disk);
 };

@@ -6,6 +6,7 @@
 
 static const uint8_t segment_magic[8] = {'S', 'l', 'u', 'i', 'c', 'e', 'S', 'g'};
 static const uint8_t batch_magic[8] = {'S', 'l', 'u', 'i', 'c', 'e', 'B', 't'};
+static const uint8_t summary_magic[8] = {'S', 'l', 'u', 'i', 'c', 'e', 'S', 'u'};
 static const uint8_t record_magic[4] = {'S', 'l', 'R', 'c'};
 
 static uint32_t block_crc(const uint8_t *block)
@@ -28,6 +29,8 @@ void spool_segment_header_write(uint8_t block[SPOOL_BLOCK_BYTES], struct spool_s
     base_put_le64(block + 56, h->first_lsn);
     base_put_le64(block + 64, h->previous_sequence);
     base_put_le64(block + 72, h->tail_sequence);
+    base_put_le64(block + 80, h->previous_summary_offset);
+    base_put_le32(block + 88, h->previous_summary_len);
     h->version = SPOOL_FORMAT_VERSION;
     h->crc = block_crc(block);
     base_put_le32(block + 12, h->crc);
@@ -52,6 +55,8 @@ int spool_segment_header_read(const uint8_t block[SPOOL_BLOCK_BYTES],
     out->first_lsn = base_le64(block + 56);
     out->previous_sequence = base_le64(block + 64);
     out->tail_sequence = base_le64(block + 72);
+    out->previous_summary_offset = base_le64(block + 80);
+    out->previous_summary_len = base_le32(block + 88);
     if (out->sequence == 0 || out->previous_sequence >= out->sequence ||
         out->tail_sequence > out->sequence)
         return -EBADMSG;
@@ -107,24 +112,23 @@ void spool_record_write(uint8_t *p, const struct spool_record *r)
     base_put_le32(p + 8, r->len);
     memcpy(p + 16, r->id.b, 16);
     base_put_le32(p + 32, r->sequence);
-    if (r->len > 0)
-        memcpy(p + SPOOL_RECORD_HEADER_LEN, r->payload, r->len);
+    base_put_le32(p + 36, base_crc32c_copy(p + SPOOL_RECORD_HEADER_LEN, r->payload, r->len));
     memset(p + SPOOL_RECORD_HEADER_LEN + r->len, 0, bytes - SPOOL_RECORD_HEADER_LEN - r->len);
 }
 
-static uint32_t record_crc(const uint8_t *p, uint32_t len, uint64_t salt, uint64_t offset)
+static uint32_t record_crc(const uint8_t *p, uint64_t salt, uint64_t offset)
 {
     static const uint8_t zero[4];
     uint64_t place[2] = {salt, offset};
     uint32_t crc = base_crc32c(0, place, sizeof(place));
     crc = base_crc32c(crc, p, 12);
     crc = base_crc32c(crc, zero, 4);
-    return base_crc32c(crc, p + 16, SPOOL_RECORD_HEADER_LEN - 16 + (size_t)len);
+    return base_crc32c(crc, p + 16, SPOOL_RECORD_HEADER_LEN - 16);
 }
 
 void spool_record_seal(uint8_t *p, uint64_t salt, uint64_t offset)
 {
-    base_put_le32(p + 12, record_crc(p, base_le32(p + 8), salt, offset));
+    base_put_le32(p + 12, record_crc(p, salt, offset));
 }
 
 static bool record_len_fits(uint8_t type, uint8_t part, uint32_t len)
@@ -156,7 +160,8 @@ int spool_record_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offs
     out->len = base_le32(p + 8);
     if (!record_len_fits(out->type, out->part, out->len) || spool_record_bytes(out->len) > cap)
         return -EBADMSG;
-    if (base_le32(p + 12) != record_crc(p, out->len, salt, offset))
+    if (base_le32(p + 12) != record_crc(p, salt, offset) ||
+        base_le32(p + 36) != base_crc32c(0, p + SPOOL_RECORD_HEADER_LEN, out->len))
         return -EBADMSG;
     memcpy(out->id.b, p + 16, 16);
     out->sequence = base_le32(p + 32);
@@ -179,4 +184,87 @@ void spool_commit_read(const uint8_t p[SPOOL_COMMIT_LEN], struct spool_commit *c
     c->piece_cnt = base_le32(p + 8);
     c->recipient_cnt = base_le32(p + 12);
     c->envelope_len = base_le32(p + 16);
+}
+
+static uint32_t summary_crc(const uint8_t *p, uint32_t len)
+{
+    static const uint8_t zero[4];
+    uint32_t crc = base_crc32c(0, p, 48);
+    crc = base_crc32c(crc, zero, 4);
+    return base_crc32c(crc, p + 52, len - 52);
+}
+
+void spool_summary_header_write(uint8_t *p, const struct spool_summary_header *h)
+{
+    memset(p, 0, SPOOL_SUMMARY_HEADER_LEN);
+    memcpy(p, summary_magic, 8);
+    base_put_le32(p + 8, SPOOL_FORMAT_VERSION);
+    base_put_le32(p + 12, h->len);
+    base_put_le64(p + 16, h->sequence);
+    base_put_le64(p + 24, h->salt);
+    base_put_le64(p + 32, h->last_lsn);
+    base_put_le32(p + 40, h->row_cnt);
+    base_put_le32(p + 44, h->batch_bytes_max);
+    base_put_le32(p + 48, summary_crc(p, h->len));
+}
+
+int spool_summary_header_read(const uint8_t *p, uint64_t cap, struct spool_summary_header *out)
+{
+    if (cap < SPOOL_SUMMARY_HEADER_LEN || memcmp(p, summary_magic, 8) != 0 ||
+        base_le32(p + 8) != SPOOL_FORMAT_VERSION)
+        return -EBADMSG;
+    out->len = base_le32(p + 12);
+    if (out->len < SPOOL_SUMMARY_HEADER_LEN || out->len > cap ||
+        base_le32(p + 48) != summary_crc(p, out->len))
+        return -EBADMSG;
+    out->sequence = base_le64(p + 16);
+    out->salt = base_le64(p + 24);
+    out->last_lsn = base_le64(p + 32);
+    out->row_cnt = base_le32(p + 40);
+    out->batch_bytes_max = base_le32(p + 44);
+    return out->batch_bytes_max <= SPOOL_BATCH_BYTES_LIMIT ? 0 : -EBADMSG;
+}
+
+/* Bodies are read when they are delivered; all else is in the summary as a whole. */
+static bool row_has_payload(const struct spool_record *r)
+{
+    return r->type != SPOOL_RECORD_PIECE || r->part == SPOOL_PART_ENVELOPE;
+}
+
+uint32_t spool_summary_row_bytes(const struct spool_record *r)
+{
+    uint32_t payload = row_has_payload(r) ? r->len : 0;
+    return (SPOOL_SUMMARY_ROW_LEN + payload + 7) & ~UINT32_C(7);
+}
+
+void spool_summary_row_write(uint8_t *p, const struct spool_record *r, uint64_t offset)
+{
+    memset(p, 0, spool_summary_row_bytes(r));
+    memcpy(p, r->id.b, 16);
+    base_put_le64(p + 16, offset);
+    base_put_le32(p + 24, r->len);
+    base_put_le32(p + 28, r->sequence);
+    p[32] = r->type;
+    p[33] = r->part;
+    if (row_has_payload(r) && r->len > 0)
+        memcpy(p + SPOOL_SUMMARY_ROW_LEN, r->payload, r->len);
+}
+
+int64_t spool_summary_row_read(const uint8_t *p, uint64_t cap, struct spool_record *r,
+                               uint64_t *offset)
+{
+    if (cap < SPOOL_SUMMARY_ROW_LEN)
+        return -EBADMSG;
+    memcpy(r->id.b, p, 16);
+    *offset = base_le64(p + 16);
+    r->len = base_le32(p + 24);
+    r->sequence = base_le32(p + 28);
+    r->type = p[32];
+    r->part = p[33];
+    r->payload = row_has_payload(r) ? p + SPOOL_SUMMARY_ROW_LEN : NULL;
+    if (!record_len_fits(r->type, r->part, r->len) || r->sequence >= SPOOL_PIECE_CNT_MAX ||
+        *offset < SPOOL_SEGMENT_HEADER_LEN || *offset % 8 != 0 || *offset >> 40 != 0 ||
+        spool_summary_row_bytes(r) > cap)
+        return -EBADMSG;
+    return spool_summary_row_bytes(r);
 }

@@ -6,13 +6,15 @@
 
 #include "spool.h"
 
-#define SPOOL_FORMAT_VERSION     0
+#define SPOOL_FORMAT_VERSION     1
 #define SPOOL_SEGMENT_HEADER_LEN SPOOL_BLOCK_BYTES
 #define SPOOL_BATCH_HEADER_LEN   72
 #define SPOOL_RECORD_HEADER_LEN  48
 #define SPOOL_PIECE_BYTES_MAX    32768
 #define SPOOL_PIECE_CNT_MAX      (1U << 18) /* 4 GiB in pieces of 16 KiB */
 #define SPOOL_COMMIT_LEN         24
+#define SPOOL_SUMMARY_HEADER_LEN 64
+#define SPOOL_SUMMARY_ROW_LEN    40
 #define SPOOL_BATCH_BYTES_LIMIT  (64U << 20)
 /* Outcomes of a message: as many recipients as an envelope of 16 MiB can hold. */
 #define SPOOL_RECIPIENT_CNT_MAX (1U << 22)
@@ -35,6 +37,8 @@ struct spool_segment_header {
     uint64_t first_lsn;
     uint64_t previous_sequence;
     uint64_t tail_sequence;
+    uint64_t previous_summary_offset; /* 0: none */
+    uint32_t previous_summary_len;
 };
 
 /* Fills the block and sets h->crc. */
@@ -89,5 +93,28 @@ struct spool_commit {
 };
 void spool_commit_write(uint8_t p[SPOOL_COMMIT_LEN], const struct spool_commit *c);
 void spool_commit_read(const uint8_t p[SPOOL_COMMIT_LEN], struct spool_commit *c);
+
+struct spool_summary_header {
+    uint32_t len; /* of the whole summary */
+    uint64_t sequence;
+    uint64_t salt;
+    uint64_t last_lsn;
+    uint32_t row_cnt;
+    uint32_t batch_bytes_max;
+};
+/* Writes the header at p, whose rows stand behind it already. */
+void spool_summary_header_write(uint8_t *p, const struct spool_summary_header *h);
+/* Reads and checks the summary at p of which cap bytes are there, its rows not. Returns 0 or
+ * -EBADMSG. */
+int spool_summary_header_read(const uint8_t *p, uint64_t cap,
+                              struct spool_summary_header *out) BASE_WARN_UNUSED;
+
+/* Bytes of a row. */
+uint32_t spool_summary_row_bytes(const struct spool_record *r);
+void spool_summary_row_write(uint8_t *p, const struct spool_record *r, uint64_t offset);
+/* Reads the row at p of which cap bytes are there. r->payload is NULL where the row has none.
+ * Returns its bytes, or -EBADMSG. */
+int64_t spool_summary_row_read(const uint8_t *p, uint64_t cap, struct spool_record *r,
+                               uint64_t *offset) BASE_WARN_UNUSED;
 
 #endif

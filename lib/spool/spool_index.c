@@ -175,6 +175,13 @@ void spool_message_place(struct spool *s, struct spool_message *m, uint32_t sequ
     live_add(s, place, e->len);
 }
 
+void spool_message_unplace(struct spool *s, struct spool_message *m, uint32_t sequence)
+{
+    struct spool_extent *e = &m->extents[sequence];
+    live_remove(s, e->place, e->len);
+    e->place = 0;
+}
+
 void spool_message_place_commit(struct spool *s, struct spool_message *m, uint64_t place)
 {
     if (m->commit_place != 0)

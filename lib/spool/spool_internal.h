@@ -6,7 +6,9 @@
  *   spool_segment.c  making, zeroing, opening and freeing segments
  *   spool_commit.c   batches: submitted, durable, failed
  *   spool_compose.c  entries become records
+ *   spool_summary.c  what spares a start the bodies
  *   spool_move.c     the oldest segment's live records go to the head
+ *   spool_salvage.c  the same when it is damaged
  *   spool_read.c     READ, and the envelopes of recovered messages
  *   spool_recover.c  files, headers, the chain of segments
  *   spool_scan.c     the log read from the start
@@ -23,11 +25,13 @@ enum {
     SPOOL_DONE_CAP = 4 * SPOOL_PENDING_MAX,
     SPOOL_SEGMENT_EXTRA = 4, /* files above segment_max that may be made when nothing else helps */
     SPOOL_READER_CNT = 16,
+    SPOOL_TELL_EXTRA = 2 * SPOOL_READER_CNT + 1, /* completions that no entry asked for */
     SPOOL_TELL_MAX = 256, /* completions waiting, above which recovered messages are not told */
     SPOOL_READ_SCRATCH_BYTES = SPOOL_PIECE_BYTES_MAX + 3 * SPOOL_BLOCK_BYTES,
     SPOOL_COMMIT_CNT_MAX = 8,
     SPOOL_ENVELOPE_BYTES_MAX = 16 << 20,
     SPOOL_ZERO_BYTES = 256 << 10,
+    SPOOL_SUMMARY_SHARE = 8, /* a summary is at most this part of a segment */
 };
 
 #define SPOOL_RETRY_MIN_NS (100 * BASE_NS_MS)
@@ -41,6 +45,7 @@ enum spool_io_kind {
     SPOOL_IO_ZERO,
     SPOOL_IO_MOVE,
     SPOOL_IO_READER,
+    SPOOL_IO_SUMMARY,
     SPOOL_IO_BLOCKING, /* recovery */
 };
 
@@ -72,7 +77,8 @@ enum spool_segment_state {
     SPOOL_SEGMENT_OPENING, /* its header is on the way */
     SPOOL_SEGMENT_ACTIVE,
     SPOOL_SEGMENT_SEALED,
-    SPOOL_SEGMENT_ASIDE, /* damaged, kept for the operator: never written */
+    SPOOL_SEGMENT_LEAVING, /* damaged, nothing in it is needed; the next header says so */
+    SPOOL_SEGMENT_ASIDE,   /* damaged, kept for the operator: never written */
 };
 
 struct spool_segment {
@@ -80,11 +86,14 @@ struct spool_segment {
     uint32_t number;
     uint8_t state;
     uint64_t bytes;
-    uint64_t offset;      /* end of what was composed; while ZEROING of what was zeroed */
-    uint64_t live_bytes;  /* of records that are needed */
-    uint32_t state_refs;  /* messages whose outcomes begin here */
-    uint32_t read_refs;   /* reads under way */
-    uint64_t durable_end; /* end of its durable batches */
+    uint64_t offset;         /* end of what was composed; while ZEROING of what was zeroed */
+    uint64_t live_bytes;     /* of records that are needed */
+    uint32_t state_refs;     /* messages whose outcomes begin here */
+    uint32_t read_refs;      /* reads under way */
+    uint64_t durable_end;    /* end of its durable batches */
+    uint64_t summary_offset; /* 0: none was written */
+    uint32_t summary_len;
+    bool damaged; /* goes aside when nothing in it is needed */
 };
 
 struct spool_extent {
@@ -183,7 +192,34 @@ struct spool_reader {
     bool under_way;
 };
 
-enum spool_move_state { SPOOL_MOVE_IDLE, SPOOL_MOVE_READING, SPOOL_MOVE_SCAN, SPOOL_MOVE_DRAIN };
+enum spool_summary_state { SPOOL_SUMMARY_NONE, SPOOL_SUMMARY_GATHERING, SPOOL_SUMMARY_WRITING };
+
+/* Of the active segment. */
+struct spool_summary {
+    uint8_t state;
+    uint8_t *data; /* grows up to its share of a segment, and stays */
+    uint32_t cap;
+    uint32_t len;
+    uint32_t row_cnt;
+    uint32_t batch_bytes_max;
+    uint32_t write_len;
+};
+
+enum spool_move_state {
+    SPOOL_MOVE_IDLE,
+    SPOOL_MOVE_READING,
+    SPOOL_MOVE_SCAN,
+    SPOOL_MOVE_SALVAGE,
+    SPOOL_MOVE_DRAIN,
+};
+
+enum spool_salvage_job {
+    SPOOL_SALVAGE_NONE,
+    SPOOL_SALVAGE_STATE,
+    SPOOL_SALVAGE_COMMIT,
+    SPOOL_SALVAGE_PIECE, /* to be read */
+    SPOOL_SALVAGE_READ,  /* and was */
+};
 
 struct spool_mover {
     uint8_t state;
@@ -200,6 +236,11 @@ struct spool_mover {
     uint32_t under_way;  /* effects not yet durable */
     uint32_t error_cnt;
     uint64_t retry_ns; /* after a bad read */
+    uint8_t job;       /* salvage: enum spool_salvage_job, from here on */
+    uint8_t try_cnt;
+    uint32_t bucket; /* of the index: where the walk is */
+    uint32_t job_extent;
+    struct spool_message *job_message; /* a reference is held */
 };
 
 struct spool {
@@ -226,7 +267,8 @@ struct spool {
     uint32_t opening_slot; /* its header is to be written or under way */
     bool header_under_way;
     uint64_t next_sequence;
-    bool need_segment; /* no more composing in the active one: switch when drained */
+    uint32_t damaged_cnt; /* segments of the log that are to go aside */
+    bool need_segment;    /* no more composing in the active one: switch when drained */
 
     struct spool_batch batches[SPOOL_COMMIT_CNT_MAX];
     uint32_t batch_head;
@@ -260,6 +302,7 @@ struct spool {
     struct spool_fifo reads;
 
     struct spool_mover mover;
+    struct spool_summary summary;
     struct spool_reader readers[SPOOL_READER_CNT];
     uint32_t reader_cnt; /* busy */
 
@@ -304,6 +347,8 @@ int spool_message_extents(struct spool_message *m, uint32_t sequence) BASE_WARN_
 /* The piece lies at place from now on; an earlier place is given back. */
 void spool_message_place(struct spool *s, struct spool_message *m, uint32_t sequence,
                          uint64_t place);
+/* The piece lies nowhere from now on. */
+void spool_message_unplace(struct spool *s, struct spool_message *m, uint32_t sequence);
 void spool_message_place_commit(struct spool *s, struct spool_message *m, uint64_t place);
 /* Outcomes begin at slot; with replace also when they began elsewhere. */
 void spool_message_state_at(struct spool *s, struct spool_message *m, uint32_t slot, bool replace);
@@ -335,6 +380,8 @@ bool spool_reclaimable(const struct spool *s);
 void spool_segments_run(struct spool *s);
 void spool_zero_done(struct spool *s, int64_t result);
 void spool_header_done(struct spool *s, int64_t result);
+/* It goes aside as soon as what is needed of it was moved. */
+void spool_segment_damaged(struct spool *s, uint32_t slot);
 /* Seals the active segment; it leaves the log when nothing in it is durable. */
 void spool_segment_seal(struct spool *s);
 
@@ -369,6 +416,8 @@ void spool_move_run(struct spool *s);
 void spool_move_read_done(struct spool *s, int64_t result);
 void spool_move_compose(struct spool *s, struct spool_batch *b);
 void spool_move_restart(struct spool *s);
+/* All outcomes of the message, into the batch. False: no room for the rest of them. */
+bool spool_move_state(struct spool *s, struct spool_batch *b, struct spool_message *m);
 /* Checks the batch at data (len bytes of it are there), which lies at offset in the segment, with
  * all its records, but for its place in the chain. Returns 1 and its header, 0 when more bytes are
  * needed, -EBADMSG when it is not valid. */
@@ -376,8 +425,31 @@ int spool_batch_check(const uint8_t *data, uint32_t len, uint64_t offset,
                       const struct spool_segment_header *segment,
                       struct spool_batch_header *out) BASE_WARN_UNUSED;
 
+/* spool_summary.c */
+void spool_summary_begin(struct spool *s);
+/* This segment gets none. */
+void spool_summary_give_up(struct spool *s);
+/* Takes over the records of a batch that is durable. */
+void spool_summary_add(struct spool *s, const struct spool_batch *b);
+/* What it will take at the segment's end, about. */
+uint32_t spool_summary_room(const struct spool *s);
+/* True when the next segment may be opened: it is written, or there is none. Else it is being
+ * written. */
+bool spool_summary_settled(struct spool *s);
+void spool_summary_done(struct spool *s, int64_t result);
+
+/* spool_salvage.c */
+void spool_salvage_begin(struct spool *s);
+void spool_salvage_run(struct spool *s);
+void spool_salvage_read_done(struct spool *s, int64_t result);
+/* Something was found and waits to be composed. */
+bool spool_salvage_waits(const struct spool *s);
+void spool_salvage_compose(struct spool *s, struct spool_batch *b);
+
 /* spool_read.c */
 void spool_readers_run(struct spool *s);
+/* Tells the courier that bytes of the message are lost. */
+void spool_damage_tell(struct spool *s, const struct spool_message *m);
 void spool_reader_done(struct spool *s, uint32_t index, int64_t result);
 
 /* spool_recover.c */

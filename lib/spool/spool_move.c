@@ -8,13 +8,15 @@
 
 #include <errno.h>
 
+enum { SALVAGE_AFTER = 3 }; /* scans that failed in a row */
+
 bool spool_move_wanted(const struct spool *s)
 {
     bool can_create = s->create_retry_ns == 0 && spool_spare_wanted(s);
     if (s->log_cnt < 2 || s->broken || s->failed || can_create ||
         s->zeroing_slot != SPOOL_SLOT_NONE || s->now_ns < s->mover.retry_ns)
         return false;
-    if (s->ready_cnt < 2)
+    if (s->ready_cnt < 2 || s->damaged_cnt > 0)
         return true;
     return s->ready_cnt <= s->config.reserve_segments && s->live_bytes <= spool_live_limit(s);
 }
@@ -39,6 +41,8 @@ static void scan_failed(struct spool *s, int error)
     stats_inc(s->config.stats, STATS_SPOOL_MOVE_ERRORS);
     spool_log_event(s, STATS_LOG_SPOOL_ERROR, s->segments[v->slot].number, (uint64_t)-error,
                     "cannot be moved");
+    if (v->error_cnt >= SALVAGE_AFTER)
+        v->retry_ns = s->now_ns;
 }
 
 void spool_move_restart(struct spool *s)
@@ -67,6 +71,10 @@ static void read_submit(struct spool *s)
 void spool_move_read_done(struct spool *s, int64_t result)
 {
     struct spool_mover *v = &s->mover;
+    if (v->state == SPOOL_MOVE_SALVAGE) {
+        spool_salvage_read_done(s, result);
+        return;
+    }
     v->submitted = false;
     if (result == (int64_t)v->len)
         v->state = SPOOL_MOVE_SCAN;
@@ -104,6 +112,8 @@ static int record_next(struct spool *s, struct spool_record *r)
     while (v->at == v->batch_end) {
         if (v->offset + v->batch_next >= g->offset) {
             v->state = SPOOL_MOVE_DRAIN;
+            v->error_cnt = 0;
+            v->retry_ns = 0;
             return 0;
         }
         int rc = spool_batch_check(v->data + v->batch_next, v->len - v->batch_next,
@@ -150,7 +160,7 @@ static bool record_live(const struct spool_message *m, const struct spool_record
 
 /* All outcomes of the message, in one record or, for very many, in several; only the last is
  * a STATE, so that the old ones are needed until it is durable. False: no room. */
-static bool state_move(struct spool *s, struct spool_batch *b, struct spool_message *m)
+bool spool_move_state(struct spool *s, struct spool_batch *b, struct spool_message *m)
 {
     struct spool_mover *v = &s->mover;
     const uint32_t max = SPOOL_PIECE_BYTES_MAX / sizeof(struct spool_outcome);
@@ -193,7 +203,7 @@ void spool_move_compose(struct spool *s, struct spool_batch *b)
         if (record_live(m, &r, place)) {
             bool fits;
             if (r.type == SPOOL_RECORD_OUTCOME || r.type == SPOOL_RECORD_STATE) {
-                fits = state_move(s, b, m);
+                fits = spool_move_state(s, b, m);
             } else {
                 fits = spool_batch_fits(b, r.len);
                 if (fits)
@@ -224,12 +234,13 @@ void spool_move_run(struct spool *s)
         v->slot = spool_log_slot(s, 0);
         v->offset = SPOOL_SEGMENT_HEADER_LEN;
         v->outcome_at = 0;
-        read_next(s);
+        if (v->error_cnt >= SALVAGE_AFTER)
+            spool_salvage_begin(s);
+        else
+            read_next(s);
     }
+    if (v->state == SPOOL_MOVE_SALVAGE)
+        spool_salvage_run(s);
     if (v->state == SPOOL_MOVE_READING && !v->submitted)
         read_submit(s);
-    if (v->state == SPOOL_MOVE_SCAN && v->error_cnt > 0 && v->offset > SPOOL_SEGMENT_HEADER_LEN) {
-        v->error_cnt = 0;
-        v->retry_ns = 0;
-    }
 }

@@ -5,6 +5,7 @@
 #include "spool_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 enum { TRY_CNT = 3 };
 
@@ -35,6 +36,27 @@ static bool extent_find(const struct spool_reader *r, uint32_t *index, uint64_t 
     return false;
 }
 
+void spool_damage_tell(struct spool *s, const struct spool_message *m)
+{
+    struct spool_done *d = spool_done_add(s);
+    d->id = m->id;
+    d->op = SPOOL_DAMAGED;
+    d->to = SPOOL_TO_COURIER;
+    d->status = -EBADMSG;
+    stats_inc(s->config.stats, STATS_SPOOL_DAMAGED);
+}
+
+static void arrival_tell(struct spool *s, const struct spool_message *m, struct spool_arrival *a)
+{
+    struct spool_done *d = spool_done_add(s);
+    d->id = m->id;
+    d->op = SPOOL_ARRIVED;
+    d->to = SPOOL_TO_COURIER;
+    d->arrival = a;
+    if (m->status == -EBADMSG)
+        spool_damage_tell(s, m);
+}
+
 static void reader_end(struct spool *s, struct spool_reader *r, int status)
 {
     struct spool_message *m = r->message;
@@ -43,11 +65,7 @@ static void reader_end(struct spool *s, struct spool_reader *r, int status)
             r->pending->entry.buf->len = r->filled;
         spool_finish(s, r->pending, status, status == 0 ? r->filled : 0);
     } else if (status == 0 && m->state == SPOOL_MESSAGE_QUEUED) {
-        struct spool_done *d = spool_done_add(s);
-        d->id = m->id;
-        d->op = SPOOL_ARRIVED;
-        d->to = SPOOL_TO_COURIER;
-        d->arrival = r->arrival;
+        arrival_tell(s, m, r->arrival);
         r->arrival = NULL;
     } else {
         spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-status,
@@ -73,6 +91,10 @@ static void reader_step(struct spool *s, struct spool_reader *r)
         return;
     }
     const struct spool_extent *e = &r->message->extents[r->extent];
+    if (e->place == 0) {
+        reader_end(s, r, -EBADMSG); /* lost: see spool_salvage.c */
+        return;
+    }
     uint64_t offset = spool_place_offset(e->place);
     uint64_t start = offset & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
     uint64_t end = (offset + spool_record_bytes(e->len) + SPOOL_BLOCK_BYTES - 1) &
@@ -84,6 +106,7 @@ static void reader_step(struct spool *s, struct spool_reader *r)
         .data = r->scratch,
         .len = (uint32_t)(end - start),
         .cookie = spool_cookie(SPOOL_IO_READER, (uint32_t)(r - s->readers)),
+        .buffer = (uint16_t)(1 + s->config.commit_max + (uint32_t)(r - s->readers)),
     };
     base_assert(io.len <= SPOOL_READ_SCRATCH_BYTES);
     r->waits = s->config.disk.ops->submit(s->config.disk.state, &io) < 0;
@@ -146,10 +169,16 @@ void spool_reader_done(struct spool *s, uint32_t index, int64_t result)
     }
     stats_inc(s->config.stats, status == -EIO ? STATS_SPOOL_READ_ERRORS : STATS_SPOOL_READ_BAD);
     /* What was flipped on its way is right the next time; what is wrong on disk stays wrong. */
-    if (++r->try_cnt < TRY_CNT)
+    if (++r->try_cnt < TRY_CNT) {
         reader_step(s, r);
-    else
-        reader_end(s, r, status);
+        return;
+    }
+    if (status == -EBADMSG && r->message->status == 0) {
+        r->message->status = status;
+        spool_damage_tell(s, r->message);
+        spool_segment_damaged(s, r->slot);
+    }
+    reader_end(s, r, status);
 }
 
 static struct spool_reader *reader_idle(struct spool *s)
@@ -181,23 +210,37 @@ static void reader_start(struct spool *s, struct spool_reader *r, struct spool_m
     reader_step(s, r);
 }
 
+/* The next recovered message: told at once when its envelope is at hand, else after reading it.
+ * False when memory is short. */
+static bool recovered_next(struct spool *s)
+{
+    struct spool_message *m = s->recovered;
+    if (m->state != SPOOL_MESSAGE_GONE) {
+        struct spool_arrival *a = spool_arrival_make(m, m->envelope);
+        if (a == NULL)
+            return false;
+        if (m->envelope != NULL) {
+            arrival_tell(s, m, a);
+            free(m->envelope);
+            m->envelope = NULL;
+        } else {
+            struct spool_reader *r = reader_idle(s);
+            r->arrival = a;
+            reader_start(s, r, m, NULL);
+        }
+    }
+    s->recovered = m->next;
+    spool_message_unref(s, m); /* the list's */
+    return true;
+}
+
 /* Recovered messages are told only as fast as they are taken. */
 static void recovered_run(struct spool *s)
 {
     while (s->recovered != NULL && s->reader_cnt < SPOOL_READER_CNT / 2 &&
-           s->done_cnt < SPOOL_TELL_MAX) {
-        struct spool_message *m = s->recovered;
-        struct spool_reader *r = reader_idle(s);
-        if (m->state != SPOOL_MESSAGE_GONE) {
-            r->arrival = spool_arrival_make(m, NULL);
-            if (r->arrival == NULL)
-                return;
-        }
-        s->recovered = m->next;
-        if (m->state != SPOOL_MESSAGE_GONE)
-            reader_start(s, r, m, NULL);
-        spool_message_unref(s, m); /* the list's */
-    }
+           s->done_cnt < SPOOL_TELL_MAX)
+        if (!recovered_next(s))
+            return;
 }
 
 void spool_readers_run(struct spool *s)

@@ -192,8 +192,14 @@ static int log_scan(struct spool_recovery *r)
 {
     struct spool *s = r->s;
     for (uint32_t i = 0; i < s->log_cnt; i++) {
-        uint64_t limit = i + 1 < s->log_cnt ? spool_log_at(s, i + 1)->header.first_lsn : UINT64_MAX;
-        int rc = spool_recovery_scan(r, spool_log_slot(s, i), limit);
+        const struct spool_segment *next = i + 1 < s->log_cnt ? spool_log_at(s, i + 1) : NULL;
+        int rc = next == NULL ? 0 : spool_summary_recover(r, spool_log_slot(s, i), &next->header);
+        if (rc < 0)
+            return rc;
+        if (rc > 0)
+            continue;
+        uint64_t limit = next != NULL ? next->header.first_lsn : UINT64_MAX;
+        rc = spool_recovery_scan(r, spool_log_slot(s, i), limit);
         if (rc < 0)
             return rc;
     }

@@ -31,7 +31,16 @@ int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offse
 /* Reads one segment of the log. limit_lsn: first of the next segment, UINT64_MAX for the newest. */
 int spool_recovery_scan(struct spool_recovery *r, uint32_t slot,
                         uint64_t limit_lsn) BASE_WARN_UNUSED;
+/* Takes a record, which lies at offset of the segment, into the index. */
+int spool_recovery_apply(struct spool_recovery *r, const struct spool_record *rec, uint32_t slot,
+                         uint64_t offset) BASE_WARN_UNUSED;
 /* Keeps the messages that are whole, to be told; drops what was never committed. */
 int spool_recovery_finish(struct spool_recovery *r) BASE_WARN_UNUSED;
+
+/* spool_summary.c */
+/* Reads the segment's summary, of which the next segment's header tells. Returns 1, 0 when there is
+ * no good one, or an error. */
+int spool_summary_recover(struct spool_recovery *r, uint32_t slot,
+                          const struct spool_segment_header *next) BASE_WARN_UNUSED;
 
 #endif

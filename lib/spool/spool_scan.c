@@ -7,6 +7,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Spares reading it again when the courier is told, as far as it is in one piece. */
+static void envelope_keep(struct spool_message *m, const struct spool_record *r)
+{
+    if (m->envelope != NULL)
+        return;
+    m->envelope = malloc(r->len);
+    if (m->envelope == NULL)
+        return;
+    memcpy(m->envelope, r->payload, r->len);
+    m->envelope_cap = r->len;
+}
+
 static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
 {
     struct spool_message *m = spool_message_find(s, &r->id);
@@ -24,6 +36,8 @@ static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
         return -ENOMEM;
     switch ((enum spool_record_type)r->type) {
     case SPOOL_RECORD_PIECE:
+        if (r->part == SPOOL_PART_ENVELOPE && r->sequence == 0)
+            envelope_keep(m, r);
         rc = spool_message_extents(m, r->sequence);
         if (rc < 0)
             return rc;
@@ -54,6 +68,16 @@ static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
     return rc;
 }
 
+int spool_recovery_apply(struct spool_recovery *r, const struct spool_record *rec, uint32_t slot,
+                         uint64_t offset)
+{
+    int rc = apply(r->s, rec, spool_place(slot, offset));
+    if (rc == -EBADMSG || rc == -E2BIG)
+        rc = spool_recovery_corrupt(r, "segment %u: a record contradicts an earlier one",
+                                    r->s->segments[slot].number);
+    return rc;
+}
+
 static int batch_apply(struct spool_recovery *r, const uint8_t *data,
                        const struct spool_batch_header *h, uint32_t slot, uint64_t offset)
 {
@@ -63,10 +87,7 @@ static int batch_apply(struct spool_recovery *r, const uint8_t *data,
         struct spool_record rec;
         int rc = spool_record_read(data + at, h->used - at, salt, offset + at, &rec);
         base_assert(rc == 0);
-        rc = apply(r->s, &rec, spool_place(slot, offset + at));
-        if (rc == -EBADMSG || rc == -E2BIG)
-            rc = spool_recovery_corrupt(r, "segment %u: a record contradicts an earlier one",
-                                        r->s->segments[slot].number);
+        rc = spool_recovery_apply(r, &rec, slot, offset + at);
         if (rc < 0)
             return rc;
         at += spool_record_bytes(rec.len);
@@ -188,6 +209,7 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
                 return 0;
             }
         }
+        spool_segment_damaged(r->s, slot);
         rc = spool_recovery_corrupt(
             r, "segment %u: the batch at %llu is damaged, and was acknowledged", g->number,
             (unsigned long long)offset);
@@ -196,6 +218,17 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
         if (rc <= 0)
             return rc;
     }
+}
+
+/* Sender and recipients are known, whatever became of the rest. */
+static bool envelope_whole(const struct spool_message *m)
+{
+    uint64_t len = 0;
+    bool whole = m->envelope_len > 0 && m->recipient_cnt > 0 && m->recipient_cnt <= m->envelope_len;
+    for (uint32_t i = 0; i < m->extent_cnt; i++)
+        if (m->extents[i].place != 0 && m->extents[i].part == SPOOL_PART_ENVELOPE)
+            len += m->extents[i].len;
+    return whole && len == m->envelope_len;
 }
 
 /* Checks a message that has its COMMIT. True when it is whole. */
@@ -218,19 +251,27 @@ static bool message_whole(const struct spool_message *m)
            m->recipient_cnt <= m->envelope_len;
 }
 
+/* A message and the front of its id, which is the time it came. */
+struct in_order {
+    uint64_t front;
+    struct spool_message *message;
+};
+
 static int by_id(const void *a, const void *b)
 {
-    const struct spool_message *const *x = a;
-    const struct spool_message *const *y = b;
-    return memcmp((*x)->id.b, (*y)->id.b, 16);
+    const struct in_order *x = a;
+    const struct in_order *y = b;
+    if (x->front != y->front)
+        return x->front < y->front ? -1 : 1;
+    return memcmp(x->message->id.b, y->message->id.b, 16);
 }
 
-static int messages_settle(struct spool_recovery *r, struct spool_message **all, uint32_t cnt)
+static int messages_settle(struct spool_recovery *r, const struct in_order *all, uint32_t cnt)
 {
     struct spool *s = r->s;
     struct spool_message **link = &s->recovered;
     for (uint32_t i = 0; i < cnt; i++) {
-        struct spool_message *m = all[i];
+        struct spool_message *m = all[i].message;
         if (!m->commit_seen) {
             stats_inc(s->config.stats, STATS_SPOOL_UNFINISHED);
             spool_message_drop(s, m);
@@ -239,14 +280,21 @@ static int messages_settle(struct spool_recovery *r, struct spool_message **all,
         if (!message_whole(m)) {
             char text[SPOOL_ID_TEXT_LEN + 1];
             spool_id_format(text, &m->id);
-            spool_message_drop(s, m);
+            m->status = -EBADMSG;
             if (spool_recovery_corrupt(r, "message %s was acknowledged and lacks parts", text) < 0)
                 return -EBADMSG;
-            continue;
+            if (!envelope_whole(m)) { /* nobody is left to be told */
+                spool_message_drop(s, m);
+                continue;
+            }
         }
         m->state = SPOOL_MESSAGE_QUEUED;
         s->open_cnt--;
         s->queued_cnt++;
+        if (m->envelope_cap != m->envelope_len) { /* more than a piece: read when it is told */
+            free(m->envelope);
+            m->envelope = NULL;
+        }
         m->ref_cnt++; /* the list's */
         *link = m;
         link = &m->next;
@@ -259,13 +307,14 @@ int spool_recovery_finish(struct spool_recovery *r)
 {
     struct spool *s = r->s;
     uint32_t cnt = 0;
-    struct spool_message **all = calloc((size_t)s->message_cnt + 1, sizeof(struct spool_message *));
+    struct in_order *all = calloc((size_t)s->message_cnt + 1, sizeof(*all));
     if (all == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i <= s->table_mask; i++)
         for (struct spool_message *m = s->table[i]; m != NULL; m = m->hash_next)
-            all[cnt++] = m;
-    qsort(all, cnt, sizeof(struct spool_message *), by_id);
+            all[cnt++] =
+                (struct in_order){.front = __builtin_bswap64(base_le64(m->id.b)), .message = m};
+    qsort(all, cnt, sizeof(*all), by_id);
     int rc = messages_settle(r, all, cnt);
     free(all);
     return rc;

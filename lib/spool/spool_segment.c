@@ -34,8 +34,8 @@ static uint32_t segment_cnt(const struct spool *s)
 
 /*
  * How much may be live, so that moving always ends: the log without the reserve and the active
- * segment holds all of it with an eighth to spare for padding. While files cannot be made, only
- * those that are there count.
+ * segment holds all of it with a quarter to spare for padding and summaries. While files cannot be
+ * made, only those that are there count.
  */
 uint64_t spool_live_limit(const struct spool *s)
 {
@@ -45,7 +45,7 @@ uint64_t spool_live_limit(const struct spool *s)
     if (cnt <= s->config.reserve_segments + 1)
         return 0;
     uint64_t bytes = s->config.segment_bytes - SPOOL_SEGMENT_HEADER_LEN;
-    return (cnt - s->config.reserve_segments - 1) * (bytes - bytes / 8);
+    return (cnt - s->config.reserve_segments - 1) * (bytes - bytes / 4);
 }
 
 bool spool_full(const struct spool *s)
@@ -54,7 +54,7 @@ bool spool_full(const struct spool *s)
     uint64_t bytes = s->live_bytes;
     for (uint32_t i = 0; i < s->batch_cnt; i++)
         bytes += s->batches[(s->batch_head + i) % s->config.commit_max].used;
-    return limit == 0 || bytes > limit || s->mover.error_cnt > 3;
+    return limit == 0 || bytes > limit;
 }
 
 bool spool_reclaimable(const struct spool *s)
@@ -64,9 +64,28 @@ bool spool_reclaimable(const struct spool *s)
     uint32_t slot = spool_log_slot(s, 0);
     const struct spool_segment *g = &s->segments[slot];
     bool moving = s->mover.slot == slot &&
-                  (s->mover.state == SPOOL_MOVE_READING || s->mover.state == SPOOL_MOVE_SCAN);
+                  (s->mover.state == SPOOL_MOVE_READING || s->mover.state == SPOOL_MOVE_SCAN ||
+                   s->mover.state == SPOOL_MOVE_SALVAGE);
     return g->state == SPOOL_SEGMENT_SEALED && g->live_bytes == 0 && g->state_refs == 0 &&
            g->read_refs == 0 && !moving;
+}
+
+void spool_segment_damaged(struct spool *s, uint32_t slot)
+{
+    s->damaged_cnt += !s->segments[slot].damaged;
+    s->segments[slot].damaged = true;
+}
+
+/* A damaged segment is kept for the operator, and its place in the spool is made anew; not before a
+ * header is written that does not count it to the log any more. */
+static void set_aside(struct spool *s, struct spool_segment *g)
+{
+    const struct spool_disk *d = &s->config.disk;
+    bool gone = d->ops->segment_set_aside(d->state, g->number) == 0;
+    stats_inc(s->config.stats, STATS_SPOOL_SET_ASIDE);
+    spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, EBADMSG,
+                    gone ? "damaged, put into quarantine/" : "damaged, left where it is");
+    g->state = gone ? SPOOL_SEGMENT_ABSENT : SPOOL_SEGMENT_ASIDE;
 }
 
 /* The oldest segments that hold nothing live. Strictly in order: what a record takes back is never
@@ -77,6 +96,12 @@ static void reclaim(struct spool *s)
         uint32_t slot = spool_log_slot(s, 0);
         s->log_head = (s->log_head + 1) % s->segment_cap;
         s->log_cnt--;
+        if (s->segments[slot].damaged) {
+            s->segments[slot].state = SPOOL_SEGMENT_LEAVING;
+            s->damaged_cnt--;
+            s->need_segment = true;
+            continue;
+        }
         stats_inc(s->config.stats, STATS_SPOOL_RECYCLED);
         spool_segment_ready(s, slot);
     }
@@ -202,6 +227,7 @@ void spool_segment_seal(struct spool *s)
         return;
     g->state = SPOOL_SEGMENT_SEALED;
     g->offset = g->durable_end;
+    spool_summary_give_up(s);
     if (g->durable_end > SPOOL_SEGMENT_HEADER_LEN)
         return;
     uint32_t slot = spool_log_slot(s, s->log_cnt - 1);
@@ -226,8 +252,12 @@ static void open_next(struct spool *s)
     g->header.salt = base_rand_next(&s->rand);
     g->header.bytes = g->bytes;
     g->header.first_lsn = s->durable_lsn + 1;
-    g->header.previous_sequence =
-        s->log_cnt == 0 ? 0 : spool_log_at(s, s->log_cnt - 1)->header.sequence;
+    const struct spool_segment *last = s->log_cnt == 0 ? NULL : spool_log_at(s, s->log_cnt - 1);
+    g->header.previous_sequence = last == NULL ? 0 : last->header.sequence;
+    g->header.previous_summary_offset = last == NULL ? 0 : last->summary_offset;
+    g->header.previous_summary_len = last == NULL ? 0 : last->summary_len;
+    g->summary_offset = 0;
+    g->summary_len = 0;
     g->header.tail_sequence =
         s->log_cnt == 0 ? g->header.sequence : spool_log_at(s, 0)->header.sequence;
     spool_segment_header_write(s->header_block, &g->header);
@@ -264,6 +294,10 @@ void spool_header_done(struct spool *s, int64_t result)
     spool_log_append(s, slot);
     s->next_lsn = s->durable_lsn + 1;
     s->previous_crc = g->header.crc;
+    spool_summary_begin(s);
+    for (uint32_t i = 0; i < s->segment_cap; i++)
+        if (s->segments[i].state == SPOOL_SEGMENT_LEAVING)
+            set_aside(s, &s->segments[i]);
     s->need_segment = false;
     s->broken = false;
     s->probe_backoff_ns = 0;
@@ -281,10 +315,10 @@ void spool_segments_run(struct spool *s)
     zero_step(s);
     if (s->opening_slot == SPOOL_SLOT_NONE && drained &&
         (s->broken ? probe : s->need_segment || s->rewriting)) {
-        if (s->ready_cnt > 0)
-            open_next(s);
-        else
+        if (s->ready_cnt == 0)
             s->need_segment = false;
+        else if (spool_summary_settled(s))
+            open_next(s);
     }
     if (s->opening_slot != SPOOL_SLOT_NONE && !s->header_under_way)
         header_submit(s);

@@ -67,7 +67,37 @@ static uint32_t record_build(struct input *in, uint8_t *p, uint32_t cap, uint64_
     return spool_record_bytes(r.len);
 }
 
-static void segment_build(struct input *in, struct spool_disk *disk, uint32_t number)
+/* A summary with a right checksum; its rows are of records that may be there, or not. */
+static uint32_t summary_build(struct input *in, uint8_t *p, uint32_t cap,
+                              const struct spool_segment_header *segment, uint64_t last_lsn)
+{
+    static uint8_t payload[SPOOL_PIECE_BYTES_MAX];
+    struct spool_summary_header h = {.len = SPOOL_SUMMARY_HEADER_LEN,
+                                     .sequence = segment->sequence,
+                                     .salt = segment->salt,
+                                     .last_lsn = last_lsn,
+                                     .batch_bytes_max = take(in) * 4096U};
+    for (uint8_t cnt = take(in) % 16; cnt > 0; cnt--) {
+        struct spool_record r = {.type = take(in) % 7, .part = take(in) % 5, .payload = payload};
+        memset(&r.id, 0, sizeof(r.id));
+        r.id.b[0] = take(in) % 4;
+        r.sequence = take(in) % 8;
+        r.len = r.type == SPOOL_RECORD_COMMIT ? SPOOL_COMMIT_LEN : (uint32_t)take(in) * 24;
+        memset(payload, take(in), r.len);
+        if (spool_summary_row_bytes(&r) > cap - h.len)
+            break;
+        uint32_t at = SPOOL_SEGMENT_HEADER_LEN + take(in) * 8U + (take(in) == 13 ? 1U << 20 : 0U);
+        spool_summary_row_write(p + h.len, &r, at);
+        h.len += spool_summary_row_bytes(&r);
+        h.row_cnt++;
+    }
+    h.row_cnt += take(in) == 13;
+    spool_summary_header_write(p, &h);
+    return h.len;
+}
+
+static void segment_build(struct input *in, struct spool_disk *disk, uint32_t number,
+                          struct spool_segment_header *previous)
 {
     uint64_t bytes;
     uint8_t *image = disk_sim_data(disk, number, &bytes);
@@ -77,6 +107,8 @@ static void segment_build(struct input *in, struct spool_disk *disk, uint32_t nu
                                      .first_lsn = take(in) % 8,
                                      .previous_sequence = take(in) % 8,
                                      .tail_sequence = take(in) % 8};
+    h.previous_summary_offset = previous->previous_summary_offset;
+    h.previous_summary_len = previous->previous_summary_len;
     spool_segment_header_write(image, &h);
     uint64_t offset = SPOOL_SEGMENT_HEADER_LEN;
     uint32_t crc = h.crc;
@@ -103,6 +135,9 @@ static void segment_build(struct input *in, struct spool_disk *disk, uint32_t nu
         crc = b.crc;
         offset += (b.used + SPOOL_BLOCK_BYTES - 1) / SPOOL_BLOCK_BYTES * SPOOL_BLOCK_BYTES;
     }
+    previous->previous_summary_offset = offset;
+    previous->previous_summary_len =
+        summary_build(in, image + offset, (uint32_t)(bytes - offset), &h, lsn - 1);
     for (uint8_t cnt = take(in) % 4; cnt > 0; cnt--) {
         uint32_t at = take(in) | (uint32_t)take(in) << 8;
         image[at % bytes] ^= take(in);
@@ -155,10 +190,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (disk_sim_open(&disk, &disk_config) < 0 || spool_buf_pool_init(&pool, 1, 0) < 0)
         abort();
     uint32_t cnt = 2 + take(&in) % 3;
+    struct spool_segment_header previous = {0}; /* what is told of the summary before */
     bool accept = take(&in) % 2 != 0;
     for (uint32_t n = 1; n <= cnt; n++) {
         base_assert(disk.ops->segment_create(disk.state, n, 128 << 10) == 0);
-        segment_build(&in, &disk, n);
+        segment_build(&in, &disk, n, &previous);
     }
     /* No more files: what is there is all. */
     disk_config.capacity_bytes = 1;

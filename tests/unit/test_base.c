@@ -9,6 +9,41 @@
 
 #include <string.h>
 
+/* Bit by bit, as RFC 3720 defines it. */
+static uint32_t crc32c_slowly(const uint8_t *p, size_t len)
+{
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < len; i++) {
+        crc ^= p[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+    }
+    return ~crc;
+}
+
+static void crc32c_long(void **state)
+{
+    (void)state;
+    static uint8_t from[20000], to[20008];
+    static const size_t lens[] = {0,    1,    7,    8,    63,   1024,  3071,
+                                  3072, 3073, 3079, 6144, 9999, 16384, 19999};
+    for (size_t i = 0; i < sizeof(from); i++)
+        from[i] = (uint8_t)(i * 2654435761U >> 13);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(lens); i++)
+        for (size_t at = 0; at < 2; at++) {
+            size_t len = lens[i] > at ? lens[i] - at : 0;
+            uint32_t want = crc32c_slowly(from + at, len);
+            assert_int_equal(base_crc32c(0, from + at, len), want);
+            size_t half = len / 3;
+            uint32_t front = base_crc32c(0, from + at, half);
+            assert_int_equal(base_crc32c(front, from + at + half, len - half), want);
+            memset(to, 0, sizeof(to));
+            assert_int_equal(base_crc32c_copy(to + 3, from + at, len), want);
+            assert_memory_equal(to + 3, from + at, len);
+            assert_int_equal(to[2] | to[3 + len], 0);
+        }
+}
+
 static void crc32c_known(void **state)
 {
     (void)state;
@@ -157,9 +192,10 @@ static void wheel_against_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crc32c_known), cmocka_unit_test(siphash_known),
-        cmocka_unit_test(dates),        cmocka_unit_test(pool_gives_all_back),
-        cmocka_unit_test(pool_places),  cmocka_unit_test(wheel_against_model),
+        cmocka_unit_test(crc32c_known),        cmocka_unit_test(crc32c_long),
+        cmocka_unit_test(siphash_known),       cmocka_unit_test(dates),
+        cmocka_unit_test(pool_gives_all_back), cmocka_unit_test(pool_places),
+        cmocka_unit_test(wheel_against_model),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

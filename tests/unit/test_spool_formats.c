@@ -2,10 +2,89 @@
 #include "unit.h"
 
 #include "base_rand.h"
-#include "spool.h"
+#include "spool_format.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+/* What a summary's row must be: each damage of a good one. */
+static void test_summary_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t type, part;
+        uint32_t len, sequence;
+        uint64_t offset;
+        uint64_t cap_less; /* so many bytes are missing */
+        bool good;
+    } rows[] = {
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 32768, 7, 8192, 0, true},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_ENVELOPE, 33, 0, 4168, 0, true},
+        {SPOOL_RECORD_COMMIT, 0, SPOOL_COMMIT_LEN, 0, 4096, 0, true},
+        {SPOOL_RECORD_STATE, 0, 48, 0, 4096, 0, true},
+        {SPOOL_RECORD_FREE, 0, 0, 0, 4096, 0, true},
+        {SPOOL_RECORD_FREE, 0, 1, 0, 4096, 0, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 32769, 7, 8192, 0, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 0, 7, 8192, 0, false},
+        {SPOOL_RECORD_PIECE, 4, 10, 7, 8192, 0, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 10, SPOOL_PIECE_CNT_MAX, 8192, 0, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 10, 0, 4088, 0, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 10, 0, 8193, 0, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 10, 0, UINT64_C(1) << 40, 0, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_ENVELOPE, 33, 0, 4168, 1, false},
+        {SPOOL_RECORD_PIECE, SPOOL_PART_BODY, 33, 0, 4168, 1, false},
+        {9, 0, 0, 0, 4096, 0, false},
+    };
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        static uint8_t payload[64], row[256];
+        struct spool_record in = {.type = rows[i].type,
+                                  .part = rows[i].part,
+                                  .len = rows[i].len,
+                                  .sequence = rows[i].sequence,
+                                  .id = spool_id_make(1, 2, 3, (uint32_t)i),
+                                  .payload = payload};
+        struct spool_record out;
+        uint64_t offset;
+        payload[0] = (uint8_t)i;
+        uint32_t bytes = spool_summary_row_bytes(&in);
+        assert_true(bytes <= sizeof(row) && bytes % 8 == 0);
+        spool_summary_row_write(row, &in, rows[i].offset);
+        int64_t rc = spool_summary_row_read(row, bytes - rows[i].cap_less, &out, &offset);
+        assert_int_equal(rc, rows[i].good ? (int64_t)bytes : -EBADMSG);
+        if (!rows[i].good)
+            continue;
+        assert_true(spool_id_eq(&out.id, &in.id) && out.type == in.type && out.part == in.part);
+        assert_true(out.len == in.len && out.sequence == in.sequence && offset == rows[i].offset);
+        assert_true((out.payload == NULL) == (in.part == SPOOL_PART_BODY));
+        if (out.payload != NULL && out.len > 0)
+            assert_memory_equal(out.payload, payload, out.len);
+    }
+}
+
+/* The header is good as a whole, and with any bit of it turned it is not. */
+static void test_summary_header(void **state)
+{
+    (void)state;
+    uint8_t p[96] = {0};
+    struct spool_summary_header in = {
+        .len = 88, .sequence = 5, .salt = 6, .last_lsn = 7, .row_cnt = 1, .batch_bytes_max = 65536};
+    struct spool_summary_header out;
+    p[70] = 9;
+    spool_summary_header_write(p, &in);
+    assert_int_equal(spool_summary_header_read(p, 88, &out), 0);
+    assert_true(out.len == 88 && out.sequence == 5 && out.salt == 6 && out.last_lsn == 7);
+    assert_true(out.row_cnt == 1 && out.batch_bytes_max == 65536);
+    assert_int_equal(spool_summary_header_read(p, 87, &out), -EBADMSG);
+    assert_int_equal(spool_summary_header_read(p, 63, &out), -EBADMSG);
+    for (uint32_t bit = 0; bit < 88 * 8; bit++) {
+        p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(spool_summary_header_read(p, 96, &out), -EBADMSG);
+        p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    in.batch_bytes_max = SPOOL_BATCH_BYTES_LIMIT + 1;
+    spool_summary_header_write(p, &in);
+    assert_int_equal(spool_summary_header_read(p, 88, &out), -EBADMSG);
+}
 
 static void test_id_rows(void **state)
 {
@@ -144,8 +223,9 @@ static void test_buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_id_rows),       cmocka_unit_test(test_id_order),
-        cmocka_unit_test(test_envelope_rows), cmocka_unit_test(test_envelope_put),
+        cmocka_unit_test(test_id_rows),        cmocka_unit_test(test_summary_rows),
+        cmocka_unit_test(test_summary_header), cmocka_unit_test(test_id_order),
+        cmocka_unit_test(test_envelope_rows),  cmocka_unit_test(test_envelope_put),
         cmocka_unit_test(test_buffers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,7 @@ static const struct spool_disk_ops sim_ops = {
     .segment_list = sim_segment_list,
     .segment_create = sim_segment_create,
     .segment_open = sim_segment_open,
+    .segment_set_aside = sim_segment_remove, /* nobody looks at it there */
     .segment_remove = sim_segment_remove,
     .free_bytes = sim_free_bytes,
 };

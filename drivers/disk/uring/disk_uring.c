@@ -13,6 +13,8 @@
 
 #include "disk_uring_files.h"
 
+enum { BUFFERS_MAX = 64 };
+
 struct disk_uring {
     struct io_uring ring;
     struct disk_uring_files files;
@@ -20,7 +22,8 @@ struct disk_uring {
     uint32_t under_way;
     uint32_t unsubmitted;
     bool ring_made;
-    bool registered; /* the ring knows the files by number */
+    bool registered;         /* the ring knows the files by number */
+    bool buffers_registered; /* and the memory of spool_io.buffer */
 };
 
 static int uring_submit(void *disk, const struct spool_io *io)
@@ -34,7 +37,11 @@ static int uring_submit(void *disk, const struct spool_io *io)
         return -EAGAIN;
     if (d->registered)
         fd = (int)io->segment;
-    if (io->op == SPOOL_IO_WRITE)
+    if (io->buffer != 0 && d->buffers_registered && io->op == SPOOL_IO_WRITE)
+        io_uring_prep_write_fixed(sqe, fd, io->data, io->len, io->offset, io->buffer - 1);
+    else if (io->buffer != 0 && d->buffers_registered)
+        io_uring_prep_read_fixed(sqe, fd, io->data, io->len, io->offset, io->buffer - 1);
+    else if (io->op == SPOOL_IO_WRITE)
         io_uring_prep_write(sqe, fd, io->data, io->len, io->offset);
     else
         io_uring_prep_read(sqe, fd, io->data, io->len, io->offset);
@@ -98,6 +105,17 @@ static int uring_wait_fd(void *disk)
     return d->ring.ring_fd;
 }
 
+/* Where the memory may not be pinned, requests pin it one by one, a little slower. */
+static void uring_buffers_set(void *disk, const struct spool_io_buffer *buffers, uint32_t cnt)
+{
+    struct disk_uring *d = disk;
+    struct iovec v[BUFFERS_MAX];
+    base_assert(cnt <= BUFFERS_MAX);
+    for (uint32_t i = 0; i < cnt; i++)
+        v[i] = (struct iovec){.iov_base = buffers[i].data, .iov_len = buffers[i].len};
+    d->buffers_registered = io_uring_register_buffers(&d->ring, v, cnt) == 0;
+}
+
 static int uring_segment_list(void *disk, uint32_t *numbers, uint32_t cap)
 {
     struct disk_uring *d = disk;
@@ -145,6 +163,13 @@ static int uring_segment_remove(void *disk, uint32_t segment)
     return removed < 0 ? removed : rc;
 }
 
+static int uring_segment_set_aside(void *disk, uint32_t segment)
+{
+    struct disk_uring *d = disk;
+    int rc = disk_uring_files_set_aside(&d->files, segment);
+    return rc < 0 ? rc : file_register(d, segment, -1);
+}
+
 static int64_t uring_free_bytes(void *disk)
 {
     const struct disk_uring *d = disk;
@@ -160,10 +185,12 @@ static const struct spool_disk_ops uring_ops = {
     .poll = uring_poll,
     .wait = uring_wait,
     .wait_fd = uring_wait_fd,
+    .buffers_set = uring_buffers_set,
     .segment_list = uring_segment_list,
     .segment_create = uring_segment_create,
     .segment_open = uring_segment_open,
     .segment_remove = uring_segment_remove,
+    .segment_set_aside = uring_segment_set_aside,
     .free_bytes = uring_free_bytes,
 };
 
@@ -216,5 +243,7 @@ int disk_uring_give(const struct spool_disk *disk, uid_t uid, gid_t gid)
 {
     const struct disk_uring *d = disk->state;
 
-    return fchown(d->files.seg_fd, uid, gid) != 0 ? -errno : 0;
+    return fchown(d->files.seg_fd, uid, gid) != 0 || fchown(d->files.aside_fd, uid, gid) != 0
+               ? -errno
+               : 0;
 }

@@ -2,9 +2,10 @@
  * The disk driver of production: segment files in a folder, io_uring, O_DIRECT | O_DSYNC, so that a
  * completed write is on stable storage and no page cache tells a different story.
  *
- * In the folder: `seg/00000001.seg`, ..., and `lock`, which the process holds (flock) so that a
- * second one is refused. Where the file system has no O_DIRECT (tmpfs), files are opened with
- * O_DSYNC alone: disk_uring_buffered tells so, for the caller to warn.
+ * In the folder: `seg/00000001.seg`, ..., `quarantine/` with damaged ones, and `lock`, which the
+ * process holds (flock) so that a second one is refused. Where the file system has no O_DIRECT
+ * (tmpfs), files are opened with O_DSYNC alone: disk_uring_buffered tells so, for the caller to
+ * warn.
  *
  * Threads: one at a time, from disk_uring_open on; the first submit may come from another than the
  * one that opened. Memory: the ring (queue_depth entries), a table of descriptors.
@@ -34,7 +35,7 @@ void disk_uring_close(struct spool_disk *disk);
 /* True when a file was opened without O_DIRECT. */
 bool disk_uring_buffered(const struct spool_disk *disk);
 
-/* Gives the folder of segment files to the user that the process becomes, who makes and removes
+/* Gives the folders of segment files to the user that the process becomes, who makes and removes
  * files there. The files that there are stay root's: they are open. Returns 0 or a negative error.
  */
 int disk_uring_give(const struct spool_disk *disk, uid_t uid, gid_t gid) BASE_WARN_UNUSED;

@@ -37,10 +37,19 @@ static int lock_take(struct disk_uring_files *f, int dir_fd, char *err, size_t e
     return -EBUSY;
 }
 
+/* Made when it is not there. Returns the descriptor, or -1 and errno. */
+static int folder_open(int dir_fd, const char *name)
+{
+    if (mkdirat(dir_fd, name, 0700) < 0 && errno != EEXIST)
+        return -1;
+    return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
 int disk_uring_files_init(struct disk_uring_files *f, int dir_fd, uint32_t file_max, char *err,
                           size_t err_cap)
 {
     f->seg_fd = -1;
+    f->aside_fd = -1;
     f->lock_fd = -1;
     f->fds = malloc(file_max * sizeof(*f->fds));
     if (f->fds == NULL) {
@@ -53,11 +62,11 @@ int disk_uring_files_init(struct disk_uring_files *f, int dir_fd, uint32_t file_
     int rc = lock_take(f, dir_fd, err, err_cap);
     if (rc < 0)
         return rc;
-    if (mkdirat(dir_fd, "seg", 0700) < 0 && errno != EEXIST)
-        return fail(err, err_cap, "spool's folder seg");
-    f->seg_fd = openat(dir_fd, "seg", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (f->seg_fd < 0)
-        return fail(err, err_cap, "spool's folder seg");
+    f->seg_fd = folder_open(dir_fd, "seg");
+    f->aside_fd = f->seg_fd < 0 ? -1 : folder_open(dir_fd, "quarantine");
+    if (f->seg_fd < 0 || f->aside_fd < 0)
+        return fail(err, err_cap,
+                    f->seg_fd < 0 ? "spool's folder seg" : "spool's folder quarantine");
     if (fsync(dir_fd) < 0)
         return fail(err, err_cap, "spool's folder");
     return 0;
@@ -73,6 +82,8 @@ void disk_uring_files_fini(struct disk_uring_files *f)
     f->fd_cnt = 0;
     if (f->seg_fd >= 0)
         close(f->seg_fd);
+    if (f->aside_fd >= 0)
+        close(f->aside_fd);
     if (f->lock_fd >= 0)
         close(f->lock_fd);
 }
@@ -199,4 +210,24 @@ int disk_uring_files_remove(struct disk_uring_files *f, uint32_t segment)
     if (unlinkat(f->seg_fd, name, 0) < 0 || fsync(f->seg_fd) < 0)
         return -errno;
     return 0;
+}
+
+int disk_uring_files_set_aside(struct disk_uring_files *f, uint32_t segment)
+{
+    char from[NAME_CAP], to[NAME_CAP + 8];
+    if (segment >= f->fd_cnt || f->fds[segment] < 0)
+        return -ENOENT;
+    name_of(from, segment);
+    int rc = -1;
+    for (int i = 0; i < 1000 && rc < 0; i++) {
+        snprintf(to, sizeof(to), "%s.%d", from, i);
+        rc = renameat2(f->seg_fd, from, f->aside_fd, to, RENAME_NOREPLACE);
+        if (rc < 0 && errno != EEXIST)
+            return -errno;
+    }
+    if (rc < 0)
+        return -EEXIST;
+    close(f->fds[segment]);
+    f->fds[segment] = -1;
+    return fsync(f->aside_fd) < 0 || fsync(f->seg_fd) < 0 ? -errno : 0;
 }

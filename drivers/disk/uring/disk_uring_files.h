@@ -14,6 +14,7 @@ struct disk_uring_files {
     int *fds; /* by segment number; -1: not open */
     uint32_t fd_cnt;
     int seg_fd;
+    int aside_fd; /* the folder quarantine/ */
     int lock_fd;
     bool buffered;
 };
@@ -34,6 +35,8 @@ int disk_uring_files_create(struct disk_uring_files *f, uint32_t segment,
                             uint64_t bytes) BASE_WARN_UNUSED;
 /* Returns the size or a negative error. */
 int64_t disk_uring_files_open(struct disk_uring_files *f, uint32_t segment) BASE_WARN_UNUSED;
+/* Moves the file to quarantine/, under a name that is free there. */
+int disk_uring_files_set_aside(struct disk_uring_files *f, uint32_t segment) BASE_WARN_UNUSED;
 int disk_uring_files_remove(struct disk_uring_files *f, uint32_t segment) BASE_WARN_UNUSED;
 
 #endif
