@@ -156,6 +156,28 @@ static void journalled(struct courier *c, const struct spool_done *done)
 
 /* ---- arrivals ---- */
 
+static void log_warning(struct courier *c, const struct spool_id *id, const char *text)
+{
+    struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_WARNING};
+    memcpy(r.id, id->b, sizeof(r.id));
+    stats_log_text(&r, base_span_str(text));
+    stats_log_push(&c->log, &r);
+}
+
+static void arrived(struct courier *c, const struct spool_done *done)
+{
+    if (queue_add(c->queue, &done->id, done->arrival, c->now_ns, c->wall_ns) == 0)
+        stats_inc(c->stats, STATS_COURIER_ARRIVED);
+    else /* the spool checked it at BEGIN: this does not happen; it stays on disk */
+        log_warning(c, &done->id, "message with an unreadable envelope left in spool");
+}
+
+static void damaged(struct courier *c, const struct spool_id *id)
+{
+    if (queue_damaged(c->queue, id, c->now_ns) == 0)
+        log_warning(c, id, "bytes of the message are lost on disk: it is given up");
+}
+
 static uint32_t arrivals(struct courier *c)
 {
     struct spool_done done[BURST];
@@ -163,19 +185,12 @@ static uint32_t arrivals(struct courier *c)
         rte_ring_sc_dequeue_burst_elem(c->from_spooler, done, sizeof(done[0]), BURST, NULL);
 
     for (uint32_t i = 0; i < n; i++) {
-        if (done[i].op != SPOOL_ARRIVED) {
+        if (done[i].op == SPOOL_ARRIVED)
+            arrived(c, &done[i]);
+        else if (done[i].op == SPOOL_DAMAGED)
+            damaged(c, &done[i].id);
+        else
             journalled(c, &done[i]);
-            continue;
-        }
-        int error = queue_add(c->queue, &done[i].id, done[i].arrival, c->now_ns, c->wall_ns);
-        if (error == 0) {
-            stats_inc(c->stats, STATS_COURIER_ARRIVED);
-        } else { /* the spool checked it at BEGIN: this does not happen; it stays on disk */
-            struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_WARNING};
-            memcpy(r.id, done[i].id.b, sizeof(r.id));
-            stats_log_text(&r, base_span_str("message with an unreadable envelope left in spool"));
-            stats_log_push(&c->log, &r);
-        }
     }
     return n;
 }

@@ -225,7 +225,7 @@ static void recipient_end(struct queue *q, struct queue_message *m,
         o->attempt_cnt++;
     if (result->state == SPOOL_OUTCOME_DEFERRED) {
         uint64_t age = wall_ns > m->arrival_wall_ns ? wall_ns - m->arrival_wall_ns : 0;
-        if (age > q->config.lifetime_ns) {
+        if (m->damaged || age > q->config.lifetime_ns) {
             o->state = SPOOL_OUTCOME_FAILED;
         } else {
             uint64_t wait = backoff(q, o->attempt_cnt);
@@ -287,22 +287,37 @@ int queue_remove(struct queue *q, const struct spool_id *id)
     return 0;
 }
 
+/* Idle recipients that wait for a later time do not. */
+static void message_flush(struct queue *q, struct queue_message *m, uint64_t now_ns)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++) {
+        struct queue_recipient_state *r = &m->recipients[i];
+        if (!r->active && r->due_ns != BASE_NS_NONE && r->due_ns > now_ns) {
+            r->due_ns = now_ns;
+            any = true;
+        }
+    }
+    if (any)
+        message_schedule(q, m);
+}
+
+int queue_damaged(struct queue *q, const struct spool_id *id, uint64_t now_ns)
+{
+    struct queue_message *m = queue_index_find(q, id);
+    if (m == NULL)
+        return -ENOENT;
+    m->damaged = true;
+    message_flush(q, m, now_ns);
+    return 0;
+}
+
 void queue_flush(struct queue *q, uint64_t now_ns)
 {
     struct spool_id at = {{0}};
     struct queue_message *m = queue_index_find(q, &at);
-    for (m = m != NULL ? m : queue_index_next(q, &at); m != NULL; m = queue_index_next(q, &m->id)) {
-        bool any = false;
-        for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++) {
-            struct queue_recipient_state *r = &m->recipients[i];
-            if (!r->active && r->due_ns != BASE_NS_NONE && r->due_ns > now_ns) {
-                r->due_ns = now_ns;
-                any = true;
-            }
-        }
-        if (any)
-            message_schedule(q, m);
-    }
+    for (m = m != NULL ? m : queue_index_next(q, &at); m != NULL; m = queue_index_next(q, &m->id))
+        message_flush(q, m, now_ns);
 }
 
 uint64_t queue_deadline(const struct queue *q)

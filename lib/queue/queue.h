@@ -84,6 +84,10 @@ int queue_remove(struct queue *q, const struct spool_id *id);
 /* Makes every deferred recipient due now (an operator's flush). */
 void queue_flush(struct queue *q, uint64_t now_ns);
 
+/* Bytes of the message are lost, so no attempt can succeed: its idle recipients are due now, and
+ * the next temporary failure is final. Returns 0 or -ENOENT. */
+int queue_damaged(struct queue *q, const struct spool_id *id, uint64_t now_ns);
+
 uint64_t queue_deadline(const struct queue *q);
 
 struct queue_usage {

@@ -27,6 +27,7 @@ struct queue_message {
     struct base_span sender;
     uint64_t arrival_wall_ns;
     bool body_8bit;
+    bool damaged; /* bytes of it are lost */
     struct queue_recipient_state recipients[];
 };
 

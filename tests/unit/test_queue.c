@@ -187,6 +187,30 @@ static void test_restart_and_clock(void **state)
     }
 }
 
+/* A message that lost bytes is due at once, and its next failure is final. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    static const char *const to[] = {"a@one.example"};
+    struct queue *q = queue_make();
+    struct queue_job job;
+    struct spool_outcome out[1];
+    struct spool_id id = id_of(1), other = id_of(2);
+
+    add(q, 1, to, 1, S);
+    assert_true(queue_next(q, &job, S));
+    assert_false(end(q, &job, SPOOL_OUTCOME_DEFERRED, S, WALL, out));
+    assert_int_equal(out[0].state, SPOOL_OUTCOME_DEFERRED);
+    assert_false(queue_next(q, &job, 2 * S));
+    assert_int_equal(queue_damaged(q, &other, 2 * S), -ENOENT);
+    assert_int_equal(queue_damaged(q, &id, 2 * S), 0);
+    assert_true(queue_next(q, &job, 2 * S));
+    assert_false(end(q, &job, SPOOL_OUTCOME_DEFERRED, 2 * S, WALL, out));
+    assert_int_equal(out[0].state, SPOOL_OUTCOME_FAILED);
+    assert_true(queue_deadline(q) == BASE_NS_NONE);
+    queue_fini(q);
+}
+
 static void test_bad_arrivals(void **state)
 {
     (void)state;
@@ -314,9 +338,13 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jobs_by_domain),    cmocka_unit_test(test_backoff),
-        cmocka_unit_test(test_restart_and_clock), cmocka_unit_test(test_bad_arrivals),
-        cmocka_unit_test(test_many_recipients),   cmocka_unit_test(test_random),
+        cmocka_unit_test(test_jobs_by_domain),
+        cmocka_unit_test(test_backoff),
+        cmocka_unit_test(test_restart_and_clock),
+        cmocka_unit_test(test_bad_arrivals),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_many_recipients),
+        cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
