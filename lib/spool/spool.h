@@ -1,8 +1,8 @@
 /*
  * The spool: message bytes made durable in a log of segments, group commit, recovery. What lies on
- * disk: FORMAT.md (version 0).
+ * disk: FORMAT.md (version 1).
  *
- * Left out until the spool issue: checkpoints, quarantine, several spools, moving by generation.
+ * Left out: several spools (one instance each), and any knowledge of delivery.
  *
  * A message is a transaction: BEGIN (envelope), CHUNKs, COMMIT. Only COMMIT makes it exist. After
  * that it takes OUTCOMEs (what became of recipients) until FREE. Entries of one transaction come in
