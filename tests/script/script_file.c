@@ -168,8 +168,10 @@ static bool set_name(struct run *r, const char *name, const char *value)
     if (r->name_cnt == NAME_CNT_MAX)
         return script_fail(r->s, "too many names");
     struct name *n = &r->name[r->name_cnt++];
-    snprintf(n->name, sizeof(n->name), "%s", name);
-    snprintf(n->value, sizeof(n->value), "%s", value);
+    if (strlen(name) >= sizeof(n->name) || strlen(value) >= sizeof(n->value))
+        return script_fail(r->s, "too long a name");
+    memcpy(n->name, name, strlen(name) + 1);
+    memcpy(n->value, value, strlen(value) + 1);
     return true;
 }
 
