@@ -301,6 +301,7 @@ int spool_inspect_open(struct spool_inspect **out, const struct spool_inspect_co
         .err_cap = err_cap,
         .cap = READ_BYTES,
         .slot = SPOOL_SLOT_NONE,
+        .unreadable_slot = SPOOL_SLOT_NONE,
         .data = aligned_alloc(SPOOL_BLOCK_BYTES, READ_BYTES),
         .tell = recovery_tell,
         .tell_arg = in,

@@ -5,7 +5,8 @@
  * Other than a start of the gateway it reads all batches, not the summaries in their place (those
  * it compares), and it goes on behind damage: records that are whole are taken out of damaged
  * batches, and what a summary knows of damaged ones. So it tells which messages are touched, and
- * reads more of a damaged spool than a gateway that was told to go on past the damage.
+ * reads more of a damaged spool than a gateway that was told to go on past the damage. Blocks that
+ * the disk cannot read (-EIO) are damage, too, and passed.
  *
  * Left out: repair.
  *

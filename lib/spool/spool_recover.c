@@ -53,6 +53,27 @@ static int io_blocking(struct spool *s, enum spool_io_op op, uint32_t slot, uint
     return done.result == (int64_t)len ? 0 : done.result < 0 ? (int)done.result : -EIO;
 }
 
+/* Inspection passes what cannot be read: it becomes zeros, which no checksum fits. */
+static int fetch_blocks(struct spool_recovery *r)
+{
+    for (uint32_t at = 0; at < r->len; at += SPOOL_BLOCK_BYTES) {
+        uint64_t offset = r->offset + at;
+        int rc = io_blocking(r->s, SPOOL_IO_READ, r->slot, offset, r->data + at, SPOOL_BLOCK_BYTES);
+        if (rc == 0)
+            continue;
+        memset(r->data + at, 0, SPOOL_BLOCK_BYTES);
+        if (r->unreadable_slot == r->slot && r->unreadable_offset >= offset)
+            continue; /* told before */
+        r->unreadable_slot = r->slot;
+        r->unreadable_offset = offset;
+        rc = spool_recovery_corrupt(r, r->slot, offset, "%u bytes cannot be read: %s",
+                                    SPOOL_BLOCK_BYTES, strerror(-rc));
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offset, uint32_t want,
                          bool again)
 {
@@ -75,6 +96,8 @@ int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offse
     int rc = -EIO;
     for (int try = 0; rc < 0 && try < 3; try++)
         rc = io_blocking(r->s, SPOOL_IO_READ, slot, offset, r->data, r->len);
+    if (rc == -EIO && r->tell != NULL)
+        rc = fetch_blocks(r);
     if (rc < 0) {
         r->len = 0;
         if (r->err_cap > 0)

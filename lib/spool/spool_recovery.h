@@ -19,6 +19,8 @@ struct spool_recovery {
     /* Inspection: gets what is damaged; segment is the file's number, 0: none in particular. */
     void (*tell)(void *arg, uint32_t segment, uint64_t offset, const char *text);
     void *tell_arg;
+    uint32_t unreadable_slot; /* told last */
+    uint64_t unreadable_offset;
 };
 
 /* spool_recover.c */

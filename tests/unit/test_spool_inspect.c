@@ -619,6 +619,61 @@ static void test_torn_tail(void **state)
     look_end();
 }
 
+/* ---- a disk with a bad block ---- */
+
+static struct spool_disk_ops bad_ops;
+static const struct spool_disk_ops *good_ops;
+static uint32_t bad_segment;
+static uint64_t bad_offset;
+
+/* Reads what does not touch the bad block; the rest fails when it is polled. */
+static bool bad_read;
+
+static int bad_submit(void *disk, const struct spool_io *io)
+{
+    bad_read =
+        io->segment == bad_segment && io->offset <= bad_offset && bad_offset < io->offset + io->len;
+    return good_ops->submit(disk, io);
+}
+
+static uint32_t bad_poll(void *disk, struct spool_io_done *done, uint32_t cap)
+{
+    uint32_t n = good_ops->poll(disk, done, cap);
+    if (n == 1 && bad_read)
+        done->result = -EIO;
+    return n;
+}
+
+/* A block that the disk cannot read: its message is named, the others are whole. */
+static void test_unreadable(void **state)
+{
+    SKIP_WITHOUT_SPOOL();
+    char err[256] = "";
+    struct spool_inspect_message m;
+    struct spool_inspect_piece p = place_of(2, 5);
+    memset(&look, 0, sizeof(look));
+    struct spool_inspect_config c = {.found = found, .arg = &look};
+    assert_int_equal(disk_readonly_open(&c.disk, dir_fd, err, sizeof(err)), 0);
+    good_ops = c.disk.ops;
+    bad_ops = *good_ops;
+    bad_ops.submit = bad_submit;
+    bad_ops.poll = bad_poll;
+    bad_segment = p.segment;
+    bad_offset = (p.offset + 5000) & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1); /* in the piece alone */
+    c.disk.ops = &bad_ops;
+    assert_int_equal(spool_inspect_open(&look.in, &c, err, sizeof(err)), 0);
+    spool_inspect_totals(look.in, &look.totals);
+    assert_int_equal(look.damage_cnt, 3); /* the block, the batch, the message */
+    assert_told("4096 bytes cannot be read: Input/output error");
+    assert_true(look.last_segment == p.segment && look.last_offset == p.offset);
+    assert_int_equal(look.totals.damaged_cnt, 1);
+    assert_int_equal(look.totals.queued_cnt, ALL_CNT - 1);
+    assert_int_equal(content_right(2, (uint64_t)find(2, &m), &m), 0);
+    assert_int_equal(content_right(1, (uint64_t)find(1, &m), &m), 1);
+    spool_inspect_close(look.in);
+    disk_readonly_close(&c.disk);
+}
+
 /* Any bytes at all: nothing wrong is read, and nothing is unsaid. */
 static void test_random(void **state)
 {
@@ -721,7 +776,8 @@ int main(void)
         cmocka_unit_test(test_newer),        cmocka_unit_test(test_body),
         cmocka_unit_test(test_batch_header), cmocka_unit_test(test_segment_header),
         cmocka_unit_test(test_summary),      cmocka_unit_test(test_torn_tail),
-        cmocka_unit_test(test_random),       cmocka_unit_test(test_untouched),
+        cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_random),
+        cmocka_unit_test(test_untouched),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
