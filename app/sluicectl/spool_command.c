@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void spool_command_usage(FILE *out)
@@ -75,6 +76,17 @@ static int run(struct spool_inspect *in, const char *verb, const char *out, bool
     return status != 0 ? status : t.damage_cnt > 0;
 }
 
+/* Whether a path is the spool's own folder, or that of its segments. */
+static bool inside(int dir_fd, const char *path)
+{
+    struct stat out, own;
+    if (stat(path, &out) < 0)
+        return false;
+    bool same = fstat(dir_fd, &own) == 0 && own.st_dev == out.st_dev && own.st_ino == out.st_ino;
+    return same || (fstatat(dir_fd, "seg", &own, 0) == 0 && own.st_dev == out.st_dev &&
+                    own.st_ino == out.st_ino);
+}
+
 static int usage_wrong(void)
 {
     spool_command_usage(stderr);
@@ -103,6 +115,12 @@ int spool_command_run(int argc, char **argv)
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0) {
         fprintf(stderr, "sluicectl: %s: %s\n", dir, strerror(errno));
+        return 2;
+    }
+    if (exports && inside(dir_fd, argv[at + 1])) {
+        fprintf(stderr, "sluicectl: %s is the spool itself, where nothing is written\n",
+                argv[at + 1]);
+        close(dir_fd);
         return 2;
     }
     struct spool_inspect_config config = {.found = found, .arg = &c};

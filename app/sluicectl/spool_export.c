@@ -11,7 +11,7 @@ struct export
 {
     struct spool_inspect *in;
     uint64_t index;
-    const struct spool_inspect_message *message;
+    struct spool_inspect_message message;
     int dir_fd;
     const char *dir;
 };
@@ -27,8 +27,8 @@ static int fail(const struct export *x, const char *name)
 static int content_write(const struct export *x, FILE *out)
 {
     uint64_t bytes = 0;
-    for (uint8_t part = SPOOL_PART_HEADER; part <= SPOOL_PART_BODY; part++)
-        for (uint32_t n = 0; n < x->message->piece_cnt; n++) {
+    for (unsigned part = SPOOL_PART_HEADER; part <= SPOOL_PART_BODY; part++)
+        for (uint32_t n = 0; n < x->message.piece_cnt; n++) {
             struct spool_inspect_piece p;
             struct base_span data;
             spool_inspect_piece(x->in, x->index, n, &p);
@@ -42,7 +42,7 @@ static int content_write(const struct export *x, FILE *out)
             fwrite(data.p, 1, data.len, out);
             bytes += data.len;
         }
-    return bytes == x->message->content_bytes ? 0 : -EBADMSG;
+    return bytes == x->message.content_bytes ? 0 : -EBADMSG;
 }
 
 /*
@@ -70,7 +70,7 @@ static int file_write(const struct export *x, const char *name, bool content)
     if (content)
         rc = content_write(x, out);
     else
-        spool_print_message(out, x->in, x->index, x->message, false, true);
+        spool_print_message(out, x->in, x->index, &x->message, false, true);
     if (rc == 0 && (fflush(out) != 0 || ferror(out) || fsync(fd) < 0))
         rc = fail(x, name);
     if (fclose(out) != 0 && rc == 0)
@@ -88,9 +88,9 @@ static int message_export(const struct export *x)
     char id[SPOOL_ID_TEXT_LEN + 1];
     char name[NAME_CAP];
 
-    if (x->message->envelope.len == 0)
+    if (x->message.envelope.len == 0)
         return -EBADMSG;
-    spool_id_format(id, &x->message->id);
+    spool_id_format(id, &x->message.id);
     snprintf(name, sizeof(name), "%s.eml", id);
     int content = file_write(x, name, true);
     if (content < 0)
@@ -102,14 +102,13 @@ static int message_export(const struct export *x)
 
 static int messages_export(struct export *x, struct spool_export_totals *t)
 {
-    struct spool_inspect_message m;
+    const struct spool_inspect_message *m = &x->message;
     int rc;
-    x->message = &m;
-    for (; (rc = spool_inspect_message(x->in, x->index, &m)) == 1; x->index++) {
+    for (; (rc = spool_inspect_message(x->in, x->index, &x->message)) == 1; x->index++) {
         char id[SPOOL_ID_TEXT_LEN + 1];
-        if (m.state == SPOOL_INSPECT_UNFINISHED)
+        if (m->state == SPOOL_INSPECT_UNFINISHED)
             continue;
-        spool_id_format(id, &m.id);
+        spool_id_format(id, &m->id);
         rc = message_export(x);
         if (rc == -EBADMSG)
             fprintf(stderr, "sluicectl: message %s cannot be read whole: not exported\n", id);

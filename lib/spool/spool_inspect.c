@@ -268,7 +268,7 @@ static int messages_settle(struct spool_inspect *in)
 static int inspect(struct spool_inspect *in)
 {
     struct spool *s = &in->spool;
-    uint32_t cnt;
+    uint32_t cnt = 0;
     int rc = spool_index_init(s);
     if (rc == 0)
         rc = spool_recovery_chain(&in->recovery, &cnt);
@@ -329,6 +329,7 @@ void spool_inspect_close(struct spool_inspect *in)
     free(in->lost);
     free(in->messages);
     free(in->envelope);
+    free(in->summary);
     free(in);
 }
 

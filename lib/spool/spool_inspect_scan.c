@@ -21,8 +21,8 @@ struct scan {
     uint64_t offset; /* the next batch, its lsn, and the crc it must follow */
     uint64_t lsn;
     uint32_t crc;
-    /* The summary: a copy, NULL when there is none; the row that comes next. */
-    uint8_t *summary;
+    /* The summary: in->summary, NULL when there is none; the row that comes next. */
+    const uint8_t *summary;
     uint32_t summary_len;
     uint32_t summary_at;
     uint32_t row_left;
@@ -124,10 +124,12 @@ static int summary_load(struct scan *c, const struct spool_segment_header *next)
         int rc = spool_recovery_fetch(r, c->slot, at, len, false);
         if (rc < 0)
             return rc;
-        c->summary = malloc(len);
-        if (c->summary == NULL)
+        free(c->in->summary);
+        c->in->summary = malloc(len);
+        if (c->in->summary == NULL)
             return -ENOMEM;
-        memcpy(c->summary, r->data + (at - r->offset), len);
+        c->summary = c->in->summary;
+        memcpy(c->in->summary, r->data + (at - r->offset), len);
         c->summary_len = len;
         c->end = at;
         good = spool_summary_header_read(c->summary, len, &h) == 0 && h.len == len &&
@@ -138,7 +140,6 @@ static int summary_load(struct scan *c, const struct spool_segment_header *next)
         spool_inspect_tell(c->in, true, c->slot, at,
                            "the segment's summary is damaged; nothing is lost by that, its "
                            "batches are read instead");
-        free(c->summary);
         c->summary = NULL;
         return 0;
     }
@@ -407,6 +408,5 @@ int spool_inspect_scan(struct spool_inspect *in, uint32_t i)
                            "the summary disagrees with %u of the segment's records, of which this "
                            "is the first; a start would believe the summary",
                            c.row_wrong_cnt);
-    free(c.summary);
     return rc;
 }

@@ -32,6 +32,7 @@ struct spool_inspect {
     struct spool_message **messages; /* by id */
     uint64_t message_cnt;
     uint8_t *envelope; /* of the message looked at */
+    uint8_t *summary;  /* of the segment being read */
 };
 
 /* spool_inspect.c */

@@ -436,6 +436,8 @@ static void test_wrong_use(void **state)
     for (size_t i = 0; i < BASE_ARRAY_CNT(wrong); i++)
         assert_int_equal(tool(wrong[i]), 2);
     assert_printed("this is no spool");
+    assert_int_equal(tool_on("export", dir_name), 2);
+    assert_printed("is the spool itself");
 }
 
 /* While a gateway has it: refused; while one looks at it, no gateway. */
@@ -472,7 +474,8 @@ static void test_newer(void **state)
     assert_int_equal(tool_on("check", ""), 2);
     assert_printed("has format version 2, not 1");
     assert_int_equal(tool_on("dump", ""), 2);
-    assert_int_equal(tool_on("export", dir_name), 2);
+    assert_int_equal(tool_on("export", "/nonexistent/out"), 2);
+    assert_printed("has format version 2, not 1");
 }
 
 /* A byte of a body: that message is named, all others are whole. */
