@@ -1,7 +1,10 @@
 /*
  * sluicectl: the operator's tool. Sends one command to the control socket of a running gateway and
- * prints the answer. Exit status: 0 done, 1 the gateway refused, 2 wrong use or no gateway.
+ * prints the answer; spool commands read a stopped gateway's spool themselves (spool_command.h).
+ * Exit status: 0 done, 1 the gateway refused, 2 wrong use or no gateway.
  */
+#include "spool_command.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +26,7 @@ static void usage(FILE *out)
             "  stop           drain and stop\n"
             "The socket is %s unless -s says otherwise.\n",
             DEFAULT_SOCKET);
+    spool_command_usage(out);
 }
 
 static int connect_to(const char *path)
@@ -94,6 +98,8 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
+    if (argc > first && strcmp(argv[first], "spool") == 0)
+        return spool_command_run(argc - first - 1, argv + first + 1);
     for (int i = first; i < argc; i++) {
         if (len + strlen(argv[i]) + 2 >= sizeof(line)) {
             fprintf(stderr, "sluicectl: the command is too long\n");

@@ -149,8 +149,8 @@ static bool record_len_fits(uint8_t type, uint8_t part, uint32_t len)
     }
 }
 
-int spool_record_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offset,
-                      struct spool_record *out)
+int spool_record_header_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offset,
+                             struct spool_record *out)
 {
     if (cap < SPOOL_RECORD_HEADER_LEN || memcmp(p, record_magic, 4) != 0 ||
         p[4] != SPOOL_FORMAT_VERSION)
@@ -160,13 +160,21 @@ int spool_record_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offs
     out->len = base_le32(p + 8);
     if (!record_len_fits(out->type, out->part, out->len) || spool_record_bytes(out->len) > cap)
         return -EBADMSG;
-    if (base_le32(p + 12) != record_crc(p, salt, offset) ||
-        base_le32(p + 36) != base_crc32c(0, p + SPOOL_RECORD_HEADER_LEN, out->len))
+    if (base_le32(p + 12) != record_crc(p, salt, offset))
         return -EBADMSG;
     memcpy(out->id.b, p + 16, 16);
     out->sequence = base_le32(p + 32);
     out->payload = p + SPOOL_RECORD_HEADER_LEN;
     return out->sequence < SPOOL_PIECE_CNT_MAX ? 0 : -EBADMSG;
+}
+
+int spool_record_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offset,
+                      struct spool_record *out)
+{
+    if (spool_record_header_read(p, cap, salt, offset, out) < 0 ||
+        base_le32(p + 36) != base_crc32c(0, p + SPOOL_RECORD_HEADER_LEN, out->len))
+        return -EBADMSG;
+    return 0;
 }
 
 void spool_commit_write(uint8_t p[SPOOL_COMMIT_LEN], const struct spool_commit *c)

@@ -81,6 +81,10 @@ static inline uint32_t spool_record_bytes(uint32_t len)
 /* Writes a record at p without its checksum, which needs the place: spool_record_seal. */
 void spool_record_write(uint8_t *p, const struct spool_record *r);
 void spool_record_seal(uint8_t *p, uint64_t salt, uint64_t offset);
+/* Reads and checks the header alone; the payload of which it tells lies within cap. Returns 0 or
+ * -EBADMSG. */
+int spool_record_header_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offset,
+                             struct spool_record *out) BASE_WARN_UNUSED;
 /* Reads and checks the record at p of which cap bytes are there. Returns 0 or -EBADMSG. */
 int spool_record_read(const uint8_t *p, size_t cap, uint64_t salt, uint64_t offset,
                       struct spool_record *out) BASE_WARN_UNUSED;

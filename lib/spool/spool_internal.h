@@ -12,6 +12,7 @@
  *   spool_read.c     READ, and the envelopes of recovered messages
  *   spool_recover.c  files, headers, the chain of segments
  *   spool_scan.c     the log read from the start
+ *   spool_inspect.c, spool_inspect_scan.c  the same for whoever only looks
  */
 #ifndef SPOOL_INTERNAL_H
 #define SPOOL_INTERNAL_H

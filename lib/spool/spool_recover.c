@@ -11,7 +11,8 @@
 
 #define READ_BYTES (1U << 20)
 
-int spool_recovery_corrupt(struct spool_recovery *r, const char *format, ...)
+int spool_recovery_corrupt(struct spool_recovery *r, uint32_t slot, uint64_t offset,
+                           const char *format, ...)
 {
     char text[STATS_LOG_TEXT_CAP];
     va_list ap;
@@ -23,6 +24,9 @@ int spool_recovery_corrupt(struct spool_recovery *r, const char *format, ...)
     r->corrupt_cnt++;
     stats_inc(r->s->config.stats, STATS_SPOOL_CORRUPT);
     spool_log_event(r->s, STATS_LOG_SPOOL_ERROR, 0, EBADMSG, text);
+    if (r->tell != NULL)
+        r->tell(r->tell_arg, slot == SPOOL_SLOT_NONE ? 0 : r->s->segments[slot].number, offset,
+                text);
     return r->s->config.accept_corruption ? 0 : -EBADMSG;
 }
 
@@ -49,6 +53,27 @@ static int io_blocking(struct spool *s, enum spool_io_op op, uint32_t slot, uint
     return done.result == (int64_t)len ? 0 : done.result < 0 ? (int)done.result : -EIO;
 }
 
+/* Inspection passes what cannot be read: it becomes zeros, which no checksum fits. */
+static int fetch_blocks(struct spool_recovery *r)
+{
+    for (uint32_t at = 0; at < r->len; at += SPOOL_BLOCK_BYTES) {
+        uint64_t offset = r->offset + at;
+        int rc = io_blocking(r->s, SPOOL_IO_READ, r->slot, offset, r->data + at, SPOOL_BLOCK_BYTES);
+        if (rc == 0)
+            continue;
+        memset(r->data + at, 0, SPOOL_BLOCK_BYTES);
+        if (r->unreadable_slot == r->slot && r->unreadable_offset >= offset)
+            continue; /* told before */
+        r->unreadable_slot = r->slot;
+        r->unreadable_offset = offset;
+        rc = spool_recovery_corrupt(r, r->slot, offset, "%u bytes cannot be read: %s",
+                                    SPOOL_BLOCK_BYTES, strerror(-rc));
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offset, uint32_t want,
                          bool again)
 {
@@ -71,6 +96,8 @@ int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offse
     int rc = -EIO;
     for (int try = 0; rc < 0 && try < 3; try++)
         rc = io_blocking(r->s, SPOOL_IO_READ, slot, offset, r->data, r->len);
+    if (rc == -EIO && r->tell != NULL)
+        rc = fetch_blocks(r);
     if (rc < 0) {
         r->len = 0;
         if (r->err_cap > 0)
@@ -138,7 +165,7 @@ static int headless_check(struct spool_recovery *r, uint32_t slot, uint64_t newe
     if (spool_batch_header_read(r->data, &h) < 0 || h.sequence <= newest)
         return 0;
     g->state = SPOOL_SEGMENT_ASIDE;
-    return spool_recovery_corrupt(r, "segment %u: its header is damaged", g->number);
+    return spool_recovery_corrupt(r, slot, 0, "segment %u: its header is damaged", g->number);
 }
 
 /* Puts the log together, from the newest back to the oldest that is needed. */
@@ -168,7 +195,8 @@ static int chain_find(struct spool_recovery *r, uint32_t cnt)
     for (uint32_t slot = newest; sequence >= top->tail_sequence && sequence != 0;) {
         struct spool_segment *g = &s->segments[slot];
         if (memcmp(g->header.uuid, s->uuid, 16) != 0) {
-            int rc = spool_recovery_corrupt(r, "segment %u is of another spool", g->number);
+            int rc =
+                spool_recovery_corrupt(r, slot, 0, "segment %u is of another spool", g->number);
             g->state = SPOOL_SEGMENT_ASIDE;
             if (rc < 0)
                 return rc;
@@ -182,7 +210,8 @@ static int chain_find(struct spool_recovery *r, uint32_t cnt)
             break;
         slot = slot_of(s, cnt, sequence);
         if (slot == SPOOL_SLOT_NONE)
-            return spool_recovery_corrupt(r, "the segment with sequence %llu is missing",
+            return spool_recovery_corrupt(r, SPOOL_SLOT_NONE, 0,
+                                          "the segment with sequence %llu is missing",
                                           (unsigned long long)sequence);
     }
     return 0;
@@ -295,13 +324,14 @@ static void newest_continue(struct spool_recovery *r)
     s->previous_crc = r->last_crc;
 }
 
-static int recover(struct spool_recovery *r)
+int spool_recovery_chain(struct spool_recovery *r, uint32_t *segment_cnt)
 {
     struct spool *s = r->s;
     const struct spool_disk *d = &s->config.disk;
     int cnt = d->ops->segment_list(d->state, NULL, 0);
     if (cnt < 0)
         return cnt;
+    *segment_cnt = (uint32_t)cnt;
     uint32_t max = s->config.segment_max;
     s->segment_cap = ((uint32_t)cnt > max ? (uint32_t)cnt : max) + SPOOL_SEGMENT_EXTRA;
     s->segments = calloc(s->segment_cap, sizeof(*s->segments));
@@ -317,16 +347,24 @@ static int recover(struct spool_recovery *r)
     free(numbers);
     if (rc == 0)
         rc = chain_find(r, (uint32_t)cnt);
+    return rc;
+}
+
+static int recover(struct spool_recovery *r)
+{
+    struct spool *s = r->s;
+    uint32_t cnt;
+    int rc = spool_recovery_chain(r, &cnt);
     if (rc == 0)
         rc = log_scan(r);
     if (rc < 0)
         return rc;
-    ready_fill(s, (uint32_t)cnt);
+    ready_fill(s, cnt);
     s->next_lsn = s->durable_lsn + 1;
     if (!s->uuid_known)
         for (int i = 0; i < 2; i++)
             base_put_le64(s->uuid + 8 * i, base_rand_next(&s->rand));
-    rc = first_create(s, (uint32_t)cnt);
+    rc = first_create(s, cnt);
     if (rc == -ENOSPC && r->err_cap > 0)
         snprintf(r->err, r->err_cap, "no space for the first segments");
     if (rc == 0)

@@ -16,12 +16,21 @@ struct spool_recovery {
     uint32_t batch_bytes_max;
     uint32_t corrupt_cnt;
     uint32_t last_crc; /* of the newest segment's last good batch */
+    /* Inspection: gets what is damaged; segment is the file's number, 0: none in particular. */
+    void (*tell)(void *arg, uint32_t segment, uint64_t offset, const char *text);
+    void *tell_arg;
+    uint32_t unreadable_slot; /* told last */
+    uint64_t unreadable_offset;
 };
 
 /* spool_recover.c */
-/* Tells what is damaged. Returns 0 when the operator wants to go on, or -EBADMSG. */
-__attribute__((format(printf, 2, 3))) int spool_recovery_corrupt(struct spool_recovery *r,
+/* Tells what is damaged, at offset of the slot or (SPOOL_SLOT_NONE) in no place. Returns 0 when the
+ * operator wants to go on, or -EBADMSG. */
+__attribute__((format(printf, 4, 5))) int spool_recovery_corrupt(struct spool_recovery *r,
+                                                                 uint32_t slot, uint64_t offset,
                                                                  const char *format, ...);
+/* Makes room for the segments, reads their headers, puts the log together. *cnt: files. */
+int spool_recovery_chain(struct spool_recovery *r, uint32_t *cnt) BASE_WARN_UNUSED;
 /* Fills r->data from offset on with at least want bytes, or as many as there are; again: from the
  * disk in any case. Returns 0 or an error, which is in err. */
 int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offset, uint32_t want,
@@ -31,6 +40,12 @@ int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offse
 /* Reads one segment of the log. limit_lsn: first of the next segment, UINT64_MAX for the newest. */
 int spool_recovery_scan(struct spool_recovery *r, uint32_t slot,
                         uint64_t limit_lsn) BASE_WARN_UNUSED;
+/* Whether the batch at offset is valid, reading again what seems not to be: 1, 0 or an error. */
+int spool_recovery_batch(struct spool_recovery *r, uint32_t slot, uint64_t offset,
+                         struct spool_batch_header *h, const uint8_t **data) BASE_WARN_UNUSED;
+/* Looks behind a bad batch for those that tell what was committed: the highest lsn told, or 0. */
+int spool_recovery_committed(struct spool_recovery *r, uint32_t slot, uint64_t offset,
+                             uint64_t *lsn) BASE_WARN_UNUSED;
 /* Takes a record, which lies at offset of the segment, into the index. */
 int spool_recovery_apply(struct spool_recovery *r, const struct spool_record *rec, uint32_t slot,
                          uint64_t offset) BASE_WARN_UNUSED;

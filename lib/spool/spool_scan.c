@@ -10,7 +10,7 @@
 /* Spares reading it again when the courier is told, as far as it is in one piece. */
 static void envelope_keep(struct spool_message *m, const struct spool_record *r)
 {
-    if (m->envelope != NULL)
+    if (m->envelope != NULL || r->payload == NULL)
         return;
     m->envelope = malloc(r->len);
     if (m->envelope == NULL)
@@ -73,7 +73,8 @@ int spool_recovery_apply(struct spool_recovery *r, const struct spool_record *re
 {
     int rc = apply(r->s, rec, spool_place(slot, offset));
     if (rc == -EBADMSG || rc == -E2BIG)
-        rc = spool_recovery_corrupt(r, "segment %u: a record contradicts an earlier one",
+        rc = spool_recovery_corrupt(r, slot, offset,
+                                    "segment %u: a record contradicts an earlier one",
                                     r->s->segments[slot].number);
     return rc;
 }
@@ -97,9 +98,8 @@ static int batch_apply(struct spool_recovery *r, const uint8_t *data,
     return 0;
 }
 
-/* Whether the batch at offset is valid, reading again what seems not to be: 1, 0 or an error. */
-static int batch_read(struct spool_recovery *r, uint32_t slot, uint64_t offset,
-                      struct spool_batch_header *h, const uint8_t **data)
+int spool_recovery_batch(struct spool_recovery *r, uint32_t slot, uint64_t offset,
+                         struct spool_batch_header *h, const uint8_t **data)
 {
     const struct spool_segment *g = &r->s->segments[slot];
     for (int try = 0; try < 3; try++) {
@@ -123,8 +123,8 @@ static int batch_read(struct spool_recovery *r, uint32_t slot, uint64_t offset,
     return 0;
 }
 
-/* Looks behind a bad batch for one that tells it was committed: the lsn it tells, or 0. */
-static int committed_behind(struct spool_recovery *r, uint32_t slot, uint64_t offset, uint64_t *lsn)
+int spool_recovery_committed(struct spool_recovery *r, uint32_t slot, uint64_t offset,
+                             uint64_t *lsn)
 {
     const struct spool_segment *g = &r->s->segments[slot];
     *lsn = 0;
@@ -153,7 +153,7 @@ static int salvage_next(struct spool_recovery *r, uint32_t slot, uint64_t *offse
             return rc;
         if (spool_batch_header_read(r->data + (at - r->offset), &h) < 0)
             continue;
-        rc = batch_read(r, slot, at, &h, &data);
+        rc = spool_recovery_batch(r, slot, at, &h, &data);
         if (rc < 0)
             return rc;
         if (rc == 1 && h.lsn > *lsn && h.lsn < limit_lsn) {
@@ -178,7 +178,7 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
 
     for (;;) {
         while (lsn < limit_lsn && offset < g->bytes) {
-            rc = batch_read(r, slot, offset, &h, &data);
+            rc = spool_recovery_batch(r, slot, offset, &h, &data);
             if (rc < 0)
                 return rc;
             if (rc == 0 || h.lsn != lsn || h.previous_crc != crc)
@@ -197,10 +197,11 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
         if (lsn >= limit_lsn)
             return lsn == limit_lsn
                        ? 0
-                       : spool_recovery_corrupt(r, "segment %u: follows out of order", g->number);
+                       : spool_recovery_corrupt(r, slot, offset, "segment %u: follows out of order",
+                                                g->number);
         uint64_t committed = limit_lsn - 1;
         if (limit_lsn == UINT64_MAX) {
-            rc = committed_behind(r, slot, offset, &committed);
+            rc = spool_recovery_committed(r, slot, offset, &committed);
             if (rc < 0)
                 return rc;
             if (committed < lsn) {
@@ -211,8 +212,8 @@ int spool_recovery_scan(struct spool_recovery *r, uint32_t slot, uint64_t limit_
         }
         spool_segment_damaged(r->s, slot);
         rc = spool_recovery_corrupt(
-            r, "segment %u: the batch at %llu is damaged, and was acknowledged", g->number,
-            (unsigned long long)offset);
+            r, slot, offset, "segment %u: the batch at %llu is damaged, and was acknowledged",
+            g->number, (unsigned long long)offset);
         if (rc == 0)
             rc = salvage_next(r, slot, &offset, &lsn, limit_lsn, &crc);
         if (rc <= 0)
@@ -281,7 +282,8 @@ static int messages_settle(struct spool_recovery *r, const struct in_order *all,
             char text[SPOOL_ID_TEXT_LEN + 1];
             spool_id_format(text, &m->id);
             m->status = -EBADMSG;
-            if (spool_recovery_corrupt(r, "message %s was acknowledged and lacks parts", text) < 0)
+            if (spool_recovery_corrupt(r, SPOOL_SLOT_NONE, 0,
+                                       "message %s was acknowledged and lacks parts", text) < 0)
                 return -EBADMSG;
             if (!envelope_whole(m)) { /* nobody is left to be told */
                 spool_message_drop(s, m);

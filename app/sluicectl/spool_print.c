@@ -1,0 +1,290 @@
+#include "spool_command.h"
+
+#include <time.h>
+
+/* Length of the UTF-8 sequence at the front, of which all is there; 0 when it is none. */
+static size_t utf8_len(const uint8_t *p, size_t cap)
+{
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+               : (p[0] & 0xf0) == 0xe0       ? 3
+               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                             : 0;
+    if (n > cap)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    bool bad = (n == 3 && p[0] == 0xe0 && p[1] < 0xa0) || (n == 3 && p[0] == 0xed && p[1] > 0x9f) ||
+               (n == 4 && p[0] == 0xf0 && p[1] < 0x90) || (n == 4 && p[0] == 0xf4 && p[1] > 0x8f);
+    return bad ? 0 : n;
+}
+
+/* Bytes that are no UTF-8 become the character of their number. */
+static void print_json(FILE *out, struct base_span s)
+{
+    fputc('"', out);
+    for (size_t i = 0; i < s.len;) {
+        size_t n = utf8_len(s.p + i, s.len - i);
+        if (n == 0 || s.p[i] < 0x20 || s.p[i] == 0x7f)
+            fprintf(out, "\\u%04x", s.p[i]);
+        else if (s.p[i] == '"' || s.p[i] == '\\')
+            fprintf(out, "\\%c", s.p[i]);
+        else
+            fwrite(s.p + i, 1, n, out);
+        i += n == 0 ? 1 : n;
+    }
+    fputc('"', out);
+}
+
+static void print_text(FILE *out, struct base_span s)
+{
+    for (size_t i = 0; i < s.len;) {
+        size_t n = utf8_len(s.p + i, s.len - i);
+        bool control = s.p[i] < 0x21 || s.p[i] == 0x7f || s.p[i] == '\\' ||
+                       (n == 2 && s.p[i] == 0xc2 && s.p[i + 1] < 0xa0); /* C1 */
+        if (n == 0 || control)
+            for (size_t k = 0; k < (n == 0 ? 1 : n); k++)
+                fprintf(out, "\\x%02x", s.p[i + k]);
+        else
+            fwrite(s.p + i, 1, n, out);
+        i += n == 0 ? 1 : n;
+    }
+}
+
+static void print_time(FILE *out, uint64_t wall_ns)
+{
+    char text[32] = "-";
+    time_t t = (time_t)(wall_ns / 1000000000);
+    struct tm tm;
+    if (wall_ns != 0 && gmtime_r(&t, &tm) != NULL)
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    fputs(text, out);
+}
+
+void spool_print_finding(FILE *out, const struct spool_finding *f, bool json)
+{
+    char id[SPOOL_ID_TEXT_LEN + 1];
+    spool_id_format(id, &f->id);
+    if (json) {
+        fprintf(out, "{\"finding\":\"%s\"", f->damage ? "damage" : "normal");
+        if (f->segment != 0)
+            fprintf(out, ",\"segment\":%u,\"offset\":%llu", f->segment,
+                    (unsigned long long)f->offset);
+        if (f->of_message)
+            fprintf(out, ",\"message\":\"%s\"", id);
+        fputs(",\"text\":", out);
+        print_json(out, base_span_str(f->text));
+        fputs("}\n", out);
+        return;
+    }
+    fputs(f->damage ? "damaged: " : "normal: ", out);
+    if (f->of_message)
+        fprintf(out, "message %s: ", id);
+    if (f->segment != 0)
+        fprintf(out, "segment %u, offset %llu: ", f->segment, (unsigned long long)f->offset);
+    fprintf(out, "%s\n", f->text);
+}
+
+void spool_print_totals(FILE *out, const struct spool_inspect_totals *t, bool json)
+{
+    fprintf(out,
+            json ? "{\"segments\":%u,\"segments_in_use\":%u,\"summaries\":%u,\"batches\":%llu,"
+                   "\"records\":%llu,\"queued\":%llu,\"damaged\":%llu,\"unfinished\":%llu,"
+                   "\"bytes\":%llu,\"damages\":%u}\n"
+                 : "%u segments, %u in use, %u with a summary; %llu batches, %llu records; "
+                   "%llu messages queued, %llu damaged, %llu unfinished, %llu bytes; "
+                   "%u damages found\n",
+            t->segment_cnt, t->log_cnt, t->summary_cnt, (unsigned long long)t->batch_cnt,
+            (unsigned long long)t->record_cnt, (unsigned long long)t->queued_cnt,
+            (unsigned long long)t->damaged_cnt, (unsigned long long)t->unfinished_cnt,
+            (unsigned long long)t->content_bytes, t->damage_cnt);
+}
+
+/* ---- a message ---- */
+
+static const char *const state_names[] = {
+    [SPOOL_INSPECT_QUEUED] = "queued",
+    [SPOOL_INSPECT_DAMAGED] = "damaged",
+    [SPOOL_INSPECT_UNFINISHED] = "unfinished",
+};
+
+static const char *outcome_name(uint8_t state)
+{
+    static const char *const names[] = {
+        [SPOOL_OUTCOME_QUEUED] = "queued",
+        [SPOOL_OUTCOME_DEFERRED] = "deferred",
+        [SPOOL_OUTCOME_DELIVERED] = "delivered",
+        [SPOOL_OUTCOME_FAILED] = "failed",
+    };
+    return state < BASE_ARRAY_CNT(names) ? names[state] : "unknown";
+}
+
+static struct spool_outcome outcome_of(const struct spool_inspect_message *m, uint32_t recipient)
+{
+    return recipient < m->outcome_cnt ? m->outcomes[recipient]
+                                      : (struct spool_outcome){.recipient = recipient};
+}
+
+static struct base_span field_find(struct base_span envelope, uint8_t type)
+{
+    struct spool_envelope_field f;
+    while (spool_envelope_next(&envelope, &f) == 1)
+        if (f.type == type)
+            return f.value;
+    return base_span_of(NULL, 0);
+}
+
+static uint64_t arrival_of(const struct spool_inspect_message *m)
+{
+    struct base_span v = field_find(m->envelope, SPOOL_ENVELOPE_ARRIVAL);
+    return v.len == 8 ? base_le64(v.p) : 0;
+}
+
+static void recipients_json(FILE *out, const struct spool_inspect_message *m)
+{
+    struct base_span rest = m->envelope;
+    struct spool_envelope_field f;
+    uint32_t n = 0;
+
+    fputs(",\"recipients\":[", out);
+    while (spool_envelope_next(&rest, &f) == 1) {
+        if (f.type != SPOOL_ENVELOPE_RECIPIENT)
+            continue;
+        struct spool_outcome o = outcome_of(m, n);
+        fputs(n++ > 0 ? ",{\"address\":" : "{\"address\":", out);
+        print_json(out, f.value);
+        fprintf(out, ",\"state\":\"%s\",\"code\":%u,\"attempts\":%u", outcome_name(o.state), o.code,
+                o.attempt_cnt);
+        if (o.next_wall_ns != 0) {
+            fputs(",\"next\":\"", out);
+            print_time(out, o.next_wall_ns);
+            fputc('"', out);
+        }
+        fputc('}', out);
+    }
+    fputc(']', out);
+}
+
+/* All other fields as they are, in their order, so that nothing of an envelope is left behind. */
+static void others_json(FILE *out, const struct spool_inspect_message *m)
+{
+    struct base_span rest = m->envelope;
+    struct spool_envelope_field f;
+    uint32_t recipient_cnt = 0;
+    const char *comma = "";
+
+    fputs(",\"other_fields\":[", out);
+    while (spool_envelope_next(&rest, &f) == 1) {
+        recipient_cnt += f.type == SPOOL_ENVELOPE_RECIPIENT;
+        if (f.type <= SPOOL_ENVELOPE_ARRIVAL || f.type == SPOOL_ENVELOPE_HELO ||
+            f.type == SPOOL_ENVELOPE_BODY_8BIT)
+            continue;
+        fprintf(out, "%s{\"type\":%u,\"recipients_before\":%u,\"hex\":\"", comma, f.type,
+                recipient_cnt);
+        for (size_t i = 0; i < f.value.len; i++)
+            fprintf(out, "%02x", f.value.p[i]);
+        fputs("\"}", out);
+        comma = ",";
+    }
+    fputc(']', out);
+}
+
+static void pieces_json(FILE *out, const struct spool_inspect *in, uint64_t index, uint32_t cnt)
+{
+    static const char *const parts[] = {"none", "envelope", "header", "body"};
+    const char *comma = "";
+    fputs(",\"pieces\":[", out);
+    for (uint32_t n = 0; n < cnt; n++) {
+        struct spool_inspect_piece p;
+        spool_inspect_piece(in, index, n, &p);
+        fprintf(out, "%s{\"part\":\"%s\",\"segment\":%u,\"offset\":%llu,\"bytes\":%u%s}", comma,
+                parts[p.part], p.segment, (unsigned long long)p.offset, p.len,
+                p.segment == 0 ? ",\"missing\":true"
+                : p.damaged    ? ",\"damaged\":true"
+                               : "");
+        comma = ",";
+    }
+    fputc(']', out);
+}
+
+static void message_json(FILE *out, const struct spool_inspect *in, uint64_t index,
+                         const struct spool_inspect_message *m, bool pieces)
+{
+    char id[SPOOL_ID_TEXT_LEN + 1];
+    struct base_span helo = field_find(m->envelope, SPOOL_ENVELOPE_HELO);
+    spool_id_format(id, &m->id);
+    fprintf(out, "{\"id\":\"%s\",\"state\":\"%s\",\"bytes\":%llu", id, state_names[m->state],
+            (unsigned long long)m->content_bytes);
+    if (m->envelope.len > 0) {
+        fputs(",\"arrival\":\"", out);
+        print_time(out, arrival_of(m));
+        fputs("\",\"sender\":", out);
+        print_json(out, field_find(m->envelope, SPOOL_ENVELOPE_SENDER));
+        fputs(",\"helo\":", out);
+        print_json(out, helo);
+        bool body_8bit = field_find(m->envelope, SPOOL_ENVELOPE_BODY_8BIT).p != NULL;
+        fprintf(out, ",\"body_8bit\":%s", body_8bit ? "true" : "false");
+        recipients_json(out, m);
+        others_json(out, m);
+    }
+    if (pieces)
+        pieces_json(out, in, index, m->piece_cnt);
+    fputs("}\n", out);
+}
+
+/* Pieces that follow each other in a segment are told as one stretch. */
+static void places_text(FILE *out, const struct spool_inspect *in, uint64_t index, uint32_t cnt)
+{
+    uint32_t segment = 0;
+    const char *comma = " at ";
+    for (uint32_t n = 0; n < cnt; n++) {
+        struct spool_inspect_piece p;
+        spool_inspect_piece(in, index, n, &p);
+        if (p.segment == segment && !p.damaged && n > 0 && segment != 0)
+            continue;
+        segment = p.segment;
+        if (segment == 0)
+            fprintf(out, "%spiece %u nowhere", comma, n);
+        else
+            fprintf(out, "%s%u:%llu%s", comma, segment, (unsigned long long)p.offset,
+                    p.damaged ? " (damaged)" : "");
+        comma = ", ";
+    }
+}
+
+void spool_print_message(FILE *out, const struct spool_inspect *in, uint64_t index,
+                         const struct spool_inspect_message *m, bool pieces, bool json)
+{
+    char id[SPOOL_ID_TEXT_LEN + 1];
+    struct base_span rest = m->envelope;
+    struct spool_envelope_field f;
+    uint32_t n = 0;
+
+    if (json) {
+        message_json(out, in, index, m, pieces);
+        return;
+    }
+    spool_id_format(id, &m->id);
+    fprintf(out, "%s %s ", id, state_names[m->state]);
+    print_time(out, arrival_of(m));
+    fprintf(out, " %llu bytes", (unsigned long long)m->content_bytes);
+    if (m->envelope.len > 0) {
+        fputs(" from <", out);
+        print_text(out, field_find(m->envelope, SPOOL_ENVELOPE_SENDER));
+        fputs("> to", out);
+    }
+    while (spool_envelope_next(&rest, &f) == 1) {
+        if (f.type != SPOOL_ENVELOPE_RECIPIENT)
+            continue;
+        struct spool_outcome o = outcome_of(m, n++);
+        fputs(" <", out);
+        print_text(out, f.value);
+        fprintf(out, "> %s", outcome_name(o.state));
+        if (o.code != 0 || o.attempt_cnt != 0)
+            fprintf(out, " (code %u, attempt %u)", o.code, o.attempt_cnt);
+    }
+    if (pieces)
+        places_text(out, in, index, m->piece_cnt);
+    fputc('\n', out);
+}
