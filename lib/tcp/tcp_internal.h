@@ -54,9 +54,9 @@
 #define TCP_OOO_COPY_MAX_BYTES 256  /* early pieces up to this are copied into small mbufs */
 #define TCP_COPY_MAX_BYTES     256  /* payloads up to this are sent as copies, not references */
 #define TCP_JOIN_MAX_BYTES     512  /* and received ones are joined to those before */
-#define TCP_FLUSH_MAX                                                                              \
-    64                       /* segments of one connection in one flush: fewer than any            \
-                                port's ring holds, and others get their turn */
+/* Segments of one connection in one flush: fewer than any port's ring holds, and others get their
+ * turn. */
+#define TCP_FLUSH_MAX      64
 #define TCP_CHALLENGE_MIN  5 /* challenge ACKs a second and connection: 5..12, at random */
 #define TCP_RST_RATE_PER_S 10000U
 #define TCP_RST_BURST      1000U
