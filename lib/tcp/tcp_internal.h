@@ -167,6 +167,12 @@ static inline bool tcp_conn_is_opening(const struct tcp_conn *c)
     return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
 }
 
+/* Our FIN, sent or not, is not acknowledged yet; it comes after the send queue. */
+static inline bool tcp_conn_owes_fin(const struct tcp_conn *c)
+{
+    return (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
+}
+
 static inline void tcp_count(struct tcp_stack *s, enum stats_id id)
 {
     stats_inc(s->stats, id);

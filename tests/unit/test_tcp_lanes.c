@@ -249,12 +249,9 @@ int main(void)
     dpdk_eal_init();
 
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_frames),
-        cmocka_unit_test(at_a_listener),
-        cmocka_unit_test(beside_cookies),
-        cmocka_unit_test(refused_when_nobody_wants_it),
-        cmocka_unit_test(ports_that_fit),
-        cmocka_unit_test(no_port_fits),
+        cmocka_unit_test(whole_frames),   cmocka_unit_test(at_a_listener),
+        cmocka_unit_test(beside_cookies), cmocka_unit_test(refused_when_nobody_wants_it),
+        cmocka_unit_test(ports_that_fit), cmocka_unit_test(no_port_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
