@@ -95,9 +95,9 @@ struct lane_icmp {
     uint16_t pad;
 };
 
-/* Ephemeral ports of all lanes; each lane has an equal slice, so that a reply on the wrong lane
- * names the right one. Where the machine's kernel shares our addresses, less those that it takes.
- */
+/* Ephemeral ports of all lanes. Where it is not known how the port spreads segments, each lane has
+ * an equal slice, so that a reply on the wrong lane names the right one. Where the machine's kernel
+ * shares our addresses, less those that it takes. */
 #define LANE_PORT_MIN 16384
 #define LANE_PORT_MAX 65535
 

@@ -7,9 +7,10 @@
  * The rest of the machine may live behind the same port, with the same MAC and with addresses of
  * its own or ours (net_config.other): it gets what is not for us.
  *
- * Left out: what is done about path MTUs; routers that announce themselves and
- * redirects (the gateways are settings), MLDv1, SEND. Fragments and routing headers are dropped and
- * counted; so are martians. IP options and IPv6's other extension headers are skipped.
+ * Left out: what is done about path MTUs, which are told (too_big); routers that announce
+ * themselves and redirects (the gateways are settings), MLDv1, SEND. Fragments and routing headers
+ * are dropped and counted; so are martians. IP options and IPv6's other extension headers are
+ * skipped.
  *
  * IPv6 is spoken when one of the addresses is an IPv6 address; a link-local one is added when the
  * configuration has none.

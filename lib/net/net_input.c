@@ -5,7 +5,6 @@
 #include <rte_prefetch.h>
 
 #define HEADERS_BYTES (NET_ETHER_BYTES + NET_IPV4_BYTES)
-#define IHL_MAX_BYTES 60
 
 static void log_hint(struct net *n)
 {

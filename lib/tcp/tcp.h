@@ -1,10 +1,11 @@
 /*
- * TCP of one lane: RFC 9293 (1122), 5681, 6298, 6582, 7323, 6528, 2018, 2883, 6675, 6937, 8985,
- * 9438, 3168, 4987 (cookies), 1191, 8201, 5927. Segments, calls and time in; segments, events and
- * in-order bytes out.
+ * TCP of one lane: RFC 9293 (1122, 5961), 5681, 6298, 6582, 6928, 3042, 7323, 6528, 6056, 6191,
+ * 2018, 2883, 6675, 6937, 8985, 3522, 9438, 3168, 4987 (cookies), 1191, 8201, 5927. Segments, calls
+ * and time in; segments, events and in-order bytes out.
  *
- * Left out: fragments, which lib/net drops; steering between lanes, which is the lanes'. Urgent
- * data is taken as ordinary data.
+ * Left out: fragments, which lib/net drops; steering between lanes, which is the lanes'; Nagle's
+ * algorithm: what one flush finds goes out at once; Fast Open, path probes by larger segments (RFC
+ * 4821). Urgent data is taken as ordinary data.
  *
  * Driving it: the stack is socket calls + packets in and out + a clock that is the caller's. It
  * never waits, reads no clock and starts no thread, so that a lane, a simulation, a fuzzer or a

@@ -59,8 +59,7 @@ void tcp_rtt_echo(const struct tcp_stack *s, struct tcp_conn *c, const struct tc
 static void take_window(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     uint32_t window = (uint32_t)seg->window << (seg->flags & TCP_FLAG_SYN ? 0 : c->wscale >> 4);
-    bool syn = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
-    if (c->snd_wnd == 0 && window > 0 && c->backoff > 0 && !syn) {
+    if (c->snd_wnd == 0 && window > 0 && c->backoff > 0 && !tcp_conn_is_opening(c)) {
         /* The window opened: probing is over. A peer that had closed it on what was in flight has
          * dropped that; it goes out again now, not after the backed-off time. */
         c->backoff = 0;

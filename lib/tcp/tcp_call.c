@@ -15,7 +15,7 @@ static void queue_fin(struct tcp_stack *s, struct tcp_conn *c)
         tcp_state_change(s, c, TCP_FIN_WAIT_1);
     else if (c->state == TCP_CLOSE_WAIT)
         tcp_state_change(s, c, TCP_LAST_ACK);
-    else if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED)
+    else if (!tcp_conn_is_opening(c))
         return;
     c->flags |= TCP_CONN_FIN_QUEUED;
     c->flags &= ~(uint32_t)TCP_CONN_WANT_WRITE;

@@ -163,9 +163,8 @@ static uint32_t queue_check(const struct rte_mbuf *m, uint32_t bytes)
 
 void tcp_conn_check(const struct tcp_stack *s, const struct tcp_conn *c)
 {
-    bool fin = (c->flags & TCP_CONN_FIN_QUEUED) != 0 && (c->flags & TCP_CONN_FIN_ACKED) == 0;
-    bool syn = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
-    bool open = c->state != TCP_CLOSED && !syn;
+    bool fin = tcp_conn_owes_fin(c);
+    bool open = c->state != TCP_CLOSED && !tcp_conn_is_opening(c);
 
     base_assert(c->state < TCP_STATE_CNT && c->state != TCP_LISTEN);
     base_assert(((c->flags & TCP_CONN_IN_TABLE) != 0) == (c->state != TCP_CLOSED));

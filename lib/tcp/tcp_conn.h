@@ -44,15 +44,18 @@ enum tcp_conn_flag {
     TCP_CONN_PEER_FIN = 1 << 6, /* received in order: rcv_nxt counts it */
     TCP_CONN_ACK_NOW = 1 << 7,
     TCP_CONN_WANT_WRITE = 1 << 8,
-    TCP_CONN_RTT_TIMED = 1 << 9,  /* our SYN, or an mbuf of the send queue, gives the next sample */
-    TCP_CONN_RECOVERY = 1 << 10,  /* RFC 6582 fast recovery */
-    TCP_CONN_SYN_LOST = 1 << 11,  /* our SYN was sent more than once */
-    TCP_CONN_TRIED = 1 << 12,     /* a pool was empty: try again when the timer fires */
-    TCP_CONN_PARTIAL = 1 << 13,   /* this recovery has seen a partial ACK */
-    TCP_CONN_REORDERED = 1 << 17, /* RFC 8985: the path has been seen to reorder */
-    TCP_CONN_DSACKED = 1 << 18,   /* this recovery was needless in part */
-    TCP_CONN_PROBE_DUE = 1 << 19, /* retransmit_ms is that of the tail loss probe */
-    TCP_CONN_PROBED = 1 << 20,    /* one is on its way; recover is its end */
+    TCP_CONN_RTT_TIMED = 1 << 9, /* our SYN, or an mbuf of the send queue, gives the next sample */
+    TCP_CONN_RECOVERY = 1 << 10, /* RFC 6582 fast recovery */
+    TCP_CONN_SYN_LOST = 1 << 11, /* our SYN was sent more than once */
+    TCP_CONN_TRIED = 1 << 12,    /* a pool was empty: try again when the timer fires */
+    TCP_CONN_PARTIAL = 1 << 13,  /* this recovery has seen a partial ACK */
+    TCP_CONN_TIMESTAMPS = 1 << 14,  /* RFC 7323: Snd.TS.OK */
+    TCP_CONN_SACK = 1 << 15,        /* RFC 2018: both ends take it */
+    TCP_CONN_LOSS = 1 << 16,        /* a timeout's losses are being sent again, by their marks */
+    TCP_CONN_REORDERED = 1 << 17,   /* RFC 8985: the path has been seen to reorder */
+    TCP_CONN_DSACKED = 1 << 18,     /* this recovery was needless in part */
+    TCP_CONN_PROBE_DUE = 1 << 19,   /* retransmit_ms is that of the tail loss probe */
+    TCP_CONN_PROBED = 1 << 20,      /* one is on its way; recover is its end */
     TCP_CONN_PROBE_AGAIN = 1 << 21, /* and was nothing new */
     TCP_CONN_ECN = 1 << 22,         /* RFC 3168: both ends take part */
     TCP_CONN_ECN_ECHO = 1 << 23,    /* CE came; the peer has not reduced yet */
@@ -61,9 +64,6 @@ enum tcp_conn_flag {
     TCP_CONN_PATH = 1 << 26,        /* mss is below mss_max, for the path */
     TCP_CONN_FULL_ACKED = 1 << 27,  /* a segment of mss bytes has got through (RFC 5927) */
     TCP_CONN_UNREACHABLE = 1 << 28, /* ICMP said so while it was opening */
-    TCP_CONN_TIMESTAMPS = 1 << 14,  /* RFC 7323: Snd.TS.OK */
-    TCP_CONN_LOSS = 1 << 16,        /* a timeout's losses are being sent again, by their marks */
-    TCP_CONN_SACK = 1 << 15,        /* RFC 2018: both ends take it */
 };
 
 struct tcp_conn {
@@ -98,7 +98,7 @@ struct tcp_conn {
     uint32_t received_ms; /* the last segment */
 
     /* Timers. */
-    struct base_timer timer; /* at the first of the three deadlines */
+    struct base_timer timer; /* at the first deadline: tcp_timer_arm */
     uint32_t retransmit_ms;  /* SYN, data, zero-window probe or a retry: what is due is seen then */
     uint32_t ack_ms;         /* delayed ACK */
     uint32_t life_ms;        /* open timeout, keepalive, orphan timeout */

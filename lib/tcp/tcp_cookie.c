@@ -169,6 +169,8 @@ bool tcp_cookie_input(struct tcp_stack *s, struct tcp_segment *seg, uint16_t lis
         tcp_count(s, STATS_TCP_COOKIES_FULL);
         break;
     case TCP_COOKIE_BAD:
+        if (tcp_segment_stray(s, seg, true))
+            return true;
         tcp_count(s, STATS_TCP_COOKIES_BAD);
         break;
     case TCP_COOKIE_EXPIRED:

@@ -31,8 +31,8 @@ uint32_t tcp_cookie_timestamp(const struct tcp_syn *y, uint32_t now);
 enum tcp_cookie tcp_cookie_check(struct tcp_stack *s, const struct tcp_segment *seg,
                                  struct tcp_syn *y);
 
-/* A segment for a listener, of no connection: accepts the connection, or refuses and counts. False
- * when it has nothing to do with cookies. */
+/* A segment for a listener, of no connection: accepts the connection, or refuses and counts, a bad
+ * one after config.stray. False when it has nothing to do with cookies. */
 bool tcp_cookie_input(struct tcp_stack *s, struct tcp_segment *seg, uint16_t listener);
 
 #endif

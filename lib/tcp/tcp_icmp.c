@@ -53,7 +53,7 @@ static struct rte_mbuf *find_sent(const struct tcp_conn *c, uint32_t seq)
 {
     uint32_t at = c->snd_una;
 
-    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
+    if (tcp_conn_is_opening(c))
         return NULL;
     for (struct rte_mbuf *m = c->snd_head; m != NULL; m = m->next) {
         at += m->data_len;
@@ -118,7 +118,7 @@ bool tcp_unreachable(struct tcp_stack *s, const struct net_addr *src, const stru
     if (c == NULL)
         return ours;
     tcp_count(s, STATS_TCP_SOFT_ERRORS);
-    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
+    if (tcp_conn_is_opening(c))
         c->flags |= TCP_CONN_UNREACHABLE;
     return true;
 }

@@ -54,9 +54,9 @@
 #define TCP_OOO_COPY_MAX_BYTES 256  /* early pieces up to this are copied into small mbufs */
 #define TCP_COPY_MAX_BYTES     256  /* payloads up to this are sent as copies, not references */
 #define TCP_JOIN_MAX_BYTES     512  /* and received ones are joined to those before */
-#define TCP_FLUSH_MAX                                                                              \
-    64                       /* segments of one connection in one flush: fewer than any            \
-                                port's ring holds, and others get their turn */
+/* Segments of one connection in one flush: fewer than any port's ring holds, and others get their
+ * turn. */
+#define TCP_FLUSH_MAX      64
 #define TCP_CHALLENGE_MIN  5 /* challenge ACKs a second and connection: 5..12, at random */
 #define TCP_RST_RATE_PER_S 10000U
 #define TCP_RST_BURST      1000U
@@ -165,6 +165,12 @@ static inline struct tcp_recovery *tcp_recovery_of(const struct tcp_stack *s,
 static inline bool tcp_conn_is_opening(const struct tcp_conn *c)
 {
     return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
+}
+
+/* Our FIN, sent or not, is not acknowledged yet; it comes after the send queue. */
+static inline bool tcp_conn_owes_fin(const struct tcp_conn *c)
+{
+    return (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
 }
 
 static inline void tcp_count(struct tcp_stack *s, enum stats_id id)

@@ -154,11 +154,11 @@ static void set_timer(struct tcp_stack *s, struct tcp_syn *y)
     base_wheel_set(&s->wheel, &y->timer, s->now_ns + (BASE_NS_S << y->retry_cnt));
 }
 
-/* Whether a SYN can be answered by a number past iss_min: a cookie may be behind the clock. With
- * timestamps old duplicates are told from new segments by those (RFC 6191). */
+/* Whether a SYN is answered now, and by a number past iss_min: a cookie may be behind the clock.
+ * With timestamps old duplicates are told from new segments by those (RFC 6191). */
 bool tcp_listen_can_follow(struct tcp_stack *s, const struct tcp_segment *seg, uint32_t iss_min)
 {
-    if (s->conn_pool.free_cnt == 0)
+    if (s->conn_pool.free_cnt == 0 || tcp_memory_refuses(s))
         return false;
     if (s->syn_pool.free_cnt > 0 || tcp_timestamps_wanted(s, &seg->options))
         return true;

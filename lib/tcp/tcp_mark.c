@@ -184,9 +184,8 @@ bool tcp_mark_divide(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m
         c->snd_next_offset = (uint16_t)(c->snd_next_offset - offset);
     }
     if (is_unsent(c, n)) { /* then all that m was divided for is in m */
-        bool judged = m->vlan_tci & (TCP_MARK_SACKED | TCP_MARK_LOST);
         n->vlan_tci = 0;
-        if (r != NULL && judged)
+        if (r != NULL && r->judged == n->next) /* all up to m are; else one before n is next */
             r->judged = n;
     } else if (r != NULL) {
         if (n->vlan_tci & TCP_MARK_SACKED)

@@ -7,12 +7,6 @@
 
 #include <errno.h>
 
-/* Our SYN counts as unsent until its first transmission; the FIN comes after the queue. */
-static bool fin_pending(const struct tcp_conn *c)
-{
-    return (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
-}
-
 static void ack_sent(struct tcp_conn *c)
 {
     c->flags &= ~(uint32_t)TCP_CONN_ACK_NOW;
@@ -314,7 +308,7 @@ static uint32_t run_len(const struct tcp_stack *s, const struct tcp_conn *c, uin
 bool tcp_output_next(struct tcp_stack *s, struct tcp_conn *c, bool force)
 {
     int32_t left = (int32_t)(c->snd_una + c->snd_len - c->snd_nxt);
-    bool fin = fin_pending(c) && left >= 0;
+    bool fin = tcp_conn_owes_fin(c) && left >= 0;
 
     if (left < 0 || (left == 0 && !fin))
         return false;
@@ -352,7 +346,7 @@ uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c)
 {
     uint32_t sent = c->snd_max - c->snd_una;
     uint32_t len = tcp_min(tcp_min(c->snd_len, c->mss), sent);
-    bool fin = fin_pending(c) && len == c->snd_len && sent > len;
+    bool fin = tcp_conn_owes_fin(c) && len == c->snd_len && sent > len;
 
     if (len == 0 && !fin)
         return 0;
@@ -387,7 +381,7 @@ bool tcp_output_last(struct tcp_stack *s, struct tcp_conn *c)
         in = len - c->mss;
         len = c->mss;
     }
-    bool fin = fin_pending(c) && sent == c->snd_len && c->snd_max - c->snd_una > sent;
+    bool fin = tcp_conn_owes_fin(c) && sent == c->snd_len && c->snd_max - c->snd_una > sent;
     if (!send_data(s, c, c->snd_una + offset + in, m, in, len, fin))
         return false;
     tcp_count(s, STATS_TCP_RETRANSMITS);
@@ -405,7 +399,7 @@ static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
 
     while (offset < left) {
         uint32_t len = tcp_min(left - offset, c->mss), end = seq + offset + len;
-        bool fin = fin_pending(c) && end == c->snd_una + c->snd_len && end != c->snd_max;
+        bool fin = tcp_conn_owes_fin(c) && end == c->snd_una + c->snd_len && end != c->snd_max;
         if (!send_data(s, c, seq + offset, m, offset, len, fin)) {
             c->flags |= TCP_CONN_TRIED;
             return false;
@@ -449,7 +443,7 @@ static bool output_lost(struct tcp_stack *s, struct tcp_conn *c, uint32_t *sent_
 /* Everything that is due. */
 void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
 {
-    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
+    if (tcp_conn_is_opening(c)) {
         if (c->snd_max == c->snd_una && !tcp_output_syn(s, c))
             return;
         if (c->state == TCP_SYN_RECEIVED && (c->flags & TCP_CONN_ACK_NOW))
@@ -478,7 +472,7 @@ void tcp_output(struct tcp_stack *s, struct tcp_conn *c)
     else if (c->unacked_segments > 0 && c->ack_ms == 0)
         c->ack_ms = tcp_timer_at(s, TCP_DELAYED_ACK_MS);
     /* What could not be sent and waits for no ACK waits for a probe or another try. */
-    bool waits = c->snd_len > 0 || fin_pending(c);
+    bool waits = c->snd_len > 0 || tcp_conn_owes_fin(c);
     if (c->snd_una == c->snd_max && !waits)
         c->retransmit_ms = c->flags & TCP_CONN_WANT_WRITE ? tcp_timer_at(s, TCP_RETRY_MS) : 0;
     else if ((c->snd_una == c->snd_max || c->flags & TCP_CONN_LOSS) && c->flags & TCP_CONN_TRIED)

@@ -84,11 +84,13 @@ static bool ooo_has_room(struct tcp_stack *s, const struct tcp_conn *c, uint32_t
 }
 
 /* Those from *at on that lie wholly inside m go into it, so that nothing of what m has beyond them
- * is lost. Their bytes came first and win; a FIN behind them, in the middle of data, is none. */
-static void ooo_take_over(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m,
+ * is lost. Their bytes came first and win; a FIN behind them, in the middle of data, is none. True
+ * when there were some. */
+static bool ooo_take_over(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf *m,
                           struct rte_mbuf **at)
 {
     struct rte_mbuf *old;
+    uint16_t before_cnt = c->ooo_cnt;
 
     while ((old = *at) != NULL && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 &&
            tcp_seq_lt(old->hash.usr + old->data_len, m->hash.usr + m->data_len)) {
@@ -102,6 +104,7 @@ static void ooo_take_over(struct tcp_stack *s, struct tcp_conn *c, struct rte_mb
         c->ooo_cnt--;
         s->ooo_cnt--;
     }
+    return c->ooo_cnt != before_cnt;
 }
 
 /* Puts one mbuf at its place among the early ones, less what is there already. Takes m. */
@@ -124,14 +127,15 @@ static void ooo_insert(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
         at = &(*at)->next;
     }
     m->hash.usr = seq;
-    ooo_take_over(s, c, m, at);
+    bool took_over = ooo_take_over(s, c, m, at);
     if (*at != NULL && tcp_seq_gt(seq + m->data_len, (*at)->hash.usr)) {
         tcp_sack_duplicate(s, c, (*at)->hash.usr, seq + m->data_len);
         m->data_len = (uint16_t)((*at)->hash.usr - seq);
         m->vlan_tci = 0; /* a FIN in the middle of data is none */
     }
+    /* What stands for others needs no room; the peer has been told that we hold their bytes. */
     bool fills = seq == c->rcv_nxt;
-    if (m->data_len == 0 || (!fills && !ooo_has_room(s, c, m->data_len))) {
+    if (m->data_len == 0 || (!fills && !took_over && !ooo_has_room(s, c, m->data_len))) {
         tcp_count(s, m->data_len == 0 ? STATS_TCP_DROP_DUPLICATE : STATS_TCP_DROP_OUT_OF_ORDER);
         rte_pktmbuf_free_seg(m);
         return;

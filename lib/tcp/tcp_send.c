@@ -11,8 +11,7 @@ static bool can_send(const struct tcp_conn *c)
 {
     if (c->flags & TCP_CONN_FIN_QUEUED)
         return false;
-    return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED ||
-           c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT;
+    return tcp_conn_is_opening(c) || c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT;
 }
 
 /* Adds a fresh mbuf at the end; false when the pool is empty. */

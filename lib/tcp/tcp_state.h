@@ -2,7 +2,7 @@
  * The states of RFC 9293 section 3.3.2 and the one function that changes them.
  *
  * LISTEN, SYN-RECEIVED of a passive open and TIME-WAIT after the caller's close live in objects of
- * their own (tcp_internal.h); a struct tcp_conn is in SYN-RECEIVED only in a simultaneous open, and
+ * their own (tcp_conn.h); a struct tcp_conn is in SYN-RECEIVED only in a simultaneous open, and
  * in TIME-WAIT only while its caller still holds it.
  */
 #ifndef TCP_STATE_H

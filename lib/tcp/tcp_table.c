@@ -97,9 +97,8 @@ void tcp_table_add(struct tcp_stack *s, tcp_ref ref, uint64_t hash)
     base_assert(false && "the table has room for every object of the pools");
 }
 
-/* The slot that holds ref, whose key has the hash. When it is
- * leaving, the buckets before it forget that
- * it passed them. */
+/* The slot that holds ref, whose key has the hash. When it is leaving, the buckets before it forget
+ * that it passed them. */
 static tcp_ref *slot_of(struct tcp_stack *s, tcp_ref ref, uint64_t hash, bool leaving)
 {
     struct tcp_table *t = &s->table;

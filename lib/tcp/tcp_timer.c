@@ -23,9 +23,8 @@ static bool is_due(const struct tcp_stack *s, uint32_t deadline_ms)
  * a pool. */
 static uint32_t user_deadline(const struct tcp_stack *s, const struct tcp_conn *c)
 {
-    if (c->retransmit_ms == 0 || c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED ||
-        (c->snd_una == c->snd_max && c->snd_len == 0 &&
-         (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) != TCP_CONN_FIN_QUEUED))
+    if (c->retransmit_ms == 0 || tcp_conn_is_opening(c) ||
+        (c->snd_una == c->snd_max && c->snd_len == 0 && !tcp_conn_owes_fin(c)))
         return 0;
     uint32_t at = c->progress_ms + s->user_timeout_ms + 1; /* both are rounded down */
     return at == 0 ? 1 : at;
@@ -109,7 +108,7 @@ static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
 
     c->retransmit_ms = 0;
     c->flags &= ~(uint32_t)TCP_CONN_PROBE_DUE;
-    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
+    if (tcp_conn_is_opening(c)) {
         if (c->snd_max != c->snd_una) {
             back_off(c);
             c->flags |= TCP_CONN_SYN_LOST;
@@ -118,13 +117,12 @@ static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
         }
         return tcp_output_syn(s, c);
     }
-    bool fin = (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
     if (c->snd_una != c->snd_max) {
         if (probe && !tcp_recover_is_busy(s, c))
             tcp_rack_probe(s, c);
         else
             retransmit(s, c);
-    } else if (c->snd_len > 0 || fin) {
+    } else if (c->snd_len > 0 || tcp_conn_owes_fin(c)) {
         if (!(c->flags & TCP_CONN_TRIED) && !tcp_output_next(s, c, true)) {
             tcp_count(s, STATS_TCP_ZERO_WINDOW_PROBES);
             tcp_output_probe(s, c);
@@ -141,7 +139,7 @@ static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
 static void life_timer(struct tcp_stack *s, struct tcp_conn *c)
 {
     c->life_ms = 0;
-    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
+    if (tcp_conn_is_opening(c)) {
         tcp_count(s, STATS_TCP_CONNECT_TIMEOUTS);
         tcp_conn_end(s, c,
                      c->flags & TCP_CONN_UNREACHABLE ? TCP_ERROR_UNREACHABLE : TCP_ERROR_TIMEOUT);
@@ -189,8 +187,7 @@ void tcp_timer_fire(struct tcp_stack *s, struct tcp_conn *c)
     if (is_due(s, c->retransmit_ms) && !retransmit_timer(s, c))
         return;
     if (is_due(s, c->life_ms)) {
-        bool last = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED ||
-                    (c->flags & TCP_CONN_ORPHAN);
+        bool last = tcp_conn_is_opening(c) || (c->flags & TCP_CONN_ORPHAN);
         life_timer(s, c);
         if (last || c->state == TCP_CLOSED)
             return;

@@ -100,7 +100,7 @@ static uint32_t round_trip_ms(const struct tcp_stack *s, const struct tcp_conn *
 void tcp_tune_input(struct tcp_stack *s, struct tcp_conn *c, const struct tcp_segment *seg)
 {
     if ((int16_t)(place(c, c->rcv_nxt) - c->round_end) < 0 ||
-        tcp_tune_window(s, c) == s->config.recv_window_bytes)
+        tcp_tune_window(s, c) >= tcp_recv_most(s, c)) /* less without window scaling */
         return;
     uint32_t took_ms = (uint16_t)(s->now_ms - c->round_ms);
     if (took_ms <= 2 * (uint64_t)round_trip_ms(s, c, seg, took_ms) + 1)

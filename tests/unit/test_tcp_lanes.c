@@ -35,17 +35,22 @@ static bool stray(void *arg, struct rte_mbuf *frame, const struct net_endpoint *
     return seen.take;
 }
 
+static void open_config(struct tcp_config *c, bool take)
+{
+    memset(&seen, 0, sizeof(seen));
+    seen.take = take;
+    c->stray = stray;
+    c->stray_arg = &seen;
+    lab_open(&lab, c);
+    peer_port = local_port = 0;
+    assert_int_equal(tcp_listen(lab.s, &any_25, NULL), 0);
+}
+
 static void open_with_stray(bool take)
 {
     struct tcp_config c = lab_config();
 
-    memset(&seen, 0, sizeof(seen));
-    seen.take = take;
-    c.stray = stray;
-    c.stray_arg = &seen;
-    lab_open(&lab, &c);
-    peer_port = local_port = 0;
-    assert_int_equal(tcp_listen(lab.s, &any_25, NULL), 0);
+    open_config(&c, take);
 }
 
 /* A segment as lib/net passes it up. first_bytes: of the first mbuf, of 34 + 20 + len. */
@@ -116,6 +121,34 @@ static void at_a_listener(void **state)
     assert_true(seen.listened);
     expect_nothing();
     lab_close(&lab);
+}
+
+/* While there are cookies, an ACK that is of none is offered before it is refused, too. */
+static void beside_cookies(void **state)
+{
+    (void)state;
+    const struct net_endpoint any_26 = {.port = 26};
+
+    for (int take = 0; take < 2; take++) {
+        struct tcp_config c = lab_config();
+        c.syn_max = 1;
+        open_config(&c, take);
+        assert_int_equal(tcp_listen(lab.s, &any_26, NULL), 0);
+        arrive(SYN, LAB_LOCAL_PORT, 0, 0);
+        expect(SYN | ACK);
+        arrive(SYN, 26, 0, 0);
+        expect(SYN | ACK);
+        assert_int_equal(count(STATS_TCP_COOKIES_SENT), 1);
+        arrive(ACK, 26, 10, 0);
+        assert_int_equal(seen.cnt, 1);
+        assert_true(seen.listened);
+        assert_int_equal(seen.len, FRAME_BYTES + 20 + 10);
+        assert_int_equal(count(STATS_TCP_COOKIES_BAD), !take);
+        if (!take)
+            expect(RST);
+        expect_nothing();
+        lab_close(&lab);
+    }
 }
 
 static void refused_when_nobody_wants_it(void **state)
@@ -216,11 +249,9 @@ int main(void)
     dpdk_eal_init();
 
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_frames),
-        cmocka_unit_test(at_a_listener),
-        cmocka_unit_test(refused_when_nobody_wants_it),
-        cmocka_unit_test(ports_that_fit),
-        cmocka_unit_test(no_port_fits),
+        cmocka_unit_test(whole_frames),   cmocka_unit_test(at_a_listener),
+        cmocka_unit_test(beside_cookies), cmocka_unit_test(refused_when_nobody_wants_it),
+        cmocka_unit_test(ports_that_fit), cmocka_unit_test(no_port_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
