@@ -68,14 +68,12 @@ static void answer_rcpt(struct conn *c, struct base_buf *out)
         smtp_server_answer(s, &reply, out);
         return;
     }
-    bool ok;
+    struct base_span mailbox = s->address.mailbox;
     if (s->address.kind == SMTP_ADDRESS_POSTMASTER) { /* of this host: RFC 5321 section 4.5.1 */
         int n = snprintf(text, sizeof(text), "postmaster@%s", c->lane->settings->smtp.hostname);
-        ok = conn_message_put(c, SPOOL_ENVELOPE_RECIPIENT, text, (size_t)n);
-    } else {
-        ok = conn_message_put(c, SPOOL_ENVELOPE_RECIPIENT, s->address.mailbox.p,
-                              s->address.mailbox.len);
+        mailbox = base_span_of(text, (size_t)n);
     }
+    bool ok = conn_message_recipient(c, mailbox);
     smtp_server_answer(s, ok ? &reply_rcpt_ok : &reply_busy, out);
 }
 

@@ -1,6 +1,24 @@
 #include "conn_message.h"
 #include "lane.h"
 
+/* The numbers of the spool's format are the session's. */
+_Static_assert((int)SMTP_RET_FULL == (int)SPOOL_ENVELOPE_RET_FULL &&
+                   (int)SMTP_RET_HDRS == (int)SPOOL_ENVELOPE_RET_HDRS &&
+                   (int)SMTP_NOTIFY_NEVER == (int)SPOOL_ENVELOPE_NOTIFY_NEVER &&
+                   (int)SMTP_NOTIFY_SUCCESS == (int)SPOOL_ENVELOPE_NOTIFY_SUCCESS &&
+                   (int)SMTP_NOTIFY_FAILURE == (int)SPOOL_ENVELOPE_NOTIFY_FAILURE &&
+                   (int)SMTP_NOTIFY_DELAY == (int)SPOOL_ENVELOPE_NOTIFY_DELAY &&
+                   SMTP_ENVID_MAX == SPOOL_ENVELOPE_ENVID_MAX &&
+                   SMTP_ORCPT_MAX == SPOOL_ENVELOPE_ORCPT_MAX,
+               "lib/smtp and lib/spool agree");
+
+/* Most bytes of the fields that are put at once: those of a recipient, or all of MAIL's. */
+#define FIELDS_MAX 1024
+_Static_assert(3 * 3 + 1 + SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX <= FIELDS_MAX, "a recipient");
+_Static_assert(9 * 3 + SMTP_ADDRESS_MAX + 8 + 18 + SMTP_DOMAIN_MAX + 8 + 1 + SMTP_ENVID_MAX <=
+                   FIELDS_MAX,
+               "the fields of MAIL");
+
 /* Buffers that stay free for bodies already begun; and so many messages that each finds one. */
 #define BUF_RESERVE(l)     ((l)->bufs.buf_cnt / 8)
 #define TRANSACTION_MAX(l) ((l)->bufs.buf_cnt / 4)
@@ -68,13 +86,14 @@ static bool hold_more(struct conn *c)
     return true;
 }
 
-bool conn_message_put(struct conn *c, enum spool_envelope_type type, const void *p, size_t len)
+/* Adds whole fields to the envelope, all of them in one buffer. */
+static bool put_fields(struct conn *c, struct base_span fields)
 {
     for (int attempt = 0; attempt < 2; attempt++) {
         struct spool_buf *b = c->in.txn.held_last;
         if (b != NULL) {
             struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
-            if (spool_envelope_put(&out, type, base_span_of(p, len)) == 0) {
+            if (base_buf_put_span(&out, fields) == 0) {
                 b->len = (uint32_t)out.len;
                 b->hold_cnt = (uint16_t)out.len;
                 return true;
@@ -86,12 +105,59 @@ bool conn_message_put(struct conn *c, enum spool_envelope_type type, const void 
     return false;
 }
 
+static void add(struct base_buf *out, enum spool_envelope_type type, const void *p, size_t len)
+{
+    int failed = spool_envelope_put(out, type, base_span_of(p, len));
+    base_assert(failed == 0);
+}
+
+bool conn_message_recipient(struct conn *c, struct base_span mailbox)
+{
+    const struct smtp_rcpt_params *params = &c->in.smtp.rcpt;
+    uint8_t bytes[FIELDS_MAX];
+    struct base_buf fields = {.p = bytes, .cap = sizeof(bytes)};
+
+    add(&fields, SPOOL_ENVELOPE_RECIPIENT, mailbox.p, mailbox.len);
+    if (params->notify != 0)
+        add(&fields, SPOOL_ENVELOPE_NOTIFY, &params->notify, 1);
+    if (params->orcpt.len > 0)
+        add(&fields, SPOOL_ENVELOPE_ORCPT, params->orcpt.p, params->orcpt.len);
+    return put_fields(c, base_buf_span(&fields));
+}
+
+/* What MAIL said, with whom and when. */
+static void add_mail(struct conn *c, struct base_buf *fields)
+{
+    const struct smtp_server *s = &c->in.smtp;
+    const struct smtp_mail_params *params = &s->mail;
+    uint8_t client[18], arrival[8], size[8];
+
+    memcpy(client, c->remote.addr.b, 16);
+    base_put_le16(client + 16, c->remote.port);
+    base_put_le64(arrival, c->lane->wall_ns);
+    base_put_le64(size, params->size_bytes);
+    add(fields, SPOOL_ENVELOPE_SENDER, s->address.mailbox.p, s->address.mailbox.len);
+    add(fields, SPOOL_ENVELOPE_ARRIVAL, arrival, sizeof(arrival));
+    add(fields, SPOOL_ENVELOPE_CLIENT_ADDRESS, client, sizeof(client));
+    add(fields, SPOOL_ENVELOPE_HELO, s->helo, s->helo_len);
+    if (params->body_8bit)
+        add(fields, SPOOL_ENVELOPE_BODY_8BIT, NULL, 0);
+    if (params->size_bytes > 0)
+        add(fields, SPOOL_ENVELOPE_SIZE, size, sizeof(size));
+    if (params->smtputf8)
+        add(fields, SPOOL_ENVELOPE_SMTPUTF8, NULL, 0);
+    if (params->ret != SMTP_RET_NONE)
+        add(fields, SPOOL_ENVELOPE_RET, &params->ret, 1);
+    if (params->envid.len > 0)
+        add(fields, SPOOL_ENVELOPE_ENVID, params->envid.p, params->envid.len);
+}
+
 bool conn_message_begin(struct conn *c)
 {
     struct conn_transaction *t = &c->in.txn;
     struct lane *l = c->lane;
-    struct smtp_server *s = &c->in.smtp;
-    uint8_t client[18], arrival[8];
+    uint8_t bytes[FIELDS_MAX];
+    struct base_buf fields = {.p = bytes, .cap = sizeof(bytes)};
 
     if (l->transaction_cnt >= TRANSACTION_MAX(l)) {
         stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
@@ -100,14 +166,8 @@ bool conn_message_begin(struct conn *c)
     *t = (struct conn_transaction){.open = true};
     l->transaction_cnt++;
     t->id = spool_id_make(l->wall_ns, 0, (uint8_t)l->number, l->id_counter++);
-    memcpy(client, c->remote.addr.b, 16);
-    base_put_le16(client + 16, c->remote.port);
-    base_put_le64(arrival, l->wall_ns);
-    if (conn_message_put(c, SPOOL_ENVELOPE_SENDER, s->address.mailbox.p, s->address.mailbox.len) &&
-        conn_message_put(c, SPOOL_ENVELOPE_ARRIVAL, arrival, sizeof(arrival)) &&
-        conn_message_put(c, SPOOL_ENVELOPE_CLIENT_ADDRESS, client, sizeof(client)) &&
-        conn_message_put(c, SPOOL_ENVELOPE_HELO, s->helo, s->helo_len) &&
-        (!s->body_8bit || conn_message_put(c, SPOOL_ENVELOPE_BODY_8BIT, NULL, 0)))
+    add_mail(c, &fields);
+    if (put_fields(c, base_buf_span(&fields)))
         return true;
     conn_message_drop(c);
     stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
@@ -140,6 +200,7 @@ bool conn_message_received(struct conn *c)
         .recipient = recipient,
         .wall_ns = c->lane->wall_ns,
         .extended = s->extended,
+        .smtputf8 = s->mail.smtputf8,
     };
     struct spool_buf *b = t->held_last;
     struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};

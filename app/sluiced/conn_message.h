@@ -26,8 +26,9 @@ bool conn_message_room(const struct conn *c);
  * there are too many under way for the buffers. */
 bool conn_message_begin(struct conn *c);
 
-/* Adds a field to the envelope. Returns false when no buffer can be had for it. */
-bool conn_message_put(struct conn *c, enum spool_envelope_type type, const void *p, size_t len);
+/* Adds the recipient that the SMTP server asks about, under the given name, with its parameters:
+ * all of it or nothing. Returns false when no buffer can be had for it. */
+bool conn_message_recipient(struct conn *c, struct base_span mailbox);
 
 /* Writes our Received field as the first bytes of the header section. Returns false without a
  * buffer. */

@@ -17,6 +17,15 @@ static struct base_span recipient(void *user, uint32_t index)
     return queue_recipient(d->job.message, d->job.recipients[index]);
 }
 
+static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
+{
+    const struct delivery *d = user;
+    struct spool_envelope_recipient r =
+        queue_recipient_params(d->job.message, d->job.recipients[index]);
+
+    return (struct smtp_rcpt_params){.notify = r.notify, .orcpt = r.orcpt};
+}
+
 /* A result for all recipients that have none. */
 static void fill_results(struct delivery *d, const char *why)
 {
@@ -36,6 +45,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
 
     d->result_cnt = 0;
     d->unattempted = false;
+    d->dsn_passed_on = false;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
     if (c != NULL) {
@@ -61,10 +71,14 @@ void conn_out_start(struct lane *l, struct delivery *d)
     struct smtp_client_job job = {
         .sender = d->job.sender,
         .recipient = recipient,
+        .rcpt_params = rcpt_params,
         .user = d,
         .recipient_cnt = d->job.recipient_cnt,
-        .size_bytes = d->job.content_bytes,
-        .body_8bit = d->job.body_8bit,
+        .mail = {.size_bytes = d->job.content_bytes,
+                 .envid = d->job.envid,
+                 .ret = d->job.ret,
+                 .body_8bit = d->job.body_8bit,
+                 .smtputf8 = d->job.smtputf8},
     };
     smtp_client_start(&c->out.smtp, &job);
     conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
@@ -98,6 +112,7 @@ static void take_result(struct conn *c)
     r->text_len = from->text_len < DELIVERY_TEXT_MAX ? from->text_len : DELIVERY_TEXT_MAX;
     memcpy(r->text, from->text, r->text_len);
     memcpy(r->enhanced, from->enhanced, sizeof(r->enhanced));
+    d->dsn_passed_on = c->out.smtp.offers_dsn;
     d->result_cnt++;
 }
 

@@ -10,6 +10,16 @@ struct base_span queue_recipient(const struct queue_message *m, uint32_t index)
                         m->recipients[index].len);
 }
 
+struct spool_envelope_recipient queue_recipient_params(const struct queue_message *m,
+                                                       uint32_t index)
+{
+    struct base_span text = queue_recipient(m, index);
+    const uint8_t *end = m->arrival->envelope + m->arrival->envelope_len;
+
+    text.p += text.len;
+    return spool_envelope_recipient_read(base_span_of(text.p, (size_t)(end - text.p)));
+}
+
 int queue_init(struct queue **out, const struct queue_config *config)
 {
     struct queue *q = calloc(1, sizeof(*q));
@@ -95,6 +105,16 @@ static struct queue_message *message_make(struct spool_arrival *a)
         case SPOOL_ENVELOPE_BODY_8BIT:
             m->body_8bit = true;
             break;
+        case SPOOL_ENVELOPE_SMTPUTF8:
+            m->smtputf8 = true;
+            break;
+        case SPOOL_ENVELOPE_RET:
+            m->ret = f.value.p[0];
+            break;
+        case SPOOL_ENVELOPE_ENVID:
+            m->envid_offset = (uint32_t)(f.value.p - a->envelope);
+            m->envid_len = (uint8_t)f.value.len;
+            break;
         default:
             break;
         }
@@ -178,7 +198,10 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
     out->sender = m->sender;
     out->domain = domain_of(queue_recipient(m, first));
     out->content_bytes = m->arrival->content_bytes;
+    out->envid = base_span_of(m->arrival->envelope + m->envid_offset, m->envid_len);
+    out->ret = m->ret;
     out->body_8bit = m->body_8bit;
+    out->smtputf8 = m->smtputf8;
     out->recipient_cnt = 0;
     for (uint32_t k = 0; k < m->arrival->recipient_cnt; k++) {
         struct queue_recipient_state *r = &m->recipients[k];

@@ -35,13 +35,20 @@ struct queue_job {
     struct base_span sender; /* these views live as long as the job */
     struct base_span domain; /* of the recipients, as written by the first */
     uint64_t content_bytes;
+    struct base_span envid; /* ENVID of MAIL as written; empty: none */
+    uint8_t ret;            /* enum spool_envelope_ret; 0: none */
     bool body_8bit;
+    bool smtputf8;
     uint32_t recipient_cnt;
     uint32_t recipients[QUEUE_JOB_RCPT_MAX]; /* indexes in the envelope */
 };
 
 /* The text of a recipient of the job's message, by index in the envelope. */
 struct base_span queue_recipient(const struct queue_message *m, uint32_t index);
+
+/* NOTIFY and ORCPT of a recipient, read from the envelope; the view lives as long as the job. */
+struct spool_envelope_recipient queue_recipient_params(const struct queue_message *m,
+                                                       uint32_t index);
 
 int queue_init(struct queue **out, const struct queue_config *config) BASE_WARN_UNUSED;
 void queue_fini(struct queue *q);

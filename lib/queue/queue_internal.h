@@ -26,8 +26,12 @@ struct queue_message {
     struct spool_arrival *arrival; /* owned; outcomes are kept up to date in it */
     struct base_span sender;
     uint64_t arrival_wall_ns;
+    uint32_t envid_offset; /* in the envelope */
+    uint8_t envid_len;
+    uint8_t ret;
     bool body_8bit;
     bool damaged; /* bytes of it are lost */
+    bool smtputf8;
     struct queue_recipient_state recipients[];
 };
 

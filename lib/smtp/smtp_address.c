@@ -1,17 +1,36 @@
 #include "smtp_address.h"
+#include "smtp_params.h"
 
 #include <errno.h>
 
 #define LABEL_MAX 63 /* RFC 1035 section 2.3.4 */
+
+/*
+ * The grammar below takes every byte from 0x80 on for a letter. What it took is then checked as a
+ * whole: to be ASCII, or UTF-8. No character is cut by that, since each token ends at an ASCII one.
+ */
 
 static bool is_let_dig(uint8_t c)
 {
     return (uint8_t)((c | 0x20) - 'a') < 26 || (uint8_t)(c - '0') < 10;
 }
 
+static bool is_letter(uint8_t c)
+{
+    return is_let_dig(c) || c >= 0x80;
+}
+
 static bool is_atext(uint8_t c)
 {
-    return is_let_dig(c) || (c != 0 && c < 0x80 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+    return is_letter(c) || (c != 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+static bool is_ascii(struct base_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.p[i] >= 0x80)
+            return false;
+    return true;
 }
 
 /* Length of the Dot-string at the start of text, 0 when there is none. A dot that no atom follows
@@ -41,7 +60,7 @@ static size_t quoted_string(struct base_span text)
             return i + 1;
         if (c == '\\' && ++i < text.len)
             c = text.p[i];
-        if (c < 0x20 || c > 0x7e)
+        if (c < 0x20 || c == 0x7f)
             return 0;
     }
     return 0;
@@ -55,11 +74,12 @@ static size_t domain_name(struct base_span text)
 
     for (;;) {
         size_t label = i;
-        while (i < text.len && (is_let_dig(text.p[i]) || text.p[i] == '-' || text.p[i] == '_'))
+        while (i < text.len && (is_letter(text.p[i]) || text.p[i] == '-' || text.p[i] == '_'))
             i++;
-        if (i == label || i - label > LABEL_MAX)
+        if (i == label ||
+            (i - label > LABEL_MAX && is_ascii(base_span_of(text.p + label, i - label))))
             return 0;
-        if (text.p[label] == '-' || !is_let_dig(text.p[i - 1]))
+        if (text.p[label] == '-' || !is_letter(text.p[i - 1]))
             return 0;
         if (i == text.len || text.p[i] != '.')
             return i;
@@ -139,8 +159,8 @@ static size_t source_route(struct base_span text)
     }
 }
 
-int smtp_path_parse(struct smtp_address *out, size_t *used, struct base_span text,
-                    enum smtp_path_use use)
+static int path(struct smtp_address *out, size_t *used, struct base_span text,
+                enum smtp_path_use use)
 {
     if (text.len < 2 || text.p[0] != '<')
         return -EINVAL;
@@ -166,10 +186,24 @@ int smtp_path_parse(struct smtp_address *out, size_t *used, struct base_span tex
     return 0;
 }
 
+int smtp_path_parse(struct smtp_address *out, size_t *used, struct base_span text,
+                    enum smtp_path_use use)
+{
+    int rc = path(out, used, text, use);
+    return rc == 0 && !is_ascii(base_span_of(text.p, *used)) ? -EINVAL : rc;
+}
+
+int smtp_path_parse_utf8(struct smtp_address *out, size_t *used, struct base_span text,
+                         enum smtp_path_use use)
+{
+    int rc = path(out, used, text, use);
+    return rc == 0 && !smtp_utf8_valid(base_span_of(text.p, *used)) ? -EINVAL : rc;
+}
+
 int smtp_mailbox_parse(struct smtp_address *out, struct base_span text)
 {
     size_t len = mailbox(out, text);
-    return len > 0 && len == text.len && out->domain.len > 0 ? 0 : -EINVAL;
+    return len > 0 && len == text.len && out->domain.len > 0 && is_ascii(text) ? 0 : -EINVAL;
 }
 
 bool smtp_domain_valid(struct base_span text)

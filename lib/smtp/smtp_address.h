@@ -1,7 +1,8 @@
 /*
  * Mail addresses: Reverse-path, Forward-path and Mailbox of RFC 5321 section 4.1.2. Parsed once, as
- * views into the caller's bytes; nothing is copied. Left out until the SMTP issue: SMTPUTF8
- * (RFC 6531), IDN. Pure; any thread.
+ * views into the caller's bytes; nothing is copied. With SMTPUTF8 (RFC 6531 section 3.3) an address
+ * may hold UTF-8. Left out: IDN, that is U-labels and A-labels of one domain are two domains, and
+ * Unicode normalization. Pure; any thread.
  */
 #ifndef SMTP_ADDRESS_H
 #define SMTP_ADDRESS_H
@@ -35,6 +36,11 @@ enum smtp_path_use { SMTP_PATH_REVERSE, SMTP_PATH_FORWARD };
  */
 int smtp_path_parse(struct smtp_address *out, size_t *used, struct base_span text,
                     enum smtp_path_use use) BASE_WARN_UNUSED;
+
+/* The same with UTF-8 let in where RFC 6531 section 3.3 does. Limits count bytes; that of a label
+ * is for ASCII ones. Control characters above U+007F are refused, though its grammar has them. */
+int smtp_path_parse_utf8(struct smtp_address *out, size_t *used, struct base_span text,
+                         enum smtp_path_use use) BASE_WARN_UNUSED;
 
 /* Parses a bare mailbox, the whole span. Returns 0, or -EINVAL. */
 int smtp_mailbox_parse(struct smtp_address *out, struct base_span text) BASE_WARN_UNUSED;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 _Static_assert(SMTP_CLIENT_TEXT_MAX > UINT8_MAX, "text_len counts it");
+_Static_assert(SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX + 100 < SMTP_OUT_MIN, "room for RCPT");
 
 static void set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due)
 {
@@ -120,27 +121,50 @@ static void put_format(struct base_buf *out, const char *before, struct base_spa
     base_assert(failed == 0);
 }
 
+/* The parameters that the server has an extension for. */
+static void put_mail(struct smtp_client *c, struct base_buf *out)
+{
+    struct smtp_mail_params p = c->job.mail;
+    char size[32] = "";
+
+    p.body_8bit &= c->offers_8bitmime;
+    p.smtputf8 &= c->offers_smtputf8;
+    if (!c->offers_dsn) {
+        p.ret = SMTP_RET_NONE;
+        p.envid = base_span_of(NULL, 0);
+    }
+    if (c->offers_size)
+        snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)p.size_bytes);
+    put_format(out, "MAIL FROM:<", c->job.sender, ">");
+    put_format(out, size, base_span_of(NULL, 0), "");
+    int failed = smtp_mail_params_write(out, &p);
+    base_assert(failed == 0);
+    put_format(out, "\r\n", base_span_of(NULL, 0), "");
+}
+
+static void put_rcpt(struct smtp_client *c, uint32_t recipient, struct base_buf *out)
+{
+    struct base_span mailbox = c->job.recipient(c->job.user, recipient);
+
+    base_assert(mailbox.len > 0 && mailbox.len <= SMTP_ADDRESS_MAX);
+    put_format(out, "RCPT TO:<", mailbox, ">");
+    if (c->offers_dsn && c->job.rcpt_params != NULL) {
+        struct smtp_rcpt_params p = c->job.rcpt_params(c->job.user, recipient);
+        int failed = smtp_rcpt_params_write(out, &p);
+        base_assert(failed == 0);
+    }
+    put_format(out, "\r\n", base_span_of(NULL, 0), "");
+}
+
 /* Envelope command index: MAIL, one RCPT for each recipient, DATA. */
 static void put_envelope(struct smtp_client *c, uint32_t index, struct base_buf *out)
 {
-    char params[64] = "";
-
-    if (index == 0) {
-        int len = 0;
-        if (c->offers_size)
-            len = snprintf(params, sizeof(params), " SIZE=%llu",
-                           (unsigned long long)c->job.size_bytes);
-        if (c->offers_8bitmime && c->job.body_8bit)
-            snprintf(params + len, sizeof(params) - (size_t)len, " BODY=8BITMIME");
-        put_format(out, "MAIL FROM:<", c->job.sender, ">");
-        put_format(out, params, base_span_of(NULL, 0), "\r\n");
-    } else if (index <= c->job.recipient_cnt) {
-        struct base_span mailbox = c->job.recipient(c->job.user, index - 1);
-        base_assert(mailbox.len > 0 && mailbox.len <= SMTP_ADDRESS_MAX);
-        put_format(out, "RCPT TO:<", mailbox, ">\r\n");
-    } else {
+    if (index == 0)
+        put_mail(c, out);
+    else if (index <= c->job.recipient_cnt)
+        put_rcpt(c, index - 1, out);
+    else
         put_format(out, "DATA\r\n", base_span_of(NULL, 0), "");
-    }
 }
 
 /* Sends what of the envelope may go out now: all of it, or one command (RFC 2920). DATA waits for
@@ -196,11 +220,16 @@ static bool send_due(struct smtp_client *c, struct base_buf *out)
 /* Starts the envelope, or refuses the job here when the server is known not to take it. */
 static void begin_job(struct smtp_client *c)
 {
-    if (c->server_size_max != 0 && c->job.size_bytes > c->server_size_max) {
+    if (c->server_size_max != 0 && c->job.mail.size_bytes > c->server_size_max) {
         smtp_client_set_reply(c, 552, "5.3.4", "5.3.4 Message is larger than the server's SIZE");
         stats_inc(c->stats, STATS_SMTP_CLIENT_TOO_LARGE);
         tell_all(c);
-    } else if (c->job.body_8bit && !c->offers_8bitmime) {
+    } else if (c->job.mail.smtputf8 && !c->offers_smtputf8) {
+        smtp_client_set_reply(c, 550, "5.6.7",
+                              "5.6.7 Message needs SMTPUTF8 and the server does not offer it");
+        stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_UTF8);
+        tell_all(c);
+    } else if (c->job.mail.body_8bit && !c->offers_8bitmime) {
         smtp_client_set_reply(c, 554, "5.6.3",
                               "5.6.3 Message is 8-bit and the server does not offer 8BITMIME");
         stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_8BIT);

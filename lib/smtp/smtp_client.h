@@ -1,9 +1,13 @@
 /*
  * The client's side of one SMTP session: greeting, EHLO (HELO when refused), MAIL, RCPT..., DATA,
  * body, QUIT. Pipelines when the server offers PIPELINING (RFC 2920), declares SIZE and BODY when
- * offered. Replies are bounded: SMTP_LINE_MAX a line, SMTP_REPLY_LINE_CNT_MAX lines.
+ * offered, and passes on RET, ENVID, NOTIFY and ORCPT to a server that offers DSN (RFC 3461 section
+ * 5.2.1; what else is owed to the sender when it does not is the caller's: c->offers_dsn). A
+ * message that came with SMTPUTF8 or BODY=8BITMIME is failed here when the server does not offer
+ * that: nothing is converted (RFC 6531 section 3.2, RFC 6152 section 3). Replies are bounded:
+ * SMTP_LINE_MAX a line, SMTP_REPLY_LINE_CNT_MAX lines.
  *
- * Left out until their issues: STARTTLS, AUTH, BDAT, DSN, SMTPUTF8.
+ * Left out until their issues: STARTTLS, AUTH, BDAT.
  *
  * Use: smtp_client_init, smtp_client_start with the first job, then smtp_client_push on each input.
  * RESULT tells the fate of one recipient, each recipient exactly once. After BODY the caller feeds
@@ -27,10 +31,12 @@
 struct smtp_client_job {
     struct base_span sender;                                   /* mailbox, empty for <> */
     struct base_span (*recipient)(void *user, uint32_t index); /* mailbox of 0..recipient_cnt-1 */
+    /* NOTIFY and ORCPT of a recipient, checked, views that live as long as the job; NULL: none. */
+    struct smtp_rcpt_params (*rcpt_params)(void *user, uint32_t index);
     void *user;
     uint32_t recipient_cnt; /* 1..SMTP_CLIENT_RCPT_MAX */
-    uint64_t size_bytes;    /* of the message, for SIZE= */
-    bool body_8bit;         /* declare BODY=8BITMIME when offered */
+    /* Checked; size_bytes is the message's true size, for SIZE=. */
+    struct smtp_mail_params mail;
 };
 
 enum smtp_client_event {
@@ -91,6 +97,8 @@ struct smtp_client {
     bool offers_pipelining;
     bool offers_8bitmime;
     bool offers_size;
+    bool offers_smtputf8;
+    bool offers_dsn;
     bool started;   /* a job is set */
     bool telling;   /* each open recipient gets reply as its result */
     bool abandoned; /* no more of the envelope is sent */

@@ -69,6 +69,10 @@ static void note_keyword(struct smtp_client *c, struct base_span text)
         c->offers_pipelining = true;
     if (base_span_caseeq(keyword, base_span_str("8BITMIME")))
         c->offers_8bitmime = true;
+    if (base_span_caseeq(keyword, base_span_str("SMTPUTF8")))
+        c->offers_smtputf8 = true;
+    if (base_span_caseeq(keyword, base_span_str("DSN")))
+        c->offers_dsn = true;
     if (base_span_caseeq(keyword, base_span_str("SIZE"))) {
         c->offers_size = true;
         struct base_span value = base_span_of(text.p + len, text.len - len);

@@ -71,10 +71,12 @@ static size_t keyword_len(struct base_span text)
     return i;
 }
 
+/* 8-bit bytes are let through, as RFC 6531 section 3.3 has them: each parameter checks its value.
+ */
 static size_t value_len(struct base_span text)
 {
     size_t i = 0;
-    while (i < text.len && text.p[i] > ' ' && text.p[i] < 0x7f && text.p[i] != '=')
+    while (i < text.len && text.p[i] > ' ' && text.p[i] != 0x7f && text.p[i] != '=')
         i++;
     return i;
 }

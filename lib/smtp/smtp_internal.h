@@ -31,11 +31,19 @@
     X(RECIPIENT, 501, "5.1.3", "Bad recipient address syntax", REFUSED_ADDRESS)                    \
     X(NOT_ASCII, 553, "5.6.7", "Address has 8-bit characters; SMTPUTF8 is not offered",            \
       REFUSED_CHARACTER)                                                                           \
+    X(NOT_UTF8, 553, "5.6.7", "Address has 8-bit characters; MAIL was without SMTPUTF8",           \
+      REFUSED_CHARACTER)                                                                           \
     X(PARAM_SYNTAX, 501, "5.5.4", "Malformed parameter", REFUSED_PARAMETER)                        \
     X(PARAM_TWICE, 501, "5.5.4", "Parameter given twice", REFUSED_PARAMETER)                       \
     X(PARAM_UNKNOWN, 555, "5.5.4", "Unsupported option", REFUSED_PARAMETER)                        \
     X(SIZE_SYNTAX, 501, "5.5.4", "Bad message size syntax", REFUSED_PARAMETER)                     \
     X(BODY_UNKNOWN, 501, "5.5.4", "Unsupported BODY type", REFUSED_PARAMETER)                      \
+    X(SMTPUTF8_SYNTAX, 501, "5.5.4", "SMTPUTF8 takes no value", REFUSED_PARAMETER)                 \
+    X(RET_SYNTAX, 501, "5.5.4", "RET is FULL or HDRS", REFUSED_PARAMETER)                          \
+    X(ENVID_SYNTAX, 501, "5.5.4", "Bad ENVID syntax", REFUSED_PARAMETER)                           \
+    X(NOTIFY_SYNTAX, 501, "5.5.4", "NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY",               \
+      REFUSED_PARAMETER)                                                                           \
+    X(ORCPT_SYNTAX, 501, "5.5.4", "Bad ORCPT syntax", REFUSED_PARAMETER)                           \
     X(DECLARED_SIZE, 552, "5.3.4", "Message size exceeds fixed limit", REFUSED_DECLARED_SIZE)      \
     X(NO_HELO, 503, "5.5.1", "Error: send HELO/EHLO first", REFUSED_ORDER)                         \
     X(NESTED_MAIL, 503, "5.5.1", "Error: nested MAIL command", REFUSED_ORDER)                      \
@@ -73,6 +81,14 @@ bool smtp_server_reset(struct smtp_server *s);
 /* Handles one command. Returns the event for the caller, MORE for none. */
 enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_span line,
                                            struct base_buf *out);
+
+/* Parameters of MAIL and RCPT, behind the path, into s->mail and s->rcpt. Returns SMTP_REASON_CNT
+ * when they are fine. */
+enum smtp_reason smtp_server_mail_params(struct smtp_server *s, struct base_span rest);
+enum smtp_reason smtp_server_rcpt_params(struct smtp_server *s, struct base_span rest);
+
+/* Whether this session's EHLO offered it: enum smtp_extension. */
+bool smtp_server_offers(const struct smtp_server *s, enum smtp_extension extension);
 
 /* Begins the body after 354: sets what smtp_server_body works on. */
 void smtp_server_body_begin(struct smtp_server *s);

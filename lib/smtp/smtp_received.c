@@ -23,7 +23,9 @@ int smtp_received_write(struct base_buf *out, const struct smtp_received *r)
     failed |= put_literal(out, r->client_address);
     failed |= base_buf_puts(out, ")\r\n\tby ");
     failed |= base_buf_puts(out, r->hostname);
-    failed |= base_buf_puts(out, r->extended ? " with ESMTP id " : " with SMTP id ");
+    failed |= base_buf_puts(out, r->smtputf8   ? " with UTF8SMTP id "
+                                 : r->extended ? " with ESMTP id "
+                                               : " with SMTP id ");
     failed |= base_buf_puts(out, r->id);
     if (r->recipient.len > 0) {
         failed |= base_buf_puts(out, "\r\n\tfor <");

@@ -34,8 +34,7 @@ bool smtp_server_reset(struct smtp_server *s)
                 s->state == SMTP_SESSION_BODY;
 
     s->recipient_cnt = 0;
-    s->declared_size = 0;
-    s->body_8bit = false;
+    s->mail = (struct smtp_mail_params){0};
     if (open)
         smtp_server_set_state(s, SMTP_SESSION_GREETED);
     return open;
@@ -188,6 +187,8 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply, s
     base_assert(asked != 0);
     s->asked = 0;
     s->address = (struct smtp_address){.kind = SMTP_ADDRESS_NULL};
+    s->mail.envid = base_span_of(NULL, 0);
+    s->rcpt = (struct smtp_rcpt_params){0};
     if (reply == NULL) {
         base_assert(asked == SMTP_SERVER_DATA);
         smtp_reply_write(

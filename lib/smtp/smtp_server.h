@@ -1,9 +1,11 @@
 /*
  * The server's side of one SMTP session: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME
- * (6152) and ENHANCEDSTATUSCODES (2034). Bytes in; replies, events and body bytes out.
+ * (6152) and ENHANCEDSTATUSCODES (2034); and where the settings offer them DSN (3461) and SMTPUTF8
+ * (6531). Bytes in; replies, events and body bytes out.
  *
- * Left out until their issues: STARTTLS, AUTH, CHUNKING, DSN, SMTPUTF8 and others; the session
- * decides nothing about who may send what: it asks its caller by an event and waits for the answer.
+ * Left out until their issues: STARTTLS, AUTH, CHUNKING and others; that the header section of a
+ * message without SMTPUTF8 is ASCII is not checked. The session decides nothing about who may send
+ * what: it asks its caller by an event and waits for the answer.
  *
  * Use: smtp_server_greet, then loop over smtp_server_push until it says MORE or CLOSE, also after
  * an answer and after the end of a body, with whatever input is left. It handles commands,
@@ -25,6 +27,7 @@
 
 #include "base_bytes.h"
 #include "smtp_address.h"
+#include "smtp_params.h"
 #include "smtp_reply.h"
 #include "stats.h"
 
@@ -43,13 +46,14 @@ struct smtp_server_settings {
                                   them count as errors; 0: no limit */
     uint32_t header_bytes_max; /* 0: no limit */
     uint32_t hop_max;          /* Received lines, then 554 5.4.6; 0: no limit */
+    uint32_t extensions;       /* bits of enum smtp_extension that EHLO offers */
 };
 
 enum smtp_server_event {
     SMTP_SERVER_MORE,    /* all that is whole was handled: give more input */
     SMTP_SERVER_FLUSH,   /* out has less than SMTP_OUT_MIN left: empty it and call again */
-    SMTP_SERVER_MAIL,    /* asks: s->address is the sender, s->declared_size, s->body_8bit */
-    SMTP_SERVER_RCPT,    /* asks: s->address is the recipient */
+    SMTP_SERVER_MAIL,    /* asks: s->address is the sender, s->mail its parameters */
+    SMTP_SERVER_RCPT,    /* asks: s->address is the recipient, s->rcpt its parameters */
     SMTP_SERVER_DATA,    /* asks: 354 or a refusal */
     SMTP_SERVER_BODY,    /* 354 is in out: go on with smtp_server_body */
     SMTP_SERVER_MESSAGE, /* asks, from smtp_server_body: the message is whole; answer when durable
@@ -95,12 +99,13 @@ enum smtp_session_state { /* of RFC 5321 section 4.1.4's order of commands */
 struct smtp_server {
     const struct smtp_server_settings *settings;
     struct stats_block *stats;
-    struct smtp_address address; /* of the event that asks; a view into the pushed input, valid
-                                    until the answer */
-    uint64_t declared_size;      /* SIZE= of MAIL, 0 when absent */
-    uint64_t message_bytes;      /* of the body so far, as received, without the stuffed dots */
-    const char *close_reason;    /* static text */
-    uint32_t recipient_cnt;      /* accepted in this transaction */
+    struct smtp_address address;  /* of the event that asks; a view into the pushed input, valid
+                                     until the answer */
+    struct smtp_mail_params mail; /* of the transaction; its views valid until MAIL's answer */
+    struct smtp_rcpt_params rcpt; /* of the event, valid until the answer */
+    uint64_t message_bytes;       /* of the body so far, as received, without the stuffed dots */
+    const char *close_reason;     /* static text */
+    uint32_t recipient_cnt;       /* accepted in this transaction */
     uint32_t error_cnt;
     uint32_t junk_cnt;
     uint32_t message_cnt;   /* accepted in this session */
@@ -116,7 +121,6 @@ struct smtp_server {
     uint8_t header_match; /* bytes of "received" matched in this header line */
     bool bare_lf;         /* which of the two BARE_NEWLINE saw first */
     bool extended;        /* EHLO, so ESMTP */
-    bool body_8bit;       /* BODY=8BITMIME */
     bool discarding_line; /* an overlong line is being thrown away */
     bool in_header;
     uint8_t helo_len;
@@ -175,6 +179,7 @@ struct smtp_received {
     struct base_span recipient; /* for "for <...>": the one recipient; empty when several */
     uint64_t wall_ns;
     bool extended;
+    bool smtputf8; /* RFC 6531 section 4.3 */
 };
 
 #define SMTP_RECEIVED_MAX 1024

@@ -33,7 +33,7 @@ static void count_junk(struct smtp_server *s, struct base_buf *out)
 
 static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
 {
-    char text[SMTP_DOMAIN_MAX + 128];
+    char text[SMTP_DOMAIN_MAX + 192];
     int len =
         snprintf(text, sizeof(text), "250-%s\r\n250-PIPELINING\r\n250-SIZE", s->settings->hostname);
 
@@ -41,7 +41,9 @@ static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
         len += snprintf(text + len, sizeof(text) - (size_t)len, " %llu",
                         (unsigned long long)s->settings->message_size_max);
     snprintf(text + len, sizeof(text) - (size_t)len,
-             "\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+             "\r\n250-8BITMIME\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
+             smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8) ? "250-SMTPUTF8\r\n" : "",
+             smtp_server_offers(s, SMTP_EXTENSION_DSN) ? "250-DSN\r\n" : "");
     int failed = base_buf_puts(out, text);
     base_assert(failed == 0);
 }
@@ -87,51 +89,6 @@ static bool has_8bit(struct base_span text)
     return false;
 }
 
-/* One parameter of MAIL. Returns SMTP_REASON_CNT when it is fine. */
-static enum smtp_reason mail_param(struct smtp_server *s, const struct smtp_param *param,
-                                   bool *size_seen, bool *body_seen)
-{
-    if (base_span_caseeq(param->keyword, base_span_str("SIZE"))) {
-        if (*size_seen)
-            return SMTP_REASON_PARAM_TWICE;
-        *size_seen = true;
-        if (!smtp_number_parse(param->value, &s->declared_size))
-            return SMTP_REASON_SIZE_SYNTAX;
-        uint64_t max = s->settings->message_size_max;
-        return max != 0 && s->declared_size > max ? SMTP_REASON_DECLARED_SIZE : SMTP_REASON_CNT;
-    }
-    if (base_span_caseeq(param->keyword, base_span_str("BODY"))) {
-        if (*body_seen)
-            return SMTP_REASON_PARAM_TWICE;
-        *body_seen = true;
-        s->body_8bit = base_span_caseeq(param->value, base_span_str("8BITMIME"));
-        return s->body_8bit || base_span_caseeq(param->value, base_span_str("7BIT"))
-                   ? SMTP_REASON_CNT
-                   : SMTP_REASON_BODY_UNKNOWN;
-    }
-    return SMTP_REASON_PARAM_UNKNOWN;
-}
-
-static enum smtp_reason mail_params(struct smtp_server *s, struct base_span rest)
-{
-    bool size_seen = false, body_seen = false;
-
-    for (;;) {
-        struct smtp_param param;
-        switch (smtp_param_next(&rest, &param)) {
-        case SMTP_PARAM_END:
-            return SMTP_REASON_CNT;
-        case SMTP_PARAM_BAD:
-            return SMTP_REASON_PARAM_SYNTAX;
-        case SMTP_PARAM_ONE:
-            break;
-        }
-        enum smtp_reason reason = mail_param(s, &param, &size_seen, &body_seen);
-        if (reason != SMTP_REASON_CNT)
-            return reason;
-    }
-}
-
 static enum smtp_server_event mail(struct smtp_server *s, struct base_span argument,
                                    struct base_buf *out)
 {
@@ -143,13 +100,14 @@ static enum smtp_server_event mail(struct smtp_server *s, struct base_span argum
         return refuse(s, SMTP_REASON_NESTED_MAIL, out);
     if (!strip_keyword(&argument, "FROM:"))
         return refuse(s, SMTP_REASON_MAIL_SYNTAX, out);
-    if (has_8bit(argument))
+    if (has_8bit(argument) && !smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8))
         return refuse(s, SMTP_REASON_NOT_ASCII, out);
-    if (smtp_path_parse(&s->address, &used, argument, SMTP_PATH_REVERSE) != 0)
+    if (smtp_path_parse_utf8(&s->address, &used, argument, SMTP_PATH_REVERSE) != 0)
         return refuse(s, SMTP_REASON_SENDER, out);
-    s->declared_size = 0;
-    s->body_8bit = false;
-    enum smtp_reason reason = mail_params(s, base_span_of(argument.p + used, argument.len - used));
+    enum smtp_reason reason =
+        smtp_server_mail_params(s, base_span_of(argument.p + used, argument.len - used));
+    if (reason == SMTP_REASON_CNT && !s->mail.smtputf8 && has_8bit(base_span_of(argument.p, used)))
+        reason = SMTP_REASON_NOT_UTF8;
     if (reason != SMTP_REASON_CNT)
         return refuse(s, reason, out);
     return ask(s, SMTP_SERVER_MAIL);
@@ -158,26 +116,23 @@ static enum smtp_server_event mail(struct smtp_server *s, struct base_span argum
 static enum smtp_server_event rcpt(struct smtp_server *s, struct base_span argument,
                                    struct base_buf *out)
 {
-    struct smtp_param param;
     size_t used;
 
     if (s->state != SMTP_SESSION_MAIL && s->state != SMTP_SESSION_RCPT)
         return refuse(s, SMTP_REASON_NO_MAIL, out);
     if (!strip_keyword(&argument, "TO:"))
         return refuse(s, SMTP_REASON_RCPT_SYNTAX, out);
-    if (has_8bit(argument))
-        return refuse(s, SMTP_REASON_NOT_ASCII, out);
-    if (smtp_path_parse(&s->address, &used, argument, SMTP_PATH_FORWARD) != 0)
+    if (has_8bit(argument) && !s->mail.smtputf8)
+        return refuse(s,
+                      smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8) ? SMTP_REASON_NOT_UTF8
+                                                                     : SMTP_REASON_NOT_ASCII,
+                      out);
+    if (smtp_path_parse_utf8(&s->address, &used, argument, SMTP_PATH_FORWARD) != 0)
         return refuse(s, SMTP_REASON_RECIPIENT, out);
-    struct base_span rest = base_span_of(argument.p + used, argument.len - used);
-    switch (smtp_param_next(&rest, &param)) {
-    case SMTP_PARAM_END:
-        break;
-    case SMTP_PARAM_BAD:
-        return refuse(s, SMTP_REASON_PARAM_SYNTAX, out);
-    case SMTP_PARAM_ONE:
-        return refuse(s, SMTP_REASON_PARAM_UNKNOWN, out);
-    }
+    enum smtp_reason reason =
+        smtp_server_rcpt_params(s, base_span_of(argument.p + used, argument.len - used));
+    if (reason != SMTP_REASON_CNT)
+        return refuse(s, reason, out);
     if (s->recipient_cnt >= s->settings->recipient_max)
         return refuse(s, SMTP_REASON_RECIPIENTS, out);
     return ask(s, SMTP_SERVER_RCPT);

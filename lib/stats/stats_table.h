@@ -234,6 +234,7 @@ STATS(SMTP_CLIENT_BAD_REPLY, "smtp_client", "bad_reply", "sessions", "sessions e
 STATS(SMTP_CLIENT_CLOSED_421, "smtp_client", "closed_421", "sessions", "sessions that the server ended with 421")
 STATS(SMTP_CLIENT_TOO_LARGE, "smtp_client", "too_large", "messages", "messages over the server's SIZE, not sent")
 STATS(SMTP_CLIENT_NOT_8BIT,  "smtp_client", "not_8bit",  "messages", "8-bit messages for a server without 8BITMIME, not sent")
+STATS(SMTP_CLIENT_NOT_UTF8,  "smtp_client", "not_utf8",  "messages", "messages with SMTPUTF8 for a server without it, not sent")
 STATS(SMTP_CLIENT_ABANDONED, "smtp_client", "abandoned", "sessions", "sessions ended by a deadline or a lost connection")
 /* lib/policy */
 STATS(POLICY_SENDER_ACCEPTED, "policy", "sender_accepted", "replies", "senders accepted")

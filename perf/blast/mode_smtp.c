@@ -22,7 +22,7 @@ static void next_message(struct lane *l, struct session *s)
         .recipient = recipient,
         .user = l,
         .recipient_cnt = 1,
-        .size_bytes = l->message_bytes,
+        .mail.size_bytes = l->message_bytes,
     };
 
     smtp_client_start(&s->smtp, &job);

@@ -20,6 +20,9 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("552 x\r\n"),
     FUZZ_TOKEN("220 x\r\n250-x\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 9\r\n"),
     FUZZ_TOKEN("220 x\r\n250-x\r\n250 PIPELINING\r\n"),
+    FUZZ_TOKEN("220 x\r\n250-x\r\n250-DSN\r\n250-SMTPUTF8\r\n250-8BITMIME\r\n250 PIPELINING\r\n"),
+    FUZZ_TOKEN("250-DSN\r\n"),
+    FUZZ_TOKEN("250 SMTPUTF8\r\n"),
     FUZZ_TOKEN("220 x\r\n250 x\r\n"),
     FUZZ_TOKEN("250-PIPELINING\r\n"),
     FUZZ_TOKEN("250 1\r\n250 2\r\n250 3\r\n354 x\r\n"),
@@ -51,18 +54,36 @@ static struct base_span rcpt(void *user, uint32_t index)
     return base_span_str("c@d");
 }
 
+/* The longest there is, for each second one. */
+static struct smtp_rcpt_params params(void *user, uint32_t index)
+{
+    static uint8_t orcpt[SMTP_ORCPT_MAX] = "rfc822;";
+    (void)user;
+    if (index % 2 == 0)
+        return (struct smtp_rcpt_params){.notify = SMTP_NOTIFY_NEVER};
+    memset(orcpt + 7, 'x', sizeof(orcpt) - 7);
+    return (struct smtp_rcpt_params){.notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE |
+                                               SMTP_NOTIFY_DELAY,
+                                     .orcpt = base_span_of(orcpt, sizeof(orcpt))};
+}
+
 static void start(struct run *r)
 {
     r->rcpt_cnt = 1 + (uint32_t)base_rand_below(&r->rand, base_rand_below(&r->rand, 4) ? 3 : 100);
     r->told_cnt = 0;
     memset(r->told, 0, sizeof(r->told));
-    smtp_client_start(&r->client, &(struct smtp_client_job){
-                                      .sender = base_span_str("a@b"),
-                                      .recipient = rcpt,
-                                      .recipient_cnt = r->rcpt_cnt,
-                                      .size_bytes = base_rand_below(&r->rand, 12),
-                                      .body_8bit = base_rand_below(&r->rand, 2) == 0,
-                                  });
+    smtp_client_start(&r->client,
+                      &(struct smtp_client_job){
+                          .sender = base_span_str("a@b"),
+                          .recipient = rcpt,
+                          .recipient_cnt = r->rcpt_cnt,
+                          .rcpt_params = base_rand_below(&r->rand, 2) == 0 ? params : NULL,
+                          .mail.smtputf8 = base_rand_below(&r->rand, 8) == 0,
+                          .mail.ret = (uint8_t)base_rand_below(&r->rand, 3),
+                          .mail.envid = base_span_str("e+2B"),
+                          .mail.size_bytes = base_rand_below(&r->rand, 12),
+                          .mail.body_8bit = base_rand_below(&r->rand, 2) == 0,
+                      });
 }
 
 static void check_out(struct run *r, const struct base_buf *out)

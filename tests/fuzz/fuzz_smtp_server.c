@@ -19,6 +19,19 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("RCPT TO:"),
     FUZZ_TOKEN(" SIZE="),
     FUZZ_TOKEN(" BODY=8BITMIME"),
+    FUZZ_TOKEN(" SMTPUTF8"),
+    FUZZ_TOKEN(" RET=FULL"),
+    FUZZ_TOKEN(" ENVID="),
+    FUZZ_TOKEN(" NOTIFY=NEVER"),
+    FUZZ_TOKEN(" NOTIFY=SUCCESS,FAILURE"),
+    FUZZ_TOKEN(",DELAY"),
+    FUZZ_TOKEN(" ORCPT=rfc822;"),
+    FUZZ_TOKEN(" ORCPT=utf-8;"),
+    FUZZ_TOKEN("+2B"),
+    FUZZ_TOKEN("+0A"),
+    FUZZ_TOKEN("\xc3\xa4"),
+    FUZZ_TOKEN("<\xc3\xa4@b>"),
+    FUZZ_TOKEN("EHLO c\r\nMAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<c@d>"),
     FUZZ_TOKEN("<no@b>"),
     FUZZ_TOKEN("<shut@b>"),
     FUZZ_TOKEN("MAIL FROM:<nodata@b>\r\n"),
@@ -58,9 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     fuzz_expand(&stream, base_span_of(data + 2, size - 2), tokens, BASE_ARRAY_CNT(tokens));
     base_rand_init(&rand, data[0] | (uint64_t)data[1] << 8);
-    struct harness *whole = harness_open(&harness_settings, 4096, STREAM_CAP);
-    struct harness *cut =
-        harness_open(&harness_settings, 1 + base_rand_below(&rand, 70), STREAM_CAP);
+    const struct smtp_server_settings *settings =
+        base_rand_below(&rand, 2) == 0 ? &harness_settings : &harness_extended;
+    struct harness *whole = harness_open(settings, 4096, STREAM_CAP);
+    struct harness *cut = harness_open(settings, 1 + base_rand_below(&rand, 70), STREAM_CAP);
     uint64_t most = 1 + base_rand_below(&rand, 100);
 
     harness_feed(whole, stream.p, stream.len);

@@ -20,6 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         used += 3 + f.value.len;
         recipient_cnt += f.type == SPOOL_ENVELOPE_RECIPIENT;
         base_assert(spool_envelope_put(&out, f.type, f.value) == 0);
+        if (f.type == SPOOL_ENVELOPE_RECIPIENT && want >= 0) {
+            struct spool_envelope_recipient r = spool_envelope_recipient_read(rest);
+            base_assert(r.orcpt.len <= SPOOL_ENVELOPE_ORCPT_MAX && r.notify < 16);
+            base_assert(r.orcpt.len == 0 ||
+                        (r.orcpt.p >= rest.p && r.orcpt.p + r.orcpt.len <= rest.p + rest.len));
+        }
     }
     base_assert(want < 0 || (got == 0 && want == recipient_cnt && want > 0));
     /* What was read, written again, is the same. */

@@ -121,8 +121,8 @@ static void client_job(struct world *w, struct client *c)
         .sender = base_span_str("sender@client.example"),
         .recipient = rcpt_text,
         .recipient_cnt = m->rcpt_cnt,
-        .size_bytes = m->len,
-        .body_8bit = true,
+        .mail.size_bytes = m->len,
+        .mail.body_8bit = true,
     };
 
     c->at = 0;

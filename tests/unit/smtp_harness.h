@@ -35,6 +35,16 @@ static const struct smtp_server_settings harness_settings = {
     .hop_max = 4,
 };
 
+/* All extensions, and no limit of errors. */
+static const struct smtp_server_settings harness_extended = {
+    .hostname = "mx.test",
+    .message_size_max = 2000,
+    .recipient_max = 3,
+    .header_bytes_max = 600,
+    .hop_max = 4,
+    .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8,
+};
+
 static inline void harness_grow(struct base_buf *b, size_t cap)
 {
     b->len = 0;
@@ -86,6 +96,35 @@ static inline bool harness_starts(struct base_span s, const char *with)
     return s.len >= strlen(with) && memcmp(s.p, with, strlen(with)) == 0;
 }
 
+/* The parameters as a client would write them; what is shown was checked. */
+static inline void harness_show_params(struct harness *h)
+{
+    const struct smtp_server *s = &h->server;
+    uint8_t room[SMTP_ORCPT_MAX];
+    struct base_buf decoded = {room, 0, sizeof(room)};
+    int failed = 0;
+
+    if (s->asked == SMTP_SERVER_MAIL) {
+        base_assert(s->rcpt.notify == 0 && s->rcpt.orcpt.len == 0);
+        base_assert(s->mail.envid.len <= SMTP_ENVID_MAX);
+        failed = smtp_xtext_decode(&decoded, s->mail.envid) |
+                 smtp_mail_params_write(&h->trace, &s->mail);
+    } else {
+        base_assert(s->rcpt.orcpt.len <= SMTP_ORCPT_MAX && s->mail.envid.len == 0);
+        base_assert(s->rcpt.notify == 0 || smtp_notify_valid(s->rcpt.notify));
+        base_assert(s->rcpt.orcpt.len == 0 || memchr(s->rcpt.orcpt.p, ';', s->rcpt.orcpt.len));
+        failed = smtp_rcpt_params_write(&h->trace, &s->rcpt);
+        if (!s->mail.smtputf8)
+            failed |= smtp_xtext_decode(&decoded, s->rcpt.orcpt);
+    }
+    base_assert(failed == 0);
+    for (size_t i = 0; i < decoded.len; i++)
+        base_assert(decoded.p[i] >= 0x20 && decoded.p[i] < 0x7f);
+    if (!s->mail.smtputf8)
+        for (size_t i = 0; i < s->address.mailbox.len; i++)
+            base_assert(s->address.mailbox.p[i] < 0x80);
+}
+
 static inline void harness_answer_address(struct harness *h, struct base_buf *out)
 {
     struct base_span local = h->server.address.local;
@@ -106,7 +145,9 @@ static inline void harness_answer_address(struct harness *h, struct base_buf *ou
     }
     harness_puts(&h->trace, h->server.asked == SMTP_SERVER_MAIL ? "M<" : "R<");
     harness_put(&h->trace, h->server.address.mailbox.p, h->server.address.mailbox.len);
-    harness_puts(&h->trace, "> ");
+    harness_puts(&h->trace, ">");
+    harness_show_params(h);
+    harness_puts(&h->trace, " ");
     smtp_server_answer(&h->server, &reply, out);
 }
 

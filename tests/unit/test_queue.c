@@ -24,7 +24,7 @@ static struct spool_id id_of(uint32_t n)
 static struct spool_arrival *arrival_of(const char *sender, const char *const *recipients,
                                         uint32_t cnt)
 {
-    size_t cap = 64 + 80 * (cnt + 1);
+    size_t cap = 96 + 100 * (cnt + 1);
     uint8_t *p = calloc(1, sizeof(struct spool_arrival) + cnt * sizeof(struct spool_outcome) + cap);
     assert_non_null(p);
     struct spool_arrival *a = (struct spool_arrival *)(void *)p;
@@ -38,10 +38,18 @@ static struct spool_arrival *arrival_of(const char *sender, const char *const *r
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_SENDER, base_span_str(sender)), 0);
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_ARRIVAL, base_span_of(wall, 8)), 0);
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_BODY_8BIT, base_span_of(NULL, 0)), 0);
-    for (uint32_t i = 0; i < cnt; i++) {
+    const uint8_t ret = SPOOL_ENVELOPE_RET_HDRS, notify = SPOOL_ENVELOPE_NOTIFY_DELAY;
+    assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_RET, base_span_of(&ret, 1)), 0);
+    assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_ENVID, base_span_str("Q+2B")), 0);
+    assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_SMTPUTF8, base_span_of(NULL, 0)), 0);
+    for (uint32_t i = 0; i < cnt; i++) { /* NOTIFY for each second one, ORCPT for each third */
         a->outcomes[i].recipient = i;
-        assert_int_equal(
-            spool_envelope_put(&b, SPOOL_ENVELOPE_RECIPIENT, base_span_str(recipients[i])), 0);
+        int rc = spool_envelope_put(&b, SPOOL_ENVELOPE_RECIPIENT, base_span_str(recipients[i]));
+        if (i % 2 == 0)
+            rc |= spool_envelope_put(&b, SPOOL_ENVELOPE_NOTIFY, base_span_of(&notify, 1));
+        if (i % 3 == 0)
+            rc |= spool_envelope_put(&b, SPOOL_ENVELOPE_ORCPT, base_span_str("rfc822;x"));
+        assert_int_equal(rc, 0);
     }
     a->envelope_len = (uint32_t)b.len;
     return a;
@@ -94,6 +102,14 @@ static void test_jobs_by_domain(void **state)
     assert_true(base_span_eq(job.sender, base_span_str("s@x.org")));
     assert_true(base_span_eq(queue_recipient(job.message, 2), base_span_str("c@one.EXAMPLE")));
     assert_true(job.body_8bit);
+    assert_true(job.smtputf8);
+    assert_int_equal(job.ret, SPOOL_ENVELOPE_RET_HDRS);
+    assert_true(base_span_eq(job.envid, base_span_str("Q+2B")));
+    for (uint32_t i = 0; i < 4; i++) { /* what is of the next one is not of this one */
+        struct spool_envelope_recipient p = queue_recipient_params(job.message, i);
+        assert_int_equal(p.notify, i % 2 == 0 ? SPOOL_ENVELOPE_NOTIFY_DELAY : 0);
+        assert_int_equal(p.orcpt.len, i % 3 == 0 ? 8 : 0);
+    }
     assert_int_equal(job.content_bytes, 1234);
     assert_int_equal(queue_remove(q, &id), -EBUSY);
     assert_false(end(q, &job, SPOOL_OUTCOME_DELIVERED, 100, WALL, out));

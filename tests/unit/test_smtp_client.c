@@ -14,6 +14,13 @@ struct job {
     const char *body;
     uint64_t size_bytes;
     bool body_8bit;
+    bool smtputf8;
+    uint8_t ret;
+    const char *envid;
+    struct {
+        uint8_t notify;
+        const char *orcpt;
+    } dsn[4]; /* by recipient */
 };
 
 struct script {
@@ -25,11 +32,35 @@ struct script {
     bool whole_only; /* the outcome depends on when the bytes come, as it must */
 };
 
-static const struct job one = {"a@b", {"c@d"}, "hi\r\n", 4, false};
-static const struct job two = {"a@b", {"c@d", "e@f"}, ".hi\r\n.\r\n..", 11, false};
-static const struct job bounce = {"", {"c@d"}, "", 0, false};
-static const struct job large = {"a@b", {"c@d", "e@f"}, "hi\r\n", 101, false};
-static const struct job eight = {"a@b", {"c@d"}, "\xff\r\n", 3, true};
+static const struct job one = {
+    .sender = "a@b", .rcpt = {"c@d"}, .body = "hi\r\n", .size_bytes = 4, .body_8bit = false};
+static const struct job two = {.sender = "a@b",
+                               .rcpt = {"c@d", "e@f"},
+                               .body = ".hi\r\n.\r\n..",
+                               .size_bytes = 11,
+                               .body_8bit = false};
+static const struct job bounce = {
+    .sender = "", .rcpt = {"c@d"}, .body = "", .size_bytes = 0, .body_8bit = false};
+static const struct job large = {.sender = "a@b",
+                                 .rcpt = {"c@d", "e@f"},
+                                 .body = "hi\r\n",
+                                 .size_bytes = 101,
+                                 .body_8bit = false};
+static const struct job eight = {
+    .sender = "a@b", .rcpt = {"c@d"}, .body = "\xff\r\n", .size_bytes = 3, .body_8bit = true};
+static const struct job utf8 = {
+    .sender = "\xc3\xa4@b", .rcpt = {"c@d"}, .body = "", .body_8bit = true, .smtputf8 = true};
+static const struct job dsn = {
+    .sender = "a@b",
+    .rcpt = {"c@d", "e@f", "g@h"},
+    .body = "hi\r\n",
+    .size_bytes = 4,
+    .ret = SMTP_RET_HDRS,
+    .envid = "Q+2B1",
+    .dsn = {{SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY, "rfc822;x+2By@d"},
+            {SMTP_NOTIFY_NEVER, NULL},
+            {0, "rfc822;g@h"}},
+};
 
 #define HI        "<220 mx ESMTP\r\n", ">EHLO me.test\r\n"
 #define PIPE      "<250-mx\r\n250-SIZE 100\r\n250-8bitmime\r\n250 Pipelining\r\n"
@@ -199,6 +230,30 @@ static const struct script scripts[] = {
      "0=250/2.0.0 done close",
      {&eight, NULL},
      false},
+    {"DSN",
+     {HI, "<250-mx\r\n250-PIPELINING\r\n250-dsn\r\n250 8BITMIME\r\n",
+      ">MAIL FROM:<a@b> RET=HDRS ENVID=Q+2B1\r\n"
+      "RCPT TO:<c@d> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;x+2By@d\r\n"
+      "RCPT TO:<e@f> NOTIFY=NEVER\r\nRCPT TO:<g@h> ORCPT=rfc822;g@h\r\nDATA\r\n",
+      "<250 1\r\n250 2\r\n250 3\r\n250 4\r\n354 go\r\n", BODY, OK, QUIT},
+     "0=250/2.0.0 1=250/2.0.0 2=250/2.0.0 done close",
+     {&dsn, NULL},
+     false},
+    {"no DSN: left out",
+     {HI, "<250-mx\r\n250-PIPELINING\r\n250-DSNX\r\n250 SIZE\r\n",
+      ">MAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nRCPT TO:<g@h>\r\nDATA\r\n",
+      "<250 1\r\n250 2\r\n250 3\r\n250 4\r\n354 go\r\n", BODY, OK, QUIT},
+     "0=250/2.0.0 1=250/2.0.0 2=250/2.0.0 done close",
+     {&dsn, NULL},
+     false},
+    {"no SMTPUTF8", {HI, PIPE, QUIT}, "0=550/5.6.7 done close", {&utf8, NULL}, false},
+    {"SMTPUTF8",
+     {HI, "<250-mx\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n",
+      ">MAIL FROM:<\xc3\xa4@b> BODY=8BITMIME SMTPUTF8\r\n", OK, ">RCPT TO:<c@d>\r\n", OK,
+      ">DATA\r\n", GO, ">.\r\n", OK, QUIT},
+     "0=250/2.0.0 done close",
+     {&utf8, NULL},
+     false},
     {"enhanced code of another class, or none",
      {HI, PIPE, TWO_PIPE, "<250 1\r\n550 4.1.1 no\r\n550 5.1.1234 no\r\n354 go\r\n", ">.\r\n", OK,
       QUIT},
@@ -279,6 +334,18 @@ static struct base_span job_rcpt(void *user, uint32_t index)
     return base_span_str(job->rcpt[index]);
 }
 
+static struct base_span text_of(const char *text)
+{
+    return text != NULL ? base_span_str(text) : base_span_of(NULL, 0);
+}
+
+static struct smtp_rcpt_params job_params(void *user, uint32_t index)
+{
+    const struct job *job = user;
+    return (struct smtp_rcpt_params){.notify = job->dsn[index].notify,
+                                     .orcpt = text_of(job->dsn[index].orcpt)};
+}
+
 static void start_job(struct player *p, const struct job *job)
 {
     uint32_t cnt = 0;
@@ -291,8 +358,12 @@ static void start_job(struct player *p, const struct job *job)
                                       .recipient = job_rcpt,
                                       .user = &copy,
                                       .recipient_cnt = cnt,
-                                      .size_bytes = job->size_bytes,
-                                      .body_8bit = job->body_8bit,
+                                      .mail.size_bytes = job->size_bytes,
+                                      .mail.body_8bit = job->body_8bit,
+                                      .mail.smtputf8 = job->smtputf8,
+                                      .mail.ret = job->ret,
+                                      .mail.envid = text_of(job->envid),
+                                      .rcpt_params = job_params,
                                   });
 }
 
@@ -492,8 +563,8 @@ static void quit_without_room(void **state)
     size_t used;
 
     smtp_client_init(&c, "me.test", &stats);
-    smtp_client_start(
-        &c, &(struct smtp_client_job){.recipient = many_rcpt, .recipient_cnt = 1, .size_bytes = 2});
+    smtp_client_start(&c, &(struct smtp_client_job){
+                              .recipient = many_rcpt, .recipient_cnt = 1, .mail.size_bytes = 2});
     (void)smtp_client_push(&c, base_span_str("220 x\r\n"), &used, &out);
     assert_int_equal(smtp_client_push(&c, base_span_str("250-x\r\n250 SIZE 1\r\n"), &used, &out),
                      SMTP_CLIENT_RESULT);
@@ -603,8 +674,8 @@ static void pair_start(struct pair *p)
                                       .recipient = pair_rcpt,
                                       .user = p,
                                       .recipient_cnt = p->rcpt_cnt,
-                                      .size_bytes = p->body.len,
-                                      .body_8bit = base_rand_below(&p->rand, 2) == 0,
+                                      .mail.size_bytes = p->body.len,
+                                      .mail.body_8bit = base_rand_below(&p->rand, 2) == 0,
                                   });
 }
 

@@ -7,6 +7,9 @@
 #define HI_OK                                                                                      \
     "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 2000\r\n250-8BITMIME\r\n"                           \
     "250 ENHANCEDSTATUSCODES\r\n"
+#define EXT_OK                                                                                     \
+    "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 2000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"           \
+    "250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define OK       "250 2.1.0 Ok\r\n"
 #define OK0      "250 2.0.0 Ok\r\n"
 #define GO       "354 End data with <CR><LF>.<CR><LF>\r\n"
@@ -38,7 +41,7 @@ static const struct transcript transcripts[] = {
      "M<a@b> R<c@d> h0 stored ", "[]", .closed = false},
     {"ehlo [127.0.0.1]\r\nmAiL fRoM: <>  SIZE=5 body=8bitmime\r\nrcpt to: <c@d>  \r\ndata \r\nx\r\n"
      ".\r\n",
-     HI_OK OK OK GO QUEUED, "M<> R<c@d> h3 stored ", "[x\r\n]", .closed = false},
+     HI_OK OK OK GO QUEUED, "M<> BODY=8BITMIME R<c@d> h3 stored ", "[x\r\n]", .closed = false},
     {HI "MAIL FROM:<a@b>\r\nRSET\r\nRSET\r\nNOOP\r\nNOOP x y\r\nVRFY a\r\n",
      HI_OK OK OK0 OK0 OK0 OK0 "252 2.0.0 Not verified; mail for it will be tried\r\n",
      "M<a@b> reset ", "", .closed = false},
@@ -253,6 +256,161 @@ static void transcripts_whole_and_cut(void **state)
     }
 }
 
+/* ---- parameters of MAIL and RCPT ---- */
+
+#define X50      X10 X10 X10 X10 X10
+#define X90      X50 X10 X10 X10 X10
+#define X490     X100 X100 X100 X100 X90
+#define UTF8     "\xc3\xa4"
+#define EXT_HI   "EHLO c.test\r\n"
+#define BAD_RET  "501 5.5.4 RET is FULL or HDRS\r\n"
+#define BAD_ENV  "501 5.5.4 Bad ENVID syntax\r\n"
+#define BAD_NOT  "501 5.5.4 NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY\r\n"
+#define BAD_ORC  "501 5.5.4 Bad ORCPT syntax\r\n"
+#define BAD_PAR  "501 5.5.4 Malformed parameter\r\n"
+#define TWICE    "501 5.5.4 Parameter given twice\r\n"
+#define OPTION   "555 5.5.4 Unsupported option\r\n"
+#define NOT_UTF8 "553 5.6.7 Address has 8-bit characters; MAIL was without SMTPUTF8\r\n"
+#define PLAIN    "<a@b>"
+
+/* The reply to the last command and what the caller was asked; rcpt NULL: MAIL is the last. */
+static const struct param_row {
+    const char *mail;
+    const char *rcpt;
+    const char *reply;
+    const char *trace;
+} param_rows[] = {
+    {PLAIN " RET=FULL", NULL, OK, "M<a@b> RET=FULL "},
+    {PLAIN " ret=hdrs", NULL, OK, "M<a@b> RET=HDRS "},
+    {PLAIN " RET=HEADERS", NULL, BAD_RET, ""},
+    {PLAIN " RET", NULL, BAD_RET, ""},
+    {PLAIN " RET=", NULL, BAD_PAR, ""},
+    {PLAIN " RET=FULL RET=FULL", NULL, TWICE, ""},
+    {PLAIN " RET=FULL ret=HDRS", NULL, TWICE, ""},
+    {PLAIN " ENVID=Qq+2B1", NULL, OK, "M<a@b> ENVID=Qq+2B1 "},
+    {PLAIN " ENVID=a+20b", NULL, OK, "M<a@b> ENVID=a+20b "},
+    {PLAIN " ENVID=" X100, NULL, OK, "M<a@b> ENVID=" X100 " "},
+    {PLAIN " ENVID=" X100 "1", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=", NULL, BAD_PAR, ""},
+    {PLAIN " ENVID=a=b", NULL, BAD_PAR, ""},
+    {PLAIN " ENVID=a+", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a+2", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a+2b", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a+G0", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a+0D+0AX:+20y", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a+00", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a+7F", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a+C3+A4", NULL, BAD_ENV, ""},
+    {PLAIN " ENVID=a ENVID=a", NULL, TWICE, ""},
+    {PLAIN " BODY=7BIT BODY=7BIT", NULL, TWICE, ""},
+    {PLAIN " NOTIFY=NEVER", NULL, OPTION, ""},
+    {PLAIN " AUTH=<>", NULL, OPTION, ""},
+    {PLAIN "  ENVID=x  BODY=8BITMIME RET=FULL SMTPUTF8 SIZE=2000", NULL, OK,
+     "M<a@b> BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=x "},
+    {PLAIN " SIZE=2001 RET=FULL", NULL, "552 5.3.4 Message size exceeds fixed limit\r\n", ""},
+    {"<> RET=HDRS", NULL, OK, "M<> RET=HDRS "},
+    {PLAIN " SMTPUTF8=1", NULL, "501 5.5.4 SMTPUTF8 takes no value\r\n", ""},
+    {PLAIN " SMTPUTF8 smtputf8", NULL, TWICE, ""},
+    {"<" UTF8 "@" UTF8 ".x> SMTPUTF8", NULL, OK, "M<" UTF8 "@" UTF8 ".x> SMTPUTF8 "},
+    {"<" UTF8 "@b>", NULL, NOT_UTF8, ""},
+    {"<@" UTF8 ":a@b>", NULL, NOT_UTF8, ""},
+    {"<\xc3@b> SMTPUTF8", NULL, "501 5.1.7 Bad sender address syntax\r\n", ""},
+    {"<\xc2\x85@b> SMTPUTF8", NULL, "501 5.1.7 Bad sender address syntax\r\n", ""},
+    {PLAIN " ENVID=" UTF8 " SMTPUTF8", NULL, BAD_ENV, ""},
+    {PLAIN " " UTF8 "=x SMTPUTF8", NULL, BAD_PAR, ""},
+    {PLAIN, PLAIN " NOTIFY=NEVER", OK, "M<a@b> R<a@b> NOTIFY=NEVER "},
+    {PLAIN, PLAIN " notify=delay,Success,FAILURE", OK,
+     "M<a@b> R<a@b> NOTIFY=SUCCESS,FAILURE,DELAY "},
+    {PLAIN, PLAIN " NOTIFY=FAILURE,FAILURE", OK, "M<a@b> R<a@b> NOTIFY=FAILURE "},
+    {PLAIN, PLAIN " NOTIFY=NEVER,NEVER", OK, "M<a@b> R<a@b> NOTIFY=NEVER "},
+    {PLAIN, PLAIN " NOTIFY=NEVER,SUCCESS", BAD_NOT, "M<a@b> "},
+    {PLAIN, PLAIN " NOTIFY=DELAY,NEVER", BAD_NOT, "M<a@b> "},
+    {PLAIN, PLAIN " NOTIFY=SUCCESS,", BAD_NOT, "M<a@b> "},
+    {PLAIN, PLAIN " NOTIFY=,SUCCESS", BAD_NOT, "M<a@b> "},
+    {PLAIN, PLAIN " NOTIFY=SUCCESS,,DELAY", BAD_NOT, "M<a@b> "},
+    {PLAIN, PLAIN " NOTIFY=SUCCES", BAD_NOT, "M<a@b> "},
+    {PLAIN, PLAIN " NOTIFY", BAD_NOT, "M<a@b> "},
+    {PLAIN, PLAIN " NOTIFY=NEVER NOTIFY=NEVER", TWICE, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=rfc822;x+2By@z", OK, "M<a@b> R<a@b> ORCPT=rfc822;x+2By@z "},
+    {PLAIN, PLAIN " ORCPT=rfc822;" X490 "123 NOTIFY=DELAY", OK,
+     "M<a@b> R<a@b> NOTIFY=DELAY ORCPT=rfc822;" X490 "123 "},
+    {PLAIN, PLAIN " ORCPT=rfc822;" X490 "1234", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=rfc822;", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=;x", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=rfc822", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=rfc.822;x", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=rfc822;x+y", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=rfc822;x+0D+0Ay", BAD_ORC, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=rfc822;x ORCPT=rfc822;x", TWICE, "M<a@b> "},
+    {PLAIN, PLAIN " RET=FULL", OPTION, "M<a@b> "},
+    {PLAIN, PLAIN " SMTPUTF8", OPTION, "M<a@b> "},
+    {PLAIN, PLAIN " ORCPT=utf-8;x\\x{E4}", OK, "M<a@b> R<a@b> ORCPT=utf-8;x\\x{E4} "},
+    {PLAIN, PLAIN " ORCPT=utf-8;" UTF8 "@x", NOT_UTF8, "M<a@b> "},
+    {PLAIN, "<" UTF8 "@b>", NOT_UTF8, "M<a@b> "},
+    {PLAIN " SMTPUTF8", "<" UTF8 "@b> ORCPT=UTF-8;" UTF8 "@b", OK,
+     "M<a@b> SMTPUTF8 R<" UTF8 "@b> ORCPT=UTF-8;" UTF8 "@b "},
+    {PLAIN " SMTPUTF8", PLAIN " ORCPT=rfc822;" UTF8 "@b", BAD_ORC, "M<a@b> SMTPUTF8 "},
+    {PLAIN " SMTPUTF8", PLAIN " ORCPT=utf-8;\xc3@b", BAD_ORC, "M<a@b> SMTPUTF8 "},
+    {PLAIN " SMTPUTF8", PLAIN " NOTIFY=" UTF8, BAD_NOT, "M<a@b> SMTPUTF8 "},
+    {PLAIN " SMTPUTF8", "<a@\xff>", "501 5.1.3 Bad recipient address syntax\r\n",
+     "M<a@b> SMTPUTF8 "},
+};
+
+static void run_param_row(const struct param_row *row, size_t step)
+{
+    char in[2048], want[8192] = GREETING EXT_OK;
+    struct harness *h = harness_open(&harness_extended, 16, 4096);
+    int len = snprintf(in, sizeof(in), EXT_HI "MAIL FROM:%s\r\n", row->mail);
+
+    if (row->rcpt != NULL) {
+        snprintf(in + len, sizeof(in) - (size_t)len, "RCPT TO:%s\r\n", row->rcpt);
+        strcat(want, OK);
+    }
+    strcat(want, row->reply);
+    for (size_t i = 0; i < strlen(in); i += step)
+        harness_feed(h, in + i, step < strlen(in) - i ? step : strlen(in) - i);
+    expect_text(&h->out, "", want);
+    expect_text(&h->trace, "", row->trace);
+    if (h->trace.len > 0) /* no view outlives the command */
+        assert_int_equal(h->server.mail.envid.len, 0);
+    harness_close(h);
+}
+
+static void parameters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(param_rows); i++) {
+        run_param_row(&param_rows[i], 4096);
+        run_param_row(&param_rows[i], 1);
+    }
+}
+
+/* Offered to EHLO only; and what one transaction said is not said in the next. */
+static void parameters_by_session(void **state)
+{
+    (void)state;
+    static const char helo[] = "HELO c.test\r\nMAIL FROM:<a@b> RET=FULL\r\n"
+                               "MAIL FROM:<a@b> SMTPUTF8\r\nMAIL FROM:<" UTF8 "@b>\r\n"
+                               "MAIL FROM:<a@b>\r\nRCPT TO:<a@b> NOTIFY=NEVER\r\n";
+    static const char again[] = EXT_HI "MAIL FROM:<a@b> RET=FULL SMTPUTF8\r\nRSET\r\n"
+                                       "MAIL FROM:<a@b>\r\nRCPT TO:<a@b> NOTIFY=NEVER\r\n"
+                                       "RCPT TO:<c@d>\r\nRCPT TO:<" UTF8 "@b>\r\n";
+    struct harness *h = harness_open(&harness_extended, 16, 4096);
+    harness_feed(h, helo, strlen(helo));
+    expect_text(&h->out, GREETING,
+                "250 mx.test\r\n" OPTION OPTION
+                "553 5.6.7 Address has 8-bit characters; SMTPUTF8 is not offered\r\n" OK OPTION);
+    harness_close(h);
+    h = harness_open(&harness_extended, 16, 4096);
+    harness_feed(h, again, strlen(again));
+    expect_text(&h->out, GREETING, EXT_OK OK OK0 OK OK OK NOT_UTF8);
+    expect_text(&h->trace, "", "M<a@b> SMTPUTF8 RET=FULL reset M<a@b> R<a@b> NOTIFY=NEVER R<c@d> ");
+    assert_int_equal(stats_get(&h->stats, STATS_SMTP_REFUSED_CHARACTER), 1);
+    harness_close(h);
+}
+
 /* ---- the smuggling matrix ---- */
 
 struct piece {
@@ -373,6 +531,10 @@ static void received_field(void **state)
     expect_text(&out, "",
                 "Received: from c.test ([IPv6:2001:db8::1])\r\n\tby mx.test with SMTP id ID1;\r\n"
                 "\tSat, 29 Feb 2020 12:34:56 +0000\r\n");
+    out.len = 0;
+    r.extended = r.smtputf8 = true;
+    assert_int_equal(smtp_received_write(&out, &r), 0);
+    assert_non_null(memmem(out.p, out.len, " with UTF8SMTP id ID1;", 22));
     out.len = 0;
     out.cap = 50;
     assert_true(smtp_received_write(&out, &r) < 0);
@@ -495,7 +657,8 @@ int main(void)
         cmocka_unit_test(smuggling_at_block_edges),  cmocka_unit_test(received_field),
         cmocka_unit_test(received_field_longest),    cmocka_unit_test(timeout_and_shutdown),
         cmocka_unit_test(flush_keeps_order),         cmocka_unit_test(counters),
-        cmocka_unit_test(recipient_overshoot),
+        cmocka_unit_test(recipient_overshoot),       cmocka_unit_test(parameters),
+        cmocka_unit_test(parameters_by_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,6 +143,8 @@ static void test_envelope_rows(void **state)
 #define SENDER    "\x01\x01\x00s"
 #define NULLER    "\x01\x00\x00"
 #define RECIPIENT "\x02\x02\x00rr"
+#define NEVER     "\x0b\x01\x00\x01"
+#define ORCPT     "\x0c\x08\x00rfc822;x"
     static const struct {
         const char *bytes;
         size_t len;
@@ -161,6 +163,30 @@ static void test_envelope_rows(void **state)
         ROW(NULLER RECIPIENT "\x04\x01\x00x", -EINVAL),
         ROW(NULLER RECIPIENT "\xfe\x01\x00x", 1), /* unknown: skipped */
         ROW(NULLER RECIPIENT "\x00\x00\x00", -EINVAL),
+        /* The parameters of MAIL. */
+        ROW(NULLER "\x07\x08\x00"
+                   "12345678"
+                   "\x08\x00\x00\x09\x01\x00\x02\x0a\x01\x00x" RECIPIENT,
+            1),
+        ROW(NULLER "\x07\x01\x00x" RECIPIENT, -EINVAL),
+        ROW(NULLER "\x08\x01\x00x" RECIPIENT, -EINVAL),
+        ROW(NULLER "\x08\x00\x00\x08\x00\x00" RECIPIENT, -EINVAL), /* twice */
+        ROW(NULLER "\x09\x01\x00\x00" RECIPIENT, -EINVAL),
+        ROW(NULLER "\x09\x01\x00\x03" RECIPIENT, -EINVAL),
+        ROW(NULLER "\x09\x00\x00" RECIPIENT, -EINVAL),
+        ROW(NULLER "\x0a\x00\x00" RECIPIENT, -EINVAL),
+        /* Those of RCPT. */
+        ROW(NULLER RECIPIENT NEVER ORCPT RECIPIENT ORCPT NEVER, 2),
+        ROW(NULLER RECIPIENT "\x0b\x01\x00\x0e", 1),
+        ROW(NULLER RECIPIENT "\x0b\x01\x00\x00", -EINVAL),
+        ROW(NULLER RECIPIENT "\x0b\x01\x00\x03", -EINVAL), /* NEVER and another */
+        ROW(NULLER RECIPIENT "\x0b\x01\x00\x10", -EINVAL),
+        ROW(NULLER RECIPIENT "\x0b\x00\x00", -EINVAL),
+        ROW(NULLER RECIPIENT "\x0c\x00\x00", -EINVAL),
+        ROW(NULLER RECIPIENT NEVER NEVER, -EINVAL),
+        ROW(NULLER RECIPIENT ORCPT NEVER ORCPT, -EINVAL),
+        ROW(NULLER NEVER RECIPIENT, -EINVAL), /* of nobody */
+        ROW(NULLER ORCPT RECIPIENT, -EINVAL),
         ROW(NULLER "\x02\x00\x00", -EINVAL), /* an empty recipient */
         ROW(NULLER, -EINVAL),
         ROW(RECIPIENT SENDER, -EINVAL),
@@ -175,6 +201,8 @@ static void test_envelope_rows(void **state)
         uint8_t *p = malloc(rows[i].len + 1);
         assert_non_null(p);
         memcpy(p + 1, rows[i].bytes, rows[i].len);
+        if (spool_envelope_check(base_span_of(p + 1, rows[i].len)) != rows[i].want)
+            print_error("row %zu\n", i);
         assert_int_equal(spool_envelope_check(base_span_of(p + 1, rows[i].len)), rows[i].want);
         free(p);
     }

@@ -1,0 +1,175 @@
+#include "smtp_params.h"
+
+#include <errno.h>
+
+bool smtp_notify_valid(unsigned bits)
+{
+    return bits == SMTP_NOTIFY_NEVER ||
+           (bits != 0 && (bits & ~(unsigned)(SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE |
+                                             SMTP_NOTIFY_DELAY)) == 0);
+}
+
+/* RFC 3461 section 4: upper case only. */
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The byte that the front of text stands for, and how much of text that takes; -1: no xtext. */
+static int xtext_next(struct base_span text, size_t *used)
+{
+    uint8_t c = text.p[0];
+
+    *used = 1;
+    if (c < '!' || c > '~' || c == '=')
+        return -1;
+    if (c != '+')
+        return c;
+    if (text.len < 3 || hex_digit(text.p[1]) < 0 || hex_digit(text.p[2]) < 0)
+        return -1;
+    *used = 3;
+    return hex_digit(text.p[1]) * 16 + hex_digit(text.p[2]);
+}
+
+int smtp_xtext_decode(struct base_buf *out, struct base_span text)
+{
+    size_t start = out->len;
+
+    for (size_t i = 0, used; i < text.len; i += used) {
+        int c = xtext_next(base_span_of(text.p + i, text.len - i), &used);
+        if (c < 0 || out->len == out->cap) {
+            out->len = start;
+            return c < 0 ? -EINVAL : -ENOSPC;
+        }
+        out->p[out->len++] = (uint8_t)c;
+    }
+    return 0;
+}
+
+/* Xtext of printable characters, the space among them: what a DSN can show (RFC 3461 sections 4.2
+ * and 4.4). An encoded CR LF would otherwise become a line of it. */
+static bool printable_xtext(struct base_span text)
+{
+    for (size_t i = 0, used; i < text.len; i += used) {
+        int c = xtext_next(base_span_of(text.p + i, text.len - i), &used);
+        if (c < ' ' || c > '~')
+            return false;
+    }
+    return text.len > 0;
+}
+
+bool smtp_envid_valid(struct base_span text)
+{
+    return text.len <= SMTP_ENVID_MAX && printable_xtext(text);
+}
+
+/* RFC 6533 section 3: utf-8-addr-unitext, and utf-8-addr-xtext mixed with it. */
+static bool unitext(struct base_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.p[i] <= ' ' || text.p[i] == 0x7f || text.p[i] == '+' || text.p[i] == '=')
+            return false;
+    return text.len > 0 && smtp_utf8_valid(text);
+}
+
+bool smtp_orcpt_valid(struct base_span text, bool utf8)
+{
+    size_t i = 0;
+
+    if (text.len > SMTP_ORCPT_MAX)
+        return false;
+    while (i < text.len && text.p[i] > ' ' && text.p[i] < 0x7f &&
+           strchr("()<>@,;:\\\".[]", text.p[i]) == NULL)
+        i++;
+    if (i == 0 || i == text.len || text.p[i] != ';')
+        return false;
+    struct base_span type = base_span_of(text.p, i);
+    struct base_span address = base_span_of(text.p + i + 1, text.len - i - 1);
+    if (printable_xtext(address))
+        return true;
+    return utf8 && base_span_caseeq(type, base_span_str("utf-8")) && unitext(address);
+}
+
+/* Bytes of the character at the start of text, 0 when it is none. RFC 3629 section 4. */
+static size_t utf8_character(struct base_span text)
+{
+    static const struct {
+        uint8_t first, last, low, high; /* the first byte's range, the second's */
+        uint8_t len;
+    } rows[] = {
+        {0x20, 0x7e, 0, 0, 1},       {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2},
+        {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
+        {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+        {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        if (text.p[0] < rows[i].first || text.p[0] > rows[i].last)
+            continue;
+        if (text.len < rows[i].len)
+            return 0;
+        if (rows[i].len > 1 && (text.p[1] < rows[i].low || text.p[1] > rows[i].high))
+            return 0;
+        for (size_t k = 2; k < rows[i].len; k++)
+            if (text.p[k] < 0x80 || text.p[k] > 0xbf)
+                return 0;
+        return rows[i].len;
+    }
+    return 0;
+}
+
+bool smtp_utf8_valid(struct base_span text)
+{
+    for (size_t i = 0, n; i < text.len; i += n) {
+        n = utf8_character(base_span_of(text.p + i, text.len - i));
+        if (n == 0)
+            return false;
+    }
+    return true;
+}
+
+static int put_value(struct base_buf *out, const char *name, struct base_span value)
+{
+    if (value.len == 0)
+        return 0;
+    return base_buf_puts(out, name) | base_buf_put_span(out, value);
+}
+
+int smtp_mail_params_write(struct base_buf *out, const struct smtp_mail_params *p)
+{
+    static const char *const ret[] = {"", " RET=FULL", " RET=HDRS"};
+    size_t start = out->len;
+    int failed = 0;
+
+    base_assert(p->ret < BASE_ARRAY_CNT(ret));
+    if (p->body_8bit)
+        failed |= base_buf_puts(out, " BODY=8BITMIME");
+    if (p->smtputf8)
+        failed |= base_buf_puts(out, " SMTPUTF8");
+    failed |= base_buf_puts(out, ret[p->ret]);
+    failed |= put_value(out, " ENVID=", p->envid);
+    if (failed != 0)
+        out->len = start;
+    return failed != 0 ? -ENOSPC : 0;
+}
+
+int smtp_rcpt_params_write(struct base_buf *out, const struct smtp_rcpt_params *p)
+{
+    static const char *const notify[] = {"NEVER", "SUCCESS", "FAILURE", "DELAY"};
+    size_t start = out->len;
+    const char *before = " NOTIFY=";
+    int failed = 0;
+
+    for (unsigned i = 0; i < BASE_ARRAY_CNT(notify); i++) {
+        if ((p->notify & 1U << i) == 0)
+            continue;
+        failed |= base_buf_puts(out, before) | base_buf_puts(out, notify[i]);
+        before = ",";
+    }
+    failed |= put_value(out, " ORCPT=", p->orcpt);
+    if (failed != 0)
+        out->len = start;
+    return failed != 0 ? -ENOSPC : 0;
+}
