@@ -81,8 +81,8 @@ bool smtp_orcpt_valid(struct base_span text, bool utf8)
     if (text.len > SMTP_ORCPT_MAX)
         return false;
     while (i < text.len && text.p[i] > ' ' && text.p[i] < 0x7f &&
-           strchr("()<>@,;:\\\".[]", text.p[i]) == NULL)
-        i++;
+           strchr("()<>@,;:\\\".[]+=", text.p[i]) == NULL)
+        i++; /* an atom; without "+" and "=", so that all of the value is xtext */
     if (i == 0 || i == text.len || text.p[i] != ';')
         return false;
     struct base_span type = base_span_of(text.p, i);

@@ -58,8 +58,9 @@ bool smtp_notify_valid(unsigned bits);
 /* Checks the value of ENVID: xtext, 1 to SMTP_ENVID_MAX bytes, of printable ASCII. */
 bool smtp_envid_valid(struct base_span text);
 
-/* Checks the value of ORCPT: an atom, ";" and xtext of printable ASCII, or UTF-8 when utf8 is set
- * and the type is "utf-8" (RFC 6533 section 3); at most SMTP_ORCPT_MAX bytes. */
+/* Checks the value of ORCPT: an atom without "+" and "=", ";" and xtext of printable ASCII, or
+ * UTF-8 when utf8 is set and the type is "utf-8" (RFC 6533 section 3); at most SMTP_ORCPT_MAX
+ * bytes. */
 bool smtp_orcpt_valid(struct base_span text, bool utf8);
 
 /* Appends what xtext (RFC 3461 section 4) stands for. Returns 0; -EINVAL when it is no xtext (a

@@ -127,7 +127,9 @@ static void start_gateway(struct sim *s)
     conf_errors_free(errors);
     free(errors);
     struct settings *first = settings_make(conf);
-    base_assert(first != NULL && settings_hub_init(&s->hub, first, s->lane_cnt + 1) == 0);
+    base_assert(first != NULL);
+    first->smtp.extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8;
+    base_assert(settings_hub_init(&s->hub, first, s->lane_cnt + 1) == 0);
     snprintf(prefix, sizeof(prefix), "s%lu_%u", (unsigned long)s->seed, s->start_cnt++);
     base_assert(topology_init(&s->topology, s->lane_cnt, prefix, true) == 0);
     s->log = topology_log(&s->topology, TOPOLOGY_SPOOLER, 0);

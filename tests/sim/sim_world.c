@@ -18,6 +18,7 @@ struct client {
     size_t at;        /* of its bytes, sent so far */
     uint32_t failed_cnt, deferred_cnt;
     bool sending, done_mail, ready;
+    char envid[16];
     uint64_t not_before_ns;
 };
 
@@ -28,6 +29,7 @@ struct sink {
     size_t len;
     char rcpt[WORLD_RCPT_MAX][64];
     uint32_t rcpt_cnt;
+    unsigned envid; /* the number in ENVID */
 };
 
 struct world {
@@ -85,6 +87,31 @@ static struct base_span rcpt_text(void *user, uint32_t index)
     return base_span_str(name[index]);
 }
 
+/* What MAIL and RCPT say beside the addresses, by the numbers of message and recipient. */
+static struct smtp_mail_params mail_params(unsigned i, char envid[16])
+{
+    int len = snprintf(envid, 16, "m+2B%u", i);
+    return (struct smtp_mail_params){.envid = base_span_of(envid, (size_t)len),
+                                     .ret = (uint8_t)(i % 3),
+                                     .body_8bit = true,
+                                     .smtputf8 = i % 4 == 3};
+}
+
+static struct base_span sender_text(unsigned i)
+{
+    return base_span_str(i % 4 == 3 ? "s\xc3\xa4nder@client.example" : "sender@client.example");
+}
+
+static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
+{
+    static const char *const orcpt[WORLD_RCPT_MAX] = {"rfc822;a+2Bx@origin.example", "",
+                                                      "utf-8;c\\x{E4}@origin.example", ""};
+    static const uint8_t notify[WORLD_RCPT_MAX] = {
+        0, SMTP_NOTIFY_NEVER, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, SMTP_NOTIFY_FAILURE};
+    (void)user;
+    return (struct smtp_rcpt_params){.orcpt = base_span_str(orcpt[index]), .notify = notify[index]};
+}
+
 /* ---- clients ---- */
 
 static void client_over(struct world *w, struct client *c)
@@ -118,13 +145,14 @@ static void client_job(struct world *w, struct client *c)
 {
     struct world_message *m = &w->message[c->message];
     struct smtp_client_job job = {
-        .sender = base_span_str("sender@client.example"),
+        .sender = sender_text(c->message),
         .recipient = rcpt_text,
+        .rcpt_params = rcpt_params,
         .recipient_cnt = m->rcpt_cnt,
-        .mail.size_bytes = m->len,
-        .mail.body_8bit = true,
+        .mail = mail_params(c->message, c->envid),
     };
 
+    job.mail.size_bytes = m->len;
     c->at = 0;
     c->sending = false;
     c->failed_cnt = c->deferred_cnt = 0;
@@ -273,6 +301,8 @@ static void check_message(struct world *w, struct sink *s)
     struct world_message *m = &w->message[i];
     if (s->len <= m->len || memcmp(s->body + (s->len - m->len), m->bytes, m->len) != 0)
         SAY("a message arrived changed", i);
+    if (i != s->envid)
+        SAY("a message arrived with the parameters of another", i);
     if (strncmp((char *)s->body, "Received: from client.example", 29) != 0 ||
         memcmp(s->body + (s->len - m->len) - 2, "\r\n", 2) != 0)
         SAY("Received field missing or wrong", i);
@@ -288,6 +318,38 @@ static void check_message(struct world *w, struct sink *s)
     }
 }
 
+/* MAIL has come through the gateway: sender and parameters are those of one message. */
+static void check_mail(struct world *w, struct sink *s)
+{
+    const struct smtp_mail_params *got = &s->smtp.mail;
+    char envid[16], text[16] = "";
+
+    if (got->envid.len >= sizeof(text))
+        SAY("a wrong ENVID", got->envid.len);
+    if (got->envid.len > 0)
+        memcpy(text, got->envid.p, got->envid.len);
+    if (sscanf(text, "m+2B%u", &s->envid) != 1)
+        SAY("no ENVID", got->envid.len);
+    struct smtp_mail_params want = mail_params(s->envid, envid);
+    if (!base_span_eq(got->envid, want.envid) || got->ret != want.ret ||
+        got->smtputf8 != want.smtputf8 || got->body_8bit != want.body_8bit)
+        SAY("parameters of MAIL changed", s->envid);
+    if (!base_span_eq(s->smtp.address.mailbox, sender_text(s->envid)))
+        SAY("the sender of another", s->envid);
+}
+
+static void check_rcpt(struct world *w, struct sink *s)
+{
+    const struct smtp_rcpt_params *got = &s->smtp.rcpt;
+
+    for (uint32_t r = 0; r < WORLD_RCPT_MAX; r++) {
+        struct smtp_rcpt_params want = rcpt_params(NULL, r);
+        if (base_span_eq(s->smtp.address.mailbox, rcpt_text(NULL, r)) &&
+            (got->notify != want.notify || !base_span_eq(got->orcpt, want.orcpt)))
+            SAY("parameters of RCPT changed", r);
+    }
+}
+
 static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event e,
                         struct base_buf *out)
 {
@@ -297,6 +359,7 @@ static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event 
 
     if (e == SMTP_SERVER_RCPT) {
         struct base_span to = s->smtp.address.mailbox;
+        check_rcpt(w, s);
         if (s->rcpt_cnt == WORLD_RCPT_MAX || to.len >= sizeof(s->rcpt[0]))
             reply = &later;
         else if (reply == &ok) {
@@ -304,6 +367,7 @@ static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event 
             s->rcpt[s->rcpt_cnt++][to.len] = 0;
         }
     } else if (e == SMTP_SERVER_MAIL) {
+        check_mail(w, s);
         s->rcpt_cnt = 0;
         s->len = 0;
         reply = &ok;
@@ -400,12 +464,14 @@ struct world *world_open(const struct world_config *config, uint64_t now_ns)
     w->config = *config;
     w->now_ns = now_ns;
     base_rand_init(&w->rand, config->seed ^ 0x77);
-    w->settings = (struct smtp_server_settings){.hostname = "sink.example",
-                                                .recipient_max = 100,
-                                                .error_max = 100,
-                                                .junk_max = 1000,
-                                                .header_bytes_max = 100000,
-                                                .hop_max = 100};
+    w->settings =
+        (struct smtp_server_settings){.hostname = "sink.example",
+                                      .recipient_max = 100,
+                                      .error_max = 100,
+                                      .junk_max = 1000,
+                                      .header_bytes_max = 100000,
+                                      .hop_max = 100,
+                                      .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8};
     struct net_config n = {.port = config->port,
                            .address_cnt = 1,
                            .ctrl_pool = config->ctrl_pool,
