@@ -76,6 +76,9 @@ struct settings *settings_make(struct conf *conf)
         .junk_max = (uint32_t)conf->smtp.junk,
         .header_bytes_max = (uint32_t)conf->smtp.header_bytes,
         .hop_max = (uint32_t)conf->smtp.hops,
+        /* SMTP_EXTENSION_DSN and SMTP_EXTENSION_SMTPUTF8 promise a bounce in their form: neither is
+         * offered before there are bounces. */
+        .extensions = 0,
     };
     s->relay_networks = calloc(conf->relay.networks.cnt + 1, sizeof(s->relay_networks[0]));
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
