@@ -38,6 +38,8 @@ void smtp_server_refuse(struct smtp_server *s, enum smtp_reason reason, struct b
 
     smtp_reply_write(out, &reply);
     stats_inc(s->stats, row->stat);
+    s->mail.envid = base_span_of(NULL, 0); /* views into a command that is over */
+    s->rcpt = (struct smtp_rcpt_params){0};
     if (reason != SMTP_REASON_RECIPIENTS || ++s->overshoot_cnt > SMTP_OVERSHOOT_MAX)
         smtp_server_error(s, out);
 }

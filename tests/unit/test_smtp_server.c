@@ -395,6 +395,9 @@ static void parameters_by_session(void **state)
                                "MAIL FROM:<a@b> SMTPUTF8\r\nMAIL FROM:<" UTF8 "@b>\r\n"
                                "MAIL FROM:<a@b>\r\nRCPT TO:<a@b> NOTIFY=NEVER\r\n";
     static const char again[] = EXT_HI "MAIL FROM:<a@b> RET=FULL SMTPUTF8\r\nRSET\r\n"
+                                       "MAIL FROM:<a@b>\r\n"
+                                       "RCPT TO:<x@b> NOTIFY=DELAY ORCPT=x;y ORCPT=x;y\r\n"
+                                       "RSET\r\nMAIL FROM:<a@b> ENVID=x RET=x\r\n"
                                        "MAIL FROM:<a@b>\r\nRCPT TO:<a@b> NOTIFY=NEVER\r\n"
                                        "RCPT TO:<c@d>\r\nRCPT TO:<" UTF8 "@b>\r\n";
     struct harness *h = harness_open(&harness_extended, 16, 4096);
@@ -405,8 +408,9 @@ static void parameters_by_session(void **state)
     harness_close(h);
     h = harness_open(&harness_extended, 16, 4096);
     harness_feed(h, again, strlen(again));
-    expect_text(&h->out, GREETING, EXT_OK OK OK0 OK OK OK NOT_UTF8);
-    expect_text(&h->trace, "", "M<a@b> SMTPUTF8 RET=FULL reset M<a@b> R<a@b> NOTIFY=NEVER R<c@d> ");
+    expect_text(&h->out, GREETING, EXT_OK OK OK0 OK TWICE OK0 BAD_RET OK OK OK NOT_UTF8);
+    expect_text(&h->trace, "",
+                "M<a@b> SMTPUTF8 RET=FULL reset M<a@b> reset M<a@b> R<a@b> NOTIFY=NEVER R<c@d> ");
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_REFUSED_CHARACTER), 1);
     harness_close(h);
 }
