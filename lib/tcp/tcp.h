@@ -44,7 +44,9 @@ enum tcp_ecn { TCP_ECN_ANSWER, TCP_ECN_ASK, TCP_ECN_OFF };
 struct tcp_config {
     struct net *net;               /* borrowed */
     struct rte_mempool *data_pool; /* borrowed: payload that we send */
-    struct rte_mempool *ctrl_pool; /* borrowed: SYNs, ACKs, RSTs; a reserve that data never takes */
+    struct rte_mempool
+        *ctrl_pool; /* borrowed: SYNs, ACKs, RSTs; a reserve that data never takes (but
+                       on ports without chains, where lib/net makes one piece) */
     /* borrowed: headers of data and references to it, copies of small early data: room for 512
      * bytes is enough. NULL takes data_pool, and nothing is copied. */
     struct rte_mempool *frame_pool;

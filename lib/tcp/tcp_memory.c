@@ -20,7 +20,7 @@
 #define REFUSE_PCT  85
 #define EARLY_SHARE 4    /* early data gets one part in so many */
 #define GROWN_BYTES 1024 /* what an mbuf is thought to hold when windows are promised */
-#define HAND_MAX    256  /* connections that one search looks at */
+#define HAND_MAX    32   /* connections that one search looks at: each may be a cache miss */
 
 static uint32_t mark(uint32_t max, uint8_t pct, uint8_t fallback_pct)
 {
