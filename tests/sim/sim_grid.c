@@ -269,6 +269,10 @@ static double jain(const uint64_t *x, uint32_t n)
 }
 
 /* Flows that begin one after the other share a link of 40 Mbit/s with a queue of one round trip. */
+/* Flows that start one after the other take a while to share: AIMD halves the difference with each
+ * loss that all of them see. */
+enum { FAIR_FROM_S = 10, FAIR_UNTIL_S = 50 };
+
 static unsigned fairness(enum tcp_congestion congestion, uint32_t flow_cnt, double least)
 {
     struct wire_faults f = {.delay_ns = 20 * BASE_NS_MS,
@@ -282,8 +286,8 @@ static unsigned fairness(enum tcp_congestion congestion, uint32_t flow_cnt, doub
                                 .buffer_bytes = flow_cnt > 8 ? 64 << 10 : 512 << 10,
                                 .flow_cnt = flow_cnt,
                                 .stagger_ns = 37 * BASE_NS_MS,
-                                .from_ns = 5 * BASE_NS_S,
-                                .until_ns = 25 * BASE_NS_S};
+                                .from_ns = FAIR_FROM_S * BASE_NS_S,
+                                .until_ns = FAIR_UNTIL_S * BASE_NS_S};
     struct sim_bulk_result r;
 
     if (!sim_bulk_run(&g, &r))
@@ -292,7 +296,7 @@ static unsigned fairness(enum tcp_congestion congestion, uint32_t flow_cnt, doub
     for (uint32_t i = 0; i < flow_cnt; i++)
         sum += r.flow_bytes[i];
     double index = jain(r.flow_bytes, flow_cnt);
-    double used = (double)sum / 20 / (5e6 * MSS / FRAME_BYTES);
+    double used = (double)sum / (FAIR_UNTIL_S - FAIR_FROM_S) / (5e6 * MSS / FRAME_BYTES);
     printf("%2u flows, %s: Jain's index %.3f, %.2f of the link\n", flow_cnt,
            congestion == TCP_CUBIC ? "CUBIC" : "NewReno", index, used);
     if (index >= least && used >= 0.85)
