@@ -266,12 +266,24 @@ static void act(struct run *r, unsigned host, struct end *e)
     e->next_ns = r->pair.now_ns + (e->pause_ns > 0 ? base_rand_below(&r->rand, e->pause_ns) : 0);
 }
 
+/* All is said both ways and the other end has closed, but the ACKs of our FIN were lost for as long
+ * as its TIME-WAIT lasted: a RST is the answer then (RFC 9293 section 3.10.7.1). */
+static bool is_late(const struct run *r, const struct end *e, enum tcp_error why)
+{
+    unsigned host = e >= r->end[1] && e < r->end[1] + CONN_MAX;
+    const struct end *other = &r->end[!host][e - r->end[host]];
+
+    return why == TCP_ERROR_RESET && e->shut && e->sent == e->send_total && other->done &&
+           other->received == other->recv_total &&
+           e->received + tcp_recv_len(e->conn) == e->recv_total;
+}
+
 /* No connection may fail, but one whose ARP was lost too often may be opened again. */
 static void failed(struct run *r, struct tcp_stack *s, struct end *e)
 {
     enum tcp_error why = tcp_error(e->conn);
 
-    if (e->may_fail && e->open) {
+    if ((e->may_fail && e->open) || is_late(r, e, why)) {
         tcp_close(s, e->conn);
         e->conn = NULL;
         e->done = true;
