@@ -21,6 +21,14 @@ struct sim_request {
     bool partly; /* any of its sectors are written */
 };
 
+/* What lay at target before; or with len 0: a file's memory, made since the snapshot. */
+struct sim_undo {
+    struct sim_undo *next;
+    uint8_t *target;
+    uint32_t len;
+    uint8_t old[];
+};
+
 struct disk_sim {
     struct disk_sim_config config;
     struct base_rand rand;
@@ -35,6 +43,10 @@ struct disk_sim {
     uint64_t fail_cnt;
     int fail_error;
     bool dead;
+    void (*watcher)(void *arg);
+    void *watcher_arg;
+    struct disk_sim *saved; /* by snapshot; all but what the files hold */
+    struct sim_undo *undo;  /* newest first */
 };
 
 static struct sim_file *file_find(struct disk_sim *d, uint32_t segment)
@@ -43,6 +55,31 @@ static struct sim_file *file_find(struct disk_sim *d, uint32_t segment)
         if (d->files[i].segment == segment)
             return &d->files[i];
     return NULL;
+}
+
+static void undo_add(struct disk_sim *d, uint8_t *target, uint32_t len)
+{
+    if (d->saved == NULL)
+        return;
+    struct sim_undo *u = malloc(sizeof(*u) + len);
+    base_assert(u != NULL);
+    u->target = target;
+    u->len = len;
+    memcpy(u->old, target, len);
+    u->next = d->undo;
+    d->undo = u;
+}
+
+static void stable_write(struct disk_sim *d, uint8_t *target, const uint8_t *data, uint32_t len)
+{
+    undo_add(d, target, len);
+    memcpy(target, data, len);
+}
+
+static void watched(struct disk_sim *d)
+{
+    if (d->watcher != NULL && d->saved == NULL && !d->dead)
+        d->watcher(d->watcher_arg);
 }
 
 static bool chance(struct disk_sim *d, uint32_t ppm)
@@ -80,10 +117,12 @@ static int sim_submit(void *disk, const struct spool_io *io)
     q->due = d->tick + base_rand_below(&d->rand, d->config.delay_max + 1);
     d->op_cnt++;
     base_assert(f != NULL && io->offset + io->len <= f->bytes);
-    if (io->op == SPOOL_IO_WRITE)
+    if (io->op == SPOOL_IO_WRITE) {
         write_plan(d, q);
-    else if (chance(d, d->config.read_error_ppm))
+        watched(d);
+    } else if (chance(d, d->config.read_error_ppm)) {
         q->result = -EIO;
+    }
     return 0;
 }
 
@@ -94,7 +133,7 @@ static void write_apply(struct disk_sim *d, const struct sim_request *q, bool co
     if (f == NULL)
         return;
     if (!coin) {
-        memcpy(f->data + q->io.offset, q->io.data, q->io.len);
+        stable_write(d, f->data + q->io.offset, q->io.data, q->io.len);
         return;
     }
     /* All, nothing, a prefix and any subset are all likely. */
@@ -104,8 +143,8 @@ static void write_apply(struct disk_sim *d, const struct sim_request *q, bool co
         bool keep = kind == 0 || (kind == 1 && at < end) ||
                     (kind == 2 && (base_rand_next(&d->rand) & 1) != 0);
         if (keep)
-            memcpy(f->data + q->io.offset + at, (const uint8_t *)q->io.data + at,
-                   d->config.sector_bytes);
+            stable_write(d, f->data + q->io.offset + at, (const uint8_t *)q->io.data + at,
+                         d->config.sector_bytes);
     }
 }
 
@@ -124,7 +163,10 @@ static void request_end(struct disk_sim *d, struct sim_request *q, struct spool_
     }
     done->cookie = q->io.cookie;
     done->result = q->result;
+    bool changed = q->io.op == SPOOL_IO_WRITE;
     *q = d->queue[--d->queue_cnt];
+    if (changed)
+        watched(d);
 }
 
 static uint32_t sim_poll(void *disk, struct spool_io_done *done, uint32_t cap)
@@ -198,6 +240,8 @@ static int sim_segment_create(void *disk, uint32_t segment, uint64_t bytes)
     for (; at > 0 && d->files[at - 1].segment > segment; at--)
         d->files[at] = d->files[at - 1];
     d->files[at] = (struct sim_file){.segment = segment, .bytes = bytes, .data = data};
+    undo_add(d, data, 0);
+    watched(d);
     return 0;
 }
 
@@ -215,10 +259,12 @@ static int sim_segment_remove(void *disk, uint32_t segment)
         return -EIO;
     if (f == NULL)
         return -ENOENT;
-    free(f->data);
+    if (d->saved == NULL)
+        free(f->data); /* else restore wants it, or frees it */
     d->file_cnt--;
     for (; f < d->files + d->file_cnt; f++)
         *f = f[1];
+    watched(d);
     return 0;
 }
 
@@ -271,6 +317,75 @@ void disk_sim_crash(struct spool_disk *disk)
             write_apply(d, &d->queue[i], true);
     d->queue_cnt = 0;
     d->dead = true;
+}
+
+void disk_sim_crash_keep(struct spool_disk *disk, uint32_t sector_bytes,
+                         bool (*keep)(void *arg, uint32_t nth, uint32_t sector), void *arg)
+{
+    struct disk_sim *d = disk->state;
+    uint32_t nth = 0;
+    for (uint32_t i = 0; i < d->queue_cnt; i++) {
+        const struct spool_io *io = &d->queue[i].io;
+        struct sim_file *f = file_find(d, io->segment);
+        if (io->op != SPOOL_IO_WRITE)
+            continue;
+        for (uint32_t at = 0; f != NULL && at < io->len; at += sector_bytes)
+            if (keep(arg, nth, at / sector_bytes))
+                stable_write(d, f->data + io->offset + at, (const uint8_t *)io->data + at,
+                             sector_bytes);
+        nth++;
+    }
+    d->queue_cnt = 0;
+    d->dead = true;
+}
+
+uint32_t disk_sim_under_way(const struct spool_disk *disk, uint32_t nth)
+{
+    const struct disk_sim *d = disk->state;
+    for (uint32_t i = 0; i < d->queue_cnt; i++)
+        if (d->queue[i].io.op == SPOOL_IO_WRITE && nth-- == 0)
+            return d->queue[i].io.len;
+    return 0;
+}
+
+void disk_sim_watch(struct spool_disk *disk, void (*watcher)(void *arg), void *arg)
+{
+    struct disk_sim *d = disk->state;
+    d->watcher = watcher;
+    d->watcher_arg = arg;
+}
+
+void disk_sim_snapshot(struct spool_disk *disk)
+{
+    struct disk_sim *d = disk->state;
+    struct disk_sim *saved = malloc(sizeof(*saved));
+    base_assert(saved != NULL && d->saved == NULL);
+    *saved = *d;
+    d->saved = saved;
+}
+
+void disk_sim_restore(struct spool_disk *disk)
+{
+    struct disk_sim *d = disk->state;
+    struct disk_sim *saved = d->saved;
+    base_assert(saved != NULL && (d->queue_cnt == 0 || d->dead));
+    for (struct sim_undo *u = d->undo, *next; u != NULL; u = next) {
+        next = u->next;
+        memcpy(u->target, u->old, u->len);
+        if (u->len == 0)
+            free(u->target);
+        free(u);
+    }
+    *d = *saved; /* its undo is empty, and it has none saved */
+    free(saved);
+}
+
+void disk_sim_flip(struct spool_disk *disk, uint32_t segment, uint64_t bit)
+{
+    struct sim_file *f = file_find(disk->state, segment);
+    base_assert(f != NULL && bit / 8 < f->bytes);
+    undo_add(disk->state, f->data + bit / 8, 1);
+    f->data[bit / 8] ^= (uint8_t)(1U << (bit % 8));
 }
 
 void disk_sim_restart(struct spool_disk *disk)

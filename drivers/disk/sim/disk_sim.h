@@ -1,9 +1,11 @@
 /*
  * A disk in memory that forgets, tears and fails, for simulations: by a seed and by plan.
  *
- * A write is on stable storage when its completion is polled, not before. Completions come in any
- * order, each after a random number of polls. disk_sim_crash keeps, loses or tears what was under
- * way: each sector by itself. Names of files are durable at once, as the ops promise.
+ * A write is on stable storage when its completion is polled, not before (O_DSYNC). So there is no
+ * sync of its own that could fail and leave pages that look clean: a write that fails says so
+ * itself and any of its sectors may have changed. Completions come in any order, each after a
+ * random number of polls. disk_sim_crash keeps, loses or tears what was under way: each sector by
+ * itself. Names of files are durable at once, as the ops promise.
  *
  * Threads: one. Memory: segments are allocated as they are made (sparse until written).
  */
@@ -42,6 +44,24 @@ void disk_sim_configure(struct spool_disk *disk, const struct disk_sim_config *c
 
 /* Fails cnt writes with error, beginning with the nth from now (0: the next one). */
 void disk_sim_fail_writes(struct spool_disk *disk, uint64_t nth, uint64_t cnt, int error);
+
+/*
+ * Many crashes at one moment of a run: the watcher is called after each operation that changes what
+ * a crash would leave (a write submitted, a write completed, a file made or gone). In it, the disk
+ * may be put aside (snapshot), crashed, restarted, used by another spool, and taken back (restore):
+ * then nothing of that has happened. What is changed meanwhile is kept for it, no more. The watcher
+ * is not called between the two. Requests of the other spool must have been polled by then.
+ */
+void disk_sim_watch(struct spool_disk *disk, void (*watcher)(void *arg), void *arg);
+void disk_sim_snapshot(struct spool_disk *disk);
+void disk_sim_restore(struct spool_disk *disk);
+/* Bytes of the nth write under way; 0: there are no more. */
+uint32_t disk_sim_under_way(const struct spool_disk *disk, uint32_t nth);
+/* As disk_sim_crash; keep decides of each sector of each write under way. */
+void disk_sim_crash_keep(struct spool_disk *disk, uint32_t sector_bytes,
+                         bool (*keep)(void *arg, uint32_t nth, uint32_t sector), void *arg);
+/* Rot: one bit of what is stable is wrong from now on (or until restore). */
+void disk_sim_flip(struct spool_disk *disk, uint32_t segment, uint64_t bit);
 
 /* Operations submitted so far: for "crash at operation n". */
 uint64_t disk_sim_op_cnt(const struct spool_disk *disk);
