@@ -295,10 +295,16 @@ void spool_header_done(struct spool *s, int64_t result)
     s->next_lsn = s->durable_lsn + 1;
     s->previous_crc = g->header.crc;
     spool_summary_begin(s);
-    for (uint32_t i = 0; i < s->segment_cap; i++)
-        if (s->segments[i].state == SPOOL_SEGMENT_LEAVING)
-            set_aside(s, &s->segments[i]);
     s->need_segment = false;
+    for (uint32_t i = 0; i < s->segment_cap; i++) {
+        struct spool_segment *leaving = &s->segments[i];
+        if (leaving->state != SPOOL_SEGMENT_LEAVING)
+            continue;
+        if (leaving->header.sequence < g->header.tail_sequence)
+            set_aside(s, leaving);
+        else
+            s->need_segment = true; /* left while this header was under way, which counts it */
+    }
     s->broken = false;
     s->probe_backoff_ns = 0;
     if (s->rewriting)

@@ -434,7 +434,7 @@ int main(int argc, char **argv)
     static struct probe p;
     static struct stats_block stats;
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint64_t cnt = argc > 2 ? strtoull(argv[2], NULL, 0) : argc > 1 ? 1 : 24;
+    uint64_t cnt = argc > 2 ? strtoull(argv[2], NULL, 0) : argc > 1 ? 1 : 20;
     uint64_t crash_cnt = 0;
     p.only = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
     p.g = &g;
