@@ -373,8 +373,8 @@ static void rot(struct probe *p, struct base_rand *rand)
 {
     struct sim *g = p->g;
     uint32_t numbers[64];
-    struct spool_record r;
-    uint64_t bytes, offset;
+    struct spool_record r = {0};
+    uint64_t bytes, offset = 0;
     int cnt = g->disk.ops->segment_list(g->disk.state, numbers, 64);
     uint32_t segment = numbers[base_rand_below(rand, (uint64_t)cnt)];
     const uint8_t *data = disk_sim_data(&g->disk, segment, &bytes);
