@@ -420,9 +420,14 @@ static void simulate(struct probe *p, uint64_t seed)
         bench_run(g, 1);
     spool_close(g->spool);
     struct base_rand rand;
-    base_rand_init(&rand, ~seed);
-    for (int i = 0; i < ROTS_PER_SEED && p->only == 0; i++)
-        rot(p, &rand);
+    uint64_t crash_cnt = g->crash_cnt;
+    for (uint64_t i = 1; i <= ROTS_PER_SEED; i++) {
+        g->crash_cnt = CRASHES_PER_SEED + i; /* its number, to replay it */
+        base_rand_init(&rand, ~(seed << 20 | g->crash_cnt));
+        if (p->only == 0 || p->only == g->crash_cnt)
+            rot(p, &rand);
+    }
+    g->crash_cnt = crash_cnt;
     disk_sim_close(&g->disk);
     bench_end(g);
     bench_bufs_home(g);
