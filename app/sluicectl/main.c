@@ -16,16 +16,24 @@
 
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: sluicectl [-s SOCKET] COMMAND\n"
-            "  status         is it well: rates, connections, counters\n"
-            "  queue list     every message in the queue, its recipients and their state\n"
-            "  queue stat     how many there are\n"
-            "  queue flush    try every deferred recipient now\n"
-            "  reload         read the configuration again; tells which changes need a restart\n"
-            "  stop           drain and stop\n"
-            "The socket is %s unless -s says otherwise.\n",
-            DEFAULT_SOCKET);
+    fprintf(
+        out,
+        "usage: sluicectl [-s SOCKET] COMMAND\n"
+        "  status         is it well: rates, connections, counters\n"
+        "  queue list     messages in the queue, their recipients, states and last words\n"
+        "  queue show ID  one of them\n"
+        "  queue stat     how many there are, by destination and state\n"
+        "  queue flush    try deferred recipients now\n"
+        "  queue hold     do not try until released; a restart of the gateway releases\n"
+        "  queue release  held messages are tried at their times again\n"
+        "  queue delete   take messages out of the queue; nobody is told, but the log\n"
+        "    which: ID, or filters, all of which must hold: --sender ADDR, --domain DOMAIN (of\n"
+        "    a recipient), --older SECONDS, --state deferred|failed|held; hold, release and\n"
+        "    delete need one, or --all. --json: list and show as one JSON object a line\n"
+        "  reload         read the configuration again; tells which changes need a restart\n"
+        "  stop           drain and stop\n"
+        "The socket is %s unless -s says otherwise.\n",
+        DEFAULT_SOCKET);
     spool_command_usage(out);
 }
 
@@ -120,7 +128,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluicectl: %s\n", strerror(errno));
         return 2;
     }
-    int status = print_answer(fd, strcmp(line, "queue list\n") == 0 ? "the queue is empty\n" : "");
+    int status = print_answer(
+        fd, strncmp(line, "queue list", 10) == 0 ? "no such message in the queue\n" : "");
     close(fd);
     return status;
 }

@@ -231,7 +231,7 @@ static void courier_answers(struct control *c)
         struct control_client *client = base_container_of(r, struct control_client, request);
         client->asking = false;
         client->out_len += r->text_len;
-        client->more = r->kind == COURIER_QUEUE_LIST && r->more;
+        client->more = r->more;
         answer_client(c, (uint32_t)(client - c->client));
     }
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <rte_ring.h>
 
@@ -62,10 +63,7 @@ static void ask_courier(struct control *c, struct control_client *client,
     struct topology *t = &c->config.gateway->topology;
     struct courier_request *r = &client->request;
 
-    if (r->after.b[0] == 0 && kind == COURIER_QUEUE_LIST && !client->more)
-        memset(&r->after, 0, sizeof(r->after));
     r->kind = kind;
-    r->limit = UINT32_MAX;
     r->text = client->out + client->out_len;
     r->text_cap = CONTROL_OUT_CAP - client->out_len;
     if (rte_ring_sp_enqueue(topology_ring(t, TOPOLOGY_CONTROL_COURIER, 0), r) != 0) {
@@ -76,23 +74,98 @@ static void ask_courier(struct control *c, struct control_client *client,
     doorbell_ring(&t->courier_bell);
 }
 
-static void queue_list(struct control *c, struct control_client *client)
+/* The words after the command's two. */
+static struct base_span words_of(const struct control_client *client)
 {
+    const char *p = strchr(client->line, ' ');
+
+    p = p != NULL ? strchr(p + 1, ' ') : NULL;
+    return base_span_str(p != NULL ? p : "");
+}
+
+/* The first piece of a request reads the words; later ones go on. Returns false after an error. */
+static bool request_begin(struct control_client *client)
+{
+    struct courier_request *r = &client->request;
+    struct base_span bad = base_span_str("");
+    struct ucred peer = {.uid = UINT32_MAX};
+    socklen_t len = sizeof(peer);
+
+    if (client->more)
+        return true;
+    if (queue_filter_parse(&r->filter, words_of(client), &bad) != 0) {
+        control_print(client,
+                      "error: '%.*s' is no message id, --sender ADDR, --domain DOMAIN, --older "
+                      "SECONDS, --state deferred|failed|held, --all or --json\n",
+                      (int)bad.len, (const char *)bad.p);
+        return false;
+    }
+    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+        r->uid = peer.uid;
+    r->after = queue_filter_start(&r->filter);
+    return true;
+}
+
+static void queue_look(struct control *c, struct control_client *client,
+                       enum courier_request_kind kind)
+{
+    if (!request_begin(client))
+        return;
     if (!client->more)
         control_print(client, "ok\n");
-    ask_courier(c, client, COURIER_QUEUE_LIST);
+    ask_courier(c, client, kind);
+}
+
+static void queue_list(struct control *c, struct control_client *client)
+{
+    queue_look(c, client, COURIER_QUEUE_LIST);
+}
+
+static void queue_show(struct control *c, struct control_client *client)
+{
+    if (!request_begin(client))
+        return;
+    if (!client->request.filter.by_id)
+        control_print(client, "error: queue show needs the id of a message\n");
+    else
+        queue_look(c, client, COURIER_QUEUE_LIST);
 }
 
 static void queue_stat(struct control *c, struct control_client *client)
 {
-    control_print(client, "ok\n");
-    ask_courier(c, client, COURIER_QUEUE_STAT);
+    queue_look(c, client, COURIER_QUEUE_STAT);
 }
 
-static void queue_flush_all(struct control *c, struct control_client *client)
+static void queue_flush_some(struct control *c, struct control_client *client)
 {
-    control_print(client, "ok\n");
-    ask_courier(c, client, COURIER_QUEUE_FLUSH);
+    queue_look(c, client, COURIER_QUEUE_FLUSH);
+}
+
+/* A slip of the pen is not to hit the whole queue. */
+static void queue_change(struct control *c, struct control_client *client,
+                         enum courier_request_kind kind)
+{
+    if (!request_begin(client))
+        return;
+    if (!queue_filter_narrows(&client->request.filter) && !client->request.filter.all)
+        control_print(client, "error: which ones? give an id, a filter or --all\n");
+    else
+        queue_look(c, client, kind);
+}
+
+static void queue_hold_some(struct control *c, struct control_client *client)
+{
+    queue_change(c, client, COURIER_QUEUE_HOLD);
+}
+
+static void queue_release_some(struct control *c, struct control_client *client)
+{
+    queue_change(c, client, COURIER_QUEUE_RELEASE);
+}
+
+static void queue_delete_some(struct control *c, struct control_client *client)
+{
+    queue_change(c, client, COURIER_QUEUE_DELETE);
 }
 
 /* ---- reload ---- */
@@ -169,22 +242,38 @@ static void stop(struct control *c, struct control_client *client)
 static const struct command {
     const char *line;
     enum control_right right;
+    bool takes_words;
     void (*run)(struct control *c, struct control_client *client);
 } commands[] = {
-    {"status", CONTROL_LOOK, status},         {"queue list", CONTROL_LOOK, queue_list},
-    {"queue stat", CONTROL_LOOK, queue_stat}, {"queue flush", CONTROL_CHANGE, queue_flush_all},
-    {"reload", CONTROL_CHANGE, reload},       {"stop", CONTROL_CHANGE, stop},
+    {"status", CONTROL_LOOK, false, status},
+    {"queue list", CONTROL_LOOK, true, queue_list},
+    {"queue show", CONTROL_LOOK, true, queue_show},
+    {"queue stat", CONTROL_LOOK, true, queue_stat},
+    {"queue flush", CONTROL_CHANGE, true, queue_flush_some},
+    {"queue hold", CONTROL_CHANGE, true, queue_hold_some},
+    {"queue release", CONTROL_CHANGE, true, queue_release_some},
+    {"queue delete", CONTROL_CHANGE, true, queue_delete_some},
+    {"reload", CONTROL_CHANGE, false, reload},
+    {"stop", CONTROL_CHANGE, false, stop},
 };
+
+static bool is_command(const struct command *k, const char *line)
+{
+    size_t len = strlen(k->line);
+
+    return strncmp(k->line, line, len) == 0 &&
+           (line[len] == 0 || (k->takes_words && line[len] == ' '));
+}
 
 void control_command(struct control *c, struct control_client *client)
 {
     client->answering = true;
     for (size_t i = 0; i < BASE_ARRAY_CNT(commands); i++) {
-        if (strcmp(commands[i].line, client->line) != 0)
+        if (!is_command(&commands[i], client->line))
             continue;
         if (client->right < commands[i].right)
             control_print(client, "error: not permitted: only root and the gateway's user may %s\n",
-                          client->line);
+                          commands[i].line);
         else
             commands[i].run(c, client);
         return;

@@ -104,6 +104,17 @@ static void journal(struct courier *c, const struct spool_id *id, enum spool_op 
     base_list_push_back(&c->outbox, &w->node);
 }
 
+void courier_delete(struct courier *c, const struct spool_id *id)
+{
+    journal(c, id, SPOOL_FREE, NULL, 0);
+}
+
+/* Half of the room: the other is for deliveries. */
+bool courier_may_delete(const struct courier *c)
+{
+    return c->write_cnt < WRITE_MAX / 2;
+}
+
 static uint32_t send_outbox(struct courier *c)
 {
     struct base_list *node;
@@ -306,8 +317,12 @@ static void finish(struct courier *c, struct delivery *d)
                                            .code = d->result[i].code,
                                            .state = state_of(d->result[i].code)};
     bool over = queue_done(c->queue, &d->job, results, outcomes, c->now_ns, c->wall_ns);
-    for (uint32_t i = 0; i < cnt; i++)
+    for (uint32_t i = 0; i < cnt; i++) {
         log_result(c, d, i, &outcomes[i]);
+        if (outcomes[i].state != SPOOL_OUTCOME_DELIVERED)
+            queue_note(d->job.message, d->job.recipients[i],
+                       base_span_of(d->result[i].text, d->result[i].text_len));
+    }
     /* FREE says that all recipients were delivered: one record is enough then. */
     if (over)
         journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
@@ -347,8 +362,8 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += arrivals(c);
     work += finished(c);
     work += start_due(c);
-    work += send_outbox(c);
     work += courier_list_answer(c);
+    work += send_outbox(c);
     struct queue_usage u;
     queue_usage(c->queue, &u);
     stats_set(c->stats, STATS_QUEUE_MESSAGES, u.message_cnt);

@@ -15,6 +15,7 @@
 #include "base_list.h"
 #include "delivery.h"
 #include "queue.h"
+#include "queue_filter.h"
 #include "settings.h"
 #include "topology.h"
 
@@ -38,24 +39,55 @@ struct courier {
     uint64_t retry_ns;
     uint32_t write_cnt;
     uint64_t now_ns, wall_ns;
-    bool draining; /* starts no new deliveries */
+    struct courier_request *waiting; /* a delete, for the journal to have room */
+    bool draining;                   /* starts no new deliveries */
 };
 
-enum courier_request_kind { COURIER_QUEUE_LIST, COURIER_QUEUE_STAT, COURIER_QUEUE_FLUSH };
+enum courier_request_kind {
+    COURIER_QUEUE_LIST,
+    COURIER_QUEUE_STAT,
+    COURIER_QUEUE_FLUSH,
+    COURIER_QUEUE_HOLD,
+    COURIER_QUEUE_RELEASE,
+    COURIER_QUEUE_DELETE
+};
+
+/* STAT: undelivered recipients of one destination. */
+#define COURIER_TALLY_MAX 128 /* destinations told apart; the rest is counted together */
+enum {
+    COURIER_TALLY_QUEUED,
+    COURIER_TALLY_DEFERRED,
+    COURIER_TALLY_FAILED,
+    COURIER_TALLY_HELD,
+    COURIER_TALLY_CNT
+};
+struct courier_tally {
+    uint8_t domain[64]; /* cut there */
+    uint32_t len;
+    uint32_t cnt[COURIER_TALLY_CNT];
+};
 
 /* From control, answered in place and sent back; control owns it at both ends. */
 struct courier_request {
     enum courier_request_kind kind;
-    struct spool_id after; /* LIST: only those behind it */
-    uint32_t limit;        /* LIST: messages */
-    char *text;            /* the answer, lines; room for text_cap */
+    struct queue_filter filter;  /* views of control's line */
+    struct spool_id after;       /* only those behind it */
+    uint32_t uid;                /* who asks */
+    uint64_t done_cnt, busy_cnt; /* over all pieces */
+    struct courier_tally tally[COURIER_TALLY_MAX];
+    uint32_t tally_cnt;
+    char *text; /* the answer, lines; room for text_cap */
     size_t text_cap, text_len;
-    bool more; /* LIST: the limit or the room ended it; after is where to go on */
+    bool more; /* a bound of one piece ended it; after is where to go on */
 };
 
 int courier_init(struct courier *c, struct topology *topology, struct settings_hub *hub,
                  uint64_t seed) BASE_WARN_UNUSED;
 void courier_fini(struct courier *c);
+
+/* Journals that a message which queue_delete took is over. Only while courier_may_delete. */
+void courier_delete(struct courier *c, const struct spool_id *id);
+bool courier_may_delete(const struct courier *c);
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);

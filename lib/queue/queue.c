@@ -34,6 +34,7 @@ int queue_init(struct queue **out, const struct queue_config *config)
 static void message_free(struct queue_message *m)
 {
     spool_arrival_free(m->arrival);
+    free(m->words);
     free(m);
 }
 
@@ -73,7 +74,7 @@ static void usage_count(struct queue *q, const struct queue_message *m, uint32_t
 static void message_schedule(struct queue *q, struct queue_message *m)
 {
     m->due_ns = BASE_NS_NONE;
-    for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++)
+    for (uint32_t i = 0; i < m->arrival->recipient_cnt && !m->held && !m->deleted; i++)
         if (!m->recipients[i].active && m->recipients[i].due_ns < m->due_ns)
             m->due_ns = m->recipients[i].due_ns;
     queue_heap_set(q, m);
@@ -175,7 +176,7 @@ int queue_add(struct queue *q, const struct spool_id *id, struct spool_arrival *
     return 0;
 }
 
-static struct base_span domain_of(struct base_span mailbox)
+struct base_span queue_domain(struct base_span mailbox)
 {
     size_t at = mailbox.len;
     while (at > 0 && mailbox.p[at - 1] != '@')
@@ -196,7 +197,7 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
     out->message = m;
     out->id = m->id;
     out->sender = m->sender;
-    out->domain = domain_of(queue_recipient(m, first));
+    out->domain = queue_domain(queue_recipient(m, first));
     out->content_bytes = m->arrival->content_bytes;
     out->envid = base_span_of(m->arrival->envelope + m->envid_offset, m->envid_len);
     out->ret = m->ret;
@@ -207,7 +208,7 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
         struct queue_recipient_state *r = &m->recipients[k];
         bool takes = k == first || out->recipient_cnt < QUEUE_JOB_RCPT_MAX - (k < first ? 1U : 0U);
         if (r->active || r->due_ns > now_ns || !takes ||
-            !base_span_caseeq(domain_of(queue_recipient(m, k)), out->domain))
+            !base_span_caseeq(queue_domain(queue_recipient(m, k)), out->domain))
             continue;
         usage_count(q, m, k, -1);
         r->active = true;
@@ -343,6 +344,53 @@ void queue_flush(struct queue *q, uint64_t now_ns)
         message_flush(q, m, now_ns);
 }
 
+int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns)
+{
+    struct queue_message *m = queue_index_find(q, id);
+    if (m == NULL)
+        return -ENOENT;
+    message_flush(q, m, now_ns);
+    return 0;
+}
+
+int queue_hold(struct queue *q, const struct spool_id *id, bool held)
+{
+    struct queue_message *m = queue_index_find(q, id);
+    if (m == NULL || m->deleted)
+        return -ENOENT;
+    m->held = held;
+    message_schedule(q, m);
+    return 0;
+}
+
+int queue_delete(struct queue *q, const struct spool_id *id)
+{
+    struct queue_message *m = queue_index_find(q, id);
+    bool over = true;
+    if (m == NULL || m->deleted)
+        return -ENOENT;
+    if (m->active_cnt > 0)
+        return -EBUSY;
+    /* What is delivered to all has its FREE on the way. */
+    for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++)
+        over &= m->arrival->outcomes[i].state == SPOOL_OUTCOME_DELIVERED;
+    if (over)
+        return -ENOENT;
+    m->deleted = true;
+    message_schedule(q, m);
+    return 0;
+}
+
+void queue_note(struct queue_message *m, uint32_t recipient, struct base_span words)
+{
+    if (m->words == NULL && (m->words = calloc(1, sizeof(*m->words))) == NULL)
+        return;
+    m->words->recipient = recipient;
+    m->words->len = (uint8_t)(words.len < QUEUE_WORDS_MAX ? words.len : QUEUE_WORDS_MAX);
+    if (m->words->len > 0)
+        memcpy(m->words->text, words.p, m->words->len);
+}
+
 uint64_t queue_deadline(const struct queue *q)
 {
     return q->heap_cnt == 0 ? BASE_NS_NONE : q->heap[0]->due_ns;
@@ -370,7 +418,13 @@ void queue_each(const struct queue *q, const struct spool_id *after, uint32_t ca
             .recipient_cnt = m->arrival->recipient_cnt,
             .outcomes = m->arrival->outcomes,
             .message = m,
+            .held = m->held,
+            .active = m->active_cnt > 0,
         };
+        if (m->words != NULL) {
+            e.words = base_span_of(m->words->text, m->words->len);
+            e.words_recipient = m->words->recipient;
+        }
         at = m->id;
         if (!each(user, &e))
             return;

@@ -20,6 +20,7 @@ struct queue;
 struct queue_message;
 
 #define QUEUE_JOB_RCPT_MAX 100
+#define QUEUE_WORDS_MAX    120
 
 struct queue_config {
     uint64_t backoff_min_ns; /* after the first failure; doubles */
@@ -45,6 +46,9 @@ struct queue_job {
 
 /* The text of a recipient of the job's message, by index in the envelope. */
 struct base_span queue_recipient(const struct queue_message *m, uint32_t index);
+
+/* What stands behind the last @; empty when there is none. */
+struct base_span queue_domain(struct base_span mailbox);
 
 /* NOTIFY and ORCPT of a recipient, read from the envelope; the view lives as long as the job. */
 struct spool_envelope_recipient queue_recipient_params(const struct queue_message *m,
@@ -91,6 +95,22 @@ int queue_remove(struct queue *q, const struct spool_id *id);
 /* Makes every deferred recipient due now (an operator's flush). */
 void queue_flush(struct queue *q, uint64_t now_ns);
 
+/* The same for one message, held or not (a held one stays held). Returns 0 or -ENOENT. */
+int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns);
+
+/* A held message is not due, whatever its times are, until it is released; jobs that are out end
+ * as they do. Not journalled: a start releases all. Returns 0 or -ENOENT. */
+int queue_hold(struct queue *q, const struct spool_id *id, bool held);
+
+/* An operator's delete: the message is not due any more. The caller journals FREE, then calls
+ * queue_remove. Returns 0, -ENOENT (also for what is delivered or deleted already), or -EBUSY while
+ * it is in a job. */
+int queue_delete(struct queue *q, const struct spool_id *id) BASE_WARN_UNUSED;
+
+/* Keeps the first QUEUE_WORDS_MAX bytes that were said about a recipient of a job's message, the
+ * last for each message; without memory nothing is kept. */
+void queue_note(struct queue_message *m, uint32_t recipient, struct base_span words);
+
 /* Bytes of the message are lost, so no attempt can succeed: its idle recipients are due now, and
  * the next temporary failure is final. Returns 0 or -ENOENT. */
 int queue_damaged(struct queue *q, const struct spool_id *id, uint64_t now_ns);
@@ -116,6 +136,10 @@ struct queue_entry {
     uint32_t recipient_cnt;
     const struct spool_outcome *outcomes; /* by recipient */
     const struct queue_message *message;
+    bool held;
+    bool active;            /* a job of it is out */
+    struct base_span words; /* the last that were said, about words_recipient; empty: none */
+    uint32_t words_recipient;
 };
 void queue_each(const struct queue *q, const struct spool_id *after, uint32_t cap,
                 bool (*each)(void *user, const struct queue_entry *entry), void *user);

@@ -15,6 +15,13 @@ struct queue_recipient_state {
     bool active; /* in a job */
 };
 
+/* What was said last about the message; for lists. */
+struct queue_words {
+    uint32_t recipient;
+    uint8_t len;
+    uint8_t text[QUEUE_WORDS_MAX];
+};
+
 struct queue_message {
     struct spool_id id;
     struct queue_message *left; /* a treap by id */
@@ -32,6 +39,9 @@ struct queue_message {
     bool body_8bit;
     bool damaged; /* bytes of it are lost */
     bool smtputf8;
+    bool held;                 /* by the operator: not due */
+    bool deleted;              /* its FREE is on its way */
+    struct queue_words *words; /* owned; NULL: none */
     struct queue_recipient_state recipients[];
 };
 

@@ -32,6 +32,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(DEFERRED, STATS_LOG_WARN, "deferred", "id=%i relay=%a code=%n retry_s=%m %s")                \
     X(FAILED, STATS_LOG_WARN, "failed", "id=%i relay=%a code=%n %s")                               \
     X(FINISHED, STATS_LOG_INFO, "finished", "id=%i")                                               \
+    X(DELETED, STATS_LOG_WARN, "deleted", "id=%i by=control uid=%n")                               \
     X(RECOVERED, STATS_LOG_INFO, "recovered", "messages=%n segments=%m")                           \
     X(SPOOL_ERROR, STATS_LOG_ERROR, "spool_error", "segment=%n error=%m what=%s")                  \
     X(SPOOL_FULL, STATS_LOG_WARN, "spool_full", "free_bytes=%n what=%s")                           \

@@ -4,6 +4,7 @@
 #include "base_rand.h"
 #include "base_time.h"
 #include "queue.h"
+#include "queue_filter.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -351,16 +352,71 @@ static void test_random(void **state)
     queue_fini(q);
 }
 
+static bool count_match(void *user, const struct queue_entry *e)
+{
+    struct queue_filter f;
+    struct base_span bad;
+    assert_int_equal(queue_filter_parse(&f, base_span_str(*(const char **)user), &bad), 0);
+    assert_true(queue_filter_match(&f, e, WALL + 100 * S));
+    return true;
+}
+
+static bool count_no_match(void *user, const struct queue_entry *e)
+{
+    struct queue_filter f;
+    struct base_span bad;
+    assert_int_equal(queue_filter_parse(&f, base_span_str(*(const char **)user), &bad), 0);
+    assert_false(queue_filter_match(&f, e, WALL + 100 * S));
+    return true;
+}
+
+static void test_operator(void **state)
+{
+    (void)state;
+    static const char *yes[] = {"", "--sender s@X.org", "--domain A.org --older 99",
+                                "--state held --json"};
+    static const char *no[] = {"--sender <>", "--domain b.org", "--older 101", "--state failed",
+                               "--state deferred"};
+    static const char *const wrong[] = {"--older", "--older 1x", "--state x", "nonsense",
+                                        "--what 1"};
+    static const char *const to[] = {"r@a.org"};
+    struct queue *q = queue_make();
+    struct queue_job job;
+    struct queue_filter f;
+    struct base_span bad;
+    struct spool_id id = id_of(1), none = {{0}};
+    struct spool_outcome out[1];
+
+    add(q, 1, to, 1, 0);
+    assert_int_equal(queue_hold(q, &id, true), 0);
+    assert_false(queue_next(q, &job, 9999 * S));
+    for (size_t i = 0; i < BASE_ARRAY_CNT(yes); i++)
+        queue_each(q, &none, 9, count_match, &yes[i]);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(no); i++)
+        queue_each(q, &none, 9, count_no_match, &no[i]);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(wrong); i++)
+        assert_int_equal(queue_filter_parse(&f, base_span_str(wrong[i]), &bad), -EINVAL);
+    assert_int_equal(queue_hold(q, &id, false), 0);
+    assert_true(queue_next(q, &job, 1));
+    assert_int_equal(queue_delete(q, &id), -EBUSY);
+    queue_note(job.message, 0, base_span_str("later"));
+    assert_false(end(q, &job, SPOOL_OUTCOME_DEFERRED, 1, WALL, out));
+    assert_int_equal(queue_flush_message(q, &id, 2), 0);
+    assert_int_equal(queue_deadline(q), 2);
+    assert_int_equal(queue_delete(q, &id), 0);
+    assert_int_equal(queue_delete(q, &id), -ENOENT);
+    assert_false(queue_next(q, &job, 9999 * S));
+    assert_int_equal(queue_remove(q, &id), 0);
+    queue_fini(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jobs_by_domain),
-        cmocka_unit_test(test_backoff),
-        cmocka_unit_test(test_restart_and_clock),
-        cmocka_unit_test(test_bad_arrivals),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_many_recipients),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_operator),        cmocka_unit_test(test_jobs_by_domain),
+        cmocka_unit_test(test_backoff),         cmocka_unit_test(test_restart_and_clock),
+        cmocka_unit_test(test_bad_arrivals),    cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_many_recipients), cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

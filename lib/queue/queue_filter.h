@@ -1,0 +1,45 @@
+/*
+ * Which messages an operator means: words of a command ("--domain example.org --older 3600", or one
+ * message's id) become a filter; a filter is asked about each entry of queue_each.
+ *
+ * Threads: none of its own. Memory: views of the words, which the caller keeps.
+ */
+#ifndef QUEUE_FILTER_H
+#define QUEUE_FILTER_H
+
+#include "queue.h"
+
+enum queue_filter_state {
+    QUEUE_FILTER_ANY,
+    QUEUE_FILTER_DEFERRED,
+    QUEUE_FILTER_FAILED,
+    QUEUE_FILTER_HELD
+};
+
+struct queue_filter {
+    struct spool_id id; /* of the only message, with by_id */
+    bool by_id;
+    bool all;                      /* --all: said so, for commands that ask for it */
+    bool json;                     /* --json */
+    struct base_span sender;       /* p NULL: any; empty: the null sender */
+    struct base_span domain;       /* p NULL: any; of a recipient that is not delivered */
+    uint64_t older_ns;             /* 0: any; since arrival */
+    enum queue_filter_state state; /* of a recipient that is not delivered, or held */
+};
+
+/* Reads words with spaces between them. Returns 0; or -EINVAL and in *bad the word that is wrong,
+ * or lacks its value. Conditions given together must all hold. */
+int queue_filter_parse(struct queue_filter *out, struct base_span words,
+                       struct base_span *bad) BASE_WARN_UNUSED;
+
+/* True when it names a message or sets a condition. */
+bool queue_filter_narrows(const struct queue_filter *f);
+
+/* One recipient has to meet the domain and the state both. */
+bool queue_filter_match(const struct queue_filter *f, const struct queue_entry *e,
+                        uint64_t wall_ns);
+
+/* The place just before the filter's id, to start queue_each from there. */
+struct spool_id queue_filter_start(const struct queue_filter *f);
+
+#endif
