@@ -13,7 +13,7 @@
  * are not here until their code is. */
 const struct topology_step topology_way[] = {
     {"NIC queue", "drivers/port/ethdev"},
-    {"Ethernet, ARP, IP, ICMP", "lib/net"},
+    {"Ethernet, ARP and ND, IP, ICMP", "lib/net"},
     {"TCP", "lib/tcp"},
     {"one connection's layers, stacked", "app/sluiced/conn.c"},
     {"SMTP server", "lib/smtp"},
