@@ -1,6 +1,8 @@
 #include "courier.h"
 #include "base_assert.h"
+#include "base_siphash.h"
 #include "base_time.h"
+#include "courier_bounce.h"
 #include "courier_list.h"
 
 #include <errno.h>
@@ -11,6 +13,7 @@
 
 #define BURST     64
 #define RETRY_NS  BASE_NS_S
+#define BUF_CNT   16
 #define WRITE_MAX 16384 /* journal entries that are not durable yet */
 
 /* A journal entry. */
@@ -31,7 +34,7 @@ static struct queue_config queue_config_of(const struct settings *s, uint64_t se
 }
 
 int courier_init(struct courier *c, struct topology *topology, struct settings_hub *hub,
-                 uint64_t seed)
+                 const uint8_t secret[16])
 {
     *c = (struct courier){.topology = topology, .hub = hub};
     c->settings = settings_current(hub);
@@ -43,6 +46,12 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     base_list_init(&c->outbox);
     base_list_init(&c->sent);
     base_list_init(&c->retry);
+    base_list_init(&c->bounce_todo);
+    base_list_init(&c->bounce_sent);
+    memcpy(c->secret, secret, sizeof(c->secret));
+    int error = spool_buf_pool_init(&c->bufs, BUF_CNT, SPOOL_TO_COURIER);
+    if (error != 0)
+        return error;
     c->delivery_cnt = (uint32_t)c->settings->conf->queue.deliveries;
     c->deliveries = calloc(c->delivery_cnt, sizeof(c->deliveries[0]));
     if (c->deliveries == NULL)
@@ -51,7 +60,8 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
         c->deliveries[i].next = c->free;
         c->free = &c->deliveries[i];
     }
-    struct queue_config q = queue_config_of(c->settings, seed);
+    struct queue_config q =
+        queue_config_of(c->settings, base_siphash(c->secret, "queue", strlen("queue")));
     return queue_init(&c->queue, &q);
 }
 
@@ -70,6 +80,7 @@ void courier_fini(struct courier *c)
     while (rte_ring_sc_dequeue_elem(c->from_spooler, &done, sizeof(done)) == 0)
         if (done.op == SPOOL_ARRIVED)
             spool_arrival_free(done.arrival);
+    courier_bounce_fini(c);
     free_writes(&c->outbox);
     free_writes(&c->sent);
     free_writes(&c->retry);
@@ -167,7 +178,7 @@ static void journalled(struct courier *c, const struct spool_done *done)
 
 /* ---- arrivals ---- */
 
-static void log_warning(struct courier *c, const struct spool_id *id, const char *text)
+void courier_warn(struct courier *c, const struct spool_id *id, const char *text)
 {
     struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_WARNING};
     memcpy(r.id, id->b, sizeof(r.id));
@@ -175,18 +186,33 @@ static void log_warning(struct courier *c, const struct spool_id *id, const char
     stats_log_push(&c->log, &r);
 }
 
+static bool arrival_over(const struct spool_arrival *a)
+{
+    for (uint32_t i = 0; i < a->recipient_cnt; i++)
+        if (a->outcomes[i].state != SPOOL_OUTCOME_DELIVERED &&
+            a->outcomes[i].state != SPOOL_OUTCOME_FAILED)
+            return false;
+    return true;
+}
+
 static void arrived(struct courier *c, const struct spool_done *done)
 {
-    if (queue_add(c->queue, &done->id, done->arrival, c->now_ns, c->wall_ns) == 0)
-        stats_inc(c->stats, STATS_COURIER_ARRIVED);
-    else /* the spool checked it at BEGIN: this does not happen; it stays on disk */
-        log_warning(c, &done->id, "message with an unreadable envelope left in spool");
+    bool over = arrival_over(done->arrival);
+
+    if (queue_add(c->queue, &done->id, done->arrival, c->now_ns, c->wall_ns) != 0) {
+        /* The spool checked it at BEGIN: this does not happen; it stays on disk. */
+        courier_warn(c, &done->id, "message with an unreadable envelope left in spool");
+        return;
+    }
+    stats_inc(c->stats, STATS_COURIER_ARRIVED);
+    if (over) /* no attempt will end that could free it */
+        journal(c, &done->id, SPOOL_FREE, NULL, 0);
 }
 
 static void damaged(struct courier *c, const struct spool_id *id)
 {
     if (queue_damaged(c->queue, id, c->now_ns) == 0)
-        log_warning(c, id, "bytes of the message are lost on disk: it is given up");
+        courier_warn(c, id, "bytes of the message are lost on disk: it is given up");
 }
 
 static uint32_t arrivals(struct courier *c)
@@ -200,6 +226,8 @@ static uint32_t arrivals(struct courier *c)
             arrived(c, &done[i]);
         else if (done[i].op == SPOOL_DAMAGED)
             damaged(c, &done[i].id);
+        else if (done[i].op == SPOOL_READ || done[i].op == SPOOL_COMMIT)
+            courier_bounce_done(c, &done[i]);
         else
             journalled(c, &done[i]);
     }
@@ -301,10 +329,67 @@ static void put(struct courier *c, struct delivery *d)
     c->active_cnt--;
 }
 
+/* Ends the attempt for those of the delivery's recipients that have failed for good, or for the
+ * others, and journals what became of them; the rest stays in the delivery. */
+static void settle(struct courier *c, struct delivery *d, const struct queue_result *results,
+                   bool failed)
+{
+    struct queue_result ended[QUEUE_JOB_RCPT_MAX];
+    struct spool_outcome outcomes[QUEUE_JOB_RCPT_MAX];
+    uint32_t at[QUEUE_JOB_RCPT_MAX], cnt = 0, kept = 0;
+    struct queue_job job = d->job;
+
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        if ((results[i].state == SPOOL_OUTCOME_FAILED) == failed) {
+            job.recipients[cnt] = d->job.recipients[i];
+            ended[cnt] = results[i];
+            at[cnt++] = i;
+        }
+    if (cnt == 0)
+        return;
+    job.recipient_cnt = cnt;
+    bool over = queue_done(c->queue, &job, ended, outcomes, c->now_ns, c->wall_ns);
+    for (uint32_t i = 0; i < cnt; i++) {
+        log_result(c, d, at[i], &outcomes[i]);
+        if (outcomes[i].state != SPOOL_OUTCOME_DELIVERED)
+            queue_note(job.message, job.recipients[i],
+                       base_span_of(d->result[at[i]].text, d->result[at[i]].text_len));
+    }
+    /* FREE says that nothing is left to do for any recipient: one record is enough then. */
+    if (over)
+        journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
+    else
+        journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        if ((results[i].state == SPOOL_OUTCOME_FAILED) != failed) {
+            d->job.recipients[kept] = d->job.recipients[i];
+            d->result[kept++] = d->result[i];
+        }
+    d->job.recipient_cnt = kept;
+    d->result_cnt = kept;
+}
+
+void courier_failed(struct courier *c, struct delivery *d)
+{
+    struct queue_result results[QUEUE_JOB_RCPT_MAX];
+
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        results[i] = (struct queue_result){.recipient = d->job.recipients[i],
+                                           .code = d->result[i].code,
+                                           .state = SPOOL_OUTCOME_FAILED};
+    settle(c, d, results, true);
+    put(c, d);
+}
+
+void courier_put_back(struct courier *c, struct delivery *d)
+{
+    queue_put_back(c->queue, &d->job, c->now_ns + c->settings->conf->queue.backoff_min_ns);
+    put(c, d);
+}
+
 static void finish(struct courier *c, struct delivery *d)
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
-    struct spool_outcome outcomes[QUEUE_JOB_RCPT_MAX];
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
@@ -316,19 +401,13 @@ static void finish(struct courier *c, struct delivery *d)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
                                            .state = state_of(d->result[i].code)};
-    bool over = queue_done(c->queue, &d->job, results, outcomes, c->now_ns, c->wall_ns);
-    for (uint32_t i = 0; i < cnt; i++) {
-        log_result(c, d, i, &outcomes[i]);
-        if (outcomes[i].state != SPOOL_OUTCOME_DELIVERED)
-            queue_note(d->job.message, d->job.recipients[i],
-                       base_span_of(d->result[i].text, d->result[i].text_len));
-    }
-    /* FREE says that all recipients were delivered: one record is enough then. */
-    if (over)
-        journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
+    queue_judge(c->queue, &d->job, results, c->wall_ns);
+    settle(c, d, results, false);
+    /* Those that failed stay in the job until the sender's report is durable. */
+    if (d->job.recipient_cnt > 0)
+        courier_bounce_start(c, d);
     else
-        journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
-    put(c, d);
+        put(c, d);
 }
 
 static uint32_t finished(struct courier *c)
@@ -364,6 +443,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += start_due(c);
     work += courier_list_answer(c);
     work += send_outbox(c);
+    work += courier_bounce_send(c);
     struct queue_usage u;
     queue_usage(c->queue, &u);
     stats_set(c->stats, STATS_QUEUE_MESSAGES, u.message_cnt);
@@ -383,6 +463,8 @@ uint64_t courier_deadline(const struct courier *c)
         t = c->retry_ns < t ? c->retry_ns : t;
     else if (!base_list_empty(&c->outbox)) /* the spooler's ring was full */
         t = c->now_ns + BASE_NS_MS;
+    if (!base_list_empty(&c->bounce_todo) && c->now_ns + BASE_NS_MS < t)
+        t = c->now_ns + BASE_NS_MS;
     return t;
 }
 
@@ -391,7 +473,8 @@ bool courier_settled(const struct courier *c)
     for (uint32_t lane = 0; lane < c->topology->lane_cnt; lane++)
         if (rte_ring_count(topology_ring(c->topology, TOPOLOGY_LANE_COURIER, lane)) > 0)
             return false;
-    return c->write_cnt == 0;
+    return c->write_cnt == 0 && base_list_empty(&c->bounce_todo) &&
+           base_list_empty(&c->bounce_sent);
 }
 
 bool courier_idle(const struct courier *c)

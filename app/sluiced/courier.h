@@ -4,7 +4,8 @@
  * what is finished.
  *
  * A message leaves the spool only by FREE, and FREE is written only when every recipient was
- * delivered. Outcomes are journalled soon after the remote's 250 (promise G4); a journal write that
+ * delivered or has failed for good with the report to the sender durable (courier_bounce.h).
+ * Outcomes are journalled soon after the remote's 250 (promise G4); a journal write that
  * fails is tried again until it holds.
  *
  * Threads: courier_pass by its own thread; control talks to it by requests through two rings.
@@ -38,6 +39,12 @@ struct courier {
     struct base_list outbox, sent, retry;
     uint64_t retry_ns;
     uint32_t write_cnt;
+    /* Reports to senders: with something for the spooler; with the spooler. */
+    struct base_list bounce_todo, bounce_sent;
+    struct spool_buf_pool bufs; /* for the header sections that they quote */
+    uint8_t secret[16];         /* makes their boundaries, which nobody must guess */
+    uint64_t random_cnt;
+    uint32_t id_counter;
     uint64_t now_ns, wall_ns;
     struct courier_request *waiting; /* a delete, for the journal to have room */
     bool draining;                   /* starts no new deliveries */
@@ -81,8 +88,9 @@ struct courier_request {
     bool more; /* a bound of one piece ended it; after is where to go on */
 };
 
+/* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */
 int courier_init(struct courier *c, struct topology *topology, struct settings_hub *hub,
-                 uint64_t seed) BASE_WARN_UNUSED;
+                 const uint8_t secret[16]) BASE_WARN_UNUSED;
 void courier_fini(struct courier *c);
 
 /* Journals that a message which queue_delete took is over. Only while courier_may_delete. */

@@ -231,12 +231,12 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, c
                   size_t err_cap)
 {
     uint32_t lanes = (uint32_t)conf->gateway.lanes;
-    uint64_t seed;
+    uint8_t secret[16];
 
     memset(g, 0, sizeof(*g));
     g->spool_dir = -1;
     struct settings *first = settings_make(conf);
-    if (first == NULL || random_bytes(&seed, sizeof(seed)) != 0)
+    if (first == NULL || random_bytes(secret, sizeof(secret)) != 0)
         return fail(err, err_cap, -ENOMEM, "no memory for the settings");
     conf = first->conf;
     int error = settings_hub_init(&g->hub, first, lanes + 1);
@@ -257,7 +257,7 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, c
     if (error != 0)
         return error;
     set_groups(g);
-    error = courier_init(&g->courier, &g->topology, &g->hub, seed);
+    error = courier_init(&g->courier, &g->topology, &g->hub, secret);
     if (error == 0)
         error = make_loops(g, conf);
     if (error == 0)

@@ -199,6 +199,7 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
     out->sender = m->sender;
     out->domain = queue_domain(queue_recipient(m, first));
     out->content_bytes = m->arrival->content_bytes;
+    out->arrival_wall_ns = m->arrival_wall_ns;
     out->envid = base_span_of(m->arrival->envelope + m->envid_offset, m->envid_len);
     out->ret = m->ret;
     out->body_8bit = m->body_8bit;
@@ -248,23 +249,39 @@ static void recipient_end(struct queue *q, struct queue_message *m,
     if (o->attempt_cnt < UINT32_MAX)
         o->attempt_cnt++;
     if (result->state == SPOOL_OUTCOME_DEFERRED) {
-        uint64_t age = wall_ns > m->arrival_wall_ns ? wall_ns - m->arrival_wall_ns : 0;
-        if (m->damaged || age > q->config.lifetime_ns) {
-            o->state = SPOOL_OUTCOME_FAILED;
-        } else {
-            uint64_t wait = backoff(q, o->attempt_cnt);
-            r->due_ns = due_later(now_ns, wait);
-            o->next_wall_ns = due_later(wall_ns, wait);
-        }
+        uint64_t wait = backoff(q, o->attempt_cnt);
+        r->due_ns = due_later(now_ns, wait);
+        o->next_wall_ns = due_later(wall_ns, wait);
     }
     usage_count(q, m, i, 1);
+}
+
+void queue_judge(const struct queue *q, const struct queue_job *job, struct queue_result *results,
+                 uint64_t wall_ns)
+{
+    const struct queue_message *m = job->message;
+    uint64_t age = wall_ns > m->arrival_wall_ns ? wall_ns - m->arrival_wall_ns : 0;
+    if (!m->damaged && age <= q->config.lifetime_ns)
+        return;
+    for (uint32_t i = 0; i < job->recipient_cnt; i++)
+        if (results[i].state == SPOOL_OUTCOME_DEFERRED)
+            results[i].state = SPOOL_OUTCOME_FAILED;
+}
+
+/* Nothing is left to do for any recipient. */
+static bool message_over(const struct queue_message *m)
+{
+    for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++)
+        if (m->arrival->outcomes[i].state != SPOOL_OUTCOME_DELIVERED &&
+            m->arrival->outcomes[i].state != SPOOL_OUTCOME_FAILED)
+            return false;
+    return true;
 }
 
 bool queue_done(struct queue *q, const struct queue_job *job, const struct queue_result *results,
                 struct spool_outcome *outcomes, uint64_t now_ns, uint64_t wall_ns)
 {
     struct queue_message *m = job->message;
-    bool delivered = true;
     for (uint32_t i = 0; i < job->recipient_cnt; i++) {
         base_assert(results[i].state == SPOOL_OUTCOME_DELIVERED ||
                     results[i].state == SPOOL_OUTCOME_DEFERRED ||
@@ -274,10 +291,8 @@ bool queue_done(struct queue *q, const struct queue_job *job, const struct queue
     }
     base_assert(m->active_cnt >= job->recipient_cnt);
     m->active_cnt -= job->recipient_cnt;
-    for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++)
-        delivered &= m->arrival->outcomes[i].state == SPOOL_OUTCOME_DELIVERED;
     message_schedule(q, m);
-    return delivered;
+    return message_over(m);
 }
 
 void queue_put_back(struct queue *q, const struct queue_job *job, uint64_t not_before_ns)
@@ -366,15 +381,11 @@ int queue_hold(struct queue *q, const struct spool_id *id, bool held)
 int queue_delete(struct queue *q, const struct spool_id *id)
 {
     struct queue_message *m = queue_index_find(q, id);
-    bool over = true;
     if (m == NULL || m->deleted)
         return -ENOENT;
     if (m->active_cnt > 0)
         return -EBUSY;
-    /* What is delivered to all has its FREE on the way. */
-    for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++)
-        over &= m->arrival->outcomes[i].state == SPOOL_OUTCOME_DELIVERED;
-    if (over)
+    if (message_over(m)) /* its FREE is on the way */
         return -ENOENT;
     m->deleted = true;
     message_schedule(q, m);

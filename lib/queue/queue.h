@@ -4,8 +4,8 @@
  *
  * A job is one delivery attempt: one message, those of its due recipients that share a domain, at
  * most QUEUE_JOB_RCPT_MAX. A recipient is in at most one job. Left out until the spool issue:
- * destination limits, fairness, DSN. A recipient that failed for good (5xx, or lifetime over) stays
- * as FAILED and keeps its message in the spool until an operator acts: nothing vanishes in silence.
+ * destination limits, fairness. A recipient may be made FAILED (5xx, or lifetime over) only when
+ * its sender has been told or need not be: the caller sees to that.
  *
  * Threads: one (a courier). Memory: malloc by message; bodies stay in the spool. Time: now_ns
  * monotonic for due times; wall_ns for what is journalled.
@@ -36,6 +36,7 @@ struct queue_job {
     struct base_span sender; /* these views live as long as the job */
     struct base_span domain; /* of the recipients, as written by the first */
     uint64_t content_bytes;
+    uint64_t arrival_wall_ns;
     struct base_span envid; /* ENVID of MAIL as written; empty: none */
     uint8_t ret;            /* enum spool_envelope_ret; 0: none */
     bool body_8bit;
@@ -77,11 +78,16 @@ struct queue_result {
     uint8_t state; /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
 };
 
+/* Before queue_done: a DEFERRED result becomes FAILED when the message is past its lifetime or
+ * damaged. */
+void queue_judge(const struct queue *q, const struct queue_job *job, struct queue_result *results,
+                 uint64_t wall_ns);
+
 /*
- * Ends a job: results, one for each of its recipients; fills outcomes (room for
- * job->recipient_cnt) with what is to be journalled: a DEFERRED one past its lifetime comes out
- * FAILED, others get their next time. Returns true when every recipient of the message is
- * DELIVERED: the caller journals outcomes, then FREE, then calls queue_remove.
+ * Ends a job, or it for some of its recipients (job: a copy with these alone): results, one for
+ * each of its recipients; fills outcomes (room for job->recipient_cnt) with what is to be
+ * journalled: DEFERRED ones get their next time. Returns true when every recipient of the message
+ * is DELIVERED or FAILED: the caller journals FREE, then calls queue_remove.
  */
 bool queue_done(struct queue *q, const struct queue_job *job, const struct queue_result *results,
                 struct spool_outcome *outcomes, uint64_t now_ns, uint64_t wall_ns) BASE_WARN_UNUSED;
@@ -103,8 +109,8 @@ int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now
 int queue_hold(struct queue *q, const struct spool_id *id, bool held);
 
 /* An operator's delete: the message is not due any more. The caller journals FREE, then calls
- * queue_remove. Returns 0, -ENOENT (also for what is delivered or deleted already), or -EBUSY while
- * it is in a job. */
+ * queue_remove. Returns 0, -ENOENT (also for what is over or deleted already), or -EBUSY while it
+ * is in a job. */
 int queue_delete(struct queue *q, const struct spool_id *id) BASE_WARN_UNUSED;
 
 /* Keeps the first QUEUE_WORDS_MAX bytes that were said about a recipient of a job's message, the

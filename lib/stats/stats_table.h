@@ -315,6 +315,11 @@ STATS(COURIER_DELIVERIES,     "courier", "deliveries",     "attempts", "delivery
 STATS(COURIER_DELIVERED,      "courier", "delivered",      "recipients", "recipients whose next hop said 2xx")
 STATS(COURIER_DEFERRED,       "courier", "deferred",       "recipients", "temporary failures of recipients")
 STATS(COURIER_FAILED,         "courier", "failed",         "recipients", "final failures of recipients")
+STATS(COURIER_BOUNCES,        "courier", "bounces",        "messages", "reports to senders that are in the spool")
+STATS(COURIER_BOUNCE_UNWANTED,"courier", "bounce_unwanted","recipients", "failed recipients whose sender asked for no report")
+STATS(COURIER_BOUNCE_DOUBLE,  "courier", "bounce_double",  "recipients", "failed recipients of messages with the null sender, dropped without a report")
+STATS(COURIER_BOUNCE_IMPOSSIBLE,"courier","bounce_impossible","messages", "reports that no server could take: the sender's address is no address")
+STATS(COURIER_BOUNCE_RETRIES, "courier", "bounce_retries", "messages", "reports that could not be stored: the recipients are tried again later")
 STATS(COURIER_FINISHED,       "courier", "finished",       "messages", "messages that left the spool")
 STATS(COURIER_JOURNAL_RETRIES,"courier", "journal_retries","writes",  "outcomes that had to be written again")
 /* clang-format on */

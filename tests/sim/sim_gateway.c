@@ -159,7 +159,7 @@ static void start_gateway(struct sim *s)
     for (lc.number = 0; lc.number < s->lane_cnt; lc.number++)
         if (lane_init(&s->lane[lc.number], &lc, s->now_ns, err, sizeof(err)) != 0)
             FAIL(s, "lane %u: %s", lc.number, err);
-    base_assert(courier_init(&s->courier, &s->topology, &s->hub, s->seed) == 0);
+    base_assert(courier_init(&s->courier, &s->topology, &s->hub, lc.secret) == 0);
 }
 
 static void count_steered(struct sim *s)

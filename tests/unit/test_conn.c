@@ -104,7 +104,7 @@ static void open_gateway(void)
                              .data_pool = b->pool[0],
                              .ctrl_pool = b->pool[1]};
     assert_int_equal(lane_init(&b->lane, &lc, b->now_ns, err, sizeof(err)), 0);
-    assert_int_equal(courier_init(&b->courier, &b->topology, &b->hub, 1), 0);
+    assert_int_equal(courier_init(&b->courier, &b->topology, &b->hub, (const uint8_t[16]){1}), 0);
 }
 
 static void open_host(void)

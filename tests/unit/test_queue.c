@@ -77,6 +77,7 @@ static bool end(struct queue *q, const struct queue_job *job, uint8_t state, uin
     for (uint32_t i = 0; i < job->recipient_cnt; i++)
         results[i] =
             (struct queue_result){.recipient = job->recipients[i], .state = state, .code = 250};
+    queue_judge(q, job, results, wall);
     return queue_done(q, job, results, outcomes, now, wall);
 }
 
@@ -149,7 +150,8 @@ static void test_backoff(void **state)
     for (uint32_t i = 1; i < 200; i++) {
         uint64_t base = i < 5 ? (300 * S) << (i - 1) : 4000 * S;
         assert_true(queue_next(q, &job, now));
-        assert_false(end(q, &job, SPOOL_OUTCOME_DEFERRED, now, wall, out));
+        bool over = end(q, &job, SPOOL_OUTCOME_DEFERRED, now, wall, out);
+        assert_int_equal(over, out[0].state == SPOOL_OUTCOME_FAILED);
         assert_int_equal(out[0].attempt_cnt, i);
         if (out[0].state == SPOOL_OUTCOME_FAILED)
             break;
@@ -222,7 +224,7 @@ static void test_damaged(void **state)
     assert_int_equal(queue_damaged(q, &other, 2 * S), -ENOENT);
     assert_int_equal(queue_damaged(q, &id, 2 * S), 0);
     assert_true(queue_next(q, &job, 2 * S));
-    assert_false(end(q, &job, SPOOL_OUTCOME_DEFERRED, 2 * S, WALL, out));
+    assert_true(end(q, &job, SPOOL_OUTCOME_DEFERRED, 2 * S, WALL, out));
     assert_int_equal(out[0].state, SPOOL_OUTCOME_FAILED);
     assert_true(queue_deadline(q) == BASE_NS_NONE);
     queue_fini(q);
@@ -410,13 +412,54 @@ static void test_operator(void **state)
     queue_fini(q);
 }
 
+/* A job ends for some of its recipients first, for the others when their sender is told. */
+static void test_done_in_parts(void **state)
+{
+    (void)state;
+    static const char *const to[] = {"a@one.example", "b@one.example", "c@one.example"};
+    struct queue *q = queue_make();
+    struct queue_job job, part;
+    struct queue_usage u;
+    struct spool_outcome out[QUEUE_JOB_RCPT_MAX];
+    struct spool_id id = id_of(1);
+
+    add(q, 1, to, 3, 0);
+    assert_true(queue_next(q, &job, 0));
+    assert_int_equal(job.recipient_cnt, 3);
+    part = job;
+    part.recipient_cnt = 2;
+    job.recipients[0] = job.recipients[2];
+    job.recipient_cnt = 1;
+    assert_false(end(q, &part, SPOOL_OUTCOME_DELIVERED, 1, WALL, out));
+    assert_int_equal(out[1].recipient, 1);
+    assert_int_equal(queue_remove(q, &id), -EBUSY);
+    queue_put_back(q, &job, 5 * S); /* the sender could not be told yet: as before the attempt */
+    assert_int_equal(queue_deadline(q), 5 * S);
+    assert_true(queue_next(q, &job, 5 * S));
+    assert_int_equal(job.recipient_cnt, 1);
+    assert_int_equal(job.recipients[0], 2);
+    assert_true(end(q, &job, SPOOL_OUTCOME_FAILED, 6 * S, WALL, out));
+    assert_int_equal(out[0].attempt_cnt, 1);
+    queue_usage(q, &u);
+    assert_int_equal(u.failed_cnt, 1);
+    assert_int_equal(u.active_cnt, 0);
+    assert_int_equal(queue_delete(q, &id), -ENOENT); /* its FREE is on the way */
+    assert_int_equal(queue_remove(q, &id), 0);
+    queue_fini(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operator),        cmocka_unit_test(test_jobs_by_domain),
-        cmocka_unit_test(test_backoff),         cmocka_unit_test(test_restart_and_clock),
-        cmocka_unit_test(test_bad_arrivals),    cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_many_recipients), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_done_in_parts),
+        cmocka_unit_test(test_operator),
+        cmocka_unit_test(test_jobs_by_domain),
+        cmocka_unit_test(test_backoff),
+        cmocka_unit_test(test_restart_and_clock),
+        cmocka_unit_test(test_bad_arrivals),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_many_recipients),
+        cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
