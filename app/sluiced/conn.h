@@ -26,6 +26,7 @@
 
 struct conn;
 struct lane;
+struct settings_listener;
 
 #define CONN_LAYER_MAX 3
 
@@ -110,11 +111,16 @@ struct conn {
     struct spool_buf *tail;  /* output that TCP had no buffers for, from tail_at */
     uint32_t plain_at;
     uint32_t tail_at;
+    /* Who is at the other end; behind a proxy the client that its header names. */
     struct net_endpoint remote;
+    struct net_endpoint proxy; /* that sent the header; port 0: there was none */
+    const struct settings_listener
+        *listener;                           /* inbound; of the settings the gateway started with */
     struct conn_layer layer[CONN_LAYER_MAX]; /* 0 is next to TCP */
     uint8_t layer_cnt;
     bool finishing;     /* close when the output is out */
     bool peer_closed;   /* no byte will come beyond those that wait */
+    bool unproven;      /* the remote address is a header's word that gives no rights */
     uint16_t awaited;   /* spool completions on their way to us */
     const char *reason; /* why it ended; static text */
     union {
@@ -167,6 +173,8 @@ extern const struct conn_app_ops conn_out_ops;
 
 /* A new connection from a client; greets. */
 void conn_in_start(struct conn *c);
+/* A new connection from a proxy: reads its header, then goes on with conn_in_start. */
+void conn_proxy_start(struct conn *c);
 /* Takes the delivery and opens a connection for it; when that cannot be, the delivery goes back to
  * the courier at once with the reason. */
 void conn_out_start(struct lane *lane, struct delivery *d);

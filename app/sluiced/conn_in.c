@@ -34,6 +34,25 @@ static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, ui
     stats_log_push(&c->lane->log, &r);
 }
 
+static void log_connect(struct conn *c)
+{
+    char proxy[NET_ENDPOINT_TEXT_CAP];
+    size_t len = 0;
+
+    if (c->proxy.port != 0)
+        len = net_endpoint_format(proxy, &c->proxy);
+    log_event(c, len > 0 ? STATS_LOG_CONNECT_PROXY : STATS_LOG_CONNECT, c->lane->number, 0,
+              base_span_of(proxy, len));
+}
+
+/* The address that may give rights; NULL: none does. */
+static const struct net_addr *network_of(const struct conn *c)
+{
+    bool trusted = !c->unproven && (c->proxy.port == 0 || c->lane->settings->conf->relay.proxied);
+
+    return trusted ? &c->remote.addr : NULL;
+}
+
 /* ---- commands ---- */
 
 /* May this message come in? The answer to MAIL. */
@@ -45,7 +64,7 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
 
     if (l->draining)
         return &reply_shutdown;
-    if (!policy_verdict_accepts(policy_mail(&l->settings->policy, l->stats, &c->remote.addr,
+    if (!policy_verdict_accepts(policy_mail(&l->settings->policy, l->stats, network_of(c),
                                             &c->in.smtp.address, reply, text)))
         return reply;
     if (!spooler_accepting(l->spooler, &why)) {
@@ -63,7 +82,7 @@ static void answer_rcpt(struct conn *c, struct base_buf *out)
     char text[POLICY_TEXT_CAP];
 
     if (!policy_verdict_accepts(policy_rcpt(&c->lane->settings->policy, c->lane->stats,
-                                            &c->remote.addr, &s->address, &reply, text))) {
+                                            network_of(c), &s->address, &reply, text))) {
         log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
         smtp_server_answer(s, &reply, out);
         return;
@@ -218,7 +237,7 @@ void conn_in_start(struct conn *c)
     }
     conn_write(c, base_buf_span(&out));
     conn_deadline(c, l->settings->conf->smtp.command_timeout_ns);
-    log_event(c, STATS_LOG_CONNECT, l->number, 0, base_span_of(NULL, 0));
+    log_connect(c);
 }
 
 /* A session without a message ends when the gateway goes down. */

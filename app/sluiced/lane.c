@@ -125,7 +125,7 @@ static int listen_all(struct lane *l, char *err, size_t err_cap)
         struct net_endpoint local = {.port = (uint16_t)c->tcp_port};
         if (c->address != NULL && c->address[0] != 0)
             base_assert(net_addr_parse(&local.addr, base_span_str(c->address)) == 0);
-        int error = tcp_listen(l->tcp, &local, NULL);
+        int error = tcp_listen(l->tcp, &local, &l->settings->listeners[i]);
         if (error != 0) {
             snprintf(err, err_cap, "%s:%u: listener %s: port %u is in use by another listener",
                      c->file, c->line, c->name, (unsigned)c->tcp_port);
@@ -307,7 +307,8 @@ static uint32_t deliveries(struct lane *l)
     return n;
 }
 
-static struct conn *accept_connection(struct lane *l, struct tcp_conn *tcp)
+static struct conn *accept_connection(struct lane *l, struct tcp_conn *tcp,
+                                      const struct settings_listener *listener)
 {
     struct conn *c = conn_open(l, tcp, &conn_in_ops);
 
@@ -316,7 +317,11 @@ static struct conn *accept_connection(struct lane *l, struct tcp_conn *tcp)
         tcp_abort(l->tcp, tcp);
         return NULL;
     }
-    conn_in_start(c);
+    c->listener = listener;
+    if (listener->conf->proxy == CONF_PROXY_REQUIRED)
+        conn_proxy_start(c);
+    else
+        conn_in_start(c);
     return c;
 }
 
@@ -326,8 +331,9 @@ static uint32_t events(struct lane *l)
     uint32_t n = tcp_poll(l->tcp, ev, LANE_BURST);
 
     for (uint32_t i = 0; i < n; i++) {
-        struct conn *c =
-            ev[i].flags & TCP_EVENT_ACCEPTED ? accept_connection(l, ev[i].conn) : ev[i].user;
+        struct conn *c = ev[i].flags & TCP_EVENT_ACCEPTED
+                             ? accept_connection(l, ev[i].conn, ev[i].user)
+                             : ev[i].user;
         if (c != NULL)
             conn_event(c, ev[i].flags);
     }

@@ -41,9 +41,6 @@ static void fill_policy(struct settings *s)
     const struct conf_relay *relay = &s->conf->relay;
     uint32_t cnt = 0;
 
-    for (uint32_t i = 0; i < relay->networks.cnt; i++)
-        base_assert(
-            net_prefix_parse(&s->relay_networks[i], base_span_str(relay->networks.item[i])) == 0);
     for (uint32_t i = 0; i < relay->domains.cnt; i++)
         s->relay_domains[i] = base_span_str(relay->domains.item[i]);
     qsort(s->relay_domains, relay->domains.cnt, sizeof(s->relay_domains[0]), compare_domains);
@@ -57,6 +54,61 @@ static void fill_policy(struct settings *s)
         .relay_domain_cnt = cnt,
     };
     base_assert(policy_settings_valid(&s->policy));
+}
+
+/* Returns the networks of the list, or NULL without memory. */
+static struct net_prefix *prefixes(const struct conf_list *list)
+{
+    struct net_prefix *p = calloc(list->cnt + 1, sizeof(p[0]));
+
+    for (uint32_t i = 0; i < list->cnt && p != NULL; i++)
+        base_assert(net_prefix_parse(&p[i], base_span_str(list->item[i])) == 0);
+    return p;
+}
+
+/* "address/length": the address. */
+static struct net_addr address_of(const char *text)
+{
+    const char *slash = strchr(text, '/');
+    struct net_addr a;
+
+    base_assert(slash != NULL);
+    base_assert(net_addr_parse(&a, base_span_of(text, (size_t)(slash - text))) == 0);
+    return a;
+}
+
+static bool fill_listeners(struct settings *s)
+{
+    const struct conf *conf = s->conf;
+    uint32_t cnt = 0;
+
+    s->listeners = calloc(conf->listener_cnt, sizeof(s->listeners[0]));
+    for (uint32_t i = 0; i < conf->port_cnt; i++)
+        cnt += conf->port[i].address.cnt;
+    s->own = calloc(cnt + 1, sizeof(s->own[0]));
+    if (s->listeners == NULL || s->own == NULL)
+        return false;
+    for (uint32_t i = 0; i < conf->port_cnt; i++)
+        for (uint32_t j = 0; j < conf->port[i].address.cnt; j++)
+            s->own[s->own_cnt++] = address_of(conf->port[i].address.item[j]);
+    for (uint32_t i = 0; i < conf->listener_cnt; i++) {
+        s->listeners[i].conf = &conf->listener[i];
+        s->listeners[i].proxy_from = prefixes(&conf->listener[i].proxy_from);
+        if (s->listeners[i].proxy_from == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* But for routes and conf. */
+static void free_parts(struct settings *s)
+{
+    for (uint32_t i = 0; s->listeners != NULL && i < s->conf->listener_cnt; i++)
+        free(s->listeners[i].proxy_from);
+    free(s->listeners);
+    free(s->own);
+    free(s->relay_networks);
+    free(s->relay_domains);
 }
 
 struct settings *settings_make(struct conf *conf)
@@ -80,18 +132,16 @@ struct settings *settings_make(struct conf *conf)
          * offered before there are bounces. */
         .extensions = 0,
     };
-    s->relay_networks = calloc(conf->relay.networks.cnt + 1, sizeof(s->relay_networks[0]));
+    s->relay_networks = prefixes(&conf->relay.networks);
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
-    if (s->relay_networks == NULL || s->relay_domains == NULL)
+    if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s))
         goto fail;
     fill_policy(s);
     fill_routes(s);
     return s;
 fail:
-    if (s != NULL) {
-        free(s->relay_networks);
-        free(s->relay_domains);
-    }
+    if (s != NULL)
+        free_parts(s);
     free(routes);
     free(s);
     conf_free(conf);
@@ -100,8 +150,7 @@ fail:
 
 void settings_free(struct settings *s)
 {
-    free(s->relay_networks);
-    free(s->relay_domains);
+    free_parts(s);
     free(s->routes);
     conf_free(s->conf);
     free(s);
@@ -172,6 +221,22 @@ void settings_offline(struct settings_hub *h, uint32_t reader)
 void settings_quiescent(struct settings_hub *h, uint32_t reader)
 {
     rte_rcu_qsbr_quiescent(h->qsbr, reader);
+}
+
+bool settings_proxy_trusted(const struct settings_listener *l, const struct net_addr *peer)
+{
+    for (uint32_t i = 0; i < l->conf->proxy_from.cnt; i++)
+        if (net_prefix_contains(&l->proxy_from[i], peer))
+            return true;
+    return false;
+}
+
+bool settings_is_own(const struct settings *s, const struct net_addr *a)
+{
+    for (uint32_t i = 0; i < s->own_cnt; i++)
+        if (net_addr_eq(&s->own[i], a))
+            return true;
+    return false;
 }
 
 const struct net_endpoint *settings_route_find(const struct settings *s, struct base_span domain)

@@ -23,11 +23,19 @@ struct settings_route {
     struct net_endpoint host;
 };
 
+struct settings_listener {
+    const struct conf_listener *conf;
+    struct net_prefix *proxy_from; /* conf->proxy_from.cnt of them */
+};
+
 struct settings {
     struct conf *conf; /* owned */
     uint64_t generation;
     struct smtp_server_settings smtp;
     struct policy_settings policy;
+    struct settings_listener *listeners; /* in the order of conf; owned */
+    struct net_addr *own;                /* addresses of all ports; owned */
+    uint32_t own_cnt;
     struct net_prefix *relay_networks; /* what policy points to; owned */
     struct base_span *relay_domains;
     struct settings_route *routes; /* sorted by domain; owned */
@@ -68,6 +76,12 @@ static inline const struct settings *settings_current(struct settings_hub *h)
 {
     return atomic_load_explicit(&h->current, memory_order_acquire);
 }
+
+/* A proxy that may connect there. */
+bool settings_proxy_trusted(const struct settings_listener *l, const struct net_addr *peer);
+
+/* One of the gateway's own addresses. */
+bool settings_is_own(const struct settings *s, const struct net_addr *a);
 
 /* Where mail for the domain goes. */
 const struct net_endpoint *settings_route_find(const struct settings *s, struct base_span domain);

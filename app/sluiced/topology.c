@@ -16,6 +16,7 @@ const struct topology_step topology_way[] = {
     {"Ethernet, ARP and ND, IP, ICMP", "lib/net"},
     {"TCP", "lib/tcp"},
     {"one connection's layers, stacked", "app/sluiced/conn.c"},
+    {"PROXY header", "app/sluiced/conn_proxy.c lib/proxy"},
     {"SMTP server", "lib/smtp"},
     {"policy: relay", "lib/policy"},
     {"the message's buffers and entries", "app/sluiced/conn_message.c"},

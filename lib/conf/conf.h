@@ -32,6 +32,8 @@
 enum conf_idle { CONF_IDLE_ADAPTIVE, CONF_IDLE_POLL };
 enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
 enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
+enum conf_proxy { CONF_PROXY_NONE, CONF_PROXY_REQUIRED };
+enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
@@ -81,6 +83,10 @@ struct conf_listener {
     const char *port;    /* name of a port block */
     const char *address; /* NULL: every address of the port */
     uint64_t tcp_port;
+    uint64_t proxy; /* enum conf_proxy */
+    struct conf_list proxy_from;
+    uint64_t proxy_timeout_ns;
+    uint64_t proxy_unknown; /* enum conf_proxy_unknown */
 };
 
 struct conf_spool {
@@ -127,6 +133,7 @@ struct conf_tcp {
 struct conf_relay {
     struct conf_list networks; /* CIDR */
     struct conf_list domains;  /* "example.org", ".example.org" */
+    bool proxied;              /* networks hold for addresses out of PROXY headers, too */
 };
 
 struct conf_queue {

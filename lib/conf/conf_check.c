@@ -221,6 +221,10 @@ static void check_listeners(struct conf_parser *p)
         if (port != NULL && l->address != NULL && port->address.cnt > 0 &&
             !has_address(port, l->address))
             named(p, "listener", l, "address", "%s is no address of port %s", l->address, l->port);
+        if (l->proxy == CONF_PROXY_REQUIRED && l->proxy_from.cnt == 0)
+            named(p, "listener", l, "proxy_from", "is required where proxy = required");
+        if (l->proxy == CONF_PROXY_NONE && l->proxy_from.cnt > 0)
+            named(p, "listener", l, "proxy_from", "has no effect without proxy = required");
         for (uint32_t j = 0; j < i; j++)
             if (collide(l, &c->listener[j]))
                 named(p, "listener", l, "tcp_port",

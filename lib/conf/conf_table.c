@@ -97,6 +97,10 @@ const struct conf_setting conf_settings[] = {
     TEXT(listener, STRING, port, NULL, false, "net0", "name of a port block"),
     TEXT(listener, ADDRESS, address, "", false, NULL, "one address of that port; none: all of them"),
     NUMBER(listener, tcp_port, "25", 1, 65535, false, "TCP port"),
+    WORDS(listener, proxy, "none", "none required", false, "PROXY header (v1 or v2) before anything else, also before TLS: never, or on every connection"),
+    TEXT(listener, NETWORKS, proxy_from, "", false, NULL, "proxies: all that may connect where proxy is required"),
+    DURATION(listener, proxy_timeout, "5s", 3 * S, M, false, "wait for the whole PROXY header"),
+    WORDS(listener, proxy_unknown, "accept", "accept refuse", false, "headers that name no client (v1 UNKNOWN, v2 UNSPEC)"),
 
     TEXT(spool, PATH, path, "/var/spool/sluice", false, NULL, "directory of the spool"),
     SIZE(spool, size, size, "1G", 4 * MI, 64 * K * GI, false, "disk space that it takes"),
@@ -134,6 +138,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(tcp, BOOL, sack, "yes", false, NULL, "selective acknowledgments, for peers that have them (RFC 2018)"),
 
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
+    TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
     TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to"),
 
     DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),

@@ -109,7 +109,7 @@ static bool is_routed(struct base_span local)
 static enum policy_verdict judge(const struct policy_settings *settings,
                                  const struct net_addr *client, const struct smtp_address *rcpt)
 {
-    for (uint32_t i = 0; i < settings->relay_network_cnt; i++)
+    for (uint32_t i = 0; i < settings->relay_network_cnt && client != NULL; i++)
         if (net_prefix_contains(&settings->relay_networks[i], client))
             return POLICY_ACCEPTED_NETWORK;
     if (rcpt->kind == SMTP_ADDRESS_POSTMASTER)

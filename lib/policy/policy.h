@@ -45,8 +45,9 @@ int policy_domain_compare(const struct base_span *a, const struct base_span *b);
 bool policy_settings_valid(const struct policy_settings *settings);
 
 /*
- * Sender and recipient of a transaction. client is the true client's address. *reply is the answer
- * to give; its text is static or stands in text. The verdict is counted in stats.
+ * Sender and recipient of a transaction. client is the address by which a network is known; NULL:
+ * it is in none. *reply is the answer to give; its text is static or stands in text. The verdict is
+ * counted in stats.
  */
 enum policy_verdict policy_mail(const struct policy_settings *settings, struct stats_block *stats,
                                 const struct net_addr *client, const struct smtp_address *sender,
