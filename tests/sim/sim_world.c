@@ -247,6 +247,8 @@ static bool client_step(struct world *w, struct client *c)
         if (tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len)
             client_over(w, c);
         return false;
+    case SMTP_CLIENT_UNTRIED: /* the next connection has it */
+        return true;
     case SMTP_CLIENT_CLOSE:
         tcp_close(w->tcp, c->tcp);
         c->tcp = NULL;
