@@ -24,25 +24,19 @@ class Fickle(Scripted):
         self.counts, self.quits = [], 0  # messages of each session
         super().__init__(lab, mode='rcpt', **kw)
 
-    async def session(self, reader, writer):
-        counts, at = self.counts, len(self.counts)
-        counts.append(0)
+    def serving(self, reader, writer):
         session = FickleSession(self, reader, writer)
-        session.counts, session.at = counts, at
-        try:
-            await session.run()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.TimeoutError):
-            pass
-        finally:
-            writer.close()
+        session.at = len(self.counts)
+        self.counts.append(0)
+        return session
 
 
 class FickleSession(Session):
     def full(self):
-        return self.counts[self.at] >= self.sink.limit
+        return self.sink.counts[self.at] >= self.sink.limit
 
     async def until(self, end):
-        if self.sink.fickle == 'idle_close' and self.counts[self.at] > 0 and not self.buffer:
+        if self.sink.fickle == 'idle_close' and self.sink.counts[self.at] > 0 and not self.buffer:
             more = await asyncio.wait_for(self.reader.read(1 << 16), 0.002)
             if not more:
                 raise ConnectionError('closed')
@@ -67,7 +61,7 @@ class FickleSession(Session):
     async def data(self):
         before = len(self.sink.messages)
         go_on = await super().data()
-        self.counts[self.at] += len(self.sink.messages) > before
+        self.sink.counts[self.at] += len(self.sink.messages) > before
         if self.full() and self.sink.fickle == 'say_421':
             await self.say('421 4.7.0 Enough')
         return go_on and not (self.full() and self.sink.fickle in ('close', 'say_421'))
