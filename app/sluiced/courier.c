@@ -250,6 +250,7 @@ static void start(struct courier *c, const struct queue_job *job)
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
+        d->unattempted = true;
         courier_lanes_put(&c->lanes, d);
         queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
         d->next = c->free;
@@ -328,7 +329,6 @@ static uint8_t state_of(uint16_t code)
 
 static void put(struct courier *c, struct delivery *d)
 {
-    courier_lanes_put(&c->lanes, d);
     d->next = c->free;
     c->free = d;
     c->active_cnt--;
@@ -398,6 +398,7 @@ static void finish(struct courier *c, struct delivery *d)
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
+    courier_lanes_put(&c->lanes, d);
     if (d->unattempted) {
         queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
         return put(c, d);

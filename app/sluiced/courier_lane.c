@@ -8,7 +8,7 @@ int courier_lanes_init(struct courier_lanes *t, uint32_t lane_cnt, const uint8_t
 {
     *t = (struct courier_lanes){.lane_cnt = lane_cnt};
     memcpy(t->key, secret, sizeof(t->key));
-    t->active = calloc((size_t)COURIER_LANE_ROWS * lane_cnt, sizeof(t->active[0]));
+    t->active = calloc((size_t)COURIER_LANE_ROWS * (lane_cnt + 1), sizeof(t->active[0]));
     return t->active != NULL ? 0 : -ENOMEM;
 }
 
@@ -30,14 +30,15 @@ static uint64_t hash_of(const struct courier_lanes *t, const struct delivery *d)
 
 static uint16_t *row_of(const struct courier_lanes *t, uint64_t hash)
 {
-    return t->active + (hash % COURIER_LANE_ROWS) * t->lane_cnt;
+    return t->active + (hash % COURIER_LANE_ROWS) * (t->lane_cnt + 1);
 }
 
 void courier_lanes_take(struct courier_lanes *t, struct delivery *d)
 {
     uint64_t hash = hash_of(t, d);
     uint16_t *active = row_of(t, hash);
-    uint32_t first = (uint32_t)((hash >> 32) % t->lane_cnt), best = first;
+    uint32_t shift = active[t->lane_cnt];
+    uint32_t first = (uint32_t)(((hash >> 32) + shift) % t->lane_cnt), best = first;
 
     for (uint32_t i = 1; i < t->lane_cnt; i++) {
         uint32_t lane = (first + i) % t->lane_cnt;
@@ -55,4 +56,6 @@ void courier_lanes_put(struct courier_lanes *t, const struct delivery *d)
 
     base_assert(active[d->lane] > 0);
     active[d->lane]--;
+    if (d->unattempted)
+        active[t->lane_cnt]++;
 }

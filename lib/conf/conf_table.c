@@ -146,7 +146,7 @@ const struct conf_setting conf_settings[] = {
     DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),
     DURATION(queue, lifetime, "5d", S, 30 * D, true, "after that long an undelivered message fails"),
-    NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "connections to next hops at a time"),
+    NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "deliveries to next hops at a time"),
 
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
 

@@ -117,6 +117,27 @@ static void one_destination(void **state)
     free(d);
 }
 
+/* A lane that could not try is not asked again at once. */
+static void a_lane_without_room(void **state)
+{
+    struct courier_lanes t;
+    struct delivery d = {0};
+
+    (void)state;
+    assert_int_equal(courier_lanes_init(&t, LANES, key), 0);
+    uint32_t home = lane_of(&t, &d, 1);
+    for (uint32_t i = 1; i <= LANES; i++) {
+        d.unattempted = true;
+        courier_lanes_put(&t, &d);
+        d.unattempted = false;
+        assert_int_equal(lane_of(&t, &d, 1), (home + i) % LANES);
+    }
+    courier_lanes_put(&t, &d);
+    assert_int_equal(lane_of(&t, &d, 1), home);
+    courier_lanes_put(&t, &d);
+    courier_lanes_fini(&t);
+}
+
 /* Destinations with one delivery each: no lane has much more than its share. */
 static void many_destinations(void **state)
 {
@@ -143,6 +164,7 @@ int main(void)
         cmocka_unit_test(found_by_host_port_and_policy),
         cmocka_unit_test(full),
         cmocka_unit_test(one_destination),
+        cmocka_unit_test(a_lane_without_room),
         cmocka_unit_test(many_destinations),
     };
     return cmocka_run_group_tests_name("conn_cache", tests, NULL, NULL);
