@@ -98,6 +98,10 @@ struct conn_out {
     bool reading;    /* a READ is at the spooler */
     bool sending;    /* between 354 and the end of data */
     bool quitting;
+    bool idle; /* between two messages, in the lane's cache */
+    struct base_list same_bucket, by_age;
+    uint64_t policy;  /* of the deliveries that it may carry */
+    uint32_t job_cnt; /* deliveries so far */
 };
 
 struct conn {
@@ -175,8 +179,10 @@ extern const struct conn_app_ops conn_out_ops;
 void conn_in_start(struct conn *c);
 /* A new connection from a proxy: reads its header, then goes on with conn_in_start. */
 void conn_proxy_start(struct conn *c);
-/* Takes the delivery and opens a connection for it; when that cannot be, the delivery goes back to
- * the courier at once with the reason. */
+/* Takes the delivery and carries it out over an idle connection to its next hop, or opens one; when
+ * that cannot be, the delivery goes back to the courier at once with the reason. */
 void conn_out_start(struct lane *lane, struct delivery *d);
+/* Each pass: connections are for those that need one, idle ones are closed when few are left. */
+void conn_out_relieve(struct lane *lane);
 
 #endif

@@ -4,6 +4,10 @@
  *
  * Every recipient gets its result exactly once; whatever ends the connection early, the delivery
  * goes back to the courier with what is known, and recipients without a word count as deferred.
+ *
+ * After a message the connection waits a while for the next one to the same next hop (conn_cache).
+ * The next hop may close it at any moment: a delivery that finds it so before MAIL was answered
+ * goes on over a fresh connection, where the same would be a failure.
  */
 #include "base_time.h"
 #include "lane.h"
@@ -36,18 +40,34 @@ static void fill_results(struct delivery *d, const char *why)
     }
 }
 
-void conn_out_start(struct lane *l, struct delivery *d)
+/* Gives the session its job. */
+static void begin(struct conn *c, struct delivery *d)
+{
+    struct smtp_client_job job = {
+        .sender = d->job.sender,
+        .recipient = recipient,
+        .rcpt_params = rcpt_params,
+        .user = d,
+        .recipient_cnt = d->job.recipient_cnt,
+        .mail = {.size_bytes = d->job.content_bytes,
+                 .envid = d->job.envid,
+                 .ret = d->job.ret,
+                 .body_8bit = d->job.body_8bit,
+                 .smtputf8 = d->job.smtputf8},
+    };
+
+    c->out.delivery = d;
+    c->out.job_cnt++;
+    smtp_client_start(&c->out.smtp, &job);
+}
+
+static void open_fresh(struct lane *l, struct delivery *d)
 {
     struct net_endpoint any = {0};
     struct conn *c = l->draining ? NULL : conn_open(l, NULL, &conn_out_ops);
     const char *why = l->draining ? "gateway is going down" : "no free connection";
     int error = 0;
 
-    d->result_cnt = 0;
-    d->unattempted = false;
-    d->dsn_passed_on = false;
-    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
-        d->result[i] = (struct delivery_result){0};
     if (c != NULL) {
         error = tcp_connect(l->tcp, &any, &d->host, c, &c->tcp, l->now_ns);
         why = error == 0 ? NULL : "no route to the next hop, or no port left";
@@ -66,22 +86,36 @@ void conn_out_start(struct lane *l, struct delivery *d)
     if (l->push_layers != NULL)
         l->push_layers(c, true);
     c->remote = d->host;
-    c->out.delivery = d;
+    c->out.policy = d->policy;
     smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
-    struct smtp_client_job job = {
-        .sender = d->job.sender,
-        .recipient = recipient,
-        .rcpt_params = rcpt_params,
-        .user = d,
-        .recipient_cnt = d->job.recipient_cnt,
-        .mail = {.size_bytes = d->job.content_bytes,
-                 .envid = d->job.envid,
-                 .ret = d->job.ret,
-                 .body_8bit = d->job.body_8bit,
-                 .smtputf8 = d->job.smtputf8},
-    };
-    smtp_client_start(&c->out.smtp, &job);
+    begin(c, d);
     conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
+}
+
+void conn_out_start(struct lane *l, struct delivery *d)
+{
+    struct conn *c = l->draining ? NULL : conn_cache_take(&l->idle, &d->host, d->policy);
+
+    d->result_cnt = 0;
+    d->unattempted = false;
+    d->dsn_passed_on = false;
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        d->result[i] = (struct delivery_result){0};
+    if (c == NULL)
+        return open_fresh(l, d);
+    stats_inc(l->stats, STATS_CONN_REUSED);
+    begin(c, d);
+    conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
+    conn_resume(c);
+}
+
+/* The reused connection was over before the next hop said a word about the delivery. */
+static void start_over(struct conn *c)
+{
+    struct delivery *d = c->out.delivery;
+
+    c->out.delivery = NULL;
+    open_fresh(c->lane, d);
 }
 
 static void give_back(struct conn *c, const char *why)
@@ -201,6 +235,74 @@ static void spooled(struct conn *c, const struct spool_done *done)
     o->offset += done->len;
 }
 
+/* ---- between two messages ---- */
+
+/* Connections that a lane has left, its own objects or TCP's, are fewer than one in so many. */
+static bool few_left(const struct lane *l, uint32_t share)
+{
+    struct tcp_usage u;
+
+    tcp_usage(l->tcp, &u);
+    uint32_t all = l->conns.object_cnt, used = all - l->conns.free_cnt;
+    uint32_t most = used > u.conn_cnt ? used : u.conn_cnt;
+    return most > all - all / share;
+}
+
+/* Says QUIT, idle or not; the answer ends the connection. */
+static void leave(struct conn *c)
+{
+    struct base_buf quit = {.p = c->lane->out, .cap = conn_space(c)};
+
+    if (c->out.idle) {
+        conn_cache_remove(&c->lane->idle, c);
+        stats_inc(c->lane->stats, STATS_CONN_IDLE_CLOSED);
+    }
+    c->out.quitting = true;
+    smtp_client_quit(&c->out.smtp, &quit);
+    conn_write(c, base_buf_span(&quit));
+    conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
+}
+
+/* The one idle for longest makes room, without waiting for the answer to QUIT. */
+static void close_oldest(struct lane *l)
+{
+    struct conn *c = conn_cache_oldest(&l->idle);
+
+    leave(c);
+    conn_finish(c, "idle");
+    conn_resume(c);
+}
+
+void conn_out_relieve(struct lane *l)
+{
+    while (l->idle.cnt > 0 && few_left(l, 2 * CONN_CACHE_SHARE))
+        close_oldest(l);
+}
+
+/* A message is over: the connection stays for the next one, if it may. */
+static void keep_or_leave(struct conn *c)
+{
+    const struct conf_smtp *conf = &c->lane->settings->conf->smtp;
+    struct conn_out *o = &c->out;
+    struct lane *l = c->lane;
+
+    if (conf->client_idle_ns == 0 || o->job_cnt >= conf->client_reuse || l->draining ||
+        c->peer_closed || l->idle.max == 0 || few_left(l, CONN_CACHE_SHARE))
+        return leave(c);
+    base_assert(!o->sending && !o->reading && o->data == NULL);
+    if (l->idle.cnt == l->idle.max)
+        close_oldest(l);
+    conn_cache_put(&l->idle, c);
+    conn_deadline(c, conf->client_idle_ns);
+}
+
+/* The next hop ended an idle connection: nothing is lost by it. */
+static void lost_idle(struct conn *c)
+{
+    conn_cache_remove(&c->lane->idle, c);
+    stats_inc(c->lane->stats, STATS_CONN_IDLE_LOST);
+}
+
 /* ---- the session ---- */
 
 /* One push of the client. Returns false when nothing more can be done now. */
@@ -229,7 +331,7 @@ static bool step(struct conn *c)
     }
     conn_consume(c, consumed);
     conn_write(c, base_buf_span(&out));
-    if (consumed > 0 || out.len > 0)
+    if (!o->idle && (consumed > 0 || out.len > 0))
         conn_deadline(c, smtp_client_timeout_ns(&o->smtp));
     switch (event) {
     case SMTP_CLIENT_RESULT:
@@ -242,15 +344,16 @@ static bool step(struct conn *c)
         return false;
     case SMTP_CLIENT_DONE:
         give_back(c, "no result");
-        if (!o->quitting && c->tcp != NULL) {
-            struct base_buf quit = {.p = c->lane->out, .cap = conn_space(c)};
-            o->quitting = true;
-            smtp_client_quit(&o->smtp, &quit);
-            conn_write(c, base_buf_span(&quit));
-            return true; /* what came behind the last reply is no news that would wake us */
-        }
-        return false;
+        if (c->tcp == NULL)
+            return false;
+        keep_or_leave(c);
+        return true; /* what came behind the last reply is no news that would wake us */
+    case SMTP_CLIENT_UNTRIED:
+        start_over(c);
+        return true;
     case SMTP_CLIENT_CLOSE:
+        if (o->idle)
+            lost_idle(c);
         give_back(c, "session ended early");
         conn_finish(c, "done");
         return false;
@@ -269,6 +372,8 @@ static void run(struct conn *c)
         send_body(c);
     while (c->tcp != NULL && !c->finishing && !c->out.sending && step(c))
         ;
+    if (c->lane->draining && c->out.idle)
+        leave(c);
     if (c->lane->draining && c->out.quitting) /* the answer to QUIT is not worth waiting for */
         conn_finish(c, "going down");
 }
@@ -285,6 +390,8 @@ static void fail(struct conn *c, const char *why)
         size_t consumed = 0;
         enum smtp_client_event e =
             smtp_client_push(&o->smtp, base_span_of(NULL, 0), &consumed, &out);
+        if (e == SMTP_CLIENT_UNTRIED)
+            start_over(c);
         if (e != SMTP_CLIENT_RESULT)
             break;
         take_result(c);
@@ -294,6 +401,8 @@ static void fail(struct conn *c, const char *why)
 
 static void timeout(struct conn *c)
 {
+    if (c->out.idle)
+        return leave(c);
     if (c->out.reading) /* we make the peer wait, not the reverse */
         return conn_deadline(c, 60 * BASE_NS_S);
     stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
@@ -303,12 +412,17 @@ static void timeout(struct conn *c)
 
 static void ended(struct conn *c, const char *why)
 {
-    fail(c, why);
+    if (c->out.idle)
+        lost_idle(c);
+    else
+        fail(c, why);
     conn_finish(c, why);
 }
 
 static void app_close(struct conn *c)
 {
+    if (c->out.idle)
+        conn_cache_remove(&c->lane->idle, c);
     give_back(c, c->reason != NULL ? c->reason : "connection closed");
     c->lane->out_cnt--;
 }

@@ -60,6 +60,8 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
         c->deliveries[i].next = c->free;
         c->free = &c->deliveries[i];
     }
+    if (courier_lanes_init(&c->lanes, topology->lane_cnt, c->secret) != 0)
+        return -ENOMEM;
     struct queue_config q =
         queue_config_of(c->settings, base_siphash(c->secret, "queue", strlen("queue")));
     return queue_init(&c->queue, &q);
@@ -86,6 +88,7 @@ void courier_fini(struct courier *c)
     free_writes(&c->retry);
     if (c->queue != NULL)
         queue_fini(c->queue);
+    courier_lanes_fini(&c->lanes);
     free(c->deliveries);
 }
 
@@ -238,15 +241,17 @@ static uint32_t arrivals(struct courier *c)
 
 static void start(struct courier *c, const struct queue_job *job)
 {
-    uint32_t lane = c->next_lane;
     struct delivery *d = c->free;
-    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, lane);
 
-    c->next_lane = (lane + 1) % c->topology->lane_cnt;
     c->free = d->next;
     d->job = *job;
     d->host = *settings_route_find(c->settings, job->domain);
+    d->policy = 0;
+    courier_lanes_take(&c->lanes, d);
+    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
+        d->unattempted = true;
+        courier_lanes_put(&c->lanes, d);
         queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
         d->next = c->free;
         c->free = d;
@@ -254,7 +259,7 @@ static void start(struct courier *c, const struct queue_job *job)
     }
     c->active_cnt++;
     stats_inc(c->stats, STATS_COURIER_DELIVERIES);
-    doorbell_ring(&c->topology->lane_bell[lane]);
+    doorbell_ring(&c->topology->lane_bell[d->lane]);
 }
 
 /* Deliveries whose outcomes could not be journalled for long would all be made again after a crash:
@@ -393,6 +398,7 @@ static void finish(struct courier *c, struct delivery *d)
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
+    courier_lanes_put(&c->lanes, d);
     if (d->unattempted) {
         queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
         return put(c, d);

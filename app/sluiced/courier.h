@@ -14,6 +14,7 @@
 #define COURIER_H
 
 #include "base_list.h"
+#include "courier_lane.h"
 #include "delivery.h"
 #include "queue.h"
 #include "queue_filter.h"
@@ -33,7 +34,7 @@ struct courier {
     struct delivery *free;
     uint32_t delivery_cnt, active_cnt;
     uint32_t limit; /* of active_cnt, by the settings of the last pass */
-    uint32_t next_lane;
+    struct courier_lanes lanes;
     /* Journal entries: not yet in the ring, in order; with the spooler; failed, to be pushed again
      * at retry_ns. */
     struct base_list outbox, sent, retry;

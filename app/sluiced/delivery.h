@@ -22,6 +22,9 @@ struct delivery {
     struct delivery *next; /* the courier's free list */
     struct queue_job job;
     struct net_endpoint host;
+    uint64_t policy;     /* what the next hop must prove, 0: nothing. A connection is shared only by
+                            deliveries with the same host and policy */
+    uint32_t lane;       /* that carries it out */
     bool unattempted;    /* the lane could not even try: not an attempt, without results */
     bool dsn_passed_on;  /* the next hop offers DSN: it answers for what it took (RFC 3461 section
                             5.2.1); else a success that was to be notified is ours to tell */

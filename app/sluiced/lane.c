@@ -176,6 +176,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     base_list_init(&l->open);
     base_list_init(&l->stalled);
     base_wheel_init(&l->wheel, now_ns);
+    conn_cache_init(&l->idle, (uint32_t)l->settings->conf->tcp.connections, config->secret);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
     lane_host_init(l, &l->settings->conf->port[0]);
     error = open_pools(l);
@@ -396,6 +397,7 @@ static void show_usage(struct lane *l)
     stats_set(l->stats, STATS_TCP_BUFFERS, u.mbuf_cnt);
     stats_set(l->stats, STATS_CONN_IN, l->in_cnt);
     stats_set(l->stats, STATS_CONN_OUT, l->out_cnt);
+    stats_set(l->stats, STATS_CONN_IDLE, l->idle.cnt);
 }
 
 bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
@@ -416,6 +418,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += deliveries(l);
     work += events(l);
     work += timers(l);
+    conn_out_relieve(l);
     resume(l);
     if (l->draining && !l->drained)
         tell_drain(l);

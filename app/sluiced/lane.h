@@ -13,6 +13,7 @@
 
 #include "base_pool.h"
 #include "conn.h"
+#include "conn_cache.h"
 #include "net_rss.h"
 #include "settings.h"
 #include "spooler.h"
@@ -66,6 +67,7 @@ struct lane {
     struct stats_log log;
     struct base_wheel wheel;
     struct base_pool conns;
+    struct conn_cache idle; /* connections to next hops that wait for a message */
     struct spool_buf_pool bufs;
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;

@@ -108,6 +108,8 @@ struct conf_smtp {
     uint64_t command_timeout_ns;
     uint64_t data_timeout_ns;
     uint64_t client_connect_timeout_ns;
+    uint64_t client_idle_ns;
+    uint64_t client_reuse;
 };
 
 struct conf_tcp {

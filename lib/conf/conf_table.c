@@ -118,6 +118,8 @@ const struct conf_setting conf_settings[] = {
     DURATION(smtp, command_timeout, "5m", S, H, true, "wait for a command"),
     DURATION(smtp, data_timeout, "3m", S, H, true, "wait for more of a message"),
     DURATION(smtp, client_connect_timeout, "30s", S, 10 * M, true, "wait for a next hop to answer a connection"),
+    DURATION(smtp, client_idle, "2s", 0, 5 * M, true, "time that a connection to a next hop is kept open for a further message; 0: none is"),
+    NUMBER(smtp, client_reuse, "100", 1, 1000000, true, "most messages over one connection to a next hop"),
 
     NUMBER(tcp, connections, "16384", 16, 1048576, false, "open connections of each lane"),
     NUMBER(tcp, half_open, "4096", 16, 1048576, false, "connections being opened by peers, of each lane"),
@@ -144,7 +146,7 @@ const struct conf_setting conf_settings[] = {
     DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),
     DURATION(queue, lifetime, "5d", S, 30 * D, true, "after that long an undelivered message fails"),
-    NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "connections to next hops at a time"),
+    NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "deliveries to next hops at a time"),
 
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
 

@@ -20,6 +20,13 @@ static void tell_all(struct smtp_client *c)
     c->tell_from = 0;
 }
 
+/* The server closed between two messages, which it may: that is no attempt at the second one. */
+static void set_untried(struct smtp_client *c)
+{
+    c->untried = true;
+    stats_inc(c->stats, STATS_SMTP_CLIENT_UNTRIED);
+}
+
 void smtp_client_init(struct smtp_client *c, const char *hostname, struct stats_block *stats)
 {
     memset(c, 0, sizeof(*c));
@@ -41,9 +48,12 @@ void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job)
     c->sent_cnt = 0;
     c->answered_cnt = 0;
     c->told_cnt = 0;
+    c->untried = false;
     memset(c->rcpt, SMTP_CLIENT_RCPT_WAITING, sizeof(c->rcpt));
     stats_inc(c->stats, STATS_SMTP_CLIENT_JOBS);
-    if (c->state == SMTP_CLIENT_STATE_CLOSED) { /* since the last job */
+    if (c->state == SMTP_CLIENT_STATE_CLOSED && c->reused) { /* since the last job */
+        set_untried(c);
+    } else if (c->state == SMTP_CLIENT_STATE_CLOSED) {
         smtp_client_set_reply(c, 0, "", "the session is closed");
         tell_all(c);
     }
@@ -76,11 +86,24 @@ static enum smtp_client_event tell_next(struct smtp_client *c)
     return event;
 }
 
+/* A further job of the session of which nothing is known, not even what the server says to MAIL. */
+static bool is_untried(const struct smtp_client *c)
+{
+    return c->started && c->reused && c->told_cnt == 0 &&
+           (c->state == SMTP_CLIENT_STATE_READY ||
+            (c->state == SMTP_CLIENT_STATE_ENVELOPE && c->answered_cnt == 0));
+}
+
 /* The session is over; c->reply is why, for the recipients that are open. */
 static enum smtp_client_event end_session(struct smtp_client *c)
 {
+    bool untried = is_untried(c);
+
     set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
-    tell_all(c);
+    if (untried)
+        set_untried(c);
+    else
+        tell_all(c);
     return SMTP_CLIENT_MORE;
 }
 
@@ -105,7 +128,7 @@ void smtp_client_fail(struct smtp_client *c, const char *why)
     end_session(c);
 }
 
-/* The server refuses to talk to us at all: leave politely, but wait for nothing. */
+/* The server refuses to talk to us, or to start afresh: leave politely, but wait for nothing. */
 static enum smtp_client_event refused_session(struct smtp_client *c, struct base_buf *out)
 {
     int failed = base_buf_puts(out, "QUIT\r\n"); /* without room the peer sees the end as well */
@@ -373,8 +396,8 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, bool wanted, b
     case SMTP_CLIENT_STATE_END:
         return end_reply(c);
     case SMTP_CLIENT_STATE_RSET:
-        if (c->reply.code / 100 != 2)
-            return end_session(c);
+        if (c->reply.code / 100 != 2) /* nobody knows what it still holds of the last message */
+            return refused_session(c, out);
         set_state(c, SMTP_CLIENT_STATE_READY, false);
         return SMTP_CLIENT_MORE;
     default:
@@ -408,11 +431,17 @@ enum smtp_client_event smtp_client_push(struct smtp_client *c, struct base_span 
 
         if (c->telling)
             return tell_next(c);
+        if (c->untried) {
+            c->untried = false;
+            c->started = false;
+            return SMTP_CLIENT_UNTRIED;
+        }
         if (c->state == SMTP_CLIENT_STATE_CLOSED)
             return SMTP_CLIENT_CLOSE;
         bool ready = c->state == SMTP_CLIENT_STATE_READY;
         if (ready && c->started && c->told_cnt == c->job.recipient_cnt) {
             c->started = false;
+            c->reused = true;
             return SMTP_CLIENT_DONE;
         }
         /* What comes before a command is sent is no reply to it. */

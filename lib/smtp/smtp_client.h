@@ -12,7 +12,13 @@
  * Use: smtp_client_init, smtp_client_start with the first job, then smtp_client_push on each input.
  * RESULT tells the fate of one recipient, each recipient exactly once. After BODY the caller feeds
  * the message through smtp_client_body and ends it by smtp_client_body_end; with DONE it starts
- * another job or calls smtp_client_quit.
+ * another job, at once or later, or calls smtp_client_quit.
+ *
+ * A session that had a job before may be dead already when the next one starts: the server closed
+ * it, or says 421 at any time. Where such a job had no reply yet, not even to MAIL (a 421 is none),
+ * UNTRIED tells that nothing is known of it: no RESULT comes, and the caller carries it out on
+ * another session. No message can have been sent then, since its bytes wait for 354. On the first
+ * job of a session the same is a failure, so that no job goes round for ever.
  *
  * Threads: one. Memory: the struct, which the caller owns; a job's texts are borrowed until DONE or
  * CLOSE. Deadlines are the caller's (RFC 5321 section 4.5.3.2; smtp_client_timeout_ns tells the one
@@ -40,13 +46,15 @@ struct smtp_client_job {
 };
 
 enum smtp_client_event {
-    SMTP_CLIENT_MORE,   /* needs input */
-    SMTP_CLIENT_FLUSH,  /* out has less than SMTP_OUT_MIN left */
-    SMTP_CLIENT_BODY,   /* 354 has come: send the body */
-    SMTP_CLIENT_RESULT, /* c->result is filled in; push again for the next */
-    SMTP_CLIENT_DONE,   /* all recipients have their result; the session can take another job */
-    SMTP_CLIENT_CLOSE,  /* the session is over: send out, close. Recipients without a result have
-                           had theirs as RESULT events before */
+    SMTP_CLIENT_MORE,    /* needs input */
+    SMTP_CLIENT_FLUSH,   /* out has less than SMTP_OUT_MIN left */
+    SMTP_CLIENT_BODY,    /* 354 has come: send the body */
+    SMTP_CLIENT_RESULT,  /* c->result is filled in; push again for the next */
+    SMTP_CLIENT_DONE,    /* all recipients have their result; the session can take another job */
+    SMTP_CLIENT_UNTRIED, /* the session ended before this job, which was not its first, had any
+                            reply: the job is not this session's any more. CLOSE follows */
+    SMTP_CLIENT_CLOSE,   /* the session is over: send out, close. Recipients without a result have
+                            had theirs as RESULT events before */
 };
 
 struct smtp_client_result {
@@ -100,6 +108,8 @@ struct smtp_client {
     bool offers_smtputf8;
     bool offers_dsn;
     bool started;   /* a job is set */
+    bool reused;    /* a job was done before it */
+    bool untried;   /* UNTRIED is to be told */
     bool telling;   /* each open recipient gets reply as its result */
     bool abandoned; /* no more of the envelope is sent */
     bool accepted_any;
@@ -108,7 +118,8 @@ struct smtp_client {
 
 void smtp_client_init(struct smtp_client *c, const char *hostname, struct stats_block *stats);
 
-/* Sets the next job: before the first push, or after DONE. Commands go out with the next push. */
+/* Sets the next job: before the first push, or after DONE. Commands go out with the next push. The
+ * session may have ended since DONE (smtp_client_fail): UNTRIED then. */
 void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job);
 
 /* Handles what is whole of in, writes commands to out. Sets *consumed. An empty in is allowed (to
@@ -129,7 +140,7 @@ void smtp_client_body_end(struct smtp_client *c, struct base_buf *out);
 void smtp_client_quit(struct smtp_client *c, struct base_buf *out);
 
 /* The connection is gone or a deadline passed: pushes after it give each open recipient its RESULT
- * (code 0, the given static text), then CLOSE. */
+ * (code 0, the given static text), or UNTRIED; then CLOSE. */
 void smtp_client_fail(struct smtp_client *c, const char *why);
 
 /* RFC 5321 section 4.5.3.2: how long the present state may wait for the server. */

@@ -221,6 +221,7 @@ STATS(SMTP_REFUSED_HOPS,     "smtp", "refused_hops",     "messages", "messages w
 /* lib/smtp, client */
 STATS(SMTP_CLIENT_SESSIONS,  "smtp_client", "sessions",  "sessions", "sessions started")
 STATS(SMTP_CLIENT_JOBS,      "smtp_client", "jobs",      "messages", "messages taken for delivery")
+STATS(SMTP_CLIENT_UNTRIED,   "smtp_client", "untried",   "messages", "messages for which a reused session was over already: sent over another one")
 STATS(SMTP_CLIENT_HELO_FALLBACK, "smtp_client", "helo_fallback", "sessions", "servers that refused EHLO")
 STATS(SMTP_CLIENT_REPLY_2XX, "smtp_client", "reply_2xx", "replies",  "replies 2xx of servers")
 STATS(SMTP_CLIENT_REPLY_3XX, "smtp_client", "reply_3xx", "replies",  "replies 3xx of servers")
@@ -315,6 +316,10 @@ STATS(CONN_IN,                "conn", "inbound",           "connections now", "c
 STATS(CONN_OUT,               "conn", "outbound",          "connections now", "connections to next hops")
 STATS(CONN_ACCEPTED,          "conn", "accepted",          "connections", "connections from clients, ever")
 STATS(CONN_OPENED,            "conn", "opened",            "connections", "connections to next hops, ever")
+STATS(CONN_REUSED,            "conn", "reused",            "deliveries", "deliveries over a connection that an earlier one had left open")
+STATS(CONN_IDLE,              "conn", "idle",              "connections now", "connections to next hops kept open for a further message")
+STATS(CONN_IDLE_CLOSED,       "conn", "idle_closed",       "connections", "such ended by us: unused for smtp: client_idle, too many, or going down")
+STATS(CONN_IDLE_LOST,         "conn", "idle_lost",         "connections", "such ended by the next hop")
 STATS(CONN_OUT_FAILED,        "conn", "open_failed",       "connections", "connections to next hops that could not be started")
 STATS(CONN_REFUSED_FULL,      "conn", "refused_full",      "connections", "reset because tcp: connections are taken")
 STATS(CONN_REFUSED_SPOOL,     "conn", "refused_spool",     "transactions", "452 at MAIL: the spool is full or cannot write")

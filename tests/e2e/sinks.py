@@ -24,7 +24,7 @@ class Sink:
     """A server in an event loop in a thread of its own; messages come into the list."""
 
     def __init__(self, lab, host=HOST_IP, port=2525):
-        self.host, self.port, self.messages = host, port, []
+        self.host, self.port, self.messages, self.writers = host, port, [], set()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -47,9 +47,11 @@ class Sink:
             self.server = self.call(self.serve(self.listening()))
 
     def down(self):
-        """Connections are refused from now on."""
+        """Connections are refused from now on, and those that a Scripted has are closed."""
         async def close(server):
             server.close()
+            for writer in list(self.writers):
+                writer.close()
         if self.server is not None:
             server, self.server = self.server, None
             self.call(close(server))
@@ -102,12 +104,17 @@ class Scripted(Sink):
 
     async def session(self, reader, writer):
         self.sessions += 1
+        self.writers.add(writer)
         try:
-            await Session(self, reader, writer).run()
+            await self.serving(reader, writer).run()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.TimeoutError):
             pass
         finally:
+            self.writers.discard(writer)
             writer.close()
+
+    def serving(self, reader, writer):
+        return Session(self, reader, writer)
 
 
 class Session:

@@ -1,5 +1,6 @@
-/* The client against any server: each recipient gets one result, a session comes to its end, and
- * what is sent is lines that end in CRLF. */
+/* The client against any server, with up to eight jobs on a session: each recipient gets one
+ * result, or none of its job, which only happens to a further one before its MAIL had a reply; a
+ * session comes to its end, and what is sent is lines that end in CRLF. */
 #include "smtp_client.h"
 #include "smtp_harness.h"
 #include "base_rand.h"
@@ -43,7 +44,10 @@ struct run {
     uint8_t told[SMTP_CLIENT_RCPT_MAX];
     uint32_t rcpt_cnt;
     uint32_t told_cnt;
-    uint32_t job_cnt;
+    uint32_t job_cnt; /* done */
+    uint32_t job_max;
+    bool started;    /* a job is under way */
+    bool body;       /* it had its 354 */
     uint8_t last[2]; /* bytes sent last */
 };
 
@@ -71,6 +75,8 @@ static void start(struct run *r)
 {
     r->rcpt_cnt = 1 + (uint32_t)base_rand_below(&r->rand, base_rand_below(&r->rand, 4) ? 3 : 100);
     r->told_cnt = 0;
+    r->started = true;
+    r->body = false;
     memset(r->told, 0, sizeof(r->told));
     smtp_client_start(&r->client,
                       &(struct smtp_client_job){
@@ -112,18 +118,24 @@ static bool handle(struct run *r, enum smtp_client_event event, struct base_buf 
         r->told_cnt++;
         break;
     case SMTP_CLIENT_BODY:
+        r->body = true;
         smtp_client_body(&r->client, base_span_str(".x\r\n..\r\n\r\ny\r\n"), &used, out);
         smtp_client_body_end(&r->client, out);
         break;
     case SMTP_CLIENT_DONE:
-        base_assert(r->told_cnt == r->rcpt_cnt);
-        if (++r->job_cnt < 3)
-            start(r);
-        else
+        base_assert(r->started && r->told_cnt == r->rcpt_cnt);
+        r->started = false;
+        if (++r->job_cnt == r->job_max)
             smtp_client_quit(&r->client, out);
+        else if (base_rand_below(&r->rand, 2) == 0) /* else idle until more input has come */
+            start(r);
+        break;
+    case SMTP_CLIENT_UNTRIED:
+        base_assert(r->started && r->job_cnt > 0 && r->told_cnt == 0 && !r->body);
+        r->started = false;
         break;
     case SMTP_CLIENT_CLOSE:
-        base_assert(r->told_cnt == r->rcpt_cnt);
+        base_assert(!r->started || r->told_cnt == r->rcpt_cnt);
         return false;
     default:
         break;
@@ -172,6 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         base_rand_init(&r->rand, data[0] | (uint64_t)data[1] << 8);
     }
     smtp_client_init(&r->client, "me", &r->stats);
+    r->job_max = 1 + (uint32_t)base_rand_below(&r->rand, 8);
     start(r);
     uint64_t most = 1 + base_rand_below(&r->rand, 200);
     while (open && given < stream.len) {
@@ -179,8 +192,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         given += n < stream.len - given ? n : stream.len - given;
         open = push_all(r, base_span_of(stream.p + done, given - done), &used);
         done += used;
+        if (open && !r->started && r->job_cnt < r->job_max && base_rand_below(&r->rand, 3) == 0) {
+            start(r);
+            open = push_all(r, base_span_of(stream.p + done, given - done), &used);
+            done += used;
+        }
         /* What is not consumed is a part of one line. */
         base_assert(!open || given - done < SMTP_LINE_MAX);
+    }
+    if (open && !r->started && r->job_cnt < r->job_max && base_rand_below(&r->rand, 2) == 0) {
+        if (base_rand_below(&r->rand, 2) == 0)
+            smtp_client_fail(&r->client, "lost while idle");
+        start(r);
     }
     if (open) {
         smtp_client_fail(&r->client, "lost");

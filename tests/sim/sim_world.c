@@ -30,6 +30,17 @@ struct sink {
     char rcpt[WORLD_RCPT_MAX][64];
     uint32_t rcpt_cnt;
     unsigned envid; /* the number in ENVID */
+    /* How the session ends after this message, the client being free to go on with another. */
+    enum leave {
+        LEAVE_NOT,
+        LEAVE_CLOSE,      /* at once */
+        LEAVE_421,        /* says so first, unasked */
+        LEAVE_LATER,      /* at leave_ns, unless MAIL comes before */
+        LEAVE_MAIL_421,   /* in reply to the next MAIL */
+        LEAVE_MAIL_RESET, /* instead of one */
+        LEAVE_CNT
+    } leave;
+    uint64_t leave_ns;
 };
 
 struct world {
@@ -247,6 +258,8 @@ static bool client_step(struct world *w, struct client *c)
         if (tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len)
             client_over(w, c);
         return false;
+    case SMTP_CLIENT_UNTRIED: /* the next connection has it */
+        return true;
     case SMTP_CLIENT_CLOSE:
         tcp_close(w->tcp, c->tcp);
         c->tcp = NULL;
@@ -350,6 +363,16 @@ static void check_rcpt(struct world *w, struct sink *s)
     }
 }
 
+/* The message is accepted: chooses how the session goes on. */
+static void sink_taken(struct world *w, struct sink *s)
+{
+    check_message(w, s);
+    if (base_rand_below(&w->rand, 100) >= w->config.sink_leave_percent)
+        return;
+    s->leave = (enum leave)(1 + base_rand_below(&w->rand, LEAVE_CNT - 1));
+    s->leave_ns = w->now_ns + base_rand_below(&w->rand, 300 * BASE_NS_MS);
+}
+
 static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event e,
                         struct base_buf *out)
 {
@@ -374,9 +397,29 @@ static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event 
     } else if (e == SMTP_SERVER_DATA) {
         reply = NULL;
     } else if (e == SMTP_SERVER_MESSAGE && reply == &ok) {
-        check_message(w, s);
+        sink_taken(w, s);
     }
     smtp_server_answer(&s->smtp, reply, out);
+}
+
+/* Ends the session between two messages: true when it did. mail: the next one begins. */
+static bool sink_leave(struct world *w, struct sink *s, bool mail)
+{
+    static const char words[] = "421 4.3.2 Enough of you\r\n";
+    enum leave how = s->leave;
+
+    if (how == LEAVE_NOT || (how == LEAVE_LATER && !mail && w->now_ns < s->leave_ns))
+        return false;
+    if (how == LEAVE_LATER && mail)
+        s->leave = LEAVE_NOT;
+    if (how == LEAVE_LATER ? mail : (how >= LEAVE_MAIL_421) != mail)
+        return false;
+    if (how == LEAVE_421 || how == LEAVE_MAIL_421)
+        base_assert(tcp_send(w->tcp, s->tcp, words, sizeof(words) - 1) == sizeof(words) - 1);
+    if (how != LEAVE_MAIL_RESET) /* what it says must not be lost by a reset */
+        tcp_recv_consume(w->tcp, s->tcp, tcp_recv_len(s->tcp));
+    sink_over(w, s, how == LEAVE_MAIL_RESET);
+    return true;
 }
 
 /* Returns false when nothing more can be done now. */
@@ -408,6 +451,8 @@ static bool sink_step(struct world *w, struct sink *s)
                     break;
             e = smtp_server_push(&s->smtp, base_buf_span(&line), &used, &out);
         }
+        if (e == SMTP_SERVER_MAIL && sink_leave(w, s, true))
+            return false;
         if (e == SMTP_SERVER_MAIL || e == SMTP_SERVER_RCPT || e == SMTP_SERVER_DATA)
             sink_answer(w, s, e, &out);
     }
@@ -421,6 +466,8 @@ static bool sink_step(struct world *w, struct sink *s)
         sink_over(w, s, false);
         return false;
     }
+    if (sink_leave(w, s, false))
+        return false;
     return used > 0;
 }
 
@@ -552,6 +599,9 @@ bool world_pass(struct world *w, uint64_t now_ns)
     for (uint32_t i = 0; i < w->config.client_cnt; i++)
         if (w->client[i].tcp == NULL && now_ns >= w->client[i].not_before_ns)
             client_connect(w, &w->client[i]);
+    for (uint32_t i = 0; i < WORLD_SINK_MAX; i++)
+        if (w->sink[i].tcp != NULL)
+            (void)sink_leave(w, &w->sink[i], false);
     tcp_flush(w->tcp, now_ns);
     net_flush(w->net);
     return work > 0;
@@ -567,6 +617,11 @@ uint64_t world_next(const struct world *w)
         bool wants = c->message != UINT32_MAX || w->next_message < w->config.message_cnt;
         if (c->tcp == NULL && wants && c->not_before_ns < t)
             t = c->not_before_ns;
+    }
+    for (uint32_t i = 0; i < WORLD_SINK_MAX; i++) {
+        const struct sink *s = &w->sink[i];
+        if (s->tcp != NULL && s->leave == LEAVE_LATER && s->leave_ns < t)
+            t = s->leave_ns;
     }
     return t;
 }

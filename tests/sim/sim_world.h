@@ -36,6 +36,7 @@ struct world_config {
     uint32_t message_cnt;
     uint32_t size_max;           /* of a body */
     uint32_t sink_defer_percent; /* 451 at RCPT or end of data, or the connection cut */
+    uint32_t sink_leave_percent; /* after a message: the session ended where that costs nothing */
 };
 
 struct world;

@@ -25,7 +25,7 @@ struct script {
     /* "<" what the server sends, ">" what the client must have sent after it. */
     const char *step[40];
     const char *trace; /* results: index=code/enhanced, then done and close */
-    const struct job *job[2];
+    const struct job *job[3];
     bool whole_only; /* the outcome depends on when the bytes come, as it must */
 };
 
@@ -68,6 +68,7 @@ static const struct job dsn = {
 #define TWO_BODY  ">..hi\r\n..\r\n...\r\n.\r\n"
 #define OK        "<250 2.0.0 Ok\r\n"
 #define GO        "<354 go\r\n"
+#define TAKEN     "<250 1\r\n250 2\r\n354 go\r\n"
 #define QUIT      ">QUIT\r\n", "<221 2.0.0 Bye\r\n"
 #define RSET      ">RSET\r\n", OK
 #define X10       "0123456789"
@@ -216,9 +217,66 @@ static const struct script scripts[] = {
      false},
     {"421 before the next job",
      {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 go\r\n", BODY, "<250 ok\r\n421 bye\r\n"},
-     "0=250/ done 0=421/ close",
+     "0=250/ done untried close",
      {&one, &bounce},
      true},
+    {"421 to the next MAIL",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, TWO_PIPE, "<421 4.3.2 enough\r\n"},
+     "0=250/2.0.0 done untried close",
+     {&one, &two},
+     false},
+    {"421 to the next MAIL, plain",
+     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">DATA\r\n", GO, BODY, OK,
+      ">MAIL FROM:<>\r\n", "<421 x\r\n"},
+     "0=250/2.0.0 done untried close",
+     {&one, &bounce},
+     false},
+    {"421 to the next RCPT is an attempt",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, TWO_PIPE, "<250 1\r\n421 x\r\n"},
+     "0=250/2.0.0 done 0=421/ 1=421/ close",
+     {&one, &two},
+     false},
+    {"421 to the end of the next message is an attempt",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, TAKEN, BODY, "<421 x\r\n"},
+     "0=250/2.0.0 done 0=421/ close",
+     {&one, &one},
+     false},
+    {"the next MAIL refused is an attempt",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, "<452 x\r\n503 x\r\n503 x\r\n", RSET, QUIT},
+     "0=250/2.0.0 done 0=452/ done close",
+     {&one, &one},
+     false},
+    {"an unreadable reply to the next MAIL",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, "<what?\r\n"},
+     "0=250/2.0.0 done untried close",
+     {&one, &one},
+     false},
+    {"354 to the next MAIL is an attempt",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, "<354 x\r\n"},
+     "0=250/2.0.0 done 0=0/ close",
+     {&one, &one},
+     false},
+    {"a reply too many before the next job",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, "<250 ok\r\n250 again\r\n"},
+     "0=250/ done untried close",
+     {&one, &one},
+     true},
+    {"three jobs, each after a refusal",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, "<554 5.7.1 spam\r\n", TWO_PIPE,
+      "<250 1\r\n550 no\r\n550 no\r\n554 no\r\n", RSET, MAIL_PIPE, TAKEN, BODY, OK, QUIT},
+     "0=554/5.7.1 done 0=550/ 1=550/ done 0=250/2.0.0 done close",
+     {&one, &two, &one},
+     false},
+    {"refused here, then the next job",
+     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, QUIT},
+     "0=552/5.3.4 1=552/5.3.4 done 0=250/2.0.0 done close",
+     {&large, &one},
+     false},
+    {"RSET refused",
+     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", "<550 x\r\n", ">RSET\r\n", "<502 x\r\n", ">QUIT\r\n"},
+     "0=550/ close",
+     {&one, &one},
+     false},
     {"too large", {HI, PIPE, QUIT}, "0=552/5.3.4 1=552/5.3.4 done close", {&large, NULL}, false},
     {"not 8-bit", {HI, PLAIN, QUIT}, "0=554/5.6.3 done close", {&eight, NULL}, false},
     {"8-bit",
@@ -388,10 +446,12 @@ static void play_event(struct player *p, enum smtp_client_event event, struct ba
     } else if (event == SMTP_CLIENT_DONE) {
         harness_puts(&p->trace, "done ");
         p->job_idx++;
-        if (p->job_idx < 2 && p->script->job[p->job_idx] != NULL)
+        if (p->job_idx < BASE_ARRAY_CNT(p->script->job) && p->script->job[p->job_idx] != NULL)
             start_job(p, p->script->job[p->job_idx]);
         else
             smtp_client_quit(&p->client, out);
+    } else if (event == SMTP_CLIENT_UNTRIED) {
+        harness_puts(&p->trace, "untried ");
     } else if (event == SMTP_CLIENT_CLOSE) {
         harness_puts(&p->trace, "close");
         p->closed = true;
@@ -521,6 +581,50 @@ static void fail_in_each_state(void **state)
     }
 }
 
+/* A session that had a job already: the connection breaks before the next one starts, while it
+ * waits to be sent, or while the reply to MAIL is awaited (also half of one): nothing is known of
+ * it. One reply later it is an attempt. */
+static void fail_between_jobs(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    static const char *const replies[] = {"220 x\r\n", "250-x\r\n250 PIPELINING\r\n",
+                                          "250 1\r\n250 2\r\n354 3\r\n"};
+    enum { BEFORE_START, AFTER_START, MAIL_SENT, HALF_A_REPLY, MAIL_ANSWERED, CASE_CNT };
+    const struct smtp_client_job job = {.recipient = many_rcpt, .recipient_cnt = 1};
+
+    for (int i = 0; i < CASE_CNT; i++) {
+        struct smtp_client c;
+        uint8_t room[8192];
+        struct base_buf out = {room, 0, sizeof(room)};
+        size_t used;
+        smtp_client_init(&c, "me.test", &stats);
+        smtp_client_start(&c, &job);
+        for (size_t k = 0; k < BASE_ARRAY_CNT(replies); k++)
+            (void)smtp_client_push(&c, base_span_str(replies[k]), &used, &out);
+        smtp_client_body_end(&c, &out);
+        assert_int_equal(smtp_client_push(&c, base_span_str("250 ok\r\n"), &used, &out),
+                         SMTP_CLIENT_RESULT);
+        assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out),
+                         SMTP_CLIENT_DONE);
+        if (i == BEFORE_START)
+            smtp_client_fail(&c, "connection lost");
+        smtp_client_start(&c, &job);
+        const char *reply = i == HALF_A_REPLY ? "250-" : i == MAIL_ANSWERED ? "250 x\r\n" : "";
+        if (i >= MAIL_SENT)
+            assert_int_equal(smtp_client_push(&c, base_span_str(""), &used, &out),
+                             SMTP_CLIENT_MORE);
+        if (i >= HALF_A_REPLY)
+            assert_int_equal(smtp_client_push(&c, base_span_str(reply), &used, &out),
+                             SMTP_CLIENT_MORE);
+        smtp_client_fail(&c, "connection lost");
+        enum smtp_client_event first = smtp_client_push(&c, base_span_of(NULL, 0), &used, &out);
+        assert_int_equal(first, i == MAIL_ANSWERED ? SMTP_CLIENT_RESULT : SMTP_CLIENT_UNTRIED);
+        assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out),
+                         SMTP_CLIENT_CLOSE);
+    }
+}
+
 /* What was delivered stays so, though the connection breaks while the results are taken. */
 static void fail_while_telling(void **state)
 {
@@ -604,8 +708,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripts_whole_and_cut), cmocka_unit_test(fail_in_each_state),
-        cmocka_unit_test(fail_while_telling),    cmocka_unit_test(refused_in_body),
-        cmocka_unit_test(quit_without_room),
+        cmocka_unit_test(fail_between_jobs),     cmocka_unit_test(fail_while_telling),
+        cmocka_unit_test(refused_in_body),       cmocka_unit_test(quit_without_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

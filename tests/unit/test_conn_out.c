@@ -1,0 +1,229 @@
+/*
+ * Deliveries of a lane: next hops that go away at every step, several messages over one connection,
+ * a gateway that goes down. Whatever happens, every recipient has one fate, and every buffer,
+ * connection and mbuf is back at the end.
+ */
+#include "conn_bench.h"
+
+static void delivery(void **state)
+{
+    (void)state;
+    b->courier_off = false;
+    one_message();
+    turn(NULL, 10);
+    answer("220 sink\r\n");
+    assert_non_null(strstr(b->asked, "EHLO gw.example"));
+    answer("250 sink\r\n");
+    answer("250 ok\r\n");
+    answer("250 ok\r\n");
+    answer("354 go\r\n");
+    assert_non_null(strstr(b->asked, "\r\nbody\r\n.\r\n"));
+    answer("250 taken\r\n221 bye, unasked\r\n"); /* more than was asked for */
+    turn(NULL, 20);
+    assert_int_equal(b->lane->out_cnt, 0); /* it took that for the answer to QUIT */
+    tcp_close(b->tcp, b->sink);
+    b->sink = NULL;
+    turn(NULL, 20);
+    assert_int_equal(queued().message_cnt, 0);
+    check_home();
+}
+
+/* A next hop that goes away at each step: the recipient is deferred, nothing is left. */
+static void next_hop_goes(void **state)
+{
+    static const char *const reply[] = {"220 sink\r\n", "250 sink\r\n", "250 ok\r\n", "250 ok\r\n",
+                                        "354 go\r\n"};
+
+    (void)state;
+    b->courier_off = false;
+    for (size_t step = 0; step <= BASE_ARRAY_CNT(reply); step++)
+        for (int reset = 0; reset < 2; reset++) {
+            uint64_t before = queued().deferred_cnt;
+            one_message();
+            turn(NULL, 10);
+            for (size_t i = 0; i < step; i++)
+                answer(reply[i]);
+            if (reset)
+                tcp_abort(b->tcp, b->sink);
+            else
+                tcp_close(b->tcp, b->sink);
+            b->sink = NULL;
+            turn(NULL, 50);
+            assert_int_equal(queued().deferred_cnt, before + 1);
+            b->got_len = 0;
+            check_home();
+        }
+}
+
+/* A delivery that a lane could not begin costs no attempt, and nothing is journalled. */
+static void a_drained_lane_spends_no_attempt(void **state)
+{
+    (void)state;
+    one_message();
+    lane_drain(b->lane);
+    b->courier_off = false;
+    turn(NULL, 20);
+    assert_null(b->sink);
+    assert_int_equal(queued().message_cnt, 1);
+    assert_int_equal(queued().deferred_cnt, 0);
+    assert_int_equal(stats_get(b->courier.stats, STATS_COURIER_DEFERRED), 0);
+    assert_true(courier_idle(&b->courier));
+    check_home();
+}
+
+/* A next hop that does not answer QUIT does not hold the drain. */
+static void a_drain_waits_for_no_answer_to_quit(void **state)
+{
+    static const char *const reply[] = {"220 sink\r\n", "250 sink\r\n", "250 ok\r\n",
+                                        "250 ok\r\n",   "354 go\r\n",   "250 taken\r\n"};
+
+    (void)state;
+    b->courier_off = false;
+    one_message();
+    turn(NULL, 10);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(reply); i++)
+        answer(reply[i]);
+    assert_int_equal(b->lane->out_cnt, 1);
+    assert_int_equal(queued().message_cnt, 0);
+    lane_drain(b->lane);
+    turn(NULL, 5);
+    assert_int_equal(b->lane->out_cnt, 0);
+    assert_non_null(strstr(b->asked, "QUIT\r\n"));
+    tcp_close(b->tcp, b->sink);
+    b->sink = NULL;
+    check_home();
+}
+
+/* ---- several messages over one connection ---- */
+
+static const char *const hello[] = {"220 sink\r\n", "250 sink\r\n"};
+static const char *const message[] = {"250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 taken\r\n"};
+
+/* A message for the next hop, up to where it is asked for the first reply. */
+static void next_message(void)
+{
+    b->asked_len = b->got_len = 0;
+    one_message();
+    turn(NULL, 10);
+}
+
+static void take_message(bool fresh)
+{
+    for (size_t i = 0; fresh && i < BASE_ARRAY_CNT(hello); i++)
+        answer(hello[i]);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(message); i++)
+        answer(message[i]);
+    assert_int_equal(queued().message_cnt, 0);
+}
+
+static void a_further_message_needs_no_connection(void **state)
+{
+    (void)state;
+    b->courier_off = false;
+    next_message();
+    take_message(true);
+    assert_int_equal(b->lane->idle.cnt, 1);
+    struct tcp_conn *first = b->sink;
+    for (int i = 0; i < 3; i++) {
+        next_message();
+        assert_memory_equal(b->asked, "MAIL FROM:", 10);
+        take_message(false);
+        assert_ptr_equal(b->sink, first);
+    }
+    b->asked_len = 0;
+    skip_time(NULL, 3 * BASE_NS_S); /* smtp: client_idle */
+    assert_string_equal(b->asked, "QUIT\r\n");
+    answer("221 bye\r\n");
+    tcp_close(b->tcp, b->sink);
+    b->sink = NULL;
+    assert_int_equal(lane_stat(STATS_CONN_OPENED), 1);
+    assert_int_equal(lane_stat(STATS_CONN_REUSED), 3);
+    assert_int_equal(lane_stat(STATS_CONN_IDLE_CLOSED), 1);
+    check_home();
+}
+
+/* The next hop ends the session between two messages: the second is delivered all the same, over
+ * a fresh connection and without a failure. */
+static void a_lost_idle_connection_costs_no_attempt(void **state)
+{
+    enum { CLOSES, RESETS, SAYS_421, CASE_CNT };
+
+    (void)state;
+    b->courier_off = false;
+    for (int i = 0; i < 2 * CASE_CNT; i++) {
+        bool idle = i < CASE_CNT; /* else after MAIL */
+        uint64_t lost = lane_stat(STATS_CONN_IDLE_LOST);
+        next_message();
+        take_message(true);
+        if (!idle)
+            next_message();
+        struct tcp_conn *old = b->sink;
+        b->sink = NULL;
+        if (i % CASE_CNT == CLOSES)
+            tcp_close(b->tcp, old);
+        else if (i % CASE_CNT == RESETS)
+            tcp_abort(b->tcp, old);
+        else
+            say(old, "421 4.3.2 enough\r\n");
+        turn(NULL, 20);
+        assert_int_equal(lane_stat(STATS_CONN_IDLE_LOST), lost + idle);
+        if (i % CASE_CNT == SAYS_421)
+            tcp_close(b->tcp, old);
+        if (idle)
+            next_message();
+        take_message(true);
+        tcp_close(b->tcp, b->sink);
+        b->sink = NULL;
+        check_home();
+    }
+    assert_int_equal(lane_stat(STATS_SMTP_CLIENT_UNTRIED), CASE_CNT);
+    assert_int_equal(stats_get(b->courier.stats, STATS_COURIER_DEFERRED), 0);
+}
+
+/* Idle connections go at once when the gateway does, and when connections are short. */
+static void idle_connections_make_room(void **state)
+{
+    void *taken[16];
+    uint32_t cnt = 0;
+
+    (void)state;
+    b->courier_off = false;
+    for (int drain = 0; drain < 2; drain++) {
+        next_message();
+        take_message(true);
+        assert_int_equal(b->lane->idle.cnt, 1);
+        while (!drain && b->lane->conns.free_cnt > 0)
+            taken[cnt++] = base_pool_get(&b->lane->conns);
+        if (drain)
+            lane_drain(b->lane);
+        turn(NULL, 5);
+        assert_int_equal(b->lane->idle.cnt + b->lane->out_cnt, 0);
+        assert_non_null(strstr(b->asked, "QUIT\r\n"));
+        while (cnt > 0)
+            base_pool_put(&b->lane->conns, taken[--cnt]);
+        tcp_close(b->tcp, b->sink);
+        b->sink = NULL;
+        check_home();
+    }
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_bench, close_bench)
+    const struct CMUnitTest tests[] = {
+        CASE(delivery),
+        CASE(next_hop_goes),
+        CASE(a_drained_lane_spends_no_attempt),
+        CASE(a_drain_waits_for_no_answer_to_quit),
+        CASE(a_further_message_needs_no_connection),
+        CASE(a_lost_idle_connection_costs_no_attempt),
+        CASE(idle_connections_make_room),
+    };
+
+    b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
+    memset(b, 0, sizeof(*b));
+    dpdk_eal_init();
+    int status = cmocka_run_group_tests_name("conn_out", tests, NULL, NULL);
+    free(b);
+    return status;
+}
