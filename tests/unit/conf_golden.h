@@ -1,0 +1,364 @@
+/* Configurations and all that is wrong with them, word for word. */
+#ifndef CONF_GOLDEN_H
+#define CONF_GOLDEN_H
+
+/* A whole configuration in one line, behind what is under test. */
+#define REST                                                                                       \
+    "gateway{hostname=h;}port net0{device=d;address=10.9.0.1/24;}"                                 \
+    "listener mx{port=net0;}route default{host=10.9.0.2:25;}"
+
+/* Text, and the lines of its errors. */
+static const struct {
+    const char *text;
+    const char *errors;
+} golden[] = {
+    {"gateway { user = \"abc; }\n" REST, "t:1: gateway: string is not closed on its line\n"
+                                         "t:2: gateway: hostname: is required\n"},
+    {"log { file = \"a\\q\"; }\n" REST,
+     "t:1: log: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"},
+    {"log { file = \"a\\x0\"; }\n" REST,
+     "t:1: log: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"},
+    {"log { file = \"\\x00\"; }\n" REST,
+     "t:1: log: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"},
+    {"gateway { user = 'root'; }\n" REST, "t:1: gateway: strings stand in double quotes\n"},
+    {"gateway { user = a\015b; }\n" REST, "t:1: gateway: carriage return that ends no line\n"},
+    {"@ gateway { }\n" REST, "t:1: @: unknown block\n"},
+    {"gateway { user = \303\244\303\266; }\n" REST,
+     "t:1: gateway: byte that must stand in a string\n"},
+    {"gateway { user = \"a\tb\"; }\n" REST,
+     "t:1: gateway: control character in a string; write \\xNN\n"},
+    {"gateway { user = a#b; }\n" REST, "t:1: gateway: user: expected ';' at the end\n"
+                                       "t:2: gateway: gateway: expected '=' after the key\n"
+                                       "t:2: gateway: hostname: is required\n"},
+    {"gateway { user = \"a\\\n" REST,
+     "t:1: gateway: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"
+     "t:2: gateway: hostname: is required\n"},
+    {"gateway { user = \"\033[31m\"; eal_prefix = \"a\\x1bb\"; lanes = \"\\x1b\"; }\n" REST,
+     "t:1: gateway: control character in a string; write \\xNN\n"
+     "t:1: gateway: lanes: must be a number: digits, not ?\n"},
+    {"gateway { lanes = 2 }\n" REST, "t:1: gateway: lanes: expected ';'\n"},
+    {"gateway { lanes = 2\n idle = poll;\n}\n" REST,
+     "t:1: gateway: lanes: expected ';' at the end\n"},
+    {"gateway { lanes 2;\n idle = pol; }\n" REST,
+     "t:1: gateway: lanes: expected '=' after the key\n"
+     "t:2: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { lanes = ; idle = pol; }\n" REST,
+     "t:1: gateway: lanes: expected a value\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { = 2; idle = pol; }\n" REST,
+     "t:1: gateway: expected a key\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { \"lanes\" = 2; }\n" REST, "t:1: gateway: expected a key\n"},
+    {"gateway { lanes = 1 2; idle = pol; }\n" REST,
+     "t:1: gateway: lanes: expected ';'\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { lanes = { 1 2 }; }\n" REST,
+     "t:1: gateway: lanes: expected ',' or '}' in the list\n"},
+    {"gateway { lanes = { 1, 2; idle = poll; }\n" REST,
+     "t:1: gateway: lanes: expected ',' or '}' in the list\n"},
+    {"gateway { lane_cpus = { 1, , 2 }; idle = pol; }\n" REST,
+     "t:1: gateway: lane_cpus: expected ',' or '}' in the list\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"gateway { lane_cpus = { { 1 } }; idle = pol; }\n" REST,
+     "t:1: gateway: lane_cpus: expected ',' or '}' in the list\n"
+     "t:1: gateway: idle: must be one of: adaptive poll, not pol; did you mean poll?\n"},
+    {"}\n" REST, "t:1: expected a block or include\n"},
+    {"{ a = b; }\nlog { level = loud; }\n" REST,
+     "t:1: expected a block or include\n"
+     "t:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"= ; ; ;\n" REST, "t:1: expected a block or include\n"},
+    {"gateway lanes = 2; }\n" REST, "t:1: gateway lanes: this block has no name\n"
+                                    "t:1: gateway lanes: expected '{'\n"
+                                    "t:1: expected a block or include\n"},
+    {"" REST "\nlog { level = info;", "t:2: log: block is not closed\n"},
+    {"" REST "\nlog", "t:2: log: expected '{'\n"},
+    {"" REST "\nlog {", "t:2: log: block is not closed\n"},
+    {"" REST "\nlog { level", "t:2: log: level: expected '=' after the key\n"
+                              "t:2: log: block is not closed\n"},
+    {"" REST "\nlog { level =", "t:2: log: level: expected a value\n"
+                                "t:2: log: block is not closed\n"},
+    {"" REST "\nlog { level = info", "t:2: log: level: expected ';'\n"
+                                     "t:2: log: block is not closed\n"},
+    {"gateway { include \"x\"; }\n" REST, "t:1: gateway: include: expected '=' after the key\n"},
+    {"include;\n" REST, "t:1: include: expected a path\n"},
+    {"include \"x\" \"y\";\n" REST, "t:1: include: expected ';'\n"},
+    {"include \"missing.conf\";\nlog { level = loud; }\n" REST,
+     "t:1: include: missing.conf: No such file or directory\n"
+     "t:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"include \"self.conf\";\n" REST,
+     "self.conf:2: include: self.conf: a file cannot include itself\n"},
+    {"include \"bad.conf\";\nlog { level = loud; }\n" REST,
+     "bad.conf:2: log: level: must be one of: error warn info debug, not loud\n"
+     "t:2: log: level: given twice, first at bad.conf:2\n"},
+    {"include \"bad.conf\"\n" REST,
+     "t:1: include: expected ';' at the end\n"
+     "bad.conf:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"gatewya { lanes = 2; }\n" REST, "t:1: gatewya: unknown block; did you mean gateway?\n"},
+    {"frobnicate { lanes = 2; lanes = { 3, 4 }; }\n" REST, "t:1: frobnicate: unknown block\n"},
+    {"frobnicate { lanes 2; }\nlog { level = loud; }\n" REST,
+     "t:1: frobnicate: unknown block\n"
+     "t:1: frobnicate: lanes: expected '=' after the key\n"
+     "t:2: log: level: must be one of: error warn info debug, not loud\n"},
+    {"includ \"x\";\n" REST, "t:1: includ: unknown block; did you mean include?\n"
+                             "t:1: includ x: expected '{'\n"},
+    {"log mx { level = info; }\n" REST, "t:1: log mx: this block has no name\n"},
+    {"port { device = x; }\n" REST, "t:1: port: this block needs a name\n"},
+    {"port \"\" { device = x; address = 10.9.0.3/24; }\n" REST,
+     "t:1: port: the name must be 1 to 31 letters, digits and _\n"},
+    {"port a-b { device = x; address = 10.9.0.3/24; }\n" REST,
+     "t:1: port a-b: the name must be 1 to 31 letters, digits and _\n"},
+    {"port net0123456789012345678901234567 { device = x; address = 10.9.0.3/24; }\n" REST, ""},
+    {"route exa_mple { host = 10.9.0.2:25; }\n" REST,
+     "t:1: route exa_mple: the name must be a domain, or default\n"},
+    {"route .example.org { host = 10.9.0.2:25; }\n" REST,
+     "t:1: route .example.org: the name must be a domain, or default\n"},
+    {"route Example.org { host = 10.9.0.2:25; }\nroute example.ORG { host = 10.9.0.2:25; }\n" REST,
+     "t:2: route example.ORG: given twice, first at t:1\n"},
+    {"log { levle = info; }\n" REST, "t:1: log: levle: unknown key; did you mean level?\n"},
+    {"log { lanes = 2; }\n" REST, "t:1: log: lanes: unknown key; it belongs into block gateway\n"},
+    {"log { message_sise = 2; }\n" REST, "t:1: log: message_sise: unknown key\n"},
+    {"log { zebra = 2; }\n" REST, "t:1: log: zebra: unknown key\n"},
+    {"log { level = info; level = loud; }\n" REST, "t:1: log: level: given twice, first at t:1\n"},
+    {"log { level = info; }\nlog {\nlevel = warn; }\n" REST,
+     "t:3: log: level: given twice, first at t:1\n"},
+    {"port net0 { device = d2; address = 10.9.1.1/24; }\n" REST,
+     "t:2: port net0: given twice, first at t:1\n"},
+    {"port net1 { }\n" REST, "t:1: port net1: device: is required\n"
+                             "t:1: port net1: address: is required\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_device = sixteen-letters-; }\n" REST,
+     "t:1: port n: host_device: must be the name of an interface: at most 15 letters, digits, . - "
+     "and _\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_device = h%d; }\n" REST,
+     "t:1: port n: host_device: must be the name of an interface: at most 15 letters, digits, . - "
+     "and _\n"},
+    {"port n { device = \"net_tap0,iface=gw0\"; address = 10.1.0.1/24; host_device = gw0; }\n" REST,
+     "t:1: port n: host_device: gw0 is the port's own device\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_device = h; }\n"
+     "port o { device = ee; address = 10.2.0.1/24; host_device = h; }\n" REST,
+     "t:2: port o: host_device: is that of port n, too\n"},
+    {"port n { device = dd; address = 10.1.0.1/24; host_rate = 0; host_burst = 0; }\n" REST,
+     "t:1: port n: host_rate: must be 1 to 10000000, not 0\n"
+     "t:1: port n: host_burst: must be 1 to 1000000, not 0\n"},
+    {"port net1 { device = \"\"; address = { }; }\n" REST,
+     "t:1: port net1: device: must not be empty\n"
+     "t:1: port net1: address: must not be empty\n"},
+    {"listener mx { port = net0; tcp_port = 26; }\n" REST,
+     "t:2: listener mx: given twice, first at t:1\n"},
+    {"gateway { lanes = two; }\n" REST, "t:1: gateway: lanes: must be a number: digits, not two\n"},
+    {"gateway { lanes = 0; }\n" REST, "t:1: gateway: lanes: must be 1 to 64, not 0\n"},
+    {"gateway { lanes = 65; }\n" REST, "t:1: gateway: lanes: must be 1 to 64, not 65\n"},
+    {"gateway { lanes = -1; }\n" REST, "t:1: gateway: lanes: must be a number: digits, not -1\n"},
+    {"gateway { lanes = 1k; }\n" REST, "t:1: gateway: lanes: must be a number: digits, not 1k\n"},
+    {"gateway { lanes = 99999999999999999999999; }\n" REST,
+     "t:1: gateway: lanes: must be 1 to 64, not 99999999999999999999999\n"},
+    {"gateway { lanes = 18446744073709551616; }\n" REST,
+     "t:1: gateway: lanes: must be 1 to 64, not 18446744073709551616\n"},
+    {"gateway { lanes = \"\"; }\n" REST, "t:1: gateway: lanes: must not be empty\n"},
+    {"gateway { lanes = { 1, 2 }; }\n" REST, "t:1: gateway: lanes: takes one value, not a list\n"},
+    {"gateway { lanes = { }; }\n" REST, "t:1: gateway: lanes: takes one value, not a list\n"},
+    {"smtp { message_size = 50m; }\n" REST,
+     "t:1: smtp: message_size: must be a size: digits with k, M, G, T or no unit, not 50m\n"},
+    {"smtp { message_size = 1.5M; }\n" REST,
+     "t:1: smtp: message_size: must be a size: digits with k, M, G, T or no unit, not 1.5M\n"},
+    {"smtp { message_size = 99999999999999G; }\n" REST,
+     "t:1: smtp: message_size: must be 1k to 4G, not 99999999999999G\n"},
+    {"smtp { message_size = 5G; }\n" REST, "t:1: smtp: message_size: must be 1k to 4G, not 5G\n"},
+    {"smtp { message_size = 1023; }\n" REST,
+     "t:1: smtp: message_size: must be 1k to 4G, not 1023\n"},
+    {"smtp { message_size = M; }\n" REST,
+     "t:1: smtp: message_size: must be a size: digits with k, M, G, T or no unit, not M\n"},
+    {"queue { lifetime = 5; }\n" REST,
+     "t:1: queue: lifetime: must be a duration: digits with ms, s, m, h, d or w, not 5\n"},
+    {"queue { lifetime = 5y; }\n" REST,
+     "t:1: queue: lifetime: must be a duration: digits with ms, s, m, h, d or w, not 5y\n"},
+    {"queue { lifetime = 1h30m; }\n" REST,
+     "t:1: queue: lifetime: must be a duration: digits with ms, s, m, h, d or w, not 1h30m\n"},
+    {"queue { lifetime = 0; }\n" REST, "t:1: queue: lifetime: must be 1s to 30d, not 0\n"},
+    {"queue { lifetime = 31d; }\n" REST, "t:1: queue: lifetime: must be 1s to 30d, not 31d\n"},
+    {"queue { lifetime = 999999999999w; }\n" REST,
+     "t:1: queue: lifetime: must be 1s to 30d, not 999999999999w\n"},
+    {"tcp { congestion = reno; }\n" REST,
+     "t:1: tcp: congestion: must be one of: cubic newreno, not reno\n"},
+    {"tcp { ecn = on; }\n" REST, "t:1: tcp: ecn: must be one of: answer ask off, not on\n"},
+    {"tcp { sack = 1; timestamps = on; keepalive_probes = 0; }\n" REST,
+     "t:1: tcp: sack: must be one of: no yes, not 1\n"
+     "t:1: tcp: timestamps: must be one of: no yes, not on\n"
+     "t:1: tcp: keepalive_probes: must be 1 to 100, not 0\n"},
+    {"tcp { msl = 99ms; }\n" REST, "t:1: tcp: msl: must be 100ms to 2m, not 99ms\n"},
+    {"gateway { idle = adaptiv; }\n" REST,
+     "t:1: gateway: idle: must be one of: adaptive poll, not adaptiv; did you mean adaptive?\n"},
+    {"gateway { idle = sleep; }\n" REST,
+     "t:1: gateway: idle: must be one of: adaptive poll, not sleep\n"},
+    {"gateway { idle = \"\"; }\n" REST, "t:1: gateway: idle: must not be empty\n"},
+    {"gateway { sandbox = true; }\n" REST,
+     "t:1: gateway: sandbox: must be one of: no yes, not true\n"},
+    {"gateway { run_dir = run; }\n" REST,
+     "t:1: gateway: run_dir: must be an absolute path, not run\n"},
+    {"gateway { run_dir = \"\"; }\n" REST, "t:1: gateway: run_dir: must not be empty\n"},
+    {"spool { path = ./x; }\n" REST, "t:1: spool: path: must be an absolute path, not ./x\n"},
+    {"log { file = sluice.log; }\n" REST,
+     "t:1: log: file: must be stderr or an absolute path, not sluice.log\n"},
+    {"gateway { lane_cpus = { 0, 1 }; }\n" REST,
+     "t:1: gateway: lane_cpus: must be as many as lanes (1), not 2\n"},
+    {"gateway { lanes = 2; lane_cpus = { 1, 1 }; }\n" REST,
+     "t:1: gateway: lane_cpus: 1 stands twice\n"},
+    {"gateway { lane_cpus = x; }\n" REST,
+     "t:1: gateway: lane_cpus: must be numbers 0 to 1023, not x\n"},
+    {"gateway { lane_cpus = 1024; }\n" REST,
+     "t:1: gateway: lane_cpus: must be numbers 0 to 1023, not 1024\n"},
+    {"gateway { eal_args = { a, \"\" }; }\n" REST, "t:1: gateway: eal_args: must not be empty\n"},
+    {"relay { networks = 10.9.0.1/24; }\n" REST,
+     "t:1: relay: networks: must be network/length with no bit set behind the length, not "
+     "10.9.0.1/24\n"},
+    {"relay { networks = { 10.0.0.0/8, 10.9.0.0/33 }; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 10.9.0.0/33\n"},
+    {"relay { networks = 2001:db8::1/32; }\n" REST,
+     "t:1: relay: networks: must be network/length with no bit set behind the length, not "
+     "2001:db8::1/32\n"},
+    {"relay { networks = localhost; }\n" REST,
+     "t:1: relay: networks: must be network/length, not localhost\n"},
+    {"relay { networks = 10.0.0.0/; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 10.0.0.0/\n"},
+    {"relay { networks = 10.0.0.0/8/8; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 10.0.0.0/8/8\n"},
+    {"relay { networks = 256.0.0.1; }\n" REST,
+     "t:1: relay: networks: must be network/length, not 256.0.0.1\n"},
+    {"relay { domains = { example.org, -x.org }; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not -x.org\n"},
+    {"relay { domains = ..org; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not ..org\n"},
+    {"relay { domains = a..b; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not a..b\n"},
+    {"relay { domains = . ; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not .\n"},
+    {"relay { domains = \"ex ample\"; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not ex ample\n"},
+    {"relay { domains = x-.org; }\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not x-.org\n"},
+    {"relay { domains = aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.org; "
+     "}\n" REST,
+     "t:1: relay: domains: must be a domain, or .domain for all below it, not "
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"},
+    {"route example.org { }\n" REST, "t:1: route example.org: host: is required\n"},
+    {"route example.org { host = mail.example.org:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not mail.example.org:25\n"},
+    {"route example.org { host = 10.0.0.1; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1\n"},
+    {"route example.org { host = 10.0.0.1:0; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1:0\n"},
+    {"route example.org { host = 10.0.0.1:65536; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1:65536\n"},
+    {"route example.org { host = 2001:db8::1:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 2001:db8::1:25\n"},
+    {"route example.org { host = [10.0.0.1]:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not [10.0.0.1]:25\n"},
+    {"route example.org { host = 10.0.0.1/8:25; }\n" REST,
+     "t:1: route example.org: host: must be address:port, not 10.0.0.1/8:25\n"},
+    {"port net1 { device = e; address = 10.9.1.1; }\n" REST,
+     "t:1: port net1: address: must be address/length, not 10.9.1.1\n"},
+    {"port net1 { device = e; address = fe80::1/129; }\n" REST,
+     "t:1: port net1: address: must be address/length, not fe80::1/129\n"},
+    {"port net1 { device = e; address = { 10.9.1.1/24, x/24 }; }\n" REST,
+     "t:1: port net1: address: must be address/length, not x/24\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = 10.9.2.1/24; }\n" REST,
+     "t:1: port net1: gateway: must be an IP address, not 10.9.2.1/24\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = 10.9.2.1; }\n" REST,
+     "t:1: port net1: gateway: 10.9.2.1 is on no link of this port\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = 10.9.1.1; }\n" REST,
+     "t:1: port net1: gateway: 10.9.1.1 is this port's own address\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; gateway = fe80::1; }\n" REST,
+     "t:1: port net1: gateway: fe80::1 is of the other family: IPv4 has gateway, IPv6 has "
+     "gateway6\n"},
+    {"port net1 { device = e; address = fd00::1/64; gateway6 = fe80::1; vlan = 7; }\n" REST, ""},
+    {"port net1 { device = e; address = fd00::1/64; gateway6 = fd00::1; }\n" REST,
+     "t:1: port net1: gateway6: fd00::1 is this port's own address\n"},
+    {"port net1 { device = e; address = fd00::1/64; gateway6 = fd01::1; }\n" REST,
+     "t:1: port net1: gateway6: fd01::1 is on no link of this port\n"},
+    {"port net1 { device = e; address = fd00::1/64; gateway6 = ff02::1; }\n" REST,
+     "t:1: port net1: gateway6: no host may have ff02::1\n"},
+    {"port net1 { device = e; address = fd00::1/64; gateway6 = 10.0.0.1; }\n" REST,
+     "t:1: port net1: gateway6: 10.0.0.1 is of the other family: IPv4 has gateway, IPv6 has "
+     "gateway6\n"},
+    {"port net1 { device = e; address = { ::1/64, ff02::1/64, 224.0.0.1/8 }; }\n" REST,
+     "t:1: port net1: address: no host may have ::1/64\n"
+     "t:1: port net1: address: no host may have ff02::1/64\n"
+     "t:1: port net1: address: no host may have 224.0.0.1/8\n"},
+    {"port net1 { device = e; address = fd00::1/64; mtu = 1279; }\n" REST,
+     "t:1: port net1: mtu: must be at least 1280 for IPv6, not 1279\n"},
+    {"port net1 { device = e; address = 10.9.1.1/24; vlan = 4095; }\n" REST,
+     "t:1: port net1: vlan: must be 0 to 4094, not 4095\n"},
+    {"port net1 { device = d; address = 10.9.1.1/24; }\n" REST,
+     "t:2: port net0: device: is that of port net1, too\n"},
+    {"port net1 { device = e; address = 10.9.0.1/16; }\n" REST,
+     "t:2: port net0: address: 10.9.0.1 is one of port net1, too\n"},
+    {"listener b { port = net1; tcp_port = 26; }\n" REST,
+     "t:1: listener b: port: there is no port net1; did you mean net0?\n"},
+    {"listener b { port = ethernet; tcp_port = 26; }\n" REST,
+     "t:1: listener b: port: there is no port ethernet\n"},
+    {"listener b { }\n" REST, "t:1: listener b: port: is required\n"},
+    {"listener b { port = net0; address = 10.9.0.2; tcp_port = 26; }\n" REST,
+     "t:1: listener b: address: 10.9.0.2 is no address of port net0\n"},
+    {"listener b { port = net0; }\n" REST,
+     "t:2: listener mx: tcp_port: port 25 of this address is that of listener b\n"},
+    {"listener b { port = net0; address = 10.9.0.1; }\n" REST,
+     "t:2: listener mx: tcp_port: port 25 of this address is that of listener b\n"},
+    {"listener b { port = net0; tcp_port = 0; }\n" REST,
+     "t:1: listener b: tcp_port: must be 1 to 65535, not 0\n"},
+    {"listener b { port = net0; tcp_port = 26; proxy = required; }\n" REST,
+     "t:1: listener b: proxy_from: is required where proxy = required\n"},
+    {"listener b { port = net0; tcp_port = 26; proxy_from = 10.9.0.7; }\n" REST,
+     "t:1: listener b: proxy_from: has no effect without proxy = required\n"},
+    {"listener b { port = net0; tcp_port = 26; proxy = yes; }\n" REST,
+     "t:1: listener b: proxy: must be one of: none required, not yes\n"},
+    {"spool { size = 255M; }\n" REST, "t:1: spool: size: must be at least 4 segments\n"},
+    {"spool { segment_size = 257M; }\n" REST, "t:1: spool: size: must be at least 4 segments\n"},
+    {"spool { segment_size = 1025k; }\n" REST,
+     "t:1: spool: segment_size: must be whole megabytes\n"},
+    {"spool { size = 16M; segment_size = 4M; }\n" REST,
+     "t:1: smtp: message_size: does not fit into the spool, which is its size less 2 segments\n"},
+    {"smtp { message_size = 1G; }\n" REST,
+     "t:1: smtp: message_size: does not fit into the spool, which is its size less 2 segments\n"},
+    {"spool { segment_size = 1M; batch_size = 2M; }\n" REST,
+     "t:1: spool: batch_size: must not be over segment_size\n"},
+    {"spool { batch_size = 65537; }\n" REST, "t:1: spool: batch_size: must be a multiple of 4k\n"},
+    {"spool { size = 1024G; segment_size = 1M; batch_size = 64k; }\n" REST,
+     "t:1: spool: segment_size: must be larger: size takes too many\n"},
+    {"smtp { header_size = 15M; message_size = 1M; }\n" REST,
+     "t:1: smtp: header_size: must not be over message_size\n"},
+    {"smtp { message_size = 64k; }\n" REST,
+     "t:1: smtp: header_size: must not be over message_size\n"},
+    {"queue { backoff_min = 2h; }\n" REST,
+     "t:1: queue: backoff_max: must not be under backoff_min\n"},
+    {"queue { backoff_max = 10s; }\n" REST,
+     "t:1: queue: backoff_max: must not be under backoff_min\n"},
+    {"queue { backoff_min = 2h; backoff_max = 1x; }\n" REST,
+     "t:1: queue: backoff_max: must be a duration: digits with ms, s, m, h, d or w, not 1x\n"},
+    {"control { socket = "
+     "/ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss"
+     "sssssssssssssss; }\n" REST,
+     "t:1: control: socket: is longer than 107 bytes\n"},
+    {"", "t:1: gateway: hostname: is required\n"
+         "t:1: port: at least one is required\n"
+         "t:1: listener: at least one is required\n"
+         "t:1: route default: is required\n"},
+    {"gateway { hostname = a_b; }\n", "t:1: gateway: hostname: must be a domain, not a_b\n"
+                                      "t:1: port: at least one is required\n"
+                                      "t:1: listener: at least one is required\n"
+                                      "t:1: route default: is required\n"},
+    {"gateway{hostname=h;}port net0{device=d;address=10.9.0.1/24;}listener mx{port=net0;}\n",
+     "t:1: route default: is required\n"},
+    {"gateway { hostname = h; }\nport net0 { device = d; address = x; gateway = 10.9.0.2; "
+     "}\nlistener mx { port = net0; address = 10.9.0.1; }\nroute default { host = x; }\n",
+     "t:2: port net0: address: must be address/length, not x\n"
+     "t:4: route default: host: must be address:port, not x\n"},
+    {"gateway {\n  hostname = mx.example.org;\n  lanez = 2;\n}\nport net0 {\n  device = \"d\";\n  "
+     "address = 10.9.0.1/24;\n}\nlistener mx { port = net1; tcp_port = 70000; }\nspool { size = "
+     "100M; }\nroute default { host = 10.9.0.2; }\n",
+     "t:3: gateway: lanez: unknown key; did you mean lanes?\n"
+     "t:9: listener mx: tcp_port: must be 1 to 65535, not 70000\n"
+     "t:9: listener mx: port: there is no port net1; did you mean net0?\n"
+     "t:10: spool: size: must be at least 4 segments\n"
+     "t:11: route default: host: must be address:port, not 10.9.0.2\n"},
+};
+
+#endif
