@@ -102,10 +102,11 @@ static uint32_t large_get(struct queue_arena *a, uint32_t steps)
         free(p);
         return 0;
     }
-    for (uint32_t i = 0; i < cnt; i++)
+    a->chunks[first] = (struct queue_chunk){.p = p, .kind = QUEUE_CHUNK_LARGE};
+    for (uint32_t i = 1; i < cnt; i++)
         a->chunks[first + i] = (struct queue_chunk){
             .p = p + ((size_t)i << QUEUE_CHUNK_BITS) * QUEUE_STEP_BYTES,
-            .kind = i == 0 ? QUEUE_CHUNK_LARGE : QUEUE_CHUNK_PART,
+            .kind = QUEUE_CHUNK_PART,
         };
     a->bytes += bytes + QUEUE_MALLOC_EXTRA;
     return handle_of(first, 0);

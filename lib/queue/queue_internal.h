@@ -10,9 +10,10 @@
  *     READY  due: with its destination, by sender (queue_ready.c)
  *
  * queue_message.c knows blocks and texts, queue_index.c the order by id, queue_heap.c order by
- * time, queue_ready.c order among what is due at one destination, queue_destination.c whose turn it
- * is, queue_place.c moves items from place to place, queue_time.c clocks, queue_words.c what was
- * said, queue.c jobs, queue_operator.c what an operator sees and does.
+ * time, queue_ready.c order among what is due at one destination, queue_destination.c destinations
+ * and their answers, queue_turn.c whose turn it is, queue_place.c moves items from place to place,
+ * queue_time.c clocks, queue_alarm.c ages, queue_words.c what was said, queue_job.c jobs,
+ * queue_operator.c what an operator sees and does.
  */
 #ifndef QUEUE_INTERNAL_H
 #define QUEUE_INTERNAL_H
@@ -250,11 +251,23 @@ void queue_place_count(struct queue *q, struct queue_item *item, int sign);
 void queue_place_due(struct queue *q, struct queue_item *item, enum queue_heap_kind heap,
                      uint64_t due_ns);
 
-/* ---- queue.c ---- */
+/* ---- queue_alarm.c ---- */
 
-/* When the message's age matters next. */
+/* The message is looked at then; or when its age matters next; or not any more. */
 void queue_alarm_set(struct queue *q, struct queue_message *m, uint64_t due_ns);
 void queue_alarm_next(struct queue *q, struct queue_message *m);
+void queue_alarm_end(struct queue *q, struct queue_message *m);
+/* Past its lifetime, or damaged. */
+bool queue_message_old(const struct queue *q, const struct queue_message *m);
+/* The job (set_aside) of a message whose time has come, and that waits for destinations set aside.
+ */
+bool queue_alarm_job(struct queue *q, struct queue_job *out);
+
+/* ---- queue_job.c ---- */
+
+/* A job of the message, without recipients; then an idle item goes into it. */
+void queue_job_fill(struct queue *q, struct queue_job *out, struct queue_message *m);
+void queue_job_take(struct queue *q, struct queue_job *job, struct queue_item *item);
 
 /* ---- queue_words.c ---- */
 

@@ -147,7 +147,7 @@ struct head {
 
 static struct head head_read(struct base_span rest)
 {
-    struct head h = {0};
+    struct head h = {.sender = base_span_str("")};
     struct spool_envelope_field f;
     while (spool_envelope_next(&rest, &f) == 1)
         switch (f.type) {

@@ -63,8 +63,8 @@ void queue_place_due(struct queue *q, struct queue_item *item, enum queue_heap_k
 {
     uint64_t now = q->clock.now_ns, longest = now + QUEUE_WAIT_MAX;
     const struct queue_message *m = queue_message_of(item);
-    uint32_t tick = due_ns <= now ? queue_tick_of(now)
-                                  : queue_tick_after(due_ns < longest ? due_ns : longest);
+    uint32_t tick =
+        due_ns <= now ? queue_tick_of(now) : queue_tick_after(due_ns < longest ? due_ns : longest);
     if (m->held || m->deleted) {
         item->timed.due = tick;
         item->heap = heap == QUEUE_HEAP_DOWN;
