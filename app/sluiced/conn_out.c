@@ -99,6 +99,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
     d->result_cnt = 0;
     d->unattempted = false;
     d->dsn_passed_on = false;
+    d->refused = false;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
     if (c == NULL)
@@ -147,6 +148,7 @@ static void take_result(struct conn *c)
     memcpy(r->text, from->text, r->text_len);
     memcpy(r->enhanced, from->enhanced, sizeof(r->enhanced));
     d->dsn_passed_on = c->out.smtp.offers_dsn;
+    d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
     d->result_cnt++;
 }
 

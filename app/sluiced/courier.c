@@ -23,13 +23,29 @@ struct courier_write {
     struct spool_outcome outcomes[]; /* OUTCOME: its payload */
 };
 
-static struct queue_config queue_config_of(const struct settings *s, uint64_t seed)
+/* The next hop: all domains that go there are one destination. */
+static size_t destination(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX])
 {
+    const struct courier *c = user;
+
+    base_static_assert(NET_ENDPOINT_TEXT_CAP <= QUEUE_DESTINATION_MAX, "it fits");
+    return net_endpoint_format((char *)out, settings_route_find(c->settings, domain));
+}
+
+static struct queue_config queue_config_of(struct courier *c, uint64_t seed)
+{
+    const struct conf_queue *conf = &c->settings->conf->queue;
+
     return (struct queue_config){
-        .backoff_min_ns = s->conf->queue.backoff_min_ns,
-        .backoff_max_ns = s->conf->queue.backoff_max_ns,
-        .lifetime_ns = s->conf->queue.lifetime_ns,
+        .backoff_min_ns = conf->backoff_min_ns,
+        .backoff_max_ns = conf->backoff_max_ns,
+        .lifetime_ns = conf->lifetime_ns,
+        .warn_after_ns = conf->warn_after_ns,
+        .destination_max = (uint32_t)conf->destination_deliveries,
+        .job_max = (uint32_t)conf->deliveries,
         .seed = seed,
+        .destination = destination,
+        .user = c,
     };
 }
 
@@ -62,8 +78,7 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     }
     if (courier_lanes_init(&c->lanes, topology->lane_cnt, c->secret) != 0)
         return -ENOMEM;
-    struct queue_config q =
-        queue_config_of(c->settings, base_siphash(c->secret, "queue", strlen("queue")));
+    struct queue_config q = queue_config_of(c, base_siphash(c->secret, "queue", strlen("queue")));
     return queue_init(&c->queue, &q);
 }
 
@@ -269,19 +284,6 @@ static bool may_start(const struct courier *c)
     return !c->draining && c->free != NULL && c->active_cnt < c->limit && c->write_cnt < WRITE_MAX;
 }
 
-static uint32_t start_due(struct courier *c)
-{
-    uint32_t n = 0;
-    struct queue_job job;
-
-    for (; n < BURST && may_start(c); n++) {
-        if (!queue_next(c->queue, &job, c->now_ns))
-            break;
-        start(c, &job);
-    }
-    return n;
-}
-
 static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
                        const struct spool_outcome *outcome)
 {
@@ -357,7 +359,7 @@ static void settle(struct courier *c, struct delivery *d, const struct queue_res
     for (uint32_t i = 0; i < cnt; i++) {
         log_result(c, d, at[i], &outcomes[i]);
         if (outcomes[i].state != SPOOL_OUTCOME_DELIVERED)
-            queue_note(job.message, job.recipients[i],
+            queue_note(c->queue, job.message, job.recipients[i],
                        base_span_of(d->result[at[i]].text, d->result[at[i]].text_len));
     }
     /* FREE says that nothing is left to do for any recipient: one record is enough then. */
@@ -392,13 +394,28 @@ void courier_put_back(struct courier *c, struct delivery *d)
     put(c, d);
 }
 
+/* What the attempt says about the next hop itself. */
+static enum queue_answer answer_of(const struct delivery *d)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < d->result_cnt; i++)
+        any |= d->result[i].code != 0;
+    return d->unattempted       ? QUEUE_ANSWER_NONE
+           : any && !d->refused ? QUEUE_ANSWER_YES
+                                : QUEUE_ANSWER_NO;
+}
+
 static void finish(struct courier *c, struct delivery *d)
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
-    courier_lanes_put(&c->lanes, d);
+    if (!d->job.set_aside) {
+        courier_lanes_put(&c->lanes, d);
+        queue_answer(c->queue, &d->job, answer_of(d));
+    }
     if (d->unattempted) {
         queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
         return put(c, d);
@@ -407,13 +424,50 @@ static void finish(struct courier *c, struct delivery *d)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
                                            .state = state_of(d->result[i].code)};
-    queue_judge(c->queue, &d->job, results, c->wall_ns);
+    queue_judge(c->queue, &d->job, results);
     settle(c, d, results, false);
     /* Those that failed stay in the job until the sender's report is durable. */
     if (d->job.recipient_cnt > 0)
         courier_bounce_start(c, d);
     else
         put(c, d);
+}
+
+/* The next hop is set aside, and what waits for it has to hear of that: an end without a try. */
+static void not_started(struct courier *c, const struct queue_job *job)
+{
+    static const char words[] = "the next hop does not answer, and waits to be tried again";
+    struct delivery *d = c->free;
+
+    c->free = d->next;
+    c->active_cnt++;
+    d->job = *job;
+    d->host = *settings_route_find(c->settings, job->domain);
+    d->unattempted = false;
+    d->refused = false;
+    d->dsn_passed_on = false;
+    d->result_cnt = job->recipient_cnt;
+    for (uint32_t i = 0; i < d->result_cnt; i++) {
+        d->result[i] = (struct delivery_result){.text_len = sizeof(words) - 1};
+        memcpy(d->result[i].text, words, sizeof(words) - 1);
+    }
+    finish(c, d);
+}
+
+static uint32_t start_due(struct courier *c)
+{
+    uint32_t n = 0;
+    struct queue_job job;
+
+    for (; n < BURST && may_start(c); n++) {
+        if (!queue_next(c->queue, &job, c->now_ns))
+            break;
+        if (job.set_aside)
+            not_started(c, &job);
+        else
+            start(c, &job);
+    }
+    return n;
 }
 
 static uint32_t finished(struct courier *c)
@@ -440,10 +494,11 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     c->settings = settings_current(c->hub);
     c->limit = (uint32_t)c->settings->conf->queue.deliveries;
     if (c->settings->generation != c->generation) {
-        struct queue_config q = queue_config_of(c->settings, c->settings->generation);
+        struct queue_config q = queue_config_of(c, c->settings->generation);
         queue_configure(c->queue, &q);
         c->generation = c->settings->generation;
     }
+    queue_clock(c->queue, now_ns, wall_ns);
     work += arrivals(c);
     work += finished(c);
     work += start_due(c);
@@ -456,6 +511,10 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     stats_set(c->stats, STATS_QUEUE_DEFERRED, u.deferred_cnt);
     stats_set(c->stats, STATS_QUEUE_ACTIVE, u.active_cnt);
     stats_set(c->stats, STATS_QUEUE_FAILED, u.failed_cnt);
+    stats_set(c->stats, STATS_QUEUE_BYTES, u.bytes);
+    stats_set(c->stats, STATS_QUEUE_DESTINATIONS, u.destination_cnt);
+    stats_set(c->stats, STATS_QUEUE_ASIDE, u.aside_cnt);
+    stats_set(c->stats, STATS_QUEUE_CLOCK_JUMPS, u.jump_cnt);
     return work > 0;
 }
 

@@ -85,7 +85,7 @@ static bool tally_one(void *user, const struct queue_entry *e)
     if (!queue_filter_match(&w->r->filter, e, w->c->wall_ns))
         return true;
     for (uint32_t i = 0; i < e->recipient_cnt; i++) {
-        uint8_t state = e->outcomes[i].state;
+        uint8_t state = queue_entry_outcome(e, i).state;
         if (state == SPOOL_OUTCOME_DELIVERED)
             continue;
         struct courier_tally *t = tally_of(w->r, queue_domain(queue_recipient(e->message, i)));

@@ -54,7 +54,7 @@ static void print_json(struct courier_request *r, struct base_span s)
 
 static void list_recipient_json(struct courier_request *r, const struct queue_entry *e, uint32_t i)
 {
-    const struct spool_outcome *o = &e->outcomes[i];
+    const struct spool_outcome at = queue_entry_outcome(e, i), *o = &at;
 
     print(r, "%s{\"to\":", i > 0 ? "," : "");
     print_json(r, queue_recipient(e->message, i));
@@ -86,7 +86,7 @@ static void list_json(struct courier_request *r, const struct queue_entry *e, co
 
 static void list_recipient(struct courier_request *r, const struct queue_entry *e, uint32_t i)
 {
-    const struct spool_outcome *o = &e->outcomes[i];
+    const struct spool_outcome at = queue_entry_outcome(e, i), *o = &at;
 
     print(r, "    to=<");
     print_span(r, queue_recipient(e->message, i));

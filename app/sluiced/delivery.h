@@ -26,6 +26,7 @@ struct delivery {
                             deliveries with the same host and policy */
     uint32_t lane;       /* that carries it out */
     bool unattempted;    /* the lane could not even try: not an attempt, without results */
+    bool refused;        /* the next hop took no mail at all for now (4xx before MAIL) */
     bool dsn_passed_on;  /* the next hop offers DSN: it answers for what it took (RFC 3461 section
                             5.2.1); else a success that was to be notified is ours to tell */
     uint32_t result_cnt; /* told; recipients not told count as

@@ -142,7 +142,9 @@ struct conf_queue {
     uint64_t backoff_min_ns;
     uint64_t backoff_max_ns;
     uint64_t lifetime_ns;
-    uint64_t deliveries; /* connections at a time */
+    uint64_t warn_after_ns; /* 0: never */
+    uint64_t deliveries;    /* connections at a time */
+    uint64_t destination_deliveries;
 };
 
 struct conf_route {

@@ -146,7 +146,9 @@ const struct conf_setting conf_settings[] = {
     DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),
     DURATION(queue, lifetime, "5d", S, 30 * D, true, "after that long an undelivered message fails"),
+    DURATION(queue, warn_after, "4h", 0, 30 * D, true, "the sender of a message that is so old hears of the delay, once; 0: never"),
     NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "deliveries to next hops at a time"),
+    NUMBER(queue, destination_deliveries, "20", 1, CONF_DELIVERIES_MAX, true, "most of them to one next hop"),
 
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
 

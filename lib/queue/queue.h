@@ -1,14 +1,34 @@
 /*
- * The delivery queue: which message is due for which recipients, retry with exponential back-off.
- * In memory; the spool is what survives. It decides when and for whom, never how.
+ * The delivery queue: which message is due for which recipients, to which destination, retry with
+ * exponential back-off. In memory; the spool is what survives. It decides when and for whom, never
+ * how.
  *
- * A job is one delivery attempt: one message, those of its due recipients that share a domain, at
- * most QUEUE_JOB_RCPT_MAX. A recipient is in at most one job. Left out until the spool issue:
- * destination limits, fairness. A recipient may be made FAILED (5xx, or lifetime over) only when
- * its sender has been told or need not be: the caller sees to that.
+ * A destination is what the caller names for a domain (a next hop, say): domains of one name share
+ * it. A job is one delivery attempt: one message, those of its due recipients that share a
+ * destination, at most QUEUE_JOB_RCPT_MAX. A recipient is in at most one job. A recipient may be
+ * made FAILED (5xx, or lifetime over) only when its sender has been told or need not be: the caller
+ * sees to that.
  *
- * Threads: one (a courier). Memory: malloc by message; bodies stay in the spool. Time: now_ns
- * monotonic for due times; wall_ns for what is journalled.
+ * Whose turn it is: destinations with due mail and a free place go round, within a destination the
+ * senders do. A destination has QUEUE_WINDOW_START places after its first answer, one more for each
+ * full round of answers up to destination_max, one less for each failure to answer. After
+ * QUEUE_FAILS_MAX failures in a row it is set aside: nothing goes there until its own back-off is
+ * over, then one job that tries; when that is answered its mail goes out. Destinations that have
+ * not answered yet have at most three quarters of job_max, those that failed last a quarter, so
+ * that connections which only wait for a timeout leave room for those that carry mail.
+ *
+ * Age is running time, by now_ns, which no change of the wall clock touches: what the journal tells
+ * of earlier runs, and downtime by the wall clock as far as that is plausible (at most half of a
+ * lifetime for each start). Nothing expires but by the failure of an attempt begun after the start,
+ * and after the last jump of the wall clock of over an hour; for mail that waits for a destination
+ * set aside, an attempt of that destination is one. queue_time.c has the rest.
+ *
+ * Memory: 256 bytes for a message with one recipient, 64 for each further one at addresses of 30
+ * bytes, and 200 and its name for each destination. From malloc; bodies stay in the spool.
+ *
+ * Threads: one (a courier). While a job is out, others may read what queue_recipient,
+ * queue_recipient_params and the job's views tell. Time: now_ns monotonic; wall_ns only for what is
+ * journalled. Due times are kept in steps of 17 ms.
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -22,12 +42,22 @@ struct queue_message;
 #define QUEUE_JOB_RCPT_MAX 100
 #define QUEUE_WORDS_MAX    120
 
+#define QUEUE_DESTINATION_MAX 256 /* bytes of its name */
+#define QUEUE_WINDOW_START    5
+#define QUEUE_FAILS_MAX       3
+
 struct queue_config {
-    uint64_t backoff_min_ns; /* after the first failure; doubles */
-    uint64_t backoff_max_ns;
-    uint64_t lifetime_ns; /* since arrival, by wall time of ARRIVAL; then the next temporary
-                             failure is final; never before one attempt since the start */
-    uint64_t seed;        /* jitter: up to 1/8 is added */
+    uint64_t backoff_min_ns;  /* after the first failure; doubles */
+    uint64_t backoff_max_ns;  /* <= 30 d; of destinations too */
+    uint64_t lifetime_ns;     /* <= 100 d; older than that the next temporary failure is final */
+    uint64_t warn_after_ns;   /* so old, a delay is told to the sender; 0: never */
+    uint32_t destination_max; /* jobs to one destination at a time; 0: any number */
+    uint32_t job_max;         /* at a time; 0: any number */
+    uint64_t seed;            /* jitter: up to 1/8 is added; and of hashes, from queue_init alone */
+    /* Writes the name of the destination that mail for the domain goes to, which is compared
+     * without case; returns its length. NULL: each domain is its own. */
+    size_t (*destination)(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX]);
+    void *user;
 };
 
 struct queue_job {
@@ -41,6 +71,15 @@ struct queue_job {
     uint8_t ret;            /* enum spool_envelope_ret; 0: none */
     bool body_8bit;
     bool smtputf8;
+    /* No attempt is to be made: the destination is set aside, and the message's time has come to
+     * be given up, or warned of, or to have its age journalled. Each recipient's result is DEFERRED
+     * without a code. */
+    bool set_aside;
+    bool warn;            /* by queue_judge: the sender is to be told of the delay */
+    bool answered;        /* queue_answer was called */
+    uint8_t standing;     /* the queue's */
+    uint16_t epoch;       /* the queue's */
+    uint32_t destination; /* the queue's */
     uint32_t recipient_cnt;
     uint32_t recipients[QUEUE_JOB_RCPT_MAX]; /* indexes in the envelope */
 };
@@ -58,8 +97,13 @@ struct spool_envelope_recipient queue_recipient_params(const struct queue_messag
 int queue_init(struct queue **out, const struct queue_config *config) BASE_WARN_UNUSED;
 void queue_fini(struct queue *q);
 
-/* Back-off and lifetime may change at any time (reload). */
+/* Everything but the seed may change at any time (reload). Looks at all messages, as the names of
+ * destinations may have changed. */
 void queue_configure(struct queue *q, const struct queue_config *config);
+
+/* Shows the clocks; to be called before the first queue_add, and each time around. queue_add and
+ * queue_done do it, too. */
+void queue_clock(struct queue *q, uint64_t now_ns, uint64_t wall_ns);
 
 /* Takes the arrival. Recipients that are QUEUED are due at once, DEFERRED ones at their time.
  * Returns 0, -EINVAL (bad envelope), -EEXIST, -ENOMEM; in each case the arrival is the queue's, and
@@ -67,8 +111,8 @@ void queue_configure(struct queue *q, const struct queue_config *config);
 int queue_add(struct queue *q, const struct spool_id *id, struct spool_arrival *arrival,
               uint64_t now_ns, uint64_t wall_ns) BASE_WARN_UNUSED;
 
-/* The next job that is due, oldest due first. Returns true and the job, which the caller owes a
- * queue_done. */
+/* The next job that is due, by turns. Returns true and the job, which the caller owes a
+ * queue_answer, then queue_done or queue_put_back. */
 bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns);
 
 /* One recipient's result of a job. */
@@ -78,10 +122,21 @@ struct queue_result {
     uint8_t state; /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
 };
 
+/* The job is back and its place is free for another one: once, before any queue_done or
+ * queue_put_back. Without it queue_done goes by the codes and queue_put_back says NONE. Not for
+ * jobs with set_aside. */
+enum queue_answer {
+    QUEUE_ANSWER_NONE, /* it was not asked */
+    QUEUE_ANSWER_YES,  /* it speaks to us, whatever it said about the message */
+    QUEUE_ANSWER_NO    /* no connection, no reply, or none to be had now (4xx as greeting) */
+};
+void queue_answer(struct queue *q, struct queue_job *job, enum queue_answer answer);
+
 /* Before queue_done: a DEFERRED result becomes FAILED when the message is past its lifetime or
- * damaged. */
-void queue_judge(const struct queue *q, const struct queue_job *job, struct queue_result *results,
-                 uint64_t wall_ns);
+ * damaged. Sets job->warn, once for a message, when one is DEFERRED still and a warning of the
+ * delay is due: the caller sees to that before queue_done, which has it journalled
+ * (SPOOL_OUTCOME_WARNED); queue_put_back means that it was not given. */
+void queue_judge(struct queue *q, struct queue_job *job, struct queue_result *results);
 
 /*
  * Ends a job, or it for some of its recipients (job: a copy with these alone): results, one for
@@ -98,10 +153,8 @@ void queue_put_back(struct queue *q, const struct queue_job *job, uint64_t not_b
 /* Forgets a message none of whose recipients is in a job. Returns 0, -ENOENT, -EBUSY. */
 int queue_remove(struct queue *q, const struct spool_id *id);
 
-/* Makes every deferred recipient due now (an operator's flush). */
-void queue_flush(struct queue *q, uint64_t now_ns);
-
-/* The same for one message, held or not (a held one stays held). Returns 0 or -ENOENT. */
+/* Makes a message's deferred recipients due now (an operator's flush), held or not (a held one
+ * stays held); destinations of it that are set aside try again. Returns 0 or -ENOENT. */
 int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns);
 
 /* A held message is not due, whatever its times are, until it is released; jobs that are out end
@@ -114,13 +167,16 @@ int queue_hold(struct queue *q, const struct spool_id *id, bool held);
 int queue_delete(struct queue *q, const struct spool_id *id) BASE_WARN_UNUSED;
 
 /* Keeps the first QUEUE_WORDS_MAX bytes that were said about a recipient of a job's message, the
- * last for each message; without memory nothing is kept. */
-void queue_note(struct queue_message *m, uint32_t recipient, struct base_span words);
+ * last for each message. The same words cost once. Without memory nothing is kept, nor of more
+ * different ones than 4096 and one for 16 messages. */
+void queue_note(struct queue *q, struct queue_message *m, uint32_t recipient,
+                struct base_span words);
 
 /* Bytes of the message are lost, so no attempt can succeed: its idle recipients are due now, and
  * the next temporary failure is final. Returns 0 or -ENOENT. */
 int queue_damaged(struct queue *q, const struct spool_id *id, uint64_t now_ns);
 
+/* When queue_next may have a job if nothing else happens; BASE_NS_NONE: never. */
 uint64_t queue_deadline(const struct queue *q);
 
 struct queue_usage {
@@ -129,19 +185,28 @@ struct queue_usage {
     uint64_t deferred_cnt;
     uint64_t active_cnt; /* in jobs */
     uint64_t failed_cnt;
+    uint64_t destination_cnt; /* with mail */
+    uint64_t aside_cnt;       /* set aside */
+    uint64_t bytes;           /* all memory of the queue, malloc's own included */
+    uint64_t jump_cnt;        /* of the wall clock, since the start */
 };
 void queue_usage(const struct queue *q, struct queue_usage *out);
+
+/* What would be journalled of a recipient now. */
+struct spool_outcome queue_outcome(const struct queue *q, const struct queue_message *m,
+                                   uint32_t index);
 
 /* For listings: calls each for up to cap messages after the given id (all zero: from the start), in
  * order of id; stops when it returns false. */
 struct queue_entry {
+    const struct queue *queue;
+    const struct queue_message *message;
     struct spool_id id;
     struct base_span sender;
     uint64_t arrival_wall_ns;
+    uint64_t age_ns;
     uint64_t content_bytes;
     uint32_t recipient_cnt;
-    const struct spool_outcome *outcomes; /* by recipient */
-    const struct queue_message *message;
     bool held;
     bool active;            /* a job of it is out */
     struct base_span words; /* the last that were said, about words_recipient; empty: none */
@@ -149,5 +214,20 @@ struct queue_entry {
 };
 void queue_each(const struct queue *q, const struct spool_id *after, uint32_t cap,
                 bool (*each)(void *user, const struct queue_entry *entry), void *user);
+struct spool_outcome queue_entry_outcome(const struct queue_entry *e, uint32_t index);
+
+/* The same for destinations with mail, after a number (0: from the start). */
+struct queue_destination_entry {
+    uint32_t number;
+    struct base_span name;
+    uint32_t queued_cnt, deferred_cnt, failed_cnt; /* recipients */
+    uint32_t held_cnt;                             /* of the first two */
+    uint32_t job_cnt, job_max;                     /* out, and that may be now */
+    bool aside;
+    uint64_t aside_ns; /* for so long */
+};
+void queue_each_destination(const struct queue *q, uint32_t after, uint32_t cap,
+                            bool (*each)(void *user, const struct queue_destination_entry *entry),
+                            void *user);
 
 #endif

@@ -105,7 +105,7 @@ bool queue_filter_narrows(const struct queue_filter *f)
 
 static bool recipient_match(const struct queue_filter *f, const struct queue_entry *e, uint32_t i)
 {
-    uint8_t state = e->outcomes[i].state;
+    uint8_t state = queue_entry_outcome(e, i).state;
     if (state == SPOOL_OUTCOME_DELIVERED ||
         (f->state == QUEUE_FILTER_DEFERRED && state != SPOOL_OUTCOME_DEFERRED) ||
         (f->state == QUEUE_FILTER_FAILED && state != SPOOL_OUTCOME_FAILED))

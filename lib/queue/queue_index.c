@@ -1,147 +1,121 @@
+/* The order by id: a treap. What stands for chance in it is a hash of the id, so it costs no
+ * memory. */
 #include "queue_internal.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 static int id_cmp(const struct spool_id *a, const struct spool_id *b)
 {
     return memcmp(a->b, b->b, sizeof(a->b));
 }
 
+static uint64_t priority(const struct queue *q, const struct spool_id *id)
+{
+    uint64_t x = (base_le64(id->b) ^ base_le64(q->hash_key)) * UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 32) ^ base_le64(id->b + 8)) * UINT64_C(0xd6e8feb86659fd93);
+    return (x ^ (x >> 32)) * UINT64_C(0xd6e8feb86659fd93);
+}
+
 struct queue_message *queue_index_find(const struct queue *q, const struct spool_id *id)
 {
-    struct queue_message *m = q->root;
-    while (m != NULL) {
+    uint32_t at = q->root;
+    while (at != 0) {
+        struct queue_message *m = queue_message_at(q, at);
         int c = id_cmp(id, &m->id);
         if (c == 0)
             return m;
-        m = c < 0 ? m->left : m->right;
+        at = c < 0 ? m->left : m->right;
     }
     return NULL;
 }
 
-struct queue_message *queue_index_next(const struct queue *q, const struct spool_id *id)
-{
-    struct queue_message *m = q->root;
-    struct queue_message *best = NULL;
-    while (m != NULL) {
-        if (id_cmp(&m->id, id) > 0) {
-            best = m;
-            m = m->left;
-        } else {
-            m = m->right;
-        }
-    }
-    return best;
-}
-
 /* Splits the tree into what is below id and what is above. */
-static void split(struct queue_message *m, const struct spool_id *id, struct queue_message **below,
-                  struct queue_message **above)
+static void split(struct queue *q, uint32_t at, const struct spool_id *id, uint32_t *below,
+                  uint32_t *above)
 {
-    while (m != NULL) {
+    while (at != 0) {
+        struct queue_message *m = queue_message_at(q, at);
         if (id_cmp(&m->id, id) < 0) {
-            *below = m;
+            *below = at;
             below = &m->right;
-            m = m->right;
+            at = m->right;
         } else {
-            *above = m;
+            *above = at;
             above = &m->left;
-            m = m->left;
+            at = m->left;
         }
     }
-    *below = NULL;
-    *above = NULL;
+    *below = 0;
+    *above = 0;
 }
 
 void queue_index_add(struct queue *q, struct queue_message *m)
 {
-    struct queue_message **at = &q->root;
-    m->priority = base_rand_next(&q->rand);
-    while (*at != NULL && (*at)->priority >= m->priority)
-        at = id_cmp(&m->id, &(*at)->id) < 0 ? &(*at)->left : &(*at)->right;
-    split(*at, &m->id, &m->left, &m->right);
-    *at = m;
+    uint32_t *at = &q->root;
+    uint64_t mine = priority(q, &m->id);
+    while (*at != 0) {
+        struct queue_message *other = queue_message_at(q, *at);
+        if (priority(q, &other->id) < mine)
+            break;
+        at = id_cmp(&m->id, &other->id) < 0 ? &other->left : &other->right;
+    }
+    split(q, *at, &m->id, &m->left, &m->right);
+    *at = m->handle;
     q->message_cnt++;
 }
 
 void queue_index_remove(struct queue *q, struct queue_message *m)
 {
-    struct queue_message **at = &q->root;
-    struct queue_message *a = m->left;
-    struct queue_message *b = m->right;
-    while (*at != m)
-        at = id_cmp(&m->id, &(*at)->id) < 0 ? &(*at)->left : &(*at)->right;
-    while (a != NULL && b != NULL) {
-        if (a->priority >= b->priority) {
+    uint32_t *at = &q->root;
+    uint32_t a = m->left, b = m->right;
+    while (*at != m->handle) {
+        struct queue_message *other = queue_message_at(q, *at);
+        at = id_cmp(&m->id, &other->id) < 0 ? &other->left : &other->right;
+    }
+    while (a != 0 && b != 0) {
+        struct queue_message *x = queue_message_at(q, a), *y = queue_message_at(q, b);
+        if (priority(q, &x->id) >= priority(q, &y->id)) {
             *at = a;
-            at = &a->right;
-            a = a->right;
+            at = &x->right;
+            a = x->right;
         } else {
             *at = b;
-            at = &b->left;
-            b = b->left;
+            at = &y->left;
+            b = y->left;
         }
     }
-    *at = a != NULL ? a : b;
+    *at = a + b;
     q->message_cnt--;
 }
 
-int queue_heap_reserve(struct queue *q)
+static void walk_push(struct queue_walk *w, uint32_t at)
 {
-    if (q->message_cnt < q->heap_cap)
-        return 0;
-    uint32_t cap = q->heap_cap == 0 ? 256 : q->heap_cap * 2;
-    struct queue_message **heap = realloc(q->heap, (size_t)cap * sizeof(struct queue_message *));
-    if (heap == NULL)
-        return -ENOMEM;
-    q->heap = heap;
-    q->heap_cap = cap;
-    return 0;
-}
-
-/* Oldest due first; of those due at one time the older message. */
-static bool sooner(const struct queue_message *a, const struct queue_message *b)
-{
-    return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : id_cmp(&a->id, &b->id) < 0;
-}
-
-static void heap_put(struct queue *q, uint32_t at, struct queue_message *m)
-{
-    q->heap[at] = m;
-    m->heap_at = at;
-}
-
-static void sift(struct queue *q, uint32_t at, struct queue_message *m)
-{
-    while (at > 0 && sooner(m, q->heap[(at - 1) / 2])) {
-        heap_put(q, at, q->heap[(at - 1) / 2]);
-        at = (at - 1) / 2;
+    if (w->cnt == QUEUE_WALK_MAX) { /* the lowest ones are what comes last */
+        memmove(w->stack, w->stack + 1, sizeof(w->stack) - sizeof(w->stack[0]));
+        w->cnt--;
+        w->cut = true;
     }
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child + 1 < q->heap_cnt && sooner(q->heap[child + 1], q->heap[child]))
-            child++;
-        if (child >= q->heap_cnt || !sooner(q->heap[child], m))
-            break;
-        heap_put(q, at, q->heap[child]);
-        at = child;
-    }
-    heap_put(q, at, m);
+    w->stack[w->cnt++] = at;
 }
 
-void queue_heap_set(struct queue *q, struct queue_message *m)
+void queue_walk_begin(const struct queue *q, struct queue_walk *w, const struct spool_id *after)
 {
-    uint32_t at = m->heap_at;
-    if (m->due_ns != BASE_NS_NONE) {
-        base_assert(at != QUEUE_HEAP_NONE || q->heap_cnt < q->heap_cap);
-        sift(q, at == QUEUE_HEAP_NONE ? q->heap_cnt++ : at, m);
-        return;
+    *w = (struct queue_walk){0};
+    for (uint32_t at = q->root; at != 0;) {
+        const struct queue_message *m = queue_message_at(q, at);
+        bool later = id_cmp(&m->id, after) > 0;
+        if (later)
+            walk_push(w, at);
+        at = later ? m->left : m->right;
     }
-    if (at == QUEUE_HEAP_NONE)
-        return;
-    m->heap_at = QUEUE_HEAP_NONE;
-    struct queue_message *last = q->heap[--q->heap_cnt];
-    if (last != m)
-        sift(q, at, last);
+}
+
+struct queue_message *queue_walk_next(const struct queue *q, struct queue_walk *w)
+{
+    if (w->cnt == 0)
+        return NULL;
+    struct queue_message *m = queue_message_at(q, w->stack[--w->cnt]);
+    for (uint32_t at = m->right; at != 0; at = queue_message_at(q, at)->left)
+        walk_push(w, at);
+    if (w->cnt == 0 && w->cut)
+        queue_walk_begin(q, w, &m->id);
+    return m;
 }

@@ -103,14 +103,17 @@ enum spool_outcome_state {
     SPOOL_OUTCOME_FAILED = 3,
 };
 
+#define SPOOL_OUTCOME_WARNED 1 /* the sender was told of the delay */
+
 /* Payload of OUTCOME entries: an array of these. On disk in this form, little-endian. */
 struct spool_outcome {
-    uint32_t recipient; /* index in the envelope */
-    uint8_t state;      /* enum spool_outcome_state */
-    uint8_t reserved;
-    uint16_t code; /* SMTP code, 0: none */
-    uint32_t attempt_cnt;
-    uint32_t reserved2;
+    uint32_t recipient;   /* index in the envelope */
+    uint8_t state;        /* enum spool_outcome_state */
+    uint8_t flags;        /* SPOOL_OUTCOME_WARNED */
+    uint16_t code;        /* SMTP code, 0: none */
+    uint16_t attempt_cnt; /* stays at its largest value */
+    uint16_t age_min;     /* of the message then, in minutes of running time (lib/queue) */
+    uint32_t reserved;
     uint64_t next_wall_ns; /* DEFERRED: not before */
 };
 base_static_assert(sizeof(struct spool_outcome) == 24, "as FORMAT.md");

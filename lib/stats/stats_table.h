@@ -285,6 +285,10 @@ STATS(QUEUE_MESSAGES,         "queue", "messages",         "messages now", "mess
 STATS(QUEUE_DEFERRED,         "queue", "deferred",         "recipients now", "recipients that wait for their next attempt")
 STATS(QUEUE_ACTIVE,           "queue", "active",           "recipients now", "recipients in a delivery attempt")
 STATS(QUEUE_FAILED,           "queue", "failed",           "recipients now", "recipients that failed for good and wait for an operator")
+STATS(QUEUE_BYTES,            "queue", "bytes",            "bytes now", "memory of the queue")
+STATS(QUEUE_DESTINATIONS,     "queue", "destinations",     "destinations now", "next hops that mail waits for")
+STATS(QUEUE_ASIDE,            "queue", "aside",            "destinations now", "next hops set aside, as they do not answer")
+STATS(QUEUE_CLOCK_JUMPS,      "queue", "clock_jumps",      "jumps now", "jumps of the wall clock by over an hour, since the start")
 /* app: lanes, connections, spooler, courier */
 STATS(LANE_PASSES_BUSY,       "lane", "passes_busy",       "passes",  "rounds of a lane that did something")
 STATS(LANE_PASSES_IDLE,       "lane", "passes_idle",       "passes",  "rounds that found nothing to do")
