@@ -93,6 +93,7 @@ struct spool_arrival {
     uint32_t envelope_len;
     uint8_t *envelope;              /* inside this allocation */
     struct spool_outcome *outcomes; /* the last one of each recipient, by index; inside too */
+    bool held;                      /* as journalled last for SPOOL_OUTCOME_MESSAGE */
 };
 void spool_arrival_free(struct spool_arrival *a);
 
@@ -103,14 +104,18 @@ enum spool_outcome_state {
     SPOOL_OUTCOME_FAILED = 3,
 };
 
+/* The recipient that stands for the message itself: its state tells whether it is held (1) or not
+ * (0), all else of it is zero. */
+#define SPOOL_OUTCOME_MESSAGE UINT32_MAX
+
 /* Payload of OUTCOME entries: an array of these. On disk in this form, little-endian. */
 struct spool_outcome {
-    uint32_t recipient; /* index in the envelope */
+    uint32_t recipient; /* index in the envelope, or SPOOL_OUTCOME_MESSAGE */
     uint8_t state;      /* enum spool_outcome_state */
     uint8_t reserved;
     uint16_t code; /* SMTP code, 0: none */
     uint32_t attempt_cnt;
-    uint32_t reserved2;
+    uint32_t enhanced;     /* spool_status.h; 0: none */
     uint64_t next_wall_ns; /* DEFERRED: not before */
 };
 base_static_assert(sizeof(struct spool_outcome) == 24, "as FORMAT.md");
