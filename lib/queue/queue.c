@@ -168,6 +168,7 @@ int queue_add(struct queue *q, const struct spool_id *id, struct spool_arrival *
         return rc;
     }
     m->id = *id;
+    m->held = arrival->held;
     if (m->arrival_wall_ns == 0)
         m->arrival_wall_ns = wall_ns;
     queue_index_add(q, m);
@@ -245,6 +246,7 @@ static void recipient_end(struct queue *q, struct queue_message *m,
     o->recipient = i;
     o->state = result->state;
     o->code = result->code;
+    o->enhanced = result->enhanced;
     o->next_wall_ns = 0;
     if (o->attempt_cnt < UINT32_MAX)
         o->attempt_cnt++;
@@ -374,6 +376,27 @@ int queue_hold(struct queue *q, const struct spool_id *id, bool held)
     if (m == NULL || m->deleted)
         return -ENOENT;
     m->held = held;
+    message_schedule(q, m);
+    return 0;
+}
+
+int queue_requeue(struct queue *q, const struct spool_id *id, uint64_t now_ns)
+{
+    struct queue_message *m = queue_index_find(q, id);
+    if (m == NULL || m->deleted)
+        return -ENOENT;
+    if (m->active_cnt > 0)
+        return -EBUSY;
+    for (uint32_t i = 0; i < m->arrival->recipient_cnt; i++) {
+        struct spool_outcome *o = &m->arrival->outcomes[i];
+        if (o->state != SPOOL_OUTCOME_DEFERRED && o->state != SPOOL_OUTCOME_QUEUED)
+            continue;
+        usage_count(q, m, i, -1);
+        *o = (struct spool_outcome){.recipient = i, .state = SPOOL_OUTCOME_QUEUED};
+        m->recipients[i].due_ns = now_ns;
+        usage_count(q, m, i, 1);
+    }
+    m->held = false;
     message_schedule(q, m);
     return 0;
 }
