@@ -3,7 +3,10 @@
 #include "base_siphash.h"
 #include "base_time.h"
 #include "courier_bounce.h"
-#include "courier_list.h"
+#include "courier_cat.h"
+#include "courier_command.h"
+#include "courier_control.h"
+#include "spool_status.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +23,7 @@
 struct courier_write {
     struct base_list node;
     struct spool_entry entry;
+    uint32_t change_no;              /* of the operator's change; 0: none */
     struct spool_outcome outcomes[]; /* OUTCOME: its payload */
 };
 
@@ -68,6 +72,7 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     int error = spool_buf_pool_init(&c->bufs, BUF_CNT, SPOOL_TO_COURIER);
     if (error != 0)
         return error;
+    c->changes.number = 1;
     c->delivery_cnt = (uint32_t)c->settings->conf->queue.deliveries;
     c->deliveries = calloc(c->delivery_cnt, sizeof(c->deliveries[0]));
     if (c->deliveries == NULL)
@@ -97,6 +102,7 @@ void courier_fini(struct courier *c)
     while (rte_ring_sc_dequeue_elem(c->from_spooler, &done, sizeof(done)) == 0)
         if (done.op == SPOOL_ARRIVED)
             spool_arrival_free(done.arrival);
+    courier_cat_fini(c);
     courier_bounce_fini(c);
     free_writes(&c->outbox);
     free_writes(&c->sent);
@@ -111,8 +117,8 @@ void courier_fini(struct courier *c)
 
 /* Journals one message's outcomes, or that it is over. Without memory the process cannot keep its
  * promises: asserted. */
-static void journal(struct courier *c, const struct spool_id *id, enum spool_op op,
-                    const struct spool_outcome *outcomes, uint32_t cnt)
+static struct courier_write *journal(struct courier *c, const struct spool_id *id, enum spool_op op,
+                                     const struct spool_outcome *outcomes, uint32_t cnt)
 {
     size_t align = _Alignof(struct courier_write);
     size_t bytes = sizeof(struct courier_write) + cnt * sizeof(outcomes[0]);
@@ -129,17 +135,21 @@ static void journal(struct courier *c, const struct spool_id *id, enum spool_op 
         .len = (uint32_t)(cnt * sizeof(outcomes[0])),
         .cookie = w,
     };
+    w->change_no = 0;
     c->write_cnt++;
     base_list_push_back(&c->outbox, &w->node);
+    return w;
 }
 
-void courier_delete(struct courier *c, const struct spool_id *id)
+void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
+                    const struct spool_outcome *outcomes, uint32_t cnt)
 {
-    journal(c, id, SPOOL_FREE, NULL, 0);
+    journal(c, id, op, outcomes, cnt)->change_no = c->changes.number;
+    c->changes.write_cnt++;
 }
 
 /* Half of the room: the other is for deliveries. */
-bool courier_may_delete(const struct courier *c)
+bool courier_may_change(const struct courier *c)
 {
     return c->write_cnt < WRITE_MAX / 2;
 }
@@ -171,6 +181,13 @@ static uint32_t send_outbox(struct courier *c)
     return n;
 }
 
+static void log_finished(struct courier *c, const struct spool_id *id)
+{
+    struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_FINISHED};
+    memcpy(r.id, id->b, sizeof(r.id));
+    stats_log_push(&c->log, &r);
+}
+
 static void journalled(struct courier *c, const struct spool_done *done)
 {
     struct courier_write *w = done->cookie;
@@ -186,10 +203,11 @@ static void journalled(struct courier *c, const struct spool_done *done)
     if (done->op == SPOOL_FREE) {
         base_assert(queue_remove(c->queue, &done->id) == 0);
         stats_inc(c->stats, STATS_COURIER_FINISHED);
-        struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_FINISHED};
-        memcpy(r.id, done->id.b, sizeof(r.id));
-        stats_log_push(&c->log, &r);
+        if (w->change_no == 0) /* else "deleted" told it */
+            log_finished(c, &done->id);
     }
+    if (w->change_no != 0)
+        courier_command_journalled(c, w->change_no);
     c->write_cnt--;
     free(w);
 }
@@ -244,6 +262,8 @@ static uint32_t arrivals(struct courier *c)
             arrived(c, &done[i]);
         else if (done[i].op == SPOOL_DAMAGED)
             damaged(c, &done[i].id);
+        else if (done[i].op == SPOOL_READ && courier_cat_done(c, &done[i]))
+            continue;
         else if (done[i].op == SPOOL_READ || done[i].op == SPOOL_COMMIT)
             courier_bounce_done(c, &done[i]);
         else
@@ -336,6 +356,11 @@ static void put(struct courier *c, struct delivery *d)
     c->active_cnt--;
 }
 
+static uint32_t enhanced_of(const struct delivery_result *r)
+{
+    return spool_status_parse(base_span_of(r->enhanced, strnlen(r->enhanced, sizeof(r->enhanced))));
+}
+
 /* Ends the attempt for those of the delivery's recipients that have failed for good, or for the
  * others, and journals what became of them; the rest stays in the delivery. */
 static void settle(struct courier *c, struct delivery *d, const struct queue_result *results,
@@ -383,6 +408,7 @@ void courier_failed(struct courier *c, struct delivery *d)
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
+                                           .enhanced = enhanced_of(&d->result[i]),
                                            .state = SPOOL_OUTCOME_FAILED};
     settle(c, d, results, true);
     put(c, d);
@@ -423,6 +449,7 @@ static void finish(struct courier *c, struct delivery *d)
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
+                                           .enhanced = enhanced_of(&d->result[i]),
                                            .state = state_of(d->result[i].code)};
     queue_judge(c->queue, &d->job, results);
     settle(c, d, results, false);
@@ -502,7 +529,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += arrivals(c);
     work += finished(c);
     work += start_due(c);
-    work += courier_list_answer(c);
+    work += courier_control_run(c);
     work += send_outbox(c);
     work += courier_bounce_send(c);
     struct queue_usage u;
@@ -530,7 +557,8 @@ uint64_t courier_deadline(const struct courier *c)
         t = c->now_ns + BASE_NS_MS;
     if (!base_list_empty(&c->bounce_todo) && c->now_ns + BASE_NS_MS < t)
         t = c->now_ns + BASE_NS_MS;
-    return t;
+    uint64_t control_ns = courier_control_deadline(c);
+    return control_ns < t ? control_ns : t;
 }
 
 bool courier_settled(const struct courier *c)

@@ -9,6 +9,7 @@
  *   spool_summary.c  what spares a start the bodies
  *   spool_move.c     the oldest segment's live records go to the head
  *   spool_salvage.c  the same when it is damaged
+ *   spool_status.c   enhanced status codes as numbers
  *   spool_read.c     READ, and the envelopes of recovered messages
  *   spool_recover.c  files, headers, the chain of segments
  *   spool_scan.c     the log read from the start
@@ -121,6 +122,7 @@ struct spool_message {
     uint8_t state;
     bool commit_seen;  /* recovery */
     bool state_moving; /* STATE is composed, not yet durable */
+    bool has_own;      /* an outcome of the message itself lies behind those of its recipients */
     int status;
     uint32_t ref_cnt; /* effects and reads under way */
     uint32_t envelope_len;
@@ -131,7 +133,8 @@ struct spool_message {
     uint32_t piece_cnt; /* recovery: as COMMIT tells */
     uint64_t content_bytes;
     uint64_t commit_place;
-    struct spool_outcome *outcomes; /* by recipient, outcome_cnt; NULL: nothing happened yet */
+    struct spool_outcome *outcomes; /* spool_message_rows: by recipient, outcome_cnt, then with
+                                       has_own the message's; NULL: nothing happened yet */
     uint8_t *envelope;              /* while open */
     struct spool_arrival *arrival;  /* while committing */
 };
@@ -356,6 +359,15 @@ void spool_message_state_at(struct spool *s, struct spool_message *m, uint32_t s
 /* Takes over outcomes into memory. Returns 0 or -ENOMEM. */
 int spool_message_outcomes(struct spool_message *m, const uint8_t *payload,
                            uint32_t len) BASE_WARN_UNUSED;
+/* Outcomes in memory: those of recipients and, as the last one, that of the message. */
+static inline uint32_t spool_message_rows(const struct spool_message *m)
+{
+    return m->outcome_cnt + m->has_own;
+}
+static inline bool spool_message_held(const struct spool_message *m)
+{
+    return m->has_own && m->outcomes[m->outcome_cnt].state == 1;
+}
 struct spool_arrival *spool_arrival_make(const struct spool_message *m, const uint8_t *envelope);
 
 /* spool_segment.c */

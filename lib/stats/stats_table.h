@@ -348,5 +348,7 @@ STATS(COURIER_BOUNCE_DOUBLE,  "courier", "bounce_double",  "recipients", "failed
 STATS(COURIER_BOUNCE_IMPOSSIBLE,"courier","bounce_impossible","messages", "reports that no server could take: the sender's address is no address")
 STATS(COURIER_BOUNCE_RETRIES, "courier", "bounce_retries", "messages", "reports that could not be stored: the recipients are tried again later")
 STATS(COURIER_FINISHED,       "courier", "finished",       "messages", "messages that left the spool")
+STATS(COURIER_REQUEUED,       "courier", "requeued",       "messages", "messages that an operator had tried from the start again")
+STATS(COURIER_DELETED,        "courier", "deleted",        "messages", "messages that an operator took out of the queue undelivered")
 STATS(COURIER_JOURNAL_RETRIES,"courier", "journal_retries","writes",  "outcomes that had to be written again")
 /* clang-format on */
