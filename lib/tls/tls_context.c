@@ -34,7 +34,25 @@ static struct tls_conn *conn_of(SSL *ssl)
     return BIO_get_data(SSL_get_rbio(ssl));
 }
 
-/* RFC 6066 section 3: an unknown name gets the default certificate. */
+/* Whether the client can check a signature by one of the certificates of a set. One that names no
+ * kinds (RFC 5246 section 7.4.1.4.1) is asked nothing. */
+static bool can_check(SSL *ssl, const struct tls_name *n)
+{
+    int cnt = SSL_get_sigalgs(ssl, -1, NULL, NULL, NULL, NULL, NULL);
+
+    for (int i = 0; i < cnt; i++) {
+        int sign = NID_undef;
+        SSL_get_sigalgs(ssl, i, &sign, NULL, NULL, NULL, NULL);
+        if (n->certificate[TLS_KIND_EC] >= 0 && sign == EVP_PKEY_EC)
+            return true;
+        if (n->certificate[TLS_KIND_RSA] >= 0 && (sign == EVP_PKEY_RSA || sign == EVP_PKEY_RSA_PSS))
+            return true;
+    }
+    return cnt <= 0;
+}
+
+/* RFC 6066 section 3: an unknown name gets the default certificate, and so does a client that can
+ * do nothing with the kind of key that a name has: never an alert. */
 static int on_name(SSL *ssl, int *alert, void *arg)
 {
     const char *text = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -45,6 +63,8 @@ static int on_name(SSL *ssl, int *alert, void *arg)
     if (text == NULL)
         return SSL_TLSEXT_ERR_NOACK;
     n = tls_name_find(c->domain, text);
+    if (n->set != 0 && !can_check(ssl, n))
+        n = &c->domain->fallback;
     if (n->set != 0 && SSL_set_SSL_CTX(ssl, c->domain->policy[c->policy].context[n->set]) == NULL)
         return SSL_TLSEXT_ERR_NOACK;
     return n == &c->domain->fallback ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_OK;

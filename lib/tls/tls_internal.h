@@ -45,7 +45,7 @@ struct tls_lane {
     struct stats_block *stats;
     struct base_pool conns;
     struct base_pool ops;
-    struct tls_op **gathered; /* parked_max of them: not submitted yet */
+    struct tls_op **gathered; /* room for all of ops: not submitted yet */
     uint32_t gathered_cnt;
     uint32_t submitted_cnt;
     uint32_t handshake_cnt;

@@ -30,12 +30,13 @@ struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
     base_list_init(&l->domains);
     l->parking = TLS_PARKING && settings->parked_max > 0 &&
                  settings->keyop.ops->deferred(settings->keyop.state);
-    l->gathered = calloc(parked_max, sizeof(struct tls_op *));
+    l->gathered = calloc(2 * parked_max, sizeof(struct tls_op *));
     if (l->gathered == NULL ||
         base_pool_init(&l->conns, settings->connection_max, sizeof(struct tls_conn),
                        _Alignof(struct tls_conn), sizeof(struct tls_conn)) != 0)
         goto failed;
-    if (base_pool_init(&l->ops, parked_max, sizeof(struct tls_op), _Alignof(struct tls_op),
+    /* Twice as many: nobody's ones are still under way when others are parked in their place. */
+    if (base_pool_init(&l->ops, 2 * parked_max, sizeof(struct tls_op), _Alignof(struct tls_op),
                        sizeof(struct tls_op)) == 0)
         return l;
     base_pool_fini(&l->conns);
@@ -83,8 +84,8 @@ void tls_lane_set_tickets(struct tls_lane *l, const struct tls_ticket_key *curre
 void tls_lane_enter(struct tls_lane *l, struct tls_domain *d)
 {
     if (l->parking && !l->async) {
-        /* Room for all that may be parked, and one that runs; made as they are needed. */
-        l->async = ASYNC_init_thread(l->settings.parked_max + 1, 0) == 1;
+        /* Made as they are needed. While all are parked, others wait for one. */
+        l->async = ASYNC_init_thread(l->settings.parked_max, 0) == 1;
         l->parking = l->async;
     }
     if (!d->seen) {

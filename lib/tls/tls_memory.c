@@ -93,7 +93,7 @@ static struct list *list_for(size_t bytes, size_t *take)
     return NULL;
 }
 
-static void *memory_take(size_t bytes, const char *file, int line)
+void *tls_memory_take(size_t bytes, const char *file, int line)
 {
     size_t take;
     struct list *l = list_for(bytes, &take);
@@ -107,7 +107,7 @@ static void *memory_take(size_t bytes, const char *file, int line)
     return malloc(take);
 }
 
-static void memory_give(void *p, const char *file, int line)
+void tls_memory_give(void *p, const char *file, int line)
 {
     size_t bytes;
     uint32_t class;
@@ -126,25 +126,25 @@ static void memory_give(void *p, const char *file, int line)
     free(p);
 }
 
-static void *memory_resize(void *p, size_t bytes, const char *file, int line)
+void *tls_memory_resize(void *p, size_t bytes, const char *file, int line)
 {
     size_t held;
     void *other;
 
     if (p == NULL)
-        return memory_take(bytes, file, line);
+        return tls_memory_take(bytes, file, line);
     if (bytes == 0) {
-        memory_give(p, file, line);
+        tls_memory_give(p, file, line);
         return NULL;
     }
     held = malloc_usable_size(p);
     if (bytes <= held)
         return p;
-    other = memory_take(bytes, file, line);
+    other = tls_memory_take(bytes, file, line);
     if (other == NULL)
         return NULL;
     memcpy(other, p, held);
-    memory_give(p, file, line);
+    tls_memory_give(p, file, line);
     return other;
 }
 
@@ -157,7 +157,7 @@ bool tls_memory_use(void)
     return true;
 #endif
 #endif
-    return CRYPTO_set_mem_functions(memory_take, memory_resize, memory_give) == 1;
+    return CRYPTO_set_mem_functions(tls_memory_take, tls_memory_resize, tls_memory_give) == 1;
 }
 
 static void trim(struct list *l)

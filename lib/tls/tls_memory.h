@@ -16,6 +16,12 @@
 /* Returns false when OpenSSL has allocated already: then all goes on with malloc. */
 bool tls_memory_use(void);
 
+/* What it gives OpenSSL: for measuring, in a program that switches between these and malloc (a
+ * piece of one may be freed by the other). */
+void *tls_memory_take(size_t bytes, const char *file, int line);
+void *tls_memory_resize(void *p, size_t bytes, const char *file, int line);
+void tls_memory_give(void *p, const char *file, int line);
+
 /* The thread ends, or wants its lists empty: what they hold goes back to malloc. */
 void tls_memory_trim(void);
 

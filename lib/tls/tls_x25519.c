@@ -144,13 +144,35 @@ struct generation {
     int selection;
 };
 
+/* libssl names the group, though there is one only. */
+static int gen_set_params(void *genctx, const OSSL_PARAM params[])
+{
+    const OSSL_PARAM *p = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_GROUP_NAME);
+
+    (void)genctx;
+    return p == NULL ||
+           (p->data_type == OSSL_PARAM_UTF8_STRING && OPENSSL_strcasecmp(p->data, "X25519") == 0);
+}
+
+static const OSSL_PARAM *gen_settable(void *genctx, void *provctx)
+{
+    static const OSSL_PARAM list[] = {
+        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
+        OSSL_PARAM_END,
+    };
+
+    (void)genctx, (void)provctx;
+    return list;
+}
+
 static void *gen_init(void *provctx, int selection, const OSSL_PARAM params[])
 {
     struct generation *g = OPENSSL_zalloc(sizeof(*g));
 
-    (void)params; /* there is one group only */
-    if (g == NULL)
+    if (g == NULL || !gen_set_params(g, params)) {
+        OPENSSL_free(g);
         return NULL;
+    }
     g->provider = provctx;
     g->selection = selection;
     return g;
@@ -189,6 +211,8 @@ const OSSL_DISPATCH tls_keymgmt_x25519[] = {
     {OSSL_FUNC_KEYMGMT_SET_PARAMS, (void (*)(void))pair_set_params},
     {OSSL_FUNC_KEYMGMT_SETTABLE_PARAMS, (void (*)(void))pair_settable},
     {OSSL_FUNC_KEYMGMT_GEN_INIT, (void (*)(void))gen_init},
+    {OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS, (void (*)(void))gen_set_params},
+    {OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, (void (*)(void))gen_settable},
     {OSSL_FUNC_KEYMGMT_GEN, (void (*)(void))gen},
     {OSSL_FUNC_KEYMGMT_GEN_CLEANUP, (void (*)(void))gen_cleanup},
     {0, NULL},
