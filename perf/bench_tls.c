@@ -29,20 +29,25 @@
 
 /* ---- the allocator: ours while our engine runs, malloc for all else ---- */
 
-static bool ours;
+static bool ours, counting; /* counting costs: for idle only */
 static int64_t live[2];
+
+static int64_t size_of(void *p)
+{
+    return counting && p != NULL ? (int64_t)malloc_usable_size(p) + 8 : 0;
+}
 
 static void *take(size_t bytes, const char *file, int line)
 {
     void *p = ours ? tls_memory_take(bytes, file, line) : malloc(bytes);
 
-    live[ours] += p != NULL ? (int64_t)malloc_usable_size(p) + 8 : 0;
+    live[ours] += size_of(p);
     return p;
 }
 
 static void give(void *p, const char *file, int line)
 {
-    live[ours] -= p != NULL ? (int64_t)malloc_usable_size(p) + 8 : 0;
+    live[ours] -= size_of(p);
     if (ours)
         tls_memory_give(p, file, line);
     else
@@ -51,10 +56,10 @@ static void give(void *p, const char *file, int line)
 
 static void *resize(void *p, size_t bytes, const char *file, int line)
 {
-    int64_t before = p != NULL ? (int64_t)malloc_usable_size(p) + 8 : 0;
+    int64_t before = size_of(p);
     void *q = ours ? tls_memory_resize(p, bytes, file, line) : realloc(p, bytes);
 
-    live[ours] += (q != NULL ? (int64_t)malloc_usable_size(q) + 8 : 0) - before;
+    live[ours] += size_of(q) - before;
     return q;
 }
 
@@ -545,6 +550,7 @@ static void idle(void)
     } cases[] = {{"13_idle", TLS1_3_VERSION}, {"12_idle", TLS1_2_VERSION}};
     struct end *all = calloc(IDLE_CNT, sizeof(*all));
 
+    counting = true;
     for (size_t c = 0; all != NULL && c < BASE_ARRAY_CNT(cases); c++) {
         set_up(cases[c].version, &ec, false, INLINE);
         for (int who = 0; who < WHO_CNT; who++) {

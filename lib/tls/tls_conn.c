@@ -63,13 +63,20 @@ static void fail(struct tls_conn *c, enum tls_reason reason)
 
 /* ---- opening and closing ---- */
 
+/* Clearing goes through all entries of the queue; it is empty, as a rule. */
+static void clear_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 /* Between these two OpenSSL may call the BIO and our provider. */
 static void enter(struct tls_conn *c, struct base_span in, struct base_buf *out)
 {
     c->in = in;
     c->out = out;
     c->lane->current = c;
-    ERR_clear_error();
+    clear_errors();
 }
 
 static void leave(struct tls_conn *c)
@@ -308,7 +315,11 @@ static void read_plain(struct tls_conn *c, struct base_buf *plain)
             c->want = left ? TLS_WANT_ROOM : TLS_WANT_INPUT;
             return;
         }
-        ERR_clear_error();
+        /* A call that finds nothing would take a record's buffer and give it back. */
+        if (c->in.len == 0 && c->want != TLS_WANT_ROOM && SSL_pending(c->ssl) == 0) {
+            c->want = TLS_WANT_INPUT;
+            break;
+        }
         int rc = SSL_read_ex(c->ssl, plain->p + plain->len, plain->cap - plain->len, &n);
         if (rc == 1) {
             plain->len += n;
@@ -330,10 +341,10 @@ static void read_plain(struct tls_conn *c, struct base_buf *plain)
             fail_by_queue(c);
             return;
         }
-        if (too_noisy(c))
-            fail(c, TLS_REASON_FLOOD);
-        return;
+        break;
     }
+    if (too_noisy(c))
+        fail(c, TLS_REASON_FLOOD);
 }
 
 enum tls_state tls_conn_decode(struct tls_conn *c, struct base_span in, size_t *consumed,
@@ -365,7 +376,6 @@ enum tls_state tls_conn_encode(struct tls_conn *c, struct base_span plain, size_
         size_t n = plain.len - *consumed, room = out->cap - out->len - TLS_RECORD_OVERHEAD;
         n = n < room ? n : room;
         n = n < TLS_RECORD_MAX ? n : TLS_RECORD_MAX;
-        ERR_clear_error();
         int rc = SSL_write_ex(c->ssl, plain.p + *consumed, n, &done);
         if (rc == 1) {
             *consumed += done;

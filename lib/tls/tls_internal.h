@@ -185,9 +185,10 @@ struct tls_provider {
 bool tls_provider_load(struct tls_domain *d);
 extern const char tls_provider_name[];
 
-/* tls_key.c, tls_kdf.c, tls_x25519.c: what the provider offers. */
+/* tls_key.c, tls_kdf.c, tls_mac.c, tls_x25519.c: what the provider offers. */
 extern const OSSL_DISPATCH tls_keymgmt_rsa[], tls_keymgmt_ec[], tls_signature_rsa[],
-    tls_signature_ec[], tls_kdf_tls13[], tls_keymgmt_x25519[], tls_keyexch_x25519[];
+    tls_signature_ec[], tls_kdf_tls13[], tls_kdf_prf[], tls_mac_hmac[], tls_keymgmt_x25519[],
+    tls_keyexch_x25519[];
 EVP_PKEY *tls_key_wrap(struct tls_domain *d, struct tls_key *key, EVP_PKEY *public);
 
 /* tls_reason.c: of the errors in OpenSSL's queue, which it empties. */

@@ -4,10 +4,10 @@
  *   RSA, EC     private keys whose signatures go through the keyop driver. They take part only by
  *               the key: a key made here is bound to this provider, while fetches by name (peers'
  *               keys, P-256 key exchange) go to the default one. Hence the property sluice.sign.
- *   TLS13-KDF   without a fetch of a digest and a MAC for each of its fifteen calls a handshake.
- *   X25519      where the lane has a driver for it. libssl takes a group only from the provider
- *               whose key management wins the fetch, so that it is told of here, too.
- * RFC 8446 section 4.2.7 has the number of the group.
+ *   TLS13-KDF, TLS1-PRF, HMAC   without a fetch of a digest (and a MAC) for each of the many calls
+ * a handshake makes. X25519      where the lane has a driver for it. libssl takes a group only from
+ * the provider whose key management wins the fetch, so that it is told of here, too. RFC 8446
+ * section 4.2.7 has the number of the group.
  */
 #include "tls_internal.h"
 
@@ -42,6 +42,12 @@ static const OSSL_ALGORITHM keyexchs[] = {
 };
 static const OSSL_ALGORITHM kdfs[] = {
     {"TLS13-KDF", FAST, tls_kdf_tls13, NULL},
+    {"TLS1-PRF", FAST, tls_kdf_prf, NULL},
+    {NULL, NULL, NULL, NULL},
+};
+
+static const OSSL_ALGORITHM macs[] = {
+    {"HMAC", FAST, tls_mac_hmac, NULL},
     {NULL, NULL, NULL, NULL},
 };
 
@@ -63,6 +69,8 @@ static const OSSL_ALGORITHM *query(void *provctx, int operation, int *no_cache)
         return kex ? keyexchs : NULL;
     case OSSL_OP_KDF:
         return kdfs;
+    case OSSL_OP_MAC:
+        return macs;
     default:
         return NULL;
     }

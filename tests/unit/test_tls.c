@@ -150,6 +150,52 @@ static void other_groups(void **state)
     rig_close(&rig);
 }
 
+/* Suites whose MACs and key derivations go different ways. */
+static void suites(void **state)
+{
+    static const struct {
+        const char *name;
+        bool plain_mac; /* without encrypt-then-MAC: RFC 7366 */
+    } rows[] = {
+        {"ECDHE-ECDSA-AES128-GCM-SHA256", false}, {"ECDHE-ECDSA-AES256-GCM-SHA384", false},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305", false}, {"ECDHE-ECDSA-AES128-SHA", false},
+        {"ECDHE-ECDSA-AES128-SHA", true},         {"ECDHE-ECDSA-AES128-SHA256", false},
+        {"ECDHE-ECDSA-AES128-SHA256", true},      {"ECDHE-ECDSA-AES256-SHA384", false},
+        {"ECDHE-ECDSA-AES256-SHA384", true},
+    };
+    static const struct tls_policy_spec all = {
+        .label = "all", .version_min = TLS_VERSION_12, .ciphers = "ECDHE:!aNULL"};
+    struct tls_certificate_spec c = kit_spec(&ec, "file");
+    struct tls_domain *d;
+    struct tls_facts facts;
+
+    (void)state;
+    rig_open(&rig, RIG_DEFERRED);
+    d = rig_domain(&rig, &c, 1, &all, 1);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        SSL_CTX *client = kit_client_context(TLS1_2_VERSION);
+        assert_int_equal(SSL_CTX_set_cipher_list(client, rows[i].name), 1);
+        if (rows[i].plain_mac)
+            SSL_CTX_set_options(client, SSL_OP_NO_ENCRYPT_THEN_MAC);
+        rig_accept(&link, &rig, d, 0, client, NULL);
+        assert_int_equal(rig_handshake(&link), TLS_OPEN);
+        tls_conn_facts(link.conn, &facts);
+        assert_string_equal(facts.cipher, rows[i].name);
+        for (int j = 0; j < 3; j++)
+            rig_talk(&link);
+        /* A wrong MAC is found. */
+        assert_int_equal(SSL_write(link.peer.ssl, "DATA\r\n", 6), 6);
+        rig_peer(&link);
+        link.to_conn[link.to_conn_len - 18] ^= 1;
+        rig_decode(&link);
+        assert_int_equal(tls_conn_reason(link.conn), TLS_REASON_PROTOCOL);
+        rig_end(&link);
+        SSL_CTX_free(client);
+    }
+    rig_domain_drop(d);
+    rig_close(&rig);
+}
+
 /* ---- what a peer can do wrong ---- */
 
 static void bad_bytes(const char *bytes, size_t len, enum tls_reason reason)
@@ -541,13 +587,21 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(handshakes),    cmocka_unit_test(clients),
-        cmocka_unit_test(other_groups),  cmocka_unit_test(not_tls),
-        cmocka_unit_test(left_over),     cmocka_unit_test(disagreements),
-        cmocka_unit_test(protocols),     cmocka_unit_test(client_certificate),
-        cmocka_unit_test(damaged),       cmocka_unit_test(close_notify),
-        cmocka_unit_test(ends),          cmocka_unit_test(small_rooms),
-        cmocka_unit_test(renegotiation), cmocka_unit_test(key_updates),
+        cmocka_unit_test(handshakes),
+        cmocka_unit_test(clients),
+        cmocka_unit_test(other_groups),
+        cmocka_unit_test(suites),
+        cmocka_unit_test(not_tls),
+        cmocka_unit_test(left_over),
+        cmocka_unit_test(disagreements),
+        cmocka_unit_test(protocols),
+        cmocka_unit_test(client_certificate),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(close_notify),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(small_rooms),
+        cmocka_unit_test(renegotiation),
+        cmocka_unit_test(key_updates),
     };
 
     if (!tls_memory_use())
