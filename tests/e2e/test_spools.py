@@ -8,7 +8,7 @@ import re
 import shutil
 
 from gateway import SLUICECTL, Gateway
-from harness import Failed, Skip, check, check_equal, main, run, wait_until
+from harness import Skip, check, check_equal, main, run, wait_until
 from mail import Client, Ledger, plain
 from sinks import Scripted
 
@@ -131,6 +131,7 @@ def test_one_fills_up(lab):
         os.unlink(path)
     wait_until(lambda: spool('a')['accepting'] == spool('b')['accepting'] == 'yes', 60, 'room again')
     drained(ledger)
+    ledger = Ledger()
     check_equal(send(ledger, 'after@example.org').code, 250, 'after it')
     drained(ledger)
     told = len(re.findall('spool_refuses .*spool a', gw.log()))
@@ -164,11 +165,11 @@ def test_a_directory_is_away(lab):
     check_equal(gw.stop(), 0, 'exit status')
     gw.change(spool_b=None)
     gw.start()
-    check('messages 2\n' in gw.ctl('queue', 'stat'), 'half of them')
+    wait_until(lambda: 'messages 2\n' in gw.ctl('queue', 'stat'), 30, 'half of them')
     check_equal(gw.stop(), 0, 'exit status')
     gw.change(spool_b=settings('b'))
     gw.start()
-    check('messages 4\n' in gw.ctl('queue', 'stat'), 'all of them')
+    wait_until(lambda: 'messages 4\n' in gw.ctl('queue', 'stat'), 30, 'all of them')
     drained(ledger)
 
 
