@@ -250,6 +250,7 @@ struct spool {
     uint64_t now_ns;
     uint8_t uuid[16];
     bool uuid_known;
+    uint8_t number; /* of the spool */
 
     struct spool_segment *segments; /* by slot */
     uint32_t segment_cap;
@@ -284,7 +285,7 @@ struct spool {
     uint32_t failure_cnt; /* in a row */
     uint64_t probe_ns;
     uint64_t probe_backoff_ns;
-    bool was_full;
+    const char *refusal; /* of new messages: why; NULL: they are taken */
 
     struct spool_message **table;
     uint32_t table_mask;

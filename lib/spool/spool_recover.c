@@ -190,6 +190,7 @@ static int chain_find(struct spool_recovery *r, uint32_t cnt)
     const struct spool_segment_header *top = &s->segments[newest].header;
     memcpy(s->uuid, top->uuid, 16);
     s->uuid_known = true;
+    s->number = top->number;
     s->next_sequence = sequence + 1;
     s->log_head = cnt; /* filled from the back */
     for (uint32_t slot = newest; sequence >= top->tail_sequence && sequence != 0;) {
