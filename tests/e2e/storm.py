@@ -275,17 +275,21 @@ def wait_settled(book, far, seconds):
 
 
 def wait_empty(gw, seconds):
-    """Nothing is queued any more but what the next hop refused for good."""
-    def empty():
-        stat = dict(line.split(' ', 1) for line in gw.ctl('queue', 'stat').splitlines() if ' ' in line)
-        return stat['messages'] == stat['failed']
-    wait_until(empty, seconds, 'empty queue')
+    wait_until(lambda: 'messages 0\n' in gw.ctl('queue', 'stat'), seconds, 'empty queue')
+
+
+def wait_written(gw, seconds):
+    """What became of all deliveries so far is on stable storage."""
+    wait_until(lambda: 'active 0\n' in gw.ctl('queue', 'stat'), seconds, 'no deliveries under way')
+    wait_until(lambda: gw.counter('courier/journal_now') == 0, seconds, 'outcomes on stable storage')
 
 
 def audit(book, far, in_flight, cuts=()):
     """Checks the book against the next hop. in_flight: deliveries under way at most. cuts: (life, when): from
     then on the gateway could not write down what it delivered. Returns how many messages came twice."""
     check(not far.faults, f'{len(far.faults)} faults at the next hop: {far.faults[:2]}')
+    untold = {r for r in book.owed() & far.refused} - far.told()
+    check(not untold, f'the sender was not told of {len(untold)} recipients, such as {sorted(untold)[:3]}')
     lives = {}  # recipient: lives in which it was delivered
     cut_at, unwritten = dict(cuts), Counter()
     for d in far.deliveries:

@@ -13,11 +13,11 @@ from harness import Failed, check, check_equal, main, run, wait_until
 from loopdisk import LoopDisk
 from mail import Client, plain
 from sinks import Scripted
-from storm import Book, MoodyNextHop, Storm, audit, wait_empty, wait_settled
+from storm import Book, MoodyNextHop, Storm, audit, wait_empty, wait_settled, wait_written
 
-FS_BYTES, DELIVERIES, SIZE = 16 << 20, 10, 20000
+FS_BYTES, DELIVERIES, SIZE = 16 << 20, 10, 60000
 SEED = int(os.environ.get('SLUICE_SEED', '0')) or random.SystemRandom().randrange(1, 1 << 32)
-far = None
+far = gw = None
 
 
 def setup(lab):
@@ -25,9 +25,13 @@ def setup(lab):
     far = Scripted(lab)
 
 
-def gateway_on(lab, disk):
+def gateway_on(lab, disk, backoff=10):
+    """One at a time: the one of a test that failed ends here."""
+    global gw
+    if gw is not None and gw.alive():
+        gw.kill()
     gw = Gateway(lab, name=os.path.basename(disk.mount) + '-gw', smtp={'message_size': '1M'},
-                 queue={'deliveries': DELIVERIES},
+                 queue={'deliveries': DELIVERIES, 'backoff_min': f'{backoff}s', 'backoff_max': f'{2 * backoff}s'},
                  spool={'path': disk.mount + '/spool', 'size': '64M', 'segment_size': '1M'})
     return gw.start()
 
@@ -59,22 +63,25 @@ def refused_for_room(gw):
     check('accepting no: spool is full' in gw.ctl('status'), 'status tells that nothing is accepted')
 
 
-def full_and_back(gw, name):
-    """Full; half of each message delivered while it is full; killed; the other half; room again."""
+def full_and_back(gw, name, still=True):
+    """Full; half of each message delivered while it is full; killed; the other half; room again. Not still:
+    there is room on the disk again, and the spool may find it at any time."""
     far.down()
     taken, _ = fill(name, 2 * FS_BYTES // SIZE)
-    check(len(taken) > 50, f'only {len(taken)} messages')
+    check(len(taken) > 10, f'only {len(taken)} messages')
     refused_for_room(gw)
     far.messages.clear()
     far.mode = 'rcpt'  # defers those of temp-
     far.up()
+    gw.ctl('queue', 'flush', '--all')
     wait_until(lambda: all(far.to(f'{name}{i}@example.org') for i in taken), 60, 'deliveries with a full spool')
-    # Each delivery's outcome, in the reserve: nothing is on its way any more.
-    wait_until(lambda: gw.counter('courier/journal_now') == 0, 30, 'outcomes in the journal')
-    refused_for_room(gw)
+    wait_written(gw, 30)  # in the reserve
+    if still:
+        refused_for_room(gw)
     gw.kill()
     gw.start()
     far.mode = 'ok'
+    gw.ctl('queue', 'flush', '--all')
     wait_until(lambda: all(far.to(f'temp-{name}{i}@example.org') for i in taken), 60, 'the other half')
     wait_empty(gw, 30)
     for i in taken:
@@ -111,7 +118,7 @@ def test_a_stranger_fills_it(lab):
             pass
     little = full_and_back(gw, 'c')
     os.unlink(other)
-    much = full_and_back(gw, 'd')
+    much = full_and_back(gw, 'd', still=False)
     check(much > little, f'{much} messages with the room of a stranger, {little} without')
     check_equal(gw.stop(), 0, 'exit status')
 
@@ -132,7 +139,7 @@ def test_no_inodes(lab):
     little = full_and_back(gw, 'e')
     for name in names:
         os.unlink(name)
-    much = full_and_back(gw, 'f')
+    much = full_and_back(gw, 'f', still=False)
     check(much >= little, f'{much} messages with inodes, {little} without')
     check_equal(gw.stop(), 0, 'exit status')
 
@@ -142,7 +149,7 @@ def test_read_only_under_load(lab):
     disk = LoopDisk(lab, 'readonly', 64 << 20)
     far.down()
     moody = MoodyNextHop(lab, SEED)
-    gw = gateway_on(lab, disk)
+    gw = gateway_on(lab, disk, backoff=1)
     book = Book()
     storm = Storm(book, SEED, connections=4, size_max=100000, perm=False)
     try:

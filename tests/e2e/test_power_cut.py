@@ -77,6 +77,8 @@ def test_a_part_of_the_disk_fails(lab):
     gw.change(spool={'path': disk.mount + '/spool', 'size': '64M'})
     gw.start()
     book, chance = Book(), random.Random(SEED + 1)
+    far.deliveries.clear()
+    far.refused.clear()
     storm = Storm(book, SEED, connections=4, size_max=100000)
     storm.wait_acked(50)
     disk.cut_at(disk.first_block(os.path.join(disk.mount, 'spool/seg')))
