@@ -207,7 +207,8 @@ class Storm:
     def connection(self):
         """Until it is stopped, or the server has enough of refusing (RFC 5321 section 3.8 lets it)."""
         refused = False
-        with Client(timeout=60) as c:
+        with Client(timeout=15) as c:
+            c.socket.settimeout(60)
             with self.lock:
                 self.clients.add(c)
             while not self.stopped.is_set():
