@@ -208,12 +208,13 @@ static int headless_check(struct spool_recovery *r, uint32_t cnt, uint32_t slot,
     if (rc <= 0 || h.sequence <= top->sequence)
         return rc < 0 ? rc : 0;
     rc = spool_recovery_corrupt(r, slot, 0, "segment %u: its header is damaged", g->number);
-    if (rc == 0)
+    if (rc == 0 && r->tell == NULL)
         header_rebuild(r->s, cnt, slot, &h, top);
     return rc;
 }
 
-/* One is missing in the chain: it is there without its header; or those below it are the rest. */
+/* One is missing in the chain: it is there without its header; or those below it are the rest.
+ * (Inspection puts the rest together in its own way.) */
 static int missing_find(struct spool_recovery *r, uint32_t cnt, uint64_t sequence,
                         const struct spool_segment_header *top, uint32_t *slot)
 {
@@ -221,6 +222,8 @@ static int missing_find(struct spool_recovery *r, uint32_t cnt, uint64_t sequenc
     int rc =
         spool_recovery_corrupt(r, SPOOL_SLOT_NONE, 0, "the segment with sequence %llu is missing",
                                (unsigned long long)sequence);
+    if (rc < 0 || r->tell != NULL)
+        return rc;
     for (uint32_t i = 0; i < cnt && rc == 0; i++) {
         struct spool_batch_header h;
         if (s->segments[i].state != SPOOL_SEGMENT_ZEROING)

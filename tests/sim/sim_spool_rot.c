@@ -121,8 +121,9 @@ static void loosen(struct probe *p, const struct spool_record *r, uint64_t offse
     flags[probe_row(p, &r->id)] = true;
 }
 
-/* Marks the messages that have a record in what is going to be wrong. */
-static void target_mark(struct probe *p, const struct target *t, bool *flags)
+/* Marks the messages that have a record in what is going to be wrong, or with rest also behind it.
+ */
+static void target_mark(struct probe *p, const struct target *t, bool rest, bool *flags)
 {
     struct spool_segment_header g;
     uint64_t bytes;
@@ -130,12 +131,12 @@ static void target_mark(struct probe *p, const struct target *t, bool *flags)
     if (spool_segment_header_read(data, &g) < 0)
         return;
     for (uint64_t at = SPOOL_BLOCK_BYTES; at < bytes; at += SPOOL_BLOCK_BYTES)
-        if (at == t->batch || t->kind == TARGET_SEGMENT)
+        if (at == t->batch || (rest && at > t->batch) || t->kind == TARGET_SEGMENT)
             records_walk(p, data, &g, at, loosen, flags);
 }
 
-/* The batch is the end of the log: nothing on the disk tells that it was whole. Its loss looks like
- * that of one which was never acknowledged. */
+/* Nothing on the disk tells that the batch was whole: those that were under way together with it,
+ * the last ones of the log. Its loss looks like that of one which was never acknowledged. */
 static bool is_log_end(struct probe *p, const struct target *t)
 {
     struct spool_segment_header g, other;
@@ -216,23 +217,24 @@ static void content_check(struct probe *p, const struct target *t, struct base_r
     spool_close(p->spool);
 }
 
-/* Anything else. */
-static void other_check(struct probe *p, const struct target *t, const bool *marked,
-                        struct base_rand *rand)
+/* Anything else: either it is refused, or it is as if nothing had happened. Then the operator goes
+ * on. */
+static void other_check(struct probe *p, const bool *marked, struct base_rand *rand)
 {
-    bool opened = probe_recover(p, base_rand_next(rand));
-    if (!opened) {
-        p->accept = true;
-        p->accepted_cnt++;
+    bool open = probe_recover(p, base_rand_next(rand));
+    if (!open) {
         memcpy(p->loose, marked, sizeof(p->loose));
         memcpy(p->hit, marked, sizeof(p->hit));
-        probe_recover(p, base_rand_next(rand));
+        p->accept = true;
+        open = probe_recover(p, base_rand_next(rand));
         p->accept = false;
+        p->accepted_cnt += open;
     }
+    if (!open)
+        return; /* a version that is not known: nobody may go on */
     for (int i = 0; i < 500; i++)
         probe_pass(p);
     spool_close(p->spool);
-    (void)t;
 }
 
 /* One bit, at rest. */
@@ -249,9 +251,10 @@ static void rot(struct probe *p, enum target_kind kind, struct base_rand *rand)
         return;
     p->rot_cnt++;
     p->rot = true;
-    target_mark(p, &t, marked);
+    p->version_rot = kind == TARGET_SEGMENT;
+    target_mark(p, &t, false, marked);
     if (is_log_end(p, &t))
-        memcpy(p->loose, marked, sizeof(marked));
+        target_mark(p, &t, true, p->loose);
     if (kind == TARGET_CONTENT)
         p->hit[t.hit] = true;
     else
@@ -263,11 +266,11 @@ static void rot(struct probe *p, enum target_kind kind, struct base_rand *rand)
     if (kind == TARGET_CONTENT)
         content_check(p, &t, rand);
     else
-        other_check(p, &t, marked, rand);
+        other_check(p, marked, rand);
     disk_sim_restore(&g->disk);
     memset(p->hit, 0, sizeof(p->hit));
     memset(p->loose, 0, sizeof(p->loose));
-    p->rot = false;
+    p->rot = p->version_rot = false;
 }
 
 void rot_run(struct probe *p)
