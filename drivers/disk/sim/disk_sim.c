@@ -122,13 +122,14 @@ static void cache_write(struct disk_sim *d, struct sim_file *f, uint64_t offset,
     memcpy(f->data + offset, data, len);
 }
 
-/* What is only in the cache is gone: of one file, or (0) of all. After a snapshot all goes first.
+/* What is only in the cache is gone: of one file, or (0) of all. After a snapshot all goes at once.
  */
 static void cache_drop(struct disk_sim *d, uint32_t segment)
 {
+    bool all = segment == 0 || d->saved != NULL;
     for (struct sim_ghost **g = &d->ghosts; *g != NULL;) {
         struct sim_file *f = file_find(d, (*g)->segment);
-        if (segment != 0 && (*g)->segment != segment) {
+        if (!all && (*g)->segment != segment) {
             g = &(*g)->next;
             continue;
         }
