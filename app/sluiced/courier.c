@@ -534,6 +534,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += courier_bounce_send(c);
     struct queue_usage u;
     queue_usage(c->queue, &u);
+    stats_set(c->stats, STATS_COURIER_JOURNAL_NOW, c->write_cnt);
     stats_set(c->stats, STATS_QUEUE_MESSAGES, u.message_cnt);
     stats_set(c->stats, STATS_QUEUE_DEFERRED, u.deferred_cnt);
     stats_set(c->stats, STATS_QUEUE_ACTIVE, u.active_cnt);

@@ -121,6 +121,7 @@ struct spool_message {
     uint8_t state;
     bool commit_seen;  /* recovery */
     bool state_moving; /* STATE is composed, not yet durable */
+    bool lacks_parts;  /* recovery, past corruption: its content cannot be put together */
     int status;
     uint32_t ref_cnt; /* effects and reads under way */
     uint32_t envelope_len;

@@ -383,4 +383,5 @@ STATS(COURIER_BOUNCE_IMPOSSIBLE,"courier","bounce_impossible","messages", "repor
 STATS(COURIER_BOUNCE_RETRIES, "courier", "bounce_retries", "messages", "reports that could not be stored: the recipients are tried again later")
 STATS(COURIER_FINISHED,       "courier", "finished",       "messages", "messages that left the spool")
 STATS(COURIER_JOURNAL_RETRIES,"courier", "journal_retries","writes",  "outcomes that had to be written again")
+STATS(COURIER_JOURNAL_NOW,    "courier", "journal_now",    "writes_now", "outcomes that are not on stable storage yet")
 /* clang-format on */

@@ -1,7 +1,7 @@
 /*
  * The whole gateway in one thread, in virtual time: packets -> TCP -> SMTP -> spools on simulated
  * disks -> queue -> SMTP over TCP to the next hop, over a bad link, with a next hop that defers and
- * cuts, and in every other seed with power failures of the gateway.
+ * cuts, in every other seed with power failures of the gateway, and in most with disks in trouble.
  *
  * What must hold: each acknowledged message arrives at every recipient, unchanged, and no other
  * does; without a power failure and without cut connections nothing arrives twice and nothing is
@@ -25,6 +25,7 @@
 #include "sim_world.h"
 #include "wire.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,6 +131,10 @@ struct sim {
     struct net_rss rss;
     uint64_t steered_cnt[SPREAD_CNT]; /* of all seeds, with several lanes */
     uint64_t reused_cnt, untried_cnt; /* of all seeds */
+    /* What is wrong with the disk, and what came of it in all seeds. */
+    enum fault { FAULT_WRITES, FAULT_READS, FAULT_SMALL, FAULT_OUTAGE, FAULT_NONE } fault;
+    uint64_t outage_ns;
+    uint64_t write_error_cnt, read_error_cnt, full_cnt, broken_cnt, kept_out_cnt;
 };
 
 #define FAIL(sim, ...)                                                                             \
@@ -220,9 +225,22 @@ static void count_steered(struct sim *s)
     }
 }
 
+static void count_faults(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->spool_cnt; i++) {
+        const struct stats_block *b = topology_stats(&s->topology, TOPOLOGY_SPOOLER, i);
+        s->write_error_cnt += stats_get(b, STATS_SPOOL_WRITE_ERRORS);
+        s->read_error_cnt +=
+            stats_get(b, STATS_SPOOL_READ_ERRORS) + stats_get(b, STATS_SPOOL_READ_BAD);
+    }
+    for (uint32_t i = 0; i < s->lane_cnt; i++)
+        s->kept_out_cnt += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL);
+}
+
 static void end_gateway(struct sim *s)
 {
     count_steered(s);
+    count_faults(s);
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         s->refused_cnt[s->trouble.kind] += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL) +
                                            stats_get(s->lane[i]->stats, STATS_CONN_NOT_STORED);
@@ -252,13 +270,19 @@ static bool pass(struct sim *s)
 {
     uint64_t wall_ns = WALL_NS + s->now_ns;
     bool worked = false;
+    const char *why;
 
     in_lane = true;
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         worked |= lane_pass(s->lane[i], s->now_ns, wall_ns);
     in_lane = false;
-    for (uint32_t i = 0; i < s->spool_cnt; i++)
+    for (uint32_t i = 0; i < s->spool_cnt; i++) {
         worked |= spooler_pass(&s->spooler[i], s->now_ns);
+        if (!spool_accepting(s->spool[i], &why)) {
+            s->full_cnt += strstr(why, "full") != NULL;
+            s->broken_cnt += strstr(why, "cannot write") != NULL;
+        }
+    }
     worked |= courier_pass(&s->courier, s->now_ns, wall_ns);
     worked |= world_pass(s->world, s->now_ns);
     struct stats_log_record r[16];
@@ -333,16 +357,33 @@ static bool leaves(const struct sim *s)
 
 /* ---- disks that fail ---- */
 
+/* One spool alone, in four of seven seeds: now and then for all the run, or (OUTAGE) with every
+ * write for some seconds. */
+static void choose_fault(struct sim *s)
+{
+    uint64_t kind = s->seed % 7;
+
+    s->fault = s->trouble.kind == TROUBLE_NONE && kind < FAULT_NONE ? (enum fault)kind : FAULT_NONE;
+    s->outage_ns = s->fault == FAULT_OUTAGE ? s->now_ns + base_rand_below(&s->rand, 3 * BASE_NS_S)
+                                            : BASE_NS_NONE;
+}
+
 static struct disk_sim_config disk_config(const struct sim *s, uint32_t i, bool trouble)
 {
     const struct trouble *t = &s->trouble;
+    bool writes = s->fault == FAULT_WRITES, reads = s->fault == FAULT_READS;
     struct disk_sim_config d = {
         .seed = s->seed + i,
         .delay_max = 5,
         .queue_depth = 64,
         .sector_bytes = s->seed & 1 ? 512 : 4096,
         .again_ppm = 10000,
-        .write_error_ppm = s->seed % 7 == 0 ? 3000 : 0,
+        .write_error_ppm = writes ? 3000 : 0,
+        .write_short_ppm = writes ? 3000 : 0,
+        .write_ghost_ppm = writes ? 3000 : 0,
+        .read_error_ppm = reads ? 5000 : 0,
+        .read_flip_ppm = reads ? 20000 : 0,
+        .capacity_bytes = s->fault == FAULT_SMALL ? (4 + s->seed / 7 % 3) << 20 : 0,
     };
 
     if (!trouble || (t->disk != i && t->kind != TROUBLE_ALL))
@@ -479,7 +520,7 @@ static bool finished(struct sim *s)
 
 static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
 {
-    if (!bad && crash_cnt == 0 && s->seed % 7 != 0 && world_duplicates(s->world) > 0)
+    if (!bad && crash_cnt == 0 && world_duplicates(s->world) > 0)
         FAIL(s, "%u deliveries twice without a reason", world_duplicates(s->world));
     if (!bad && crash_cnt == 0 && stats_get(s->courier.stats, STATS_COURIER_DEFERRED) > 0)
         FAIL(s, "%lu recipients deferred without a reason",
@@ -529,6 +570,7 @@ static void run(struct sim *s, uint64_t seed)
     base_rand_init(&s->rand, seed);
     choose_lanes(s);
     choose_spools(s);
+    choose_fault(s);
     bad |= s->trouble.kind == TROUBLE_SMALL;
     open_world(s, bad);
     start_gateway(s);
@@ -545,6 +587,10 @@ static void run(struct sim *s, uint64_t seed)
                  world_idle(s->world));
         if (s->now_ns > 60 * BASE_NS_S)
             world_calm(s->world);
+        if (s->now_ns >= s->outage_ns) {
+            disk_sim_fail_writes(&s->disk[0], 0, 4 + base_rand_below(&s->rand, 20), -EIO);
+            s->outage_ns = BASE_NS_NONE;
+        }
         if (s->now_ns >= next_crash_ns) {
             for (uint64_t n = base_rand_below(&s->rand, 30); n > 0; n--) /* amid the disk's work */
                 pass(s);
@@ -577,6 +623,22 @@ static void check_all(struct sim *s)
         FAIL(s, "no mail was ever taken by a spool beside one that refused");
 }
 
+static void tell_faults(const struct sim *s, uint64_t cnt)
+{
+    if (cnt >= 50 && (s->write_error_cnt == 0 || s->read_error_cnt == 0 || s->full_cnt == 0 ||
+                      s->broken_cnt == 0 || s->kept_out_cnt == 0))
+        FAIL(s,
+             "a disk that was never in trouble: %lu write errors, %lu read errors, %lu full, "
+             "%lu without writing, %lu refused",
+             (unsigned long)s->write_error_cnt, (unsigned long)s->read_error_cnt,
+             (unsigned long)s->full_cnt, (unsigned long)s->broken_cnt,
+             (unsigned long)s->kept_out_cnt);
+    printf(
+        "sim_gateway: %lu write errors, %lu read errors, %lu transactions refused for the disk\n",
+        (unsigned long)s->write_error_cnt, (unsigned long)s->read_error_cnt,
+        (unsigned long)s->kept_out_cnt);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const name[6] = {"gw_data", "gw_ctrl", "gw_rx", "w_data", "w_ctrl", "w_rx"};
@@ -593,6 +655,7 @@ int main(int argc, char **argv)
     /* A handful of seeds may have no connection out, or only lucky ones. */
     if (cnt >= 50)
         check_all(s);
+    tell_faults(s, cnt);
     printf(
         "sim_gateway: %lu seeds, all mail where it belongs; %lu segments passed on between "
         "lanes by their port, %lu by their hash; %lu connections reused, %lu lost meanwhile; %lu "
