@@ -61,18 +61,22 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
 {
     struct lane *l = c->lane;
     const char *why;
+    uint32_t spool;
 
     if (l->draining)
         return &reply_shutdown;
     if (!policy_verdict_accepts(policy_mail(&l->settings->policy, l->stats, network_of(c),
                                             &c->in.smtp.address, reply, text)))
         return reply;
-    if (!spooler_accepting(l->spooler, &why)) {
+    spool = lane_choose_spool(l, &why);
+    if (spool == TOPOLOGY_SPOOL_NONE) {
         stats_inc(l->stats, STATS_CONN_REFUSED_SPOOL);
         log_event(c, STATS_LOG_REFUSED, 452, 0, base_span_str(why));
-        return &reply_full;
+        snprintf(text, POLICY_TEXT_CAP, "%s: %s", reply_full.text, why);
+        *reply = (struct smtp_reply){reply_full.code, reply_full.enhanced, text};
+        return reply;
     }
-    return conn_message_begin(c) ? &reply_mail_ok : &reply_busy;
+    return conn_message_begin(c, spool) ? &reply_mail_ok : &reply_busy;
 }
 
 static void answer_rcpt(struct conn *c, struct base_buf *out)

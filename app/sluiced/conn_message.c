@@ -63,7 +63,7 @@ void conn_message_drop(struct conn *c)
 bool conn_message_room(const struct conn *c)
 {
     /* The rest is for a body buffer or two, COMMIT, and a held buffer that one step may add. */
-    return lane_spool_room(c->lane, 2 * c->in.txn.held_cnt + 16);
+    return !c->in.txn.open || lane_spool_room(c->lane, &c->in.txn.id, 2 * c->in.txn.held_cnt + 16);
 }
 
 /* One more buffer to hold envelope or header bytes; false when there is none to spare. */
@@ -152,7 +152,7 @@ static void add_mail(struct conn *c, struct base_buf *fields)
         add(fields, SPOOL_ENVELOPE_ENVID, params->envid.p, params->envid.len);
 }
 
-bool conn_message_begin(struct conn *c)
+bool conn_message_begin(struct conn *c, uint32_t spool)
 {
     struct conn_transaction *t = &c->in.txn;
     struct lane *l = c->lane;
@@ -165,7 +165,8 @@ bool conn_message_begin(struct conn *c)
     }
     *t = (struct conn_transaction){.open = true};
     l->transaction_cnt++;
-    t->id = spool_id_make(l->wall_ns, 0, (uint8_t)l->number, l->id_counter++);
+    t->id = spool_id_make(l->wall_ns, l->topology->spool[spool].number, (uint8_t)l->number,
+                          l->id_counter++);
     add_mail(c, &fields);
     if (put_fields(c, base_buf_span(&fields)))
         return true;

@@ -22,9 +22,9 @@
  * envelope bytes, its header bytes), the body, COMMIT. */
 bool conn_message_room(const struct conn *c);
 
-/* Starts a message for the sender that the SMTP server asks about: id, envelope. Returns false when
- * there are too many under way for the buffers. */
-bool conn_message_begin(struct conn *c);
+/* Starts a message in that spool for the sender that the SMTP server asks about: id, envelope.
+ * Returns false when there are too many under way for the buffers. */
+bool conn_message_begin(struct conn *c, uint32_t spool);
 
 /* Adds the recipient that the SMTP server asks about, under the given name, with its parameters:
  * all of it or nothing. Returns false when no buffer can be had for it. */

@@ -161,7 +161,8 @@ static bool read_more(struct conn *c)
 
     if (o->reading)
         return true;
-    struct spool_buf *b = lane_spool_room(c->lane, 1) ? spool_buf_get(&c->lane->bufs) : NULL;
+    struct spool_buf *b =
+        lane_spool_room(c->lane, &o->delivery->job.id, 1) ? spool_buf_get(&c->lane->bufs) : NULL;
     if (b == NULL)
         return false;
     struct spool_entry e = {.id = o->delivery->job.id,

@@ -309,9 +309,10 @@ void control_write_log(struct control *c)
         while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_LANE_LOG, i), records, LOG_BATCH_MAX)) >
                0)
             write_records(c, records, n);
-    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_SPOOLER_LOG, 0), records, LOG_BATCH_MAX)) >
-           0)
-        write_records(c, records, n);
+    for (uint32_t i = 0; i < t->spool_cnt; i++)
+        while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_SPOOLER_LOG, i), records,
+                                  LOG_BATCH_MAX)) > 0)
+            write_records(c, records, n);
     while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_COURIER_LOG, 0), records, LOG_BATCH_MAX)) >
            0)
         write_records(c, records, n);

@@ -50,21 +50,53 @@ static uint64_t total(const struct gateway *g, enum stats_id id)
 
 /* ---- status ---- */
 
+/* Bytes written for each byte taken in, and the like: two digits are enough. */
+static double ratio(uint64_t a, uint64_t b)
+{
+    return b == 0 ? 0 : (double)a / (double)b;
+}
+
+static void status_spool(const struct gateway *g, struct control_client *client, uint32_t i)
+{
+    const struct stats_block *s = topology_stats(&g->topology, TOPOLOGY_SPOOLER, i);
+    const char *why = topology_spool_refusal(&g->topology, i);
+
+    control_print(client, "spool %s number=%u messages=%" PRIu64, g->topology.spool[i].name,
+                  g->topology.spool[i].number, stats_get(s, STATS_SPOOL_MESSAGES_NOW));
+    control_print(client,
+                  " live_bytes=%" PRIu64 " segments=%" PRIu64 " ready=%" PRIu64 " commits=%" PRIu64,
+                  stats_get(s, STATS_SPOOL_LIVE_BYTES_NOW), stats_get(s, STATS_SPOOL_SEGMENTS_NOW),
+                  stats_get(s, STATS_SPOOL_READY_NOW), stats_get(s, STATS_SPOOL_BATCHES));
+    control_print(
+        client, " records_per_commit=%.2f amplification=%.2f accepting=%s%s\n",
+        ratio(stats_get(s, STATS_SPOOL_RECORDS), stats_get(s, STATS_SPOOL_BATCHES)),
+        ratio(stats_get(s, STATS_SPOOL_WRITTEN_BYTES), stats_get(s, STATS_SPOOL_TAKEN_BYTES)),
+        why == NULL ? "yes" : "no: ", why == NULL ? "" : why);
+}
+
+static void status_spools(const struct gateway *g, struct control_client *client)
+{
+    const char *why;
+
+    if (topology_choose_spool(&g->topology, 0, &why) != TOPOLOGY_SPOOL_NONE)
+        control_print(client, "accepting yes\n");
+    else
+        control_print(client, "accepting no: %s\n", why);
+    for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
+        status_spool(g, client, i);
+}
+
 static void status(struct control *c, struct control_client *client)
 {
     const struct gateway *g = c->config.gateway;
     const struct settings *s = settings_current(&c->config.gateway->hub);
-    const char *why;
 
     control_print(client, "hostname %s\n", s->conf->gateway.hostname);
     control_print(client, "uptime_s %" PRIu64 "\n", (loop_now_ns() - c->started_ns) / BASE_NS_S);
     control_print(client, "lanes %u\n", g->topology.lane_cnt);
     control_print(client, "settings_generation %" PRIu64 "\n", s->generation);
     control_print(client, "opener_restarts %u\n", c->config.opener->restart_cnt);
-    if (spooler_accepting(&g->spooler, &why))
-        control_print(client, "accepting yes\n");
-    else
-        control_print(client, "accepting no: %s\n", why);
+    status_spools(g, client);
     for (int id = 0; id < STATS_CNT; id++) {
         uint64_t v = total(g, (enum stats_id)id);
         if (v > 0)

@@ -17,7 +17,7 @@
 #define BURST     64
 #define RETRY_NS  BASE_NS_S
 #define BUF_CNT   16
-#define WRITE_MAX 16384 /* journal entries that are not durable yet */
+#define WRITE_MAX 16384 /* journal entries of a spool that are not durable yet */
 
 /* A journal entry. */
 struct courier_write {
@@ -59,13 +59,16 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     *c = (struct courier){.topology = topology, .hub = hub};
     c->settings = settings_current(hub);
     c->generation = c->settings->generation;
-    c->to_spooler = topology_ring(topology, TOPOLOGY_COURIER_SPOOLER, 0);
-    c->from_spooler = topology_ring(topology, TOPOLOGY_SPOOLER_COURIER, 0);
     c->stats = topology_stats(topology, TOPOLOGY_COURIER, 0);
     c->log = topology_log(topology, TOPOLOGY_COURIER, 0);
-    base_list_init(&c->outbox);
-    base_list_init(&c->sent);
-    base_list_init(&c->retry);
+    for (uint32_t i = 0; i < topology->spool_cnt; i++) {
+        struct courier_spool *s = &c->spool[i];
+        s->to = topology_ring(topology, TOPOLOGY_COURIER_SPOOLER, i);
+        s->from = topology_ring(topology, TOPOLOGY_SPOOLER_COURIER, i);
+        base_list_init(&s->outbox);
+        base_list_init(&s->sent);
+        base_list_init(&s->retry);
+    }
     base_list_init(&c->bounce_todo);
     base_list_init(&c->bounce_sent);
     memcpy(c->secret, secret, sizeof(c->secret));
@@ -99,14 +102,17 @@ void courier_fini(struct courier *c)
 {
     struct spool_done done;
 
-    while (rte_ring_sc_dequeue_elem(c->from_spooler, &done, sizeof(done)) == 0)
-        if (done.op == SPOOL_ARRIVED)
-            spool_arrival_free(done.arrival);
+    for (uint32_t i = 0; i < c->topology->spool_cnt; i++) {
+        struct courier_spool *s = &c->spool[i];
+        while (rte_ring_sc_dequeue_elem(s->from, &done, sizeof(done)) == 0)
+            if (done.op == SPOOL_ARRIVED)
+                spool_arrival_free(done.arrival);
+        free_writes(&s->outbox);
+        free_writes(&s->sent);
+        free_writes(&s->retry);
+    }
     courier_cat_fini(c);
     courier_bounce_fini(c);
-    free_writes(&c->outbox);
-    free_writes(&c->sent);
-    free_writes(&c->retry);
     if (c->queue != NULL)
         queue_fini(c->queue);
     courier_lanes_fini(&c->lanes);
@@ -115,11 +121,21 @@ void courier_fini(struct courier *c)
 
 /* ---- the journal ---- */
 
+/* Of the spool where the message lies: arrived has seen to it that there is one. */
+static struct courier_spool *spool_of(struct courier *c, const struct spool_id *id)
+{
+    uint32_t spool = topology_spool_of(c->topology, id);
+
+    base_assert(spool < c->topology->spool_cnt);
+    return &c->spool[spool];
+}
+
 /* Journals one message's outcomes, or that it is over. Without memory the process cannot keep its
  * promises: asserted. */
 static struct courier_write *journal(struct courier *c, const struct spool_id *id, enum spool_op op,
                                      const struct spool_outcome *outcomes, uint32_t cnt)
 {
+    struct courier_spool *s = spool_of(c, id);
     size_t align = _Alignof(struct courier_write);
     size_t bytes = sizeof(struct courier_write) + cnt * sizeof(outcomes[0]);
     struct courier_write *w = aligned_alloc(align, (bytes + align - 1) & ~(align - 1));
@@ -137,7 +153,8 @@ static struct courier_write *journal(struct courier *c, const struct spool_id *i
     };
     w->change_no = 0;
     c->write_cnt++;
-    base_list_push_back(&c->outbox, &w->node);
+    s->write_cnt++;
+    base_list_push_back(&s->outbox, &w->node);
     return w;
 }
 
@@ -151,33 +168,33 @@ void courier_change(struct courier *c, const struct spool_id *id, enum spool_op 
 /* Half of the room: the other is for deliveries. */
 bool courier_may_change(const struct courier *c)
 {
-    return c->write_cnt < WRITE_MAX / 2;
+    return c->write_cnt < WRITE_MAX / 2 * c->topology->spool_cnt;
 }
 
-static uint32_t send_outbox(struct courier *c)
+static uint32_t send_outbox(struct courier *c, struct courier_spool *s)
 {
     struct base_list *node;
     uint32_t n = 0;
 
     /* What failed goes first, and nothing before it: an older outcome of a recipient that came
      * after the newer one would stand in its place at the next start. */
-    if (!base_list_empty(&c->retry) && c->now_ns < c->retry_ns)
+    if (!base_list_empty(&s->retry) && c->now_ns < s->retry_ns)
         return 0;
-    while (!base_list_empty(&c->retry)) {
-        node = c->retry.prev;
+    while (!base_list_empty(&s->retry)) {
+        node = s->retry.prev;
         base_list_remove(node);
-        base_list_push_front(&c->outbox, node);
+        base_list_push_front(&s->outbox, node);
     }
-    while (!base_list_empty(&c->outbox)) {
-        struct courier_write *w = base_container_of(c->outbox.next, struct courier_write, node);
-        if (rte_ring_sp_enqueue_elem(c->to_spooler, &w->entry, sizeof(w->entry)) != 0)
+    while (!base_list_empty(&s->outbox)) {
+        struct courier_write *w = base_container_of(s->outbox.next, struct courier_write, node);
+        if (rte_ring_sp_enqueue_elem(s->to, &w->entry, sizeof(w->entry)) != 0)
             break;
         base_list_remove(&w->node);
-        base_list_push_back(&c->sent, &w->node);
+        base_list_push_back(&s->sent, &w->node);
         n++;
     }
     if (n > 0)
-        doorbell_ring(&c->topology->spooler_bell);
+        doorbell_ring(&c->topology->spool[s - c->spool].bell);
     return n;
 }
 
@@ -188,7 +205,7 @@ static void log_finished(struct courier *c, const struct spool_id *id)
     stats_log_push(&c->log, &r);
 }
 
-static void journalled(struct courier *c, const struct spool_done *done)
+static void journalled(struct courier *c, struct courier_spool *s, const struct spool_done *done)
 {
     struct courier_write *w = done->cookie;
 
@@ -196,8 +213,8 @@ static void journalled(struct courier *c, const struct spool_done *done)
     /* -ENOENT, -EINVAL: there is nothing that it could be written for. */
     if (done->status != 0 && done->status != -ENOENT && done->status != -EINVAL) {
         stats_inc(c->stats, STATS_COURIER_JOURNAL_RETRIES);
-        base_list_push_back(&c->retry, &w->node);
-        c->retry_ns = c->now_ns + RETRY_NS;
+        base_list_push_back(&s->retry, &w->node);
+        s->retry_ns = c->now_ns + RETRY_NS;
         return;
     }
     if (done->op == SPOOL_FREE) {
@@ -209,6 +226,7 @@ static void journalled(struct courier *c, const struct spool_done *done)
     if (w->change_no != 0)
         courier_command_journalled(c, w->change_no);
     c->write_cnt--;
+    s->write_cnt--;
     free(w);
 }
 
@@ -231,10 +249,16 @@ static bool arrival_over(const struct spool_arrival *a)
     return true;
 }
 
-static void arrived(struct courier *c, const struct spool_done *done)
+static void arrived(struct courier *c, const struct courier_spool *s, const struct spool_done *done)
 {
     bool over = arrival_over(done->arrival);
 
+    /* What is asked and written of it later finds the spool by the id. */
+    if (topology_spool_of(c->topology, &done->id) != (uint32_t)(s - c->spool)) {
+        courier_warn(c, &done->id, "message with the number of another spool left in spool");
+        spool_arrival_free(done->arrival);
+        return;
+    }
     if (queue_add(c->queue, &done->id, done->arrival, c->now_ns, c->wall_ns) != 0) {
         /* The spool checked it at BEGIN: this does not happen; it stays on disk. */
         courier_warn(c, &done->id, "message with an unreadable envelope left in spool");
@@ -251,15 +275,14 @@ static void damaged(struct courier *c, const struct spool_id *id)
         courier_warn(c, id, "bytes of the message are lost on disk: it is given up");
 }
 
-static uint32_t arrivals(struct courier *c)
+static uint32_t arrivals(struct courier *c, struct courier_spool *s)
 {
     struct spool_done done[BURST];
-    uint32_t n =
-        rte_ring_sc_dequeue_burst_elem(c->from_spooler, done, sizeof(done[0]), BURST, NULL);
+    uint32_t n = rte_ring_sc_dequeue_burst_elem(s->from, done, sizeof(done[0]), BURST, NULL);
 
     for (uint32_t i = 0; i < n; i++) {
         if (done[i].op == SPOOL_ARRIVED)
-            arrived(c, &done[i]);
+            arrived(c, s, &done[i]);
         else if (done[i].op == SPOOL_DAMAGED)
             damaged(c, &done[i].id);
         else if (done[i].op == SPOOL_READ && courier_cat_done(c, &done[i]))
@@ -267,7 +290,7 @@ static uint32_t arrivals(struct courier *c)
         else if (done[i].op == SPOOL_READ || done[i].op == SPOOL_COMMIT)
             courier_bounce_done(c, &done[i]);
         else
-            journalled(c, &done[i]);
+            journalled(c, s, &done[i]);
     }
     return n;
 }
@@ -278,6 +301,10 @@ static void start(struct courier *c, const struct queue_job *job)
 {
     struct delivery *d = c->free;
 
+    /* Deliveries whose outcomes could not be journalled for long would all be made again after a
+     * crash: there is a bound. */
+    if (spool_of(c, &job->id)->write_cnt >= WRITE_MAX)
+        return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
     c->free = d->next;
     d->job = *job;
     d->host = *settings_route_find(c->settings, job->domain);
@@ -297,11 +324,9 @@ static void start(struct courier *c, const struct queue_job *job)
     doorbell_ring(&c->topology->lane_bell[d->lane]);
 }
 
-/* Deliveries whose outcomes could not be journalled for long would all be made again after a crash:
- * there is a bound. */
 static bool may_start(const struct courier *c)
 {
-    return !c->draining && c->free != NULL && c->active_cnt < c->limit && c->write_cnt < WRITE_MAX;
+    return !c->draining && c->free != NULL && c->active_cnt < c->limit;
 }
 
 static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
@@ -526,14 +551,17 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
         c->generation = c->settings->generation;
     }
     queue_clock(c->queue, now_ns, wall_ns);
-    work += arrivals(c);
+    for (uint32_t i = 0; i < c->topology->spool_cnt; i++)
+        work += arrivals(c, &c->spool[i]);
     work += finished(c);
     work += start_due(c);
     work += courier_control_run(c);
-    work += send_outbox(c);
+    for (uint32_t i = 0; i < c->topology->spool_cnt; i++)
+        work += send_outbox(c, &c->spool[i]);
     work += courier_bounce_send(c);
     struct queue_usage u;
     queue_usage(c->queue, &u);
+    stats_set(c->stats, STATS_COURIER_JOURNAL_NOW, c->write_cnt);
     stats_set(c->stats, STATS_QUEUE_MESSAGES, u.message_cnt);
     stats_set(c->stats, STATS_QUEUE_DEFERRED, u.deferred_cnt);
     stats_set(c->stats, STATS_QUEUE_ACTIVE, u.active_cnt);
@@ -551,10 +579,13 @@ uint64_t courier_deadline(const struct courier *c)
 
     if (may_start(c))
         t = queue_deadline(c->queue);
-    if (!base_list_empty(&c->retry))
-        t = c->retry_ns < t ? c->retry_ns : t;
-    else if (!base_list_empty(&c->outbox)) /* the spooler's ring was full */
-        t = c->now_ns + BASE_NS_MS;
+    for (uint32_t i = 0; i < c->topology->spool_cnt; i++) {
+        const struct courier_spool *s = &c->spool[i];
+        if (!base_list_empty(&s->retry))
+            t = s->retry_ns < t ? s->retry_ns : t;
+        else if (!base_list_empty(&s->outbox) && c->now_ns + BASE_NS_MS < t)
+            t = c->now_ns + BASE_NS_MS; /* the spooler's ring was full */
+    }
     if (!base_list_empty(&c->bounce_todo) && c->now_ns + BASE_NS_MS < t)
         t = c->now_ns + BASE_NS_MS;
     uint64_t control_ns = courier_control_deadline(c);

@@ -36,13 +36,22 @@ struct courier_cat {
     struct spool_buf *buf; /* of bufs; NULL: nothing is with the spooler */
 };
 
+/* One spool's side: journal entries not yet in the ring, in order; with the spooler; failed, to be
+ * pushed again at retry_ns. A spool that fails holds up no other. */
+struct courier_spool {
+    struct rte_ring *to, *from;
+    struct base_list outbox, sent, retry;
+    uint64_t retry_ns;
+    uint32_t write_cnt; /* in all three */
+};
+
 struct courier {
     struct topology *topology;
     struct settings_hub *hub;
     const struct settings *settings; /* of this pass */
     uint64_t generation;             /* of the settings that the queue has */
     struct queue *queue;
-    struct rte_ring *to_spooler, *from_spooler;
+    struct courier_spool spool[TOPOLOGY_SPOOL_MAX];
     struct stats_block *stats;
     struct stats_log log;
     struct delivery *deliveries; /* all of them, owned */
@@ -50,11 +59,7 @@ struct courier {
     uint32_t delivery_cnt, active_cnt;
     uint32_t limit; /* of active_cnt, by the settings of the last pass */
     struct courier_lanes lanes;
-    /* Journal entries: not yet in the ring, in order; with the spooler; failed, to be pushed again
-     * at retry_ns. */
-    struct base_list outbox, sent, retry;
-    uint64_t retry_ns;
-    uint32_t write_cnt;
+    uint32_t write_cnt; /* journal entries, of all spools */
     /* Reports to senders: with something for the spooler; with the spooler. */
     struct base_list bounce_todo, bounce_sent;
     struct spool_buf_pool bufs; /* for the header sections that they quote */

@@ -234,9 +234,14 @@ static int compose(struct courier *c, struct courier_bounce *b, struct draft *t,
 static void write_report(struct courier *c, struct courier_bounce *b, struct base_span original)
 {
     struct delivery *d = b->delivery;
-    struct draft *t = calloc(1, sizeof(*t));
+    const char *why;
 
-    b->id = spool_id_make(c->wall_ns, 0, COURIER_ID_LANE, c->id_counter++);
+    uint32_t spool = topology_choose_spool(c->topology, c->id_counter, &why);
+    if (spool == TOPOLOGY_SPOOL_NONE)
+        return give_up(c, b, "no spool takes a report to the sender: tried again later");
+    b->id = spool_id_make(c->wall_ns, c->topology->spool[spool].number, COURIER_ID_LANE,
+                          c->id_counter++);
+    struct draft *t = calloc(1, sizeof(*t));
     int rc = t == NULL || !text_grow(&b->text) ? -ENOMEM : compose(c, b, t, original);
     free(t);
     if (rc == -EINVAL) {
@@ -305,23 +310,35 @@ static void entry_sent(struct courier *c, struct courier_bounce *b, const struct
     }
 }
 
-uint32_t courier_bounce_send(struct courier *c)
+/* As much of one report as its spool's ring has room for. */
+static uint32_t send_one(struct courier *c, struct courier_bounce *b)
 {
-    struct spool_entry e;
+    const struct spool_id *id = b->step == STEP_READ ? &b->delivery->job.id : &b->id;
+    uint32_t spool = topology_spool_of(c->topology, id);
+    struct rte_ring *ring = c->spool[spool].to;
+    bool last = false;
     uint32_t n = 0;
 
-    while (!base_list_empty(&c->bounce_todo)) {
-        struct courier_bounce *b =
-            base_container_of(c->bounce_todo.next, struct courier_bounce, node);
-        /* Without a buffer the report waits for one that is out: it comes home by the ring. */
-        if (rte_ring_full(c->to_spooler) || !entry_next(c, b, &e))
-            break;
-        base_assert(rte_ring_sp_enqueue_elem(c->to_spooler, &e, sizeof(e)) == 0);
+    /* Without a buffer the report waits for one that is out: it comes home by the ring. */
+    for (struct spool_entry e; !last && !rte_ring_full(ring) && entry_next(c, b, &e); n++) {
+        base_assert(rte_ring_sp_enqueue_elem(ring, &e, sizeof(e)) == 0);
         entry_sent(c, b, &e);
-        n++;
+        last = e.op == SPOOL_READ || e.op == SPOOL_COMMIT;
     }
     if (n > 0)
-        doorbell_ring(&c->topology->spooler_bell);
+        doorbell_ring(&c->topology->spool[spool].bell);
+    return n;
+}
+
+uint32_t courier_bounce_send(struct courier *c)
+{
+    uint32_t n = 0;
+
+    for (struct base_list *node = c->bounce_todo.next, *next; node != &c->bounce_todo;
+         node = next) {
+        next = node->next;
+        n += send_one(c, base_container_of(node, struct courier_bounce, node));
+    }
     return n;
 }
 

@@ -13,29 +13,6 @@ void courier_cat_fini(struct courier *c)
     c->cat.buf = NULL;
 }
 
-uint32_t courier_cat_run(struct courier *c)
-{
-    const struct courier_request *r = c->cat.requests.head;
-    struct spool_buf *buf;
-
-    if (r == NULL || c->cat.buf != NULL || (buf = spool_buf_get(&c->bufs)) == NULL)
-        return 0;
-    struct spool_entry e = {.id = r->filter.id,
-                            .op = SPOOL_READ,
-                            .from = SPOOL_TO_COURIER,
-                            .len = SPOOL_BUF_BYTES,
-                            .buf = buf,
-                            .cookie = &c->cat,
-                            .offset = r->offset};
-    if (rte_ring_sp_enqueue_elem(c->to_spooler, &e, sizeof(e)) != 0) {
-        spool_buf_put(&c->bufs, buf);
-        return 0;
-    }
-    c->cat.buf = buf;
-    doorbell_ring(&c->topology->spooler_bell);
-    return 1;
-}
-
 static const char *error_text(const struct courier_request *r, int status)
 {
     if (status == -ENOENT)
@@ -44,6 +21,38 @@ static const char *error_text(const struct courier_request *r, int status)
     if (status == -EBADMSG)
         return "bytes of the message are damaged on disk: it ends before them";
     return "the spool's disk cannot be read";
+}
+
+uint32_t courier_cat_run(struct courier *c)
+{
+    struct courier_request *r = c->cat.requests.head;
+    struct spool_buf *buf;
+
+    if (r == NULL || c->cat.buf != NULL)
+        return 0;
+    uint32_t spool = topology_spool_of(c->topology, &r->filter.id);
+    if (spool == TOPOLOGY_SPOOL_NONE) {
+        r->error = error_text(r, -ENOENT);
+        courier_request_pop(&c->cat.requests);
+        courier_control_answer(c, r);
+        return 1;
+    }
+    if ((buf = spool_buf_get(&c->bufs)) == NULL)
+        return 0;
+    struct spool_entry e = {.id = r->filter.id,
+                            .op = SPOOL_READ,
+                            .from = SPOOL_TO_COURIER,
+                            .len = SPOOL_BUF_BYTES,
+                            .buf = buf,
+                            .cookie = &c->cat,
+                            .offset = r->offset};
+    if (rte_ring_sp_enqueue_elem(c->spool[spool].to, &e, sizeof(e)) != 0) {
+        spool_buf_put(&c->bufs, buf);
+        return 0;
+    }
+    c->cat.buf = buf;
+    doorbell_ring(&c->topology->spool[spool].bell);
+    return 1;
 }
 
 bool courier_cat_done(struct courier *c, const struct spool_done *done)

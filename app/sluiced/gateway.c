@@ -1,10 +1,10 @@
 #include "gateway.h"
 #include "base_time.h"
 #include "eal.h"
+#include "gateway_spool.h"
 #include "gateway_threads.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -85,79 +85,6 @@ static int open_port(struct gateway *g, const struct conf *conf, char *err, size
     return error;
 }
 
-/* ---- spool ---- */
-
-static int open_spool(struct gateway *g, const struct conf *conf, struct opener *opener, char *err,
-                      size_t err_cap)
-{
-    char path[OPENER_PATH_MAX];
-    uint64_t seed;
-
-    snprintf(path, sizeof(path), "%s/.", conf->spool.path);
-    g->spool_dir = opener_open(opener, path);
-    if (g->spool_dir < 0) {
-        snprintf(err, err_cap, "spool: path: cannot open %s (%s)", conf->spool.path,
-                 strerror(-g->spool_dir));
-        return g->spool_dir;
-    }
-    uint32_t segment_max = (uint32_t)(conf->spool.size_bytes / conf->spool.segment_bytes);
-    struct disk_uring_config d = {
-        .dir_fd = g->spool_dir, .queue_depth = 64, .segment_max = segment_max};
-    int error = disk_uring_open(&g->disk, &d, err, err_cap);
-    if (error != 0)
-        return error;
-    g->disk_open = true;
-    if (disk_uring_buffered(&g->disk))
-        fprintf(stderr,
-                "sluiced: warning: spool: path: %s has no O_DIRECT: slower, and a failed "
-                "write may go unseen in the page cache\n",
-                conf->spool.path);
-    error = random_bytes(&seed, sizeof(seed));
-    if (error != 0)
-        return fail(err, err_cap, error, "no random bytes");
-    /* A batch lies in one segment, beside the segment's header. */
-    uint64_t batch_bytes = conf->spool.batch_bytes;
-    if (batch_bytes == conf->spool.segment_bytes)
-        batch_bytes /= 2;
-    struct spool_config s = {
-        .disk = g->disk,
-        .segment_bytes = conf->spool.segment_bytes,
-        .segment_max = segment_max,
-        .reserve_segments = 2,
-        .commit_max = (uint32_t)conf->spool.commits,
-        .batch_bytes_max = (uint32_t)batch_bytes,
-        .stats = topology_stats(&g->topology, TOPOLOGY_SPOOLER, 0),
-        .log = &g->spool_log,
-        .seed = seed,
-    };
-    g->spool_log = topology_log(&g->topology, TOPOLOGY_SPOOLER, 0);
-    error = spool_open(&g->spool, &s, loop_now_ns(), err, err_cap);
-    if (error != 0)
-        return error;
-    return spooler_init(&g->spooler, &g->topology, g->spool);
-}
-
-int gateway_give_spool(struct gateway *g, const char *user, char *err, size_t err_cap)
-{
-    const struct passwd *p = getpwnam(user);
-    int error = 0;
-
-    if (p == NULL) {
-        snprintf(err, err_cap, "gateway: user: there is no user '%s'", user);
-        return -ENOENT;
-    }
-    if (geteuid() != 0)
-        return 0; /* nothing that we could give */
-    if (fchown(g->spool_dir, p->pw_uid, p->pw_gid) != 0)
-        error = -errno;
-    if (error == 0)
-        error = disk_uring_give(&g->disk, p->pw_uid, p->pw_gid);
-    if (error != 0)
-        snprintf(err, err_cap, "spool: path: cannot be given to gateway: user %s (%s)", user,
-                 strerror(-error));
-    return error;
-}
-
 /* ---- threads ---- */
 
 static int make_lanes(struct gateway *g, char *err, size_t err_cap)
@@ -169,7 +96,6 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
         struct lane_config c = {
             .topology = &g->topology,
             .hub = &g->hub,
-            .spooler = &g->spooler,
             .port = &g->port,
             .data_pool = g->data_pool[i],
             .ctrl_pool = g->ctrl_pool[i],
@@ -197,14 +123,17 @@ static int make_loops(struct gateway *g, const struct conf *conf)
         error = loop_init(&g->lane_thread[i].loop, &t->lane_bell[i], &fd, 1, sleeps,
                           topology_stats(t, TOPOLOGY_LANE, i));
     }
-    g->spooler_thread = (struct gateway_thread){.gateway = g};
     g->courier_thread = (struct gateway_thread){.gateway = g};
     g->host_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
-    int disk_fd = g->disk.ops->wait_fd(g->disk.state);
-    /* Neither has a core of its own: they always sleep when there is nothing to do. */
-    if (error == 0)
-        error = loop_init(&g->spooler_thread.loop, &t->spooler_bell, &disk_fd, 1, true,
-                          topology_stats(t, TOPOLOGY_SPOOLER, 0));
+    /* These have no core of their own: they always sleep when there is nothing to do. */
+    for (uint32_t i = 0; i < t->spool_cnt; i++) {
+        struct gateway_spool *s = &g->spool[i];
+        int disk_fd = s->disk.ops->wait_fd(s->disk.state);
+        s->thread = (struct gateway_thread){.gateway = g, .number = i, .loop.epoll = -1};
+        if (error == 0)
+            error = loop_init(&s->thread.loop, &t->spool[i].bell, &disk_fd, 1, true,
+                              topology_stats(t, TOPOLOGY_SPOOLER, i));
+    }
     if (error == 0)
         error = loop_init(&g->courier_thread.loop, &t->courier_bell, NULL, 0, true,
                           topology_stats(t, TOPOLOGY_COURIER, 0));
@@ -227,14 +156,14 @@ static void set_groups(struct gateway *g)
         ethdev_set_groups(&g->port, groups, net_groups(g->lane[0]->net, groups, NET_GROUP_MAX));
 }
 
-int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, char *err,
-                  size_t err_cap)
+int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
+                  bool accept_corruption, char *err, size_t err_cap)
 {
     uint32_t lanes = (uint32_t)conf->gateway.lanes;
     uint8_t secret[16];
 
     memset(g, 0, sizeof(*g));
-    g->spool_dir = -1;
+    g->accept_corruption = accept_corruption;
     struct settings *first = settings_make(conf);
     if (first == NULL || random_bytes(secret, sizeof(secret)) != 0)
         return fail(err, err_cap, -ENOMEM, "no memory for the settings");
@@ -242,12 +171,12 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, c
     int error = settings_hub_init(&g->hub, first, lanes + 1);
     if (error != 0)
         return fail(err, err_cap, error, "no memory for the settings");
-    error = topology_init(&g->topology, lanes, "sluice", false);
+    error = topology_init(&g->topology, lanes, conf->spool_cnt, "sluice", false);
     if (error != 0)
         return fail(err, err_cap, error, "no memory for the rings: raise gateway: memory");
     error = make_pools(g, conf, err, err_cap);
     if (error == 0)
-        error = open_spool(g, conf, opener, err, err_cap);
+        error = gateway_spools_open(g, conf, opener, err, err_cap);
     if (error == 0)
         error = open_port(g, conf, err, err_cap);
     if (error == 0)
@@ -278,7 +207,8 @@ uint64_t gateway_connections(const struct gateway *g)
     return sum;
 }
 
-void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg)
+void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg,
+                   struct gateway_end *end)
 {
     uint64_t end_ns = loop_now_ns() + drain_ns;
 
@@ -291,6 +221,10 @@ void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg)
         usleep(2000);
     }
     gateway_threads_join(g);
+    *end = (struct gateway_end){.cut_cnt = gateway_connections(g),
+                                .unwritten_cnt = g->courier.write_cnt};
+    for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
+        end->unfinished |= !spooler_settled(&g->spool[i].spooler);
 }
 
 static void close_all(struct gateway *g)
@@ -300,28 +234,24 @@ static void close_all(struct gateway *g)
             lane_fini(g->lane[i]);
         loop_fini(&g->lane_thread[i].loop);
     }
-    loop_fini(&g->spooler_thread.loop);
+    for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
+        if (g->spool[i].thread.gateway != NULL)
+            loop_fini(&g->spool[i].thread.loop);
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);
     if (g->courier.deliveries != NULL)
         courier_fini(&g->courier);
-    if (g->spooler.source != NULL)
-        spooler_fini(&g->spooler);
     if (g->port_open)
         ethdev_close(&g->port);
     gateway_host_close(g);
-    if (g->disk_open)
-        disk_uring_close(&g->disk);
-    if (g->spool_dir >= 0)
-        close(g->spool_dir);
+    gateway_spools_close(g);
 }
 
 void gateway_stop(struct gateway *g)
 {
     gateway_threads_join(g);
     /* Commits under way finish here: nothing acknowledged depends on it, a clean end does. */
-    if (g->spool != NULL)
-        spool_close(g->spool);
+    gateway_spools_finish(g);
     close_all(g);
     for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++) {
         rte_mempool_free(g->rx_pool[i]);

@@ -7,6 +7,7 @@
 #ifndef GATEWAY_H
 #define GATEWAY_H
 
+#include "base_time.h"
 #include "courier.h"
 #include "disk_uring.h"
 #include "ethdev.h"
@@ -27,19 +28,30 @@ enum gateway_phase {
      * that the next hop took is journalled, or it would be delivered again after the start. */
     GATEWAY_STOP_LANES,
     GATEWAY_STOP_COURIER, /* when what the lanes gave back is journalled */
-    GATEWAY_STOP,         /* the spooler, when all is written */
+    GATEWAY_STOP,         /* the spoolers, when all is written */
 };
 
 struct gateway_thread {
     struct gateway *gateway;
     struct loop loop;
-    uint32_t number; /* lanes */
+    uint32_t number; /* of the lane or the spooler */
     bool started;
-    pthread_t pthread; /* spooler, courier, host */
+    pthread_t pthread; /* spoolers, courier, host */
+};
+
+struct gateway_spool {
+    int dir; /* descriptor from the opener; owned while dir_open */
+    bool dir_open, disk_open;
+    struct spool_disk disk;
+    struct stats_log log;
+    struct spool *spool;
+    struct spooler spooler;
+    struct gateway_thread thread;
 };
 
 struct gateway {
     _Atomic uint32_t phase; /* control writes (release), all threads read each pass (acquire) */
+    uint64_t end_ns;        /* written before GATEWAY_STOP_LANES: no work is done after it */
     struct settings_hub hub;
     struct topology topology;
     struct net_port port;
@@ -56,15 +68,10 @@ struct gateway {
     struct rte_mempool *ctrl_pool[TOPOLOGY_LANE_MAX];
     struct rte_mempool *frame_pool[TOPOLOGY_LANE_MAX];
     struct lane *lane[TOPOLOGY_LANE_MAX];
-    struct spool_disk disk;
-    bool disk_open;
-    struct stats_log spool_log;
-    int spool_dir; /* descriptor from the opener; owned */
-    struct spool *spool;
-    struct spooler spooler;
+    bool accept_corruption;
+    struct gateway_spool spool[TOPOLOGY_SPOOL_MAX];
     struct courier courier;
     struct gateway_thread lane_thread[TOPOLOGY_LANE_MAX];
-    struct gateway_thread spooler_thread;
     struct gateway_thread courier_thread;
     struct gateway_thread host_thread;
 };
@@ -72,18 +79,29 @@ struct gateway {
 #define GATEWAY_ERROR_CAP 512
 
 /* EAL is up. Takes conf. Everything is made and every thread runs when it returns 0; otherwise a
- * negative error with one line in err, and gateway_stop is still owed. */
-int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener, char *err,
-                  size_t err_cap) BASE_WARN_UNUSED;
+ * negative error with one line in err, and gateway_stop is still owed.
+ * accept_corruption: spools start past what is damaged in them. */
+int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
+                  bool accept_corruption, char *err, size_t err_cap) BASE_WARN_UNUSED;
 
-/* Gives the spool's folders to the user that the process becomes. Returns 0, or a negative error
+/* Gives the spools' folders to the user that the process becomes. Returns 0, or a negative error
  * with one line in err. */
 int gateway_give_spool(struct gateway *g, const char *user, char *err,
                        size_t err_cap) BASE_WARN_UNUSED;
 
-/* Takes nothing new, and lets what is under way end, for at most drain_ns; then every thread stops.
- * tick is called meanwhile, now and then. */
-void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg);
+struct gateway_end {
+    uint64_t cut_cnt; /* connections that had not ended in time */
+    uint32_t
+        unwritten_cnt; /* outcomes that could not be journalled: these deliveries are made again */
+    bool unfinished;   /* a spool had not written all that it had been given */
+};
+
+/* Takes nothing new, and lets what is under way end, for at most drain_ns; then what the lanes have
+ * told is journalled and written, for at most GATEWAY_END_NS more, and every thread stops. tick is
+ * called meanwhile, now and then. */
+#define GATEWAY_END_NS (3 * BASE_NS_S)
+void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg,
+                   struct gateway_end *end);
 
 /* Stops the threads if they run, and frees everything. */
 void gateway_stop(struct gateway *g);

@@ -70,16 +70,10 @@ static int lane_main(void *arg)
     return 0;
 }
 
-/* At the end a thread still does what others have left to it, for so long at most. */
-#define LAST_WORK_NS (5 * BASE_NS_S)
-
-static bool time_left(uint64_t *end_ns)
+/* At the end a thread still does what others have left to it, while there is time. */
+static bool time_left(const struct gateway *g)
 {
-    uint64_t now_ns = loop_now_ns();
-
-    if (*end_ns == 0)
-        *end_ns = now_ns + LAST_WORK_NS;
-    return now_ns < *end_ns;
+    return loop_now_ns() < g->end_ns;
 }
 
 /* ---- the spooler ---- */
@@ -88,20 +82,19 @@ static void *spooler_main(void *arg)
 {
     struct gateway_thread *t = arg;
     struct gateway *g = t->gateway;
-
-    uint64_t end_ns = 0;
+    struct spooler *s = &g->spool[t->number].spooler;
 
     block_signals();
     eal_free_affinity();
-    while (phase(g) != GATEWAY_STOP || (!spooler_idle(&g->spooler) && time_left(&end_ns))) {
+    while (phase(g) != GATEWAY_STOP || (!spooler_settled(s) && time_left(g))) {
         uint64_t now_ns = loop_now_ns();
-        bool worked = spooler_pass(&g->spooler, now_ns);
+        bool worked = spooler_pass(s, now_ns);
         if (!loop_idle(&t->loop, worked, now_ns))
             continue;
         doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!spooler_pass(&g->spooler, now_ns))
-            loop_sleep(&t->loop, now_ns, spooler_deadline(&g->spooler));
+        if (!spooler_pass(s, now_ns))
+            loop_sleep(&t->loop, now_ns, spooler_deadline(s));
         doorbell_disarm(t->loop.bell);
     }
     return NULL;
@@ -114,13 +107,11 @@ static void *courier_main(void *arg)
     struct gateway_thread *t = arg;
     struct gateway *g = t->gateway;
     uint32_t reader = g->topology.lane_cnt;
-    uint64_t end_ns = 0;
 
     block_signals();
     eal_free_affinity();
     settings_online(&g->hub, reader);
-    while (phase(g) < GATEWAY_STOP_COURIER ||
-           (!courier_settled(&g->courier) && time_left(&end_ns))) {
+    while (phase(g) < GATEWAY_STOP_COURIER || (!courier_settled(&g->courier) && time_left(g))) {
         if (phase(g) >= GATEWAY_DRAIN)
             g->courier.draining = true;
         uint64_t now_ns = loop_now_ns();
@@ -169,11 +160,15 @@ static void *host_main(void *arg)
 
 int gateway_threads_start(struct gateway *g)
 {
-    int error = pthread_create(&g->spooler_thread.pthread, NULL, spooler_main, &g->spooler_thread);
+    int error;
 
-    if (error != 0)
-        return -error;
-    g->spooler_thread.started = true;
+    for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
+        struct gateway_thread *t = &g->spool[i].thread;
+        error = pthread_create(&t->pthread, NULL, spooler_main, t);
+        if (error != 0)
+            return -error;
+        t->started = true;
+    }
     error = pthread_create(&g->courier_thread.pthread, NULL, courier_main, &g->courier_thread);
     if (error != 0)
         return -error;
@@ -200,6 +195,7 @@ static void advance(struct gateway *g, enum gateway_phase next)
 
 void gateway_threads_join(struct gateway *g)
 {
+    g->end_ns = loop_now_ns() + GATEWAY_END_NS;
     advance(g, GATEWAY_STOP_LANES);
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
         if (!g->lane_thread[i].started)
@@ -215,10 +211,13 @@ void gateway_threads_join(struct gateway *g)
         g->courier_thread.started = false;
     }
     advance(g, GATEWAY_STOP);
-    if (g->spooler_thread.started) {
-        doorbell_wake(&g->topology.spooler_bell);
-        pthread_join(g->spooler_thread.pthread, NULL);
-        g->spooler_thread.started = false;
+    for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
+        doorbell_wake(&g->topology.spool[i].bell);
+    for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
+        struct gateway_thread *t = &g->spool[i].thread;
+        if (t->started)
+            pthread_join(t->pthread, NULL);
+        t->started = false;
     }
     if (g->host_thread.started) {
         doorbell_wake(&g->topology.host_bell);

@@ -138,11 +138,14 @@ static int listen_all(struct lane *l, char *err, size_t err_cap)
 static int open_pools(struct lane *l)
 {
     const struct conf *conf = l->settings->conf;
+    uint32_t buf_cnt = 0;
 
+    for (uint32_t i = 0; i < conf->spool_cnt; i++)
+        buf_cnt += (uint32_t)conf->spool[i].buffers;
     if (base_pool_init(&l->conns, (uint32_t)conf->tcp.connections, sizeof(struct conn), 64,
                        sizeof(struct conn)) != 0)
         return -ENOMEM;
-    return spool_buf_pool_init(&l->bufs, (uint32_t)conf->spool.buffers, (uint16_t)l->number);
+    return spool_buf_pool_init(&l->bufs, buf_cnt, (uint16_t)l->number);
 }
 
 int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_ns, char *err,
@@ -157,7 +160,6 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->number = config->number;
     l->topology = config->topology;
     l->hub = config->hub;
-    l->spooler = config->spooler;
     l->port = config->port;
     l->push_layers = config->push_layers;
     l->lane_cnt = config->topology->lane_cnt;
@@ -169,8 +171,11 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->settings = settings_current(l->hub);
     l->stats = topology_stats(l->topology, TOPOLOGY_LANE, l->number);
     l->log = topology_log(l->topology, TOPOLOGY_LANE, l->number);
-    l->to_spooler = topology_ring(l->topology, TOPOLOGY_LANE_SPOOLER, l->number);
-    l->from_spooler = topology_ring(l->topology, TOPOLOGY_SPOOLER_LANE, l->number);
+    l->spool_turn = l->number;
+    for (uint32_t i = 0; i < l->topology->spool_cnt; i++) {
+        l->to_spooler[i] = topology_ring_to_spool(l->topology, l->number, i);
+        l->from_spooler[i] = topology_ring_from_spool(l->topology, l->number, i);
+    }
     l->to_courier = topology_ring(l->topology, TOPOLOGY_LANE_COURIER, l->number);
     l->from_courier = topology_ring(l->topology, TOPOLOGY_COURIER_LANE, l->number);
     base_list_init(&l->open);
@@ -202,9 +207,11 @@ void lane_fini(struct lane *l)
     struct delivery *d;
 
     /* Threads have stopped: what lies in the rings to us is ours. */
-    while (rte_ring_sc_dequeue_elem(l->from_spooler, &done, sizeof(done)) == 0)
-        if (done.buf != NULL)
-            spool_buf_put(&l->bufs, done.buf);
+    for (uint32_t i = 0; i < l->topology->spool_cnt; i++)
+        while (l->from_spooler[i] != NULL &&
+               rte_ring_sc_dequeue_elem(l->from_spooler[i], &done, sizeof(done)) == 0)
+            if (done.buf != NULL)
+                spool_buf_put(&l->bufs, done.buf);
     while (rte_ring_sc_dequeue(l->from_courier, (void **)&d) == 0)
         lane_deliver_back(l, d);
     lane_host_fini(l);
@@ -222,16 +229,28 @@ void lane_fini(struct lane *l)
 
 /* ---- for its connections ---- */
 
-bool lane_spool_room(const struct lane *l, uint32_t n)
+/* Each lane has a spool of its own where there are lanes enough; fewer lanes take turns. */
+uint32_t lane_choose_spool(struct lane *l, const char **why)
 {
-    return rte_ring_free_count(l->to_spooler) >= n;
+    uint32_t turn = l->spool_turn;
+
+    if (l->lane_cnt < l->topology->spool_cnt)
+        l->spool_turn += l->lane_cnt;
+    return topology_choose_spool(l->topology, turn, why);
+}
+
+bool lane_spool_room(const struct lane *l, const struct spool_id *id, uint32_t n)
+{
+    return rte_ring_free_count(l->to_spooler[topology_spool_of(l->topology, id)]) >= n;
 }
 
 void lane_spool_push(struct lane *l, struct spool_entry *entry)
 {
     entry->from = (uint16_t)l->number;
-    base_assert(rte_ring_sp_enqueue_elem(l->to_spooler, entry, sizeof(*entry)) == 0);
-    l->spooler_rung = true;
+    uint32_t spool = topology_spool_of(l->topology, &entry->id);
+    base_assert(spool < l->topology->spool_cnt);
+    base_assert(rte_ring_sp_enqueue_elem(l->to_spooler[spool], entry, sizeof(*entry)) == 0);
+    l->spoolers_rung |= 1U << spool;
 }
 
 void lane_deliver_back(struct lane *l, struct delivery *d)
@@ -274,11 +293,10 @@ static uint32_t receive(struct lane *l)
     return total;
 }
 
-static uint32_t completions(struct lane *l)
+static uint32_t completions(struct lane *l, struct rte_ring *from)
 {
     struct spool_done done[LANE_BURST];
-    uint32_t n =
-        rte_ring_sc_dequeue_burst_elem(l->from_spooler, done, sizeof(done[0]), LANE_BURST, NULL);
+    uint32_t n = rte_ring_sc_dequeue_burst_elem(from, done, sizeof(done[0]), LANE_BURST, NULL);
 
     for (uint32_t i = 0; i < n; i++) {
         struct conn *c = done[i].cookie;
@@ -407,12 +425,13 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->now_ns = now_ns;
     l->wall_ns = wall_ns;
     l->settings = settings_current(l->hub);
-    l->spooler_rung = false;
+    l->spoolers_rung = 0;
     l->courier_rung = false;
     l->host_rung = false;
     work += receive(l);
     work += lane_host_pass(l);
-    work += completions(l);
+    for (uint32_t i = 0; i < l->topology->spool_cnt; i++)
+        work += completions(l, l->from_spooler[i]);
     tcp_run(l->tcp, now_ns);
     net_run(l->net, now_ns);
     work += deliveries(l);
@@ -424,8 +443,9 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
         tell_drain(l);
     tcp_flush(l->tcp, now_ns);
     net_flush(l->net);
-    if (l->spooler_rung)
-        doorbell_ring(&l->topology->spooler_bell);
+    for (uint32_t i = 0; l->spoolers_rung >> i != 0; i++)
+        if (l->spoolers_rung >> i & 1)
+            doorbell_ring(&l->topology->spool[i].bell);
     if (l->courier_rung)
         doorbell_ring(&l->topology->courier_bell);
     if (l->host_rung)

@@ -16,7 +16,7 @@
 #include "conn_cache.h"
 #include "net_rss.h"
 #include "settings.h"
-#include "spooler.h"
+#include "spool.h"
 #include "topology.h"
 
 #define LANE_OUT_BYTES 16384 /* scratch for replies and message bytes on their way out */
@@ -25,7 +25,6 @@
 struct lane_config {
     struct topology *topology;
     struct settings_hub *hub;
-    struct spooler *spooler; /* for its word on accepting */
     struct net_port *port;
     struct rte_mempool *data_pool;
     struct rte_mempool *ctrl_pool;
@@ -49,8 +48,9 @@ struct lane {
     struct tcp_stack *tcp;
     struct topology *topology;
     struct settings_hub *hub;
-    struct spooler *spooler;
-    struct rte_ring *to_spooler, *from_spooler, *to_courier, *from_courier;
+    /* By spool. */
+    struct rte_ring *to_spooler[TOPOLOGY_SPOOL_MAX], *from_spooler[TOPOLOGY_SPOOL_MAX];
+    struct rte_ring *to_courier, *from_courier;
     struct rte_ring *to_host, *host_free, *from_host; /* NULL: the machine has nothing here */
     struct stats_block *stats;
     struct base_list open;    /* all connections */
@@ -59,7 +59,8 @@ struct lane {
     uint32_t id_counter;
     uint32_t transaction_cnt; /* open in all connections */
     uint32_t in_cnt, out_cnt; /* connections */
-    bool spooler_rung;        /* pushed something this pass: ring once at its end */
+    uint32_t spool_turn;      /* which one the next message is offered to first */
+    uint32_t spoolers_rung;   /* pushed something this pass: ring once at its end; bits, by spool */
     bool courier_rung;
     bool host_rung;
     bool draining; /* take no new connections or transactions */
@@ -122,9 +123,11 @@ void lane_drain(struct lane *l);
 
 /* ---- for its connections ---- */
 
-/* Room for n entries in the ring to the spooler. */
-bool lane_spool_room(const struct lane *l, uint32_t n);
-/* There must be room. The entry's from is filled in. */
+/* A spool for a new message; TOPOLOGY_SPOOL_NONE and why when none takes any. */
+uint32_t lane_choose_spool(struct lane *l, const char **why);
+/* Room for n entries in the ring to the spooler of that message. */
+bool lane_spool_room(const struct lane *l, const struct spool_id *id, uint32_t n);
+/* To the spooler that the entry's id names. There must be room. The entry's from is filled in. */
 void lane_spool_push(struct lane *l, struct spool_entry *entry);
 /* Hands a delivery back; the ring always has room (as many as there are deliveries). */
 void lane_deliver_back(struct lane *l, struct delivery *d);

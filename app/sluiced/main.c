@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
@@ -23,16 +24,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DRAIN_NS (10 * BASE_NS_S)
-
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: sluiced FILE            run with this configuration, in the foreground\n"
-            "       sluiced --check FILE    tell every error in it; status 2 when there are any\n"
-            "       sluiced --default       print the default configuration with comments\n"
-            "       sluiced --help          this, and every setting\n"
-            "       sluiced --version\n");
+    fprintf(
+        out,
+        "usage: sluiced FILE            run with this configuration, in the foreground\n"
+        "       sluiced --accept-corruption FILE\n"
+        "                               the same, for a spool that is damaged: starts past the\n"
+        "                               damage, and tells what it was; for this start alone\n"
+        "       sluiced --check FILE    tell every error in it; status 2 when there are any\n"
+        "       sluiced --default       print the default configuration with comments\n"
+        "       sluiced --help          this, and every setting\n"
+        "       sluiced --version\n");
 }
 
 static int open_directly(void *user, const char *path)
@@ -98,9 +101,10 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         snprintf(path + len, sizeof(path) - len, "/");
     if (error == 0)
         error = opener_allow(o, path);
-    snprintf(path, sizeof(path), "%s/.", conf->spool.path);
-    if (error == 0)
+    for (uint32_t i = 0; i < conf->spool_cnt && error == 0; i++) {
+        snprintf(path, sizeof(path), "%s/.", conf->spool[i].path);
         error = opener_allow(o, path);
+    }
     if (error == 0)
         error = opener_seal(o);
     if (error != 0)
@@ -118,8 +122,7 @@ static void confine(const struct conf *conf)
     if (conf->log.file[0] == '/')
         parent_of(conf->log.file, log_dir, sizeof(log_dir));
     parent_of(conf->control.socket, socket_dir, sizeof(socket_dir));
-    const char *const writable[] = {
-        conf->spool.path,
+    const char *writable[CONF_SPOOL_MAX + 9] = {
         conf->gateway.run_dir,
         log_dir,
         socket_dir,
@@ -128,8 +131,9 @@ static void confine(const struct conf *conf)
         "/dev",
         "/proc",
         "/sys", /* DPDK and its drivers */
-        NULL,
     };
+    for (uint32_t i = 0; i < conf->spool_cnt; i++)
+        writable[8 + i] = conf->spool[i].path;
     if (sandbox_confine_writes(writable, why) != 0)
         warn(why);
 }
@@ -198,6 +202,41 @@ static void drain_tick(void *arg)
         control_write_log(control);
 }
 
+static void note(struct log *log, enum stats_log_event event, const char *text)
+{
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = (uint16_t)event};
+
+    stats_log_text(&r, base_span_str(text));
+    log_write(log, &r, 1);
+}
+
+/* Lets what is under way end. Returns false when something was left that should not have been. */
+static bool drain(struct gateway *g, struct control *control, struct log *log)
+{
+    struct gateway_end end;
+    char text[STATS_LOG_TEXT_CAP];
+
+    gateway_drain(g, settings_current(&g->hub)->conf->gateway.stop_timeout_ns, drain_tick, control,
+                  &end);
+    drain_tick(control);
+    bool clean = end.unwritten_cnt == 0 && !end.unfinished;
+    if (log == NULL)
+        return clean;
+    snprintf(text, sizeof(text), "stopped; connections cut off: %" PRIu64, end.cut_cnt);
+    note(log, STATS_LOG_NOTE, text);
+    if (end.unwritten_cnt > 0) {
+        snprintf(text, sizeof(text),
+                 "outcomes that no spool could write: %u; these deliveries will be made again",
+                 end.unwritten_cnt);
+        note(log, STATS_LOG_WARNING, text);
+    }
+    if (end.unfinished)
+        note(log, STATS_LOG_WARNING,
+             "a spool could not write all in time; nothing of it was "
+             "acknowledged");
+    return clean;
+}
+
 /* From a running gateway to its end. */
 static int serve(struct gateway *g, struct opener *opener, const char *config_path, int listener)
 {
@@ -230,8 +269,8 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     fprintf(stderr, "sluiced: ready\n");
     control_run(control);
 out:
-    gateway_drain(g, DRAIN_NS, drain_tick, control);
-    drain_tick(control);
+    if (!drain(g, control, log) && status == 0)
+        status = 1;
     control_fini(control);
     telemetry_stop();
     gateway_stop(g);
@@ -241,7 +280,7 @@ out:
     return status;
 }
 
-static int run(const char *path)
+static int run(const char *path, bool accept_corruption)
 {
     char err[GATEWAY_ERROR_CAP] = "", warning[EAL_ERROR_CAP] = "";
     char config_path[PATH_MAX];
@@ -255,9 +294,11 @@ static int run(const char *path)
     struct conf *conf = load(config_path);
     if (conf == NULL)
         return 2;
-    if (make_directory("gateway: run_dir", conf->gateway.run_dir, 0755) != 0 ||
-        make_directory("spool: path", conf->spool.path, 0700) != 0)
+    if (make_directory("gateway: run_dir", conf->gateway.run_dir, 0755) != 0)
         return 2;
+    for (uint32_t i = 0; i < conf->spool_cnt; i++)
+        if (make_directory("spool: path", conf->spool[i].path, 0700) != 0)
+            return 2;
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     if (start_opener(&opener, conf, config_path) != 0)
@@ -274,7 +315,7 @@ static int run(const char *path)
     if (device_claim(conf, err, sizeof(err)) != 0 || eal_start(conf, err, warning) != 0)
         goto refuse;
     warn(warning);
-    error = gateway_start(g, conf, &opener, err, sizeof(err));
+    error = gateway_start(g, conf, &opener, accept_corruption, err, sizeof(err));
     if (error != 0) {
         fprintf(stderr, "sluiced: %s\n", err);
         gateway_stop(g);
@@ -320,7 +361,9 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc == 2 && argv[1][0] != '-')
-        return run(argv[1]);
+        return run(argv[1], false);
+    if (argc == 3 && strcmp(argv[1], "--accept-corruption") == 0 && argv[2][0] != '-')
+        return run(argv[2], true);
     usage(stderr);
     return 2;
 }

@@ -81,9 +81,19 @@ int sandbox_deny(const int *syscalls, char why[SANDBOX_ERROR_CAP])
      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |   \
      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
+/* Since its second version a file may be put into another directory, such as a damaged segment into
+ * quarantine/; before, under any rule at all, none may. */
+static uint64_t write_rights(void)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+    return WRITE_RIGHTS | (version >= 2 ? LANDLOCK_ACCESS_FS_REFER : 0);
+}
+
 int sandbox_confine_writes(const char *const *directories, char why[SANDBOX_ERROR_CAP])
 {
-    struct landlock_ruleset_attr attr = {.handled_access_fs = WRITE_RIGHTS};
+    uint64_t rights = write_rights();
+    struct landlock_ruleset_attr attr = {.handled_access_fs = rights};
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
     int error = 0;
 
@@ -93,7 +103,7 @@ int sandbox_confine_writes(const char *const *directories, char why[SANDBOX_ERRO
         return -error;
     }
     for (; *directories != NULL; directories++) {
-        struct landlock_path_beneath_attr beneath = {.allowed_access = WRITE_RIGHTS};
+        struct landlock_path_beneath_attr beneath = {.allowed_access = rights};
         beneath.parent_fd = open(*directories, O_PATH | O_CLOEXEC | O_DIRECTORY);
         if (beneath.parent_fd < 0)
             continue;

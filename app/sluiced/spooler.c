@@ -7,20 +7,23 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
-int spooler_init(struct spooler *s, struct topology *topology, struct spool *spool)
+int spooler_init(struct spooler *s, struct topology *topology, uint32_t index, struct spool *spool)
 {
     memset(s, 0, sizeof(*s));
     s->topology = topology;
     s->spool = spool;
-    s->stats = topology_stats(topology, TOPOLOGY_SPOOLER, 0);
+    s->index = index;
+    s->stats = topology_stats(topology, TOPOLOGY_SPOOLER, index);
+    if (topology_number_spool(topology, index, spool_number(spool)) != 0)
+        return -EEXIST;
     s->source_cnt = topology->lane_cnt + 1;
     s->source = aligned_alloc(64, s->source_cnt * sizeof(s->source[0]));
     if (s->source == NULL)
         return -ENOMEM;
     memset(s->source, 0, s->source_cnt * sizeof(s->source[0]));
     for (uint32_t i = 0; i < topology->lane_cnt; i++)
-        s->source[i].ring = topology_ring(topology, TOPOLOGY_LANE_SPOOLER, i);
-    s->source[topology->lane_cnt].ring = topology_ring(topology, TOPOLOGY_COURIER_SPOOLER, 0);
+        s->source[i].ring = topology_ring_to_spool(topology, i, index);
+    s->source[topology->lane_cnt].ring = topology_ring(topology, TOPOLOGY_COURIER_SPOOLER, index);
     return 0;
 }
 
@@ -67,11 +70,11 @@ static struct rte_ring *target(struct spooler *s, const struct spool_done *done,
 
     if (done->to == SPOOL_TO_COURIER) {
         *bell = &t->courier_bell;
-        return topology_ring(t, TOPOLOGY_SPOOLER_COURIER, 0);
+        return topology_ring(t, TOPOLOGY_SPOOLER_COURIER, s->index);
     }
     base_assert(done->to < t->lane_cnt);
     *bell = &t->lane_bell[done->to];
-    return topology_ring(t, TOPOLOGY_SPOOLER_LANE, done->to);
+    return topology_ring_from_spool(t, done->to, s->index);
 }
 
 /* Carries completions out, in order; one whose ring is full holds up those behind it. */
@@ -111,8 +114,8 @@ bool spooler_pass(struct spooler *s, uint64_t now_ns)
     work += tell(s);
     if (spool_accepting(s->spool, &why))
         why = NULL;
-    if (atomic_load_explicit(&s->refusal, memory_order_relaxed) != why)
-        atomic_store_explicit(&s->refusal, why, memory_order_relaxed);
+    if (topology_spool_refusal(s->topology, s->index) != why)
+        atomic_store_explicit(&s->topology->spool[s->index].refusal, why, memory_order_relaxed);
     return work > 0;
 }
 
@@ -126,10 +129,15 @@ uint64_t spooler_deadline(const struct spooler *s)
     return at;
 }
 
-bool spooler_idle(const struct spooler *s)
+bool spooler_settled(const struct spooler *s)
 {
     for (uint32_t i = 0; i < s->source_cnt; i++)
         if (s->source[i].next < s->source[i].cnt || rte_ring_count(s->source[i].ring) > 0)
             return false;
-    return s->done_next == s->done_cnt && spool_idle(s->spool);
+    return spool_settled(s->spool);
+}
+
+bool spooler_idle(const struct spooler *s)
+{
+    return spooler_settled(s) && s->done_next == s->done_cnt && spool_idle(s->spool);
 }

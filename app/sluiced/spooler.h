@@ -1,16 +1,15 @@
 /*
  * The spooler: the one thread of a disk. Drains the rings of the lanes and the courier into the
- * spool in bursts, and carries its completions back, each to its own ring, in the log's order.
+ * spool in bursts, and carries its completions back, each to its own ring, in the log's order. Its
+ * word on whether new messages are taken stands in the topology, for all to read.
  *
- * Threads: spooler_pass by its own thread; spooler_accepting by anyone.
+ * Threads: spooler_pass by its own thread.
  */
 #ifndef SPOOLER_H
 #define SPOOLER_H
 
 #include "spool.h"
 #include "topology.h"
-
-#include <stdatomic.h>
 
 #define SPOOLER_BURST 64
 
@@ -26,18 +25,17 @@ struct spooler {
     struct spool *spool;
     struct spooler_source *source; /* lanes, then the courier */
     uint32_t source_cnt;
+    uint32_t index;  /* of the spool, in the topology */
     uint32_t first;  /* round robin: where the next pass begins */
     uint64_t now_ns; /* of the last pass */
     uint32_t done_next, done_cnt;
     struct spool_done done[SPOOLER_BURST]; /* not yet in their rings */
     struct stats_block *stats;
-    /* Static text, or NULL while accepting: written by the spooler (relaxed: a lane needs no more
-     * than the word itself), read by lanes at MAIL. */
-    _Atomic(const char *) refusal BASE_CACHE_ALIGNED;
 };
 
-/* The spool is borrowed. Returns 0, or -ENOMEM. */
-int spooler_init(struct spooler *s, struct topology *topology,
+/* The spool is borrowed; its number is told to the topology. Returns 0, -ENOMEM, or -EEXIST:
+ * another spool has that number. */
+int spooler_init(struct spooler *s, struct topology *topology, uint32_t index,
                  struct spool *spool) BASE_WARN_UNUSED;
 void spooler_fini(struct spooler *s);
 
@@ -45,14 +43,11 @@ void spooler_fini(struct spooler *s);
 bool spooler_pass(struct spooler *s, uint64_t now_ns);
 uint64_t spooler_deadline(const struct spooler *s);
 
+/* True when all that lanes and courier gave is written or has failed; whether they were told does
+ * not matter any more. */
+bool spooler_settled(const struct spooler *s);
+
 /* True when nothing is left to write or to tell. */
 bool spooler_idle(const struct spooler *s);
-
-/* False with the reason (static text) when the spool takes no new message now. */
-static inline bool spooler_accepting(const struct spooler *s, const char **why)
-{
-    *why = atomic_load_explicit(&s->refusal, memory_order_relaxed);
-    return *why == NULL;
-}
 
 #endif

@@ -30,30 +30,82 @@ static const struct topology *shown;
 
 static void thread_name(const struct topology *t, uint32_t i, char *out, size_t cap)
 {
-    static const char *const other[] = {"spooler", "courier", "control", "host"};
+    static const char *const other[] = {"courier", "control", "host"};
+    uint32_t threads_before = t->lane_cnt + t->spool_cnt;
 
-    base_assert(i < t->lane_cnt + BASE_ARRAY_CNT(other));
+    base_assert(i < threads_before + BASE_ARRAY_CNT(other));
     if (i < t->lane_cnt)
         snprintf(out, cap, "lane%u", i);
+    else if (i < threads_before && t->spool_cnt == 1)
+        snprintf(out, cap, "spooler");
+    else if (i < threads_before)
+        snprintf(out, cap, "spooler_%s", t->spool[i - t->lane_cnt].name);
     else
-        snprintf(out, cap, "%s", other[i - t->lane_cnt]);
+        snprintf(out, cap, "%s", other[i - threads_before]);
 }
 
-/* The counters of one group: of one thread by number, or their sum. */
+/* The thread that is meant: its number, or the name of the spool that it is of. */
+static int find_thread(const char *word, uint32_t *thread)
+{
+    char *rest;
+
+    for (uint32_t i = 0; i < shown->spool_cnt; i++)
+        if (strcmp(shown->spool[i].name, word) == 0) {
+            *thread = shown->lane_cnt + i;
+            return 0;
+        }
+    unsigned long n = strtoul(word, &rest, 10);
+    if (*rest != 0 || n >= shown->stats_cnt)
+        return -EINVAL;
+    *thread = (uint32_t)n;
+    return 0;
+}
+
+/* Two digits behind the point: DPDK's telemetry has no fractions. */
+static int add_ratio(struct rte_tel_data *d, const char *name, uint64_t a, uint64_t b)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%.2f", b == 0 ? 0 : (double)a / (double)b);
+    return rte_tel_data_add_dict_string(d, name, text);
+}
+
+/* Of one spool, what its counters come to. */
+static int add_spool(struct rte_tel_data *d, uint32_t spool)
+{
+    const struct stats_block *s = topology_stats(shown, TOPOLOGY_SPOOLER, spool);
+    const char *why = topology_spool_refusal(shown, spool);
+    int error = rte_tel_data_add_dict_string(d, "name", shown->spool[spool].name);
+
+    if (error == 0)
+        error = add_u64(d, "number", shown->spool[spool].number);
+    if (error == 0)
+        error = rte_tel_data_add_dict_string(d, "accepting", why == NULL ? "yes" : why);
+    if (error == 0)
+        error = add_ratio(d, "amplification", stats_get(s, STATS_SPOOL_WRITTEN_BYTES),
+                          stats_get(s, STATS_SPOOL_TAKEN_BYTES));
+    if (error == 0)
+        error = add_ratio(d, "records_per_commit", stats_get(s, STATS_SPOOL_RECORDS),
+                          stats_get(s, STATS_SPOOL_BATCHES));
+    return error;
+}
+
+/* The counters of one group: of one thread by number, of a spooler by its spool's name, or the sum
+ * of all. */
 static int show_group(const char *cmd, const char *params, struct rte_tel_data *d)
 {
     const char *name = strrchr(cmd, '/') + 1;
     uint32_t first = 0, end = shown->stats_cnt;
 
     if (params != NULL && *params != 0) {
-        char *rest;
-        unsigned long n = strtoul(params, &rest, 10);
-        if (*rest != 0 || n >= end)
+        if (find_thread(params, &first) != 0)
             return -EINVAL;
-        first = (uint32_t)n;
         end = first + 1;
     }
     rte_tel_data_start_dict(d);
+    if (strcmp(name, "spool") == 0 && end == first + 1 && first >= shown->lane_cnt &&
+        first < shown->lane_cnt + shown->spool_cnt && add_spool(d, first - shown->lane_cnt) != 0)
+        return -ENOSPC;
     for (int id = 0; id < STATS_CNT; id++) {
         uint64_t sum = 0;
         if (strcmp(stats_rows[id].group, name) != 0)
@@ -174,7 +226,8 @@ int telemetry_start(const struct topology *t)
         if (id > 0 && strcmp(stats_rows[id].group, stats_rows[id - 1].group) == 0)
             continue;
         snprintf(cmd, sizeof(cmd), "/sluice/%s", stats_rows[id].group);
-        error = rte_telemetry_register_cmd(cmd, group, "Counters of this group; parameter: thread");
+        error = rte_telemetry_register_cmd(
+            cmd, group, "Counters of this group; parameter: thread, or name of a spool");
         if (error == -EEXIST)
             error = 0;
     }

@@ -61,9 +61,14 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
                               sizeof(struct stats_log_record), 8192},
 };
 
-static uint32_t ring_cnt(const struct topology_link *l, uint32_t lane_cnt)
+static uint32_t thread_cnt(const struct topology *t, enum topology_thread thread)
 {
-    return (l->from == TOPOLOGY_LANE ? lane_cnt : 1) * (l->to == TOPOLOGY_LANE ? lane_cnt : 1);
+    return thread == TOPOLOGY_LANE ? t->lane_cnt : thread == TOPOLOGY_SPOOLER ? t->spool_cnt : 1;
+}
+
+static uint32_t ring_cnt(const struct topology *t, const struct topology_link *l)
+{
+    return thread_cnt(t, l->from) * thread_cnt(t, l->to);
 }
 
 /* What has to hold of the map before anything runs on it. */
@@ -79,7 +84,7 @@ static bool link_valid(const struct topology_link *l)
 static int make_rings(struct topology *t, enum topology_link_id id, const char *prefix)
 {
     const struct topology_link *l = &links[id];
-    uint32_t cnt = ring_cnt(l, t->lane_cnt);
+    uint32_t cnt = ring_cnt(t, l);
     char name[RTE_RING_NAMESIZE];
 
     t->ring[id] = calloc(cnt, sizeof(struct rte_ring *));
@@ -97,8 +102,7 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
 
 static int make_bells(struct topology *t, bool silent)
 {
-    struct doorbell *single[] = {&t->spooler_bell, &t->courier_bell, &t->host_bell,
-                                 &t->control_bell};
+    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->control_bell};
     int error = 0;
 
     for (uint32_t i = 0; i < BASE_ARRAY_CNT(single); i++) {
@@ -111,18 +115,25 @@ static int make_bells(struct topology *t, bool silent)
         if (!silent && error == 0)
             error = doorbell_init(&t->lane_bell[i]);
     }
+    for (uint32_t i = 0; i < t->spool_cnt; i++) {
+        doorbell_init_silent(&t->spool[i].bell);
+        if (!silent && error == 0)
+            error = doorbell_init(&t->spool[i].bell);
+    }
     return error;
 }
 
-int topology_init(struct topology *t, uint32_t lane_cnt, const char *prefix, bool silent)
+int topology_init(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt, const char *prefix,
+                  bool silent)
 {
-    *t = (struct topology){.lane_cnt = lane_cnt};
-    if (lane_cnt == 0 || lane_cnt > TOPOLOGY_LANE_MAX)
+    *t = (struct topology){.lane_cnt = lane_cnt, .spool_cnt = spool_cnt};
+    if (lane_cnt == 0 || lane_cnt > TOPOLOGY_LANE_MAX || spool_cnt == 0 ||
+        spool_cnt > TOPOLOGY_SPOOL_MAX)
         return -EINVAL;
     for (int id = 0; id < TOPOLOGY_LINK_CNT; id++)
         base_assert(link_valid(&links[id]));
     int error = make_bells(t, silent);
-    t->stats_cnt = lane_cnt + TOPOLOGY_THREAD_CNT - 1;
+    t->stats_cnt = lane_cnt + spool_cnt + TOPOLOGY_THREAD_CNT - 2;
     t->stats = aligned_alloc(64, t->stats_cnt * sizeof(t->stats[0]));
     if (t->stats == NULL)
         error = -ENOMEM;
@@ -138,13 +149,14 @@ int topology_init(struct topology *t, uint32_t lane_cnt, const char *prefix, boo
 void topology_fini(struct topology *t)
 {
     for (int id = 0; id < TOPOLOGY_LINK_CNT; id++) {
-        for (uint32_t i = 0; t->ring[id] != NULL && i < ring_cnt(&links[id], t->lane_cnt); i++)
+        for (uint32_t i = 0; t->ring[id] != NULL && i < ring_cnt(t, &links[id]); i++)
             rte_ring_free(t->ring[id][i]);
         free(t->ring[id]);
     }
     for (uint32_t i = 0; i < t->lane_cnt; i++)
         doorbell_fini(&t->lane_bell[i]);
-    doorbell_fini(&t->spooler_bell);
+    for (uint32_t i = 0; i < t->spool_cnt; i++)
+        doorbell_fini(&t->spool[i].bell);
     doorbell_fini(&t->courier_bell);
     doorbell_fini(&t->host_bell);
     doorbell_fini(&t->control_bell);
@@ -152,16 +164,44 @@ void topology_fini(struct topology *t)
     *t = (struct topology){0};
 }
 
-struct stats_log topology_log(const struct topology *t, enum topology_thread thread, uint32_t lane)
+int topology_number_spool(struct topology *t, uint32_t spool, uint8_t number)
 {
+    if (t->spool_of[number] != 0)
+        return -EEXIST;
+    t->spool_of[number] = (uint8_t)(spool + 1);
+    t->spool[spool].number = number;
+    return 0;
+}
+
+uint32_t topology_choose_spool(const struct topology *t, uint32_t turn, const char **why)
+{
+    uint32_t cnt = t->spool_cnt, own = turn % cnt;
+
+    *why = topology_spool_refusal(t, own);
+    if (*why == NULL)
+        return own;
+    for (uint32_t i = 0; i + 1 < cnt; i++) {
+        uint32_t other = (own + 1 + (turn / cnt + i) % (cnt - 1)) % cnt;
+        if (topology_spool_refusal(t, other) == NULL)
+            return other;
+    }
+    return TOPOLOGY_SPOOL_NONE;
+}
+
+struct stats_log topology_log(const struct topology *t, enum topology_thread thread,
+                              uint32_t number)
+{
+    static const uint16_t first[] = {[TOPOLOGY_LANE] = 0,
+                                     [TOPOLOGY_SPOOLER] = 0xfe00,
+                                     [TOPOLOGY_COURIER] = 0xff00 + TOPOLOGY_COURIER};
     enum topology_link_id id = thread == TOPOLOGY_LANE      ? TOPOLOGY_LANE_LOG
                                : thread == TOPOLOGY_SPOOLER ? TOPOLOGY_SPOOLER_LOG
                                                             : TOPOLOGY_COURIER_LOG;
 
-    base_assert(thread != TOPOLOGY_CONTROL);
+    base_assert(thread < BASE_ARRAY_CNT(first));
     return (struct stats_log){
-        .ring = topology_ring(t, id, thread == TOPOLOGY_LANE ? lane : 0),
-        .stats = topology_stats(t, thread, lane),
-        .thread = (uint16_t)(thread == TOPOLOGY_LANE ? lane : 0xff00u + (uint32_t)thread),
+        .ring = topology_ring(t, id, number),
+        .stats = topology_stats(t, thread, number),
+        .thread = (uint16_t)(first[thread] + number),
     };
 }

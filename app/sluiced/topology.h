@@ -9,7 +9,9 @@
 #ifndef TOPOLOGY_H
 #define TOPOLOGY_H
 
+#include "conf.h"
 #include "doorbell.h"
+#include "spool_id.h"
 #include "stats.h"
 #include "stats_log.h"
 
@@ -17,7 +19,9 @@
 
 struct rte_ring;
 
-#define TOPOLOGY_LANE_MAX 64
+#define TOPOLOGY_LANE_MAX   64
+#define TOPOLOGY_SPOOL_MAX  CONF_SPOOL_MAX
+#define TOPOLOGY_SPOOL_NONE UINT32_MAX
 
 /* One row of the way of a message: what README's table shows, in its order. */
 struct topology_step {
@@ -29,8 +33,8 @@ extern const size_t topology_way_cnt;
 
 /* Threads of the process main. Control is the main thread. */
 enum topology_thread {
-    TOPOLOGY_LANE, /* lane_cnt of them */
-    TOPOLOGY_SPOOLER,
+    TOPOLOGY_LANE,    /* lane_cnt of them */
+    TOPOLOGY_SPOOLER, /* one for each spool */
     TOPOLOGY_COURIER,
     TOPOLOGY_CONTROL,
     TOPOLOGY_HOST, /* the machine's own traffic, where the configuration has it */
@@ -66,41 +70,94 @@ struct topology_link {
     uint32_t depth;         /* power of two */
 };
 
+/* One directory of the spool, and what others need to know of it. Its index is its place in the
+ * configuration; its number, which stands in the ids of its messages, lies on its disk. */
+struct topology_spool {
+    struct doorbell bell;
+    /* Written by its spooler (relaxed: the word itself is all), read by lanes at MAIL and by
+     * control: why it takes no new message, static text; NULL while it does. */
+    _Atomic(const char *) refusal BASE_CACHE_ALIGNED;
+    const char *name; /* borrowed, from the configuration; NULL: it has none (simulations) */
+    uint8_t number;
+};
+
 struct topology {
-    uint32_t lane_cnt;
-    struct rte_ring **ring[TOPOLOGY_LINK_CNT]; /* by link, then by lane (both lanes: from * lane_cnt
-                                                  + to) */
+    uint32_t lane_cnt, spool_cnt;
+    /* By link, then by the numbers of both ends: from * how many of to + to. */
+    struct rte_ring **ring[TOPOLOGY_LINK_CNT];
     struct doorbell lane_bell[TOPOLOGY_LANE_MAX];
-    struct doorbell spooler_bell;
+    struct topology_spool spool[TOPOLOGY_SPOOL_MAX];
+    uint8_t spool_of[256]; /* by number: 1 + the index; 0: there is none */
     struct doorbell courier_bell;
     struct doorbell host_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
-    /* Counters, one block a thread: lanes, then spooler, courier, control,
-       host. */
+    /* Counters, one block a thread: lanes, then spoolers, courier, control, host. */
     struct stats_block *stats;
     uint32_t stats_cnt;
 };
 
 /* Checks the tables, makes rings, bells and counters. prefix keeps names of several gateways in one
  * process apart; silent: no bells (simulations). Returns 0, -ENOMEM, -EINVAL. */
-int topology_init(struct topology *t, uint32_t lane_cnt, const char *prefix,
+int topology_init(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt, const char *prefix,
                   bool silent) BASE_WARN_UNUSED;
 void topology_fini(struct topology *t);
 
-/* The ring of a link; lane is ignored where neither end is a lane. */
+/* The ring of a link by its place; where one end alone is a lane or a spooler, that is its number.
+ */
 static inline struct rte_ring *topology_ring(const struct topology *t, enum topology_link_id id,
-                                             uint32_t lane)
+                                             uint32_t place)
 {
-    return t->ring[id][lane];
+    return t->ring[id][place];
 }
 
-static inline struct stats_block *topology_stats(const struct topology *t,
-                                                 enum topology_thread thread, uint32_t lane)
+/* Between a lane and a spooler. */
+static inline struct rte_ring *topology_ring_to_spool(const struct topology *t, uint32_t lane,
+                                                      uint32_t spool)
 {
-    return &t->stats[thread == TOPOLOGY_LANE ? lane : t->lane_cnt + (uint32_t)thread - 1];
+    return t->ring[TOPOLOGY_LANE_SPOOLER][lane * t->spool_cnt + spool];
 }
+static inline struct rte_ring *topology_ring_from_spool(const struct topology *t, uint32_t lane,
+                                                        uint32_t spool)
+{
+    return t->ring[TOPOLOGY_SPOOLER_LANE][spool * t->lane_cnt + lane];
+}
+
+/* number: of the lane or the spooler, else 0. */
+static inline struct stats_block *topology_stats(const struct topology *t,
+                                                 enum topology_thread thread, uint32_t number)
+{
+    uint32_t at = thread == TOPOLOGY_LANE      ? number
+                  : thread == TOPOLOGY_SPOOLER ? t->lane_cnt + number
+                                               : t->lane_cnt + t->spool_cnt + (uint32_t)thread - 2;
+    return &t->stats[at];
+}
+
+/* ---- spools ---- */
+
+/* Tells which number a spool has; before any thread runs. Returns 0, or -EEXIST: another has it. */
+int topology_number_spool(struct topology *t, uint32_t spool, uint8_t number) BASE_WARN_UNUSED;
+
+/* The spool where a message lies, by its id; TOPOLOGY_SPOOL_NONE: in none of these. */
+static inline uint32_t topology_spool_of(const struct topology *t, const struct spool_id *id)
+{
+    return (uint32_t)t->spool_of[spool_id_spool(id)] - 1;
+}
+
+/* NULL: it takes new messages; else why it does not. */
+static inline const char *topology_spool_refusal(const struct topology *t, uint32_t spool)
+{
+    return atomic_load_explicit(&t->spool[spool].refusal, memory_order_relaxed);
+}
+
+/*
+ * A spool for a new message: the turn's own, or another one while that takes none. turn: any
+ * number, of a lane for example; different ones are spread evenly, and so are those that have to
+ * move. Returns TOPOLOGY_SPOOL_NONE with a reason in *why when none takes any.
+ */
+uint32_t topology_choose_spool(const struct topology *t, uint32_t turn, const char **why);
 
 /* The producer's end of a thread's log. */
-struct stats_log topology_log(const struct topology *t, enum topology_thread thread, uint32_t lane);
+struct stats_log topology_log(const struct topology *t, enum topology_thread thread,
+                              uint32_t number);
 
 #endif

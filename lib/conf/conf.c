@@ -47,6 +47,8 @@ struct conf *conf_parse(const char *name, struct base_span text, conf_include in
                 snprintf(p->where, sizeof(p->where), "%s", b->name);
                 if (b->example == NULL)
                     conf_read_required(p, b, last_line);
+                else if (b->optional && conf_block_cnt(p->conf, b) == 0)
+                    conf_open_default(p, b);
             }
             conf_check(p, name, last_line);
         }

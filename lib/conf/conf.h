@@ -25,6 +25,7 @@
 #define CONF_INCLUDE_MAX 16   /* nesting of includes */
 #define CONF_BLOCK_MAX   1024 /* instances of a named block, routes included */
 #define CONF_LIST_MAX    4096 /* items of a list */
+#define CONF_SPOOL_MAX   16   /* directories of the spool */
 
 /* Of queue: deliveries. A power of two: a ring has room for all of them. */
 #define CONF_DELIVERIES_MAX 16384
@@ -56,6 +57,7 @@ struct conf_gateway {
     struct conf_list eal_args;
     const char *eal_prefix;
     bool sandbox;
+    uint64_t stop_timeout_ns;
 };
 
 struct conf_port {
@@ -90,12 +92,15 @@ struct conf_listener {
 };
 
 struct conf_spool {
+    const char *name; /* of the block; without one: "main" */
+    uint32_t line;    /* 0: there is no block, all is as by default */
+    const char *file;
     const char *path;
     uint64_t size_bytes;
     uint64_t segment_bytes;
     uint64_t commits;
     uint64_t batch_bytes;
-    uint64_t buffers; /* of 16 KiB, for each lane */
+    uint64_t buffers; /* of 16 KiB, for each lane; those of all spools together */
 };
 
 struct conf_smtp {
@@ -171,7 +176,6 @@ struct conf_log {
 
 struct conf {
     struct conf_gateway gateway;
-    struct conf_spool spool;
     struct conf_smtp smtp;
     struct conf_tcp tcp;
     struct conf_relay relay;
@@ -183,6 +187,8 @@ struct conf {
     uint32_t port_cnt;
     struct conf_listener *listener;
     uint32_t listener_cnt;
+    struct conf_spool *spool; /* at least one */
+    uint32_t spool_cnt;
     struct conf_route *route;
     uint32_t route_cnt;
 };

@@ -47,7 +47,11 @@ __attribute__((format(printf, 5, 6))) static void named(struct conf_parser *p, c
     char full[CONF_KEY_CAP];
     va_list args;
 
-    snprintf(full, sizeof(full), "%s %.200s%s%s", block, n->name, key[0] ? ": " : "", key);
+    const struct conf_block *b = conf_block_find(block);
+    /* The name that was taken because none was given would not be found in the file. */
+    bool bare = b->optional && strcmp(n->name, b->example) == 0;
+    snprintf(full, sizeof(full), "%s%s%.200s%s%s", block, bare ? "" : " ", bare ? "" : n->name,
+             key[0] ? ": " : "", key);
     va_start(args, format);
     conf_error_addv(p->errors, n->file, n->line, full, format, args);
     va_end(args);
@@ -233,30 +237,55 @@ static void check_listeners(struct conf_parser *p)
     }
 }
 
+/* A value that was refused is 0: it stands in no relation. */
+static void check_spool(struct conf_parser *p, const struct conf_spool *s)
+{
+    uint64_t size = s->size_bytes, segment = s->segment_bytes, batch = s->batch_bytes;
+
+    if (segment % (1024 * 1024) != 0)
+        named(p, "spool", s, "segment_size", "must be whole megabytes");
+    if (size > 0 && size < 4 * segment)
+        named(p, "spool", s, "size", "must be at least 4 segments");
+    if (batch % 4096 != 0)
+        named(p, "spool", s, "batch_size", "must be a multiple of 4k");
+    if (segment > 0 && size / (1024 * 1024) >= segment)
+        named(p, "spool", s, "segment_size", "must be larger: size takes too many");
+    if (segment > 0 && batch > segment)
+        named(p, "spool", s, "batch_size", "must not be over segment_size");
+}
+
+static void check_spools(struct conf_parser *p)
+{
+    const struct conf *c = p->conf;
+    const struct conf_spool *small = NULL;
+
+    for (uint32_t i = 0; i < c->spool_cnt; i++) {
+        const struct conf_spool *s = &c->spool[i];
+        uint64_t reserve = 2 * s->segment_bytes; /* two segments are kept in reserve */
+        check_spool(p, s);
+        if (reserve > 0 && s->size_bytes >= 2 * reserve && small == NULL &&
+            c->smtp.message_bytes > s->size_bytes - reserve)
+            small = s;
+        for (uint32_t j = 0; j < i; j++)
+            if (s->path != NULL && c->spool[j].path != NULL &&
+                strcmp(s->path, c->spool[j].path) == 0)
+                named(p, "spool", s, "path", "is that of spool %s, too", c->spool[j].name);
+    }
+    if (c->spool_cnt > CONF_SPOOL_MAX)
+        named(p, "spool", &c->spool[CONF_SPOOL_MAX], "", "more than %d spools", CONF_SPOOL_MAX);
+    if (small == NULL || bad(p, "smtp", "message_size"))
+        return;
+    const struct conf_seen *own = seen_of(p, "smtp", "message_size");
+    conf_error_add(p->errors, own->file != NULL ? own->file : small->file,
+                   own->file != NULL ? own->line : small->line, "smtp: message_size",
+                   "does not fit into %s spool, which is its size less 2 segments",
+                   c->spool_cnt > 1 ? "every" : "the");
+}
+
 static void check_sizes(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
-    const struct conf_spool *s = &c->spool;
 
-    if (s->segment_bytes % (1024 * 1024) != 0)
-        related(p, "spool", "segment_size", NULL, "must be whole megabytes");
-    if (!bad(p, "spool", "size") && !bad(p, "spool", "segment_size")) {
-        if (s->size_bytes < 4 * s->segment_bytes)
-            related(p, "spool", "size", "spool.segment_size", "must be at least 4 segments");
-        /* Two segments are kept in reserve. */
-        else if (c->smtp.message_bytes > s->size_bytes - 2 * s->segment_bytes &&
-                 !bad(p, "smtp", "message_size"))
-            related(p, "smtp", "message_size", "spool.size",
-                    "does not fit into the spool, which is its size less 2 segments");
-    }
-    if (s->batch_bytes % 4096 != 0)
-        related(p, "spool", "batch_size", NULL, "must be a multiple of 4k");
-    if (s->size_bytes / (1024 * 1024) >= s->segment_bytes && !bad(p, "spool", "size") &&
-        !bad(p, "spool", "segment_size"))
-        related(p, "spool", "segment_size", "spool.size", "must be larger: size takes too many");
-    if (s->batch_bytes > s->segment_bytes && !bad(p, "spool", "batch_size") &&
-        !bad(p, "spool", "segment_size"))
-        related(p, "spool", "batch_size", "spool.segment_size", "must not be over segment_size");
     if (c->smtp.header_bytes > c->smtp.message_bytes && !bad(p, "smtp", "header_size") &&
         !bad(p, "smtp", "message_size"))
         related(p, "smtp", "header_size", "smtp.message_size", "must not be over message_size");
@@ -300,6 +329,7 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     check_gateway(p);
     check_ports(p);
     check_listeners(p);
+    check_spools(p);
     check_sizes(p);
     for (uint32_t i = 0; i < c->route_cnt; i++)
         has_default |= strcmp(c->route[i].name, "default") == 0;

@@ -50,7 +50,7 @@ static const char *instances(const struct conf *c, const struct conf_block *b, u
     *cnt = 1;
     if (b->example == NULL)
         return at;
-    *cnt = *(const uint32_t *)(const void *)((const char *)c + b->cnt_offset);
+    *cnt = conf_block_cnt(c, b);
     return *(const char *const *)(const void *)at;
 }
 

@@ -87,10 +87,16 @@ struct conf_block {
     uint32_t cnt_offset; /* named only: of the number of instances */
     uint32_t item_bytes; /* of the struct */
     bool reloadable;     /* instances may come and go */
+    bool optional;       /* named: without a name it is the example's; without a block, too */
 };
 extern const struct conf_block conf_blocks[]; /* ended by a NULL name */
 
 const struct conf_block *conf_block_find(const char *name);
+/* Of a named block: how many there are. */
+static inline uint32_t conf_block_cnt(const struct conf *c, const struct conf_block *b)
+{
+    return *(const uint32_t *)(const void *)((const char *)c + b->cnt_offset);
+}
 const struct conf_setting *conf_setting_find(const char *block, const char *key);
 static inline bool conf_setting_in(const struct conf_setting *s, const struct conf_block *b)
 {
@@ -157,6 +163,8 @@ struct conf_parser {
     const char *items[CONF_LIST_MAX];
 };
 
+/* An instance as by default, of an optional block of which none was given. */
+void conf_open_default(struct conf_parser *p, const struct conf_block *b);
 /* Reads a file and what it includes; the caller keeps lex, token and file. */
 void conf_read_file(struct conf_parser *p, const char *file, struct base_span text);
 /* Tells which required settings of a block, whose name is in p->where, were not given. */

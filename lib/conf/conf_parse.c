@@ -203,6 +203,13 @@ void conf_read_required(struct conf_parser *p, const struct conf_block *b, uint3
             error(p, line, conf_settings[i].key, "is required");
 }
 
+void conf_open_default(struct conf_parser *p, const struct conf_block *b)
+{
+    p->block = b;
+    open_instance(p, b->example, 0);
+    p->block = NULL;
+}
+
 static void unknown_block(struct conf_parser *p, uint32_t line)
 {
     char text[CONF_WHY_CAP];
@@ -230,6 +237,8 @@ static void block(struct conf_parser *p)
         snprintf(p->where + len, sizeof(p->where) - len, "%s%.200s", name[0] ? " " : "", name);
         advance(p);
     }
+    if (p->block != NULL && name == NULL && p->block->optional)
+        name = p->block->example;
     if (p->block != NULL && (name != NULL) != (p->block->example != NULL)) {
         error(p, line, "", name != NULL ? "this block has no name" : "this block needs a name");
         p->block = NULL;

@@ -16,12 +16,18 @@
 #define ONE(type, help)                                                                            \
     {                                                                                              \
 #type, NULL, help, __builtin_offsetof(struct conf, type), 0, sizeof(struct conf_##type),   \
-            false                                                                                  \
+            false, false                                                                           \
     }
 #define MANY(type, example, reloadable, help)                                                      \
     {                                                                                              \
 #type, example, help, __builtin_offsetof(struct conf, type),                               \
-            __builtin_offsetof(struct conf, type##_cnt), sizeof(struct conf_##type), reloadable    \
+            __builtin_offsetof(struct conf, type##_cnt), sizeof(struct conf_##type), reloadable,   \
+            false                                                                                  \
+    }
+#define SOME(type, example, help)                                                                  \
+    {                                                                                              \
+#type, example, help, __builtin_offsetof(struct conf, type),                               \
+            __builtin_offsetof(struct conf, type##_cnt), sizeof(struct conf_##type), false, true   \
     }
 
 const struct conf_block conf_blocks[] = {
@@ -29,7 +35,9 @@ const struct conf_block conf_blocks[] = {
     MANY(port, "net0", false,
          "A network port, with the addresses it answers for. One block for each."),
     MANY(listener, "mx", false, "Where connections are accepted. One block for each."),
-    ONE(spool, "Where accepted messages are kept until they are delivered."),
+    SOME(
+        spool, "main",
+        "Where accepted messages are kept until they are delivered. One block for each directory."),
     ONE(smtp, "Limits and time-outs of SMTP, receiving and sending."),
     ONE(tcp, "Connections and their buffers."),
     ONE(relay, "Who may send where."),
@@ -80,6 +88,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(gateway, LIST, eal_args, "", false, NULL, "more arguments for DPDK's EAL"),
     TEXT(gateway, STRING, eal_prefix, "sluice", false, NULL, "EAL's file prefix; each gateway of a machine needs its own"),
     TEXT(gateway, BOOL, sandbox, "yes", false, NULL, "give up system calls and paths that are not needed"),
+    DURATION(gateway, stop_timeout, "10s", 0, H, true, "at a stop, wait for what is under way: messages being received and delivered"),
 
     TEXT(port, STRING, device, NULL, false, "\"net_tap0,iface=sluice0\"", "DPDK device: net_... with its arguments, or a PCI address"),
     TEXT(port, ADDRESSES, address, NULL, false, "{ 192.0.2.1/24 }", "own addresses, each with the length of its link's prefix"),
@@ -102,12 +111,12 @@ const struct conf_setting conf_settings[] = {
     DURATION(listener, proxy_timeout, "5s", 3 * S, M, false, "wait for the whole PROXY header"),
     WORDS(listener, proxy_unknown, "accept", "accept refuse", false, "headers that name no client (v1 UNKNOWN, v2 UNSPEC)"),
 
-    TEXT(spool, PATH, path, "/var/spool/sluice", false, NULL, "directory of the spool"),
+    TEXT(spool, PATH, path, "/var/spool/sluice", false, NULL, "directory of this spool"),
     SIZE(spool, size, size, "1G", 4 * MI, 64 * K * GI, false, "disk space that it takes"),
     SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
     NUMBER(spool, commits, "2", 1, 8, false, "writes under way at a time"),
     SIZE(spool, batch_size, batch, "1M", 64 * K, 64 * MI, false, "largest write"),
-    NUMBER(spool, buffers, "2048", 64, 1048576, false, "buffers of 16 KiB for each lane"),
+    NUMBER(spool, buffers, "2048", 64, 1048576, false, "buffers of 16 KiB for each lane; those of all spools serve together"),
 
     SIZE(smtp, message_size, message, "50M", K, 4 * GI, true, "largest message that is accepted"),
     NUMBER(smtp, recipients, "1000", 1, 100000, true, "most recipients of a message"),
@@ -173,6 +182,7 @@ base_static_assert(BASE_ARRAY_CNT(conf_settings) <= CONF_SETTING_MAX, "seen[] ha
 NAMED(port);
 NAMED(listener);
 NAMED(route);
+NAMED(spool);
 
 const struct conf_block *conf_block_find(const char *name)
 {

@@ -8,8 +8,14 @@ void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, ui
                      const char *text)
 {
     struct stats_log_record r = {.event = (uint16_t)event, .n = n, .m = m};
+    const char *name = s->config.name;
+    char full[STATS_LOG_TEXT_CAP];
     if (s->config.log == NULL)
         return;
+    if (name != NULL) {
+        snprintf(full, sizeof(full), "spool %s%s%s", name, text[0] != 0 ? ": " : "", text);
+        text = full;
+    }
     stats_log_text(&r, base_span_str(text));
     stats_log_push(s->config.log, &r);
 }
@@ -127,6 +133,20 @@ static void memory_free(struct spool *s)
     free(s);
 }
 
+static const char *const is_full = "spool is full";
+static const char *const cannot_write = "spool cannot write";
+
+static const char *refusal_of(const struct spool *s)
+{
+    uint64_t limit = spool_live_limit(s);
+    /* A little earlier than what is on the way fails; and taken up again only with more room, so
+     * that a few messages that come and go do not change it each time. */
+    uint64_t spare = limit / (s->refusal == is_full ? 8 : 16);
+    if (s->broken)
+        return cannot_write;
+    return spool_full(s) || s->live_bytes > limit - spare ? is_full : NULL;
+}
+
 int spool_open(struct spool **out, const struct spool_config *config, uint64_t now_ns, char *err,
                size_t err_cap)
 {
@@ -163,6 +183,7 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
         memory_free(s);
         return rc;
     }
+    s->refusal = refusal_of(s);
     *out = s;
     return 0;
 }
@@ -265,15 +286,28 @@ int spool_push(struct spool *s, const struct spool_entry *entry)
     return 0;
 }
 
-static void tell_room(struct spool *s)
+static void tell_refusal(struct spool *s)
 {
-    bool full = spool_full(s);
-    if (full == s->was_full)
+    const char *now = refusal_of(s);
+    if (now == s->refusal)
         return;
-    s->was_full = full;
+    s->refusal = now;
     int64_t bytes = s->config.disk.ops->free_bytes(s->config.disk.state);
-    spool_log_event(s, full ? STATS_LOG_SPOOL_FULL : STATS_LOG_SPOOL_ROOM,
-                    bytes < 0 ? 0 : (uint64_t)bytes, 0, "spool is full");
+    spool_log_event(s, now != NULL ? STATS_LOG_SPOOL_REFUSES : STATS_LOG_SPOOL_ACCEPTS,
+                    bytes < 0 ? 0 : (uint64_t)bytes, 0, now != NULL ? now : "takes mail again");
+}
+
+static void tell_stats(struct spool *s)
+{
+    struct stats_block *b = s->config.stats;
+    uint32_t making = s->zeroing_slot != SPOOL_SLOT_NONE;
+    uint32_t opening = s->opening_slot != SPOOL_SLOT_NONE;
+    stats_set(b, STATS_SPOOL_MESSAGES_NOW, s->queued_cnt);
+    stats_set(b, STATS_SPOOL_LIVE_BYTES_NOW, s->live_bytes);
+    stats_set(b, STATS_SPOOL_READY_NOW, s->ready_cnt);
+    stats_set(b, STATS_SPOOL_SEGMENTS_NOW, s->log_cnt + s->ready_cnt + making + opening);
+    stats_set(b, STATS_SPOOL_REFUSES_FULL_NOW, s->refusal == is_full);
+    stats_set(b, STATS_SPOOL_REFUSES_WRITE_NOW, s->refusal == cannot_write);
 }
 
 void spool_run(struct spool *s, uint64_t now_ns)
@@ -290,10 +324,8 @@ void spool_run(struct spool *s, uint64_t now_ns)
     struct spool_io_done none;
     uint32_t cnt = s->config.disk.ops->poll(s->config.disk.state, &none, 0);
     base_assert(cnt == 0);
-    tell_room(s);
-    stats_set(s->config.stats, STATS_SPOOL_MESSAGES_NOW, s->queued_cnt);
-    stats_set(s->config.stats, STATS_SPOOL_LIVE_BYTES_NOW, s->live_bytes);
-    stats_set(s->config.stats, STATS_SPOOL_READY_NOW, s->ready_cnt);
+    tell_refusal(s);
+    tell_stats(s);
 }
 
 uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap)
@@ -309,11 +341,12 @@ uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap)
 /* Whether the next run does something that no completion of I/O will ask for. */
 static bool work_waits(const struct spool *s)
 {
-    return s->mover.state != SPOOL_MOVE_IDLE || s->need_segment || s->failed ||
-           s->opening_slot != SPOOL_SLOT_NONE || s->zeroing_slot != SPOOL_SLOT_NONE ||
-           s->batch_cnt > 0 || s->reader_cnt > 0 || s->reads.head != NULL ||
-           (s->recovered != NULL && s->done_cnt < SPOOL_TELL_MAX) || spool_reclaimable(s) ||
-           spool_move_wanted(s);
+    /* What would be moved waits with all else for the next try to write. */
+    bool moves = s->mover.state != SPOOL_MOVE_IDLE && !s->broken;
+    return moves || s->need_segment || s->failed || s->opening_slot != SPOOL_SLOT_NONE ||
+           s->zeroing_slot != SPOOL_SLOT_NONE || s->batch_cnt > 0 || s->reader_cnt > 0 ||
+           s->reads.head != NULL || (s->recovered != NULL && s->done_cnt < SPOOL_TELL_MAX) ||
+           spool_reclaimable(s) || spool_move_wanted(s);
 }
 
 uint64_t spool_deadline(const struct spool *s)
@@ -332,17 +365,34 @@ uint64_t spool_deadline(const struct spool *s)
 
 bool spool_accepting(const struct spool *s, const char **why)
 {
-    uint64_t limit = spool_live_limit(s);
-    if (s->broken) {
-        *why = "spool cannot write";
-        return false;
-    }
-    /* A little earlier than what is on the way fails. */
-    if (spool_full(s) || s->live_bytes > limit - limit / 16) {
-        *why = "spool is full";
-        return false;
-    }
-    return true;
+    *why = s->refusal;
+    return *why == NULL;
+}
+
+uint8_t spool_number(const struct spool *s)
+{
+    return s->number;
+}
+
+bool spool_is_numbered(const struct spool *s)
+{
+    return s->uuid_known;
+}
+
+void spool_set_number(struct spool *s, uint8_t number)
+{
+    base_assert(!s->uuid_known);
+    s->number = number;
+}
+
+const uint8_t *spool_uuid(const struct spool *s)
+{
+    return s->uuid;
+}
+
+bool spool_settled(const struct spool *s)
+{
+    return s->pending_cnt == 0;
 }
 
 bool spool_idle(const struct spool *s)

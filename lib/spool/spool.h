@@ -125,6 +125,7 @@ base_static_assert(sizeof(struct spool_outcome) == 24, "as FORMAT.md");
 
 struct spool_config {
     struct spool_disk disk;    /* borrowed for life */
+    const char *name;          /* for log lines; borrowed; NULL: none */
     uint64_t segment_bytes;    /* multiple of 1 MiB, >= 1 MiB (tests) */
     uint32_t segment_max;      /* >= 4; the spool's size is their product */
     uint32_t reserve_segments; /* kept for OUTCOME, FREE and moving, >= 2 */
@@ -149,6 +150,17 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
  * they tell is on disk). Buffers still inside go nowhere: close after the lanes stopped. */
 void spool_close(struct spool *s);
 
+/*
+ * The spool's number, which stands in the ids of its messages. It lies on disk with the first
+ * segment: until then it is 0, and spool_is_numbered is false.
+ */
+uint8_t spool_number(const struct spool *s);
+bool spool_is_numbered(const struct spool *s);
+/* Gives a number to a spool that has none; before the first spool_run. */
+void spool_set_number(struct spool *s, uint8_t number);
+/* Which spool it is, wherever its directory lies. */
+const uint8_t *spool_uuid(const struct spool *s);
+
 /* Takes an entry. Returns 0, or -EAGAIN when too much is pending: run and poll first (that is the
  * backpressure to the ring). */
 int spool_push(struct spool *s, const struct spool_entry *entry) BASE_WARN_UNUSED;
@@ -164,8 +176,12 @@ uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap);
 uint64_t spool_deadline(const struct spool *s);
 
 /* True while new messages can be taken: segments beyond the reserve are free and writes succeed.
- * Otherwise *why is static text ("spool is full", "spool cannot write"). */
+ * Otherwise *why is static text ("spool is full", "spool cannot write"). As of the last run; each
+ * change is a line in the log. */
 bool spool_accepting(const struct spool *s, const char **why);
+
+/* True when every entry is written, or has failed; completions may wait, and segments be moved. */
+bool spool_settled(const struct spool *s);
 
 /* True when nothing is pending or in flight. */
 bool spool_idle(const struct spool *s);

@@ -156,6 +156,15 @@ static void batch_end(struct spool *s, int status)
     s->batch_cnt--;
 }
 
+/* Of the records that came from outside. */
+static uint64_t taken_bytes(const struct spool_batch *b)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < b->effect_cnt; i++)
+        bytes += b->effects[i].moved ? 0 : spool_record_bytes(b->effects[i].len);
+    return bytes;
+}
+
 static void durable_pop(struct spool *s)
 {
     while (s->batch_cnt > 0 && batch_at(s, 0)->state == SPOOL_BATCH_OK) {
@@ -164,9 +173,12 @@ static void durable_pop(struct spool *s)
         s->durable_lsn = b->lsn;
         s->segments[b->slot].durable_end = b->offset + b->len;
         s->failure_cnt = 0;
+        s->probe_backoff_ns = 0;
         stats_inc(s->config.stats, STATS_SPOOL_BATCHES);
         stats_add(s->config.stats, STATS_SPOOL_BATCH_BYTES, b->len);
         stats_add(s->config.stats, STATS_SPOOL_RECORDS, b->effect_cnt);
+        stats_add(s->config.stats, STATS_SPOOL_WRITTEN_BYTES, b->len);
+        stats_add(s->config.stats, STATS_SPOOL_TAKEN_BYTES, taken_bytes(b));
         spool_summary_add(s, b);
         batch_end(s, 0);
     }

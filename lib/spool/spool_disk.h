@@ -55,7 +55,8 @@ struct spool_disk_ops {
     /* Makes the file with its space allocated, opens it, makes its name durable. Its content is
      * undefined until the spool has written it over. Returns 0 or a negative error (-ENOSPC). */
     int (*segment_create)(void *disk, uint32_t segment, uint64_t bytes);
-    /* Opens one that is there. Returns its size, or a negative error. */
+    /* Opens one that is there: what is read from it is what is on stable storage. Returns its size,
+     * or a negative error. */
     int64_t (*segment_open)(void *disk, uint32_t segment);
     /* Closes and removes it, durably. */
     int (*segment_remove)(void *disk, uint32_t segment);

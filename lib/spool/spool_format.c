@@ -31,6 +31,7 @@ void spool_segment_header_write(uint8_t block[SPOOL_BLOCK_BYTES], struct spool_s
     base_put_le64(block + 72, h->tail_sequence);
     base_put_le64(block + 80, h->previous_summary_offset);
     base_put_le32(block + 88, h->previous_summary_len);
+    block[92] = h->number;
     h->version = SPOOL_FORMAT_VERSION;
     h->crc = block_crc(block);
     base_put_le32(block + 12, h->crc);
@@ -57,6 +58,7 @@ int spool_segment_header_read(const uint8_t block[SPOOL_BLOCK_BYTES],
     out->tail_sequence = base_le64(block + 72);
     out->previous_summary_offset = base_le64(block + 80);
     out->previous_summary_len = base_le32(block + 88);
+    out->number = block[92];
     if (out->sequence == 0 || out->previous_sequence >= out->sequence ||
         out->tail_sequence > out->sequence)
         return -EBADMSG;

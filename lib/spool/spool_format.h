@@ -39,6 +39,7 @@ struct spool_segment_header {
     uint64_t tail_sequence;
     uint64_t previous_summary_offset; /* 0: none */
     uint32_t previous_summary_len;
+    uint8_t number;
 };
 
 /* Fills the block and sets h->crc. */

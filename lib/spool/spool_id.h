@@ -19,6 +19,12 @@ struct spool_id {
         */
 
 struct spool_id spool_id_make(uint64_t wall_ns, uint8_t spool, uint8_t lane, uint32_t counter);
+/* The number of the spool where the message lies. */
+static inline uint8_t spool_id_spool(const struct spool_id *id)
+{
+    return id->b[8];
+}
+
 static inline bool spool_id_eq(const struct spool_id *a, const struct spool_id *b)
 {
     return memcmp(a->b, b->b, 16) == 0;

@@ -123,6 +123,7 @@ struct spool_message {
     bool commit_seen;  /* recovery */
     bool state_moving; /* STATE is composed, not yet durable */
     bool has_own;      /* an outcome of the message itself lies behind those of its recipients */
+    bool lacks_parts;  /* recovery, past corruption: its content cannot be put together */
     int status;
     uint32_t ref_cnt; /* effects and reads under way */
     uint32_t envelope_len;
@@ -253,6 +254,7 @@ struct spool {
     uint64_t now_ns;
     uint8_t uuid[16];
     bool uuid_known;
+    uint8_t number; /* of the spool */
 
     struct spool_segment *segments; /* by slot */
     uint32_t segment_cap;
@@ -287,7 +289,7 @@ struct spool {
     uint32_t failure_cnt; /* in a row */
     uint64_t probe_ns;
     uint64_t probe_backoff_ns;
-    bool was_full;
+    const char *refusal; /* of new messages: why; NULL: they are taken */
 
     struct spool_message **table;
     uint32_t table_mask;

@@ -254,6 +254,8 @@ void spool_readers_run(struct spool *s)
         struct spool_message *m = spool_message_find(s, &p->entry.id);
         if (m == NULL || m->state < SPOOL_MESSAGE_QUEUED)
             spool_finish(s, p, -ENOENT, 0);
+        else if (m->lacks_parts)
+            spool_finish(s, p, -EBADMSG, 0);
         else
             reader_start(s, reader_idle(s), m, p);
     }

@@ -154,45 +154,123 @@ static uint32_t slot_of(const struct spool *s, uint32_t cnt, uint64_t sequence)
     return SPOOL_SLOT_NONE;
 }
 
-/* A segment without a header whose first batch is newer than everything: its header was there. */
-static int headless_check(struct spool_recovery *r, uint32_t slot, uint64_t newest)
+/* The segment of the log with the highest sequence below the given one. */
+static uint32_t slot_below(const struct spool *s, uint32_t cnt, uint64_t sequence, uint64_t tail)
 {
-    struct spool_segment *g = &r->s->segments[slot];
-    struct spool_batch_header h;
+    uint32_t best = SPOOL_SLOT_NONE;
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint64_t at = s->segments[i].header.sequence;
+        if (s->segments[i].state == SPOOL_SEGMENT_READY && at < sequence && at >= tail &&
+            (best == SPOOL_SLOT_NONE || at > s->segments[best].header.sequence))
+            best = i;
+    }
+    return best;
+}
+
+/* The first batch of a segment whose header is damaged: 1, 0 (there is none) or an error. */
+static int headless_read(struct spool_recovery *r, uint32_t slot, struct spool_batch_header *h)
+{
     int rc = spool_recovery_fetch(r, slot, SPOOL_SEGMENT_HEADER_LEN, SPOOL_BLOCK_BYTES, true);
     if (rc < 0)
         return rc;
-    if (spool_batch_header_read(r->data, &h) < 0 || h.sequence <= newest)
-        return 0;
-    g->state = SPOOL_SEGMENT_ASIDE;
-    return spool_recovery_corrupt(r, slot, 0, "segment %u: its header is damaged", g->number);
+    return spool_batch_header_read(r->data, h) == 0;
+}
+
+/* The operator wants what is left: all that its first batch tells of the header. */
+static void header_rebuild(struct spool *s, uint32_t cnt, uint32_t slot,
+                           const struct spool_batch_header *h,
+                           const struct spool_segment_header *top)
+{
+    struct spool_segment *g = &s->segments[slot];
+    uint32_t below = slot_below(s, cnt, h->sequence, top->tail_sequence);
+    g->header = (struct spool_segment_header){
+        .version = SPOOL_FORMAT_VERSION,
+        .number = top->number,
+        .crc = h->previous_crc,
+        .sequence = h->sequence,
+        .salt = h->salt,
+        .bytes = g->bytes,
+        .first_lsn = h->lsn,
+        .previous_sequence = below == SPOOL_SLOT_NONE ? 0 : s->segments[below].header.sequence,
+        .tail_sequence = top->tail_sequence,
+    };
+    memcpy(g->header.uuid, top->uuid, 16);
+    g->state = SPOOL_SEGMENT_READY;
+    spool_segment_damaged(s, slot);
+}
+
+/* A segment without a header whose first batch is newer than everything: its header was there. */
+static int headless_check(struct spool_recovery *r, uint32_t cnt, uint32_t slot,
+                          const struct spool_segment_header *top)
+{
+    struct spool_segment *g = &r->s->segments[slot];
+    struct spool_batch_header h;
+    int rc = headless_read(r, slot, &h);
+    if (rc <= 0 || h.sequence <= top->sequence)
+        return rc < 0 ? rc : 0;
+    rc = spool_recovery_corrupt(r, slot, 0, "segment %u: its header is damaged", g->number);
+    if (rc == 0 && r->tell == NULL)
+        header_rebuild(r->s, cnt, slot, &h, top);
+    return rc;
+}
+
+/* One is missing in the chain: it is there without its header; or those below it are the rest.
+ * (Inspection puts the rest together in its own way.) */
+static int missing_find(struct spool_recovery *r, uint32_t cnt, uint64_t sequence,
+                        const struct spool_segment_header *top, uint32_t *slot)
+{
+    struct spool *s = r->s;
+    int rc =
+        spool_recovery_corrupt(r, SPOOL_SLOT_NONE, 0, "the segment with sequence %llu is missing",
+                               (unsigned long long)sequence);
+    if (rc < 0 || r->tell != NULL)
+        return rc;
+    for (uint32_t i = 0; i < cnt && rc == 0; i++) {
+        struct spool_batch_header h;
+        if (s->segments[i].state != SPOOL_SEGMENT_ZEROING)
+            continue;
+        rc = headless_read(r, i, &h);
+        if (rc == 1 && h.sequence == sequence) {
+            header_rebuild(s, cnt, i, &h, top);
+            *slot = i;
+            return 0;
+        }
+        rc = rc < 0 ? rc : 0;
+    }
+    *slot = slot_below(s, cnt, sequence, top->tail_sequence);
+    return rc;
+}
+
+static uint32_t newest_slot(const struct spool *s, uint32_t cnt)
+{
+    return slot_below(s, cnt, UINT64_MAX, 0);
 }
 
 /* Puts the log together, from the newest back to the oldest that is needed. */
 static int chain_find(struct spool_recovery *r, uint32_t cnt)
 {
     struct spool *s = r->s;
-    uint32_t newest = SPOOL_SLOT_NONE;
-    for (uint32_t i = 0; i < cnt; i++)
-        if (s->segments[i].state == SPOOL_SEGMENT_READY &&
-            (newest == SPOOL_SLOT_NONE ||
-             s->segments[i].header.sequence > s->segments[newest].header.sequence))
-            newest = i;
-    uint64_t sequence = newest == SPOOL_SLOT_NONE ? 0 : s->segments[newest].header.sequence;
+    uint32_t newest = newest_slot(s, cnt);
+    struct spool_segment_header top = {0};
+    if (newest != SPOOL_SLOT_NONE)
+        top = s->segments[newest].header;
     for (uint32_t i = 0; i < cnt; i++)
         if (s->segments[i].state == SPOOL_SEGMENT_ZEROING) {
-            int rc = headless_check(r, i, sequence);
+            int rc = headless_check(r, cnt, i, &top);
             if (rc < 0)
                 return rc;
         }
+    newest = newest_slot(s, cnt);
     if (newest == SPOOL_SLOT_NONE)
         return 0;
-    const struct spool_segment_header *top = &s->segments[newest].header;
-    memcpy(s->uuid, top->uuid, 16);
+    top = s->segments[newest].header;
+    uint64_t sequence = top.sequence;
+    memcpy(s->uuid, top.uuid, 16);
     s->uuid_known = true;
+    s->number = top.number;
     s->next_sequence = sequence + 1;
     s->log_head = cnt; /* filled from the back */
-    for (uint32_t slot = newest; sequence >= top->tail_sequence && sequence != 0;) {
+    for (uint32_t slot = newest; slot != SPOOL_SLOT_NONE;) {
         struct spool_segment *g = &s->segments[slot];
         if (memcmp(g->header.uuid, s->uuid, 16) != 0) {
             int rc =
@@ -206,13 +284,14 @@ static int chain_find(struct spool_recovery *r, uint32_t cnt)
         s->log[--s->log_head] = slot;
         s->log_cnt++;
         sequence = g->header.previous_sequence;
-        if (sequence < top->tail_sequence || sequence == 0)
+        if (sequence < top.tail_sequence || sequence == 0)
             break;
         slot = slot_of(s, cnt, sequence);
-        if (slot == SPOOL_SLOT_NONE)
-            return spool_recovery_corrupt(r, SPOOL_SLOT_NONE, 0,
-                                          "the segment with sequence %llu is missing",
-                                          (unsigned long long)sequence);
+        if (slot == SPOOL_SLOT_NONE) {
+            int rc = missing_find(r, cnt, sequence, &top, &slot);
+            if (rc < 0)
+                return rc;
+        }
     }
     return 0;
 }

@@ -282,6 +282,7 @@ static int messages_settle(struct spool_recovery *r, const struct in_order *all,
             char text[SPOOL_ID_TEXT_LEN + 1];
             spool_id_format(text, &m->id);
             m->status = -EBADMSG;
+            m->lacks_parts = true;
             if (spool_recovery_corrupt(r, SPOOL_SLOT_NONE, 0,
                                        "message %s was acknowledged and lacks parts", text) < 0)
                 return -EBADMSG;

@@ -248,6 +248,7 @@ static void open_next(struct spool *s)
     g->offset = SPOOL_SEGMENT_HEADER_LEN;
     g->durable_end = SPOOL_SEGMENT_HEADER_LEN;
     memcpy(g->header.uuid, s->uuid, 16);
+    g->header.number = s->number;
     g->header.sequence = s->next_sequence++;
     g->header.salt = base_rand_next(&s->rand);
     g->header.bytes = g->bytes;
@@ -305,8 +306,8 @@ void spool_header_done(struct spool *s, int64_t result)
         else
             s->need_segment = true; /* left while this header was under way, which counts it */
     }
-    s->broken = false;
-    s->probe_backoff_ns = 0;
+    stats_add(s->config.stats, STATS_SPOOL_WRITTEN_BYTES, SPOOL_BLOCK_BYTES);
+    s->broken = false; /* the back-off stays until a batch is durable, too */
     if (s->rewriting)
         spool_rewrite(s);
 }

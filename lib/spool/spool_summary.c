@@ -135,6 +135,7 @@ void spool_summary_done(struct spool *s, int64_t result)
         g->summary_offset = g->offset;
         g->summary_len = y->len;
         stats_add(s->config.stats, STATS_SPOOL_SUMMARY_BYTES, y->write_len);
+        stats_add(s->config.stats, STATS_SPOOL_WRITTEN_BYTES, y->write_len);
         return;
     }
     stats_inc(s->config.stats, STATS_SPOOL_WRITE_ERRORS);

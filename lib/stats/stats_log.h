@@ -39,10 +39,10 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(RELEASED, STATS_LOG_INFO, "released", "id=%i by=control uid=%n")                             \
     X(REQUEUED, STATS_LOG_INFO, "requeued", "id=%i by=control uid=%n")                             \
     X(DELETED, STATS_LOG_WARN, "deleted", "id=%i by=control uid=%n")                               \
-    X(RECOVERED, STATS_LOG_INFO, "recovered", "messages=%n segments=%m")                           \
+    X(RECOVERED, STATS_LOG_INFO, "recovered", "messages=%n segments=%m %s")                        \
     X(SPOOL_ERROR, STATS_LOG_ERROR, "spool_error", "segment=%n error=%m what=%s")                  \
-    X(SPOOL_FULL, STATS_LOG_WARN, "spool_full", "free_bytes=%n what=%s")                           \
-    X(SPOOL_ROOM, STATS_LOG_INFO, "spool_room", "free_bytes=%n")                                   \
+    X(SPOOL_REFUSES, STATS_LOG_WARN, "spool_refuses", "free_bytes=%n what=%s")                     \
+    X(SPOOL_ACCEPTS, STATS_LOG_INFO, "spool_accepts", "free_bytes=%n what=%s")                     \
     X(NEIGHBOR, STATS_LOG_WARN, "neighbor", "address=%a what=%s")                                  \
     X(CHECKSUM_HINT, STATS_LOG_WARN, "checksum_hint", "packets=%n what=%s")                        \
     X(RELOAD, STATS_LOG_INFO, "reload", "generation=%n what=%s")                                   \

@@ -83,15 +83,19 @@ class Gateway:
     def change(self, **changes):
         """Changes settings and writes the file; a block named "port net0" is written port_net0."""
         for block, settings in changes.items():
-            key = block.replace('_', ' ', 1) if block.split('_')[0] in ('port', 'listener', 'route') else block
+            key = block.replace('_', ' ', 1) if block.split('_')[0] in ('port', 'listener', 'spool', 'route') else block
             if settings is None:
                 self.blocks.pop(key, None)
             else:
                 self.blocks.setdefault(key, {}).update(settings)
         os.makedirs(os.path.join(self.dir, 'run'), exist_ok=True)
-        os.makedirs(self.blocks['spool']['path'], exist_ok=True)
+        for block in self.spools():
+            os.makedirs(block['path'], exist_ok=True)
         with open(self.conf_path, 'w') as f:
             f.write(conf_text(self.blocks))
+
+    def spools(self):
+        return [settings for name, settings in self.blocks.items() if name.split(' ')[0] == 'spool']
 
     # ---- life ----
 
@@ -102,19 +106,19 @@ class Gateway:
         except FileNotFoundError:
             return ''
 
-    def launch(self, program=SLUICED, **kw):
+    def launch(self, program=SLUICED, flags=(), **kw):
         """Starts the process; returns the length of the log before it."""
         before = len(self.log())
         log = open(self.log_path, 'ab')
         # In a sanitizer's build: its search for leaks needs ptrace, which the sandbox forbids.
         env = dict(os.environ, ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0')
-        self.process = subprocess.Popen([program, self.conf_path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        self.process = subprocess.Popen([program, *flags, self.conf_path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                         env=env, preexec_fn=kw.pop('preexec_fn', die_with_parent), **kw)
         log.close()
         return before
 
-    def start(self, addresses=True):
-        before = self.launch()
+    def start(self, addresses=True, flags=()):
+        before = self.launch(flags=flags)
 
         def ready():
             if self.process.poll() is not None:

@@ -92,11 +92,12 @@ class Aiosmtpd(Sink):
 class Scripted(Sink):
     """A strict little server whose behaviour is its mode (an attribute, changed at any time):
     ok; greet_421; connect_close; rcpt (by recipient: temp-... 451, perm-... 550); data_451; end_451;
-    end_554; close_in_data; close_before_reply; garbage; endless; slow (bytes one by one).
+    end_554; close_in_data; close_before_reply; garbage; endless; slow (bytes one by one); mute (takes
+    a message and says nothing more).
     It asserts what a client must not do: bare newlines, commands before the greeting."""
 
     def __init__(self, lab, mode='ok', **kw):
-        self.mode, self.sessions, self.faults = mode, 0, []
+        self.mode, self.sessions, self.faults, self.silent = mode, 0, [], 0
         super().__init__(lab, **kw)
 
     async def serve(self, listening):
@@ -225,6 +226,10 @@ class Session:
         mode = self.sink.mode
         if mode == 'close_before_reply':
             self.writer.transport.abort()
+            return False
+        if mode == 'mute':
+            self.sink.silent += 1
+            await asyncio.wait_for(self.reader.read(1), 10)
             return False
         if mode in ('end_451', 'end_554'):
             await self.say('451 4.3.0 try later' if mode == 'end_451' else '554 5.6.0 not this')

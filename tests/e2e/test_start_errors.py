@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # limit: 150
 """What an operator can get wrong at the start: one clear line, a status that is not 0, nothing left."""
+import hashlib
 import os
 import re
+import struct
 import subprocess
 
 from gateway import SLUICED, Gateway, for_others
@@ -66,6 +68,42 @@ def test_bad_configurations(lab):
 def test_spool_in_use(lab):
     refused(lab, 'lock', r'spool.*(in use|lock|another)', spool={'path': gw.blocks['spool']['path']},
             **own_device(1))
+
+
+def everything_below(folder):
+    """Each name with its kind, owner, times and bytes."""
+    out = {}
+    for where, _, files in sorted(os.walk(folder)):
+        for path in [where] + [os.path.join(where, f) for f in files]:
+            st = os.lstat(path)
+            with open(path if os.path.isfile(path) else os.devnull, 'rb') as f:
+                digest = hashlib.sha256(f.read()).hexdigest()
+            out[path] = (st.st_mode, st.st_uid, st.st_gid, st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino, digest)
+    return out
+
+
+def test_newer_spool(lab):
+    """A segment of a format to come, be it the first or the last: refused, and nothing is touched."""
+    other = Gateway(lab, name='newer', smtp={'message_size': '1M'}, spool={'segment_size': '1M', 'size': '16M'}, **own_device(5))
+    other.start(addresses=False)
+    check_equal(other.stop(), 0, 'exit status')
+    folder = other.blocks['spool']['path']
+    names = sorted(n for n in os.listdir(os.path.join(folder, 'seg')))
+    check(len(names) > 1, f'segments: {names}')
+    for name in (names[0], names[-1]):
+        with open(os.path.join(folder, 'seg', name), 'r+b') as f:
+            before = f.read(16)
+            f.seek(0)
+            f.write(b'SluiceSg' + struct.pack('<I', 2))
+        was = everything_below(folder)
+        refused(lab, 'newer2', r'segment [0-9]+ has format version 2, not 1', smtp={'message_size': '1M'}, **own_device(5),
+                       spool={'path': folder, 'segment_size': '1M', 'size': '16M'})
+        now = everything_below(folder)
+        check_equal(now, was, 'what lies in the folder')
+        with open(os.path.join(folder, 'seg', name), 'r+b') as f:
+            f.write(before)
+    other.start(addresses=False)
+    check_equal(other.stop(), 0, 'exit status')
 
 
 def test_control_socket_in_use(lab):

@@ -1,8 +1,7 @@
 /*
- * The whole gateway in one thread, in virtual time: packets -> TCP -> SMTP -> spool on a simulated
- * disk
- * -> queue -> SMTP over TCP to the next hop, over a bad link, with a next hop that defers and cuts,
- * and in every other seed with power failures of the gateway.
+ * The whole gateway in one thread, in virtual time: packets -> TCP -> SMTP -> spools on simulated
+ * disks -> queue -> SMTP over TCP to the next hop, over a bad link, with a next hop that defers and
+ * cuts, in every other seed with power failures of the gateway, and in most with disks in trouble.
  *
  * What must hold: each acknowledged message arrives at every recipient, unchanged, and no other
  * does; without a power failure and without cut connections nothing arrives twice and nothing is
@@ -11,6 +10,10 @@
  * how its port spreads segments, none of them ever comes to the wrong lane, and where it does not,
  * or is wrong about it, they find their way all the same.
  *
+ * It has one to three spools, whose order changes with each start. With several, one of them fails
+ * for good, for a while or at random, or is too small, or all fail for a while: the same must hold,
+ * and with one that fails for good all mail goes through all the same.
+ *
  * usage: sim_gateway [SEEDS [FIRST]]
  */
 #include "base_time.h"
@@ -18,24 +21,27 @@
 #include "disk_sim.h"
 #include "dpdk_eal.h"
 #include "lane.h"
+#include "spooler.h"
 #include "sim_world.h"
 #include "wire.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_mempool.h>
 
-#define WALL_NS  (UINT64_C(1800000000) * BASE_NS_S)
-#define LIMIT_NS (3600 * BASE_NS_S)
-#define BATCH    (64u << 10)
-#define LANE_MAX 3
+#define WALL_NS       (UINT64_C(1800000000) * BASE_NS_S)
+#define LIMIT_NS      (3600 * BASE_NS_S)
+#define BATCH         (64u << 10)
+#define LANE_MAX      3
+#define SPOOL_CNT_MAX 3
+#define PATIENCE      64 /* passes: more than a disk takes for a few writes */
 
 static const char config_text[] =
     "gateway { hostname = gw.example; run_dir = /run/x; }\n"
     "port p { device = \"net_wire\"; address = { 10.0.0.1/24 }; }\n"
     "listener mx { kind = mx; port = p; tcp_port = 25; }\n"
-    "spool { path = /spool; size = 256M; segment_size = 1M; buffers = 64; }\n"
     "smtp { message_size = 10M; client_idle = %s; client_reuse = %u; }\n"
     "tcp { connections = 256; half_open = 64; time_wait = 256; msl = 1s; receive_window = 64k; "
     "send_buffer = 64k; keepalive = 60s; }\n"
@@ -90,23 +96,45 @@ struct sim {
     struct base_rand rand;
     struct wire *wire;
     struct world *world;
-    struct spool_disk disk;
+    /* By disk, which keep their places here while their spools change theirs. */
+    struct spool_disk disk[SPOOL_CNT_MAX];
+    uint32_t spool_cnt;
+    struct trouble {
+        enum trouble_kind {
+            TROUBLE_NONE,
+            TROUBLE_FOR_GOOD,
+            TROUBLE_A_WHILE,
+            TROUBLE_RANDOM,
+            TROUBLE_SMALL,
+            TROUBLE_ALL,
+            TROUBLE_CNT
+        } kind;
+        uint32_t disk;
+        uint64_t begin_ns, end_ns;
+        bool began, ended;
+    } trouble;
+    uint64_t refused_cnt[TROUBLE_CNT]; /* messages, of all seeds */
+    uint64_t moved_cnt;                /* messages taken while a spool refused, of all seeds */
     struct rte_mempool *pool[6];
     /* the gateway: made anew after each power failure */
     struct settings_hub hub;
     struct topology topology;
-    struct spool *spool;
-    struct spooler spooler;
+    struct spool *spool[SPOOL_CNT_MAX];
+    struct spooler spooler[SPOOL_CNT_MAX];
     struct courier courier;
     struct lane *lane[LANE_MAX];
     uint32_t lane_cnt;
-    struct stats_log log;
+    struct stats_log log[SPOOL_CNT_MAX];
     uint32_t start_cnt;
     /* How the port spreads segments over the lanes. */
     enum spread { SPREAD_UNKNOWN, SPREAD_KNOWN, SPREAD_WRONG, SPREAD_CNT } spread;
     struct net_rss rss;
     uint64_t steered_cnt[SPREAD_CNT]; /* of all seeds, with several lanes */
     uint64_t reused_cnt, untried_cnt; /* of all seeds */
+    /* What is wrong with the disk, and what came of it in all seeds. */
+    enum fault { FAULT_WRITES, FAULT_READS, FAULT_SMALL, FAULT_OUTAGE, FAULT_NONE } fault;
+    uint64_t outage_ns;
+    uint64_t write_error_cnt, read_error_cnt, full_cnt, broken_cnt, kept_out_cnt;
 };
 
 #define FAIL(sim, ...)                                                                             \
@@ -117,14 +145,45 @@ struct sim {
         exit(1);                                                                                   \
     } while (0)
 
+/* Spool i lies on another disk at each start. */
+static void open_spool(struct sim *s, uint32_t i, const struct conf_spool *conf)
+{
+    char err[256] = "";
+
+    s->log[i] = topology_log(&s->topology, TOPOLOGY_SPOOLER, i);
+    struct spool_config sc = {
+        .disk = s->disk[(i + s->start_cnt) % s->spool_cnt],
+        .segment_bytes = conf->segment_bytes,
+        .segment_max = (uint32_t)(conf->size_bytes / conf->segment_bytes),
+        .reserve_segments = 2,
+        .commit_max = 2,
+        .batch_bytes_max = BATCH,
+        .stats = topology_stats(&s->topology, TOPOLOGY_SPOOLER, i),
+        .log = &s->log[i],
+        .seed = base_rand_next(&s->rand),
+    };
+    if (spool_open(&s->spool[i], &sc, s->now_ns, err, sizeof(err)) != 0)
+        FAIL(s, "spool %u does not open after start %u: %s", i, s->start_cnt, err);
+    uint8_t number = (uint8_t)(7 * ((i + s->start_cnt) % s->spool_cnt) + s->seed);
+    if (!spool_is_numbered(s->spool[i]))
+        spool_set_number(s->spool[i], number);
+    else if (spool_number(s->spool[i]) != number)
+        FAIL(s, "spool %u has another number after start %u", i, s->start_cnt);
+    base_assert(spooler_init(&s->spooler[i], &s->topology, i, s->spool[i]) == 0);
+}
+
 static void start_gateway(struct sim *s)
 {
     static const char *const idle[] = {"0", "200ms", "2s", "20s"};
     struct conf_errors *errors = calloc(1, sizeof(*errors));
     char err[256] = "", prefix[32], text[2048];
+    int len = snprintf(text, sizeof(text), config_text, idle[s->seed % BASE_ARRAY_CNT(idle)],
+                       s->seed % 5 == 0 ? 100u : (unsigned)(s->seed % 5));
 
-    snprintf(text, sizeof(text), config_text, idle[s->seed % BASE_ARRAY_CNT(idle)],
-             s->seed % 5 == 0 ? 100u : (unsigned)(s->seed % 5));
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        len += snprintf(
+            text + len, sizeof(text) - (size_t)len,
+            "spool s%u { path = /s%u; size = 256M; segment_size = 1M; buffers = 64; }\n", i, i);
     struct conf *conf = conf_parse("sim", base_span_str(text), NULL, NULL, errors);
 
     if (conf == NULL)
@@ -137,25 +196,11 @@ static void start_gateway(struct sim *s)
     first->smtp.extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8;
     base_assert(settings_hub_init(&s->hub, first, s->lane_cnt + 1) == 0);
     snprintf(prefix, sizeof(prefix), "s%lu_%u", (unsigned long)s->seed, s->start_cnt++);
-    base_assert(topology_init(&s->topology, s->lane_cnt, prefix, true) == 0);
-    s->log = topology_log(&s->topology, TOPOLOGY_SPOOLER, 0);
-    struct spool_config sc = {
-        .disk = s->disk,
-        .segment_bytes = conf->spool.segment_bytes,
-        .segment_max = (uint32_t)(conf->spool.size_bytes / conf->spool.segment_bytes),
-        .reserve_segments = 2,
-        .commit_max = 2,
-        .batch_bytes_max = BATCH,
-        .stats = topology_stats(&s->topology, TOPOLOGY_SPOOLER, 0),
-        .log = &s->log,
-        .seed = base_rand_next(&s->rand),
-    };
-    if (spool_open(&s->spool, &sc, s->now_ns, err, sizeof(err)) != 0)
-        FAIL(s, "spool does not open after start %u: %s", s->start_cnt, err);
-    base_assert(spooler_init(&s->spooler, &s->topology, s->spool) == 0);
+    base_assert(topology_init(&s->topology, s->lane_cnt, s->spool_cnt, prefix, true) == 0);
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        open_spool(s, i, &conf->spool[i]);
     struct lane_config lc = {.topology = &s->topology,
                              .hub = &s->hub,
-                             .spooler = &s->spooler,
                              .port = wire_port(s->wire, 0),
                              .data_pool = s->pool[0],
                              .ctrl_pool = s->pool[1],
@@ -180,14 +225,32 @@ static void count_steered(struct sim *s)
     }
 }
 
+static void count_faults(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->spool_cnt; i++) {
+        const struct stats_block *b = topology_stats(&s->topology, TOPOLOGY_SPOOLER, i);
+        s->write_error_cnt += stats_get(b, STATS_SPOOL_WRITE_ERRORS);
+        s->read_error_cnt +=
+            stats_get(b, STATS_SPOOL_READ_ERRORS) + stats_get(b, STATS_SPOOL_READ_BAD);
+    }
+    for (uint32_t i = 0; i < s->lane_cnt; i++)
+        s->kept_out_cnt += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL);
+}
+
 static void end_gateway(struct sim *s)
 {
     count_steered(s);
-    spool_close(s->spool);
+    count_faults(s);
+    for (uint32_t i = 0; i < s->lane_cnt; i++)
+        s->refused_cnt[s->trouble.kind] += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL) +
+                                           stats_get(s->lane[i]->stats, STATS_CONN_NOT_STORED);
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        spool_close(s->spool[i]);
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         lane_fini(s->lane[i]);
     courier_fini(&s->courier);
-    spooler_fini(&s->spooler);
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        spooler_fini(&s->spooler[i]);
     topology_fini(&s->topology);
     settings_hub_fini(&s->hub);
 }
@@ -195,9 +258,11 @@ static void end_gateway(struct sim *s)
 /* Everything in memory is gone, the disk keeps what a disk keeps. */
 static void power_failure(struct sim *s)
 {
-    disk_sim_crash(&s->disk);
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        disk_sim_crash(&s->disk[i]);
     end_gateway(s);
-    disk_sim_restart(&s->disk);
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        disk_sim_restart(&s->disk[i]);
     start_gateway(s);
 }
 
@@ -205,17 +270,27 @@ static bool pass(struct sim *s)
 {
     uint64_t wall_ns = WALL_NS + s->now_ns;
     bool worked = false;
+    const char *why;
 
     in_lane = true;
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         worked |= lane_pass(s->lane[i], s->now_ns, wall_ns);
     in_lane = false;
-    worked |= spooler_pass(&s->spooler, s->now_ns);
+    for (uint32_t i = 0; i < s->spool_cnt; i++) {
+        worked |= spooler_pass(&s->spooler[i], s->now_ns);
+        if (!spool_accepting(s->spool[i], &why)) {
+            s->full_cnt += strstr(why, "full") != NULL;
+            s->broken_cnt += strstr(why, "cannot write") != NULL;
+        }
+    }
     worked |= courier_pass(&s->courier, s->now_ns, wall_ns);
     worked |= world_pass(s->world, s->now_ns);
     struct stats_log_record r[16];
     for (int id = TOPOLOGY_LANE_LOG; id <= TOPOLOGY_COURIER_LOG; id++)
-        for (uint32_t i = 0; i < (id == TOPOLOGY_LANE_LOG ? s->lane_cnt : 1); i++)
+        for (uint32_t i = 0; i < (id == TOPOLOGY_LANE_LOG      ? s->lane_cnt
+                                  : id == TOPOLOGY_SPOOLER_LOG ? s->spool_cnt
+                                                               : 1);
+             i++)
             while (stats_log_pop(topology_ring(&s->topology, id, i), r, 16) > 0)
                 ;
     return worked;
@@ -223,9 +298,11 @@ static bool pass(struct sim *s)
 
 static uint64_t earliest(struct sim *s)
 {
-    uint64_t t[] = {wire_next_ns(s->wire), spooler_deadline(&s->spooler),
-                    courier_deadline(&s->courier), world_next(s->world)};
+    uint64_t t[] = {wire_next_ns(s->wire), courier_deadline(&s->courier), world_next(s->world)};
     uint64_t best = s->now_ns + BASE_NS_S;
+
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        best = spooler_deadline(&s->spooler[i]) < best ? spooler_deadline(&s->spooler[i]) : best;
 
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         best = lane_deadline(s->lane[i]) < best ? lane_deadline(s->lane[i]) : best;
@@ -235,12 +312,23 @@ static uint64_t earliest(struct sim *s)
     return best;
 }
 
+static bool spoolers_idle(const struct sim *s)
+{
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        if (!spooler_idle(&s->spooler[i]))
+            return false;
+    return true;
+}
+
 /* Passes until nothing happens; then to the next event. The disk works in passes, so time stands
- * still while it is busy. */
+ * still while it is busy; but not for one that waits for its next try to write. */
 static void advance(struct sim *s)
 {
-    for (int idle = 0; idle < 3;)
-        idle = pass(s) || !spooler_idle(&s->spooler) ? 0 : idle + 1;
+    for (int idle = 0; idle < (spoolers_idle(s) ? 3 : PATIENCE);)
+        idle = pass(s) ? 0 : idle + 1;
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        if (!spooler_idle(&s->spooler[i]) && spooler_deadline(&s->spooler[i]) <= s->now_ns)
+            FAIL(s, "spooler %u would spin: it has nothing to do, and would not sleep", i);
     uint64_t next = earliest(s);
     s->now_ns = next > s->now_ns ? next : s->now_ns + 1000;
     wire_advance(s->wire, s->now_ns);
@@ -267,6 +355,102 @@ static bool leaves(const struct sim *s)
     return s->seed / 4 % 2 == 0;
 }
 
+/* ---- disks that fail ---- */
+
+/* One spool alone, in four of seven seeds: now and then for all the run, or (OUTAGE) with every
+ * write for some seconds. */
+static void choose_fault(struct sim *s)
+{
+    uint64_t kind = s->seed % 7;
+
+    s->fault = s->trouble.kind == TROUBLE_NONE && kind < FAULT_NONE ? (enum fault)kind : FAULT_NONE;
+    s->outage_ns = s->fault == FAULT_OUTAGE ? s->now_ns + base_rand_below(&s->rand, 3 * BASE_NS_S)
+                                            : BASE_NS_NONE;
+}
+
+static struct disk_sim_config disk_config(const struct sim *s, uint32_t i, bool trouble)
+{
+    const struct trouble *t = &s->trouble;
+    bool writes = s->fault == FAULT_WRITES, reads = s->fault == FAULT_READS;
+    struct disk_sim_config d = {
+        .seed = s->seed + i,
+        .delay_max = 5,
+        .queue_depth = 64,
+        .sector_bytes = s->seed & 1 ? 512 : 4096,
+        .again_ppm = 10000,
+        .write_error_ppm = writes ? 3000 : 0,
+        .write_short_ppm = writes ? 3000 : 0,
+        .write_ghost_ppm = writes ? 3000 : 0,
+        .read_error_ppm = reads ? 5000 : 0,
+        .read_flip_ppm = reads ? 20000 : 0,
+        .capacity_bytes = s->fault == FAULT_SMALL ? (4 + s->seed / 7 % 3) << 20 : 0,
+    };
+
+    if (!trouble || (t->disk != i && t->kind != TROUBLE_ALL))
+        return d;
+    if (t->kind == TROUBLE_SMALL)
+        d.capacity_bytes = 4 << 20; /* as few segments as there can be: 750 kB of mail */
+    else
+        d.write_error_ppm = t->kind == TROUBLE_RANDOM ? 300000 : 1000000;
+    return d;
+}
+
+static void set_trouble(struct sim *s, bool on)
+{
+    for (uint32_t i = 0; i < s->spool_cnt; i++) {
+        struct disk_sim_config d = disk_config(s, i, on);
+        disk_sim_configure(&s->disk[i], &d);
+    }
+}
+
+static void choose_spools(struct sim *s)
+{
+    struct trouble *t = &s->trouble;
+
+    s->spool_cnt = 1 + (uint32_t)(s->seed / 3 % SPOOL_CNT_MAX);
+    *t = (struct trouble){.kind = (enum trouble_kind)(s->seed / 9 % TROUBLE_CNT)};
+    if (s->spool_cnt == 1)
+        t->kind = TROUBLE_NONE;
+    t->disk = (uint32_t)base_rand_below(&s->rand, s->spool_cnt);
+    t->begin_ns = s->now_ns + (t->kind == TROUBLE_SMALL ? 0 : base_rand_below(&s->rand, BASE_NS_S));
+    t->end_ns = t->kind == TROUBLE_FOR_GOOD
+                    ? BASE_NS_NONE
+                    : t->begin_ns + base_rand_below(&s->rand, 20 * BASE_NS_S);
+}
+
+/* Begins and ends it. A disk that failed for good is well again only when all mail is through, so
+ * that what lies on it can be freed. */
+static void run_trouble(struct sim *s)
+{
+    struct trouble *t = &s->trouble;
+
+    if (t->kind == TROUBLE_NONE)
+        return;
+    if (!t->began && s->now_ns >= t->begin_ns) {
+        t->began = true;
+        set_trouble(s, true);
+    }
+    bool through = world_sent(s->world) && world_delivered(s->world);
+    if (t->began && !t->ended && (s->now_ns >= t->end_ns || through)) {
+        t->ended = true;
+        set_trouble(s, false);
+    }
+}
+
+/* Of a run in which one spool of several could not be written to. */
+static void count_moved(struct sim *s, uint32_t acked_before)
+{
+    bool refused = false, taken = false;
+
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        if (topology_spool_refusal(&s->topology, i) != NULL)
+            refused = true;
+        else
+            taken = true;
+    if (refused && taken)
+        s->moved_cnt += world_acked(s->world) - acked_before;
+}
+
 static void open_world(struct sim *s, bool bad)
 {
     struct wire_config w = {.seed = s->seed, .now_ns = s->now_ns};
@@ -284,15 +468,10 @@ static void open_world(struct sim *s, bool bad)
     w.end[0].faults = faults(s, bad);
     w.end[1].faults = faults(s, bad);
     base_assert(wire_open(&s->wire, &w) == 0);
-    struct disk_sim_config d = {
-        .seed = s->seed,
-        .delay_max = 5,
-        .queue_depth = 64,
-        .sector_bytes = s->seed & 1 ? 512 : 4096,
-        .again_ppm = 10000,
-        .write_error_ppm = s->seed % 7 == 0 ? 3000 : 0,
-    };
-    base_assert(disk_sim_open(&s->disk, &d) == 0);
+    for (uint32_t i = 0; i < s->spool_cnt; i++) {
+        struct disk_sim_config d = disk_config(s, i, s->trouble.kind == TROUBLE_SMALL);
+        base_assert(disk_sim_open(&s->disk[i], &d) == 0);
+    }
     struct world_config c = {
         .port = wire_port(s->wire, 1),
         .data_pool = s->pool[3],
@@ -304,6 +483,11 @@ static void open_world(struct sim *s, bool bad)
         .sink_defer_percent = bad ? (uint32_t)base_rand_below(&s->rand, 15) : 0,
         .sink_leave_percent = leaves(s) ? (uint32_t)base_rand_below(&s->rand, 60) : 0,
     };
+    if (s->trouble.kind == TROUBLE_SMALL) { /* mail that does not leave at once */
+        c.size_max = 400000;
+        c.message_cnt = 24;
+        c.sink_defer_percent = 40;
+    }
     s->world = world_open(&c, s->now_ns);
 }
 
@@ -325,14 +509,18 @@ static bool finished(struct sim *s)
     struct spool_usage u;
 
     queue_usage(s->courier.queue, &q);
-    spool_usage(s->spool, &u);
+    for (uint32_t i = 0; i < s->spool_cnt; i++) {
+        spool_usage(s->spool[i], &u);
+        if (u.message_cnt > 0)
+            return false;
+    }
     return world_sent(s->world) && world_delivered(s->world) && world_idle(s->world) &&
-           q.message_cnt == 0 && u.message_cnt == 0 && courier_idle(&s->courier) && gateway_idle(s);
+           q.message_cnt == 0 && courier_idle(&s->courier) && gateway_idle(s);
 }
 
 static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
 {
-    if (!bad && crash_cnt == 0 && s->seed % 7 != 0 && world_duplicates(s->world) > 0)
+    if (!bad && crash_cnt == 0 && world_duplicates(s->world) > 0)
         FAIL(s, "%u deliveries twice without a reason", world_duplicates(s->world));
     if (!bad && crash_cnt == 0 && stats_get(s->courier.stats, STATS_COURIER_DEFERRED) > 0)
         FAIL(s, "%lu recipients deferred without a reason",
@@ -381,18 +569,28 @@ static void run(struct sim *s, uint64_t seed)
     s->now_ns = BASE_NS_S;
     base_rand_init(&s->rand, seed);
     choose_lanes(s);
+    choose_spools(s);
+    choose_fault(s);
+    bad |= s->trouble.kind == TROUBLE_SMALL;
     open_world(s, bad);
     start_gateway(s);
     if (crashes > 0)
         next_crash_ns = s->now_ns + base_rand_below(&s->rand, 3 * BASE_NS_S);
     while (!finished(s)) {
+        uint32_t acked = world_acked(s->world);
+        run_trouble(s);
         advance(s);
+        count_moved(s, acked);
         if (s->now_ns > LIMIT_NS)
             FAIL(s, "not over after an hour: acked %u, sent %d, delivered %d, idle %d",
                  world_acked(s->world), world_sent(s->world), world_delivered(s->world),
                  world_idle(s->world));
         if (s->now_ns > 60 * BASE_NS_S)
             world_calm(s->world);
+        if (s->now_ns >= s->outage_ns) {
+            disk_sim_fail_writes(&s->disk[0], 0, 4 + base_rand_below(&s->rand, 20), -EIO);
+            s->outage_ns = BASE_NS_NONE;
+        }
         if (s->now_ns >= next_crash_ns) {
             for (uint64_t n = base_rand_below(&s->rand, 30); n > 0; n--) /* amid the disk's work */
                 pass(s);
@@ -407,7 +605,38 @@ static void run(struct sim *s, uint64_t seed)
     end_gateway(s);
     world_close(s->world);
     wire_close(s->wire);
-    disk_sim_close(&s->disk);
+    for (uint32_t i = 0; i < s->spool_cnt; i++)
+        disk_sim_close(&s->disk[i]);
+}
+
+/* What the seeds were to try has happened. */
+static void check_all(struct sim *s)
+{
+    if (s->steered_cnt[SPREAD_UNKNOWN] == 0 || s->steered_cnt[SPREAD_WRONG] == 0)
+        FAIL(s, "no segment ever came to the wrong lane: nothing was tried");
+    if (s->reused_cnt == 0 || s->untried_cnt == 0)
+        FAIL(s, "no connection was reused, or none lost between two messages: nothing was tried");
+    for (int kind = TROUBLE_FOR_GOOD; kind < TROUBLE_CNT; kind++)
+        if (s->refused_cnt[kind] == 0)
+            FAIL(s, "no spool ever refused mail in trouble %d: nothing was tried", kind);
+    if (s->moved_cnt == 0)
+        FAIL(s, "no mail was ever taken by a spool beside one that refused");
+}
+
+static void tell_faults(const struct sim *s, uint64_t cnt)
+{
+    if (cnt >= 50 && (s->write_error_cnt == 0 || s->read_error_cnt == 0 || s->full_cnt == 0 ||
+                      s->broken_cnt == 0 || s->kept_out_cnt == 0))
+        FAIL(s,
+             "a disk that was never in trouble: %lu write errors, %lu read errors, %lu full, "
+             "%lu without writing, %lu refused",
+             (unsigned long)s->write_error_cnt, (unsigned long)s->read_error_cnt,
+             (unsigned long)s->full_cnt, (unsigned long)s->broken_cnt,
+             (unsigned long)s->kept_out_cnt);
+    printf(
+        "sim_gateway: %lu write errors, %lu read errors, %lu transactions refused for the disk\n",
+        (unsigned long)s->write_error_cnt, (unsigned long)s->read_error_cnt,
+        (unsigned long)s->kept_out_cnt);
 }
 
 int main(int argc, char **argv)
@@ -424,16 +653,16 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed < first + cnt; seed++)
         run(s, seed);
     /* A handful of seeds may have no connection out, or only lucky ones. */
-    if (cnt >= 50 && (s->steered_cnt[SPREAD_UNKNOWN] == 0 || s->steered_cnt[SPREAD_WRONG] == 0))
-        FAIL(s, "no segment ever came to the wrong lane: nothing was tried");
-    if (cnt >= 50 && (s->reused_cnt == 0 || s->untried_cnt == 0))
-        FAIL(s, "no connection was reused, or none lost between two messages: nothing was tried");
-    printf("sim_gateway: %lu seeds, all mail where it belongs; %lu segments passed on between "
-           "lanes by "
-           "their port, %lu by their hash; %lu connections reused, %lu lost meanwhile\n",
-           (unsigned long)cnt, (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
-           (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
-           (unsigned long)s->untried_cnt);
+    if (cnt >= 50)
+        check_all(s);
+    tell_faults(s, cnt);
+    printf(
+        "sim_gateway: %lu seeds, all mail where it belongs; %lu segments passed on between "
+        "lanes by their port, %lu by their hash; %lu connections reused, %lu lost meanwhile; %lu "
+        "taken beside a spool that refused\n",
+        (unsigned long)cnt, (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
+        (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
+        (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt);
     free(s);
     return 0;
 }

@@ -257,6 +257,7 @@ static void faults_choose(struct sim *g)
     g->write_faults = kind == 2;
     d->write_error_ppm = g->write_faults ? 8000 : 0;
     d->write_short_ppm = g->write_faults ? 8000 : 0;
+    d->write_ghost_ppm = g->write_faults ? 8000 : 0;
     d->read_flip_ppm = kind == 3 ? 3000 : 0;
     d->read_error_ppm = kind == 1 ? 500 : 0;
     d->capacity_bytes = bench_below(g, 3) == 0 ? (5 + bench_below(g, 3)) << 20 : 0;

@@ -13,6 +13,7 @@
 #include "disk_sim.h"
 #include "dpdk_eal.h"
 #include "lane.h"
+#include "spooler.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -86,7 +87,7 @@ static inline void open_gateway(void)
 
     assert_int_equal(settings_hub_init(&b->hub, settings_of_text(), 2), 0);
     snprintf(prefix, sizeof(prefix), "c%u", run++);
-    assert_int_equal(topology_init(&b->topology, 1, prefix, true), 0);
+    assert_int_equal(topology_init(&b->topology, 1, 1, prefix, true), 0);
     struct disk_sim_config d = {.seed = 1, .queue_depth = 16, .sector_bytes = 512};
     assert_int_equal(disk_sim_open(&b->disk, &d), 0);
     struct spool_config sc = {.disk = b->disk,
@@ -98,10 +99,9 @@ static inline void open_gateway(void)
                               .stats = topology_stats(&b->topology, TOPOLOGY_SPOOLER, 0),
                               .seed = 1};
     assert_int_equal(spool_open(&b->spool, &sc, b->now_ns, err, sizeof(err)), 0);
-    assert_int_equal(spooler_init(&b->spooler, &b->topology, b->spool), 0);
+    assert_int_equal(spooler_init(&b->spooler, &b->topology, 0, b->spool), 0);
     struct lane_config lc = {.topology = &b->topology,
                              .hub = &b->hub,
-                             .spooler = &b->spooler,
                              .port = wire_port(b->wire, 0),
                              .data_pool = b->pool[0],
                              .ctrl_pool = b->pool[1]};

@@ -243,7 +243,10 @@ static void test_defaults(void **state)
     assert_int_equal(c->gateway.idle, CONF_IDLE_ADAPTIVE);
     assert_int_equal(c->gateway.lane_cpus.cnt, 0);
     assert_true(c->gateway.sandbox);
-    assert_int_equal(c->spool.size_bytes, 1 << 30);
+    assert_int_equal(c->spool_cnt, 1);
+    assert_string_equal(c->spool[0].name, "main");
+    assert_int_equal(c->spool[0].size_bytes, 1 << 30);
+    assert_int_equal(c->gateway.stop_timeout_ns, UINT64_C(10) * 1000000000);
     assert_int_equal(c->smtp.message_bytes, 50 << 20);
     assert_int_equal(c->smtp.command_timeout_ns, UINT64_C(300) * 1000000000);
     assert_int_equal(c->queue.backoff_max_ns, UINT64_C(4000) * 1000000000);
@@ -386,6 +389,7 @@ static void test_compare(void **state)
          "tcp.keepalive_probes tcp.user_timeout tcp.congestion tcp.ecn tcp.timestamps tcp.sack "},
         {"tcp { msl = 1s; } spool { path = /x; } log { file = /x; }" REST,
          "spool.path tcp.msl log.file "},
+        {"spool { } gateway { stop_timeout = 1s; }" REST, ""},
         {"port net1 { device = x; address = 10.8.0.1/8; }" REST, "port.device "},
         {"listener a { port = net0; tcp_port = 26; }" REST, "listener.kind "},
         {"gateway{hostname=h;}port net1{device=d;address=10.9.0.1/24;}listener mx{port=net1;}"

@@ -165,7 +165,7 @@ static void long_headers(void **state)
     }
     turn(c, 200);
     struct spool_entry none = {.op = SPOOL_ABORT}; /* of a message that is not there: no effect */
-    while (lane_spool_room(b->lane, 200))
+    while (lane_spool_room(b->lane, &none.id, 200))
         lane_spool_push(b->lane, &none);
     say(c, "\r\nbody\r\n.\r\n");
     host_pass(c);

@@ -81,7 +81,7 @@ static void start(uint32_t rate, uint32_t burst)
 
     memset(&tap, 0, sizeof(tap));
     tap.accept = UINT16_MAX;
-    assert_int_equal(topology_init(&topology, LANES, "host", true), 0);
+    assert_int_equal(topology_init(&topology, LANES, 1, "host", true), 0);
     host_init(&host, &c);
 }
 

@@ -74,7 +74,7 @@ static void push(struct lane_side *l, struct spool_entry *e)
     e->from = (uint16_t)l->number;
     while (rte_ring_sp_enqueue_elem(ring, e, sizeof(*e)) != 0)
         ;
-    doorbell_ring(&l->p->topology.spooler_bell);
+    doorbell_ring(&l->p->topology.spool[0].bell);
 }
 
 /* Envelope and body in one buffer, which goes with the last piece. */
@@ -152,7 +152,7 @@ static void *spooler_side_main(void *arg)
     struct pipeline *p = arg;
     struct loop loop;
 
-    assert_int_equal(loop_init(&loop, &p->topology.spooler_bell, NULL, 0, true,
+    assert_int_equal(loop_init(&loop, &p->topology.spool[0].bell, NULL, 0, true,
                                topology_stats(&p->topology, TOPOLOGY_SPOOLER, 0)),
                      0);
     while (!atomic_load_explicit(&p->stop, memory_order_acquire)) {
@@ -191,7 +191,7 @@ static void *courier_side_main(void *arg)
         struct spool_entry e = {.id = done.id, .op = SPOOL_FREE, .from = SPOOL_TO_COURIER};
         while (rte_ring_sp_enqueue_elem(to, &e, sizeof(e)) != 0)
             ;
-        doorbell_ring(&p->topology.spooler_bell);
+        doorbell_ring(&p->topology.spool[0].bell);
     }
     return NULL;
 }
@@ -206,7 +206,7 @@ static void buffers_and_entries_cross(void **state)
     (void)state;
     memset(p, 0, sizeof(*p));
     memset(lane, 0, sizeof(lane));
-    assert_int_equal(topology_init(&p->topology, LANES, "thr", false), 0);
+    assert_int_equal(topology_init(&p->topology, LANES, 1, "thr", false), 0);
     struct disk_sim_config d = {.seed = 1, .delay_max = 3, .queue_depth = 16, .sector_bytes = 512};
     assert_int_equal(disk_sim_open(&p->disk, &d), 0);
     struct spool_config sc = {.disk = p->disk,
@@ -218,7 +218,7 @@ static void buffers_and_entries_cross(void **state)
                               .stats = topology_stats(&p->topology, TOPOLOGY_SPOOLER, 0),
                               .seed = 1};
     assert_int_equal(spool_open(&p->spool, &sc, loop_now_ns(), err, sizeof(err)), 0);
-    assert_int_equal(spooler_init(&p->spooler, &p->topology, p->spool), 0);
+    assert_int_equal(spooler_init(&p->spooler, &p->topology, 0, p->spool), 0);
     for (uint32_t i = 0; i < LANES; i++) {
         lane[i].p = p;
         lane[i].number = i;
@@ -235,7 +235,7 @@ static void buffers_and_entries_cross(void **state)
         pthread_join(thread[i], NULL);
     pthread_join(thread[LANES + 1], NULL);
     atomic_store_explicit(&p->stop, true, memory_order_release);
-    doorbell_wake(&p->topology.spooler_bell);
+    doorbell_wake(&p->topology.spool[0].bell);
     pthread_join(thread[LANES], NULL);
     struct spool_usage u;
     spool_usage(p->spool, &u);
@@ -288,7 +288,7 @@ static void no_ring_is_lost(void **state)
     uint64_t slept_long = 0;
 
     (void)state;
-    assert_int_equal(topology_init(&topology, 1, "bell", false), 0);
+    assert_int_equal(topology_init(&topology, 1, 1, "bell", false), 0);
     t.ring = topology_ring(&topology, TOPOLOGY_LANE_COURIER, 0);
     assert_int_equal(loop_init(&loop, &topology.courier_bell, NULL, 0, true,
                                topology_stats(&topology, TOPOLOGY_COURIER, 0)),

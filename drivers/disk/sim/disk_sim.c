@@ -19,6 +19,17 @@ struct sim_request {
     uint64_t due; /* tick */
     int64_t result;
     bool partly; /* any of its sectors are written */
+    bool ghost;  /* failed, and what is read looks written until the cache is dropped */
+};
+
+enum { GHOST_BYTES = 512 };
+
+/* A sector of a file's data that is only in the cache: what is stable. */
+struct sim_ghost {
+    struct sim_ghost *next;
+    uint32_t segment;
+    uint64_t offset;
+    uint8_t old[GHOST_BYTES];
 };
 
 /* What lay at target before; or with len 0: a file's memory, made since the snapshot. */
@@ -43,6 +54,8 @@ struct disk_sim {
     uint64_t fail_cnt;
     int fail_error;
     bool dead;
+    uint64_t die_in; /* operations; 0: not by itself */
+    struct sim_ghost *ghosts;
     void (*watcher)(void *arg);
     void *watcher_arg;
     struct disk_sim *saved; /* by snapshot; all but what the files hold */
@@ -70,14 +83,75 @@ static void undo_add(struct disk_sim *d, uint8_t *target, uint32_t len)
     d->undo = u;
 }
 
-static void stable_write(struct disk_sim *d, uint8_t *target, const uint8_t *data, uint32_t len)
+static void ghost_remove(struct disk_sim *d, struct sim_ghost **link)
 {
-    undo_add(d, target, len);
-    memcpy(target, data, len);
+    struct sim_ghost *ghost = *link;
+    base_assert(d->saved == NULL); /* by then the cache is gone: see cache_drop */
+    *link = ghost->next;
+    free(ghost);
 }
 
+static void stable_write(struct disk_sim *d, struct sim_file *f, uint64_t offset,
+                         const uint8_t *data, uint32_t len)
+{
+    for (struct sim_ghost **g = &d->ghosts; *g != NULL;)
+        if ((*g)->segment == f->segment && (*g)->offset >= offset && (*g)->offset < offset + len)
+            ghost_remove(d, g);
+        else
+            g = &(*g)->next;
+    undo_add(d, f->data + offset, len);
+    memcpy(f->data + offset, data, len);
+}
+
+/* The bytes are read from now on, and are not stable. */
+static void cache_write(struct disk_sim *d, struct sim_file *f, uint64_t offset,
+                        const uint8_t *data, uint32_t len)
+{
+    for (uint64_t at = offset; at < offset + len; at += GHOST_BYTES) {
+        struct sim_ghost *g = d->ghosts;
+        while (g != NULL && (g->segment != f->segment || g->offset != at))
+            g = g->next;
+        if (g == NULL) {
+            g = malloc(sizeof(*g));
+            base_assert(g != NULL && d->saved == NULL);
+            *g = (struct sim_ghost){.next = d->ghosts, .segment = f->segment, .offset = at};
+            memcpy(g->old, f->data + at, GHOST_BYTES);
+            d->ghosts = g;
+        }
+    }
+    memcpy(f->data + offset, data, len);
+}
+
+/* What is only in the cache is gone: of one file, or (0) of all. After a snapshot all goes at once.
+ */
+static void cache_drop(struct disk_sim *d, uint32_t segment)
+{
+    bool all = segment == 0 || d->saved != NULL;
+    for (struct sim_ghost **g = &d->ghosts; *g != NULL;) {
+        struct sim_file *f = file_find(d, (*g)->segment);
+        if (!all && (*g)->segment != segment) {
+            g = &(*g)->next;
+            continue;
+        }
+        if (f != NULL) {
+            undo_add(d, f->data + (*g)->offset, GHOST_BYTES);
+            memcpy(f->data + (*g)->offset, (*g)->old, GHOST_BYTES);
+        }
+        if (d->saved == NULL)
+            ghost_remove(d, g);
+        else
+            *g = (*g)->next; /* from the head on: the saved list still has them all */
+    }
+}
+
+/* Something changed that a crash would leave. */
 static void watched(struct disk_sim *d)
 {
+    if (d->die_in > 0 && --d->die_in == 0) {
+        struct spool_disk self = {.state = d};
+        disk_sim_crash(&self);
+        return;
+    }
     if (d->watcher != NULL && d->saved == NULL && !d->dead)
         d->watcher(d->watcher_arg);
 }
@@ -94,8 +168,12 @@ static void write_plan(struct disk_sim *d, struct sim_request *q)
         q->result = d->fail_error;
         q->partly = true;
     } else if (chance(d, d->config.write_error_ppm)) {
-        q->result = -EIO;
+        static const int error[] = {EIO, EIO, ENOSPC, EAGAIN, EINTR};
+        q->result = -error[base_rand_below(&d->rand, BASE_ARRAY_CNT(error))];
         q->partly = true;
+    } else if (chance(d, d->config.write_ghost_ppm)) {
+        q->result = -EIO;
+        q->ghost = true;
     } else if (chance(d, d->config.write_short_ppm)) {
         q->result = (int64_t)base_rand_below(&d->rand, q->io.len) / 512 * 512;
         q->partly = true;
@@ -132,8 +210,12 @@ static void write_apply(struct disk_sim *d, const struct sim_request *q, bool co
     struct sim_file *f = file_find(d, q->io.segment);
     if (f == NULL)
         return;
+    if (q->ghost) {
+        cache_write(d, f, q->io.offset, q->io.data, q->io.len);
+        return;
+    }
     if (!coin) {
-        stable_write(d, f->data + q->io.offset, q->io.data, q->io.len);
+        stable_write(d, f, q->io.offset, q->io.data, q->io.len);
         return;
     }
     /* All, nothing, a prefix and any subset are all likely. */
@@ -143,7 +225,7 @@ static void write_apply(struct disk_sim *d, const struct sim_request *q, bool co
         bool keep = kind == 0 || (kind == 1 && at < end) ||
                     (kind == 2 && (base_rand_next(&d->rand) & 1) != 0);
         if (keep)
-            stable_write(d, f->data + q->io.offset + at, (const uint8_t *)q->io.data + at,
+            stable_write(d, f, q->io.offset + at, (const uint8_t *)q->io.data + at,
                          d->config.sector_bytes);
     }
 }
@@ -248,6 +330,7 @@ static int sim_segment_create(void *disk, uint32_t segment, uint64_t bytes)
 static int64_t sim_segment_open(void *disk, uint32_t segment)
 {
     const struct sim_file *f = file_find(disk, segment);
+    cache_drop(disk, segment);
     return f == NULL ? -ENOENT : (int64_t)f->bytes;
 }
 
@@ -259,6 +342,7 @@ static int sim_segment_remove(void *disk, uint32_t segment)
         return -EIO;
     if (f == NULL)
         return -ENOENT;
+    cache_drop(d, segment);
     if (d->saved == NULL)
         free(f->data); /* else restore wants it, or frees it */
     d->file_cnt--;
@@ -303,6 +387,7 @@ int disk_sim_open(struct spool_disk *out, const struct disk_sim_config *config)
 void disk_sim_close(struct spool_disk *disk)
 {
     struct disk_sim *d = disk->state;
+    cache_drop(d, 0);
     for (uint32_t i = 0; i < d->file_cnt; i++)
         free(d->files[i].data);
     free(d);
@@ -312,8 +397,9 @@ void disk_sim_close(struct spool_disk *disk)
 void disk_sim_crash(struct spool_disk *disk)
 {
     struct disk_sim *d = disk->state;
+    cache_drop(d, 0);
     for (uint32_t i = 0; i < d->queue_cnt; i++)
-        if (d->queue[i].io.op == SPOOL_IO_WRITE)
+        if (d->queue[i].io.op == SPOOL_IO_WRITE && !d->queue[i].ghost)
             write_apply(d, &d->queue[i], true);
     d->queue_cnt = 0;
     d->dead = true;
@@ -324,6 +410,7 @@ void disk_sim_crash_keep(struct spool_disk *disk, uint32_t sector_bytes,
 {
     struct disk_sim *d = disk->state;
     uint32_t nth = 0;
+    cache_drop(d, 0);
     for (uint32_t i = 0; i < d->queue_cnt; i++) {
         const struct spool_io *io = &d->queue[i].io;
         struct sim_file *f = file_find(d, io->segment);
@@ -331,8 +418,7 @@ void disk_sim_crash_keep(struct spool_disk *disk, uint32_t sector_bytes,
             continue;
         for (uint32_t at = 0; f != NULL && at < io->len; at += sector_bytes)
             if (keep(arg, nth, at / sector_bytes))
-                stable_write(d, f->data + io->offset + at, (const uint8_t *)io->data + at,
-                             sector_bytes);
+                stable_write(d, f, io->offset + at, (const uint8_t *)io->data + at, sector_bytes);
         nth++;
     }
     d->queue_cnt = 0;
@@ -392,6 +478,20 @@ void disk_sim_restart(struct spool_disk *disk)
 {
     struct disk_sim *d = disk->state;
     d->dead = false;
+    d->die_in = 0;
+}
+
+void disk_sim_crash_in(struct spool_disk *disk, uint64_t op_cnt)
+{
+    struct disk_sim *d = disk->state;
+    base_assert(op_cnt > 0);
+    d->die_in = op_cnt;
+}
+
+bool disk_sim_dead(const struct spool_disk *disk)
+{
+    const struct disk_sim *d = disk->state;
+    return d->dead;
 }
 
 void disk_sim_configure(struct spool_disk *disk, const struct disk_sim_config *config)

@@ -1,11 +1,12 @@
 /*
  * A disk in memory that forgets, tears and fails, for simulations: by a seed and by plan.
  *
- * A write is on stable storage when its completion is polled, not before (O_DSYNC). So there is no
- * sync of its own that could fail and leave pages that look clean: a write that fails says so
- * itself and any of its sectors may have changed. Completions come in any order, each after a
- * random number of polls. disk_sim_crash keeps, loses or tears what was under way: each sector by
- * itself. Names of files are durable at once, as the ops promise.
+ * A write is on stable storage when its completion is polled, not before (O_DSYNC). One that fails
+ * says so itself: any of its sectors may have changed, or (where files are read through a cache, as
+ * after a sync that failed) what is read looks written and clean, until the power fails or the file
+ * is opened again. Completions come in any order, each after a random number of polls.
+ * disk_sim_crash keeps, loses or tears what was under way: each sector by itself. Names of files
+ * are durable at once, as the ops promise.
  *
  * Threads: one. Memory: segments are allocated as they are made (sparse until written).
  */
@@ -23,7 +24,8 @@ struct disk_sim_config {
     uint32_t queue_depth;    /* 1..256; submit says -EAGAIN beyond */
     uint32_t sector_bytes;   /* what is written whole in a crash: 512 or 4096 */
     /* Chances, of a million operations */
-    uint32_t write_error_ppm; /* EIO; any of the sectors may have been written */
+    uint32_t write_error_ppm; /* EIO, ENOSPC, EAGAIN, EINTR; any sectors may have been written */
+    uint32_t write_ghost_ppm; /* EIO; reads see it written, and nothing is stable */
     uint32_t write_short_ppm;
     uint32_t read_error_ppm;
     uint32_t read_flip_ppm; /* one bit of what is read; the disk itself stays right */
@@ -38,6 +40,10 @@ void disk_sim_close(struct spool_disk *disk);
  * Call it while the buffers of requests still are there. */
 void disk_sim_crash(struct spool_disk *disk);
 void disk_sim_restart(struct spool_disk *disk);
+/* Crashes by itself with the op_cnt-th operation from now that changes what a crash would leave. */
+void disk_sim_crash_in(struct spool_disk *disk, uint64_t op_cnt);
+/* It crashed and was not restarted. */
+bool disk_sim_dead(const struct spool_disk *disk);
 
 /* Changes the chances and the capacity; seed, depth and delays stay. */
 void disk_sim_configure(struct spool_disk *disk, const struct disk_sim_config *config);

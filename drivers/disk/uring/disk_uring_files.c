@@ -189,12 +189,15 @@ int64_t disk_uring_files_open(struct disk_uring_files *f, uint32_t segment)
     int fd = open_segment(f, segment, 0);
     if (fd < 0)
         return fd;
-    /* What an earlier process left in the cache is made durable before it is read as the truth. */
+    /* What an earlier process left in the cache is made durable before it is read as the truth.
+     * Where that failed before, the cache is clean and wrong: it goes. */
     if (fsync(fd) < 0 || fstat(fd, &st) < 0) {
         int rc = -errno;
         close(fd);
         return rc;
     }
+    if (f->buffered)
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     f->fds[segment] = fd;
     return st.st_size;
 }

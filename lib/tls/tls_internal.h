@@ -1,0 +1,197 @@
+/*
+ * What the parts of lib/tls share. tls_lane.c: the queue of operations. tls_domain.c: contexts of a
+ * configuration; tls_certificate.c: keys and chains; tls_name.c: which context a name gets;
+ * tls_context.c: one SSL_CTX. tls_provider.c and what it lists: our algorithms. tls_conn.c: a
+ * connection; tls_bio.c: the caller's buffers as OpenSSL sees them; tls_reason.c: errors.
+ */
+#ifndef TLS_INTERNAL_H
+#define TLS_INTERNAL_H
+
+#include "tls.h"
+
+#include "base_list.h"
+#include "base_pool.h"
+
+#include <stdatomic.h>
+
+#include <openssl/provider.h>
+#include <openssl/ssl.h>
+
+/* ASYNC's stacks are unknown to the address and the thread sanitizer: a long jump from one to the
+ * other looks to them like a wild one. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TLS_PARKING 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TLS_PARKING 0
+#endif
+#endif
+#ifndef TLS_PARKING
+#define TLS_PARKING 1
+#endif
+
+#define TLS_LANE_BURST 64 /* completions taken at once */
+#define TLS_NOISE_MAX  32 /* messages without data after the handshake, for each MiB of data */
+
+struct tls_op {
+    struct tls_keyop keyop;
+    struct tls_conn *conn; /* NULL: the connection is gone, nobody waits for it */
+    struct tls_domain *domain;
+    bool done; /* polled: the driver looks at it no more */
+};
+
+struct tls_lane {
+    struct tls_lane_settings settings;
+    struct stats_block *stats;
+    struct base_pool conns;
+    struct base_pool ops;
+    struct tls_op **gathered; /* room for all of ops: not submitted yet */
+    uint32_t gathered_cnt;
+    uint32_t submitted_cnt;
+    uint32_t handshake_cnt;
+    uint32_t conn_cnt;
+    uint32_t step_left; /* handshake steps that this pass may still make */
+    bool parking;
+    bool async;               /* ASYNC_init_thread was called by the lane's thread */
+    struct tls_conn *current; /* whose OpenSSL call is being made; not to be trusted over a park */
+    struct base_list turn;    /* wait for a step */
+    struct base_list ready;   /* can go on */
+    struct base_list domains; /* seen by this thread and not released */
+    struct tls_ticket_key ticket[2];
+    uint32_t ticket_cnt;
+};
+
+/* ---- a domain ---- */
+
+enum tls_kind { TLS_KIND_EC, TLS_KIND_RSA, TLS_KIND_CNT };
+
+/* A private key, behind an EVP_PKEY of our provider. */
+struct tls_key {
+    struct tls_domain *domain;
+    void *handle; /* the driver's */
+    uint8_t kind;
+};
+
+struct tls_certificate {
+    struct tls_certificate_info info;
+    struct tls_key key;
+    EVP_PKEY *pkey;
+    X509 *leaf;
+    STACK_OF(X509) * chain; /* behind the leaf */
+};
+
+/* A name and the certificates that a client asking for it is offered, one of each kind. */
+struct tls_name {
+    char text[TLS_NAME_BYTES];
+    int16_t certificate[TLS_KIND_CNT]; /* or -1 */
+    uint16_t set;                      /* of the contexts */
+};
+
+struct tls_policy {
+    bool client;
+    uint8_t alpn;
+    SSL_CTX **context; /* by set; 0 is the default */
+};
+
+struct tls_domain {
+    struct tls_lane *lane;
+    OSSL_LIB_CTX *libctx;
+    OSSL_PROVIDER *provider_default;
+    OSSL_PROVIDER *provider_own;
+    struct tls_certificate *certificate;
+    uint32_t certificate_cnt;
+    struct tls_name *name; /* sorted by text; [0, name_cnt) */
+    uint32_t name_cnt;
+    struct tls_name fallback;
+    uint32_t set_cnt;
+    struct tls_policy *policy;
+    uint32_t policy_cnt;
+    EVP_CIPHER *ticket_cipher;
+    BIO_METHOD *bio_method;
+    /* The lane's. */
+    struct base_list place;
+    uint32_t user_cnt; /* connections and operations under way */
+    bool seen;
+    bool retired;
+    /* Written by the lane when it has given up everything, read by control. */
+    _Atomic bool released;
+};
+
+/* ---- a connection ---- */
+
+struct tls_conn {
+    struct tls_lane *lane;
+    struct tls_domain *domain;
+    SSL *ssl;
+    BIO *bio;
+    void *cookie;
+    struct base_list place; /* in turn or ready */
+    struct tls_op *op;      /* parked on it */
+    struct base_span in;    /* during a call */
+    struct base_buf *out;   /* during a call */
+    uint64_t noise_at;      /* bytes read when the count below began */
+    uint64_t read_bytes;
+    uint32_t noise_cnt;
+    uint16_t policy;
+    uint8_t state;
+    uint8_t want;
+    uint8_t reason;
+    uint8_t alert; /* description of the peer's fatal alert, and whether there was one */
+    bool alerted;
+    bool client;
+    bool handshaking; /* counted in handshake_cnt */
+    bool granted;     /* its turn has come */
+    bool parked;      /* its job waits: OpenSSL is to be called only to resume it */
+    bool cancelled;   /* the job is to fail */
+    bool sign_failed; /* our own key's operation failed */
+    bool notified;    /* close_notify is sent */
+};
+
+/* tls_bio.c */
+BIO_METHOD *tls_bio_method_new(void);
+BIO *tls_bio_new(BIO_METHOD *method, struct tls_conn *c);
+
+/* tls_lane.c: a signature, parked when it can be. Returns false when it failed. */
+bool tls_lane_sign(struct tls_key *key, uint8_t algorithm, uint8_t digest, struct base_span input,
+                   struct base_buf *signature);
+void tls_lane_enter(struct tls_lane *l, struct tls_domain *d);
+void tls_lane_cancel(struct tls_lane *l, struct tls_conn *c);
+void tls_lane_turn(struct tls_lane *l, struct tls_conn *c);
+
+/* tls_domain.c: by the lane. */
+void tls_domain_hold(struct tls_domain *d);
+void tls_domain_drop(struct tls_domain *d);
+
+/* tls_certificate.c. Returns false, and a sentence. */
+bool tls_certificate_open(struct tls_domain *d, struct tls_certificate *c,
+                          const struct tls_certificate_spec *spec, int64_t now_s, char *why,
+                          size_t cap);
+void tls_certificate_close(struct tls_certificate *c);
+
+/* tls_name.c */
+bool tls_name_build(struct tls_domain *d);
+const struct tls_name *tls_name_find(const struct tls_domain *d, const char *text);
+bool tls_name_normalize(char *to, struct base_span from);
+
+/* tls_context.c: the context of a policy for a set of certificates. */
+SSL_CTX *tls_context_new(struct tls_domain *d, const struct tls_policy_spec *spec,
+                         struct tls_policy *policy, const struct tls_name *set, char *why,
+                         size_t cap);
+
+/* tls_provider.c. The context of our provider, which each of its functions is given. */
+struct tls_provider {
+    struct tls_domain *domain;
+};
+bool tls_provider_load(struct tls_domain *d);
+extern const char tls_provider_name[];
+
+/* tls_key.c, tls_kdf.c, tls_mac.c, tls_x25519.c: what the provider offers. */
+extern const OSSL_DISPATCH tls_keymgmt_rsa[], tls_keymgmt_ec[], tls_signature_rsa[],
+    tls_signature_ec[], tls_kdf_tls13[], tls_kdf_prf[], tls_mac_hmac[], tls_keymgmt_x25519[],
+    tls_keyexch_x25519[];
+EVP_PKEY *tls_key_wrap(struct tls_domain *d, struct tls_key *key, EVP_PKEY *public);
+
+/* tls_reason.c: of the errors in OpenSSL's queue, which it empties. */
+enum tls_reason tls_reason_take(void);
+
+#endif
