@@ -40,9 +40,10 @@ struct courier {
     struct base_list outbox, sent, retry;
     uint64_t retry_ns;
     uint32_t write_cnt;
-    /* Reports to senders: with something for the spooler; with the spooler. */
-    struct base_list bounce_todo, bounce_sent;
-    struct spool_buf_pool bufs; /* for the header sections that they quote */
+    /* Reports to senders: not begun; with something for the spooler; with the spooler. */
+    struct base_list bounce_wait, bounce_todo, bounce_sent;
+    uint32_t bounce_cnt;        /* begun */
+    struct spool_buf_pool bufs; /* for their bytes and what they quote */
     uint8_t secret[16];         /* makes their boundaries, which nobody must guess */
     uint64_t random_cnt;
     uint32_t id_counter;

@@ -375,7 +375,12 @@ STATS(COURIER_BOUNCES,        "courier", "bounces",        "messages", "reports 
 STATS(COURIER_BOUNCE_UNWANTED,"courier", "bounce_unwanted","recipients", "failed recipients whose sender asked for no report")
 STATS(COURIER_BOUNCE_DOUBLE,  "courier", "bounce_double",  "recipients", "failed recipients of messages with the null sender, dropped without a report")
 STATS(COURIER_BOUNCE_IMPOSSIBLE,"courier","bounce_impossible","messages", "reports that no server could take: the sender's address is no address")
-STATS(COURIER_BOUNCE_RETRIES, "courier", "bounce_retries", "messages", "reports that could not be stored: the recipients are tried again later")
+STATS(COURIER_BOUNCE_RETRIES, "courier", "bounce_retries", "messages", "reports that could not be stored: the recipients that failed are tried again later")
+STATS(COURIER_BOUNCE_LOST,    "courier", "bounce_lost",    "recipients", "recipients whose delivery was to be reported and was not: the report could not be stored")
+STATS(COURIER_BOUNCE_UNQUOTED,"courier", "bounce_unquoted","messages", "reports without a piece of the message: it could not be read")
+STATS(COURIER_TOLD_FAILED,    "courier", "told_failed",    "recipients", "failures that reports tell of")
+STATS(COURIER_TOLD_DELAYED,   "courier", "told_delayed",   "recipients", "delays that reports tell of")
+STATS(COURIER_TOLD_RELAYED,   "courier", "told_relayed",   "recipients", "deliveries to next hops without DSN that reports tell of")
 STATS(COURIER_FINISHED,       "courier", "finished",       "messages", "messages that left the spool")
 STATS(COURIER_JOURNAL_RETRIES,"courier", "journal_retries","writes",  "outcomes that had to be written again")
 /* clang-format on */

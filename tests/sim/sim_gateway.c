@@ -5,11 +5,13 @@
  * and in every other seed with power failures of the gateway.
  *
  * What must hold: each acknowledged message arrives at every recipient, unchanged, and no other
- * does; without a power failure and without cut connections nothing arrives twice and nothing is
- * deferred, also where the next hop ends its sessions between two messages; at the end
- * nothing is left in any pool, queue or ring. The gateway has one to three lanes; where it knows
- * how its port spreads segments, none of them ever comes to the wrong lane, and where it does not,
- * or is wrong about it, they find their way all the same.
+ * does; in half of the seeds the next hop refuses some recipients for good or for long, and then
+ * their senders are told, each of what concerns him and of nothing else (sim_bounce.h); without a
+ * power failure and without cut connections nothing arrives twice and nothing is deferred that the
+ * next hop took, also where it ends its sessions between two messages; at the end nothing is left
+ * in any pool, queue or ring. The gateway has one to three lanes; where it knows how its port
+ * spreads segments, none of them ever comes to the wrong lane, and where it does not, or is wrong
+ * about it, they find their way all the same.
  *
  * usage: sim_gateway [SEEDS [FIRST]]
  */
@@ -102,6 +104,8 @@ struct sim {
     uint32_t lane_cnt;
     struct stats_log log;
     uint32_t start_cnt;
+    bool bounce; /* the next hop refuses recipients for good */
+    uint64_t report_cnt, told_cnt;
     /* How the port spreads segments over the lanes. */
     enum spread { SPREAD_UNKNOWN, SPREAD_KNOWN, SPREAD_WRONG, SPREAD_CNT } spread;
     struct net_rss rss;
@@ -134,7 +138,9 @@ static void start_gateway(struct sim *s)
     free(errors);
     struct settings *first = settings_make(conf);
     base_assert(first != NULL);
-    first->smtp.extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8;
+    conf->queue.lifetime_ns = s->bounce ? BOUNCE_LIFETIME_NS : conf->queue.lifetime_ns;
+    conf->queue.warn_after_ns = s->bounce ? BOUNCE_WARN_NS : conf->queue.warn_after_ns;
+    conf->queue.dsn_quote_bytes = BOUNCE_QUOTE_BYTES;
     base_assert(settings_hub_init(&s->hub, first, s->lane_cnt + 1) == 0);
     snprintf(prefix, sizeof(prefix), "s%lu_%u", (unsigned long)s->seed, s->start_cnt++);
     base_assert(topology_init(&s->topology, s->lane_cnt, prefix, true) == 0);
@@ -303,6 +309,8 @@ static void open_world(struct sim *s, bool bad)
         .size_max = base_rand_below(&s->rand, 3) == 0 ? 400000 : 20000,
         .sink_defer_percent = bad ? (uint32_t)base_rand_below(&s->rand, 15) : 0,
         .sink_leave_percent = leaves(s) ? (uint32_t)base_rand_below(&s->rand, 60) : 0,
+        .bounce = s->bounce,
+        .no_dsn = s->seed / 5 % 2 == 1,
     };
     s->world = world_open(&c, s->now_ns);
 }
@@ -332,9 +340,18 @@ static bool finished(struct sim *s)
 
 static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
 {
+    /* An attempt that a power failure cuts short may have been told of already, and is told of
+     * again. */
+    bool sound = s->seed % 7 != 0; /* the disk */
+    const char *why = world_bounced(s->world, sound ? crash_cnt : 8, sound);
+
+    if (why != NULL)
+        FAIL(s, "%s", why);
+    world_count_bounces(s->world, &s->report_cnt, &s->told_cnt);
     if (!bad && crash_cnt == 0 && s->seed % 7 != 0 && world_duplicates(s->world) > 0)
         FAIL(s, "%u deliveries twice without a reason", world_duplicates(s->world));
-    if (!bad && crash_cnt == 0 && stats_get(s->courier.stats, STATS_COURIER_DEFERRED) > 0)
+    if (!bad && !s->bounce && crash_cnt == 0 &&
+        stats_get(s->courier.stats, STATS_COURIER_DEFERRED) > 0)
         FAIL(s, "%lu recipients deferred without a reason",
              (unsigned long)stats_get(s->courier.stats, STATS_COURIER_DEFERRED));
     for (uint32_t i = 0; i < s->lane_cnt; i++) {
@@ -378,6 +395,7 @@ static void run(struct sim *s, uint64_t seed)
 
     s->seed = seed;
     s->start_cnt = 0;
+    s->bounce = seed / 4 % 2 == 1;
     s->now_ns = BASE_NS_S;
     base_rand_init(&s->rand, seed);
     choose_lanes(s);
@@ -428,10 +446,13 @@ int main(int argc, char **argv)
         FAIL(s, "no segment ever came to the wrong lane: nothing was tried");
     if (cnt >= 50 && (s->reused_cnt == 0 || s->untried_cnt == 0))
         FAIL(s, "no connection was reused, or none lost between two messages: nothing was tried");
-    printf("sim_gateway: %lu seeds, all mail where it belongs; %lu segments passed on between "
-           "lanes by "
-           "their port, %lu by their hash; %lu connections reused, %lu lost meanwhile\n",
-           (unsigned long)cnt, (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
+    if (cnt >= 50 && (s->report_cnt == 0 || s->told_cnt == 0))
+        FAIL(s, "no sender was ever told of a failure: nothing was tried");
+    printf("sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
+           "segments passed on between lanes by their port, %lu by their hash; %lu connections "
+           "reused, %lu lost meanwhile\n",
+           (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
+           (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
            (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
            (unsigned long)s->untried_cnt);
     free(s);
