@@ -148,7 +148,8 @@ struct conf_queue {
     uint64_t backoff_max_ns;
     uint64_t lifetime_ns;
     uint64_t warn_after_ns; /* 0: never */
-    uint64_t deliveries;    /* connections at a time */
+    uint64_t dsn_quote_bytes;
+    uint64_t deliveries; /* connections at a time */
     uint64_t destination_deliveries;
 };
 

@@ -156,6 +156,7 @@ const struct conf_setting conf_settings[] = {
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),
     DURATION(queue, lifetime, "5d", S, 30 * D, true, "after that long an undelivered message fails"),
     DURATION(queue, warn_after, "4h", 0, 30 * D, true, "the sender of a message that is so old hears of the delay, once; 0: never"),
+    SIZE(queue, dsn_quote, dsn_quote, "50k", K, GI, true, "largest message that goes back whole with the report of a failure; of others the header section"),
     NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "deliveries to next hops at a time"),
     NUMBER(queue, destination_deliveries, "20", 1, CONF_DELIVERIES_MAX, true, "most of them to one next hop"),
 
