@@ -116,6 +116,7 @@ const struct conf_setting conf_settings[] = {
     SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
     NUMBER(spool, commits, "2", 1, 8, false, "writes under way at a time"),
     SIZE(spool, batch_size, batch, "1M", 64 * K, 64 * MI, false, "largest write"),
+    SIZE(spool, memory, memory, "64M", 0, GI, false, "for what was written last, so that the first delivery reads no disk; 0: none"),
     NUMBER(spool, buffers, "2048", 64, 1048576, false, "buffers of 16 KiB for each lane; those of all spools serve together"),
 
     SIZE(smtp, message_size, message, "50M", K, 4 * GI, true, "largest message that is accepted"),

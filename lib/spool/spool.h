@@ -126,6 +126,8 @@ struct spool_config {
     uint32_t reserve_segments; /* kept for OUTCOME, FREE and moving, >= 2 */
     uint32_t commit_max;       /* batches in flight, 1..8 */
     uint32_t batch_bytes_max;  /* of one batch; multiple of 4 KiB, >= 64 KiB */
+    uint64_t memory_bytes;     /* for what was written last, so that READ of it needs no disk;
+                                  0: all is read from the disk; <= 1 GiB */
     bool accept_corruption;    /* start past a bad record in the middle: report and go on */
     struct stats_block *stats; /* borrowed */
     struct stats_log *log;     /* borrowed; may be NULL */
