@@ -4,12 +4,17 @@
  * the same disk. And how long a start takes that finds many messages.
  *
  * usage: bench_spool spool|bare|files DIR BYTES AT_A_TIME     prints lines "metric value unit"
- *        bench_spool recover DIR BYTES MESSAGES
+ *        bench_spool recover DIR BYTES MESSAGES              a start that finds so many of them
+ *        bench_spool live DIR BYTES PERCENT                  written bytes for each byte taken in,
+ * while so much of what a spool takes is queued
  *
- * DIR is emptied of what this wrote before it ends. Each load ends after RUN_NS or BYTES_MAX.
+ * What this wrote stays in DIR, whoever calls removes it (a spool that is there is used again).
+ * Each load ends after RUN_NS or BYTES_MAX.
  */
+#include "base_rand.h"
 #include "base_time.h"
 #include "disk_uring.h"
+#include "queue.h"
 #include "spool.h"
 
 #include <errno.h>
@@ -22,17 +27,21 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
-#define RUN_NS          (3 * BASE_NS_S)
-#define BYTES_MAX       (8ull << 30)
-#define SEGMENT_BYTES   (128ull << 20)
+#define RUN_NS          (2 * BASE_NS_S)
+#define BYTES_MAX       (3ull << 30)
+#define SEGMENT_BYTES   (64ull << 20)
 #define LATENCY_MAX     (1u << 20)
+#define WEAR_IN_BYTES   (8ull << 20) /* outstanding */
 #define OUTSTANDING_MAX 4096
+#define KEEP_FREE_BYTES (10ull << 30)
 
 static const char usage[] = "usage: bench_spool spool|bare|files DIR BYTES AT_A_TIME\n"
-                            "       bench_spool recover DIR BYTES MESSAGES\n";
+                            "       bench_spool recover DIR BYTES MESSAGES\n"
+                            "       bench_spool live DIR BYTES PERCENT\n";
 
 static uint64_t now_ns(void)
 {
@@ -117,7 +126,12 @@ struct bench {
     uint8_t envelope[128];
     uint32_t envelope_len;
     uint32_t bytes;
+    uint32_t piece_bytes;
     uint32_t id_next;
+    struct spool_id *live; /* messages that stay, when some do */
+    uint32_t live_cnt;
+    uint32_t live_max;
+    struct base_rand rand;
     uint32_t arrived_cnt;
     uint64_t sent_ns[OUTSTANDING_MAX];
 };
@@ -137,7 +151,8 @@ static void spool_start(struct bench *b, uint64_t room_bytes)
                              .segment_max = segment_max,
                              .reserve_segments = 2,
                              .commit_max = 2,
-                             .batch_bytes_max = 4 << 20,
+                             .batch_bytes_max = 1 << 20,
+                             .memory_bytes = 64 << 20,
                              .stats = &b->stats,
                              .seed = now_ns()};
     if (spool_open(&b->spool, &c, now_ns(), err, sizeof(err)) < 0) {
@@ -156,6 +171,7 @@ static void bench_make(struct bench *b, const char *dir, uint32_t bytes)
 {
     memset(b, 0, sizeof(*b));
     b->bytes = bytes;
+    b->piece_bytes = SPOOL_BUF_BYTES;
     b->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     b->body = malloc(bytes);
     if (b->dir_fd < 0 || b->body == NULL)
@@ -170,9 +186,9 @@ static void bench_make(struct bench *b, const char *dir, uint32_t bytes)
 }
 
 /* Whether the whole message went in: all of its entries or none. */
-static void spool_put(struct bench *b, struct spool_entry e)
+static void spool_put(struct bench *b, const struct spool_entry *e)
 {
-    while (spool_push(b->spool, &e) != 0)
+    while (spool_push(b->spool, e) != 0)
         spool_run(b->spool, now_ns());
 }
 
@@ -185,18 +201,18 @@ static void message_send(struct bench *b, uint32_t slot)
                             .len = b->envelope_len,
                             .cookie = (void *)(uintptr_t)slot};
     b->sent_ns[slot] = now_ns();
-    spool_put(b, e);
+    spool_put(b, &e);
     e.op = SPOOL_CHUNK;
     e.part = SPOOL_PART_BODY;
     for (uint32_t at = 0; at < b->bytes; at += e.len) {
         e.p = b->body + at;
-        e.len = b->bytes - at < SPOOL_BUF_BYTES ? b->bytes - at : SPOOL_BUF_BYTES;
-        spool_put(b, e);
+        e.len = b->bytes - at < b->piece_bytes ? b->bytes - at : b->piece_bytes;
+        spool_put(b, &e);
     }
     e.op = SPOOL_COMMIT;
     e.p = NULL;
     e.len = 0;
-    spool_put(b, e);
+    spool_put(b, &e);
 }
 
 /* Sleeps until the disk has news. */
@@ -204,8 +220,24 @@ static void spool_wait(struct bench *b)
 {
     struct pollfd p = {.fd = b->disk.ops->wait_fd(b->disk.state), .events = POLLIN};
     uint64_t now = now_ns(), at = spool_deadline(b->spool);
+    /* As the bare program does: one call, when the disk alone can have news. */
+    if (at == BASE_NS_NONE && b->disk.ops->wait(b->disk.state) == 0)
+        return;
     if (at > now)
         poll(&p, 1, at - now > BASE_NS_S ? 1000 : (int)((at - now) / BASE_NS_MS));
+}
+
+/* With as many as may stay, one of them goes, whichever: the worst case for reclaiming. */
+static void live_add(struct bench *b, const struct spool_id *id)
+{
+    uint32_t at = b->live_cnt;
+    if (b->live_cnt < b->live_max) {
+        b->live_cnt++;
+    } else {
+        at = (uint32_t)base_rand_below(&b->rand, b->live_cnt);
+        spool_put(b, &(struct spool_entry){.id = b->live[at], .op = SPOOL_FREE});
+    }
+    b->live[at] = *id;
 }
 
 static void spool_pass(struct bench *b, struct tally *t, uint32_t *ready, uint32_t *ready_cnt,
@@ -228,7 +260,9 @@ static void spool_pass(struct bench *b, struct tally *t, uint32_t *ready, uint32
             tally_add(t, now_ns() - b->sent_ns[slot]);
             ready[(*ready_cnt)++] = slot;
             if (!keep)
-                spool_put(b, (struct spool_entry){.id = done[i].id, .op = SPOOL_FREE});
+                spool_put(b, &(struct spool_entry){.id = done[i].id, .op = SPOOL_FREE});
+            else if (b->live != NULL)
+                live_add(b, &done[i].id);
         }
 }
 
@@ -246,15 +280,51 @@ static void settle(struct bench *b)
     }
 }
 
-/* Segments are made while running: a new spool writes each of them twice. */
-static void segments_wait(struct bench *b, uint32_t cnt)
+/* Until all that was sent is durable, and freed. */
+static void outstanding_free(struct bench *b, struct tally *t, uint32_t *ready, uint32_t *ready_cnt,
+                             uint32_t outstanding)
 {
-    struct spool_usage u;
-    do {
-        spool_run(b->spool, now_ns());
+    while (*ready_cnt < outstanding) {
+        spool_pass(b, t, ready, ready_cnt, false);
         spool_wait(b);
+    }
+    settle(b);
+}
+
+/* Segments are made while running, and the first ones are used before they are all zeros: each is
+ * written once before time is taken, as in a spool that has run for a while. */
+static void segments_wear_in(struct bench *b)
+{
+    static uint32_t ready[OUTSTANDING_MAX];
+    struct spool_usage u;
+    struct tally t;
+    uint32_t ready_cnt = 0, bytes = b->bytes, outstanding;
+    uint64_t turn = 0;
+    if (stats_get(&b->stats, STATS_SPOOL_CREATED) == 0)
+        return;
+    b->bytes = bytes < 1 << 20 ? bytes : 1 << 20; /* of the body that there is */
+    tally_begin(&t);
+    for (uint32_t i = 0; i < WEAR_IN_BYTES / b->bytes && i < 256; i++)
+        ready[ready_cnt++] = i;
+    outstanding = ready_cnt;
+    do {
+        while (ready_cnt > 0)
+            message_send(b, ready[--ready_cnt]);
+        spool_pass(b, &t, ready, &ready_cnt, false);
+        if (ready_cnt == 0)
+            spool_wait(b);
         spool_usage(b->spool, &u);
-    } while (u.segment_cnt < cnt);
+        turn = stats_get(&b->stats, STATS_SPOOL_BATCH_BYTES) / SEGMENT_BYTES;
+    } while (turn < u.segment_cnt + 1);
+    outstanding_free(b, &t, ready, &ready_cnt, outstanding);
+    free(t.us);
+    b->bytes = bytes;
+}
+
+static uint64_t written(const struct bench *b)
+{
+    return stats_get(&b->stats, STATS_SPOOL_BATCH_BYTES) +
+           stats_get(&b->stats, STATS_SPOOL_SUMMARY_BYTES);
 }
 
 static void load_spool(const char *dir, uint32_t bytes, uint32_t at_a_time)
@@ -264,11 +334,15 @@ static void load_spool(const char *dir, uint32_t bytes, uint32_t at_a_time)
     struct tally t;
     uint32_t ready_cnt = 0;
     bench_make(&b, dir, bytes);
-    spool_start(&b, 8 * SEGMENT_BYTES);
-    segments_wait(&b, 4);
-    settle(&b);
+    spool_start(&b, 2 * SEGMENT_BYTES);
+    segments_wear_in(&b);
+    uint64_t before = written(&b);
+    uint64_t batches = stats_get(&b.stats, STATS_SPOOL_BATCHES);
+    uint32_t sent = b.id_next;
     tally_begin(&t);
-    for (uint32_t commit = 0; commit < 2; commit++) { /* two under way, of so many records each */
+    /* Two commits under way, of so many records each, and the next one gathers meanwhile: it must
+     * not wait for the answer to the last one, as senders do not wait for each other. */
+    for (uint32_t commit = 0; commit < 3; commit++) {
         for (uint32_t i = 0; i < at_a_time; i++)
             message_send(&b, commit * at_a_time + i);
         spool_run(b.spool, now_ns());
@@ -281,12 +355,52 @@ static void load_spool(const char *dir, uint32_t bytes, uint32_t at_a_time)
             spool_wait(&b);
     }
     tally_end(&t);
-    settle(&b);
-    uint64_t written = stats_get(&b.stats, STATS_SPOOL_BATCH_BYTES) +
-                       stats_get(&b.stats, STATS_SPOOL_SUMMARY_BYTES);
-    printf("write_amplification %.3f times\n",
-           (double)written / ((double)b.id_next * (bytes + b.envelope_len)));
+    tally_begin(&t);
+    outstanding_free(&b, &t, ready, &ready_cnt, 3 * at_a_time);
+    free(t.us);
+    sent = b.id_next - sent;
+    batches = stats_get(&b.stats, STATS_SPOOL_BATCHES) - batches;
+    printf("written_per_byte %.3f times\n",
+           (double)(written(&b) - before) / ((double)sent * (bytes + b.envelope_len)));
+    printf("records_per_commit %.1f records\n", (double)sent / (double)batches);
     spool_stop(&b);
+}
+
+/* Refuses to fill up the disk. */
+static uint64_t room_check(const struct bench *b, uint64_t bytes)
+{
+    struct statvfs v;
+    if (fstatvfs(b->dir_fd, &v) != 0)
+        die("statvfs", errno);
+    if (v.f_bavail * v.f_frsize < bytes + KEEP_FREE_BYTES) {
+        fprintf(stderr, "bench_spool: needs %llu MB, and leaves %llu MB free\n",
+                (unsigned long long)(bytes >> 20), KEEP_FREE_BYTES >> 20);
+        exit(1);
+    }
+    return bytes;
+}
+
+/* Takes what a start tells; with a queue, into it. */
+static void told_take(struct bench *b, struct queue *q, uint32_t cnt, uint64_t *queue_ns)
+{
+    struct spool_done done[64];
+    uint32_t n;
+    while (b->arrived_cnt < cnt) {
+        spool_run(b->spool, now_ns());
+        n = spool_poll(b->spool, done, 64);
+        uint64_t start = now_ns();
+        for (uint32_t i = 0; i < n; i++)
+            if (done[i].op == SPOOL_ARRIVED) {
+                b->arrived_cnt++;
+                if (queue_add(q, &done[i].id, done[i].arrival, start, start) != 0)
+                    die("queue", ENOMEM);
+            }
+        *queue_ns += now_ns() - start;
+        if (n == 0)
+            spool_wait(b);
+        if (n == 0 && spool_idle(b->spool))
+            die("messages are missing", ENODATA);
+    }
 }
 
 static void recover(const char *dir, uint32_t bytes, uint32_t cnt)
@@ -294,10 +408,16 @@ static void recover(const char *dir, uint32_t bytes, uint32_t cnt)
     static uint32_t ready[OUTSTANDING_MAX];
     static struct bench b;
     struct tally t;
+    struct queue *q;
+    struct queue_config queue_config = {
+        .backoff_min_ns = BASE_NS_S, .backoff_max_ns = BASE_NS_S, .lifetime_ns = 86400 * BASE_NS_S};
     uint32_t ready_cnt = 0, sent = 0;
+    uint64_t queue_ns = 0;
     bench_make(&b, dir, bytes);
-    uint64_t room = (uint64_t)cnt * (bytes + 512) / 2 * 3;
-    spool_start(&b, room);
+    /* Three quarters of a spool may be live. */
+    b.piece_bytes = (bytes + 3) / 4 < SPOOL_BUF_BYTES ? (bytes + 3) / 4 : SPOOL_BUF_BYTES;
+    uint64_t room = room_check(&b, (uint64_t)cnt * (bytes + 1024) / 10 * 11);
+    spool_start(&b, room / 3 * 4);
     for (uint32_t i = 0; i < 64; i++)
         ready[ready_cnt++] = i;
     tally_begin(&t);
@@ -309,19 +429,80 @@ static void recover(const char *dir, uint32_t bytes, uint32_t cnt)
         spool_pass(&b, &t, ready, &ready_cnt, true);
         spool_wait(&b);
     }
-    settle(&b);
     free(t.us);
     spool_stop(&b);
+    memset(&b.stats, 0, sizeof(b.stats));
     b.arrived_cnt = 0;
+    if (queue_init(&q, &queue_config) != 0)
+        die("queue", ENOMEM);
+    double cpu = cpu_s();
     uint64_t start = now_ns();
-    spool_start(&b, room);
+    spool_start(&b, room / 3 * 4);
     uint64_t opened = now_ns();
-    settle(&b);
-    if (b.arrived_cnt != cnt)
-        die("messages are missing", ENODATA);
-    printf("messages %u messages\n", cnt);
-    printf("start_s %.3f s\n", (double)(opened - start) / 1e9);
-    printf("told_s %.3f s\n", (double)(now_ns() - start) / 1e9);
+    told_take(&b, q, cnt, &queue_ns);
+    uint64_t told = now_ns();
+    printf("recover_messages %u messages\n", cnt);
+    printf("recover_open_s %.3f s\n", (double)(opened - start) / 1e9);
+    printf("recover_told_s %.3f s\n", (double)(told - start - queue_ns) / 1e9);
+    printf("recover_queue_s %.3f s\n", (double)queue_ns / 1e9);
+    printf("recover_cpu_s %.3f s\n", cpu_s() - cpu);
+    printf("recover_us_per_message %.2f us\n", (double)(told - start) / 1e3 / cnt);
+    spool_stop(&b);
+    queue_fini(q);
+}
+
+/* Sends cnt messages, all of which stay for now. */
+static void live_send(struct bench *b, struct tally *t, uint32_t *ready, uint32_t *ready_cnt,
+                      uint32_t cnt)
+{
+    uint32_t sent = 0;
+    uint64_t until = t->done + cnt;
+    while (t->done < until) {
+        while (*ready_cnt > 0 && sent < cnt) {
+            message_send(b, ready[--*ready_cnt]);
+            sent++;
+        }
+        spool_pass(b, t, ready, ready_cnt, true);
+        spool_wait(b);
+    }
+}
+
+static void load_live(const char *dir, uint32_t bytes, uint32_t percent)
+{
+    enum { SEGMENTS = 16, OUTSTANDING = 24 };
+    static uint32_t ready[OUTSTANDING];
+    static struct bench b;
+    struct tally t;
+    uint32_t ready_cnt = 0;
+    bench_make(&b, dir, bytes);
+    uint64_t takes = (SEGMENTS - 3) * SEGMENT_BYTES / 4 * 3; /* spool_accepting says no above */
+    b.live_max = (uint32_t)(takes / 100 * percent / (bytes + 512));
+    b.live = calloc(b.live_max, sizeof(*b.live));
+    if (b.live == NULL)
+        die("memory", ENOMEM);
+    base_rand_init(&b.rand, 1);
+    room_check(&b, SEGMENTS * SEGMENT_BYTES);
+    spool_start(&b, (SEGMENTS - 8) * SEGMENT_BYTES);
+    for (uint32_t i = 0; i < OUTSTANDING; i++)
+        ready[ready_cnt++] = i;
+    tally_begin(&t);
+    /* Once around first, so that the log has its wonted mixture of old and new. */
+    live_send(&b, &t, ready, &ready_cnt, b.live_max + (uint32_t)(takes / bytes));
+    free(t.us);
+    uint64_t before = written(&b);
+    uint64_t moved = stats_get(&b.stats, STATS_SPOOL_MOVED_BYTES);
+    uint32_t cnt = (uint32_t)(2 * takes / bytes);
+    tally_begin(&t);
+    live_send(&b, &t, ready, &ready_cnt, cnt);
+    uint64_t taken = (uint64_t)cnt * (bytes + b.envelope_len);
+    printf("live_%u%%_written_per_byte %.3f times\n", percent,
+           (double)(written(&b) - before) / (double)taken);
+    printf("live_%u%%_moved_per_byte %.3f times\n", percent,
+           (double)(stats_get(&b.stats, STATS_SPOOL_MOVED_BYTES) - moved) / (double)taken);
+    printf("live_%u%%_records_per_s %.0f records/s\n", percent,
+           (double)cnt * 1e9 / (double)(now_ns() - t.start_ns));
+    free(t.us);
+    free(b.live);
     spool_stop(&b);
 }
 
@@ -454,12 +635,16 @@ int main(int argc, char **argv)
     }
     uint32_t bytes = (uint32_t)strtoul(argv[3], NULL, 10);
     uint32_t n = (uint32_t)strtoul(argv[4], NULL, 10);
+    bool live = strcmp(argv[1], "live") == 0;
     bool many = strcmp(argv[1], "recover") == 0;
-    if (bytes == 0 || bytes > 1 << 24 || n == 0 || (!many && n > OUTSTANDING_MAX / 2)) {
+    if (bytes == 0 || bytes > 1 << 24 || n == 0 || (!many && n > OUTSTANDING_MAX / 3) ||
+        (live && n > 95)) {
         fputs(usage, stderr);
         return 2;
     }
-    if (many)
+    if (live)
+        load_live(argv[2], bytes, n);
+    else if (many)
         recover(argv[2], bytes, n);
     else if (strcmp(argv[1], "spool") == 0)
         load_spool(argv[2], bytes, n);

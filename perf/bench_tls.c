@@ -379,8 +379,8 @@ static void run_handshakes(const char *name, bool resume, bool only_ours)
     }
     for (int who = only_ours ? OURS : PLAIN; who < WHO_CNT; who++) {
         double median = share(us[who], SLICES, 0.5);
-        tell(who_names[who], name, "us", median, "us");
-        tell(who_names[who], name, "per_cpu_s", 1e6 / median, "/s");
+        tell(who_names[who], name, "cpu_us", median, "us");
+        tell(who_names[who], name, "handshakes_per_cpu_s", 1e6 / median, "/s");
     }
     if (!only_ours)
         tell_ratio(name, ratio, SLICES);

@@ -6,6 +6,7 @@
 #include "courier_cat.h"
 #include "courier_command.h"
 #include "courier_control.h"
+#include "courier_report.h"
 #include "spool_status.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 
 #define BURST     64
 #define RETRY_NS  BASE_NS_S
-#define BUF_CNT   16
 #define WRITE_MAX 16384 /* journal entries of a spool that are not durable yet */
 
 /* A journal entry. */
@@ -69,10 +69,8 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
         base_list_init(&s->sent);
         base_list_init(&s->retry);
     }
-    base_list_init(&c->bounce_todo);
-    base_list_init(&c->bounce_sent);
     memcpy(c->secret, secret, sizeof(c->secret));
-    int error = spool_buf_pool_init(&c->bufs, BUF_CNT, SPOOL_TO_COURIER);
+    int error = courier_bounce_init(c);
     if (error != 0)
         return error;
     c->changes.number = 1;
@@ -287,7 +285,8 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
             damaged(c, &done[i].id);
         else if (done[i].op == SPOOL_READ && courier_cat_done(c, &done[i]))
             continue;
-        else if (done[i].op == SPOOL_READ || done[i].op == SPOOL_COMMIT)
+        else if (done[i].op == SPOOL_READ || done[i].op == SPOOL_COMMIT ||
+                 done[i].op == SPOOL_RELEASE)
             courier_bounce_done(c, &done[i]);
         else
             journalled(c, s, &done[i]);
@@ -386,22 +385,28 @@ static uint32_t enhanced_of(const struct delivery_result *r)
     return spool_status_parse(base_span_of(r->enhanced, strnlen(r->enhanced, sizeof(r->enhanced))));
 }
 
-/* Ends the attempt for those of the delivery's recipients that have failed for good, or for the
+/* Ends the attempt for those of the delivery's recipients that the sender is told about, or for the
  * others, and journals what became of them; the rest stays in the delivery. */
-static void settle(struct courier *c, struct delivery *d, const struct queue_result *results,
-                   bool failed)
+static void settle(struct courier *c, struct delivery *d, bool reported)
 {
     struct queue_result ended[QUEUE_JOB_RCPT_MAX];
     struct spool_outcome outcomes[QUEUE_JOB_RCPT_MAX];
     uint32_t at[QUEUE_JOB_RCPT_MAX], cnt = 0, kept = 0;
     struct queue_job job = d->job;
 
-    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
-        if ((results[i].state == SPOOL_OUTCOME_FAILED) == failed) {
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++) {
+        const struct delivery_result *r = &d->result[i];
+        if ((r->report != 0) == reported) {
             job.recipients[cnt] = d->job.recipients[i];
-            ended[cnt] = results[i];
+            ended[cnt] = (struct queue_result){.recipient = d->job.recipients[i],
+                                               .enhanced = enhanced_of(r),
+                                               .code = r->code,
+                                               .state = r->state};
             at[cnt++] = i;
+        } else if (r->report == COURIER_REPORT_DELAYED || r->report == COURIER_REPORT_CARRIER) {
+            job.warn = false; /* not yet */
         }
+    }
     if (cnt == 0)
         return;
     job.recipient_cnt = cnt;
@@ -418,7 +423,7 @@ static void settle(struct courier *c, struct delivery *d, const struct queue_res
     else
         journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
-        if ((results[i].state == SPOOL_OUTCOME_FAILED) != failed) {
+        if ((d->result[i].report != 0) != reported) {
             d->job.recipients[kept] = d->job.recipients[i];
             d->result[kept++] = d->result[i];
         }
@@ -426,22 +431,22 @@ static void settle(struct courier *c, struct delivery *d, const struct queue_res
     d->result_cnt = kept;
 }
 
-void courier_failed(struct courier *c, struct delivery *d)
+void courier_reported(struct courier *c, struct delivery *d)
 {
-    struct queue_result results[QUEUE_JOB_RCPT_MAX];
-
-    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
-        results[i] = (struct queue_result){.recipient = d->job.recipients[i],
-                                           .code = d->result[i].code,
-                                           .enhanced = enhanced_of(&d->result[i]),
-                                           .state = SPOOL_OUTCOME_FAILED};
-    settle(c, d, results, true);
+    settle(c, d, true);
     put(c, d);
 }
 
-void courier_put_back(struct courier *c, struct delivery *d)
+void courier_unreported(struct courier *c, struct delivery *d)
 {
-    queue_put_back(c->queue, &d->job, c->now_ns + c->settings->conf->queue.backoff_min_ns);
+    uint64_t wait_ns = c->settings->conf->queue.backoff_min_ns;
+
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        if (d->result[i].state == SPOOL_OUTCOME_DELIVERED)
+            d->result[i].report = 0;
+    settle(c, d, false);
+    if (d->job.recipient_cnt > 0)
+        queue_put_back(c->queue, &d->job, c->now_ns + wait_ns);
     put(c, d);
 }
 
@@ -474,11 +479,11 @@ static void finish(struct courier *c, struct delivery *d)
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
-                                           .enhanced = enhanced_of(&d->result[i]),
                                            .state = state_of(d->result[i].code)};
     queue_judge(c->queue, &d->job, results);
-    settle(c, d, results, false);
-    /* Those that failed stay in the job until the sender's report is durable. */
+    courier_bounce_choose(c, d, results);
+    settle(c, d, false);
+    /* Those that the sender is told about stay in the job until the report is durable. */
     if (d->job.recipient_cnt > 0)
         courier_bounce_start(c, d);
     else
@@ -586,7 +591,7 @@ uint64_t courier_deadline(const struct courier *c)
         else if (!base_list_empty(&s->outbox) && c->now_ns + BASE_NS_MS < t)
             t = c->now_ns + BASE_NS_MS; /* the spooler's ring was full */
     }
-    if (!base_list_empty(&c->bounce_todo) && c->now_ns + BASE_NS_MS < t)
+    if (courier_bounce_due(c) && c->now_ns + BASE_NS_MS < t)
         t = c->now_ns + BASE_NS_MS;
     uint64_t control_ns = courier_control_deadline(c);
     return control_ns < t ? control_ns : t;
@@ -597,8 +602,8 @@ bool courier_settled(const struct courier *c)
     for (uint32_t lane = 0; lane < c->topology->lane_cnt; lane++)
         if (rte_ring_count(topology_ring(c->topology, TOPOLOGY_LANE_COURIER, lane)) > 0)
             return false;
-    return c->write_cnt == 0 && base_list_empty(&c->bounce_todo) &&
-           base_list_empty(&c->bounce_sent);
+    return c->write_cnt == 0 && base_list_empty(&c->bounce_wait) &&
+           base_list_empty(&c->bounce_todo) && base_list_empty(&c->bounce_sent);
 }
 
 bool courier_idle(const struct courier *c)

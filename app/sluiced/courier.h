@@ -60,9 +60,10 @@ struct courier {
     uint32_t limit; /* of active_cnt, by the settings of the last pass */
     struct courier_lanes lanes;
     uint32_t write_cnt; /* journal entries, of all spools */
-    /* Reports to senders: with something for the spooler; with the spooler. */
-    struct base_list bounce_todo, bounce_sent;
-    struct spool_buf_pool bufs; /* for the header sections that they quote */
+    /* Reports to senders: not begun; with something for the spooler; with the spooler. */
+    struct base_list bounce_wait, bounce_todo, bounce_sent;
+    uint32_t bounce_cnt;        /* begun */
+    struct spool_buf_pool bufs; /* for their bytes and what they quote */
     uint8_t secret[16];         /* makes their boundaries, which nobody must guess */
     uint64_t random_cnt;
     uint32_t id_counter;

@@ -16,6 +16,10 @@ struct delivery_result {
     uint8_t text_len;
     char enhanced[10];
     char text[DELIVERY_TEXT_MAX]; /* raw bytes: the server's words, or ours when code is 0 */
+    /* The courier's, of a delivery that has come back: */
+    uint8_t state;  /* enum spool_outcome_state */
+    uint8_t report; /* what the sender is to be told (courier_report.h); 0: nothing */
+    bool expired;   /* it failed because its lifetime was over */
 };
 
 struct delivery {

@@ -94,6 +94,7 @@ static int open_spool(struct gateway *g, uint32_t index, const struct conf_spool
         .reserve_segments = 2,
         .commit_max = (uint32_t)c->commits,
         .batch_bytes_max = (uint32_t)batch_bytes,
+        .memory_bytes = c->memory_bytes,
         .accept_corruption = g->accept_corruption,
         .stats = topology_stats(&g->topology, TOPOLOGY_SPOOLER, index),
         .log = &s->log,

@@ -128,9 +128,7 @@ struct settings *settings_make(struct conf *conf)
         .junk_max = (uint32_t)conf->smtp.junk,
         .header_bytes_max = (uint32_t)conf->smtp.header_bytes,
         .hop_max = (uint32_t)conf->smtp.hops,
-        /* SMTP_EXTENSION_DSN and SMTP_EXTENSION_SMTPUTF8 promise a bounce in their form: neither is
-         * offered before there are bounces. */
-        .extensions = 0,
+        .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8,
     };
     s->relay_networks = prefixes(&conf->relay.networks);
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));

@@ -1,6 +1,7 @@
 #include "keyop_pool.h"
 
 #include "keyop_key.h"
+#include "tls_memory.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -118,6 +119,7 @@ static void *run(void *arg)
             __builtin_ia32_pause();
     }
     OPENSSL_thread_stop_ex(w->libctx);
+    tls_memory_trim();
     return NULL;
 }
 

@@ -28,6 +28,13 @@ static inline uint64_t load_copy(uint8_t *to, const uint8_t *p)
     return word;
 }
 
+static inline uint64_t load_stream(uint8_t *to, const uint8_t *p)
+{
+    uint64_t word = load(p);
+    _mm_stream_si64((long long *)(void *)to, (long long)word);
+    return word;
+}
+
 TARGET static inline uint64_t shift(uint64_t crc, uint32_t over)
 {
     __m128i product =
@@ -79,6 +86,32 @@ TARGET uint32_t base_crc32c_copy(void *to, const void *p, size_t len)
         at += 3 * STREAM_BYTES;
         dest += 3 * STREAM_BYTES;
     }
+    if (len > 0)
+        memcpy(dest, at, len);
+    return base_crc32c(~(uint32_t)crc, at, len);
+}
+
+TARGET uint32_t base_crc32c_stream(void *to, const void *p, size_t len)
+{
+    const uint8_t *at = p;
+    uint8_t *dest = to;
+    uint64_t crc = UINT32_MAX;
+
+    if ((uintptr_t)dest % 8 != 0)
+        return base_crc32c_copy(to, p, len);
+    for (; len >= 3 * STREAM_BYTES; len -= 3 * STREAM_BYTES) {
+        uint64_t b = 0, c = 0;
+        for (size_t i = 0; i < STREAM_BYTES; i += 8) {
+            crc = _mm_crc32_u64(crc, load_stream(dest + i, at + i));
+            b = _mm_crc32_u64(b, load_stream(dest + STREAM_BYTES + i, at + STREAM_BYTES + i));
+            c = _mm_crc32_u64(c,
+                              load_stream(dest + 2 * STREAM_BYTES + i, at + 2 * STREAM_BYTES + i));
+        }
+        crc = join(crc, b, c);
+        at += 3 * STREAM_BYTES;
+        dest += 3 * STREAM_BYTES;
+    }
+    _mm_sfence(); /* such stores keep no order by themselves */
     if (len > 0)
         memcpy(dest, at, len);
     return base_crc32c(~(uint32_t)crc, at, len);

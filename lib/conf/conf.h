@@ -100,6 +100,7 @@ struct conf_spool {
     uint64_t segment_bytes;
     uint64_t commits;
     uint64_t batch_bytes;
+    uint64_t memory_bytes;
     uint64_t buffers; /* of 16 KiB, for each lane; those of all spools together */
 };
 
@@ -148,7 +149,8 @@ struct conf_queue {
     uint64_t backoff_max_ns;
     uint64_t lifetime_ns;
     uint64_t warn_after_ns; /* 0: never */
-    uint64_t deliveries;    /* connections at a time */
+    uint64_t dsn_quote_bytes;
+    uint64_t deliveries; /* connections at a time */
     uint64_t destination_deliveries;
 };
 

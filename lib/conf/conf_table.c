@@ -116,6 +116,7 @@ const struct conf_setting conf_settings[] = {
     SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
     NUMBER(spool, commits, "2", 1, 8, false, "writes under way at a time"),
     SIZE(spool, batch_size, batch, "1M", 64 * K, 64 * MI, false, "largest write"),
+    SIZE(spool, memory, memory, "64M", 0, GI, false, "for what was written last, so that the first delivery reads no disk; 0: none"),
     NUMBER(spool, buffers, "2048", 64, 1048576, false, "buffers of 16 KiB for each lane; those of all spools serve together"),
 
     SIZE(smtp, message_size, message, "50M", K, 4 * GI, true, "largest message that is accepted"),
@@ -156,6 +157,7 @@ const struct conf_setting conf_settings[] = {
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),
     DURATION(queue, lifetime, "5d", S, 30 * D, true, "after that long an undelivered message fails"),
     DURATION(queue, warn_after, "4h", 0, 30 * D, true, "the sender of a message that is so old hears of the delay, once; 0: never"),
+    SIZE(queue, dsn_quote, dsn_quote, "50k", K, GI, true, "largest message that goes back whole with the report of a failure; of others the header section"),
     NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "deliveries to next hops at a time"),
     NUMBER(queue, destination_deliveries, "20", 1, CONF_DELIVERIES_MAX, true, "most of them to one next hop"),
 

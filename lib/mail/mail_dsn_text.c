@@ -105,6 +105,8 @@ void mail_dsn_text_detail(struct mail_dsn *dsn, const struct mail_dsn_recipient 
 
 void mail_dsn_text_end(struct mail_dsn *dsn)
 {
+    bool large = dsn->report->original_bytes > dsn->report->quote_max_bytes;
+
     switch (dsn->report->content) {
     case MAIL_DSN_RETURN_NONE:
         break;
@@ -113,5 +115,7 @@ void mail_dsn_text_end(struct mail_dsn *dsn)
         paragraph(dsn, dsn->full ? "Your message is attached, behind a report for programs."
                                  : "The header of your message is attached, behind a report for "
                                    "programs.");
+        if (dsn->report->content == MAIL_DSN_RETURN_FULL && large)
+            paragraph(dsn, "The whole of it is too large to be sent back.");
     }
 }

@@ -121,6 +121,7 @@ struct queue_result {
     uint32_t enhanced; /* spool_status.h; 0: none. Kept for 4096 different pairs of codes */
     uint16_t code;     /* SMTP; 0: no reply */
     uint8_t state;     /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
+    bool expired;      /* by queue_judge: FAILED because its lifetime is over */
 };
 
 /* The job is back and its place is free for another one: once, before any queue_done or
@@ -200,6 +201,9 @@ struct queue_usage {
     uint64_t jump_cnt;        /* of the wall clock, since the start */
 };
 void queue_usage(const struct queue *q, struct queue_usage *out);
+
+/* Of the message, delivered ones too. */
+uint32_t queue_recipient_cnt(const struct queue_message *m);
 
 /* What would be journalled of a recipient now. */
 struct spool_outcome queue_outcome(const struct queue *q, const struct queue_message *m,

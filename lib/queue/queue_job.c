@@ -92,6 +92,7 @@ void queue_judge(struct queue *q, struct queue_job *job, struct queue_result *re
     bool old = m->damaged || (queue_message_old(q, m) && job->epoch == q->clock.epoch);
     bool waits = false;
     for (uint32_t i = 0; i < job->recipient_cnt; i++) {
+        results[i].expired = results[i].state == SPOOL_OUTCOME_DEFERRED && old && !m->damaged;
         if (results[i].state == SPOOL_OUTCOME_DEFERRED && old)
             results[i].state = SPOOL_OUTCOME_FAILED;
         waits |= results[i].state == SPOOL_OUTCOME_DEFERRED;

@@ -72,6 +72,11 @@ struct base_span queue_recipient(const struct queue_message *m, uint32_t index)
     return text_read(&at);
 }
 
+uint32_t queue_recipient_cnt(const struct queue_message *m)
+{
+    return m->recipient_cnt;
+}
+
 struct spool_envelope_recipient queue_recipient_params(const struct queue_message *m,
                                                        uint32_t index)
 {

@@ -78,12 +78,13 @@ static int memory_init(struct spool *s)
         s->pendings[i].next = s->pending_free;
         s->pending_free = &s->pendings[i];
     }
-    for (uint32_t i = 0; i < c->commit_max; i++) {
-        s->batches[i].data = block_alloc(c->batch_bytes_max);
+    for (uint32_t i = 0; i <= c->commit_max; i++) {
         s->batches[i].effects = calloc(effects, sizeof(struct spool_effect));
-        if (s->batches[i].data == NULL || s->batches[i].effects == NULL)
+        if (s->batches[i].effects == NULL)
             return -ENOMEM;
     }
+    if (spool_recent_init(s) < 0)
+        return -ENOMEM;
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++) {
         s->readers[i].scratch = block_alloc(SPOOL_READ_SCRATCH_BYTES);
         if (s->readers[i].scratch == NULL)
@@ -92,16 +93,15 @@ static int memory_init(struct spool *s)
     return 0;
 }
 
-/* The memory of requests, told to the disk: batches, then readers (spool_internal.h). */
+/* The memory of requests, told to the disk: that of batches, then readers. */
 static void buffers_tell(struct spool *s)
 {
     const struct spool_disk *d = &s->config.disk;
-    struct spool_io_buffer v[SPOOL_COMMIT_CNT_MAX + SPOOL_READER_CNT];
+    struct spool_io_buffer v[1 + SPOOL_READER_CNT];
     uint32_t cnt = 0;
     if (d->ops->buffers_set == NULL)
         return;
-    for (uint32_t i = 0; i < s->config.commit_max; i++)
-        v[cnt++] = (struct spool_io_buffer){s->batches[i].data, s->config.batch_bytes_max};
+    v[cnt++] = (struct spool_io_buffer){s->recent.data, (uint32_t)s->recent.cap};
     for (uint32_t i = 0; i < SPOOL_READER_CNT; i++)
         v[cnt++] = (struct spool_io_buffer){s->readers[i].scratch, SPOOL_READ_SCRATCH_BYTES};
     d->ops->buffers_set(d->state, v, cnt);
@@ -113,10 +113,9 @@ static void memory_free(struct spool *s)
         free(s->readers[i].scratch);
         free(s->readers[i].arrival);
     }
-    for (uint32_t i = 0; i < SPOOL_COMMIT_CNT_MAX; i++) {
-        free(s->batches[i].data);
+    for (uint32_t i = 0; i <= SPOOL_COMMIT_CNT_MAX; i++)
         free(s->batches[i].effects);
-    }
+    spool_recent_fini(s);
     if (s->table != NULL)
         spool_index_fini(s);
     free(s->mover.data);
@@ -150,7 +149,8 @@ static const char *refusal_of(const struct spool *s)
 int spool_open(struct spool **out, const struct spool_config *config, uint64_t now_ns, char *err,
                size_t err_cap)
 {
-    base_assert(config->segment_bytes >= 1 << 20 && config->segment_bytes % (1 << 20) == 0);
+    base_assert(config->segment_bytes >= 1 << 20 && config->segment_bytes % (1 << 20) == 0 &&
+                config->segment_bytes <= SPOOL_SEGMENT_BYTES_MAX);
     base_assert(config->segment_max >= 4 && config->segment_max < 1 << 20);
     base_assert(config->reserve_segments >= 2);
     base_assert(config->commit_max >= 1 && config->commit_max <= SPOOL_COMMIT_CNT_MAX);
@@ -158,6 +158,7 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
                 config->batch_bytes_max % SPOOL_BLOCK_BYTES == 0 &&
                 config->batch_bytes_max < config->segment_bytes &&
                 config->batch_bytes_max <= SPOOL_BATCH_BYTES_LIMIT);
+    base_assert(config->memory_bytes <= UINT64_C(1) << 30);
     struct spool *s = aligned_alloc(64, (sizeof(*s) + 63) & ~(size_t)63);
     if (s == NULL)
         return -ENOMEM;
@@ -224,6 +225,7 @@ static void io_poll(struct spool *s)
                 spool_summary_done(s, done[i].result);
                 break;
             case SPOOL_IO_BLOCKING:
+            case SPOOL_IO_AHEAD:
             default:
                 base_assert(false); /* of nothing that was asked */
             }
@@ -240,8 +242,8 @@ void spool_close(struct spool *s)
         io_poll(s);
     }
     /* References keep messages that left the table: those of batches and readers. */
-    for (uint32_t i = 0; i < s->batch_cnt; i++) {
-        struct spool_batch *b = &s->batches[(s->batch_head + i) % s->config.commit_max];
+    for (uint32_t i = 0; i < spool_batch_cnt(s); i++) {
+        struct spool_batch *b = spool_batch_at(s, i);
         for (uint32_t k = 0; k < b->effect_cnt; k++)
             spool_message_unref(s, b->effects[k].message);
     }
@@ -252,7 +254,7 @@ void spool_close(struct spool *s)
         spool_message_unref(s, s->mover.job_message);
     while (s->recovered != NULL) {
         struct spool_message *m = s->recovered;
-        s->recovered = m->next;
+        s->recovered = m->coming->next;
         spool_message_unref(s, m);
     }
     memory_free(s);
@@ -344,7 +346,7 @@ static bool work_waits(const struct spool *s)
     /* What would be moved waits with all else for the next try to write. */
     bool moves = s->mover.state != SPOOL_MOVE_IDLE && !s->broken;
     return moves || s->need_segment || s->failed || s->opening_slot != SPOOL_SLOT_NONE ||
-           s->zeroing_slot != SPOOL_SLOT_NONE || s->batch_cnt > 0 || s->reader_cnt > 0 ||
+           s->zeroing_slot != SPOOL_SLOT_NONE || spool_batch_cnt(s) > 0 || s->reader_cnt > 0 ||
            s->reads.head != NULL || (s->recovered != NULL && s->done_cnt < SPOOL_TELL_MAX) ||
            spool_reclaimable(s) || spool_move_wanted(s);
 }
@@ -397,8 +399,9 @@ bool spool_settled(const struct spool *s)
 
 bool spool_idle(const struct spool *s)
 {
-    return s->pending_cnt == 0 && s->batch_cnt == 0 && s->done_cnt == 0 && s->reader_cnt == 0 &&
-           s->recovered == NULL && s->mover.state == SPOOL_MOVE_IDLE && !io_under_way(s);
+    return s->pending_cnt == 0 && spool_batch_cnt(s) == 0 && s->done_cnt == 0 &&
+           s->reader_cnt == 0 && s->recovered == NULL && s->mover.state == SPOOL_MOVE_IDLE &&
+           !io_under_way(s);
 }
 
 void spool_usage(const struct spool *s, struct spool_usage *out)

@@ -119,7 +119,7 @@ struct spool_outcome {
     uint16_t attempt_cnt;  /* stays at its largest value */
     uint16_t age_min;      /* of the message then, in minutes of running time (lib/queue) */
     uint32_t enhanced;     /* spool_status.h; 0: none */
-    uint64_t next_wall_ns; /* DEFERRED: not before */
+    uint64_t next_wall_ns; /* DEFERRED: not before; QUEUED: when it was put back, 0: never */
 };
 base_static_assert(sizeof(struct spool_outcome) == 24, "as FORMAT.md");
 
@@ -131,6 +131,8 @@ struct spool_config {
     uint32_t reserve_segments; /* kept for OUTCOME, FREE and moving, >= 2 */
     uint32_t commit_max;       /* batches in flight, 1..8 */
     uint32_t batch_bytes_max;  /* of one batch; multiple of 4 KiB, >= 64 KiB */
+    uint64_t memory_bytes;     /* for what was written last, so that READ of it needs no disk;
+                                  0: all is read from the disk; <= 1 GiB */
     bool accept_corruption;    /* start past a bad record in the middle: report and go on */
     struct stats_block *stats; /* borrowed */
     struct stats_log *log;     /* borrowed; may be NULL */

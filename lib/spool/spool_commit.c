@@ -2,11 +2,6 @@
 
 #include <errno.h>
 
-static struct spool_batch *batch_at(struct spool *s, uint32_t i)
-{
-    return &s->batches[(s->batch_head + i) % s->config.commit_max];
-}
-
 static void batch_submit(struct spool *s, struct spool_batch *b)
 {
     struct spool_io io = {
@@ -16,7 +11,7 @@ static void batch_submit(struct spool *s, struct spool_batch *b)
         .data = b->data,
         .len = b->len,
         .cookie = spool_cookie(SPOOL_IO_BATCH, (uint32_t)(b - s->batches)),
-        .buffer = (uint16_t)(1 + (b - s->batches)),
+        .buffer = 1,
     };
     if (s->config.disk.ops->submit(s->config.disk.state, &io) < 0)
         return;
@@ -27,7 +22,7 @@ static void batch_submit(struct spool *s, struct spool_batch *b)
 void spool_batch_place(struct spool *s, struct spool_batch *b)
 {
     struct spool_segment *g = spool_active(s);
-    b->len = (b->used + SPOOL_BLOCK_BYTES - 1) & ~(uint32_t)(SPOOL_BLOCK_BYTES - 1);
+    b->len = spool_blocks(b->used);
     base_assert(g != NULL && b->len <= g->bytes - g->offset);
     memset(b->data + b->used, 0, b->len - b->used);
     b->slot = spool_log_slot(s, s->log_cnt - 1);
@@ -78,8 +73,9 @@ static void message_arrived(struct spool *s, struct spool_message *m)
     d->id = m->id;
     d->op = SPOOL_ARRIVED;
     d->to = SPOOL_TO_COURIER;
-    d->arrival = m->arrival;
-    m->arrival = NULL;
+    d->arrival = m->coming->arrival;
+    m->coming->arrival = NULL;
+    spool_message_settled(m);
 }
 
 static void effect_durable(struct spool *s, const struct spool_batch *b,
@@ -137,7 +133,7 @@ static void effect_failed(struct spool *s, const struct spool_effect *e, int sta
 /* Ends the oldest batch, with all that it carried. */
 static void batch_end(struct spool *s, int status)
 {
-    struct spool_batch *b = batch_at(s, 0);
+    struct spool_batch *b = spool_batch_at(s, 0);
     for (uint32_t i = 0; i < b->effect_cnt; i++) {
         struct spool_effect *e = &b->effects[i];
         struct spool_pending *p = e->pending;
@@ -152,7 +148,7 @@ static void batch_end(struct spool *s, int status)
             s->mover.under_way--;
         spool_message_unref(s, e->message);
     }
-    s->batch_head = (s->batch_head + 1) % s->config.commit_max;
+    s->batch_head = (s->batch_head + 1) % (s->config.commit_max + 1);
     s->batch_cnt--;
 }
 
@@ -165,10 +161,22 @@ static uint64_t taken_bytes(const struct spool_batch *b)
     return bytes;
 }
 
+/* Gives up the batch that is being composed; those before it ended. */
+static void open_fail(struct spool *s)
+{
+    base_assert(s->batch_cnt == 0);
+    if (!s->batch_open)
+        return;
+    s->batch_open = false;
+    s->batch_cnt = 1;
+    batch_end(s, -EIO);
+    spool_move_restart(s);
+}
+
 static void durable_pop(struct spool *s)
 {
-    while (s->batch_cnt > 0 && batch_at(s, 0)->state == SPOOL_BATCH_OK) {
-        struct spool_batch *b = batch_at(s, 0);
+    while (s->batch_cnt > 0 && spool_batch_at(s, 0)->state == SPOOL_BATCH_OK) {
+        struct spool_batch *b = spool_batch_at(s, 0);
         base_assert(b->lsn == s->durable_lsn + 1);
         s->durable_lsn = b->lsn;
         s->segments[b->slot].durable_end = b->offset + b->len;
@@ -180,6 +188,7 @@ static void durable_pop(struct spool *s)
         stats_add(s->config.stats, STATS_SPOOL_WRITTEN_BYTES, b->len);
         stats_add(s->config.stats, STATS_SPOOL_TAKEN_BYTES, taken_bytes(b));
         spool_summary_add(s, b);
+        spool_recent_add(s, b);
         batch_end(s, 0);
     }
 }
@@ -187,6 +196,7 @@ static void durable_pop(struct spool *s)
 /* Writes fail until a header could be written: tried now and then. */
 static void set_broken(struct spool *s)
 {
+    open_fail(s);
     s->broken = true;
     s->need_segment = false;
     s->probe_backoff_ns = s->probe_backoff_ns == 0 ? SPOOL_RETRY_MIN_NS : s->probe_backoff_ns * 2;
@@ -202,6 +212,7 @@ static void batches_fail(struct spool *s)
         stats_inc(s->config.stats, STATS_SPOOL_BATCHES_FAILED);
         batch_end(s, -EIO);
     }
+    open_fail(s);
     s->next_lsn = s->durable_lsn + 1;
     s->failed = false;
     s->rewriting = false;
@@ -224,7 +235,7 @@ static void failure_handle(struct spool *s)
 {
     bool again = false;
     for (uint32_t i = 0; i < s->batch_cnt; i++) {
-        struct spool_batch *b = batch_at(s, i);
+        struct spool_batch *b = spool_batch_at(s, i);
         if (b->state == SPOOL_BATCH_BAD && ++b->failure_cnt >= 2)
             again = true;
     }
@@ -247,16 +258,17 @@ void spool_rewrite(struct spool *s)
     s->rewriting = false;
     s->failed = false;
     for (uint32_t i = 0; i < s->batch_cnt; i++) {
-        struct spool_batch *b = batch_at(s, i);
+        struct spool_batch *b = spool_batch_at(s, i);
         if (b->len > g->bytes - g->offset) {
             /* Batches larger than the segment together: the rest is given up. */
             uint32_t keep = i;
             uint32_t cnt = s->batch_cnt;
             uint32_t head = s->batch_head;
-            s->batch_head = (head + keep) % s->config.commit_max;
+            s->batch_head = (head + keep) % (s->config.commit_max + 1);
             s->batch_cnt = cnt - keep;
             while (s->batch_cnt > 0)
                 batch_end(s, -EIO);
+            open_fail(s);
             s->batch_head = head;
             s->batch_cnt = keep;
             spool_move_restart(s);
@@ -272,26 +284,64 @@ bool spool_waiting(const struct spool *s)
            spool_salvage_waits(s);
 }
 
-static void compose_all(struct spool *s)
+/* What the active segment has left for the batch that is being composed. */
+static uint32_t open_room(struct spool *s)
 {
-    while (s->batch_cnt < s->config.commit_max && !s->need_segment &&
-           s->opening_slot == SPOOL_SLOT_NONE && spool_waiting(s)) {
-        const struct spool_segment *g = spool_active(s);
-        struct spool_batch *b = batch_at(s, s->batch_cnt);
-        uint64_t room = g == NULL ? 0 : g->bytes - g->offset;
-        uint64_t summary = spool_summary_room(s);
-        /* With segments to spare, some of this one is for its summary. */
-        if (s->ready_cnt > s->config.reserve_segments)
-            room = room > summary ? room - summary : 0;
+    const struct spool_segment *g = spool_active(s);
+    uint64_t room = g == NULL ? 0 : g->bytes - g->offset;
+    uint64_t summary = spool_summary_room(s);
+    /* Unless segments are so short that only what frees space is written, some of this one is for
+     * its summary. */
+    if (s->ready_cnt >= s->config.reserve_segments || s->zeroing_slot != SPOOL_SLOT_NONE)
+        room = room > summary ? room - summary : 0;
+    /* While the disk takes more than one, copying all that waits into one would let it stand still
+     * meanwhile. */
+    uint64_t max = s->config.batch_bytes_max;
+    if (s->batch_cnt < s->config.commit_max && max > SPOOL_BATCH_START_BYTES)
+        max = SPOOL_BATCH_START_BYTES;
+    return (uint32_t)(room < max ? room : max);
+}
+
+/* Puts what waits into the open batch. False: there is nothing in it. */
+static bool open_fill(struct spool *s)
+{
+    struct spool_batch *b = spool_batch_at(s, s->batch_cnt);
+    bool may = !s->need_segment && s->opening_slot == SPOOL_SLOT_NONE && spool_waiting(s);
+    if (!may)
+        return s->batch_open;
+    if (!s->batch_open) {
+        b->state = SPOOL_BATCH_OPEN;
+        b->data = spool_recent_take(s);
         b->used = SPOOL_BATCH_HEADER_LEN;
-        b->room = room < s->config.batch_bytes_max ? (uint32_t)room : s->config.batch_bytes_max;
         b->effect_cnt = 0;
         b->failure_cnt = 0;
-        spool_compose(s, b);
-        if (b->effect_cnt == 0)
+    }
+    b->room = open_room(s);
+    spool_compose(s, b);
+    s->batch_open = b->effect_cnt > 0;
+    return s->batch_open;
+}
+
+/*
+ * Records are copied and their checksums made while earlier batches are being written; the batch is
+ * closed and gets its place when the disk takes one more. So nothing waits when the disk is idle,
+ * and the disk does not wait for copying when it is busy.
+ */
+static void compose_all(struct spool *s)
+{
+    while (open_fill(s) && s->batch_cnt < s->config.commit_max &&
+           s->opening_slot == SPOOL_SLOT_NONE) {
+        struct spool_batch *b = spool_batch_at(s, s->batch_cnt);
+        const struct spool_segment *g = spool_active(s);
+        uint64_t room = g == NULL ? 0 : g->bytes - g->offset;
+        if (room < spool_blocks(b->used)) { /* after a write error: the segment is another one */
+            s->need_segment = s->ready_cnt > 0;
             return;
+        }
+        s->batch_open = false;
         s->batch_cnt++;
         spool_batch_place(s, b);
+        spool_recent_end(s, b);
     }
 }
 
@@ -303,8 +353,8 @@ void spool_commit_run(struct spool *s)
     if (s->failed)
         return;
     for (uint32_t i = 0; i < s->batch_cnt; i++)
-        if (batch_at(s, i)->state == SPOOL_BATCH_FILLED)
-            batch_submit(s, batch_at(s, i));
+        if (spool_batch_at(s, i)->state == SPOOL_BATCH_FILLED)
+            batch_submit(s, spool_batch_at(s, i));
     if (s->broken)
         spool_fail_waiting(s);
     else

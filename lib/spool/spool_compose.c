@@ -39,16 +39,16 @@ static int envelope_keep(struct spool_message *m, const uint8_t *p, uint32_t len
 {
     if (len > SPOOL_ENVELOPE_BYTES_MAX - m->envelope_len)
         return -E2BIG;
-    if (m->envelope_len + len > m->envelope_cap) {
-        uint32_t cap = m->envelope_len + len + m->envelope_cap;
-        uint8_t *e = realloc(m->envelope, cap);
+    if (m->envelope_len + len > m->coming->envelope_cap) {
+        uint32_t cap = m->envelope_len + len + m->coming->envelope_cap;
+        uint8_t *e = realloc(m->coming->envelope, cap);
         if (e == NULL)
             return -ENOMEM;
-        m->envelope = e;
-        m->envelope_cap = cap;
+        m->coming->envelope = e;
+        m->coming->envelope_cap = cap;
     }
     if (len > 0)
-        memcpy(m->envelope + m->envelope_len, p, len);
+        memcpy(m->coming->envelope + m->envelope_len, p, len);
     m->envelope_len += len;
     return 0;
 }
@@ -103,8 +103,9 @@ static enum step piece_compose(struct spool *s, struct spool_batch *b, struct sp
             message_fail(m, rc);
             break;
         }
-        m->extents[r.sequence].len = r.len;
-        m->extents[r.sequence].part = r.part;
+        struct spool_extent *x = spool_extent_at(m, r.sequence);
+        x->len = (uint16_t)r.len;
+        x->part = r.part;
         m->content_bytes += r.part == SPOOL_PART_ENVELOPE ? 0 : r.len;
         p->done_bytes += r.len;
         spool_batch_add(s, b, &r, m, p->done_bytes == e->len ? p : NULL, false);
@@ -139,13 +140,13 @@ static enum step commit_compose(struct spool *s, struct spool_batch *b, struct s
             return STEP_NO_SPACE;
         if (!spool_batch_fits(b, SPOOL_COMMIT_LEN))
             return STEP_NO_ROOM;
-        int cnt = spool_envelope_check(base_span_of(m->envelope, m->envelope_len));
+        int cnt = spool_envelope_check(base_span_of(m->coming->envelope, m->envelope_len));
         if (cnt < 0) {
             message_fail(m, -EINVAL);
         } else {
             m->recipient_cnt = (uint32_t)cnt;
-            m->arrival = spool_arrival_make(m, m->envelope);
-            if (m->arrival == NULL)
+            m->coming->arrival = spool_arrival_make(m, m->coming->envelope);
+            if (m->coming->arrival == NULL)
                 message_fail(m, -ENOMEM);
         }
     }
@@ -166,8 +167,8 @@ static enum step commit_compose(struct spool *s, struct spool_batch *b, struct s
         .type = SPOOL_RECORD_COMMIT, .len = SPOOL_COMMIT_LEN, .id = m->id, .payload = payload};
     spool_batch_add(s, b, &r, m, p, false);
     m->state = SPOOL_MESSAGE_COMMITTING;
-    free(m->envelope);
-    m->envelope = NULL;
+    free(m->coming->envelope);
+    m->coming->envelope = NULL;
     return STEP_DONE;
 }
 

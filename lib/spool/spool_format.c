@@ -114,7 +114,7 @@ void spool_record_write(uint8_t *p, const struct spool_record *r)
     base_put_le32(p + 8, r->len);
     memcpy(p + 16, r->id.b, 16);
     base_put_le32(p + 32, r->sequence);
-    base_put_le32(p + 36, base_crc32c_copy(p + SPOOL_RECORD_HEADER_LEN, r->payload, r->len));
+    base_put_le32(p + 36, base_crc32c_stream(p + SPOOL_RECORD_HEADER_LEN, r->payload, r->len));
     memset(p + SPOOL_RECORD_HEADER_LEN + r->len, 0, bytes - SPOOL_RECORD_HEADER_LEN - r->len);
 }
 

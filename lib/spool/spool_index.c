@@ -21,12 +21,28 @@ int spool_index_init(struct spool *s)
     return s->table == NULL ? -ENOMEM : 0;
 }
 
+void spool_message_settled(struct spool_message *m)
+{
+    if (m->coming == NULL)
+        return;
+    free(m->coming->envelope);
+    free(m->coming->arrival);
+    free(m->coming);
+    m->coming = NULL;
+}
+
+static void extents_free(struct spool_message *m)
+{
+    if (m->extent_cnt > SPOOL_EXTENT_INLINE)
+        free(m->extents.far);
+    m->extent_cnt = 0;
+}
+
 static void message_free(struct spool_message *m)
 {
-    free(m->extents);
+    extents_free(m);
+    spool_message_settled(m);
     free(m->outcomes);
-    free(m->envelope);
-    free(m->arrival);
     free(m);
 }
 
@@ -71,8 +87,13 @@ static void table_grow(struct spool *s)
 struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id)
 {
     struct spool_message *m = calloc(1, sizeof(*m));
-    if (m == NULL)
+    struct spool_coming *coming = calloc(1, sizeof(*coming));
+    if (m == NULL || coming == NULL) {
+        free(m);
+        free(coming);
         return NULL;
+    }
+    m->coming = coming;
     if (s->message_cnt > s->table_mask && s->table_mask < UINT32_MAX / 4)
         table_grow(s);
     uint32_t at = hash_of(id) & s->table_mask;
@@ -122,10 +143,12 @@ void spool_message_drop(struct spool *s, struct spool_message *m)
         s->open_cnt--;
     else
         s->queued_cnt--;
-    for (uint32_t i = 0; i < m->extent_cnt; i++)
-        if (m->extents[i].place != 0)
-            live_remove(s, m->extents[i].place, m->extents[i].len);
-    m->extent_cnt = 0;
+    for (uint32_t i = 0; i < m->extent_cnt; i++) {
+        const struct spool_extent *e = spool_extent_of(m, i);
+        if (e->offset_8 != 0)
+            live_remove(s, spool_extent_place(e), e->len);
+    }
+    extents_free(m);
     if (m->commit_place != 0)
         live_remove(s, m->commit_place, SPOOL_COMMIT_LEN);
     m->commit_place = 0;
@@ -143,43 +166,59 @@ void spool_message_unref(struct spool *s, struct spool_message *m)
         message_free(m);
 }
 
+/* Few are kept exactly, many doubled. */
+static uint32_t extent_cap(uint32_t cnt)
+{
+    uint32_t cap = 16;
+    if (cnt <= SPOOL_EXTENT_INLINE)
+        return SPOOL_EXTENT_INLINE;
+    if (cnt <= cap)
+        return (cnt + 3) & ~UINT32_C(3);
+    while (cap < cnt)
+        cap *= 2;
+    return cap;
+}
+
 int spool_message_extents(struct spool_message *m, uint32_t sequence)
 {
-    if (sequence < m->extent_cnt)
+    uint32_t old = m->extent_cnt, cnt = sequence + 1;
+    if (sequence < old)
         return 0;
     if (sequence >= SPOOL_PIECE_CNT_MAX)
         return -E2BIG;
-    if (sequence >= m->extent_cap) {
-        uint32_t cap = m->extent_cap == 0 ? 4 : m->extent_cap * 2;
-        if (cap <= sequence)
-            cap = sequence + 1;
-        struct spool_extent *e = realloc(m->extents, cap * sizeof(*e));
+    if (extent_cap(cnt) > extent_cap(old)) {
+        struct spool_extent *far = old > SPOOL_EXTENT_INLINE ? m->extents.far : NULL;
+        struct spool_extent *e = realloc(far, extent_cap(cnt) * sizeof(*e));
         if (e == NULL)
             return -ENOMEM;
-        m->extents = e;
-        m->extent_cap = cap;
+        if (far == NULL)
+            memcpy(e, m->extents.near, old * sizeof(*e));
+        m->extents.far = e;
     }
-    memset(m->extents + m->extent_cnt, 0, (sequence + 1 - m->extent_cnt) * sizeof(*m->extents));
-    m->extent_cnt = sequence + 1;
+    m->extent_cnt = cnt;
+    memset(spool_extent_at(m, old), 0, (cnt - old) * sizeof(struct spool_extent));
     return 0;
 }
 
 void spool_message_place(struct spool *s, struct spool_message *m, uint32_t sequence,
                          uint64_t place)
 {
-    struct spool_extent *e = &m->extents[sequence];
     base_assert(sequence < m->extent_cnt);
-    if (e->place != 0)
-        live_remove(s, e->place, e->len);
-    e->place = place;
+    struct spool_extent *e = spool_extent_at(m, sequence);
+    uint64_t offset = spool_place_offset(place);
+    base_assert(offset % 8 == 0 && offset < SPOOL_SEGMENT_BYTES_MAX);
+    if (e->offset_8 != 0)
+        live_remove(s, spool_extent_place(e), e->len);
+    e->offset_8 = (uint32_t)(offset / 8);
+    e->slot = spool_place_slot(place);
     live_add(s, place, e->len);
 }
 
 void spool_message_unplace(struct spool *s, struct spool_message *m, uint32_t sequence)
 {
-    struct spool_extent *e = &m->extents[sequence];
-    live_remove(s, e->place, e->len);
-    e->place = 0;
+    struct spool_extent *e = spool_extent_at(m, sequence);
+    live_remove(s, spool_extent_place(e), e->len);
+    e->offset_8 = 0;
 }
 
 void spool_message_place_commit(struct spool *s, struct spool_message *m, uint64_t place)

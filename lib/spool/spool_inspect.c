@@ -165,8 +165,8 @@ static const char *part_name(uint8_t part)
 static const uint8_t *envelope_get(struct spool_inspect *in, uint64_t index)
 {
     struct spool_message *m = in->messages[index];
-    if (m->envelope != NULL && m->envelope_cap == m->envelope_len)
-        return m->envelope;
+    if (m->coming->envelope != NULL && m->coming->envelope_cap == m->envelope_len)
+        return m->coming->envelope;
     free(in->envelope);
     in->envelope = NULL;
     if (m->envelope_len == 0 || m->envelope_len > SPOOL_ENVELOPE_BYTES_MAX)
@@ -175,7 +175,8 @@ static const uint8_t *envelope_get(struct spool_inspect *in, uint64_t index)
     uint32_t len = 0;
     for (uint32_t n = 0; in->envelope != NULL && n < m->extent_cnt; n++) {
         struct base_span piece;
-        if (m->extents[n].part != SPOOL_PART_ENVELOPE || m->extents[n].place == 0)
+        if (spool_extent_of(m, n)->part != SPOOL_PART_ENVELOPE ||
+            spool_extent_of(m, n)->offset_8 == 0)
             continue;
         if (spool_inspect_read(in, index, n, &piece) < 0 || piece.len > m->envelope_len - len)
             return NULL;
@@ -192,25 +193,25 @@ static bool pieces_judge(struct spool_inspect *in, const struct spool_message *m
     uint32_t missing_cnt = 0;
     uint64_t content = 0;
     bool damaged = false;
-    uint32_t cnt = m->piece_cnt > m->extent_cnt ? m->piece_cnt : m->extent_cnt;
+    uint32_t cnt = m->coming->piece_cnt > m->extent_cnt ? m->coming->piece_cnt : m->extent_cnt;
     for (uint32_t n = 0; n < cnt; n++) {
-        const struct spool_extent *e = n < m->extent_cnt ? &m->extents[n] : NULL;
-        if (e == NULL || e->place == 0) {
+        const struct spool_extent *e = n < m->extent_cnt ? spool_extent_of(m, n) : NULL;
+        if (e == NULL || e->offset_8 == 0) {
             missing_cnt++;
             continue;
         }
         content += e->part == SPOOL_PART_ENVELOPE ? 0 : e->len;
-        if (!place_bad(in, e->place))
+        if (!place_bad(in, spool_extent_place(e)))
             continue;
         damaged = true;
         snprintf(text, sizeof(text), "acknowledged, and %u bytes of its %s are damaged", e->len,
                  part_name(e->part));
-        message_tell(in, &m->id, e->place, text);
+        message_tell(in, &m->id, spool_extent_place(e), text);
     }
     if (missing_cnt == 0 && (damaged || content == m->content_bytes))
         return damaged;
     snprintf(text, sizeof(text), "acknowledged, and %u of its %u pieces are missing", missing_cnt,
-             m->piece_cnt);
+             m->coming->piece_cnt);
     message_tell(in, &m->id, 0, text);
     return true;
 }
@@ -356,8 +357,9 @@ int spool_inspect_message(struct spool_inspect *in, uint64_t index,
         .held = spool_message_held(m),
     };
     for (uint32_t n = 0; !m->commit_seen && n < m->extent_cnt; n++)
-        if (m->extents[n].place != 0 && m->extents[n].part != SPOOL_PART_ENVELOPE)
-            out->content_bytes += m->extents[n].len;
+        if (spool_extent_of(m, n)->offset_8 != 0 &&
+            spool_extent_of(m, n)->part != SPOOL_PART_ENVELOPE)
+            out->content_bytes += spool_extent_of(m, n)->len;
     const uint8_t *envelope = envelope_get(in, index);
     if (envelope != NULL && spool_envelope_check(base_span_of(envelope, m->envelope_len)) > 0)
         out->envelope = base_span_of(envelope, m->envelope_len);
@@ -368,13 +370,13 @@ void spool_inspect_piece(const struct spool_inspect *in, uint64_t index, uint32_
                          struct spool_inspect_piece *out)
 {
     base_assert(index < in->message_cnt && n < in->messages[index]->extent_cnt);
-    const struct spool_extent *e = &in->messages[index]->extents[n];
+    const struct spool_extent *e = spool_extent_of(in->messages[index], n);
     *out = (struct spool_inspect_piece){.len = e->len, .part = e->part};
-    if (e->place == 0)
+    if (e->offset_8 == 0)
         return;
-    out->segment = in->spool.segments[spool_place_slot(e->place)].number;
-    out->offset = spool_place_offset(e->place);
-    out->damaged = place_bad(in, e->place);
+    out->segment = in->spool.segments[spool_place_slot(spool_extent_place(e))].number;
+    out->offset = spool_place_offset(spool_extent_place(e));
+    out->damaged = place_bad(in, spool_extent_place(e));
 }
 
 int spool_inspect_read(struct spool_inspect *in, uint64_t index, uint32_t n, struct base_span *out)
@@ -382,13 +384,13 @@ int spool_inspect_read(struct spool_inspect *in, uint64_t index, uint32_t n, str
     base_assert(index < in->message_cnt && n < in->messages[index]->extent_cnt);
     struct spool_recovery *r = &in->recovery;
     const struct spool_message *m = in->messages[index];
-    const struct spool_extent *e = &m->extents[n];
+    const struct spool_extent *e = spool_extent_of(m, n);
     struct spool_record rec;
 
-    if (e->place == 0)
+    if (e->offset_8 == 0)
         return -EBADMSG;
-    uint32_t slot = spool_place_slot(e->place);
-    uint64_t offset = spool_place_offset(e->place);
+    uint32_t slot = spool_place_slot(spool_extent_place(e));
+    uint64_t offset = spool_place_offset(spool_extent_place(e));
     uint64_t block = offset & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
     uint64_t end = offset + spool_record_bytes(e->len) + SPOOL_BLOCK_BYTES - 1;
     uint32_t want = (uint32_t)((end & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1)) - block);

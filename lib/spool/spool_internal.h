@@ -6,12 +6,14 @@
  *   spool_segment.c  making, zeroing, opening and freeing segments
  *   spool_commit.c   batches: submitted, durable, failed
  *   spool_compose.c  entries become records
+ *   spool_recent.c   the memory of batches, and what was written last, read from there
  *   spool_summary.c  what spares a start the bodies
  *   spool_move.c     the oldest segment's live records go to the head
  *   spool_salvage.c  the same when it is damaged
  *   spool_status.c   enhanced status codes as numbers
  *   spool_read.c     READ, and the envelopes of recovered messages
  *   spool_recover.c  files, headers, the chain of segments
+ *   spool_ahead.c    summaries read before they are wanted
  *   spool_scan.c     the log read from the start
  *   spool_inspect.c, spool_inspect_scan.c  the same for whoever only looks
  */
@@ -31,6 +33,7 @@ enum {
     SPOOL_TELL_MAX = 256, /* completions waiting, above which recovered messages are not told */
     SPOOL_READ_SCRATCH_BYTES = SPOOL_PIECE_BYTES_MAX + 3 * SPOOL_BLOCK_BYTES,
     SPOOL_COMMIT_CNT_MAX = 8,
+    SPOOL_BATCH_START_BYTES = 256 << 10, /* not larger when it can be written at once */
     SPOOL_ENVELOPE_BYTES_MAX = 16 << 20,
     SPOOL_ZERO_BYTES = 256 << 10,
     SPOOL_SUMMARY_SHARE = 8, /* a summary is at most this part of a segment */
@@ -49,6 +52,7 @@ enum spool_io_kind {
     SPOOL_IO_READER,
     SPOOL_IO_SUMMARY,
     SPOOL_IO_BLOCKING, /* recovery */
+    SPOOL_IO_AHEAD,    /* likewise */
 };
 
 static inline uint64_t spool_cookie(enum spool_io_kind kind, uint32_t index)
@@ -98,11 +102,18 @@ struct spool_segment {
     bool damaged; /* goes aside when nothing in it is needed */
 };
 
+/* A piece of a message and where it lies. There may be very many: 12 bytes. */
 struct spool_extent {
-    uint64_t place;
-    uint32_t len;
+    uint32_t offset_8; /* in the segment, in units of 8 bytes; 0: nowhere */
+    uint32_t slot;
+    uint16_t len;
     uint8_t part;
+    uint8_t reserved;
 };
+base_static_assert(SPOOL_PIECE_BYTES_MAX <= UINT16_MAX, "spool_extent.len");
+
+/* What spool_extent.offset_8 reaches. */
+#define SPOOL_SEGMENT_BYTES_MAX (UINT64_C(8) << 32)
 
 enum spool_message_state {
     SPOOL_MESSAGE_OPEN,
@@ -112,33 +123,61 @@ enum spool_message_state {
     SPOOL_MESSAGE_GONE,    /* out of the table, waits for its references */
 };
 
+/* What is known of a message only until it is durable, or (recovery) told. */
+struct spool_coming {
+    uint8_t *envelope;
+    uint32_t envelope_cap;
+    uint32_t piece_cnt;            /* recovery: as COMMIT tells */
+    struct spool_arrival *arrival; /* while committing */
+    struct spool_message *next;    /* list of recovered ones to be told */
+};
+
+enum { SPOOL_EXTENT_INLINE = 2 };
+
+/* There is one for each queued message, so every byte counts: a small message is an envelope and a
+ * body, one piece each. */
 struct spool_message {
     struct spool_id id;
     struct spool_message *hash_next;
-    struct spool_message *next; /* list of recovered ones to be told */
-    struct spool_extent *extents;
+    union {
+        struct spool_extent near[SPOOL_EXTENT_INLINE];
+        struct spool_extent *far; /* when extent_cnt is larger than that */
+    } extents;
     uint32_t extent_cnt;
-    uint32_t extent_cap;
-    uint8_t state;
-    bool commit_seen;  /* recovery */
-    bool state_moving; /* STATE is composed, not yet durable */
-    bool has_own;      /* an outcome of the message itself lies behind those of its recipients */
-    bool lacks_parts;  /* recovery, past corruption: its content cannot be put together */
-    int status;
-    uint32_t ref_cnt; /* effects and reads under way */
     uint32_t envelope_len;
-    uint32_t recipient_cnt;
-    uint32_t state_slot; /* the segment where its outcomes begin */
-    uint32_t outcome_cnt;
-    uint32_t envelope_cap;
-    uint32_t piece_cnt; /* recovery: as COMMIT tells */
     uint64_t content_bytes;
     uint64_t commit_place;
     struct spool_outcome *outcomes; /* spool_message_rows: by recipient, outcome_cnt, then with
                                        has_own the message's; NULL: nothing happened yet */
-    uint8_t *envelope;              /* while open */
-    struct spool_arrival *arrival;  /* while committing */
+    struct spool_coming *coming;    /* NULL: durable, and told */
+    uint32_t outcome_cnt;
+    uint32_t recipient_cnt;
+    uint32_t state_slot; /* the segment where its outcomes begin */
+    uint32_t ref_cnt;    /* effects and reads under way */
+    int32_t status;
+    uint8_t state;
+    bool commit_seen : 1;  /* recovery */
+    bool state_moving : 1; /* STATE is composed, not yet durable */
+    bool has_own : 1;     /* an outcome of the message itself lies behind those of its recipients */
+    bool lacks_parts : 1; /* recovery, past corruption: its content cannot be put together */
 };
+/* With its bucket in the table a queued message of two pieces takes 128 bytes at most. */
+base_static_assert(sizeof(struct spool_message) <= 112, "memory of a queued message");
+
+static inline struct spool_extent *spool_extent_at(struct spool_message *m, uint32_t i)
+{
+    return m->extent_cnt <= SPOOL_EXTENT_INLINE ? &m->extents.near[i] : &m->extents.far[i];
+}
+
+static inline const struct spool_extent *spool_extent_of(const struct spool_message *m, uint32_t i)
+{
+    return m->extent_cnt <= SPOOL_EXTENT_INLINE ? &m->extents.near[i] : &m->extents.far[i];
+}
+
+static inline uint64_t spool_extent_place(const struct spool_extent *e)
+{
+    return e->offset_8 == 0 ? 0 : spool_place(e->slot, (uint64_t)e->offset_8 * 8);
+}
 
 struct spool_pending {
     struct spool_entry entry;
@@ -164,7 +203,13 @@ struct spool_effect {
     bool moved;
 };
 
-enum spool_batch_state { SPOOL_BATCH_FILLED, SPOOL_BATCH_WRITING, SPOOL_BATCH_OK, SPOOL_BATCH_BAD };
+enum spool_batch_state {
+    SPOOL_BATCH_OPEN,
+    SPOOL_BATCH_FILLED,
+    SPOOL_BATCH_WRITING,
+    SPOOL_BATCH_OK,
+    SPOOL_BATCH_BAD
+};
 
 struct spool_batch {
     uint8_t *data;
@@ -178,6 +223,26 @@ struct spool_batch {
     uint64_t lsn;
     uint8_t state;
     uint8_t failure_cnt;
+};
+
+/* A durable batch whose bytes are still in memory. */
+struct spool_recent_batch {
+    uint64_t sequence; /* of its segment */
+    uint64_t offset;   /* in it */
+    uint64_t at;       /* in memory */
+    uint64_t len;
+};
+
+/* The memory that batches are composed in, around and around: what is durable stays readable there
+ * until a later batch takes its place. */
+struct spool_recent {
+    uint8_t *data;
+    uint64_t cap;
+    uint64_t head;                    /* the next batch is composed here */
+    struct spool_recent_batch *batch; /* a ring, oldest first; ascending by sequence and offset */
+    uint32_t batch_cap;
+    uint32_t batch_head;
+    uint32_t batch_cnt;
 };
 
 struct spool_reader {
@@ -276,9 +341,12 @@ struct spool {
     uint32_t damaged_cnt; /* segments of the log that are to go aside */
     bool need_segment;    /* no more composing in the active one: switch when drained */
 
-    struct spool_batch batches[SPOOL_COMMIT_CNT_MAX];
+    /* A ring: those under way, and behind them one that is being composed meanwhile. */
+    struct spool_batch batches[SPOOL_COMMIT_CNT_MAX + 1];
+    struct spool_recent recent;
     uint32_t batch_head;
-    uint32_t batch_cnt;
+    uint32_t batch_cnt; /* without the open one */
+    bool batch_open;
     uint32_t batch_under_way;
     uint64_t durable_lsn;
     uint64_t next_lsn;
@@ -348,7 +416,8 @@ struct spool_message *spool_message_add(struct spool *s, const struct spool_id *
 /* Takes it out of the table and gives back its space; its memory goes with its last reference. */
 void spool_message_drop(struct spool *s, struct spool_message *m);
 void spool_message_unref(struct spool *s, struct spool_message *m);
-/* Makes room for extents up to index sequence. Returns 0, -ENOMEM, or -E2BIG. */
+/* Makes room for extents up to index sequence; pointers to earlier ones end. Returns 0, -ENOMEM, or
+ * -E2BIG. */
 int spool_message_extents(struct spool_message *m, uint32_t sequence) BASE_WARN_UNUSED;
 /* The piece lies at place from now on; an earlier place is given back. */
 void spool_message_place(struct spool *s, struct spool_message *m, uint32_t sequence,
@@ -370,6 +439,8 @@ static inline bool spool_message_held(const struct spool_message *m)
 {
     return m->has_own && m->outcomes[m->outcome_cnt].state == 1;
 }
+/* It is durable and told. */
+void spool_message_settled(struct spool_message *m);
 struct spool_arrival *spool_arrival_make(const struct spool_message *m, const uint8_t *envelope);
 
 /* spool_segment.c */
@@ -411,6 +482,34 @@ void spool_rewrite(struct spool *s);
 void spool_header_failed(struct spool *s);
 /* Something waits to become a batch. */
 bool spool_waiting(const struct spool *s);
+
+static inline uint32_t spool_blocks(uint32_t bytes)
+{
+    return (bytes + SPOOL_BLOCK_BYTES - 1) & ~(uint32_t)(SPOOL_BLOCK_BYTES - 1);
+}
+
+/* The i-th oldest; batch_cnt is the open one, if there is any. */
+static inline struct spool_batch *spool_batch_at(struct spool *s, uint32_t i)
+{
+    return &s->batches[(s->batch_head + i) % (s->config.commit_max + 1)];
+}
+static inline uint32_t spool_batch_cnt(const struct spool *s)
+{
+    return s->batch_cnt + s->batch_open;
+}
+
+/* spool_recent.c */
+int spool_recent_init(struct spool *s) BASE_WARN_UNUSED;
+void spool_recent_fini(struct spool *s);
+/* Memory for a batch of up to batch_bytes_max; the oldest batches are forgotten for it. */
+uint8_t *spool_recent_take(struct spool *s);
+/* The batch ends at len; the next one may begin behind it. */
+void spool_recent_end(struct spool *s, const struct spool_batch *b);
+/* The batch is durable where it is: readable from now on. */
+void spool_recent_add(struct spool *s, const struct spool_batch *b);
+/* The len bytes at place, or NULL when they are on disk alone. They stay until the next batch is
+ * begun. */
+const uint8_t *spool_recent_find(const struct spool *s, uint64_t place, uint32_t len);
 
 /* spool_compose.c */
 /* Room for len bytes of payload in the batch. */

@@ -146,7 +146,8 @@ static bool record_live(const struct spool_message *m, const struct spool_record
         return false;
     switch ((enum spool_record_type)r->type) {
     case SPOOL_RECORD_PIECE:
-        return r->sequence < m->extent_cnt && m->extents[r->sequence].place == place;
+        return r->sequence < m->extent_cnt &&
+               spool_extent_place(spool_extent_of(m, r->sequence)) == place;
     case SPOOL_RECORD_COMMIT:
         return m->commit_place == place;
     case SPOOL_RECORD_OUTCOME:

@@ -23,7 +23,7 @@ static bool extent_find(const struct spool_reader *r, uint32_t *index, uint64_t 
     uint64_t at = r->offset;
     for (int pass = 0; pass < 2; pass++)
         for (uint32_t i = 0; i < m->extent_cnt; i++) {
-            const struct spool_extent *e = &m->extents[i];
+            const struct spool_extent *e = spool_extent_of(m, i);
             if (!extent_wanted(r, e, pass))
                 continue;
             if (at < e->len) {
@@ -78,54 +78,12 @@ static void reader_end(struct spool *s, struct spool_reader *r, int status)
     spool_message_unref(s, m);
 }
 
-/* Asks for the record that comes next, or ends. */
-static void reader_step(struct spool *s, struct spool_reader *r)
+/* Checks the record at p and takes what is wanted of it. Returns 0 or -EBADMSG. */
+static int record_take(struct spool *s, struct spool_reader *r, const uint8_t *p)
 {
-    uint64_t within;
-    if (r->message->state == SPOOL_MESSAGE_GONE) {
-        reader_end(s, r, -ENOENT);
-        return;
-    }
-    if (r->filled == r->wanted || !extent_find(r, &r->extent, &within)) {
-        reader_end(s, r, 0);
-        return;
-    }
-    const struct spool_extent *e = &r->message->extents[r->extent];
-    if (e->place == 0) {
-        reader_end(s, r, -EBADMSG); /* lost: see spool_salvage.c */
-        return;
-    }
-    uint64_t offset = spool_place_offset(e->place);
-    uint64_t start = offset & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
-    uint64_t end = (offset + spool_record_bytes(e->len) + SPOOL_BLOCK_BYTES - 1) &
-                   ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
-    struct spool_io io = {
-        .op = SPOOL_IO_READ,
-        .segment = s->segments[spool_place_slot(e->place)].number,
-        .offset = start,
-        .data = r->scratch,
-        .len = (uint32_t)(end - start),
-        .cookie = spool_cookie(SPOOL_IO_READER, (uint32_t)(r - s->readers)),
-        .buffer = (uint16_t)(1 + s->config.commit_max + (uint32_t)(r - s->readers)),
-    };
-    base_assert(io.len <= SPOOL_READ_SCRATCH_BYTES);
-    r->waits = s->config.disk.ops->submit(s->config.disk.state, &io) < 0;
-    if (r->waits)
-        return;
-    r->place = e->place;
-    r->slot = spool_place_slot(e->place);
-    s->segments[r->slot].read_refs++;
-    r->under_way = true;
-    stats_inc(s->config.stats, STATS_SPOOL_READS);
-}
-
-/* Checks the record and takes what is wanted of it. Returns 0 or -EBADMSG. */
-static int record_take(struct spool *s, struct spool_reader *r)
-{
-    const struct spool_segment *g = &s->segments[r->slot];
+    const struct spool_segment *g = &s->segments[spool_place_slot(r->place)];
     uint64_t offset = spool_place_offset(r->place);
-    const uint8_t *p = r->scratch + offset % SPOOL_BLOCK_BYTES;
-    const struct spool_extent *e = &r->message->extents[r->extent];
+    const struct spool_extent *e = spool_extent_of(r->message, r->extent);
     struct spool_record rec;
     uint32_t index;
     uint64_t within;
@@ -146,6 +104,69 @@ static int record_take(struct spool *s, struct spool_reader *r)
     return 0;
 }
 
+/* The record that comes next is still in memory, and was taken. */
+static bool memory_take(struct spool *s, struct spool_reader *r)
+{
+    const uint8_t *p = spool_recent_find(
+        s, r->place, spool_record_bytes(spool_extent_of(r->message, r->extent)->len));
+    if (p == NULL)
+        return false;
+    if (record_take(s, r, p) < 0) { /* memory that rots: the disk has it, too */
+        stats_inc(s->config.stats, STATS_SPOOL_READ_BAD);
+        return false;
+    }
+    stats_inc(s->config.stats, STATS_SPOOL_READS_MEMORY);
+    return true;
+}
+
+static void record_submit(struct spool *s, struct spool_reader *r)
+{
+    uint32_t len = spool_extent_of(r->message, r->extent)->len;
+    uint64_t offset = spool_place_offset(r->place);
+    uint64_t start = offset & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
+    uint64_t end = (offset + spool_record_bytes(len) + SPOOL_BLOCK_BYTES - 1) &
+                   ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
+    r->slot = spool_place_slot(r->place);
+    struct spool_io io = {
+        .op = SPOOL_IO_READ,
+        .segment = s->segments[r->slot].number,
+        .offset = start,
+        .data = r->scratch,
+        .len = (uint32_t)(end - start),
+        .cookie = spool_cookie(SPOOL_IO_READER, (uint32_t)(r - s->readers)),
+        .buffer = (uint16_t)(2 + (uint32_t)(r - s->readers)),
+    };
+    base_assert(io.len <= SPOOL_READ_SCRATCH_BYTES);
+    r->waits = s->config.disk.ops->submit(s->config.disk.state, &io) < 0;
+    if (r->waits)
+        return;
+    s->segments[r->slot].read_refs++;
+    r->under_way = true;
+    stats_inc(s->config.stats, STATS_SPOOL_READS);
+}
+
+/* Takes what is in memory, asks for the record that comes next, or ends. */
+static void reader_step(struct spool *s, struct spool_reader *r)
+{
+    uint64_t within;
+    do {
+        if (r->message->state == SPOOL_MESSAGE_GONE) {
+            reader_end(s, r, -ENOENT);
+            return;
+        }
+        if (r->filled == r->wanted || !extent_find(r, &r->extent, &within)) {
+            reader_end(s, r, 0);
+            return;
+        }
+        r->place = spool_extent_place(spool_extent_of(r->message, r->extent));
+        if (r->place == 0) {
+            reader_end(s, r, -EBADMSG); /* lost: see spool_salvage.c */
+            return;
+        }
+    } while (memory_take(s, r));
+    record_submit(s, r);
+}
+
 void spool_reader_done(struct spool *s, uint32_t index, int64_t result)
 {
     struct spool_reader *r = &s->readers[index];
@@ -156,12 +177,12 @@ void spool_reader_done(struct spool *s, uint32_t index, int64_t result)
         reader_end(s, r, -ENOENT);
         return;
     }
-    const struct spool_extent *e = &r->message->extents[r->extent];
+    const struct spool_extent *e = spool_extent_of(r->message, r->extent);
     uint64_t end = spool_place_offset(r->place) % SPOOL_BLOCK_BYTES + spool_record_bytes(e->len);
     if (result < (int64_t)end)
         status = -EIO;
     else
-        status = record_take(s, r);
+        status = record_take(s, r, r->scratch + spool_place_offset(r->place) % SPOOL_BLOCK_BYTES);
     if (status == 0) {
         r->try_cnt = 0;
         reader_step(s, r);
@@ -215,21 +236,21 @@ static void reader_start(struct spool *s, struct spool_reader *r, struct spool_m
 static bool recovered_next(struct spool *s)
 {
     struct spool_message *m = s->recovered;
+    struct spool_message *next = m->coming->next;
     if (m->state != SPOOL_MESSAGE_GONE) {
-        struct spool_arrival *a = spool_arrival_make(m, m->envelope);
+        struct spool_arrival *a = spool_arrival_make(m, m->coming->envelope);
         if (a == NULL)
             return false;
-        if (m->envelope != NULL) {
+        if (m->coming->envelope != NULL) {
             arrival_tell(s, m, a);
-            free(m->envelope);
-            m->envelope = NULL;
         } else {
             struct spool_reader *r = reader_idle(s);
             r->arrival = a;
             reader_start(s, r, m, NULL);
         }
     }
-    s->recovered = m->next;
+    s->recovered = next;
+    spool_message_settled(m);
     spool_message_unref(s, m); /* the list's */
     return true;
 }

@@ -30,27 +30,42 @@ int spool_recovery_corrupt(struct spool_recovery *r, uint32_t slot, uint64_t off
     return r->s->config.accept_corruption ? 0 : -EBADMSG;
 }
 
-static int io_blocking(struct spool *s, enum spool_io_op op, uint32_t slot, uint64_t offset,
-                       void *data, uint32_t len)
+/* Takes completions until the one of io_blocking is among them. */
+static bool blocking_poll(struct spool_recovery *r, int64_t *result)
 {
-    const struct spool_disk *d = &s->config.disk;
+    const struct spool_disk *d = &r->s->config.disk;
+    struct spool_io_done done;
+    while (d->ops->poll(d->state, &done, 1) == 1) {
+        if (done.cookie >> 32 == SPOOL_IO_BLOCKING) {
+            *result = done.result;
+            return true;
+        }
+        spool_ahead_done(r, (uint32_t)done.cookie, done.result);
+    }
+    return false;
+}
+
+static int io_blocking(struct spool_recovery *r, enum spool_io_op op, uint32_t slot,
+                       uint64_t offset, void *data, uint32_t len)
+{
+    const struct spool_disk *d = &r->s->config.disk;
     struct spool_io io = {.op = (uint8_t)op,
-                          .segment = s->segments[slot].number,
+                          .segment = r->s->segments[slot].number,
                           .offset = offset,
                           .data = data,
                           .len = len,
                           .cookie = spool_cookie(SPOOL_IO_BLOCKING, 0)};
-    struct spool_io_done done;
+    int64_t result = 0;
     int rc;
     while ((rc = d->ops->submit(d->state, &io)) == -EAGAIN)
-        if (d->ops->poll(d->state, &done, 0) != 0)
+        if (blocking_poll(r, &result))
             return -EIO;
     if (rc < 0)
         return rc;
-    while (d->ops->poll(d->state, &done, 1) == 0)
+    while (!blocking_poll(r, &result))
         if ((rc = d->ops->wait(d->state)) < 0)
             return rc;
-    return done.result == (int64_t)len ? 0 : done.result < 0 ? (int)done.result : -EIO;
+    return result == (int64_t)len ? 0 : result < 0 ? (int)result : -EIO;
 }
 
 /* Inspection passes what cannot be read: it becomes zeros, which no checksum fits. */
@@ -58,7 +73,7 @@ static int fetch_blocks(struct spool_recovery *r)
 {
     for (uint32_t at = 0; at < r->len; at += SPOOL_BLOCK_BYTES) {
         uint64_t offset = r->offset + at;
-        int rc = io_blocking(r->s, SPOOL_IO_READ, r->slot, offset, r->data + at, SPOOL_BLOCK_BYTES);
+        int rc = io_blocking(r, SPOOL_IO_READ, r->slot, offset, r->data + at, SPOOL_BLOCK_BYTES);
         if (rc == 0)
             continue;
         memset(r->data + at, 0, SPOOL_BLOCK_BYTES);
@@ -78,6 +93,8 @@ int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offse
                          bool again)
 {
     uint64_t left = r->s->segments[slot].bytes - offset;
+    /* Whole blocks: what is wanted (a summary) may end within one, requests may not. */
+    want = (want + SPOOL_BLOCK_BYTES - 1) & ~(uint32_t)(SPOOL_BLOCK_BYTES - 1);
     if (want > left)
         want = (uint32_t)left;
     if (!again && r->slot == slot && offset >= r->offset && offset + want <= r->offset + r->len)
@@ -92,10 +109,10 @@ int spool_recovery_fetch(struct spool_recovery *r, uint32_t slot, uint64_t offse
     }
     r->slot = slot;
     r->offset = offset;
-    r->len = left < r->cap ? (uint32_t)left : r->cap;
+    r->len = r->exact ? want : left < r->cap ? (uint32_t)left : r->cap;
     int rc = -EIO;
     for (int try = 0; rc < 0 && try < 3; try++)
-        rc = io_blocking(r->s, SPOOL_IO_READ, slot, offset, r->data, r->len);
+        rc = io_blocking(r, SPOOL_IO_READ, slot, offset, r->data, r->len);
     if (rc == -EIO && r->tell != NULL)
         rc = fetch_blocks(r);
     if (rc < 0) {
@@ -122,7 +139,7 @@ static int headers_read(struct spool_recovery *r, const uint32_t *numbers, uint3
         g->number = numbers[i];
         g->bytes = (uint64_t)bytes & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
         g->state = SPOOL_SEGMENT_ZEROING;
-        if (g->bytes < 2 * SPOOL_BLOCK_BYTES) {
+        if (g->bytes < 2 * SPOOL_BLOCK_BYTES || g->bytes > SPOOL_SEGMENT_BYTES_MAX) {
             g->state = SPOOL_SEGMENT_ASIDE;
             continue;
         }
@@ -301,7 +318,9 @@ static int log_scan(struct spool_recovery *r)
     struct spool *s = r->s;
     for (uint32_t i = 0; i < s->log_cnt; i++) {
         const struct spool_segment *next = i + 1 < s->log_cnt ? spool_log_at(s, i + 1) : NULL;
-        int rc = next == NULL ? 0 : spool_summary_recover(r, spool_log_slot(s, i), &next->header);
+        spool_ahead_run(r, i);
+        int rc = next == NULL ? 0 : spool_summary_recover(r, i, &next->header);
+        spool_ahead_end(r, i);
         if (rc < 0)
             return rc;
         if (rc > 0)
@@ -396,7 +415,7 @@ static void newest_continue(struct spool_recovery *r)
     for (uint64_t at = g->durable_end; at < g->bytes; at += SPOOL_ZERO_BYTES) {
         uint64_t left = g->bytes - at;
         uint32_t len = left < SPOOL_ZERO_BYTES ? (uint32_t)left : SPOOL_ZERO_BYTES;
-        if (io_blocking(s, SPOOL_IO_WRITE, slot, at, s->zeros, len) < 0)
+        if (io_blocking(r, SPOOL_IO_WRITE, slot, at, s->zeros, len) < 0)
             return;
     }
     g->state = SPOOL_SEGMENT_ACTIVE;
@@ -421,11 +440,13 @@ int spool_recovery_chain(struct spool_recovery *r, uint32_t *segment_cnt)
         s->segments == NULL || s->log == NULL || s->ready == NULL || numbers == NULL ? -ENOMEM : 0;
     if (rc == 0 && d->ops->segment_list(d->state, numbers, (uint32_t)cnt) != cnt)
         rc = -EIO;
+    r->exact = true;
     if (rc == 0)
         rc = headers_read(r, numbers, (uint32_t)cnt);
     free(numbers);
     if (rc == 0)
         rc = chain_find(r, (uint32_t)cnt);
+    r->exact = false;
     return rc;
 }
 
@@ -459,6 +480,7 @@ int spool_recover(struct spool *s, char *err, size_t err_cap)
     if (r.data == NULL)
         return -ENOMEM;
     int rc = recover(&r);
+    spool_ahead_fini(&r);
     free(r.data);
     if (rc == 0)
         spool_log_event(s, STATS_LOG_RECOVERED, s->queued_cnt, s->log_cnt, "");

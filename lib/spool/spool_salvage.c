@@ -45,7 +45,7 @@ static bool job_of(struct spool *s, struct spool_message *m)
         return true;
     }
     for (uint32_t i = 0; i < m->extent_cnt; i++)
-        if (m->extents[i].place != 0 && spool_place_slot(m->extents[i].place) == v->slot) {
+        if (spool_extent_of(m, i)->offset_8 != 0 && spool_extent_of(m, i)->slot == v->slot) {
             v->job = SPOOL_SALVAGE_PIECE;
             v->job_extent = i;
             return true;
@@ -81,8 +81,8 @@ static void job_end(struct spool *s)
 static void read_submit(struct spool *s)
 {
     struct spool_mover *v = &s->mover;
-    const struct spool_extent *e = &v->job_message->extents[v->job_extent];
-    uint64_t offset = spool_place_offset(e->place);
+    const struct spool_extent *e = spool_extent_of(v->job_message, v->job_extent);
+    uint64_t offset = spool_place_offset(spool_extent_place(e));
     uint64_t start = offset & ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
     uint64_t end = (offset + spool_record_bytes(e->len) + SPOOL_BLOCK_BYTES - 1) &
                    ~(uint64_t)(SPOOL_BLOCK_BYTES - 1);
@@ -106,7 +106,8 @@ static void piece_lost(struct spool *s, struct spool_message *m, uint32_t index)
     char text[STATS_LOG_TEXT_CAP], id[SPOOL_ID_TEXT_LEN + 1];
     spool_message_unplace(s, m, index);
     spool_id_format(id, &m->id);
-    snprintf(text, sizeof(text), "message %s lost %u bytes", id, m->extents[index].len);
+    snprintf(text, sizeof(text), "message %s lost %u bytes", id,
+             (uint32_t)spool_extent_of(m, index)->len);
     spool_log_event(s, STATS_LOG_SPOOL_ERROR, s->segments[s->mover.slot].number, EBADMSG, text);
     if (m->status != 0)
         return;
@@ -122,12 +123,12 @@ void spool_salvage_read_done(struct spool *s, int64_t result)
     struct spool_message *m = v->job_message;
     struct spool_record r;
     v->submitted = false;
-    const struct spool_extent *e = &m->extents[v->job_extent];
-    if (m->state == SPOOL_MESSAGE_GONE || spool_place_slot(e->place) != v->slot) {
+    const struct spool_extent *e = spool_extent_of(m, v->job_extent);
+    if (m->state == SPOOL_MESSAGE_GONE || e->slot != v->slot) {
         job_end(s);
         return;
     }
-    uint64_t offset = spool_place_offset(e->place);
+    uint64_t offset = spool_place_offset(spool_extent_place(e));
     if (result == (int64_t)v->len &&
         spool_record_read(v->data + (offset - v->offset), spool_record_bytes(e->len),
                           s->segments[v->slot].header.salt, offset, &r) == 0 &&
@@ -170,8 +171,9 @@ static bool job_compose(struct spool *s, struct spool_batch *b)
         r.len = SPOOL_COMMIT_LEN;
         r.payload = payload;
     } else {
-        const struct spool_extent *e = &m->extents[v->job_extent];
-        uint64_t at = spool_place_offset(e->place) - v->offset + SPOOL_RECORD_HEADER_LEN;
+        const struct spool_extent *e = spool_extent_of(m, v->job_extent);
+        uint64_t at =
+            spool_place_offset(spool_extent_place(e)) - v->offset + SPOOL_RECORD_HEADER_LEN;
         r.type = SPOOL_RECORD_PIECE;
         r.part = e->part;
         r.len = e->len;

@@ -10,13 +10,13 @@
 /* Spares reading it again when the courier is told, as far as it is in one piece. */
 static void envelope_keep(struct spool_message *m, const struct spool_record *r)
 {
-    if (m->envelope != NULL || r->payload == NULL)
+    if (m->coming->envelope != NULL || r->payload == NULL)
         return;
-    m->envelope = malloc(r->len);
-    if (m->envelope == NULL)
+    m->coming->envelope = malloc(r->len);
+    if (m->coming->envelope == NULL)
         return;
-    memcpy(m->envelope, r->payload, r->len);
-    m->envelope_cap = r->len;
+    memcpy(m->coming->envelope, r->payload, r->len);
+    m->coming->envelope_cap = r->len;
 }
 
 static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
@@ -41,10 +41,10 @@ static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
         rc = spool_message_extents(m, r->sequence);
         if (rc < 0)
             return rc;
-        struct spool_extent *e = &m->extents[r->sequence];
-        if (e->place != 0 && e->len != r->len)
+        struct spool_extent *e = spool_extent_at(m, r->sequence);
+        if (e->offset_8 != 0 && e->len != r->len)
             return -EBADMSG;
-        e->len = r->len;
+        e->len = (uint16_t)r->len;
         e->part = r->part;
         spool_message_place(s, m, r->sequence, place);
         break;
@@ -52,7 +52,7 @@ static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
         spool_commit_read(r->payload, &c);
         m->commit_seen = true;
         m->content_bytes = c.content_bytes;
-        m->piece_cnt = c.piece_cnt;
+        m->coming->piece_cnt = c.piece_cnt;
         m->recipient_cnt = c.recipient_cnt;
         m->envelope_len = c.envelope_len;
         spool_message_place_commit(s, m, place);
@@ -227,8 +227,9 @@ static bool envelope_whole(const struct spool_message *m)
     uint64_t len = 0;
     bool whole = m->envelope_len > 0 && m->recipient_cnt > 0 && m->recipient_cnt <= m->envelope_len;
     for (uint32_t i = 0; i < m->extent_cnt; i++)
-        if (m->extents[i].place != 0 && m->extents[i].part == SPOOL_PART_ENVELOPE)
-            len += m->extents[i].len;
+        if (spool_extent_of(m, i)->offset_8 != 0 &&
+            spool_extent_of(m, i)->part == SPOOL_PART_ENVELOPE)
+            len += spool_extent_of(m, i)->len;
     return whole && len == m->envelope_len;
 }
 
@@ -237,11 +238,11 @@ static bool message_whole(const struct spool_message *m)
 {
     uint64_t content = 0;
     uint64_t envelope = 0;
-    if (m->piece_cnt > m->extent_cnt)
+    if (m->coming->piece_cnt > m->extent_cnt)
         return false;
-    for (uint32_t i = 0; i < m->piece_cnt; i++) {
-        const struct spool_extent *e = &m->extents[i];
-        if (e->place == 0)
+    for (uint32_t i = 0; i < m->coming->piece_cnt; i++) {
+        const struct spool_extent *e = spool_extent_of(m, i);
+        if (e->offset_8 == 0)
             return false;
         if (e->part == SPOOL_PART_ENVELOPE)
             envelope += e->len;
@@ -294,13 +295,14 @@ static int messages_settle(struct spool_recovery *r, const struct in_order *all,
         m->state = SPOOL_MESSAGE_QUEUED;
         s->open_cnt--;
         s->queued_cnt++;
-        if (m->envelope_cap != m->envelope_len) { /* more than a piece: read when it is told */
-            free(m->envelope);
-            m->envelope = NULL;
+        if (m->coming->envelope_cap !=
+            m->envelope_len) { /* more than a piece: read when it is told */
+            free(m->coming->envelope);
+            m->coming->envelope = NULL;
         }
         m->ref_cnt++; /* the list's */
         *link = m;
-        link = &m->next;
+        link = &m->coming->next;
         stats_inc(s->config.stats, STATS_SPOOL_RECOVERED);
     }
     return 0;

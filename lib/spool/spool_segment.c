@@ -52,8 +52,8 @@ bool spool_full(const struct spool *s)
 {
     uint64_t limit = spool_live_limit(s);
     uint64_t bytes = s->live_bytes;
-    for (uint32_t i = 0; i < s->batch_cnt; i++)
-        bytes += s->batches[(s->batch_head + i) % s->config.commit_max].used;
+    for (uint32_t i = 0; i < spool_batch_cnt(s); i++)
+        bytes += s->batches[(s->batch_head + i) % (s->config.commit_max + 1)].used;
     return limit == 0 || bytes > limit;
 }
 

@@ -82,8 +82,8 @@ uint32_t spool_summary_room(const struct spool *s)
         return 0;
     /* What is under way adds rows, too: seldom more than these. */
     uint32_t rows = 0;
-    for (uint32_t i = 0; i < s->batch_cnt; i++)
-        rows += s->batches[(s->batch_head + i) % s->config.commit_max].effect_cnt;
+    for (uint32_t i = 0; i < spool_batch_cnt(s); i++)
+        rows += s->batches[(s->batch_head + i) % (s->config.commit_max + 1)].effect_cnt;
     uint32_t more = rows * SPOOL_SUMMARY_ROW_LEN * 2 + s->config.batch_bytes_max / 8;
     return (y->len + more + 2 * SPOOL_BLOCK_BYTES) & ~(uint32_t)(SPOOL_BLOCK_BYTES - 1);
 }
@@ -161,12 +161,14 @@ static int rows_apply(struct spool_recovery *r, const uint8_t *data,
     return 0;
 }
 
-int spool_summary_recover(struct spool_recovery *r, uint32_t slot,
+int spool_summary_recover(struct spool_recovery *r, uint32_t i,
                           const struct spool_segment_header *next)
 {
     struct spool *s = r->s;
+    uint32_t slot = spool_log_slot(s, i);
     struct spool_segment *g = &s->segments[slot];
     uint64_t at = next->previous_summary_offset;
+    uint64_t have;
     uint32_t len = next->previous_summary_len;
     struct spool_summary_header h;
 
@@ -174,11 +176,16 @@ int spool_summary_recover(struct spool_recovery *r, uint32_t slot,
         return 0;
     if (at % SPOOL_BLOCK_BYTES != 0 || at >= g->bytes || len > g->bytes - at)
         return 0; /* not of this file: its batches tell what is wrong */
-    int rc = spool_recovery_fetch(r, slot, at, len, false);
-    if (rc < 0)
-        return rc;
-    const uint8_t *data = r->data + (at - r->offset);
-    if (spool_summary_header_read(data, r->len - (at - r->offset), &h) < 0 || h.len != len ||
+    int rc = 0;
+    const uint8_t *data = spool_ahead_find(r, i, &have);
+    if (data == NULL) {
+        rc = spool_recovery_fetch(r, slot, at, len, false);
+        if (rc < 0)
+            return rc;
+        data = r->data + (at - r->offset);
+        have = r->len - (at - r->offset);
+    }
+    if (spool_summary_header_read(data, have, &h) < 0 || h.len != len ||
         h.sequence != g->header.sequence || h.salt != g->header.salt ||
         h.last_lsn + 1 != next->first_lsn || (rc = rows_apply(r, data, &h, slot)) == -EBADMSG) {
         stats_inc(s->config.stats, STATS_SPOOL_SUMMARY_BAD);

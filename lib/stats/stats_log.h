@@ -34,6 +34,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(DEFERRED, STATS_LOG_WARN, "deferred", "id=%i relay=%a code=%n retry_s=%m %s")                \
     X(FAILED, STATS_LOG_WARN, "failed", "id=%i relay=%a code=%n %s")                               \
     X(BOUNCED, STATS_LOG_INFO, "bounced", "id=%i recipients=%n dsn=%s")                            \
+    X(NOTIFIED, STATS_LOG_INFO, "notified", "id=%i recipients=%n dsn=%s")                          \
     X(FINISHED, STATS_LOG_INFO, "finished", "id=%i")                                               \
     X(HELD, STATS_LOG_WARN, "held", "id=%i by=control uid=%n")                                     \
     X(RELEASED, STATS_LOG_INFO, "released", "id=%i by=control uid=%n")                             \

@@ -232,9 +232,9 @@ struct tls_conn *tls_conn_connect(struct tls_lane *lane, struct tls_domain *doma
 enum tls_state tls_conn_decode(struct tls_conn *c, struct base_span in, size_t *consumed,
                                struct base_buf *plain, struct base_buf *out);
 
-/* Appends records with as much of the plaintext as fits out; *consumed is how much. Only in OPEN
- * and CLOSED (the peer has ended its direction only). Bytes not consumed are given again, the same
- * ones. Returns the state. */
+/* Appends records with as much of the plaintext as fits out; *consumed is how much. Takes none but
+ * in OPEN and CLOSED (the peer has ended its direction only), nor after tls_conn_shutdown. Bytes
+ * not consumed are given again, the same ones. Returns the state. */
 enum tls_state tls_conn_encode(struct tls_conn *c, struct base_span plain, size_t *consumed,
                                struct base_buf *out);
 

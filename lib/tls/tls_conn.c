@@ -367,9 +367,8 @@ enum tls_state tls_conn_encode(struct tls_conn *c, struct base_span plain, size_
     size_t done = 0;
 
     *consumed = 0;
-    if (c->state == TLS_FAILED || c->notified)
+    if (c->notified || (c->state != TLS_OPEN && c->state != TLS_CLOSED))
         return c->state;
-    base_assert(c->state == TLS_OPEN || c->state == TLS_CLOSED);
     enter(c, base_span_of(NULL, 0), out);
     while (*consumed < plain.len && out->cap - out->len > TLS_RECORD_OVERHEAD) {
         /* No more than what fits as a whole record: OpenSSL keeps nothing back. */

@@ -124,37 +124,53 @@ static bool add_seed(struct kdf *k, const OSSL_PARAM *p)
     return true;
 }
 
-static int kdf_set(void *ctx, const OSSL_PARAM params[])
+/* One that is bytes. Returns false for others. */
+static bool set_bytes(struct kdf *k, const OSSL_PARAM *p)
 {
-    struct kdf *k = ctx;
+    struct base_span bytes = base_span_of(p->data, p->data_size);
 
-    for (const OSSL_PARAM *p = params; p != NULL && p->key != NULL; p++) {
-        struct base_span *bytes =
-            strcmp(p->key, OSSL_KDF_PARAM_KEY) == 0 || strcmp(p->key, OSSL_KDF_PARAM_SECRET) == 0
-                ? &k->key
-            : strcmp(p->key, OSSL_KDF_PARAM_SALT) == 0   ? &k->salt
-            : strcmp(p->key, OSSL_KDF_PARAM_PREFIX) == 0 ? &k->prefix
-            : strcmp(p->key, OSSL_KDF_PARAM_LABEL) == 0  ? &k->label
-            : strcmp(p->key, OSSL_KDF_PARAM_DATA) == 0   ? &k->data
-                                                         : NULL;
-        if (bytes != NULL)
-            *bytes = base_span_of(p->data, p->data_size);
-        else if (strcmp(p->key, OSSL_KDF_PARAM_SEED) == 0 && !add_seed(k, p))
-            return 0;
-        else if (strcmp(p->key, OSSL_KDF_PARAM_MODE) == 0 && !OSSL_PARAM_get_int(p, &k->mode))
-            return 0;
-        else if (strcmp(p->key, OSSL_KDF_PARAM_DIGEST) == 0)
-            k->digest_set =
-                p->data_type == OSSL_PARAM_UTF8_STRING && tls_hash_named(p->data, &k->wide);
-    }
-    return 1;
+    if (strcmp(p->key, OSSL_KDF_PARAM_KEY) == 0 || strcmp(p->key, OSSL_KDF_PARAM_SECRET) == 0)
+        k->key = bytes;
+    else if (strcmp(p->key, OSSL_KDF_PARAM_SALT) == 0)
+        k->salt = bytes;
+    else if (strcmp(p->key, OSSL_KDF_PARAM_PREFIX) == 0)
+        k->prefix = bytes;
+    else if (strcmp(p->key, OSSL_KDF_PARAM_LABEL) == 0)
+        k->label = bytes;
+    else if (strcmp(p->key, OSSL_KDF_PARAM_DATA) == 0)
+        k->data = bytes;
+    else
+        return false;
+    return true;
+}
+
+static bool set_one(struct kdf *k, const OSSL_PARAM *p)
+{
+    if (set_bytes(k, p))
+        return true;
+    if (strcmp(p->key, OSSL_KDF_PARAM_SEED) == 0)
+        return add_seed(k, p);
+    if (strcmp(p->key, OSSL_KDF_PARAM_MODE) == 0)
+        return OSSL_PARAM_get_int(p, &k->mode) == 1;
+    if (strcmp(p->key, OSSL_KDF_PARAM_DIGEST) == 0)
+        return k->digest_set =
+                   p->data_type == OSSL_PARAM_UTF8_STRING && tls_hash_named(p->data, &k->wide);
+    return true;
+}
+
+static bool set_all(struct kdf *k, const OSSL_PARAM params[])
+{
+    for (const OSSL_PARAM *p = params; p != NULL && p->key != NULL; p++)
+        if (!set_one(k, p))
+            return false;
+    return k->digest_set;
 }
 
 /* All parameters come with the call, as libssl does it: none of them is kept. */
 static int kdf_derive(void *ctx, unsigned char *out, size_t len, const OSSL_PARAM params[])
 {
     struct kdf *k = ctx;
-    bool ok = kdf_set(k, params) && k->digest_set;
+    bool ok = set_all(k, params);
 
     if (ok && k->mode == EVP_KDF_HKDF_MODE_EXTRACT_ONLY)
         ok = extract(k, out, len);
@@ -198,7 +214,7 @@ static void prf(const struct kdf *k, uint8_t *out, size_t len)
 static int prf_derive(void *ctx, unsigned char *out, size_t len, const OSSL_PARAM params[])
 {
     struct kdf *k = ctx;
-    bool ok = kdf_set(k, params) && k->digest_set && k->key.p != NULL && k->seed_cnt > 0;
+    bool ok = set_all(k, params) && k->key.p != NULL && k->seed_cnt > 0;
 
     if (ok)
         prf(k, out, len);

@@ -133,7 +133,7 @@ static void submit(struct tls_lane *l)
         uint32_t done = driver->ops->submit(driver->state, burst, n);
         base_assert(done <= n);
         l->gathered_cnt -= done;
-        memmove(l->gathered, l->gathered + done, l->gathered_cnt * sizeof(l->gathered[0]));
+        memmove(l->gathered, l->gathered + done, l->gathered_cnt * sizeof(struct tls_op *));
         l->submitted_cnt += done;
         stats_add(l->stats, STATS_TLS_KEYOPS, done);
         if (done > 0)
@@ -206,7 +206,7 @@ void tls_lane_cancel(struct tls_lane *l, struct tls_conn *c)
             continue;
         l->gathered_cnt--;
         memmove(l->gathered + i, l->gathered + i + 1,
-                (l->gathered_cnt - i) * sizeof(l->gathered[0]));
+                (l->gathered_cnt - i) * sizeof(struct tls_op *));
         put_op(l, op);
         return;
     }

@@ -14,15 +14,19 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 
 #define STEP_BYTES  16
 #define FIRST_BYTES 24
-#define CLASS_CNT   128  /* up to 2 KiB: what is larger is rare, or a record buffer */
-#define LIST_BYTES  8192 /* of each class; see list_max */
+#define CLASS_CNT   128         /* up to 2 KiB: what is larger is rare, or a record buffer */
+#define LIST_BYTES  (32 * 1024) /* held of each class: 4 MiB in all, at worst */
 #define LIST_MIN    4
-#define BIG_FIRST   (16 * 1024) /* record buffers: one list for the lengths between */
-#define BIG_LAST    (24 * 1024)
-#define BIG_MAX     8
+#define WIDE_STEP   1024 /* from there to 16 KiB: handshake buffers, SSL itself, lists of names */
+#define WIDE_CNT    16
+#define WIDE_MAX    16
+/* Record buffers: one list for what is longer. */
+#define BIG_LAST (24 * 1024)
+#define BIG_MAX  8
 
 struct piece {
     struct piece *next;
@@ -35,12 +39,18 @@ struct list {
 
 struct cache {
     struct list lists[CLASS_CNT];
+    struct list wide[WIDE_CNT + 1]; /* by KiB */
     struct list big;
 };
 
 /* OpenSSL gives its allocator no argument of ours, so that a thread's lists have to be found by the
  * thread itself. */
 static _Thread_local struct cache cache;
+
+static size_t wide_bytes(size_t kib)
+{
+    return kib * WIDE_STEP + 8; /* as above: nothing is left over */
+}
 
 static uint32_t class_bytes(uint32_t class)
 {
@@ -86,7 +96,12 @@ static struct list *list_for(size_t bytes, size_t *take)
         *take = class_bytes(class);
         return &cache.lists[class];
     }
-    if (bytes >= BIG_FIRST && bytes <= BIG_LAST) {
+    if (bytes <= wide_bytes(WIDE_CNT)) {
+        size_t kib = (bytes - 8 + WIDE_STEP - 1) / WIDE_STEP;
+        *take = wide_bytes(kib);
+        return &cache.wide[kib];
+    }
+    if (bytes <= BIG_LAST) {
         *take = BIG_LAST;
         return &cache.big;
     }
@@ -102,6 +117,7 @@ void *tls_memory_take(size_t bytes, const char *file, int line)
     (void)file, (void)line;
     if (bytes == 0)
         return NULL;
+    /* Not zeroed: OpenSSL wipes what was secret before it gives it back. */
     if (l != NULL && (p = pop(l)) != NULL)
         return p;
     return malloc(take);
@@ -120,6 +136,10 @@ void tls_memory_give(void *p, const char *file, int line)
     if (bytes >= FIRST_BYTES && bytes < class_bytes(CLASS_CNT)) {
         if (cache.lists[class].cnt < list_max(class))
             return push(&cache.lists[class], p);
+    } else if (bytes >= wide_bytes(2) && bytes < wide_bytes(WIDE_CNT + 1)) {
+        size_t kib = (bytes - 8) / WIDE_STEP;
+        if (cache.wide[kib].cnt < WIDE_MAX)
+            return push(&cache.wide[kib], p);
     } else if (bytes >= BIG_LAST && bytes < BIG_LAST + BIG_LAST / 4 && cache.big.cnt < BIG_MAX) {
         return push(&cache.big, p);
     }
@@ -148,16 +168,23 @@ void *tls_memory_resize(void *p, size_t bytes, const char *file, int line)
     return other;
 }
 
-bool tls_memory_use(void)
-{
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true;
+#define SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return true;
+#define SANITIZED 1
 #endif
 #endif
-    return CRYPTO_set_mem_functions(tls_memory_take, tls_memory_resize, tls_memory_give) == 1;
+
+bool tls_memory_use(void)
+{
+    bool ours = true;
+
+#ifndef SANITIZED
+    ours = CRYPTO_set_mem_functions(tls_memory_take, tls_memory_resize, tls_memory_give) == 1;
+#endif
+    return OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) == 1 &&
+           ours;
 }
 
 static void trim(struct list *l)
@@ -172,6 +199,8 @@ void tls_memory_trim(void)
 {
     for (uint32_t i = 0; i < CLASS_CNT; i++)
         trim(&cache.lists[i]);
+    for (uint32_t i = 0; i <= WIDE_CNT; i++)
+        trim(&cache.wide[i]);
     trim(&cache.big);
 }
 
@@ -181,5 +210,7 @@ size_t tls_memory_held_bytes(void)
 
     for (uint32_t i = 0; i < CLASS_CNT; i++)
         n += (size_t)cache.lists[i].cnt * class_bytes(i);
+    for (uint32_t i = 0; i <= WIDE_CNT; i++)
+        n += cache.wide[i].cnt * wide_bytes(i);
     return n;
 }

@@ -94,10 +94,11 @@ class Scripted(Sink):
     ok; greet_421; connect_close; rcpt (by recipient: temp-... 451, perm-... 550); data_451; end_451;
     end_554; close_in_data; close_before_reply; garbage; endless; slow (bytes one by one); mute (takes
     a message and says nothing more).
-    It asserts what a client must not do: bare newlines, commands before the greeting."""
+    It asserts what a client must not do: bare newlines, commands before the greeting. A message's options
+    are what followed the paths of MAIL and of each RCPT that was taken."""
 
-    def __init__(self, lab, mode='ok', **kw):
-        self.mode, self.sessions, self.faults, self.silent = mode, 0, [], 0
+    def __init__(self, lab, mode='ok', offers=('PIPELINING', '8BITMIME', 'SIZE 100000000'), **kw):
+        self.mode, self.sessions, self.faults, self.offers, self.silent = mode, 0, [], offers, 0
         super().__init__(lab, **kw)
 
     async def serve(self, listening):
@@ -177,13 +178,13 @@ class Session:
         verb = line[:4].upper()
         if verb in ('EHLO', 'HELO'):
             self.helo = line[5:]
-            await self.say('250-next.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000000')
+            await self.say(''.join(f'250-{word}\r\n' for word in ('next.example', *self.sink.offers)) + '250 HELP')
         elif verb == 'MAIL':
             self.sender = line[line.index('<') + 1:line.index('>')]
-            self.recipients = []
+            self.recipients, self.options = [], [line[line.index('>') + 1:]]
             await self.say('250 2.1.0 Ok')
         elif verb == 'RCPT':
-            await self.rcpt(line[line.index('<') + 1:line.rindex('>')])
+            await self.rcpt(line[line.index('<') + 1:line.rindex('>')], line[line.rindex('>') + 1:])
         elif verb == 'DATA':
             return await self.data()
         elif verb == 'RSET':
@@ -197,13 +198,14 @@ class Session:
             await self.say('500 5.5.2 unknown')
         return True
 
-    async def rcpt(self, recipient):
+    async def rcpt(self, recipient, options):
         if self.sink.mode == 'rcpt' and recipient.startswith('temp-'):
             await self.say('451 4.2.1 mailbox asleep')
         elif self.sink.mode == 'rcpt' and recipient.startswith('perm-'):
             await self.say('550 5.1.1 no such user')
         else:
             self.recipients.append(recipient)
+            self.options.append(options)
             await self.say('250 2.1.5 Ok')
 
     async def data(self):
@@ -234,7 +236,7 @@ class Session:
         if mode in ('end_451', 'end_554'):
             await self.say('451 4.3.0 try later' if mode == 'end_451' else '554 5.6.0 not this')
             return True
-        self.sink.messages.append(Message(self.sender, self.recipients, content, self.helo))
+        self.sink.messages.append(Message(self.sender, self.recipients, content, self.helo, self.options))
         await self.say('250 2.0.0 queued')
         return True
 

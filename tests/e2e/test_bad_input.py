@@ -55,11 +55,13 @@ def test_long_line(lab):
 
 
 def test_nul_and_8bit_in_a_command(lab):
-    with Counted(gw, 'smtp/refused_character', 2), Client() as c:
+    with Counted(gw, 'smtp/refused_character', 1), Counted(gw, 'smtp/refused_address', 1), Client() as c:
         c.send(b'MAIL FROM:<a\0@client.example>\r\n')
         check(c.reply().code in (500, 501), 'NUL in a command')
-        c.send(b'MAIL FROM:<\xe4@client.example>\r\n')
-        check(c.reply().code in (500, 501, 550, 553), '8-bit in a command')
+        c.send(b'MAIL FROM:<\xe4@client.example> SMTPUTF8\r\n')
+        check(c.reply().code in (500, 501, 550, 553), '8-bit that is no UTF-8 in a command')
+        c.send(b'MAIL FROM:<\xc3\xa4@client.example>\r\n')
+        check(c.reply().code in (550, 553), 'UTF-8 in a command without SMTPUTF8')
     good()
 
 

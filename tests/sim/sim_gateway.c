@@ -4,11 +4,13 @@
  * cuts, in every other seed with power failures of the gateway, and in most with disks in trouble.
  *
  * What must hold: each acknowledged message arrives at every recipient, unchanged, and no other
- * does; without a power failure and without cut connections nothing arrives twice and nothing is
- * deferred, also where the next hop ends its sessions between two messages; at the end
- * nothing is left in any pool, queue or ring. The gateway has one to three lanes; where it knows
- * how its port spreads segments, none of them ever comes to the wrong lane, and where it does not,
- * or is wrong about it, they find their way all the same.
+ * does; in half of the seeds the next hop refuses some recipients for good or for long, and then
+ * their senders are told, each of what concerns him and of nothing else (sim_bounce.h); without a
+ * power failure and without cut connections nothing arrives twice and nothing is deferred that the
+ * next hop took, also where it ends its sessions between two messages; at the end nothing is left
+ * in any pool, queue or ring. The gateway has one to three lanes; where it knows how its port
+ * spreads segments, none of them ever comes to the wrong lane, and where it does not, or is wrong
+ * about it, they find their way all the same.
  *
  * It has one to three spools, whose order changes with each start. With several, one of them fails
  * for good, for a while or at random, or is too small, or all fail for a while: the same must hold,
@@ -126,6 +128,8 @@ struct sim {
     uint32_t lane_cnt;
     struct stats_log log[SPOOL_CNT_MAX];
     uint32_t start_cnt;
+    bool bounce; /* the next hop refuses recipients for good */
+    uint64_t report_cnt, told_cnt;
     /* How the port spreads segments over the lanes. */
     enum spread { SPREAD_UNKNOWN, SPREAD_KNOWN, SPREAD_WRONG, SPREAD_CNT } spread;
     struct net_rss rss;
@@ -193,7 +197,9 @@ static void start_gateway(struct sim *s)
     free(errors);
     struct settings *first = settings_make(conf);
     base_assert(first != NULL);
-    first->smtp.extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8;
+    conf->queue.lifetime_ns = s->bounce ? BOUNCE_LIFETIME_NS : conf->queue.lifetime_ns;
+    conf->queue.warn_after_ns = s->bounce ? BOUNCE_WARN_NS : conf->queue.warn_after_ns;
+    conf->queue.dsn_quote_bytes = BOUNCE_QUOTE_BYTES;
     base_assert(settings_hub_init(&s->hub, first, s->lane_cnt + 1) == 0);
     snprintf(prefix, sizeof(prefix), "s%lu_%u", (unsigned long)s->seed, s->start_cnt++);
     base_assert(topology_init(&s->topology, s->lane_cnt, s->spool_cnt, prefix, true) == 0);
@@ -482,6 +488,8 @@ static void open_world(struct sim *s, bool bad)
         .size_max = base_rand_below(&s->rand, 3) == 0 ? 400000 : 20000,
         .sink_defer_percent = bad ? (uint32_t)base_rand_below(&s->rand, 15) : 0,
         .sink_leave_percent = leaves(s) ? (uint32_t)base_rand_below(&s->rand, 60) : 0,
+        .bounce = s->bounce,
+        .no_dsn = s->seed / 5 % 2 == 1,
     };
     if (s->trouble.kind == TROUBLE_SMALL) { /* mail that does not leave at once */
         c.size_max = 400000;
@@ -520,9 +528,20 @@ static bool finished(struct sim *s)
 
 static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
 {
+    /* An attempt that a power failure cuts short may have been told of already, and is told of
+     * again. */
+    bool sound = s->fault == FAULT_NONE && s->trouble.kind == TROUBLE_NONE; /* the disk */
+    /* While no spool takes anything nobody can be told. */
+    const char *why =
+        world_bounced(s->world, sound ? crash_cnt : 8, sound, s->trouble.kind == TROUBLE_NONE);
+
+    if (why != NULL)
+        FAIL(s, "%s", why);
+    world_count_bounces(s->world, &s->report_cnt, &s->told_cnt);
     if (!bad && crash_cnt == 0 && world_duplicates(s->world) > 0)
         FAIL(s, "%u deliveries twice without a reason", world_duplicates(s->world));
-    if (!bad && crash_cnt == 0 && stats_get(s->courier.stats, STATS_COURIER_DEFERRED) > 0)
+    if (!bad && !s->bounce && crash_cnt == 0 &&
+        stats_get(s->courier.stats, STATS_COURIER_DEFERRED) > 0)
         FAIL(s, "%lu recipients deferred without a reason",
              (unsigned long)stats_get(s->courier.stats, STATS_COURIER_DEFERRED));
     for (uint32_t i = 0; i < s->lane_cnt; i++) {
@@ -566,6 +585,7 @@ static void run(struct sim *s, uint64_t seed)
 
     s->seed = seed;
     s->start_cnt = 0;
+    s->bounce = seed / 4 % 2 == 1;
     s->now_ns = BASE_NS_S;
     base_rand_init(&s->rand, seed);
     choose_lanes(s);
@@ -619,6 +639,8 @@ static void check_all(struct sim *s)
     for (int kind = TROUBLE_FOR_GOOD; kind < TROUBLE_CNT; kind++)
         if (s->refused_cnt[kind] == 0)
             FAIL(s, "no spool ever refused mail in trouble %d: nothing was tried", kind);
+    if (s->report_cnt == 0 || s->told_cnt == 0)
+        FAIL(s, "no sender was ever told of a failure: nothing was tried");
     if (s->moved_cnt == 0)
         FAIL(s, "no mail was ever taken by a spool beside one that refused");
 }
@@ -656,13 +678,13 @@ int main(int argc, char **argv)
     if (cnt >= 50)
         check_all(s);
     tell_faults(s, cnt);
-    printf(
-        "sim_gateway: %lu seeds, all mail where it belongs; %lu segments passed on between "
-        "lanes by their port, %lu by their hash; %lu connections reused, %lu lost meanwhile; %lu "
-        "taken beside a spool that refused\n",
-        (unsigned long)cnt, (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
-        (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
-        (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt);
+    printf("sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
+           "segments passed on between lanes by their port, %lu by their hash; %lu connections "
+           "reused, %lu lost meanwhile; %lu taken beside a spool that refused\n",
+           (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
+           (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
+           (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
+           (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt);
     free(s);
     return 0;
 }

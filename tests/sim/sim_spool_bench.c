@@ -279,6 +279,7 @@ void bench_begin(struct sim *g, uint64_t seed)
         .reserve_segments = 2,
         .commit_max = 1 + (uint32_t)bench_below(g, 8),
         .batch_bytes_max = (1U + (uint32_t)bench_below(g, 3)) * 65536,
+        .memory_bytes = bench_below(g, 2) == 0 ? 0 : (1 + bench_below(g, 4)) << 20,
         .stats = g->stats,
     };
 }

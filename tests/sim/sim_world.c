@@ -10,6 +10,7 @@
 #define SINK_PORT    2525
 #define SCRATCH      65536
 #define PAUSE_NS     (500 * BASE_NS_MS)
+#define SENDER_CAP   40
 
 struct client {
     struct tcp_conn *tcp;
@@ -19,6 +20,7 @@ struct client {
     uint32_t failed_cnt, deferred_cnt;
     bool sending, done_mail, ready;
     char envid[16];
+    char sender[SENDER_CAP];
     uint64_t not_before_ns;
 };
 
@@ -29,7 +31,6 @@ struct sink {
     size_t len;
     char rcpt[WORLD_RCPT_MAX][64];
     uint32_t rcpt_cnt;
-    unsigned envid; /* the number in ENVID */
     /* How the session ends after this message, the client being free to go on with another. */
     enum leave {
         LEAVE_NOT,
@@ -41,6 +42,8 @@ struct sink {
         LEAVE_CNT
     } leave;
     uint64_t leave_ns;
+    unsigned number; /* of the message, by its sender; of a report: by its recipient */
+    bool report;     /* it has the null sender */
 };
 
 struct world {
@@ -76,6 +79,8 @@ static void make_message(struct world *w, uint32_t i)
 
     m->rcpt_cnt = 1 + (uint32_t)base_rand_below(&w->rand, WORLD_RCPT_MAX);
     m->bytes = malloc(want + 4096);
+    if (w->config.bounce)
+        bounce_fates(&m->bounce, &w->rand);
     m->len = (size_t)sprintf((char *)m->bytes, "Subject: %u\r\nX-Message: %u\r\n\r\n", i, i);
     while (m->len < want) {
         size_t line = base_rand_below(&w->rand, base_rand_below(&w->rand, 998) + 1);
@@ -90,12 +95,13 @@ static void make_message(struct world *w, uint32_t i)
     }
 }
 
+static const char *const rcpt_name[WORLD_RCPT_MAX] = {"a@example.org", "b@example.org",
+                                                      "c@other.example", "d@third.example"};
+
 static struct base_span rcpt_text(void *user, uint32_t index)
 {
-    static const char *const name[WORLD_RCPT_MAX] = {"a@example.org", "b@example.org",
-                                                     "c@other.example", "d@third.example"};
     (void)user;
-    return base_span_str(name[index]);
+    return base_span_str(rcpt_name[index]);
 }
 
 /* What MAIL and RCPT say beside the addresses, by the numbers of message and recipient. */
@@ -108,19 +114,36 @@ static struct smtp_mail_params mail_params(unsigned i, char envid[16])
                                      .smtputf8 = i % 4 == 3};
 }
 
-static struct base_span sender_text(unsigned i)
+static struct base_span sender_text(unsigned i, char out[SENDER_CAP])
 {
-    return base_span_str(i % 4 == 3 ? "s\xc3\xa4nder@client.example" : "sender@client.example");
+    int len = snprintf(out, SENDER_CAP, "%s%u@client.example",
+                       i % 4 == 3 ? "s\xc3\xa4nder" : "sender", i);
+    return base_span_of(out, (size_t)len);
 }
+
+/* The message whose sender the mailbox is. */
+static bool sender_number(struct base_span mailbox, unsigned *i)
+{
+    char text[SENDER_CAP] = "", again[SENDER_CAP];
+    size_t len = mailbox.len < sizeof(text) ? mailbox.len : 0;
+
+    if (len > 0)
+        memcpy(text, mailbox.p, len);
+    const char *digit = strpbrk(text, "0123456789");
+    return digit != NULL && sscanf(digit, "%u", i) == 1 &&
+           base_span_eq(mailbox, sender_text(*i, again));
+}
+
+static const uint8_t rcpt_notify[WORLD_RCPT_MAX] = {
+    0, SMTP_NOTIFY_NEVER, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, SMTP_NOTIFY_FAILURE};
 
 static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
 {
     static const char *const orcpt[WORLD_RCPT_MAX] = {"rfc822;a+2Bx@origin.example", "",
                                                       "utf-8;c\\x{E4}@origin.example", ""};
-    static const uint8_t notify[WORLD_RCPT_MAX] = {
-        0, SMTP_NOTIFY_NEVER, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, SMTP_NOTIFY_FAILURE};
     (void)user;
-    return (struct smtp_rcpt_params){.orcpt = base_span_str(orcpt[index]), .notify = notify[index]};
+    return (struct smtp_rcpt_params){.orcpt = base_span_str(orcpt[index]),
+                                     .notify = rcpt_notify[index]};
 }
 
 /* ---- clients ---- */
@@ -156,7 +179,7 @@ static void client_job(struct world *w, struct client *c)
 {
     struct world_message *m = &w->message[c->message];
     struct smtp_client_job job = {
-        .sender = sender_text(c->message),
+        .sender = sender_text(c->message, c->sender),
         .recipient = rcpt_text,
         .rcpt_params = rcpt_params,
         .recipient_cnt = m->rcpt_cnt,
@@ -302,6 +325,38 @@ static void sink_over(struct world *w, struct sink *s, bool abort)
     *s = (struct sink){0};
 }
 
+/* What the ledger of a message's reports is checked against. */
+static struct bounce_message bounce_message(const struct world *w, unsigned i)
+{
+    const struct world_message *m = &w->message[i];
+    char envid[16];
+    struct smtp_mail_params p = mail_params(i, envid);
+
+    return (struct bounce_message){
+        .bytes = m->bytes,
+        .len = m->len,
+        .number = i,
+        .rcpt_cnt = m->rcpt_cnt,
+        .delivered = m->delivered,
+        .notify = rcpt_notify,
+        .ret = p.ret,
+        .smtputf8 = p.smtputf8,
+        .dsn = !w->config.no_dsn,
+    };
+}
+
+static void check_report(struct world *w, struct sink *s)
+{
+    struct bounce_message m = bounce_message(w, s->number);
+    const char *why = bounce_take(&w->message[s->number].bounce, &m, (const char *)s->body, s->len,
+                                  &s->smtp.mail, rcpt_name);
+
+    if (!w->config.bounce && w->message[s->number].bounce.failed[0] > 0)
+        why = "a failure where nothing fails";
+    if (why != NULL)
+        SAY(why, s->number);
+}
+
 /* A message is here: whole, unchanged behind our own Received field, for recipients it was for. */
 static void check_message(struct world *w, struct sink *s)
 {
@@ -309,13 +364,15 @@ static void check_message(struct world *w, struct sink *s)
     s->body[s->len] = 0;
     const char *mark = strstr((char *)s->body, "X-Message: ");
 
+    if (s->report)
+        return check_report(w, s);
     if (mark == NULL || sscanf(mark, "X-Message: %u", &i) != 1 || i >= w->config.message_cnt)
         SAY("a message that nobody sent arrived", s->len);
     struct world_message *m = &w->message[i];
     if (s->len <= m->len || memcmp(s->body + (s->len - m->len), m->bytes, m->len) != 0)
         SAY("a message arrived changed", i);
-    if (i != s->envid)
-        SAY("a message arrived with the parameters of another", i);
+    if (i != s->number)
+        SAY("a message arrived with the sender of another", i);
     if (strncmp((char *)s->body, "Received: from client.example", 29) != 0 ||
         memcmp(s->body + (s->len - m->len) - 2, "\r\n", 2) != 0)
         SAY("Received field missing or wrong", i);
@@ -331,36 +388,74 @@ static void check_message(struct world *w, struct sink *s)
     }
 }
 
-/* MAIL has come through the gateway: sender and parameters are those of one message. */
+/* MAIL has come through the gateway: sender and parameters are those of one message; or it is of a
+ * report. */
 static void check_mail(struct world *w, struct sink *s)
 {
     const struct smtp_mail_params *got = &s->smtp.mail;
-    char envid[16], text[16] = "";
+    char envid[16];
 
-    if (got->envid.len >= sizeof(text))
-        SAY("a wrong ENVID", got->envid.len);
-    if (got->envid.len > 0)
-        memcpy(text, got->envid.p, got->envid.len);
-    if (sscanf(text, "m+2B%u", &s->envid) != 1)
-        SAY("no ENVID", got->envid.len);
-    struct smtp_mail_params want = mail_params(s->envid, envid);
+    s->number = UINT32_MAX;
+    s->report = s->smtp.address.mailbox.len == 0;
+    if (s->report)
+        return;
+    if (!sender_number(s->smtp.address.mailbox, &s->number) || s->number >= w->config.message_cnt)
+        SAY("a sender that is nobody", s->smtp.address.mailbox.len);
+    struct smtp_mail_params want = mail_params(s->number, envid);
+    if (w->config.no_dsn) {
+        want.envid.len = 0;
+        want.ret = SMTP_RET_NONE;
+    }
     if (!base_span_eq(got->envid, want.envid) || got->ret != want.ret ||
         got->smtputf8 != want.smtputf8 || got->body_8bit != want.body_8bit)
-        SAY("parameters of MAIL changed", s->envid);
-    if (!base_span_eq(s->smtp.address.mailbox, sender_text(s->envid)))
-        SAY("the sender of another", s->envid);
+        SAY("parameters of MAIL changed", s->number);
 }
 
-static void check_rcpt(struct world *w, struct sink *s)
+/* The reply to RCPT, by what is in store for the recipient; 250 for what may be taken. */
+static unsigned check_rcpt(struct world *w, struct sink *s)
 {
     const struct smtp_rcpt_params *got = &s->smtp.rcpt;
+    struct base_span to = s->smtp.address.mailbox;
 
+    if (s->report) {
+        if (!sender_number(to, &s->number) || s->number >= w->config.message_cnt ||
+            got->notify != 0)
+            SAY("a report to nobody", to.len);
+        return w->config.bounce && w->message[s->number].bounce.sender_gone ? 550 : 250;
+    }
     for (uint32_t r = 0; r < WORLD_RCPT_MAX; r++) {
         struct smtp_rcpt_params want = rcpt_params(NULL, r);
-        if (base_span_eq(s->smtp.address.mailbox, rcpt_text(NULL, r)) &&
-            (got->notify != want.notify || !base_span_eq(got->orcpt, want.orcpt)))
+        if (!base_span_eq(to, rcpt_text(NULL, r)))
+            continue;
+        if (w->config.no_dsn)
+            want = (struct smtp_rcpt_params){0};
+        if (got->notify != want.notify || !base_span_eq(got->orcpt, want.orcpt))
             SAY("parameters of RCPT changed", r);
+        if (w->config.bounce)
+            return bounce_answer(&w->message[s->number].bounce, r, w->now_ns);
     }
+    return 250;
+}
+
+static const struct smtp_reply *answer_rcpt(struct world *w, struct sink *s,
+                                            const struct smtp_reply *reply)
+{
+    static const struct smtp_reply later = {451, "4.2.1", "Mailbox asleep"};
+    static const struct smtp_reply never = {550, "5.1.1", "No such user"};
+    struct base_span to = s->smtp.address.mailbox;
+    unsigned code = check_rcpt(w, s);
+
+    if (reply->code != 250)
+        return reply;
+    if (code == 550 && s->report)
+        w->message[s->number].bounce.refused_cnt++;
+    if (code != 250)
+        return code == 550 ? &never : &later;
+    if (s->rcpt_cnt == WORLD_RCPT_MAX || to.len >= sizeof(s->rcpt[0]))
+        return &later;
+    memcpy(s->rcpt[s->rcpt_cnt], to.p, to.len);
+    s->rcpt[s->rcpt_cnt++][to.len] = 0;
+    return reply;
 }
 
 /* The message is accepted: chooses how the session goes on. */
@@ -381,14 +476,7 @@ static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event 
     struct smtp_reply const *reply = dice(w) ? &later : &ok;
 
     if (e == SMTP_SERVER_RCPT) {
-        struct base_span to = s->smtp.address.mailbox;
-        check_rcpt(w, s);
-        if (s->rcpt_cnt == WORLD_RCPT_MAX || to.len >= sizeof(s->rcpt[0]))
-            reply = &later;
-        else if (reply == &ok) {
-            memcpy(s->rcpt[s->rcpt_cnt], to.p, to.len);
-            s->rcpt[s->rcpt_cnt++][to.len] = 0;
-        }
+        reply = answer_rcpt(w, s, reply);
     } else if (e == SMTP_SERVER_MAIL) {
         check_mail(w, s);
         s->rcpt_cnt = 0;
@@ -511,14 +599,14 @@ struct world *world_open(const struct world_config *config, uint64_t now_ns)
     w->config = *config;
     w->now_ns = now_ns;
     base_rand_init(&w->rand, config->seed ^ 0x77);
-    w->settings =
-        (struct smtp_server_settings){.hostname = "sink.example",
-                                      .recipient_max = 100,
-                                      .error_max = 100,
-                                      .junk_max = 1000,
-                                      .header_bytes_max = 100000,
-                                      .hop_max = 100,
-                                      .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8};
+    w->settings = (struct smtp_server_settings){
+        .hostname = "sink.example",
+        .recipient_max = 100,
+        .error_max = 100,
+        .junk_max = 1000,
+        .header_bytes_max = 100000,
+        .hop_max = 100,
+        .extensions = SMTP_EXTENSION_SMTPUTF8 | (config->no_dsn ? 0 : SMTP_EXTENSION_DSN)};
     struct net_config n = {.port = config->port,
                            .address_cnt = 1,
                            .ctrl_pool = config->ctrl_pool,
@@ -642,11 +730,32 @@ uint32_t world_acked(const struct world *w)
 
 bool world_delivered(const struct world *w)
 {
-    for (uint32_t i = 0; i < w->config.message_cnt; i++)
-        for (uint32_t r = 0; w->message[i].acked && r < w->message[i].rcpt_cnt; r++)
-            if (w->message[i].delivered[r] == 0)
-                return false;
+    for (uint32_t i = 0; i < w->config.message_cnt; i++) {
+        struct bounce_message m = bounce_message(w, i);
+        if (w->message[i].acked && !bounce_settled(&w->message[i].bounce, &m))
+            return false;
+    }
     return true;
+}
+
+const char *world_bounced(const struct world *w, uint32_t extra, bool exact, bool timely)
+{
+    for (uint32_t i = 0; i < w->config.message_cnt; i++) {
+        struct bounce_message m = bounce_message(w, i);
+        const char *why = bounce_check(&w->message[i].bounce, &m, extra, exact, timely);
+        if (why != NULL)
+            return why;
+    }
+    return NULL;
+}
+
+void world_count_bounces(const struct world *w, uint64_t *report_cnt, uint64_t *failed_cnt)
+{
+    for (uint32_t i = 0; i < w->config.message_cnt; i++) {
+        *report_cnt += w->message[i].bounce.id_cnt;
+        for (uint32_t r = 0; r < WORLD_RCPT_MAX; r++)
+            *failed_cnt += w->message[i].bounce.failed[r];
+    }
 }
 
 uint32_t world_duplicates(const struct world *w)

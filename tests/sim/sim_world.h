@@ -8,6 +8,7 @@
 
 #include "base_rand.h"
 #include "net.h"
+#include "sim_bounce.h"
 #include "smtp_client.h"
 #include "smtp_server.h"
 #include "tcp.h"
@@ -26,6 +27,7 @@ struct world_message {
     bool acked;
     bool refused;                       /* for good */
     uint32_t delivered[WORLD_RCPT_MAX]; /* times, by recipient */
+    struct bounce_ledger bounce;
 };
 
 struct world_config {
@@ -37,6 +39,8 @@ struct world_config {
     uint32_t size_max;           /* of a body */
     uint32_t sink_defer_percent; /* 451 at RCPT or end of data, or the connection cut */
     uint32_t sink_leave_percent; /* after a message: the session ended where that costs nothing */
+    bool bounce;                 /* the next hop refuses recipients for good, too: sim_bounce.h */
+    bool no_dsn;                 /* the next hop does not offer DSN */
 };
 
 struct world;
@@ -52,6 +56,10 @@ uint64_t world_next(const struct world *w);
 bool world_sent(const struct world *w);
 /* All recipients of acknowledged messages have theirs. */
 bool world_delivered(const struct world *w);
+/* At the end: NULL, or what is wrong with the reports to senders (bounce_check). */
+const char *world_bounced(const struct world *w, uint32_t extra, bool exact, bool timely);
+/* Reports that came, and recipients that they told had failed. */
+void world_count_bounces(const struct world *w, uint64_t *report_cnt, uint64_t *failed_cnt);
 /* Deliveries beyond the first, of all recipients. */
 uint32_t world_duplicates(const struct world *w);
 uint32_t world_acked(const struct world *w);

@@ -24,7 +24,7 @@ static uint32_t crc32c_slowly(const uint8_t *p, size_t len)
 static void crc32c_long(void **state)
 {
     (void)state;
-    static uint8_t from[20000], to[20008];
+    static uint8_t from[20000], to[20016];
     static const size_t lens[] = {0,    1,    7,    8,    63,   1024,  3071,
                                   3072, 3073, 3079, 6144, 9999, 16384, 19999};
     for (size_t i = 0; i < sizeof(from); i++)
@@ -41,6 +41,12 @@ static void crc32c_long(void **state)
             assert_int_equal(base_crc32c_copy(to + 3, from + at, len), want);
             assert_memory_equal(to + 3, from + at, len);
             assert_int_equal(to[2] | to[3 + len], 0);
+            for (size_t off = 0; off < 9; off += 4) { /* aligned, and not */
+                memset(to, 0, sizeof(to));
+                assert_int_equal(base_crc32c_stream(to + off, from + at, len), want);
+                assert_memory_equal(to + off, from + at, len);
+                assert_int_equal(to[off + len], 0);
+            }
         }
 }
 

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "disk_uring_files.h"
 
-enum { BUFFERS_MAX = 64 };
+enum { BUFFERS_MAX = 64, HUGE_PAGE_BYTES = 2 << 20 };
 
 struct disk_uring {
     struct io_uring ring;
@@ -23,6 +24,7 @@ struct disk_uring {
     uint32_t unsubmitted;
     bool ring_made;
     bool registered;         /* the ring knows the files by number */
+    bool small_pages;        /* although there is memory for large ones */
     bool buffers_registered; /* and the memory of spool_io.buffer */
 };
 
@@ -111,8 +113,12 @@ static void uring_buffers_set(void *disk, const struct spool_io_buffer *buffers,
     struct disk_uring *d = disk;
     struct iovec v[BUFFERS_MAX];
     base_assert(cnt <= BUFFERS_MAX);
-    for (uint32_t i = 0; i < cnt; i++)
+    for (uint32_t i = 0; i < cnt; i++) {
         v[i] = (struct iovec){.iov_base = buffers[i].data, .iov_len = buffers[i].len};
+        if (buffers[i].len >= HUGE_PAGE_BYTES &&
+            madvise(buffers[i].data, buffers[i].len, MADV_HUGEPAGE) < 0)
+            d->small_pages = true; /* a little slower */
+    }
     d->buffers_registered = io_uring_register_buffers(&d->ring, v, cnt) == 0;
 }
 
