@@ -214,6 +214,7 @@ void lane_fini(struct lane *l)
                 spool_buf_put(&l->bufs, done.buf);
     while (rte_ring_sc_dequeue(l->from_courier, (void **)&d) == 0)
         lane_deliver_back(l, d);
+    lane_steer_fini(l);
     lane_host_fini(l);
     if (l->tcp != NULL)
         tcp_fini(l->tcp);

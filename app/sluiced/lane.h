@@ -145,6 +145,8 @@ void lane_hear(struct lane *l);
 /* Frames of other lanes: those in pkts are sorted out, the rest is moved to the front. Returns how
  * many are left. */
 uint32_t lane_steer(struct lane *l, struct rte_mbuf **pkts, uint32_t cnt);
+/* Frees the frames that other lanes have passed to l. No lane passes any more. */
+void lane_steer_fini(struct lane *l);
 
 /* The machine's own traffic (host.h); whether the port has any. */
 bool lane_host_wanted(const struct conf_port *port);

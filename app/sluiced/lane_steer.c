@@ -196,6 +196,18 @@ void lane_hear(struct lane *l)
     }
 }
 
+void lane_steer_fini(struct lane *l)
+{
+    void *m;
+
+    for (uint32_t from = 0; from < l->lane_cnt; from++) {
+        struct rte_ring *ring =
+            topology_ring(l->topology, TOPOLOGY_LANE_LANE, from * l->lane_cnt + l->number);
+        while (rte_ring_sc_dequeue(ring, &m) == 0)
+            rte_pktmbuf_free(m);
+    }
+}
+
 bool lane_port_fits(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote)
 {
     const struct lane *l = arg;

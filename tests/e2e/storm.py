@@ -122,7 +122,7 @@ class MoodySession(Session):
         super().__init__(sink, reader, writer)
         self.life = sink.life  # what was on its way from a killed gateway is that one's
 
-    async def rcpt(self, recipient):
+    async def rcpt(self, recipient, options):
         if recipient.startswith('perm-'):
             self.sink.refused.add(recipient)
             await self.say('550 5.1.1 no such user')
@@ -130,6 +130,7 @@ class MoodySession(Session):
             await self.say('451 4.2.1 mailbox asleep')
         else:
             self.recipients.append(recipient)
+            self.options.append(options)
             await self.say('250 2.1.5 Ok')
 
     async def data(self):
@@ -158,7 +159,7 @@ class MoodySession(Session):
 
     def keep(self, content):
         if self.sender == '':
-            self.sink.messages.append(Message(self.sender, self.recipients, content, self.helo))
+            self.sink.messages.append(Message(self.sender, self.recipients, content, self.helo, self.options))
             return
         try:
             _, body = split_received(content)

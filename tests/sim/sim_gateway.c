@@ -33,12 +33,14 @@
 
 #include <rte_mempool.h>
 
-#define WALL_NS       (UINT64_C(1800000000) * BASE_NS_S)
-#define LIMIT_NS      (3600 * BASE_NS_S)
-#define BATCH         (64u << 10)
-#define LANE_MAX      3
-#define SPOOL_CNT_MAX 3
-#define PATIENCE      64 /* passes: more than a disk takes for a few writes */
+#define WALL_NS          (UINT64_C(1800000000) * BASE_NS_S)
+#define LIMIT_NS         (3600 * BASE_NS_S)
+#define BATCH            (64u << 10)
+#define LANE_MAX         3
+#define SPOOL_CNT_MAX    3
+#define POOL_CNT         6
+#define GATEWAY_POOL_CNT 3
+#define PATIENCE         64 /* passes: more than a disk takes for a few writes */
 
 static const char config_text[] =
     "gateway { hostname = gw.example; run_dir = /run/x; }\n"
@@ -115,9 +117,9 @@ struct sim {
         uint64_t begin_ns, end_ns;
         bool began, ended;
     } trouble;
-    uint64_t refused_cnt[TROUBLE_CNT]; /* messages, of all seeds */
-    uint64_t moved_cnt;                /* messages taken while a spool refused, of all seeds */
-    struct rte_mempool *pool[6];
+    uint64_t refused_cnt[TROUBLE_CNT];  /* messages, of all seeds */
+    uint64_t moved_cnt;                 /* messages taken while a spool refused, of all seeds */
+    struct rte_mempool *pool[POOL_CNT]; /* the gateway's first */
     /* the gateway: made anew after each power failure */
     struct settings_hub hub;
     struct topology topology;
@@ -243,6 +245,14 @@ static void count_faults(struct sim *s)
         s->kept_out_cnt += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL);
 }
 
+static void check_pools(struct sim *s, int cnt)
+{
+    for (int i = 0; i < cnt; i++)
+        if (!dpdk_pool_full(s->pool[i]))
+            FAIL(s, "%u mbufs are missing in pool %s after start %u",
+                 rte_mempool_in_use_count(s->pool[i]), s->pool[i]->name, s->start_cnt);
+}
+
 static void end_gateway(struct sim *s)
 {
     count_steered(s);
@@ -259,6 +269,8 @@ static void end_gateway(struct sim *s)
         spooler_fini(&s->spooler[i]);
     topology_fini(&s->topology);
     settings_hub_fini(&s->hub);
+    /* Whenever it ends, also amid its work: the link copies, so what is away now is lost. */
+    check_pools(s, GATEWAY_POOL_CNT);
 }
 
 /* Everything in memory is gone, the disk keeps what a disk keeps. */
@@ -558,9 +570,7 @@ static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
     }
     if (lane_allocations > 0)
         FAIL(s, "%lu allocations in the lane", (unsigned long)lane_allocations);
-    for (int i = 0; i < 6; i++)
-        if (!dpdk_pool_full(s->pool[i]))
-            FAIL(s, "%u mbufs are missing in pool %d", rte_mempool_in_use_count(s->pool[i]), i);
+    check_pools(s, POOL_CNT);
 }
 
 /* One lane in every other seed; the others go through all that a port may do. */
@@ -663,14 +673,15 @@ static void tell_faults(const struct sim *s, uint64_t cnt)
 
 int main(int argc, char **argv)
 {
-    static const char *const name[6] = {"gw_data", "gw_ctrl", "gw_rx", "w_data", "w_ctrl", "w_rx"};
+    static const char *const name[POOL_CNT] = {"gw_data", "gw_ctrl", "gw_rx",
+                                               "w_data",  "w_ctrl",  "w_rx"};
     uint64_t cnt = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
     uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     struct sim *s = aligned_alloc(64, (sizeof(*s) + 63) & ~(size_t)63);
 
     memset(s, 0, sizeof(*s));
     dpdk_eal_init();
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < POOL_CNT; i++)
         s->pool[i] = dpdk_pool(name[i], 4096, 0);
     for (uint64_t seed = first; seed < first + cnt; seed++)
         run(s, seed);
