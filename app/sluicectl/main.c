@@ -3,6 +3,7 @@
  * prints the answer; spool commands read a stopped gateway's spool themselves (spool_command.h).
  * Exit status: 0 done, 1 the gateway refused, 2 wrong use or no gateway.
  */
+#include "answer.h"
 #include "spool_command.h"
 
 #include <errno.h>
@@ -19,20 +20,30 @@ static void usage(FILE *out)
     fprintf(
         out,
         "usage: sluicectl [-s SOCKET] COMMAND\n"
-        "  status         is it well: rates, connections, counters\n"
-        "  queue list     messages in the queue, their recipients, states and last words\n"
-        "  queue show ID  one of them\n"
-        "  queue stat     how many there are, by destination and state\n"
-        "  queue flush    try deferred recipients now\n"
-        "  queue hold     do not try until released; a restart of the gateway releases\n"
-        "  queue release  held messages are tried at their times again\n"
-        "  queue delete   take messages out of the queue; nobody is told, but the log\n"
-        "    which: ID, or filters, all of which must hold: --sender ADDR, --domain DOMAIN (of\n"
-        "    a recipient), --older SECONDS, --state deferred|failed|held; hold, release and\n"
-        "    delete need one, or --all. --json: list and show as one JSON object a line\n"
-        "  reload         read the configuration again; tells which changes need a restart\n"
-        "  stop           drain and stop\n"
-        "The socket is %s unless -s says otherwise.\n",
+        "  status             is it well: rates, connections, counters\n"
+        "  queue list WHICH   messages in the queue, their recipients, states and last words\n"
+        "  queue show ID      one of them, with all its recipients\n"
+        "  queue cat ID       its header section and body, byte for byte as they are stored\n"
+        "  queue stat WHICH   how many there are, by destination and state\n"
+        "  queue flush WHICH  try deferred recipients now\n"
+        "  queue hold WHICH   do not try until released, also after a restart\n"
+        "  queue release WHICH  held messages are tried at their times again\n"
+        "  queue requeue WHICH  as if never tried: no attempts, no hold, tried now, their route\n"
+        "                     chosen anew; the lifetime still counts from the arrival\n"
+        "  queue delete WHICH take messages out of the queue; nobody is told, but the log\n"
+        "WHICH is an ID, or conditions, all of which must hold:\n"
+        "    --sender ADDR      --sender '<>' is the null sender\n"
+        "    --domain DOMAIN    of a recipient\n"
+        "    --older SECONDS    since arrival\n"
+        "    --state STATE      deferred, failed or held\n"
+        "    --code CODE        of the last attempt: 451, 45x, 4xx, or enhanced: 4.7.1, 4.7.x\n"
+        "    --reason TEXT      part of the last words or codes, in any case of letters\n"
+        "  hold, release, requeue and delete need one of them, or --all. A recipient that is\n"
+        "  delivered meets no condition. --json: list, show and stat as one JSON object a line.\n"
+        "  reload             read the configuration again; tells which changes need a restart\n"
+        "  stop               drain and stop\n"
+        "The socket is %s unless -s says otherwise. Its group may use status,\n"
+        "queue list, show and stat; root and the gateway's user all.\n",
         DEFAULT_SOCKET);
     spool_command_usage(out);
 }
@@ -58,40 +69,55 @@ static int connect_to(const char *path)
     return -1;
 }
 
-/* Prints the answer but for the word ok, and empty where that is all; returns the exit status. */
-static int print_answer(int fd, const char *empty)
+/* A word of the command: as it is, or in quotes (queue_filter.h). Returns 0, or -1 after telling
+ * why not. */
+static int word_append(char *line, size_t cap, const char *word)
 {
-    char buf[65536];
-    char head[8] = "";
-    size_t head_len = 0;
-    size_t printed = 0;
-    int status = 1;
-    ssize_t n;
+    size_t len = strlen(line);
+    const char *quote = "";
 
-    while ((n = read(fd, buf, sizeof(buf))) > 0) {
-        size_t from = 0;
-        while (head_len < 3 && from < (size_t)n) /* "ok" and its line end, or an error's text */
-            head[head_len++] = buf[from++];
-        if (head_len == 3 && status != 0 && memcmp(head, "ok\n", 3) == 0)
-            status = 0;
-        else if (head_len == 3 && status == 1 && from > 0)
-            fwrite(head, 1, head_len, stderr);
-        printed += fwrite(buf + from, 1, (size_t)n - from, status == 0 ? stdout : stderr);
-        if (head_len == 3 && status == 1)
-            status = -1; /* an error, its head is printed */
+    for (const char *p = word; *p != 0; p++)
+        if ((unsigned char)*p < 32 || *p == 127) {
+            fprintf(stderr, "sluicectl: a word has a control character\n");
+            return -1;
+        }
+    if (word[0] == 0 || strpbrk(word, " \"'") != NULL)
+        quote = strchr(word, '"') == NULL ? "\"" : "'";
+    if (quote[0] != 0 && strchr(word, quote[0]) != NULL) {
+        fprintf(stderr, "sluicectl: a word cannot have both kinds of quotes: %s\n", word);
+        return -1;
     }
-    if (head_len < 3)
-        fprintf(stderr, "sluicectl: the gateway gave no answer: it is busy or going down\n");
-    if (status == 0 && printed == 0)
-        fputs(empty, stderr); /* standard output is the list, for programs */
-    return status == 0 ? 0 : 1;
+    int n = snprintf(line + len, cap - len, "%s%s%s%s", len > 0 ? " " : "", quote, word, quote);
+    if (n >= 0 && (size_t)n < cap - len)
+        return 0;
+    fprintf(stderr, "sluicectl: the command is too long\n");
+    return -1;
+}
+
+static int run(const char *path, char *line, size_t len)
+{
+    const char *empty =
+        strncmp(line, "queue list", 10) == 0 ? "no such message in the queue\n" : "";
+
+    int fd = connect_to(path);
+    if (fd < 0)
+        return 2;
+    line[len++] = '\n';
+    FILE *in = send(fd, line, len, MSG_NOSIGNAL) == (ssize_t)len ? fdopen(fd, "r") : NULL;
+    if (in == NULL) {
+        fprintf(stderr, "sluicectl: %s\n", strerror(errno));
+        close(fd);
+        return 2;
+    }
+    int status = answer_print(in, stdout, stderr, empty);
+    fclose(in);
+    return status;
 }
 
 int main(int argc, char **argv)
 {
     const char *path = DEFAULT_SOCKET;
-    char line[512] = "";
-    size_t len = 0;
+    char line[1024] = "";
     int first = 1;
 
     if (argc > 2 && strcmp(argv[1], "-s") == 0) {
@@ -102,34 +128,14 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    if (argc > first && argv[first][0] == '-') {
+    if (argc <= first || argv[first][0] == '-') {
         usage(stderr);
         return 2;
     }
-    if (argc > first && strcmp(argv[first], "spool") == 0)
+    if (strcmp(argv[first], "spool") == 0)
         return spool_command_run(argc - first - 1, argv + first + 1);
-    for (int i = first; i < argc; i++) {
-        if (len + strlen(argv[i]) + 2 >= sizeof(line)) {
-            fprintf(stderr, "sluicectl: the command is too long\n");
+    for (int i = first; i < argc; i++)
+        if (word_append(line, sizeof(line) - 1, argv[i]) != 0)
             return 2;
-        }
-        len +=
-            (size_t)snprintf(line + len, sizeof(line) - len, "%s%s", i > first ? " " : "", argv[i]);
-    }
-    if (len == 0) {
-        usage(stderr);
-        return 2;
-    }
-    line[len++] = '\n';
-    int fd = connect_to(path);
-    if (fd < 0)
-        return 2;
-    if (send(fd, line, len, MSG_NOSIGNAL) != (ssize_t)len) {
-        fprintf(stderr, "sluicectl: %s\n", strerror(errno));
-        return 2;
-    }
-    int status = print_answer(
-        fd, strncmp(line, "queue list", 10) == 0 ? "no such message in the queue\n" : "");
-    close(fd);
-    return status;
+    return run(path, line, strlen(line));
 }

@@ -1,4 +1,5 @@
 #include "spool_command.h"
+#include "spool_status.h"
 
 #include <time.h>
 
@@ -154,8 +155,10 @@ static void recipients_json(FILE *out, const struct spool_inspect_message *m)
         struct spool_outcome o = outcome_of(m, n);
         fputs(n++ > 0 ? ",{\"address\":" : "{\"address\":", out);
         print_json(out, f.value);
-        fprintf(out, ",\"state\":\"%s\",\"code\":%u,\"attempts\":%u", outcome_name(o.state), o.code,
-                o.attempt_cnt);
+        char status[SPOOL_STATUS_TEXT_CAP];
+        spool_status_format(status, o.enhanced);
+        fprintf(out, ",\"state\":\"%s\",\"code\":%u,\"enhanced\":\"%s\",\"attempts\":%u",
+                outcome_name(o.state), o.code, status, o.attempt_cnt);
         if (o.next_wall_ns != 0) {
             fputs(",\"next\":\"", out);
             print_time(out, o.next_wall_ns);
@@ -214,7 +217,8 @@ static void message_json(FILE *out, const struct spool_inspect *in, uint64_t ind
     char id[SPOOL_ID_TEXT_LEN + 1];
     struct base_span helo = field_find(m->envelope, SPOOL_ENVELOPE_HELO);
     spool_id_format(id, &m->id);
-    fprintf(out, "{\"id\":\"%s\",\"state\":\"%s\",\"bytes\":%llu", id, state_names[m->state],
+    fprintf(out, "{\"id\":\"%s\",\"state\":\"%s\",\"held\":%s,\"bytes\":%llu", id,
+            state_names[m->state], m->held ? "true" : "false",
             (unsigned long long)m->content_bytes);
     if (m->envelope.len > 0) {
         fputs(",\"arrival\":\"", out);
@@ -253,6 +257,14 @@ static void places_text(FILE *out, const struct spool_inspect *in, uint64_t inde
     }
 }
 
+static void outcome_text(FILE *out, const struct spool_outcome *o)
+{
+    char status[SPOOL_STATUS_TEXT_CAP];
+    spool_status_format(status, o->enhanced);
+    fprintf(out, " (code %u%s%s, attempt %u)", o->code, status[0] != '\0' ? " " : "", status,
+            o->attempt_cnt);
+}
+
 void spool_print_message(FILE *out, const struct spool_inspect *in, uint64_t index,
                          const struct spool_inspect_message *m, bool pieces, bool json)
 {
@@ -266,7 +278,7 @@ void spool_print_message(FILE *out, const struct spool_inspect *in, uint64_t ind
         return;
     }
     spool_id_format(id, &m->id);
-    fprintf(out, "%s %s ", id, state_names[m->state]);
+    fprintf(out, "%s %s%s ", id, state_names[m->state], m->held ? " held" : "");
     print_time(out, arrival_of(m));
     fprintf(out, " %llu bytes", (unsigned long long)m->content_bytes);
     if (m->envelope.len > 0) {
@@ -282,7 +294,7 @@ void spool_print_message(FILE *out, const struct spool_inspect *in, uint64_t ind
         print_text(out, f.value);
         fprintf(out, "> %s", outcome_name(o.state));
         if (o.code != 0 || o.attempt_cnt != 0)
-            fprintf(out, " (code %u, attempt %u)", o.code, o.attempt_cnt);
+            outcome_text(out, &o);
     }
     if (pieces)
         places_text(out, in, index, m->piece_cnt);

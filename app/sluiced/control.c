@@ -18,6 +18,7 @@
 
 #define TICK_MS     20 /* log and housekeeping */
 #define CLIENT_NS   (10 * BASE_NS_S)
+#define PAUSE_NS    (3600 * BASE_NS_S) /* who stopped reading, while nobody needs the place */
 #define TAG_LISTEN  100
 #define TAG_SIGNALS 101
 #define TAG_BELL    102
@@ -115,6 +116,13 @@ static int watch(struct control *c, int fd, uint32_t events, uint64_t tag)
     return epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &e) != 0 ? -errno : 0;
 }
 
+/* It has hung up, or has room, while the courier is busy with its request: no news. */
+static void unwatch(struct control *c, struct control_client *client)
+{
+    client->unwatched = true;
+    epoll_ctl(c->epoll, EPOLL_CTL_DEL, client->fd, NULL);
+}
+
 static void drop_client(struct control_client *client)
 {
     if (client->asking)
@@ -124,17 +132,26 @@ static void drop_client(struct control_client *client)
     *client = (struct control_client){.fd = -1};
 }
 
-/* A free place; when there is none, that of the oldest client which has not asked yet and has no
- * more rights than the new one: who connects and is silent keeps nobody out. */
+/* Who has not asked yet, or does not read on, gives way to one with no fewer rights. */
+static bool gives_way(const struct control_client *client, enum control_right right,
+                      uint64_t now_ns)
+{
+    return !client->asking && client->right <= right &&
+           (!client->answering || now_ns > client->deadline_ns);
+}
+
+/* A free place; when there is none, that of the client which has been silent for longest: nobody
+ * keeps others out by doing nothing. */
 static uint32_t client_place(struct control *c, enum control_right right)
 {
     uint32_t oldest = CONTROL_CLIENT_MAX;
+    uint64_t now_ns = loop_now_ns();
 
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
         const struct control_client *client = &c->client[i];
         if (client->fd < 0)
             return i;
-        if (!client->answering && client->right <= right &&
+        if (gives_way(client, right, now_ns) &&
             (oldest == CONTROL_CLIENT_MAX || client->deadline_ns < c->client[oldest].deadline_ns))
             oldest = i;
     }
@@ -151,7 +168,9 @@ static void accept_client(struct control *c)
         return;
     enum control_right right = right_of(fd, settings_current(&c->config.gateway->hub)->conf);
     uint32_t i = client_place(c, right);
-    char *out = i < CONTROL_CLIENT_MAX ? malloc(CONTROL_OUT_CAP) : NULL;
+    char *out = i < CONTROL_CLIENT_MAX
+                    ? malloc(CONTROL_HEAD_CAP + CONTROL_BODY_CAP + CONTROL_TAIL_CAP)
+                    : NULL;
     if (out == NULL || watch(c, fd, EPOLLIN, i) != 0) {
         free(out);
         close(fd);
@@ -165,13 +184,40 @@ static void accept_client(struct control *c)
     };
 }
 
+/* Makes the body that is there a block, with what has to stand before and behind it. */
+static void block_close(struct control_client *client)
+{
+    char head[CONTROL_HEAD_CAP] = "";
+    char *tail = client->out + CONTROL_HEAD_CAP + client->body_len;
+    const char *error = client->request.error;
+    size_t len = 0;
+
+    client->out_at = CONTROL_HEAD_CAP;
+    client->out_end = CONTROL_HEAD_CAP + client->body_len;
+    if (client->refused)
+        return;
+    /* Nothing was said: the error is the whole answer. */
+    bool only_error = error != NULL && !client->ok_said && client->body_len == 0;
+    if (!client->ok_said && !only_error)
+        len = (size_t)snprintf(head, sizeof(head), "ok\n");
+    client->ok_said |= !only_error;
+    if (client->body_len > 0)
+        len += (size_t)snprintf(head + len, sizeof(head) - len, "data %zu\n", client->body_len);
+    client->out_at -= len;
+    memcpy(client->out + client->out_at, head, len);
+    if (error != NULL)
+        client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "error: %.200s\n", error);
+    else if (!client->more)
+        client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "end\n");
+}
+
 /* Sends what is there; asks for more of a list, or ends the client when all is out. */
 static void answer_client(struct control *c, uint32_t i)
 {
     struct control_client *client = &c->client[i];
 
-    while (client->out_at < client->out_len) {
-        ssize_t n = send(client->fd, client->out + client->out_at, client->out_len - client->out_at,
+    while (client->out_at < client->out_end) {
+        ssize_t n = send(client->fd, client->out + client->out_at, client->out_end - client->out_at,
                          MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) {
             struct epoll_event e = {.events = EPOLLOUT, .data.u64 = i};
@@ -185,38 +231,40 @@ static void answer_client(struct control *c, uint32_t i)
     }
     if (client->asking)
         return;
-    client->out_len = 0;
-    client->out_at = 0;
     if (!client->more)
         return drop_client(client);
-    control_command(c, client);
+    client->body_len = 0;
+    control_continue(c, client);
+    if (!client->asking) {
+        block_close(client); /* the courier could not be asked */
+        answer_client(c, i);
+    }
 }
 
 static void read_client(struct control *c, uint32_t i)
 {
     struct control_client *client = &c->client[i];
-    ssize_t n = read(client->fd, client->line + client->line_len,
-                     sizeof(client->line) - 1 - client->line_len);
+    ssize_t n =
+        read(client->fd, client->line + client->line_len, sizeof(client->line) - client->line_len);
 
     if (n < 0 && errno == EAGAIN)
         return;
     if (n <= 0)
         return drop_client(client);
     client->line_len += (size_t)n;
-    client->line[client->line_len] = 0;
-    char *end = strchr(client->line, '\n');
-    if (end == NULL) {
-        if (client->line_len == sizeof(client->line) - 1)
-            drop_client(client);
+    const char *end = memchr(client->line, '\n', client->line_len);
+    if (end == NULL && client->line_len < sizeof(client->line))
         return;
-    }
-    *end = 0;
-    if (client->right == CONTROL_NONE) {
-        client->answering = true;
-        control_print(client, "error: not permitted: you are neither root nor in control: group\n");
-    } else {
-        control_command(c, client);
-    }
+    client->answering = true;
+    if (end == NULL)
+        control_refuse(client, "the command is longer than %zu bytes\n", sizeof(client->line) - 1);
+    else if (client->right == CONTROL_NONE)
+        control_refuse(client, "not permitted: you are neither root nor in control: group\n");
+    else
+        control_command(c, client, (size_t)(end - client->line));
+    if (client->asking)
+        return;
+    block_close(client);
     answer_client(c, i);
 }
 
@@ -230,8 +278,12 @@ static void courier_answers(struct control *c)
     while (rte_ring_sc_dequeue(ring, (void **)&r) == 0) {
         struct control_client *client = base_container_of(r, struct control_client, request);
         client->asking = false;
-        client->out_len += r->text_len;
-        client->more = r->more;
+        client->body_len += r->text_len;
+        client->more = r->more && r->error == NULL;
+        if (client->unwatched)
+            (void)watch(c, client->fd, EPOLLIN, (uint64_t)(client - c->client));
+        client->unwatched = false;
+        block_close(client);
         answer_client(c, (uint32_t)(client - c->client));
     }
 }
@@ -293,7 +345,8 @@ static void housekeeping(struct control *c)
     control_write_log(c);
     settings_reclaim(&c->config.gateway->hub);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
-        if (c->client[i].fd >= 0 && now_ns > c->client[i].deadline_ns)
+        if (c->client[i].fd >= 0 &&
+            now_ns > c->client[i].deadline_ns + (c->client[i].answering ? PAUSE_NS : 0))
             drop_client(&c->client[i]);
     if (now_ns - c->tended_ns < BASE_NS_S)
         return;
@@ -401,7 +454,9 @@ void control_run(struct control *c)
             else if (tag == TAG_SIGNALS)
                 take_signals(c);
             else if (tag != TAG_BELL && c->client[tag].fd >= 0) {
-                if (c->client[tag].answering)
+                if (c->client[tag].asking)
+                    unwatch(c, &c->client[tag]);
+                else if (c->client[tag].answering)
                     answer_client(c, (uint32_t)tag);
                 else
                     read_client(c, (uint32_t)tag);

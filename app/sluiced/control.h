@@ -2,25 +2,30 @@
  * Control: the main thread after start. Signals, the control socket, reload, the log's writer, the
  * helper processes. Nothing of it is in the way of mail.
  *
- * The control socket (SOCK_STREAM, mode by group): a client sends one command line and reads the
- * answer until end of file; its first line is "ok" or "error: why". The peer's credentials decide:
- * root and the gateway's own user may change things, the group of the config may look, others
+ * The control socket (SOCK_STREAM, mode by group): a client sends one command line (control_line.h)
+ * and reads the answer. That is a line "error: why" with whatever follows it up to end of file; or
+ * a line "ok", then blocks, each a line "data N" and N bytes of any kind, and at last a line "end".
+ * An answer that breaks off has a line "error: why" in place of "end", or nothing at all: whoever
+ * has not seen "end" does not have all of it. The peer's credentials decide: root and the gateway's
+ * own user may change things and read mail, the group of the config may look at states, others
  * nothing.
  *
  * Threads: one. Bounds: CONTROL_CLIENT_MAX clients, a command of CONTROL_LINE_MAX bytes, an answer
- * produced in pieces as the client reads it.
+ * produced in pieces as the client reads it. A client that reads no more may pause (a pager) until
+ * its place is needed.
  */
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include "control_line.h"
 #include "gateway.h"
 #include "log.h"
 
 #define CONTROL_CLIENT_MAX 8
-#define CONTROL_LINE_MAX   512
-#define CONTROL_OUT_CAP    65536
-
-enum control_right { CONTROL_NONE, CONTROL_LOOK, CONTROL_CHANGE };
+#define CONTROL_LINE_MAX   1024
+#define CONTROL_BODY_CAP   65536 /* of one block */
+#define CONTROL_HEAD_CAP   32    /* "ok" and "data N" */
+#define CONTROL_TAIL_CAP   256   /* "end", or why it breaks off */
 
 struct control;
 
@@ -29,13 +34,19 @@ struct control_client {
     enum control_right right;
     char line[CONTROL_LINE_MAX];
     size_t line_len;
-    char *out; /* CONTROL_OUT_CAP; owned */
-    size_t out_len, out_at;
+    struct control_line command; /* read from line */
+    /* Owned: room for a block's head, its bytes and the answer's end; what lies at out_at, up to
+     * out_end, is on its way to the client. */
+    char *out;
+    size_t body_len, out_at, out_end;
+    bool refused;   /* the body is an error's text */
+    bool ok_said;   /* a block was sent before */
     bool answering; /* the command was taken */
     bool asking;    /* request is with the courier */
+    bool unwatched; /* no events of its descriptor are taken */
     bool more;      /* the list goes on after what is in out */
     struct courier_request request;
-    uint64_t deadline_ns; /* a client that neither asks nor reads is dropped */
+    uint64_t deadline_ns; /* who does not ask until then is dropped, who does not read may be */
 };
 
 struct control_config {
@@ -72,8 +83,16 @@ void control_write_log(struct control *c);
 
 /* ---- commands (control_commands.c) ---- */
 
-/* Takes the client's line; fills out, or starts a request to the courier. */
-void control_command(struct control *c, struct control_client *client);
+/* Takes the client's line, of which len bytes are there without the line end. */
+void control_command(struct control *c, struct control_client *client, size_t len);
+
+/* Runs the client's command, or goes on with it: fills the body, or starts a request to the
+ * courier. */
+void control_continue(struct control *c, struct control_client *client);
+
+/* Ends the answer, to which nothing was said yet, by "error: " and the text. */
+__attribute__((format(printf, 2, 3))) void control_refuse(struct control_client *client,
+                                                          const char *format, ...);
 
 /* Appends to the client's answer; what does not fit is cut. */
 __attribute__((format(printf, 2, 3))) void control_print(struct control_client *client,

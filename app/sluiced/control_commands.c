@@ -1,6 +1,7 @@
 #include "base_time.h"
 #include "control.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,16 +9,34 @@
 
 #include <rte_ring.h>
 
+__attribute__((format(printf, 2, 0))) static void print(struct control_client *client,
+                                                        const char *format, va_list args)
+{
+    size_t room = CONTROL_BODY_CAP - client->body_len;
+    int n = vsnprintf(client->out + CONTROL_HEAD_CAP + client->body_len, room, format, args);
+
+    if (n > 0)
+        client->body_len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
 void control_print(struct control_client *client, const char *format, ...)
 {
     va_list args;
-    size_t room = CONTROL_OUT_CAP - client->out_len;
 
     va_start(args, format);
-    int n = vsnprintf(client->out + client->out_len, room, format, args);
+    print(client, format, args);
     va_end(args);
-    if (n > 0)
-        client->out_len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+void control_refuse(struct control_client *client, const char *format, ...)
+{
+    va_list args;
+
+    client->refused = true;
+    control_print(client, "error: ");
+    va_start(args, format);
+    print(client, format, args);
+    va_end(args);
 }
 
 static uint64_t total(const struct gateway *g, enum stats_id id)
@@ -72,7 +91,6 @@ static void status(struct control *c, struct control_client *client)
     const struct gateway *g = c->config.gateway;
     const struct settings *s = settings_current(&c->config.gateway->hub);
 
-    control_print(client, "ok\n");
     control_print(client, "hostname %s\n", s->conf->gateway.hostname);
     control_print(client, "uptime_s %" PRIu64 "\n", (loop_now_ns() - c->started_ns) / BASE_NS_S);
     control_print(client, "lanes %u\n", g->topology.lane_cnt);
@@ -89,115 +107,41 @@ static void status(struct control *c, struct control_client *client)
 
 /* ---- queue ---- */
 
-static void ask_courier(struct control *c, struct control_client *client,
-                        enum courier_request_kind kind)
+static void ask_courier(struct control *c, struct control_client *client)
 {
+    static const enum courier_request_kind kind[CONTROL_VERB_CNT] = {
+        [CONTROL_QUEUE_LIST] = COURIER_QUEUE_LIST,
+        [CONTROL_QUEUE_SHOW] = COURIER_QUEUE_SHOW,
+        [CONTROL_QUEUE_STAT] = COURIER_QUEUE_STAT,
+        [CONTROL_QUEUE_CAT] = COURIER_QUEUE_CAT,
+        [CONTROL_QUEUE_FLUSH] = COURIER_QUEUE_FLUSH,
+        [CONTROL_QUEUE_HOLD] = COURIER_QUEUE_HOLD,
+        [CONTROL_QUEUE_RELEASE] = COURIER_QUEUE_RELEASE,
+        [CONTROL_QUEUE_REQUEUE] = COURIER_QUEUE_REQUEUE,
+        [CONTROL_QUEUE_DELETE] = COURIER_QUEUE_DELETE,
+    };
     struct topology *t = &c->config.gateway->topology;
     struct courier_request *r = &client->request;
 
-    r->kind = kind;
-    r->text = client->out + client->out_len;
-    r->text_cap = CONTROL_OUT_CAP - client->out_len;
+    if (!client->more) {
+        struct ucred peer = {.uid = UINT32_MAX};
+        socklen_t len = sizeof(peer);
+        r->kind = kind[client->command.verb];
+        r->filter = client->command.filter;
+        r->after = queue_filter_start(&r->filter);
+        if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+            r->uid = peer.uid;
+    }
+    r->text = client->out + CONTROL_HEAD_CAP;
+    r->text_cap = CONTROL_BODY_CAP;
+    r->text_len = 0;
     if (rte_ring_sp_enqueue(topology_ring(t, TOPOLOGY_CONTROL_COURIER, 0), r) != 0) {
-        control_print(client, "error: too many requests at a time, try again\n");
+        r->error = "too many requests at a time, try again";
+        client->more = false;
         return;
     }
     client->asking = true;
     doorbell_ring(&t->courier_bell);
-}
-
-/* The words after the command's two. */
-static struct base_span words_of(const struct control_client *client)
-{
-    const char *p = strchr(client->line, ' ');
-
-    p = p != NULL ? strchr(p + 1, ' ') : NULL;
-    return base_span_str(p != NULL ? p : "");
-}
-
-/* The first piece of a request reads the words; later ones go on. Returns false after an error. */
-static bool request_begin(struct control_client *client)
-{
-    struct courier_request *r = &client->request;
-    struct base_span bad = base_span_str("");
-    struct ucred peer = {.uid = UINT32_MAX};
-    socklen_t len = sizeof(peer);
-
-    if (client->more)
-        return true;
-    if (queue_filter_parse(&r->filter, words_of(client), &bad) != 0) {
-        control_print(client,
-                      "error: '%.*s' is no message id, --sender ADDR, --domain DOMAIN, --older "
-                      "SECONDS, --state deferred|failed|held, --all or --json\n",
-                      (int)bad.len, (const char *)bad.p);
-        return false;
-    }
-    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-        r->uid = peer.uid;
-    r->after = queue_filter_start(&r->filter);
-    return true;
-}
-
-static void queue_look(struct control *c, struct control_client *client,
-                       enum courier_request_kind kind)
-{
-    if (!request_begin(client))
-        return;
-    if (!client->more)
-        control_print(client, "ok\n");
-    ask_courier(c, client, kind);
-}
-
-static void queue_list(struct control *c, struct control_client *client)
-{
-    queue_look(c, client, COURIER_QUEUE_LIST);
-}
-
-static void queue_show(struct control *c, struct control_client *client)
-{
-    if (!request_begin(client))
-        return;
-    if (!client->request.filter.by_id)
-        control_print(client, "error: queue show needs the id of a message\n");
-    else
-        queue_look(c, client, COURIER_QUEUE_LIST);
-}
-
-static void queue_stat(struct control *c, struct control_client *client)
-{
-    queue_look(c, client, COURIER_QUEUE_STAT);
-}
-
-static void queue_flush_some(struct control *c, struct control_client *client)
-{
-    queue_look(c, client, COURIER_QUEUE_FLUSH);
-}
-
-/* A slip of the pen is not to hit the whole queue. */
-static void queue_change(struct control *c, struct control_client *client,
-                         enum courier_request_kind kind)
-{
-    if (!request_begin(client))
-        return;
-    if (!queue_filter_narrows(&client->request.filter) && !client->request.filter.all)
-        control_print(client, "error: which ones? give an id, a filter or --all\n");
-    else
-        queue_look(c, client, kind);
-}
-
-static void queue_hold_some(struct control *c, struct control_client *client)
-{
-    queue_change(c, client, COURIER_QUEUE_HOLD);
-}
-
-static void queue_release_some(struct control *c, struct control_client *client)
-{
-    queue_change(c, client, COURIER_QUEUE_RELEASE);
-}
-
-static void queue_delete_some(struct control *c, struct control_client *client)
-{
-    queue_change(c, client, COURIER_QUEUE_DELETE);
 }
 
 /* ---- reload ---- */
@@ -227,7 +171,7 @@ void control_reload(struct control *c, struct control_client *client)
         config_load(c->config.config_path, open_by_opener, c->config.opener, errors);
     if (conf == NULL) {
         if (client != NULL)
-            control_print(client, "error: the configuration has errors; the old one stays\n");
+            control_refuse(client, "the configuration has errors; the old one stays\n");
         for (uint32_t i = 0; i < errors->cnt && client != NULL; i++)
             control_print(client, "%s:%u: %s%s%s\n", errors->error[i].file, errors->error[i].line,
                           errors->error[i].key, errors->error[i].key[0] != 0 ? ": " : "",
@@ -244,13 +188,13 @@ void control_reload(struct control *c, struct control_client *client)
     struct settings *next = settings_make(conf);
     if (next == NULL) {
         if (client != NULL)
-            control_print(client, "error: no memory; the old configuration stays\n");
+            control_refuse(client, "no memory; the old configuration stays\n");
         return log_reload(c, g->hub.generation, "refused: no memory");
     }
     log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
     settings_publish(&g->hub, next);
     if (client != NULL) {
-        control_print(client, "ok\nsettings_generation %" PRIu64 "\n", g->hub.generation);
+        control_print(client, "settings_generation %" PRIu64 "\n", g->hub.generation);
         for (uint32_t i = 0; i < restart_cnt && i < BASE_ARRAY_CNT(changed); i++)
             control_print(client, "needs a restart: %s.%s\n", changed[i]->block, changed[i]->key);
     }
@@ -258,60 +202,63 @@ void control_reload(struct control *c, struct control_client *client)
                restart_cnt > 0 ? "published; some changed keys need a restart" : "published");
 }
 
-static void reload(struct control *c, struct control_client *client)
+/* ---- the line ---- */
+
+static void refuse_words(struct control_client *client, struct base_span bad)
 {
-    control_reload(c, client);
+    control_refuse(client,
+                   "'%.*s' is no message id, --sender ADDR, --domain DOMAIN, --older SECONDS, "
+                   "--state deferred|failed|held, --reason TEXT, --code 4xx|4.7.1, --all or "
+                   "--json\n",
+                   (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
 }
 
-static void stop(struct control *c, struct control_client *client)
+static void refuse_unknown(struct control_client *client, struct base_span line)
 {
-    control_print(client, "ok\n");
-    c->stop = true;
-}
-
-/* ---- the table ---- */
-
-static const struct command {
-    const char *line;
-    enum control_right right;
-    bool takes_words;
-    void (*run)(struct control *c, struct control_client *client);
-} commands[] = {
-    {"status", CONTROL_LOOK, false, status},
-    {"queue list", CONTROL_LOOK, true, queue_list},
-    {"queue show", CONTROL_LOOK, true, queue_show},
-    {"queue stat", CONTROL_LOOK, true, queue_stat},
-    {"queue flush", CONTROL_CHANGE, true, queue_flush_some},
-    {"queue hold", CONTROL_CHANGE, true, queue_hold_some},
-    {"queue release", CONTROL_CHANGE, true, queue_release_some},
-    {"queue delete", CONTROL_CHANGE, true, queue_delete_some},
-    {"reload", CONTROL_CHANGE, false, reload},
-    {"stop", CONTROL_CHANGE, false, stop},
-};
-
-static bool is_command(const struct command *k, const char *line)
-{
-    size_t len = strlen(k->line);
-
-    return strncmp(k->line, line, len) == 0 &&
-           (line[len] == 0 || (k->takes_words && line[len] == ' '));
-}
-
-void control_command(struct control *c, struct control_client *client)
-{
-    client->answering = true;
-    for (size_t i = 0; i < BASE_ARRAY_CNT(commands); i++) {
-        if (!is_command(&commands[i], client->line))
-            continue;
-        if (client->right < commands[i].right)
-            control_print(client, "error: not permitted: only root and the gateway's user may %s\n",
-                          commands[i].line);
-        else
-            commands[i].run(c, client);
-        return;
-    }
-    control_print(client, "error: there is no command '%.100s'; there are:", client->line);
-    for (size_t i = 0; i < BASE_ARRAY_CNT(commands); i++)
-        control_print(client, "%s %s", i > 0 ? "," : "", commands[i].line);
+    control_refuse(client,
+                   "there is no command '%.*s'; there are:", (int)(line.len < 100 ? line.len : 100),
+                   (const char *)line.p);
+    for (int v = 0; v < CONTROL_VERB_CNT; v++)
+        control_print(client, "%s %s", v > 0 ? "," : "", control_rows[v].text);
     control_print(client, "\n");
+}
+
+void control_command(struct control *c, struct control_client *client, size_t len)
+{
+    struct base_span line = base_span_of(client->line, len), bad;
+    int rc = control_line_parse(&client->command, line, &bad);
+
+    if (rc == -EILSEQ)
+        return control_refuse(client, "the command has a control character\n");
+    if (rc == -ENOENT)
+        return refuse_unknown(client, line);
+    const struct control_row *row = &control_rows[client->command.verb];
+    if (client->right < row->right)
+        control_refuse(client, "not permitted: only root and the gateway's user may %s\n",
+                       row->text);
+    else if (rc == -EINVAL)
+        refuse_words(client, bad);
+    else if (rc != 0 && row->words == CONTROL_WORDS_ID)
+        control_refuse(client, "%s needs the id of a message\n", row->text);
+    else if (rc != 0)
+        control_refuse(client, "which ones? give an id, a filter or --all\n");
+    else
+        control_continue(c, client);
+}
+
+void control_continue(struct control *c, struct control_client *client)
+{
+    switch (client->command.verb) {
+    case CONTROL_STATUS:
+        status(c, client);
+        break;
+    case CONTROL_RELOAD:
+        control_reload(c, client);
+        break;
+    case CONTROL_STOP:
+        c->stop = true;
+        break;
+    default:
+        ask_courier(c, client);
+    }
 }

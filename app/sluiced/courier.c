@@ -3,8 +3,11 @@
 #include "base_siphash.h"
 #include "base_time.h"
 #include "courier_bounce.h"
-#include "courier_list.h"
+#include "courier_cat.h"
+#include "courier_command.h"
+#include "courier_control.h"
 #include "courier_report.h"
+#include "spool_status.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +23,7 @@
 struct courier_write {
     struct base_list node;
     struct spool_entry entry;
+    uint32_t change_no;              /* of the operator's change; 0: none */
     struct spool_outcome outcomes[]; /* OUTCOME: its payload */
 };
 
@@ -69,6 +73,7 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     int error = courier_bounce_init(c);
     if (error != 0)
         return error;
+    c->changes.number = 1;
     c->delivery_cnt = (uint32_t)c->settings->conf->queue.deliveries;
     c->deliveries = calloc(c->delivery_cnt, sizeof(c->deliveries[0]));
     if (c->deliveries == NULL)
@@ -104,6 +109,7 @@ void courier_fini(struct courier *c)
         free_writes(&s->sent);
         free_writes(&s->retry);
     }
+    courier_cat_fini(c);
     courier_bounce_fini(c);
     if (c->queue != NULL)
         queue_fini(c->queue);
@@ -124,8 +130,8 @@ static struct courier_spool *spool_of(struct courier *c, const struct spool_id *
 
 /* Journals one message's outcomes, or that it is over. Without memory the process cannot keep its
  * promises: asserted. */
-static void journal(struct courier *c, const struct spool_id *id, enum spool_op op,
-                    const struct spool_outcome *outcomes, uint32_t cnt)
+static struct courier_write *journal(struct courier *c, const struct spool_id *id, enum spool_op op,
+                                     const struct spool_outcome *outcomes, uint32_t cnt)
 {
     struct courier_spool *s = spool_of(c, id);
     size_t align = _Alignof(struct courier_write);
@@ -143,18 +149,22 @@ static void journal(struct courier *c, const struct spool_id *id, enum spool_op 
         .len = (uint32_t)(cnt * sizeof(outcomes[0])),
         .cookie = w,
     };
+    w->change_no = 0;
     c->write_cnt++;
     s->write_cnt++;
     base_list_push_back(&s->outbox, &w->node);
+    return w;
 }
 
-void courier_delete(struct courier *c, const struct spool_id *id)
+void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
+                    const struct spool_outcome *outcomes, uint32_t cnt)
 {
-    journal(c, id, SPOOL_FREE, NULL, 0);
+    journal(c, id, op, outcomes, cnt)->change_no = c->changes.number;
+    c->changes.write_cnt++;
 }
 
 /* Half of the room: the other is for deliveries. */
-bool courier_may_delete(const struct courier *c)
+bool courier_may_change(const struct courier *c)
 {
     return c->write_cnt < WRITE_MAX / 2 * c->topology->spool_cnt;
 }
@@ -186,6 +196,13 @@ static uint32_t send_outbox(struct courier *c, struct courier_spool *s)
     return n;
 }
 
+static void log_finished(struct courier *c, const struct spool_id *id)
+{
+    struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_FINISHED};
+    memcpy(r.id, id->b, sizeof(r.id));
+    stats_log_push(&c->log, &r);
+}
+
 static void journalled(struct courier *c, struct courier_spool *s, const struct spool_done *done)
 {
     struct courier_write *w = done->cookie;
@@ -201,10 +218,11 @@ static void journalled(struct courier *c, struct courier_spool *s, const struct 
     if (done->op == SPOOL_FREE) {
         base_assert(queue_remove(c->queue, &done->id) == 0);
         stats_inc(c->stats, STATS_COURIER_FINISHED);
-        struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_FINISHED};
-        memcpy(r.id, done->id.b, sizeof(r.id));
-        stats_log_push(&c->log, &r);
+        if (w->change_no == 0) /* else "deleted" told it */
+            log_finished(c, &done->id);
     }
+    if (w->change_no != 0)
+        courier_command_journalled(c, w->change_no);
     c->write_cnt--;
     s->write_cnt--;
     free(w);
@@ -265,6 +283,8 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
             arrived(c, s, &done[i]);
         else if (done[i].op == SPOOL_DAMAGED)
             damaged(c, &done[i].id);
+        else if (done[i].op == SPOOL_READ && courier_cat_done(c, &done[i]))
+            continue;
         else if (done[i].op == SPOOL_READ || done[i].op == SPOOL_COMMIT ||
                  done[i].op == SPOOL_RELEASE)
             courier_bounce_done(c, &done[i]);
@@ -360,6 +380,11 @@ static void put(struct courier *c, struct delivery *d)
     c->active_cnt--;
 }
 
+static uint32_t enhanced_of(const struct delivery_result *r)
+{
+    return spool_status_parse(base_span_of(r->enhanced, strnlen(r->enhanced, sizeof(r->enhanced))));
+}
+
 /* Ends the attempt for those of the delivery's recipients that the sender is told about, or for the
  * others, and journals what became of them; the rest stays in the delivery. */
 static void settle(struct courier *c, struct delivery *d, bool reported)
@@ -373,8 +398,10 @@ static void settle(struct courier *c, struct delivery *d, bool reported)
         const struct delivery_result *r = &d->result[i];
         if ((r->report != 0) == reported) {
             job.recipients[cnt] = d->job.recipients[i];
-            ended[cnt] = (struct queue_result){
-                .recipient = d->job.recipients[i], .code = r->code, .state = r->state};
+            ended[cnt] = (struct queue_result){.recipient = d->job.recipients[i],
+                                               .enhanced = enhanced_of(r),
+                                               .code = r->code,
+                                               .state = r->state};
             at[cnt++] = i;
         } else if (r->report == COURIER_REPORT_DELAYED || r->report == COURIER_REPORT_CARRIER) {
             job.warn = false; /* not yet */
@@ -533,7 +560,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
         work += arrivals(c, &c->spool[i]);
     work += finished(c);
     work += start_due(c);
-    work += courier_list_answer(c);
+    work += courier_control_run(c);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++)
         work += send_outbox(c, &c->spool[i]);
     work += courier_bounce_send(c);
@@ -566,7 +593,8 @@ uint64_t courier_deadline(const struct courier *c)
     }
     if (courier_bounce_due(c) && c->now_ns + BASE_NS_MS < t)
         t = c->now_ns + BASE_NS_MS;
-    return t;
+    uint64_t control_ns = courier_control_deadline(c);
+    return control_ns < t ? control_ns : t;
 }
 
 bool courier_settled(const struct courier *c)

@@ -15,11 +15,26 @@
 
 #include "base_list.h"
 #include "courier_lane.h"
+#include "courier_request.h"
 #include "delivery.h"
 #include "queue.h"
-#include "queue_filter.h"
 #include "settings.h"
 #include "topology.h"
+
+/* The operator's changes: the first is under way (courier_command.c). */
+struct courier_changes {
+    struct courier_request_list requests;
+    bool walked;        /* all that it means was looked at */
+    uint32_t number;    /* its own; journal entries carry it */
+    uint32_t write_cnt; /* of these, not durable yet */
+    uint64_t end_ns;    /* it is answered then, whatever is not durable; 0: not begun */
+};
+
+/* Messages read for the operator: the first is under way (courier_cat.c). */
+struct courier_cat {
+    struct courier_request_list requests;
+    struct spool_buf *buf; /* of bufs; NULL: nothing is with the spooler */
+};
 
 /* One spool's side: journal entries not yet in the ring, in order; with the spooler; failed, to be
  * pushed again at retry_ns. A spool that fails holds up no other. */
@@ -53,46 +68,9 @@ struct courier {
     uint64_t random_cnt;
     uint32_t id_counter;
     uint64_t now_ns, wall_ns;
-    struct courier_request *waiting; /* a delete, for the journal to have room */
-    bool draining;                   /* starts no new deliveries */
-};
-
-enum courier_request_kind {
-    COURIER_QUEUE_LIST,
-    COURIER_QUEUE_STAT,
-    COURIER_QUEUE_FLUSH,
-    COURIER_QUEUE_HOLD,
-    COURIER_QUEUE_RELEASE,
-    COURIER_QUEUE_DELETE
-};
-
-/* STAT: undelivered recipients of one destination. */
-#define COURIER_TALLY_MAX 128 /* destinations told apart; the rest is counted together */
-enum {
-    COURIER_TALLY_QUEUED,
-    COURIER_TALLY_DEFERRED,
-    COURIER_TALLY_FAILED,
-    COURIER_TALLY_HELD,
-    COURIER_TALLY_CNT
-};
-struct courier_tally {
-    uint8_t domain[64]; /* cut there */
-    uint32_t len;
-    uint32_t cnt[COURIER_TALLY_CNT];
-};
-
-/* From control, answered in place and sent back; control owns it at both ends. */
-struct courier_request {
-    enum courier_request_kind kind;
-    struct queue_filter filter;  /* views of control's line */
-    struct spool_id after;       /* only those behind it */
-    uint32_t uid;                /* who asks */
-    uint64_t done_cnt, busy_cnt; /* over all pieces */
-    struct courier_tally tally[COURIER_TALLY_MAX];
-    uint32_t tally_cnt;
-    char *text; /* the answer, lines; room for text_cap */
-    size_t text_cap, text_len;
-    bool more; /* a bound of one piece ended it; after is where to go on */
+    struct courier_changes changes;
+    struct courier_cat cat;
+    bool draining; /* starts no new deliveries */
 };
 
 /* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */
@@ -100,9 +78,11 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
                  const uint8_t secret[16]) BASE_WARN_UNUSED;
 void courier_fini(struct courier *c);
 
-/* Journals that a message which queue_delete took is over. Only while courier_may_delete. */
-void courier_delete(struct courier *c, const struct spool_id *id);
-bool courier_may_delete(const struct courier *c);
+/* Journals an operator's change: OUTCOME, or FREE of what queue_delete took. Counted in changes.
+ * Only while courier_may_change, but for what one piece of work changes. */
+void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
+                    const struct spool_outcome *outcomes, uint32_t cnt);
+bool courier_may_change(const struct courier *c);
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);

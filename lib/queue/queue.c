@@ -23,6 +23,7 @@ int queue_init(struct queue **out, const struct queue_config *config)
 void queue_fini(struct queue *q)
 {
     queue_words_fini(q);
+    queue_status_fini(q);
     for (uint32_t i = 1; i < q->destination_cnt; i++)
         if (q->destinations[i] != NULL)
             queue_destination_free(q, q->destinations[i]);
@@ -129,7 +130,8 @@ static int items_place(struct queue *q, struct queue_message *m, const struct sp
         } else if (item->state != SPOOL_OUTCOME_QUEUED) {
             continue;
         }
-        queue_place_due(q, item, item->code == 0 ? QUEUE_HEAP_DOWN : QUEUE_HEAP_OWN, due);
+        queue_place_due(q, item, queue_status_code(q, item) == 0 ? QUEUE_HEAP_DOWN : QUEUE_HEAP_OWN,
+                        due);
     }
     return 0;
 }

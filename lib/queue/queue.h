@@ -118,9 +118,10 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns);
 /* One recipient's result of a job. */
 struct queue_result {
     uint32_t recipient;
-    uint16_t code; /* SMTP; 0: no reply */
-    uint8_t state; /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
-    bool expired;  /* by queue_judge: FAILED because its lifetime is over */
+    uint32_t enhanced; /* spool_status.h; 0: none. Kept for 4096 different pairs of codes */
+    uint16_t code;     /* SMTP; 0: no reply */
+    uint8_t state;     /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
+    bool expired;      /* by queue_judge: FAILED because its lifetime is over */
 };
 
 /* The job is back and its place is free for another one: once, before any queue_done or
@@ -159,8 +160,16 @@ int queue_remove(struct queue *q, const struct spool_id *id);
 int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns);
 
 /* A held message is not due, whatever its times are, until it is released; jobs that are out end
- * as they do. Not journalled: a start releases all. Returns 0 or -ENOENT. */
+ * as they do. The caller journals it (SPOOL_OUTCOME_MESSAGE). Returns 0 or -ENOENT. */
 int queue_hold(struct queue *q, const struct spool_id *id, bool held);
+
+/* An operator's requeue: recipients that were deferred are as if they had never been tried, so that
+ * they are due now, also where the destination is set aside, and their back-off starts afresh; a
+ * hold ends. The lifetime goes on, as it does
+ * after "postsuper -r": what is past it has one more attempt. The caller journals the outcomes of
+ * all that is QUEUED then, and that the message is not held. Returns 0, -ENOENT, or -EBUSY with
+ * nothing changed while it is in a job. */
+int queue_requeue(struct queue *q, const struct spool_id *id, uint64_t now_ns) BASE_WARN_UNUSED;
 
 /* An operator's delete: the message is not due any more. The caller journals FREE, then calls
  * queue_remove. Returns 0, -ENOENT (also for what is over or deleted already), or -EBUSY while it

@@ -2,6 +2,9 @@
  * Which messages an operator means: words of a command ("--domain example.org --older 3600", or one
  * message's id) become a filter; a filter is asked about each entry of queue_each.
  *
+ * Words stand between spaces. One with spaces in it stands in quotes, "so" or 'so', and has none of
+ * its own kind inside; whoever has both kinds in a word cannot say it.
+ *
  * Threads: none of its own. Memory: views of the words, which the caller keeps.
  */
 #ifndef QUEUE_FILTER_H
@@ -25,17 +28,24 @@ struct queue_filter {
     struct base_span domain;       /* p NULL: any; of a recipient that is not delivered */
     uint64_t older_ns;             /* 0: any; since arrival */
     enum queue_filter_state state; /* of a recipient that is not delivered, or held */
+    /* Why a recipient is not delivered: */
+    struct base_span reason; /* p NULL: any; in the last words, the code or the enhanced code,
+                                in any case of letters */
+    uint32_t code_min;       /* 0: any; the SMTP code is between these */
+    uint32_t code_max;
+    uint32_t enhanced_min; /* 0: any; the enhanced code (spool_status.h) likewise */
+    uint32_t enhanced_max;
 };
 
-/* Reads words with spaces between them. Returns 0; or -EINVAL and in *bad the word that is wrong,
- * or lacks its value. Conditions given together must all hold. */
+/* Reads words. Returns 0; or -EINVAL and in *bad the word that is wrong, or lacks its value.
+ * Conditions given together must all hold. */
 int queue_filter_parse(struct queue_filter *out, struct base_span words,
                        struct base_span *bad) BASE_WARN_UNUSED;
 
 /* True when it names a message or sets a condition. */
 bool queue_filter_narrows(const struct queue_filter *f);
 
-/* One recipient has to meet the domain and the state both. */
+/* One recipient has to meet the conditions about recipients all together. */
 bool queue_filter_match(const struct queue_filter *f, const struct queue_entry *e,
                         uint64_t wall_ns);
 

@@ -12,8 +12,8 @@
  * queue_message.c knows blocks and texts, queue_index.c the order by id, queue_heap.c order by
  * time, queue_ready.c order among what is due at one destination, queue_destination.c destinations
  * and their answers, queue_turn.c whose turn it is, queue_place.c moves items from place to place,
- * queue_time.c clocks, queue_alarm.c ages, queue_words.c what was said, queue_job.c jobs,
- * queue_operator.c what an operator sees and does.
+ * queue_time.c clocks, queue_alarm.c ages, queue_words.c what was said, queue_status.c codes,
+ * queue_job.c jobs, queue_operator.c what an operator sees and does.
  */
 #ifndef QUEUE_INTERNAL_H
 #define QUEUE_INTERNAL_H
@@ -47,7 +47,7 @@ struct queue_item {
     uint32_t first : 1;  /* READY: of its sender */
     uint32_t active : 1; /* in a job */
     uint32_t pad : 3;
-    uint16_t code;
+    uint16_t status;      /* its codes (queue_status.c) */
     uint16_t attempt_cnt; /* stays at its largest value */
 };
 base_static_assert(sizeof(struct queue_item) == 2 * QUEUE_STEP_BYTES, "two handles each");
@@ -125,6 +125,15 @@ struct queue_destination {
 };
 #define QUEUE_HEAP_NONE UINT32_MAX
 
+/* What a recipient was told. */
+struct queue_status {
+    uint32_t enhanced;
+    uint32_t user_cnt; /* recipients */
+    uint16_t code;
+    uint16_t next;
+};
+#define QUEUE_STATUS_CHAINS 256
+
 struct queue {
     struct queue_config config;
     struct base_rand rand;
@@ -153,6 +162,11 @@ struct queue {
     struct queue_words **words;
     uint32_t words_cap; /* power of two */
     uint32_t words_cnt;
+    struct queue_status *statuses;
+    uint32_t status_cap;
+    uint16_t status_cnt;  /* that were ever used */
+    uint16_t status_free; /* a chain, as those by value: numbers from 1, 0 ends it */
+    uint16_t status_by[QUEUE_STATUS_CHAINS];
 };
 
 /* malloc, counted. */
@@ -268,6 +282,14 @@ bool queue_alarm_job(struct queue *q, struct queue_job *out);
 /* A job of the message, without recipients; then an idle item goes into it. */
 void queue_job_fill(struct queue *q, struct queue_job *out, struct queue_message *m);
 void queue_job_take(struct queue *q, struct queue_job *job, struct queue_item *item);
+
+/* ---- queue_status.c ---- */
+
+uint16_t queue_status_code(const struct queue *q, const struct queue_item *item);
+uint32_t queue_status_enhanced(const struct queue *q, const struct queue_item *item);
+void queue_status_set(struct queue *q, struct queue_item *item, uint16_t code, uint32_t enhanced);
+void queue_status_drop(struct queue *q, struct queue_item *item);
+void queue_status_fini(struct queue *q);
 
 /* ---- queue_words.c ---- */
 

@@ -118,7 +118,7 @@ static void item_end(struct queue *q, const struct queue_job *job, const struct 
     m->active_cnt--;
     item->state = r->state & 3U;
     if (!job->set_aside) {
-        item->code = r->code;
+        queue_status_set(q, item, r->code, r->enhanced);
         item->attempt_cnt =
             item->attempt_cnt < UINT16_MAX ? (uint16_t)(item->attempt_cnt + 1) : UINT16_MAX;
     }
@@ -162,6 +162,8 @@ bool queue_done(struct queue *q, const struct queue_job *job, const struct queue
                     results[i].state == SPOOL_OUTCOME_FAILED);
         item_end(q, job, &results[i], wait_seed);
         outcomes[i] = queue_outcome(q, m, results[i].recipient);
+        if (!job->set_aside)
+            outcomes[i].enhanced = results[i].enhanced; /* kept in memory or not */
     }
     queue_alarm_next(q, m);
     return m->open_cnt == 0;

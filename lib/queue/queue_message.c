@@ -180,7 +180,7 @@ static struct head head_read(struct base_span rest)
     return h;
 }
 
-static void item_fill(struct queue_message *m, uint32_t index, uint8_t *at,
+static void item_fill(struct queue *q, struct queue_message *m, uint32_t index, uint8_t *at,
                       const struct spool_outcome *o)
 {
     struct queue_item *item = &m->items[index];
@@ -189,9 +189,9 @@ static void item_fill(struct queue_message *m, uint32_t index, uint8_t *at,
         .text = (uint32_t)(at - (uint8_t *)m),
         .index = index & 0x3fffffU,
         .state = o->state & 3U,
-        .code = o->code,
         .attempt_cnt = o->attempt_cnt,
     };
+    queue_status_set(q, item, o->code, o->enhanced);
     m->open_cnt += o->state == SPOOL_OUTCOME_QUEUED || o->state == SPOOL_OUTCOME_DEFERRED;
     if ((o->flags & SPOOL_OUTCOME_WARNED) != 0)
         m->warned = QUEUE_WARNED;
@@ -224,13 +224,14 @@ struct queue_message *queue_message_make(struct queue *q, const struct spool_id 
         .body_8bit = h.body_8bit,
         .smtputf8 = h.smtputf8,
         .has_envid = h.envid.len > 0,
+        .held = a->held,
     };
     uint8_t *at = text_put((uint8_t *)&m->items[m->recipient_cnt], h.sender);
     if (m->has_envid)
         at = text_put(at, h.envid);
     r.rest = envelope;
     for (uint32_t i = 0; reader_next(&r); i++) {
-        item_fill(m, i, at, &a->outcomes[i]);
+        item_fill(q, m, i, at, &a->outcomes[i]);
         at = recipient_put(at, &r);
     }
     base_assert((size_t)(at - (uint8_t *)m) == bytes);
@@ -240,5 +241,7 @@ struct queue_message *queue_message_make(struct queue *q, const struct spool_id 
 void queue_message_free(struct queue *q, struct queue_message *m)
 {
     queue_words_drop(q, m);
+    for (uint32_t i = 0; i < m->recipient_cnt; i++)
+        queue_status_drop(q, &m->items[i]);
     queue_arena_put(&q->arena, m->handle, m->steps);
 }

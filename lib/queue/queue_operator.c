@@ -14,11 +14,12 @@ struct spool_outcome queue_outcome(const struct queue *q, const struct queue_mes
         .recipient = index,
         .state = item->state,
         .flags = m->warned == QUEUE_WARNED ? SPOOL_OUTCOME_WARNED : 0,
-        .code = item->code,
+        .code = queue_status_code(q, item),
         .attempt_cnt = item->attempt_cnt,
         .age_min = minutes < UINT16_MAX ? (uint16_t)minutes : UINT16_MAX,
+        .enhanced = queue_status_enhanced(q, item),
     };
-    if (item->state != SPOOL_OUTCOME_DEFERRED)
+    if (item->state != SPOOL_OUTCOME_DEFERRED && item->state != SPOOL_OUTCOME_QUEUED)
         return o;
     uint64_t due = now;
     if (item->place != QUEUE_PLACE_READY && !item->active)
@@ -47,6 +48,16 @@ static void message_due(struct queue *q, struct queue_message *m)
     }
 }
 
+/* Destinations of its recipients that are set aside try again. */
+static void message_wake(struct queue *q, struct queue_message *m)
+{
+    for (uint32_t i = 0; i < m->recipient_cnt && !m->held; i++) {
+        struct queue_destination *d = queue_item_destination(q, &m->items[i]);
+        if (d != NULL && d->aside)
+            queue_destination_wake(q, d);
+    }
+}
+
 int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns)
 {
     struct queue_message *m = queue_index_find(q, id);
@@ -54,11 +65,7 @@ int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now
         return -ENOENT;
     queue_clock_now(&q->clock, now_ns);
     message_due(q, m);
-    for (uint32_t i = 0; i < m->recipient_cnt && !m->held; i++) {
-        struct queue_destination *d = queue_item_destination(q, &m->items[i]);
-        if (d != NULL && d->aside)
-            queue_destination_wake(q, d);
-    }
+    message_wake(q, m);
     return 0;
 }
 
@@ -94,6 +101,36 @@ int queue_hold(struct queue *q, const struct spool_id *id, bool held)
             queue_place_due(q, item, item->heap, queue_tick_ns(item->timed.due, q->clock.now_ns));
     }
     queue_alarm_next(q, m);
+    return 0;
+}
+
+int queue_requeue(struct queue *q, const struct spool_id *id, uint64_t now_ns)
+{
+    struct queue_message *m = queue_index_find(q, id);
+    if (m == NULL || m->deleted)
+        return -ENOENT;
+    if (m->active_cnt > 0)
+        return -EBUSY;
+    if (m->open_cnt == 0)
+        return -ENOENT;
+    queue_clock_now(&q->clock, now_ns);
+    int rc = queue_hold(q, id, false);
+    base_assert(rc == 0);
+    for (uint32_t i = 0; i < m->recipient_cnt; i++) {
+        struct queue_item *item = &m->items[i];
+        if (item->state != SPOOL_OUTCOME_QUEUED && item->state != SPOOL_OUTCOME_DEFERRED)
+            continue;
+        queue_place_none(q, item);
+        queue_place_count(q, item, -1);
+        item->state = SPOOL_OUTCOME_QUEUED;
+        item->attempt_cnt = 0;
+        queue_status_drop(q, item);
+        queue_place_count(q, item, 1);
+        queue_place_due(q, item, QUEUE_HEAP_OWN, q->clock.now_ns);
+        if (m->words != NULL && m->words_recipient == i)
+            queue_words_drop(q, m);
+    }
+    message_wake(q, m);
     return 0;
 }
 

@@ -50,10 +50,10 @@ uint64_t queue_age_at_start(const struct queue_clock *c, const struct queue_conf
     bool journalled = false;
     for (uint32_t i = 0; i < a->recipient_cnt; i++) {
         const struct spool_outcome *o = &a->outcomes[i];
-        if (o->state == SPOOL_OUTCOME_QUEUED)
-            continue;
+        if (o->state == SPOOL_OUTCOME_QUEUED && o->next_wall_ns == 0 && o->age_min == 0)
+            continue; /* nothing was journalled of it: requeued ones have their time */
         uint64_t of = o->age_min * 60 * BASE_NS_S;
-        if (o->state == SPOOL_OUTCOME_DEFERRED)
+        if (o->state == SPOOL_OUTCOME_DEFERRED || o->state == SPOOL_OUTCOME_QUEUED)
             of += plausible(config, o->next_wall_ns, c->wall_ns);
         age = of > age ? of : age;
         journalled = true;

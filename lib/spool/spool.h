@@ -93,6 +93,7 @@ struct spool_arrival {
     uint32_t envelope_len;
     uint8_t *envelope;              /* inside this allocation */
     struct spool_outcome *outcomes; /* the last one of each recipient, by index; inside too */
+    bool held;                      /* as journalled last for SPOOL_OUTCOME_MESSAGE */
 };
 void spool_arrival_free(struct spool_arrival *a);
 
@@ -103,18 +104,22 @@ enum spool_outcome_state {
     SPOOL_OUTCOME_FAILED = 3,
 };
 
+/* The recipient that stands for the message itself: its state tells whether it is held (1) or not
+ * (0), all else of it is zero. */
+#define SPOOL_OUTCOME_MESSAGE UINT32_MAX
+
 #define SPOOL_OUTCOME_WARNED 1 /* the sender was told of the delay */
 
 /* Payload of OUTCOME entries: an array of these. On disk in this form, little-endian. */
 struct spool_outcome {
-    uint32_t recipient;   /* index in the envelope */
-    uint8_t state;        /* enum spool_outcome_state */
-    uint8_t flags;        /* SPOOL_OUTCOME_WARNED */
-    uint16_t code;        /* SMTP code, 0: none */
-    uint16_t attempt_cnt; /* stays at its largest value */
-    uint16_t age_min;     /* of the message then, in minutes of running time (lib/queue) */
-    uint32_t reserved;
-    uint64_t next_wall_ns; /* DEFERRED: not before */
+    uint32_t recipient;    /* index in the envelope, or SPOOL_OUTCOME_MESSAGE */
+    uint8_t state;         /* enum spool_outcome_state */
+    uint8_t flags;         /* SPOOL_OUTCOME_WARNED */
+    uint16_t code;         /* SMTP code, 0: none */
+    uint16_t attempt_cnt;  /* stays at its largest value */
+    uint16_t age_min;      /* of the message then, in minutes of running time (lib/queue) */
+    uint32_t enhanced;     /* spool_status.h; 0: none */
+    uint64_t next_wall_ns; /* DEFERRED: not before; QUEUED: when it was put back, 0: never */
 };
 base_static_assert(sizeof(struct spool_outcome) == 24, "as FORMAT.md");
 

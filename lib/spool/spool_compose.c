@@ -197,7 +197,7 @@ static bool outcomes_valid(const struct spool_message *m, const struct spool_ent
         return false;
     for (uint32_t at = 0; at < e->len; at += sizeof(o)) {
         memcpy(&o, e->p + at, sizeof(o));
-        if (o.recipient >= m->recipient_cnt)
+        if (o.recipient >= m->recipient_cnt && o.recipient != SPOOL_OUTCOME_MESSAGE)
             return false;
     }
     return true;

@@ -238,20 +238,30 @@ void spool_message_state_at(struct spool *s, struct spool_message *m, uint32_t s
     s->segments[slot].state_refs++;
 }
 
-static int outcomes_grow(struct spool_message *m, uint32_t cnt)
+/* Room for outcomes of cnt recipients and, with own, that of the message, which stays the last. */
+static int outcomes_grow(struct spool_message *m, uint32_t cnt, bool own)
 {
-    if (cnt <= m->outcome_cnt)
+    if (cnt < m->outcome_cnt)
+        cnt = m->outcome_cnt;
+    own |= m->has_own;
+    if (cnt == m->outcome_cnt && own == m->has_own)
         return 0;
     if (cnt > SPOOL_RECIPIENT_CNT_MAX)
         return -E2BIG;
-    struct spool_outcome *o = realloc(m->outcomes, cnt * sizeof(*o));
+    struct spool_outcome *o = realloc(m->outcomes, (cnt + own) * sizeof(*o));
     if (o == NULL)
         return -ENOMEM;
+    struct spool_outcome last = {.recipient = SPOOL_OUTCOME_MESSAGE};
+    if (m->has_own)
+        last = o[m->outcome_cnt];
     memset(o + m->outcome_cnt, 0, (cnt - m->outcome_cnt) * sizeof(*o));
     for (uint32_t i = m->outcome_cnt; i < cnt; i++)
         o[i].recipient = i;
+    if (own)
+        o[cnt] = last;
     m->outcomes = o;
     m->outcome_cnt = cnt;
+    m->has_own = own;
     return 0;
 }
 
@@ -260,12 +270,13 @@ int spool_message_outcomes(struct spool_message *m, const uint8_t *payload, uint
     struct spool_outcome o;
     for (uint32_t at = 0; at + sizeof(o) <= len; at += sizeof(o)) {
         memcpy(&o, payload + at, sizeof(o));
-        if (o.recipient >= SPOOL_RECIPIENT_CNT_MAX)
+        bool own = o.recipient == SPOOL_OUTCOME_MESSAGE;
+        if (!own && o.recipient >= SPOOL_RECIPIENT_CNT_MAX)
             return -E2BIG;
-        int rc = outcomes_grow(m, o.recipient + 1);
+        int rc = outcomes_grow(m, own ? 0 : o.recipient + 1, own);
         if (rc < 0)
             return rc;
-        m->outcomes[o.recipient] = o;
+        m->outcomes[own ? m->outcome_cnt : o.recipient] = o;
     }
     return 0;
 }
@@ -281,6 +292,7 @@ struct spool_arrival *spool_arrival_make(const struct spool_message *m, const ui
     a->content_bytes = m->content_bytes;
     a->recipient_cnt = m->recipient_cnt;
     a->envelope_len = m->envelope_len;
+    a->held = spool_message_held(m);
     a->outcomes = (struct spool_outcome *)(void *)(p + head);
     a->envelope = p + head + outcomes;
     memset(a->outcomes, 0, outcomes);

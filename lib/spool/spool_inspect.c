@@ -354,6 +354,7 @@ int spool_inspect_message(struct spool_inspect *in, uint64_t index,
         .piece_cnt = m->extent_cnt,
         .outcomes = m->outcomes,
         .outcome_cnt = m->outcome_cnt,
+        .held = spool_message_held(m),
     };
     for (uint32_t n = 0; !m->commit_seen && n < m->extent_cnt; n++)
         if (spool_extent_of(m, n)->offset_8 != 0 &&

@@ -63,6 +63,7 @@ struct spool_inspect_message {
     struct base_span envelope; /* len 0: it is lost. Valid until the next message is asked for */
     const struct spool_outcome *outcomes; /* by recipient, outcome_cnt; later ones have none */
     uint32_t outcome_cnt;
+    bool held; /* by the operator */
 };
 
 struct spool_inspect_piece {

@@ -10,6 +10,7 @@
  *   spool_summary.c  what spares a start the bodies
  *   spool_move.c     the oldest segment's live records go to the head
  *   spool_salvage.c  the same when it is damaged
+ *   spool_status.c   enhanced status codes as numbers
  *   spool_read.c     READ, and the envelopes of recovered messages
  *   spool_recover.c  files, headers, the chain of segments
  *   spool_ahead.c    summaries read before they are wanted
@@ -146,7 +147,8 @@ struct spool_message {
     uint32_t envelope_len;
     uint64_t content_bytes;
     uint64_t commit_place;
-    struct spool_outcome *outcomes; /* by recipient, outcome_cnt; NULL: nothing happened yet */
+    struct spool_outcome *outcomes; /* spool_message_rows: by recipient, outcome_cnt, then with
+                                       has_own the message's; NULL: nothing happened yet */
     struct spool_coming *coming;    /* NULL: durable, and told */
     uint32_t outcome_cnt;
     uint32_t recipient_cnt;
@@ -154,9 +156,10 @@ struct spool_message {
     uint32_t ref_cnt;    /* effects and reads under way */
     int32_t status;
     uint8_t state;
-    bool commit_seen;  /* recovery */
-    bool state_moving; /* STATE is composed, not yet durable */
-    bool lacks_parts;  /* recovery, past corruption: its content cannot be put together */
+    bool commit_seen : 1;  /* recovery */
+    bool state_moving : 1; /* STATE is composed, not yet durable */
+    bool has_own : 1;     /* an outcome of the message itself lies behind those of its recipients */
+    bool lacks_parts : 1; /* recovery, past corruption: its content cannot be put together */
 };
 /* With its bucket in the table a queued message of two pieces takes 128 bytes at most. */
 base_static_assert(sizeof(struct spool_message) <= 112, "memory of a queued message");
@@ -427,6 +430,15 @@ void spool_message_state_at(struct spool *s, struct spool_message *m, uint32_t s
 /* Takes over outcomes into memory. Returns 0 or -ENOMEM. */
 int spool_message_outcomes(struct spool_message *m, const uint8_t *payload,
                            uint32_t len) BASE_WARN_UNUSED;
+/* Outcomes in memory: those of recipients and, as the last one, that of the message. */
+static inline uint32_t spool_message_rows(const struct spool_message *m)
+{
+    return m->outcome_cnt + m->has_own;
+}
+static inline bool spool_message_held(const struct spool_message *m)
+{
+    return m->has_own && m->outcomes[m->outcome_cnt].state == 1;
+}
 /* It is durable and told. */
 void spool_message_settled(struct spool_message *m);
 struct spool_arrival *spool_arrival_make(const struct spool_message *m, const uint8_t *envelope);

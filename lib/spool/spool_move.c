@@ -165,13 +165,13 @@ bool spool_move_state(struct spool *s, struct spool_batch *b, struct spool_messa
 {
     struct spool_mover *v = &s->mover;
     const uint32_t max = SPOOL_PIECE_BYTES_MAX / sizeof(struct spool_outcome);
-    while (v->outcome_at < m->outcome_cnt) {
-        uint32_t cnt = m->outcome_cnt - v->outcome_at;
+    const uint32_t rows = spool_message_rows(m);
+    while (v->outcome_at < rows) {
+        uint32_t cnt = rows - v->outcome_at;
         if (cnt > max)
             cnt = max;
         struct spool_record r = {
-            .type =
-                v->outcome_at + cnt < m->outcome_cnt ? SPOOL_RECORD_OUTCOME : SPOOL_RECORD_STATE,
+            .type = v->outcome_at + cnt < rows ? SPOOL_RECORD_OUTCOME : SPOOL_RECORD_STATE,
             .len = cnt * (uint32_t)sizeof(struct spool_outcome),
             .id = m->id,
             .payload = (const uint8_t *)(m->outcomes + v->outcome_at),

@@ -36,6 +36,9 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(BOUNCED, STATS_LOG_INFO, "bounced", "id=%i recipients=%n dsn=%s")                            \
     X(NOTIFIED, STATS_LOG_INFO, "notified", "id=%i recipients=%n dsn=%s")                          \
     X(FINISHED, STATS_LOG_INFO, "finished", "id=%i")                                               \
+    X(HELD, STATS_LOG_WARN, "held", "id=%i by=control uid=%n")                                     \
+    X(RELEASED, STATS_LOG_INFO, "released", "id=%i by=control uid=%n")                             \
+    X(REQUEUED, STATS_LOG_INFO, "requeued", "id=%i by=control uid=%n")                             \
     X(DELETED, STATS_LOG_WARN, "deleted", "id=%i by=control uid=%n")                               \
     X(RECOVERED, STATS_LOG_INFO, "recovered", "messages=%n segments=%m %s")                        \
     X(SPOOL_ERROR, STATS_LOG_ERROR, "spool_error", "segment=%n error=%m what=%s")                  \

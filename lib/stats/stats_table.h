@@ -388,6 +388,8 @@ STATS(COURIER_TOLD_FAILED,    "courier", "told_failed",    "recipients", "failur
 STATS(COURIER_TOLD_DELAYED,   "courier", "told_delayed",   "recipients", "delays that reports tell of")
 STATS(COURIER_TOLD_RELAYED,   "courier", "told_relayed",   "recipients", "deliveries to next hops without DSN that reports tell of")
 STATS(COURIER_FINISHED,       "courier", "finished",       "messages", "messages that left the spool")
+STATS(COURIER_REQUEUED,       "courier", "requeued",       "messages", "messages that an operator had tried from the start again")
+STATS(COURIER_DELETED,        "courier", "deleted",        "messages", "messages that an operator took out of the queue undelivered")
 STATS(COURIER_JOURNAL_RETRIES,"courier", "journal_retries","writes",  "outcomes that had to be written again")
 STATS(COURIER_JOURNAL_NOW,    "courier", "journal_now",    "writes_now", "outcomes that are not on stable storage yet")
 /* clang-format on */

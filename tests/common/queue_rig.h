@@ -55,16 +55,18 @@ static inline struct spool_arrival *queue_rig_arrival(struct base_span sender,
     return a;
 }
 
-/* A job with one and the same result for all of its recipients. DEFERRED with code 0 means that the
- * destination did not answer. Returns what queue_done does. */
+/* A job with one and the same result for all of its recipients (450 4.0.0). DEFERRED with code 0
+ * means that the destination did not answer. Returns what queue_done does. */
 static inline bool queue_rig_end(struct queue *q, struct queue_job *job, uint8_t state,
                                  uint16_t code, uint64_t now_ns, uint64_t wall_ns,
                                  struct spool_outcome outcomes[QUEUE_JOB_RCPT_MAX])
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
     for (uint32_t i = 0; i < job->recipient_cnt; i++)
-        results[i] =
-            (struct queue_result){.recipient = job->recipients[i], .state = state, .code = code};
+        results[i] = (struct queue_result){.recipient = job->recipients[i],
+                                           .state = state,
+                                           .code = code,
+                                           .enhanced = code / 100 * 1000000U};
     if (!job->answered && !job->set_aside)
         queue_answer(q, job, code != 0 ? QUEUE_ANSWER_YES : QUEUE_ANSWER_NO);
     queue_judge(q, job, results);

@@ -52,6 +52,10 @@ static uint32_t record_build(struct input *in, uint8_t *p, uint32_t cap, uint64_
         spool_commit_write(payload, &c);
     } else if (r.type == SPOOL_RECORD_OUTCOME || r.type == SPOOL_RECORD_STATE) {
         struct spool_outcome o = {.recipient = take(in) * (take(in) == 255 ? 1U << 20 : 1U)};
+        if (o.recipient == 254) {
+            o.recipient = SPOOL_OUTCOME_MESSAGE;
+            o.state = take(in) % 3;
+        }
         r.len = sizeof(o);
         memcpy(payload, &o, sizeof(o));
     } else if (r.type == SPOOL_RECORD_FREE) {

@@ -82,13 +82,16 @@ static void message_read(struct sim *g, struct ledger *l)
 
 static void message_outcome(struct sim *g, struct ledger *l)
 {
-    uint32_t r = (uint32_t)bench_below(g, l->recipient_cnt);
-    if (l->outcome_under_way || l->outcome_sent[r] == 250)
+    uint32_t r = (uint32_t)bench_below(g, l->recipient_cnt + 1U);
+    bool own = r == l->recipient_cnt; /* the operator holds it, or lets it go */
+    uint8_t *sent = own ? &l->own_sent : &l->outcome_sent[r];
+    if (l->outcome_under_way || *sent == 250)
         return;
-    l->outcome = (struct spool_outcome){.recipient = r,
-                                        .state = SPOOL_OUTCOME_DEFERRED,
-                                        .code = 451,
-                                        .attempt_cnt = l->outcome_sent[r] + 1U};
+    l->outcome = (struct spool_outcome){
+        .recipient = r, .state = SPOOL_OUTCOME_DEFERRED, .code = 451, .attempt_cnt = *sent + 1U};
+    if (own)
+        l->outcome =
+            (struct spool_outcome){.recipient = SPOOL_OUTCOME_MESSAGE, .state = (*sent + 1U) % 2};
     struct spool_entry e = {.id = l->id,
                             .op = SPOOL_OUTCOME,
                             .from = 1,
@@ -96,7 +99,7 @@ static void message_outcome(struct sim *g, struct ledger *l)
                             .p = (const uint8_t *)&l->outcome,
                             .len = sizeof(l->outcome)};
     if (spool_push(g->spool, &e) == 0) {
-        l->outcome_sent[r]++;
+        ++*sent;
         l->outcome_under_way = true;
     }
 }
@@ -131,6 +134,8 @@ struct ledger *bench_arrival_check(struct sim *g, const struct spool_done *d)
               "message %u recipient %u: %u attempts, %u..%u", i, r, got, l->outcome_acked[r],
               l->outcome_sent[r]);
     }
+    CHECK(l->own_sent != l->own_acked || a->held == l->own_acked % 2,
+          "message %u held: %d, after %u changes", i, a->held, l->own_acked);
     return l;
 }
 
@@ -140,6 +145,7 @@ static void arrived(struct sim *g, const struct spool_done *d)
     CHECK(!l->told, "message twice");
     for (uint32_t r = 0; r < d->arrival->recipient_cnt; r++)
         l->outcome_sent[r] = l->outcome_acked[r] = (uint8_t)d->arrival->outcomes[r].attempt_cnt;
+    l->own_sent = l->own_acked = d->arrival->held;
     l->told = true;
     if (l->state == SENDING)
         l->state = ACKED;
@@ -182,7 +188,9 @@ static void completion(struct sim *g, const struct spool_done *d)
     case SPOOL_OUTCOME:
         l->outcome_under_way = false;
         CHECK(d->status == 0 || g->write_faults, "outcome says %d", d->status);
-        if (d->status == 0)
+        if (d->status == 0 && l->outcome.recipient == SPOOL_OUTCOME_MESSAGE)
+            l->own_acked = l->own_sent;
+        else if (d->status == 0)
             l->outcome_acked[l->outcome.recipient] = (uint8_t)l->outcome.attempt_cnt;
         break;
     case SPOOL_FREE:

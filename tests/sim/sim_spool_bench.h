@@ -33,6 +33,8 @@ struct ledger {
     uint32_t recipient_cnt;
     uint8_t outcome_acked[RECIPIENT_MAX]; /* attempts known to be durable */
     uint8_t outcome_sent[RECIPIENT_MAX];
+    uint8_t own_acked; /* of the message itself: odd numbers are held */
+    uint8_t own_sent;
     bool outcome_under_way;
     struct spool_outcome outcome; /* its payload */
     uint8_t envelope[128];

@@ -3,6 +3,8 @@
 
 #include "queue_rig.h"
 
+#include <errno.h>
+
 #define S    BASE_NS_S
 #define H    (3600 * S)
 #define D    (24 * H)
@@ -140,6 +142,61 @@ static void age_is_kept_over_starts(void **state)
     } while (o.state == SPOOL_OUTCOME_DEFERRED);
     assert_in_range(starts, 10, 15);
     assert_in_range(ran, 5 * D, 5 * D + 15 * 5000 * S);
+}
+
+static bool take_outcome(void *user, const struct queue_entry *e)
+{
+    *(struct spool_outcome *)user = queue_entry_outcome(e, 0);
+    return false;
+}
+
+/* A requeue makes nothing younger, over a start neither; what is past its lifetime has one more
+ * attempt. */
+static void age_after_requeue(void **state)
+{
+    (void)state;
+    static const struct spool_id zero;
+    struct spool_outcome o = {.state = SPOOL_OUTCOME_DEFERRED,
+                              .code = 450,
+                              .attempt_cnt = 30,
+                              .age_min = 3 * 24 * 60,
+                              .next_wall_ns = WALL};
+    start(WALL);
+    struct spool_id id = add(1, WALL - 3 * D, &o);
+    pass(H);
+    assert_int_equal(queue_requeue(q, &id, now), 0);
+    queue_each(q, &zero, 1, take_outcome, &o);
+    assert_int_equal(o.state, SPOOL_OUTCOME_QUEUED);
+    assert_int_equal(o.attempt_cnt, 0);
+    assert_int_equal(o.age_min, (3 * D + H) / (60 * S));
+    queue_fini(q);
+    start(WALL + H + D); /* the day of downtime counts */
+    id = add(1, WALL - 3 * D, &o);
+    assert_in_range(until_failed(), D - 2 * H, D + 4500 * S);
+    assert_int_equal(queue_remove(q, &id), 0);
+    o.age_min = 6 * 24 * 60;
+    id = add(2, WALL - 6 * D, &o);
+    assert_int_equal(queue_requeue(q, &id, now), 0);
+    assert_int_equal(attempt()->state, SPOOL_OUTCOME_FAILED);
+    assert_int_equal(queue_requeue(q, &id, now), -ENOENT);
+    queue_fini(q);
+}
+
+/* It is attempted, though its destination is set aside. */
+static void requeue_while_set_aside(void **state)
+{
+    (void)state;
+    start(WALL);
+    struct spool_id id = add(1, WALL, NULL);
+    for (int i = 0; i < QUEUE_FAILS_MAX; i++) {
+        assert_true(queue_next(q, &job, now));
+        queue_rig_end(q, &job, SPOOL_OUTCOME_DEFERRED, 0, now, wall, out);
+        pass(i < QUEUE_FAILS_MAX - 1 ? 2 * H : S);
+    }
+    assert_false(queue_next(q, &job, now));
+    assert_int_equal(queue_requeue(q, &id, now), 0);
+    assert_int_equal(attempt()->attempt_cnt, 1);
+    queue_fini(q);
 }
 
 /* Young in this run, whatever the wall clock has done since it was stamped. */
@@ -290,6 +347,8 @@ int main(void)
         cmocka_unit_test(jumps_do_not_expire),
         cmocka_unit_test(age_over_a_start),
         cmocka_unit_test(age_is_kept_over_starts),
+        cmocka_unit_test(age_after_requeue),
+        cmocka_unit_test(requeue_while_set_aside),
         cmocka_unit_test(an_arrival_amid_a_jump),
         cmocka_unit_test(one_attempt_after_a_jump),
         cmocka_unit_test(warning),

@@ -366,6 +366,81 @@ static void same_words_cost_once(void **state)
     assert_in_range(words_cnt, 4096, 4096 + 6000 / 16);
 }
 
+static struct queue_result told(const struct queue_job *job, uint16_t code, uint32_t enhanced)
+{
+    return (struct queue_result){.recipient = job->recipients[0],
+                                 .state = SPOOL_OUTCOME_DEFERRED,
+                                 .code = code,
+                                 .enhanced = enhanced};
+}
+
+static uint32_t enhanced_cnt;
+
+/* What is kept of the codes is right: as code_of and enhanced_of made them. */
+static bool see_codes(void *user, const struct queue_entry *e)
+{
+    uint32_t n = (uint32_t)(e->arrival_wall_ns - WALL), round = *(const uint32_t *)user;
+    struct spool_outcome o = queue_entry_outcome(e, 0);
+    assert_int_equal(o.code, 400 + (n + round) % 7);
+    if (o.enhanced != 0)
+        assert_int_equal(o.enhanced, 4000000 + n % 6000 + round);
+    enhanced_cnt += o.enhanced != 0;
+    return true;
+}
+
+/* Pairs of codes cost once; there is a bound on them, above which the journal has them alone. */
+static void same_codes_cost_once(void **state)
+{
+    (void)state;
+    static const struct spool_id zero;
+    struct queue_usage before, after;
+    struct queue_job job;
+    struct spool_outcome out;
+    struct base_span to = base_span_str("r@one.example");
+    for (uint32_t i = 0; i < 6100; i++) {
+        struct spool_id id = spool_id_make(WALL + i, 1, 0, i);
+        struct spool_arrival *a =
+            queue_rig_arrival(base_span_str("s@x.org"), &to, 1, WALL + i, false, NULL);
+        assert_int_equal(queue_add(q, &id, a, now, WALL + now), 0);
+    }
+    queue_usage(q, &before);
+    for (uint32_t round = 0; round < 3; round++, now += 9000 * S) {
+        for (int i = 0; i < 6100; i++) {
+            assert_true(queue_next(q, &job, now));
+            uint32_t n = (uint32_t)(job.arrival_wall_ns - WALL);
+            struct queue_result r =
+                told(&job, (uint16_t)(400 + (n + round) % 7), 4000000 + n % 6000 + round);
+            assert_false(queue_done(q, &job, &r, &out, now, WALL + now));
+            assert_int_equal(out.enhanced, r.enhanced);
+            assert_int_equal(out.code, r.code);
+        }
+        enhanced_cnt = 0;
+        queue_each(q, &zero, UINT32_MAX, see_codes, &round);
+        assert_in_range(enhanced_cnt, 4096, 4096 + 100);
+        queue_usage(q, &after);
+        assert_in_range(after.bytes, before.bytes, before.bytes + 4096 * 16);
+    }
+    for (int i = 0; i < 6100; i++) { /* and they go: then there is room for others */
+        assert_true(queue_next(q, &job, now));
+        struct queue_result r = told(&job, 450, 4002001);
+        assert_false(queue_done(q, &job, &r, &out, now, WALL + now));
+    }
+    for (uint32_t i = 0; i < 6100; i++) {
+        struct spool_id id = spool_id_make(WALL + i, 1, 0, i);
+        if (i >= 100)
+            assert_int_equal(queue_remove(q, &id), 0);
+    }
+    uint32_t round = 0;
+    for (now += 9000 * S; queue_next(q, &job, now);) {
+        uint32_t n = (uint32_t)(job.arrival_wall_ns - WALL);
+        struct queue_result r = told(&job, (uint16_t)(400 + n % 7), 4000000 + n);
+        assert_false(queue_done(q, &job, &r, &out, now, WALL + now));
+    }
+    enhanced_cnt = 0;
+    queue_each(q, &zero, UINT32_MAX, see_codes, &round);
+    assert_int_equal(enhanced_cnt, 100);
+}
+
 /* ---- memory ---- */
 
 #if defined(__has_feature)
@@ -427,7 +502,7 @@ static void memory(void **state)
     while (queue_next(q, &job, now)) /* waiting for a time costs no more */
         assert_false(end(&job, SPOOL_OUTCOME_DEFERRED, 450));
     queue_usage(q, &u);
-    assert_true(u.bytes <= one);
+    assert_true(u.bytes <= one + 4096); /* what they were told, once */
     close_queue(NULL);
     uint64_t few = fill(500, 20, 1000);
     close_queue(NULL);
@@ -480,6 +555,7 @@ int main(void)
         CASE(silent_ones_leave_room),
         CASE(flush_wakes),
         CASE(same_words_cost_once),
+        CASE(same_codes_cost_once),
         cmocka_unit_test(memory),
         cmocka_unit_test(memory_comes_back),
     };

@@ -136,11 +136,15 @@ static int spool_make(void)
         message_send(s, i);
         await(s, &disk, SPOOL_COMMIT, 1);
     }
-    static const struct spool_outcome o = {
-        .recipient = 1, .state = SPOOL_OUTCOME_DEFERRED, .code = 451, .attempt_cnt = 2};
+    static const struct spool_outcome o[] = {{.recipient = 1,
+                                              .state = SPOOL_OUTCOME_DEFERRED,
+                                              .code = 451,
+                                              .enhanced = 4002001,
+                                              .attempt_cnt = 2},
+                                             {.recipient = SPOOL_OUTCOME_MESSAGE, .state = 1}};
     push(s, (struct spool_entry){.id = id_of(DEFERRED),
                                  .op = SPOOL_OUTCOME,
-                                 .p = (const uint8_t *)&o,
+                                 .p = (const uint8_t *)o,
                                  .len = sizeof(o)});
     await(s, &disk, SPOOL_OUTCOME, 1);
     push(s, (struct spool_entry){.id = id_of(FREED), .op = SPOOL_FREE});
@@ -367,6 +371,7 @@ static void test_clean(void **state)
         assert_int_equal(content_right(i, (uint64_t)index, &m), 1);
         assert_int_equal(spool_envelope_check(m.envelope), 2);
         assert_int_equal(m.outcome_cnt, i == DEFERRED ? 2 : 0);
+        assert_int_equal(m.held, i == DEFERRED);
     }
     assert_int_equal(find(DEFERRED, &m), DEFERRED - 1);
     assert_int_equal(m.outcomes[1].code, 451);
@@ -397,12 +402,14 @@ static void test_tool(void **state)
     assert_int_equal(tool_on("check --json", ""), 0);
     assert_printed("\"queued\":23");
     assert_int_equal(tool_on("dump --json", ""), 0);
-    assert_printed("{\"address\":\"c\\\"@d\",\"state\":\"queued\",\"code\":0,\"attempts\":0}");
-    assert_printed("{\"address\":\"e@f\",\"state\":\"deferred\",\"code\":451,\"attempts\":2}");
+    assert_printed("{\"address\":\"c\\\"@d\",\"state\":\"queued\",\"code\":0,\"enhanced\":\"\","
+                   "\"attempts\":0}");
+    assert_printed("{\"address\":\"e@f\",\"state\":\"deferred\",\"code\":451,\"enhanced\":\"4.2."
+                   "1\",\"attempts\":2}");
     assert_null(strstr(printed, text_of(FREED)));
     assert_int_equal(tool_on("dump", ""), 0);
     assert_printed("queued 2023-11-14T22:13:20Z");
-    assert_printed("from <a@b> to <c\"@d> queued <e@f> deferred (code 451, attempt 2) at ");
+    assert_printed("from <a@b> to <c\"@d> queued <e@f> deferred (code 451 4.2.1, attempt 2) at ");
     /* One file is there already. */
     assert_int_equal(mkdir(out, 0700), 0);
     snprintf(path, sizeof(path), "%s/%s.eml", out, text_of(0));

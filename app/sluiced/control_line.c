@@ -1,0 +1,61 @@
+#include "control_line.h"
+
+#include <errno.h>
+
+const struct control_row control_rows[CONTROL_VERB_CNT] = {
+    [CONTROL_STATUS] = {"status", CONTROL_LOOK, CONTROL_WORDS_NONE},
+    [CONTROL_QUEUE_LIST] = {"queue list", CONTROL_LOOK, CONTROL_WORDS_FILTER},
+    [CONTROL_QUEUE_SHOW] = {"queue show", CONTROL_LOOK, CONTROL_WORDS_ID},
+    [CONTROL_QUEUE_STAT] = {"queue stat", CONTROL_LOOK, CONTROL_WORDS_FILTER},
+    [CONTROL_QUEUE_CAT] = {"queue cat", CONTROL_CHANGE, CONTROL_WORDS_ID},
+    [CONTROL_QUEUE_FLUSH] = {"queue flush", CONTROL_CHANGE, CONTROL_WORDS_FILTER},
+    [CONTROL_QUEUE_HOLD] = {"queue hold", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
+    [CONTROL_QUEUE_RELEASE] = {"queue release", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
+    [CONTROL_QUEUE_REQUEUE] = {"queue requeue", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
+    [CONTROL_QUEUE_DELETE] = {"queue delete", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
+    [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
+    [CONTROL_STOP] = {"stop", CONTROL_CHANGE, CONTROL_WORDS_NONE},
+};
+
+static bool has_control_character(struct base_span line)
+{
+    for (size_t i = 0; i < line.len; i++)
+        if (line.p[i] < 32 || line.p[i] == 127)
+            return true;
+    return false;
+}
+
+/* The command that the line begins with; CONTROL_VERB_CNT: none. */
+static enum control_verb verb_find(struct base_span line)
+{
+    for (int v = 0; v < CONTROL_VERB_CNT; v++) {
+        struct base_span text = base_span_str(control_rows[v].text);
+        if (line.len < text.len || memcmp(line.p, text.p, text.len) != 0)
+            continue;
+        if (line.len == text.len ||
+            (line.p[text.len] == ' ' && control_rows[v].words != CONTROL_WORDS_NONE))
+            return (enum control_verb)v;
+    }
+    return CONTROL_VERB_CNT;
+}
+
+int control_line_parse(struct control_line *out, struct base_span line, struct base_span *bad)
+{
+    *out = (struct control_line){.verb = CONTROL_VERB_CNT};
+    *bad = base_span_of(line.p, 0);
+    if (has_control_character(line))
+        return -EILSEQ;
+    out->verb = verb_find(line);
+    if (out->verb == CONTROL_VERB_CNT)
+        return -ENOENT;
+    const struct control_row *row = &control_rows[out->verb];
+    size_t at = strlen(row->text);
+    if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
+        return -EINVAL;
+    bool fits = true;
+    if (row->words == CONTROL_WORDS_ID)
+        fits = out->filter.by_id;
+    else if (row->words == CONTROL_WORDS_NARROWS)
+        fits = out->filter.all || queue_filter_narrows(&out->filter);
+    return fits ? 0 : -EDOM;
+}

@@ -1,0 +1,57 @@
+/*
+ * One line of the control socket, without its line end: a command of the table and its words.
+ * Printable ASCII and bytes above 127 only: no control character means anything here.
+ *
+ * Threads: none of its own. Memory: views of the line, which the caller keeps. Pure.
+ */
+#ifndef CONTROL_LINE_H
+#define CONTROL_LINE_H
+
+#include "queue_filter.h"
+
+enum control_right { CONTROL_NONE, CONTROL_LOOK, CONTROL_CHANGE };
+
+enum control_verb {
+    CONTROL_STATUS,
+    CONTROL_QUEUE_LIST,
+    CONTROL_QUEUE_SHOW,
+    CONTROL_QUEUE_STAT,
+    CONTROL_QUEUE_CAT,
+    CONTROL_QUEUE_FLUSH,
+    CONTROL_QUEUE_HOLD,
+    CONTROL_QUEUE_RELEASE,
+    CONTROL_QUEUE_REQUEUE,
+    CONTROL_QUEUE_DELETE,
+    CONTROL_RELOAD,
+    CONTROL_STOP,
+    CONTROL_VERB_CNT
+};
+
+/* What the words behind a command may be. */
+enum control_words {
+    CONTROL_WORDS_NONE,
+    CONTROL_WORDS_FILTER,  /* any filter, also none */
+    CONTROL_WORDS_NARROWS, /* a filter that names something, or --all: a slip of the pen is not to
+                              hit the whole queue */
+    CONTROL_WORDS_ID,      /* the id of one message, no condition */
+};
+
+struct control_row {
+    const char *text;
+    enum control_right right; /* that it needs */
+    enum control_words words;
+};
+extern const struct control_row control_rows[CONTROL_VERB_CNT];
+
+struct control_line {
+    enum control_verb verb;
+    struct queue_filter filter;
+};
+
+/* Returns 0; -ENOENT: no such command; -EINVAL: *bad is the word that is wrong or lacks its value;
+ * -EDOM: the words lack an id, or a condition; -EILSEQ: a control character. verb is set with
+ * -EINVAL and -EDOM too, so that rights come first. */
+int control_line_parse(struct control_line *out, struct base_span line,
+                       struct base_span *bad) BASE_WARN_UNUSED;
+
+#endif

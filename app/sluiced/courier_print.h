@@ -1,0 +1,20 @@
+/* Text of an answer, appended to a request's piece; what does not fit is left out. */
+#ifndef COURIER_PRINT_H
+#define COURIER_PRINT_H
+
+#include "courier_request.h"
+
+#include <inttypes.h>
+
+__attribute__((format(printf, 2, 3))) void courier_print(struct courier_request *r,
+                                                         const char *format, ...);
+void courier_print_text(struct courier_request *r, const char *text);
+void courier_print_number(struct courier_request *r, uint64_t n);
+/* What is not printable ASCII, a space or a backslash as \xNN. */
+void courier_print_span(struct courier_request *r, struct base_span s);
+/* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
+void courier_print_json(struct courier_request *r, struct base_span s);
+/* A time as RFC 3339. */
+void courier_print_time(struct courier_request *r, uint64_t wall_ns);
+
+#endif

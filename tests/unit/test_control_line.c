@@ -1,0 +1,117 @@
+/* Lines of the control socket, and how sluicectl prints what is answered to them. */
+#include "unit.h"
+
+#include "answer.h"
+#include "base_bytes.h"
+#include "control_line.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void test_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        int rc;
+        enum control_verb verb;
+    } rows[] = {
+        {"status", 0, CONTROL_STATUS},
+        {"status x", -ENOENT, CONTROL_VERB_CNT},
+        {"statusx", -ENOENT, CONTROL_VERB_CNT},
+        {"", -ENOENT, CONTROL_VERB_CNT},
+        {"queue", -ENOENT, CONTROL_VERB_CNT},
+        {"queue list", 0, CONTROL_QUEUE_LIST},
+        {"queue list ", 0, CONTROL_QUEUE_LIST},
+        {"queue lists", -ENOENT, CONTROL_VERB_CNT},
+        {"queue list --json --code 4xx", 0, CONTROL_QUEUE_LIST},
+        {"queue list --code", -EINVAL, CONTROL_QUEUE_LIST},
+        {"queue stat --json", 0, CONTROL_QUEUE_STAT},
+        {"queue show", -EDOM, CONTROL_QUEUE_SHOW},
+        {"queue cat --all", -EDOM, CONTROL_QUEUE_CAT},
+        {"queue cat 01234567890123456789012345", 0, CONTROL_QUEUE_CAT},
+        {"queue flush", 0, CONTROL_QUEUE_FLUSH},
+        {"queue hold", -EDOM, CONTROL_QUEUE_HOLD},
+        {"queue hold --json", -EDOM, CONTROL_QUEUE_HOLD},
+        {"queue release --all", 0, CONTROL_QUEUE_RELEASE},
+        {"queue requeue --reason 'a b'", 0, CONTROL_QUEUE_REQUEUE},
+        {"queue requeue", -EDOM, CONTROL_QUEUE_REQUEUE},
+        {"queue delete --state held", 0, CONTROL_QUEUE_DELETE},
+        {"queue delete --state", -EINVAL, CONTROL_QUEUE_DELETE},
+        {"queue delete --all\r", -EILSEQ, CONTROL_VERB_CNT},
+        {"queue\tlist", -EILSEQ, CONTROL_VERB_CNT},
+        {"reload", 0, CONTROL_RELOAD},
+        {"stop", 0, CONTROL_STOP},
+    };
+    struct control_line l;
+    struct base_span bad;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        int rc = control_line_parse(&l, base_span_str(rows[i].line), &bad);
+        if (rc != rows[i].rc || l.verb != rows[i].verb)
+            fail_msg("%s: %d", rows[i].line, rc);
+    }
+    assert_int_equal(control_line_parse(&l, base_span_of("stop\0", 5), &bad), -EILSEQ);
+}
+
+/* Who only looks does not change anything nor read mail. */
+static void test_rights(void **state)
+{
+    (void)state;
+    for (int v = 0; v < CONTROL_VERB_CNT; v++) {
+        bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
+                     v == CONTROL_QUEUE_STAT;
+        assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
+    }
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        int status;
+        const char *out;
+        const char *err; /* a part of it */
+    } rows[] = {
+        {"ok\nend\n", 0, "", "empty"},
+        {"ok\ndata 3\nabcend\n", 0, "abc", ""},
+        {"ok\ndata 4\nend\ndata 2\nxyend\n", 0, "end\nxy", ""},
+        {"error: no\nmore\n", 1, "", "error: no\nmore\n"},
+        {"ok\ndata 2\nxyerror: gone\n", 1, "xy", "error: gone\n"},
+        {"ok\ndata 2\nxy", 1, "xy", "broke off"},
+        {"ok\ndata 5\nxy", 1, "xy", "broke off"},
+        {"ok\ndata 5x\nabcde", 1, "", "broke off"},
+        {"ok\ndata \nabcde", 1, "", "broke off"},
+        {"ok\n", 1, "", "broke off"},
+        {"", 1, "", "gave no answer"},
+    };
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        char *out, *err;
+        size_t out_len, err_len;
+        char copy[64];
+        size_t len = strlen(rows[i].answer);
+        memcpy(copy, rows[i].answer, len + 1);
+        FILE *in = len > 0 ? fmemopen(copy, len, "r") : fopen("/dev/null", "r");
+        FILE *o = open_memstream(&out, &out_len);
+        FILE *e = open_memstream(&err, &err_len);
+        int status = answer_print(in, o, e, "empty");
+        fclose(in);
+        fclose(o);
+        fclose(e);
+        if (status != rows[i].status || strcmp(out, rows[i].out) != 0 ||
+            (rows[i].err[0] == 0 ? err_len != 0 : strstr(err, rows[i].err) == NULL))
+            fail_msg("%s: %d, %s, %s", rows[i].answer, status, out, err);
+        free(out);
+        free(err);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
