@@ -142,7 +142,8 @@ struct spool_config {
 /*
  * Opens the spool: recovers what is there (blocking; ARRIVED completions follow for each message)
  * or starts an empty one. Returns 0; -EBADMSG with a sentence in err when acknowledged records are
- * damaged; -EPROTO when the version is unknown (nothing was touched); -ENOSPC when not even the
+ * damaged; -EPROTO when a whole segment header
+ * has another version (nothing was touched, also with accept_corruption); -ENOSPC when not even the
  * first segments fit; -EIO, -ENOMEM.
  */
 int spool_open(struct spool **out, const struct spool_config *config, uint64_t now_ns, char *err,

@@ -43,12 +43,12 @@ int spool_segment_header_read(const uint8_t block[SPOOL_BLOCK_BYTES],
     if (memcmp(block, segment_magic, 8) != 0)
         return -EBADMSG;
     out->version = base_le32(block + 8);
-    /* Before the checksum: another version may keep it elsewhere. */
-    if (out->version != SPOOL_FORMAT_VERSION)
-        return -EPROTO;
     out->crc = base_le32(block + 12);
+    /* Before the version, which may be what has rotted; every version has this checksum. */
     if (out->crc != block_crc(block))
         return -EBADMSG;
+    if (out->version != SPOOL_FORMAT_VERSION)
+        return -EPROTO;
     memcpy(out->uuid, block + 16, 16);
     out->sequence = base_le64(block + 32);
     out->salt = base_le64(block + 40);

@@ -44,7 +44,8 @@ struct spool_segment_header {
 
 /* Fills the block and sets h->crc. */
 void spool_segment_header_write(uint8_t block[SPOOL_BLOCK_BYTES], struct spool_segment_header *h);
-/* Returns 0; -EPROTO for another version; -EBADMSG when there is no valid header. */
+/* Returns 0; -EBADMSG when there is no header or a damaged one; -EPROTO for one of another version
+ * that is whole: of out version and crc are filled in then. */
 int spool_segment_header_read(const uint8_t block[SPOOL_BLOCK_BYTES],
                               struct spool_segment_header *out) BASE_WARN_UNUSED;
 

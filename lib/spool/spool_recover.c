@@ -148,7 +148,7 @@ static int headers_read(struct spool_recovery *r, const uint32_t *numbers, uint3
             if (rc < 0)
                 return rc;
             rc = spool_segment_header_read(r->data, &g->header);
-            if (rc == -EPROTO && try == 2) {
+            if (rc == -EPROTO) {
                 snprintf(r->err, r->err_cap, "segment %u has format version %u, not %u", numbers[i],
                          g->header.version, SPOOL_FORMAT_VERSION);
                 return rc;

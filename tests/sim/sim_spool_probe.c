@@ -124,8 +124,7 @@ int probe_open(struct probe *p, uint64_t seed)
     config.disk = g->disk;
     config.accept_corruption = p->accept;
     int rc = spool_open(&p->spool, &config, p->now_ns, err, sizeof(err));
-    CHECK(rc == 0 || (p->rot && !p->accept && rc == -EBADMSG) ||
-              (p->version_rot && rc == -EPROTO) || disk_sim_dead(&g->disk),
+    CHECK(rc == 0 || (p->rot && !p->accept && rc == -EBADMSG) || disk_sim_dead(&g->disk),
           "open: %d %s", rc, err);
     CHECK(rc == 0 || err[0] != '\0', "refused without a word");
     return rc;

@@ -27,9 +27,8 @@ struct probe {
     uint32_t read_at[MESSAGE_MAX];
     bool read_over[MESSAGE_MAX];
     bool reading[MESSAGE_MAX];
-    bool version_rot; /* a header's version may be another one */
-    bool accept;      /* corruption: start past it */
-    uint64_t only;    /* 0: all crashes */
+    bool accept;   /* corruption: start past it */
+    uint64_t only; /* 0: all crashes */
     uint64_t op_cnt, told_sum, again_cnt, inner_cnt, rot_cnt, refused_cnt, damaged_cnt, aside_cnt,
         accepted_cnt;
     uint64_t crash_max; /* of this seed */

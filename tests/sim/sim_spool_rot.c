@@ -221,6 +221,7 @@ static void content_check(struct probe *p, const struct target *t, struct base_r
  * on. */
 static void other_check(struct probe *p, const bool *marked, struct base_rand *rand)
 {
+    struct sim *g = p->g;
     bool open = probe_recover(p, base_rand_next(rand));
     if (!open) {
         memcpy(p->loose, marked, sizeof(p->loose));
@@ -230,8 +231,7 @@ static void other_check(struct probe *p, const bool *marked, struct base_rand *r
         p->accept = false;
         p->accepted_cnt += open;
     }
-    if (!open)
-        return; /* a version that is not known: nobody may go on */
+    CHECK(open, "refused although told to go on");
     for (int i = 0; i < 500; i++)
         probe_pass(p);
     spool_close(p->spool);
@@ -251,7 +251,6 @@ static void rot(struct probe *p, enum target_kind kind, struct base_rand *rand)
         return;
     p->rot_cnt++;
     p->rot = true;
-    p->version_rot = kind == TARGET_SEGMENT;
     target_mark(p, &t, false, marked);
     if (is_log_end(p, &t))
         target_mark(p, &t, true, p->loose);
@@ -270,7 +269,7 @@ static void rot(struct probe *p, enum target_kind kind, struct base_rand *rand)
     disk_sim_restore(&g->disk);
     memset(p->hit, 0, sizeof(p->hit));
     memset(p->loose, 0, sizeof(p->loose));
-    p->rot = p->version_rot = false;
+    p->rot = false;
 }
 
 void rot_run(struct probe *p)

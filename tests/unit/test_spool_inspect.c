@@ -476,8 +476,16 @@ static void test_lock(void **state)
 static void test_newer(void **state)
 {
     SKIP_WITHOUT_SPOOL();
-    uint32_t version = 2;
-    bytes_write(segment_of(2), 8, &version, 4);
+    uint8_t header[SPOOL_BLOCK_BYTES];
+    memcpy(header, files[segment_of(2) - 1], sizeof(header));
+    base_put_le32(header + 8, 2);
+    bytes_write(segment_of(2), 0, header, sizeof(header));
+    /* With a checksum that does not fit it is damage like any other. */
+    assert_int_equal(tool_on("check", ""), 1);
+    assert_printed("header is damaged");
+    base_put_le32(header + 12, 0);
+    base_put_le32(header + 12, base_crc32c(0, header, sizeof(header)));
+    bytes_write(segment_of(2), 0, header, sizeof(header));
     assert_int_equal(tool_on("check", ""), 2);
     assert_printed("has format version 2, not 1");
     assert_int_equal(tool_on("dump", ""), 2);
