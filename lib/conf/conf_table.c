@@ -16,7 +16,7 @@
 #define ONE(type, help)                                                                            \
     {                                                                                              \
 #type, NULL, help, __builtin_offsetof(struct conf, type), 0, sizeof(struct conf_##type),   \
-            false, false                                                                           \
+            false, false, false                                                                    \
     }
 #define MANY(type, example, reloadable, help)                                                      \
     {                                                                                              \

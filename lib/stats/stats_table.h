@@ -178,6 +178,7 @@ STATS(TCP_HALF_OPEN,               "tcp", "half_open",           "connections no
 STATS(TCP_TIME_WAIT,               "tcp", "time_wait",           "connections now", "closed connections that are remembered")
 STATS(TCP_BUFFERS,                 "tcp", "buffers",             "buffers now", "packet buffers held in receive, early-data and send queues")
 /* lib/tls */
+STATS(TLS_EXPIRY_DAYS,        "tls", "expiry_days",        "days now", "days until the first of our certificates expires; 0: today, expired, or there is none")
 STATS(TLS_CONNECTIONS,        "tls", "connections",        "connections now", "connections with TLS, or on the way to it")
 STATS(TLS_HANDSHAKING,        "tls", "handshaking",        "connections now", "of these, whose handshake is not done")
 STATS(TLS_PARKED,             "tls", "parked",             "operations now", "private-key operations under way, whose connections wait")
@@ -371,6 +372,8 @@ STATS(CONN_LAYER_BAD,         "conn", "layer_bad",         "connections", "reset
 STATS(CONN_STALLED_RING,      "conn", "stalled_ring",      "stalls",  "waits for room in the ring to the spooler")
 STATS(CONN_STALLED_BUFFERS,   "conn", "stalled_buffers",   "stalls",  "waits for a spool buffer")
 STATS(CONN_TIMEOUTS,          "conn", "timeouts",          "connections", "ended because the peer was silent too long")
+STATS(CONN_TLS_TIMEOUTS,      "conn", "tls_timeouts",      "connections", "dropped: no whole TLS handshake within tls: handshake_timeout")
+STATS(CONN_STARTTLS_INJECTED, "conn", "starttls_injected", "connections", "554 and closed: bytes behind STARTTLS that were sent in clear")
 STATS(CONN_MESSAGES,          "conn", "messages",          "messages", "acknowledged with 250 after they were durable")
 STATS(CONN_NOT_STORED,        "conn", "not_stored",        "messages", "answered 451 or 452 because the spool failed")
 STATS(CONN_READ_FAILED,       "conn", "read_failed",       "deliveries", "cut off because the spool could not read the message")
