@@ -105,275 +105,274 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
     for (uint32_t i = 0; i < conf->spool_cnt && error == 0; i++) {
         snprintf(path, sizeof(path), "%s/.", conf->spool[i].path);
         error = opener_allow(o, path);
-        for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++) {
-            error = opener_allow(o, conf->certificate[i].chain);
-            if (error == 0)
-                error = opener_allow(o, conf->certificate[i].key);
-        }
+    }
+    for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++) {
+        error = opener_allow(o, conf->certificate[i].chain);
         if (error == 0)
-            error = opener_seal(o);
-        if (error != 0)
-            fprintf(stderr, "sluiced: the opener does not start (%s)\n", strerror(-error));
-        return error;
+            error = opener_allow(o, conf->certificate[i].key);
     }
+    if (error == 0)
+        error = opener_seal(o);
+    if (error != 0)
+        fprintf(stderr, "sluiced: the opener does not start (%s)\n", strerror(-error));
+    return error;
+}
 
-    static void confine(const struct conf *conf)
-    {
-        char why[SANDBOX_ERROR_CAP] = "", log_dir[OPENER_PATH_MAX] = "/nowhere",
-             socket_dir[OPENER_PATH_MAX];
+static void confine(const struct conf *conf)
+{
+    char why[SANDBOX_ERROR_CAP] = "", log_dir[OPENER_PATH_MAX] = "/nowhere",
+         socket_dir[OPENER_PATH_MAX];
 
-        if (!conf->gateway.sandbox)
-            return;
-        if (conf->log.file[0] == '/')
-            parent_of(conf->log.file, log_dir, sizeof(log_dir));
-        parent_of(conf->control.socket, socket_dir, sizeof(socket_dir));
-        const char *writable[CONF_SPOOL_MAX + 9] = {
-            conf->gateway.run_dir,
-            log_dir,
-            socket_dir,
-            "/run",
-            "/tmp",
-            "/dev",
-            "/proc",
-            "/sys", /* DPDK and its drivers */
-        };
-        for (uint32_t i = 0; i < conf->spool_cnt; i++)
-            writable[8 + i] = conf->spool[i].path;
-        if (sandbox_confine_writes(writable, why) != 0)
-            warn(why);
-    }
+    if (!conf->gateway.sandbox)
+        return;
+    if (conf->log.file[0] == '/')
+        parent_of(conf->log.file, log_dir, sizeof(log_dir));
+    parent_of(conf->control.socket, socket_dir, sizeof(socket_dir));
+    const char *writable[CONF_SPOOL_MAX + 9] = {
+        conf->gateway.run_dir,
+        log_dir,
+        socket_dir,
+        "/run",
+        "/tmp",
+        "/dev",
+        "/proc",
+        "/sys", /* DPDK and its drivers */
+    };
+    for (uint32_t i = 0; i < conf->spool_cnt; i++)
+        writable[8 + i] = conf->spool[i].path;
+    if (sandbox_confine_writes(writable, why) != 0)
+        warn(why);
+}
 
-    /* The gateway's own user may use the control socket: it is its owner. */
-    static int give_socket(const struct conf *conf, char *why, size_t cap)
-    {
-        const struct passwd *p = getpwnam(conf->gateway.user);
+/* The gateway's own user may use the control socket: it is its owner. */
+static int give_socket(const struct conf *conf, char *why, size_t cap)
+{
+    const struct passwd *p = getpwnam(conf->gateway.user);
 
-        if (p == NULL || geteuid() != 0 || chown(conf->control.socket, p->pw_uid, (gid_t)-1) == 0)
-            return 0; /* an unknown user is told of by the others */
-        int error = errno;
-        snprintf(why, cap, "control: socket: cannot be given to gateway: user %s (%s)",
-                 conf->gateway.user, strerror(error));
-        return -error;
-    }
+    if (p == NULL || geteuid() != 0 || chown(conf->control.socket, p->pw_uid, (gid_t)-1) == 0)
+        return 0; /* an unknown user is told of by the others */
+    int error = errno;
+    snprintf(why, cap, "control: socket: cannot be given to gateway: user %s (%s)",
+             conf->gateway.user, strerror(error));
+    return -error;
+}
 
-    /* After the last thing that needs it. Returns 0 or 2. */
-    static int give_up_rights(struct gateway * g, const struct conf *conf)
-    {
-        char why[SANDBOX_ERROR_CAP] = "";
+/* After the last thing that needs it. Returns 0 or 2. */
+static int give_up_rights(struct gateway *g, const struct conf *conf)
+{
+    char why[SANDBOX_ERROR_CAP] = "";
 
-        if (conf->gateway.user != NULL && conf->gateway.user[0] != 0 &&
-            (gateway_give_spool(g, conf->gateway.user, why, sizeof(why)) != 0 ||
-             give_socket(conf, why, sizeof(why)) != 0 ||
-             sandbox_drop_user(conf->gateway.user, why) != 0)) {
-            fprintf(stderr, "sluiced: %s\n", why);
-            return 2;
-        }
-        if (conf->gateway.sandbox && sandbox_deny(sandbox_deny_main, why) != 0)
-            warn(why);
-        return 0;
-    }
-
-    static void id_format(char out[LOG_ID_CAP], const uint8_t id[16])
-    {
-        base_static_assert(LOG_ID_CAP == SPOOL_ID_TEXT_LEN + 1, "the log prints whole ids");
-        struct spool_id i;
-
-        memcpy(i.b, id, sizeof(i.b));
-        spool_id_format(out, &i);
-    }
-
-    static struct log *open_log(const struct gateway *g, const struct conf *conf)
-    {
-        struct log *log;
-        struct log_config l = {
-            .path = conf->log.file[0] == '/' ? conf->log.file : NULL,
-            .level = (enum stats_log_level)conf->log.level,
-            .id_format = id_format,
-            .stats = topology_stats(&g->topology, TOPOLOGY_CONTROL, 0),
-        };
-        int error = log_open(&log, &l);
-
-        if (error == 0)
-            return log;
-        fprintf(stderr, "sluiced: log: file: cannot open %s (%s)\n", conf->log.file,
-                strerror(-error));
-        return NULL;
-    }
-
-    static void drain_tick(void *arg)
-    {
-        struct control *control = arg;
-
-        if (control->config.log != NULL)
-            control_write_log(control);
-    }
-
-    static void note(struct log * log, enum stats_log_event event, const char *text)
-    {
-        struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = (uint16_t)event};
-
-        stats_log_text(&r, base_span_str(text));
-        log_write(log, &r, 1);
-    }
-
-    /* Lets what is under way end. Returns false when something was left that should not have been.
-     */
-    static bool drain(struct gateway * g, struct control * control, struct log * log)
-    {
-        struct gateway_end end;
-        char text[STATS_LOG_TEXT_CAP];
-
-        gateway_drain(g, settings_current(&g->hub)->conf->gateway.stop_timeout_ns, drain_tick,
-                      control, &end);
-        drain_tick(control);
-        bool clean = end.unwritten_cnt == 0 && !end.unfinished;
-        if (log == NULL)
-            return clean;
-        snprintf(text, sizeof(text), "stopped; connections cut off: %" PRIu64, end.cut_cnt);
-        note(log, STATS_LOG_NOTE, text);
-        if (end.unwritten_cnt > 0) {
-            snprintf(text, sizeof(text),
-                     "outcomes that no spool could write: %u; these deliveries will be made again",
-                     end.unwritten_cnt);
-            note(log, STATS_LOG_WARNING, text);
-        }
-        if (end.unfinished)
-            note(log, STATS_LOG_WARNING,
-                 "a spool could not write all in time; nothing of it was "
-                 "acknowledged");
-        return clean;
-    }
-
-    /* From a running gateway to its end. */
-    static int serve(struct gateway * g, struct opener * opener, const char *config_path,
-                     int listener)
-    {
-        const struct conf *conf = settings_current(&g->hub)->conf;
-        struct log *log = open_log(g, conf);
-        struct control *control = calloc(1, sizeof(*control));
-        char err[GATEWAY_ERROR_CAP] = "telemetry: DPDK takes no more commands";
-        int status = 1;
-
-        base_assert(control != NULL);
-        struct control_config c = {.config_path = config_path,
-                                   .gateway = g,
-                                   .opener = opener,
-                                   .log = log,
-                                   .listener = listener};
-        if (log == NULL) {
-            status = 2;
-            goto out;
-        }
-        if (telemetry_start(&g->topology) != 0 || telemetry_permit(conf, err, sizeof(err)) != 0) {
-            fprintf(stderr, "sluiced: %s\n", err);
-            status = 2;
-            goto out;
-        }
-        if (control_init(control, &c) != 0)
-            goto out;
-        status = give_up_rights(g, conf);
-        if (status != 0)
-            goto out;
-        fprintf(stderr, "sluiced: ready\n");
-        control_run(control);
-    out:
-        if (!drain(g, control, log) && status == 0)
-            status = 1;
-        control_fini(control);
-        telemetry_stop();
-        gateway_stop(g);
-        if (log != NULL)
-            log_close(log);
-        free(control);
-        return status;
-    }
-
-    static int run(const char *path, bool accept_corruption)
-    {
-        char err[GATEWAY_ERROR_CAP] = "", warning[EAL_ERROR_CAP] = "";
-        char config_path[PATH_MAX];
-        struct opener opener;
-        sigset_t all;
-
-        if (realpath(path, config_path) == NULL || strlen(config_path) >= OPENER_PATH_MAX) {
-            fprintf(stderr, "%s: %s\n", path, strerror(errno));
-            return 2;
-        }
-        struct conf *conf = load(config_path);
-        if (conf == NULL)
-            return 2;
-        if (make_directory("gateway: run_dir", conf->gateway.run_dir, 0755) != 0)
-            return 2;
-        for (uint32_t i = 0; i < conf->spool_cnt; i++)
-            if (make_directory("spool: path", conf->spool[i].path, 0700) != 0)
-                return 2;
-        const struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        if (!tls_memory_use())
-            warn("OpenSSL keeps its own allocator: slower handshakes");
-        if (start_opener(&opener, conf, config_path) != 0)
-            return 1;
-        int status = 2, error;
-        confine(conf);
-        int listener = control_listen(conf, err, sizeof(err));
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, NULL); /* EAL's threads inherit this */
-        struct gateway *g = aligned_alloc(64, (sizeof(*g) + 63) & ~(size_t)63);
-        base_assert(g != NULL);
-        if (listener < 0)
-            goto refuse;
-        if (device_claim(conf, err, sizeof(err)) != 0 || eal_start(conf, err, warning) != 0)
-            goto refuse;
-        warn(warning);
-        error = gateway_start(g, conf, &opener, accept_corruption, err, sizeof(err));
-        if (error != 0) {
-            fprintf(stderr, "sluiced: %s\n", err);
-            gateway_stop(g);
-            status = 2;
-        } else {
-            status = serve(g, &opener, config_path, listener);
-        }
-        eal_stop();
-        opener_stop(&opener);
-        free(g);
-        return status;
-    refuse:
-        fprintf(stderr, "sluiced: %s\n", err);
-        opener_stop(&opener);
-        free(g);
-        return status;
-    }
-
-    int main(int argc, char **argv)
-    {
-        if (argc == 2 && strncmp(argv[1], "--role=", 7) == 0)
-            return role_run(argv[1] + 7);
-        if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-            usage(stdout);
-            printf("\nSettings:\n");
-            conf_write_help(stdout);
-            return 0;
-        }
-        if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-            printf("sluiced %s\n", SLUICE_VERSION);
-            return 0;
-        }
-        if (argc == 2 && strcmp(argv[1], "--default") == 0) {
-            conf_write_default(stdout);
-            return 0;
-        }
-        if (argc == 3 && strcmp(argv[1], "--check") == 0) {
-            struct conf *conf = load(argv[2]);
-            if (conf == NULL)
-                return 2;
-            conf_free(conf);
-            printf("%s: ok\n", argv[2]);
-            return 0;
-        }
-        if (argc == 2 && argv[1][0] != '-')
-            return run(argv[1], false);
-        if (argc == 3 && strcmp(argv[1], "--accept-corruption") == 0 && argv[2][0] != '-')
-            return run(argv[2], true);
-        usage(stderr);
+    if (conf->gateway.user != NULL && conf->gateway.user[0] != 0 &&
+        (gateway_give_spool(g, conf->gateway.user, why, sizeof(why)) != 0 ||
+         give_socket(conf, why, sizeof(why)) != 0 ||
+         sandbox_drop_user(conf->gateway.user, why) != 0)) {
+        fprintf(stderr, "sluiced: %s\n", why);
         return 2;
     }
+    if (conf->gateway.sandbox && sandbox_deny(sandbox_deny_main, why) != 0)
+        warn(why);
+    return 0;
+}
+
+static void id_format(char out[LOG_ID_CAP], const uint8_t id[16])
+{
+    base_static_assert(LOG_ID_CAP == SPOOL_ID_TEXT_LEN + 1, "the log prints whole ids");
+    struct spool_id i;
+
+    memcpy(i.b, id, sizeof(i.b));
+    spool_id_format(out, &i);
+}
+
+static struct log *open_log(const struct gateway *g, const struct conf *conf)
+{
+    struct log *log;
+    struct log_config l = {
+        .path = conf->log.file[0] == '/' ? conf->log.file : NULL,
+        .level = (enum stats_log_level)conf->log.level,
+        .id_format = id_format,
+        .stats = topology_stats(&g->topology, TOPOLOGY_CONTROL, 0),
+    };
+    int error = log_open(&log, &l);
+
+    if (error == 0)
+        return log;
+    fprintf(stderr, "sluiced: log: file: cannot open %s (%s)\n", conf->log.file, strerror(-error));
+    return NULL;
+}
+
+static void drain_tick(void *arg)
+{
+    struct control *control = arg;
+
+    if (control->config.log != NULL)
+        control_write_log(control);
+}
+
+static void note(struct log *log, enum stats_log_event event, const char *text)
+{
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = (uint16_t)event};
+
+    stats_log_text(&r, base_span_str(text));
+    log_write(log, &r, 1);
+}
+
+/* Lets what is under way end. Returns false when something was left that should not have been.
+ */
+static bool drain(struct gateway *g, struct control *control, struct log *log)
+{
+    struct gateway_end end;
+    char text[STATS_LOG_TEXT_CAP];
+
+    gateway_drain(g, settings_current(&g->hub)->conf->gateway.stop_timeout_ns, drain_tick, control,
+                  &end);
+    drain_tick(control);
+    bool clean = end.unwritten_cnt == 0 && !end.unfinished;
+    if (log == NULL)
+        return clean;
+    snprintf(text, sizeof(text), "stopped; connections cut off: %" PRIu64, end.cut_cnt);
+    note(log, STATS_LOG_NOTE, text);
+    if (end.unwritten_cnt > 0) {
+        snprintf(text, sizeof(text),
+                 "outcomes that no spool could write: %u; these deliveries will be made again",
+                 end.unwritten_cnt);
+        note(log, STATS_LOG_WARNING, text);
+    }
+    if (end.unfinished)
+        note(log, STATS_LOG_WARNING,
+             "a spool could not write all in time; nothing of it was "
+             "acknowledged");
+    return clean;
+}
+
+/* From a running gateway to its end. */
+static int serve(struct gateway *g, struct opener *opener, const char *config_path, int listener)
+{
+    const struct conf *conf = settings_current(&g->hub)->conf;
+    struct log *log = open_log(g, conf);
+    struct control *control = calloc(1, sizeof(*control));
+    char err[GATEWAY_ERROR_CAP] = "telemetry: DPDK takes no more commands";
+    int status = 1;
+
+    base_assert(control != NULL);
+    struct control_config c = {.config_path = config_path,
+                               .gateway = g,
+                               .opener = opener,
+                               .log = log,
+                               .listener = listener};
+    if (log == NULL) {
+        status = 2;
+        goto out;
+    }
+    if (telemetry_start(&g->topology) != 0 || telemetry_permit(conf, err, sizeof(err)) != 0) {
+        fprintf(stderr, "sluiced: %s\n", err);
+        status = 2;
+        goto out;
+    }
+    if (control_init(control, &c) != 0)
+        goto out;
+    status = give_up_rights(g, conf);
+    if (status != 0)
+        goto out;
+    fprintf(stderr, "sluiced: ready\n");
+    control_run(control);
+out:
+    if (!drain(g, control, log) && status == 0)
+        status = 1;
+    control_fini(control);
+    telemetry_stop();
+    gateway_stop(g);
+    if (log != NULL)
+        log_close(log);
+    free(control);
+    return status;
+}
+
+static int run(const char *path, bool accept_corruption)
+{
+    char err[GATEWAY_ERROR_CAP] = "", warning[EAL_ERROR_CAP] = "";
+    char config_path[PATH_MAX];
+    struct opener opener;
+    sigset_t all;
+
+    if (realpath(path, config_path) == NULL || strlen(config_path) >= OPENER_PATH_MAX) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 2;
+    }
+    struct conf *conf = load(config_path);
+    if (conf == NULL)
+        return 2;
+    if (make_directory("gateway: run_dir", conf->gateway.run_dir, 0755) != 0)
+        return 2;
+    for (uint32_t i = 0; i < conf->spool_cnt; i++)
+        if (make_directory("spool: path", conf->spool[i].path, 0700) != 0)
+            return 2;
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (!tls_memory_use())
+        warn("OpenSSL keeps its own allocator: slower handshakes");
+    if (start_opener(&opener, conf, config_path) != 0)
+        return 1;
+    int status = 2, error;
+    confine(conf);
+    int listener = control_listen(conf, err, sizeof(err));
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL); /* EAL's threads inherit this */
+    struct gateway *g = aligned_alloc(64, (sizeof(*g) + 63) & ~(size_t)63);
+    base_assert(g != NULL);
+    if (listener < 0)
+        goto refuse;
+    if (device_claim(conf, err, sizeof(err)) != 0 || eal_start(conf, err, warning) != 0)
+        goto refuse;
+    warn(warning);
+    error = gateway_start(g, conf, &opener, accept_corruption, err, sizeof(err));
+    if (error != 0) {
+        fprintf(stderr, "sluiced: %s\n", err);
+        gateway_stop(g);
+        status = 2;
+    } else {
+        status = serve(g, &opener, config_path, listener);
+    }
+    eal_stop();
+    opener_stop(&opener);
+    free(g);
+    return status;
+refuse:
+    fprintf(stderr, "sluiced: %s\n", err);
+    opener_stop(&opener);
+    free(g);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strncmp(argv[1], "--role=", 7) == 0)
+        return role_run(argv[1] + 7);
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        usage(stdout);
+        printf("\nSettings:\n");
+        conf_write_help(stdout);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("sluiced %s\n", SLUICE_VERSION);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--default") == 0) {
+        conf_write_default(stdout);
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "--check") == 0) {
+        struct conf *conf = load(argv[2]);
+        if (conf == NULL)
+            return 2;
+        conf_free(conf);
+        printf("%s: ok\n", argv[2]);
+        return 0;
+    }
+    if (argc == 2 && argv[1][0] != '-')
+        return run(argv[1], false);
+    if (argc == 3 && strcmp(argv[1], "--accept-corruption") == 0 && argv[2][0] != '-')
+        return run(argv[2], true);
+    usage(stderr);
+    return 2;
+}
