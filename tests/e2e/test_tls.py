@@ -88,9 +88,8 @@ class Secure(Client):
         return self.expect(self.command('EHLO client.example'), 250)
 
 
-def s_client(*args, text='QUIT\r\n', header=b'', port=MX):
-    """openssl s_client; with a header, through a relay of ours that says it first."""
-    target = f'{GATEWAY_IP}:{port}'
+def s_client(*args, text='QUIT\n', port=MX, target=None):
+    target = target or f'{GATEWAY_IP}:{port}'
     done = subprocess.run(['openssl', 's_client', '-connect', target, '-crlf', '-ign_eof', *args], input=text.encode(),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, preexec_fn=die_with_parent)
     return done.stdout.decode(errors='replace')
@@ -265,7 +264,7 @@ def test_end_in_the_middle_of_data(lab):
             pass
         clear.close()
     accepted = gw.counter('conn/messages')
-    for end, counter in ((notify, 'tls/close_notifies'), (fin, 'tls/failed_truncated'), (garbage, 'tls/failed_protocol')):
+    for end, counter in ((notify, 'tls/close_notifies'), (fin, 'tls/failed_truncated'), (garbage, 'tls/failed_not_tls')):
         with Counted(gw, counter):
             unfinished(Secure(), end)
     wait_until(lambda: gw.counter('conn/inbound') == 0, 10, 'all ended')
@@ -301,7 +300,7 @@ def test_behind_a_proxy(lab):
             match, _ = split_received(last_message(before + 1).content)
             check_equal((match.group('client'), match.group('with')), (b'198.51.100.7', b'ESMTPS'), 'Received')
         relay = Relay(header, PROXIED_TLS)
-        said = run('openssl', 's_client', '-connect', f'127.0.0.1:{relay.port}', '-servername', OTHER, timeout=30)
+        said = s_client('-servername', OTHER, target=f'127.0.0.1:{relay.port}')
         check(f'subject=CN = {OTHER}' in said and f'220 {HOST}' in said, f'openssl behind the proxy: {said[-500:]}')
 
 
@@ -351,10 +350,14 @@ def test_swaks(lab):
 def test_gnutls(lab):
     program = find_program('gnutls-cli', 'package gnutls-bin')
     for priority in ('NORMAL', 'NORMAL:-VERS-TLS1.3', 'NORMAL:-GROUP-ALL:+GROUP-SECP384R1'):
-        done = subprocess.run([program, '--insecure', '--starttls-proto=smtp', '--port', str(MX), '--priority', priority,
-                               '--crlf', GATEWAY_IP], input=b'EHLO c.example\nQUIT\n', stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=30, preexec_fn=die_with_parent)
-        said = done.stdout.decode(errors='replace')
+        child = lab.spawn(program, '--insecure', '--starttls-proto=smtp', '--port', str(MX), '--priority', priority,
+                          GATEWAY_IP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        child.stdin.write(b'EHLO c.example\r\nQUIT\r\n')
+        child.stdin.flush()  # and not closed: it would end with it
+        timer = threading.Timer(30, child.kill)
+        timer.start()
+        said = child.stdout.read().decode(errors='replace')
+        timer.cancel()
         check('Handshake was completed' in said and '221 ' in said, f'{priority}: {said[-500:]}')
 
 
@@ -481,7 +484,7 @@ def test_broken_pair(lab):
 
 
 def test_expiry(lab):
-    check_equal(gw.counter('tls/expiry_days'), 89, 'days')
+    check(gw.counter('tls/expiry_days') in (89, 90), 'days')
     make_certificate(lab, 'other', 'RSA', OTHER, days=5)
     gw.ctl('reload')
     wait_until(lambda: re.search(r'certificate other: it expires in [45] days', gw.log()), 10, 'a warning')
