@@ -11,8 +11,8 @@
  * an answer and after the end of a body, with whatever input is left. It handles commands,
  * consuming their lines and writing the replies to out, until one concerns the caller: that is the
  * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS) are followed by exactly one
- * smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it ends. Input may be cut
- * anywhere: the replies do not depend on it.
+ * smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it
+ * ends. Input may be cut anywhere: the replies do not depend on it.
  *
  * End of data is CRLF "." CRLF and nothing else. A bare CR or LF, a NUL, a header over its limits,
  * too many Received lines or a message over SIZE is refused after the true end of data, and nothing
@@ -62,7 +62,7 @@ enum smtp_server_event {
     SMTP_SERVER_RESET,   /* the transaction is over: RSET, HELO or EHLO */
     SMTP_SERVER_STARTTLS, /* asks: 220, and what follows is TLS; else a refusal. The caller alone
                              knows whether bytes wait behind the command: see below */
-    SMTP_SERVER_CLOSE,   /* send out, then close; s->close_reason says why */
+    SMTP_SERVER_CLOSE,    /* send out, then close; s->close_reason says why */
 };
 
 /* What smtp_server_body did, apart from what it consumed and wrote. */
