@@ -215,23 +215,22 @@ static struct gateway_tls_domain *find(struct gateway_tls *t, const struct tls_d
 /* The update is the lane's no more; it was taken or not. */
 static void forget(struct gateway_tls *t, uint32_t lane, bool taken)
 {
-    struct lane_tls_update *u = t->posted[lane];
+    struct lane_tls_update *u = &t->update[lane];
     struct gateway_tls_domain *d = find(t, u->domain);
 
     if (taken && d != NULL)
         d->taken = true;
-    t->posted[lane] = NULL;
+    t->posted[lane] = false;
     explicit_bzero(u->ticket, sizeof(u->ticket));
-    free(u);
 }
 
 /* Takes back what the lane has not taken; one that it is just taking is waited for, which is a
  * matter of some instructions of its. */
 static void recall(struct gateway_tls *t, uint32_t lane)
 {
-    struct lane_tls_update *u = t->posted[lane];
+    struct lane_tls_update *u = &t->update[lane];
 
-    if (u == NULL)
+    if (!t->posted[lane])
         return;
     bool back = atomic_exchange_explicit(&t->lane[lane]->next, NULL, memory_order_acq_rel) == u;
     while (!back && !atomic_load_explicit(&u->taken, memory_order_acquire))
@@ -240,13 +239,16 @@ static void recall(struct gateway_tls *t, uint32_t lane)
 }
 
 /* Tells the lane what is in use now. */
-static void post(struct gateway_tls *t, uint32_t lane, struct lane_tls_update *u)
+static void post(struct gateway_tls *t, uint32_t lane)
 {
+    struct lane_tls_update *u = &t->update[lane];
+
     recall(t, lane);
     u->domain = t->domain[lane] != NULL ? t->domain[lane]->tls : NULL;
     memcpy(u->ticket, t->ticket, sizeof(u->ticket));
     u->ticket_cnt = t->ticket_cnt;
-    t->posted[lane] = u;
+    atomic_store_explicit(&u->taken, false, memory_order_relaxed);
+    t->posted[lane] = true;
     atomic_store_explicit(&t->lane[lane]->next, u, memory_order_release);
 }
 
@@ -263,8 +265,7 @@ static void reap(struct gateway_tls *t)
     struct gateway_tls_domain **link = &t->domains;
 
     for (uint32_t i = 0; i < t->lane_cnt; i++)
-        if (t->posted[i] != NULL &&
-            atomic_load_explicit(&t->posted[i]->taken, memory_order_acquire))
+        if (t->posted[i] && atomic_load_explicit(&t->update[i].taken, memory_order_acquire))
             forget(t, i, true);
     while (*link != NULL) {
         struct gateway_tls_domain *d = *link;
@@ -292,23 +293,10 @@ static bool new_ticket_key(struct gateway_tls *t, uint64_t now_ns)
     return true;
 }
 
-/* One of what is posted for each lane, all or none. */
-static bool take_updates(struct lane_tls_update **updates, uint32_t cnt)
-{
-    for (uint32_t i = 0; i < cnt; i++)
-        if ((updates[i] = calloc(1, sizeof(*updates[i]))) == NULL) {
-            while (i > 0)
-                free(updates[--i]);
-            return false;
-        }
-    return true;
-}
-
 int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct opener *opener,
                      char why[GATEWAY_TLS_WHY_CAP])
 {
     struct gateway_tls_domain *built[TOPOLOGY_LANE_MAX] = {0};
-    struct lane_tls_update *updates[TOPOLOGY_LANE_MAX];
     struct pair *pairs = calloc(conf->certificate_cnt + 1, sizeof(*pairs));
     int error = pairs == NULL ? -ENOMEM : 0;
 
@@ -319,8 +307,6 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
     if (error == 0 && conf->certificate_cnt > 0 && !build_all(t, conf, pairs, built, why))
         error = -EINVAL;
     wipe(pairs, pairs != NULL ? conf->certificate_cnt : 0);
-    if (error == 0 && !take_updates(updates, t->lane_cnt))
-        error = -ENOMEM;
     for (uint32_t i = 0; i < t->lane_cnt; i++) {
         if (error != 0) {
             free_domain(built[i]);
@@ -331,27 +317,18 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
             t->domains = built[i];
         }
         t->domain[i] = built[i];
-        post(t, i, updates[i]);
+        post(t, i);
     }
     return error;
 }
 
 void gateway_tls_tend(struct gateway_tls *t, uint64_t now_ns)
 {
-    struct lane_tls_update *updates[TOPOLOGY_LANE_MAX];
-
     reap(t);
-    if (t->lane_cnt == 0 || now_ns - t->ticket_ns < TICKET_CHANGE_NS)
+    if (t->lane_cnt == 0 || now_ns - t->ticket_ns < TICKET_CHANGE_NS || !new_ticket_key(t, now_ns))
         return;
-    if (!take_updates(updates, t->lane_cnt))
-        return;
-    if (!new_ticket_key(t, now_ns)) {
-        for (uint32_t i = 0; i < t->lane_cnt; i++)
-            free(updates[i]);
-        return;
-    }
     for (uint32_t i = 0; i < t->lane_cnt; i++)
-        post(t, i, updates[i]);
+        post(t, i);
 }
 
 /* ---- start and end ---- */
@@ -370,7 +347,8 @@ int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
     const struct conf *conf = started->conf;
     uint64_t handshakes = conf->tls.handshakes;
 
-    *t = (struct gateway_tls){.started = started};
+    memset(t, 0, sizeof(*t));
+    t->started = started;
     if (!wanted(started))
         return 0;
     if (!new_ticket_key(t, loop_now_ns()))
@@ -404,8 +382,8 @@ int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
 void gateway_tls_fini(struct gateway_tls *t)
 {
     for (uint32_t i = 0; i < t->lane_cnt; i++) {
-        if (t->posted[i] != NULL)
-            forget(t, i, atomic_load_explicit(&t->posted[i]->taken, memory_order_acquire));
+        if (t->posted[i])
+            forget(t, i, atomic_load_explicit(&t->update[i].taken, memory_order_acquire));
         t->domain[i] = NULL;
     }
     while (t->domains != NULL) { /* all are released: the lanes have left */

@@ -32,7 +32,8 @@ struct gateway_tls {
     uint32_t lane_cnt; /* 0: no listener has TLS */
     struct lane_tls *lane[TOPOLOGY_LANE_MAX];
     struct keyop_inline *driver[TOPOLOGY_LANE_MAX];
-    struct lane_tls_update *posted[TOPOLOGY_LANE_MAX];    /* and not freed */
+    struct lane_tls_update update[TOPOLOGY_LANE_MAX]; /* the lane's while posted */
+    bool posted[TOPOLOGY_LANE_MAX];
     struct gateway_tls_domain *domain[TOPOLOGY_LANE_MAX]; /* the newest; NULL: none */
     struct gateway_tls_domain *domains; /* all, those too that lanes still have connections of */
     const struct settings *started;     /* whose listeners they are; borrowed */
