@@ -307,11 +307,12 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
     if (error == 0 && conf->certificate_cnt > 0 && !build_all(t, conf, pairs, built, why))
         error = -EINVAL;
     wipe(pairs, pairs != NULL ? conf->certificate_cnt : 0);
-    for (uint32_t i = 0; i < t->lane_cnt; i++) {
-        if (error != 0) {
+    if (error != 0) {
+        for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
             free_domain(built[i]);
-            continue;
-        }
+        return error;
+    }
+    for (uint32_t i = 0; i < t->lane_cnt; i++) {
         if (built[i] != NULL) {
             built[i]->next = t->domains;
             t->domains = built[i];
@@ -319,7 +320,7 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
         t->domain[i] = built[i];
         post(t, i);
     }
-    return error;
+    return 0;
 }
 
 void gateway_tls_tend(struct gateway_tls *t, uint64_t now_ns)

@@ -2,8 +2,9 @@
  * A caller of the SMTP server for tests and fuzz targets: feeds input in pieces, answers by simple
  * rules, and keeps replies, bodies and events as one text each. Rules, by the local part of the
  * address: "no..." is refused with 550, "later..." with 451, "shut..." with 421; a sender "nodata"
- * has DATA refused, "nomsg" the whole message with 451, "full" its body in the middle of it. STARTTLS
- * is accepted (a caller of the real one would look for bytes behind it; "no" in EHLO refuses).
+ * has DATA refused, "nomsg" the whole message with 451, "full" its body in the middle of it.
+ * STARTTLS is accepted (a caller of the real one would look for bytes behind it; "no" in EHLO
+ * refuses).
  */
 #ifndef SMTP_HARNESS_H
 #define SMTP_HARNESS_H
