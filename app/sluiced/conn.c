@@ -2,8 +2,6 @@
 #include "base_time.h"
 #include "lane.h"
 
-#define VIEW_MAX 8
-
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app)
 {
     struct conn *c = base_pool_get(&lane->conns);
@@ -130,16 +128,12 @@ size_t conn_space(const struct conn *c)
     return space < LANE_OUT_BYTES / 2 ? space : LANE_OUT_BYTES / 2;
 }
 
-void conn_write(struct conn *c, struct base_span bytes)
+/* Through the layers below the given number of them, to TCP. */
+static void write_below(struct conn *c, uint8_t layer_cnt, struct base_span bytes)
 {
     uint8_t *from = c->lane->layer_out[0], *to = c->lane->layer_out[1];
 
-    if (c->tcp == NULL || bytes.len == 0)
-        return;
-    if (tcp_error(c->tcp) != TCP_OK)
-        return; /* the event that tells is on its way: the peer may fail at any time */
-    base_assert(bytes.len <= conn_space(c));
-    for (uint8_t i = c->layer_cnt; i-- > 0;) {
+    for (uint8_t i = layer_cnt; i-- > 0;) {
         struct base_buf out = {.p = to, .cap = LANE_OUT_BYTES};
         size_t consumed = 0;
         enum conn_layer_result r =
@@ -155,13 +149,96 @@ void conn_write(struct conn *c, struct base_span bytes)
     send_bytes(c, bytes);
 }
 
+void conn_write(struct conn *c, struct base_span bytes)
+{
+    if (c->tcp == NULL || bytes.len == 0)
+        return;
+    if (tcp_error(c->tcp) != TCP_OK)
+        return; /* the event that tells is on its way: the peer may fail at any time */
+    base_assert(bytes.len <= conn_space(c));
+    write_below(c, c->layer_cnt, bytes);
+}
+
+/* Room for what a layer says itself: while earlier output waits there is none. */
+static struct base_buf down_room(struct conn *c)
+{
+    return (struct base_buf){.p = c->lane->layer_out[0],
+                             .cap = c->tail == NULL ? LANE_OUT_BYTES / 2 : 0};
+}
+
+static void send_down(struct conn *c, uint8_t layer, const struct base_buf *down)
+{
+    if (down->len > 0 && tcp_error(c->tcp) == TCP_OK)
+        write_below(c, layer, base_buf_span(down));
+}
+
+/* What layers say at the end, the topmost first. */
+static void say_farewell(struct conn *c)
+{
+    for (uint8_t i = c->layer_cnt; i-- > 0 && c->tcp != NULL;) {
+        struct base_buf down = down_room(c);
+        if (c->layer[i].ops->farewell == NULL || down.cap == 0)
+            continue;
+        c->layer[i].ops->farewell(c->layer[i].state, &down);
+        send_down(c, i, &down);
+    }
+}
+
 /* ---- input ---- */
 
-/* Runs what waits at TCP through the layers into c->plain. */
+/* A layer gives up. What it has still said, an alert, goes out first. */
+static void layer_bad(struct conn *c, uint8_t i, bool said)
+{
+    const char *why = c->layer[i].ops->bad;
+
+    stats_inc(c->lane->stats, STATS_CONN_LAYER_BAD);
+    if (why == NULL)
+        why = "layer failed to decode";
+    if (said)
+        conn_finish(c, why);
+    else
+        conn_drop(c, why);
+}
+
+/* Runs bytes through all layers into c->plain; *consumed is how many of them. Returns whether it is
+ * to be called again at once. */
+static bool decode_piece(struct conn *c, struct base_span in, size_t *consumed)
+{
+    bool again = false;
+
+    for (uint8_t i = 0; i < c->layer_cnt; i++) {
+        bool top = i + 1 == c->layer_cnt;
+        struct base_buf out = {.p = c->lane->layer_in[i & 1], .cap = LANE_OUT_BYTES};
+        struct base_buf down = down_room(c);
+        size_t used = 0;
+        if (top)
+            out = (struct base_buf){c->plain->data, c->plain->len, SPOOL_BUF_BYTES};
+        enum conn_layer_result r =
+            c->layer[i].ops->decode(c->layer[i].state, in, &used, &out, &down);
+        if (i == 0)
+            *consumed = used;
+        if (top)
+            c->plain->len = (uint32_t)out.len;
+        send_down(c, i, &down);
+        if (c->tcp != NULL && r == CONN_LAYER_BAD)
+            layer_bad(c, i, down.len > 0);
+        if (c->tcp == NULL || c->finishing)
+            return false;
+        if (i > 0 && used != in.len) {
+            conn_drop(c, "layer kept bytes outside");
+            return false;
+        }
+        again |= r == CONN_LAYER_AGAIN;
+        c->input_ended |= r == CONN_LAYER_ENDED;
+        in = base_buf_span(&out);
+    }
+    return again && c->tail == NULL;
+}
+
+/* Runs what waits at TCP through the layers into c->plain, without a copy below them. */
 static void decode(struct conn *c)
 {
-    struct base_span spans[VIEW_MAX];
-    uint8_t *from = c->lane->layer_in[0], *to = c->lane->layer_in[1];
+    bool again = true;
 
     if (c->plain == NULL)
         c->plain = spool_buf_get(&c->lane->bufs);
@@ -172,36 +249,20 @@ static void decode(struct conn *c)
         memmove(c->plain->data, c->plain->data + c->plain_at, c->plain->len);
         c->plain_at = 0;
     }
-    /* Bounded by the room above, so that what one layer produces always fits the next. */
-    size_t room = (SPOOL_BUF_BYTES - c->plain->len) / 2;
-    struct base_buf raw = {.p = from, .cap = room};
-    uint32_t n = tcp_recv_view(c->tcp, spans, VIEW_MAX);
-    for (uint32_t i = 0; i < n; i++) {
-        size_t take = spans[i].len < raw.cap - raw.len ? spans[i].len : raw.cap - raw.len;
-        base_assert(base_buf_put(&raw, spans[i].p, take) == 0);
-    }
-    /* Only the lowest layer may leave bytes: they stay with TCP. The others keep theirs inside. */
-    for (uint8_t i = 0; i < c->layer_cnt; i++) {
-        bool top = i + 1 == c->layer_cnt;
-        struct base_buf out = {.p = top ? c->plain->data : to, .cap = LANE_OUT_BYTES};
+    /* Each round but the last takes bytes from TCP, of which there is a window full, or sends. */
+    for (bool first = true; first || again; first = false) {
+        struct base_span span = {0};
         size_t consumed = 0;
-        if (top)
-            out = (struct base_buf){c->plain->data, c->plain->len, SPOOL_BUF_BYTES};
-        if (c->layer[i].ops->decode(c->layer[i].state, base_buf_span(&raw), &consumed, &out) !=
-            CONN_LAYER_OK) {
-            stats_inc(c->lane->stats, STATS_CONN_LAYER_BAD);
-            return conn_drop(c, "layer failed to decode");
-        }
-        if (i == 0)
-            tcp_recv_consume(c->lane->tcp, c->tcp, (uint32_t)consumed);
-        else if (consumed != raw.len)
-            return conn_drop(c, "layer kept bytes outside");
-        if (top)
-            c->plain->len = (uint32_t)out.len;
-        to = raw.p;
-        raw = out;
-        if (to == c->plain->data)
-            break;
+        if (tcp_recv_view(c->tcp, &span, 1) == 0)
+            span = base_span_of(NULL, 0);
+        /* Bounded by the room above, so that what one layer produces always fits the next. */
+        size_t room = (SPOOL_BUF_BYTES - c->plain->len) / 2;
+        struct base_span piece = base_span_of(span.p, span.len < room ? span.len : room);
+        again = decode_piece(c, piece, &consumed);
+        if (c->tcp == NULL || c->finishing)
+            return;
+        tcp_recv_consume(c->lane->tcp, c->tcp, (uint32_t)consumed);
+        again |= consumed > 0 && consumed == piece.len && tcp_recv_len(c->tcp) > 0;
     }
 }
 
@@ -212,7 +273,7 @@ uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap)
     if (c->layer_cnt == 0)
         return tcp_recv_view(c->tcp, spans, cap);
     decode(c);
-    if (c->tcp == NULL || c->plain == NULL)
+    if (c->tcp == NULL || c->plain == NULL || c->finishing)
         return 0;
     if (c->plain->len == c->plain_at) { /* an idle connection holds no buffer */
         drop_buf(c, &c->plain);
@@ -220,6 +281,15 @@ uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap)
     }
     spans[0] = base_span_of(c->plain->data + c->plain_at, c->plain->len - c->plain_at);
     return 1;
+}
+
+bool conn_has_more(struct conn *c, size_t n)
+{
+    if (c->tcp == NULL)
+        return false;
+    if (c->layer_cnt == 0)
+        return tcp_recv_len(c->tcp) > n;
+    return tcp_recv_len(c->tcp) > 0 || (c->plain != NULL && c->plain->len - c->plain_at > n);
 }
 
 void conn_consume(struct conn *c, size_t n)
@@ -244,13 +314,26 @@ static void service(struct conn *c)
         c->app->run(c);
 }
 
+/* Whether no byte comes any more, and the application has had all. */
+static bool input_is_over(struct conn *c)
+{
+    if (!c->input_ended && !(c->peer_closed && tcp_recv_ended(c->tcp)))
+        return false;
+    /* Layers may hold bytes that the application could not take yet: no room for its replies. */
+    return c->layer_cnt == 0 || conn_space(c) >= SMTP_OUT_MIN;
+}
+
 /* After the application had its turn: the ends that it does not see itself. */
 static void settle(struct conn *c)
 {
-    /* Layers may hold bytes that the application could not take yet: no room for its replies. */
-    if (c->tcp != NULL && c->peer_closed && !c->finishing && !base_list_linked(&c->stall) &&
-        tcp_recv_ended(c->tcp) && (c->layer_cnt == 0 || conn_space(c) >= SMTP_OUT_MIN))
+    if (c->tcp != NULL && !c->finishing && !base_list_linked(&c->stall) && input_is_over(c)) {
         c->app->ended(c, "closed by peer");
+        for (uint8_t i = c->layer_cnt; c->finishing && i-- > 0;)
+            if (c->layer[i].ops->ended != NULL)
+                c->layer[i].ops->ended(c->layer[i].state);
+    }
+    if (c->tcp != NULL && c->finishing && flush_tail(c))
+        say_farewell(c);
     if (c->tcp != NULL && c->finishing && flush_tail(c))
         end(c, false);
     release_if_done(c);

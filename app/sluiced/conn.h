@@ -26,24 +26,37 @@
 
 struct conn;
 struct lane;
+struct tls_conn;
 struct settings_listener;
 
 #define CONN_LAYER_MAX 3
 
-enum conn_layer_result { CONN_LAYER_OK, CONN_LAYER_BAD };
+enum conn_layer_result {
+    CONN_LAYER_OK,
+    CONN_LAYER_AGAIN, /* what is in down is to be sent, then call at once: more is to be said */
+    CONN_LAYER_ENDED, /* no byte comes any more, whatever the peer sends */
+    CONN_LAYER_BAD    /* the connection ends, once what is in down is sent */
+};
 
 /*
  * A layer. decode takes bytes from below and appends what they mean to out, encode the reverse;
- * both set *consumed and stop early when out is full. Bytes that are not whole yet are not
- * consumed. BAD ends the connection. A layer that has done its work (PROXY) passes bytes through.
+ * both set *consumed and stop early when out is full: for no other reason may bytes be left, what
+ * is not whole yet is kept inside. What a layer itself has to say to the peer's it appends to down,
+ * of which it is sent; decode is also called without input, to make it go on.
  */
 struct conn_layer_ops {
     const char *name;
     enum conn_layer_result (*decode)(void *state, struct base_span in, size_t *consumed,
-                                     struct base_buf *out);
+                                     struct base_buf *out, struct base_buf *down);
     enum conn_layer_result (*encode)(void *state, struct base_span in, size_t *consumed,
                                      struct base_buf *out);
+    /* The last word, before a connection that ends in order is closed; the next call, if there is
+     * one, has none. May be NULL. */
+    void (*farewell)(void *state, struct base_buf *down);
+    /* The peer's bytes ended below, and the application is done. May be NULL. */
+    void (*ended)(void *state);
     void (*close)(void *state); /* the connection ends; state may be freed */
+    const char *bad;            /* why, after BAD; NULL: "layer failed to decode" */
     size_t overhead_bytes;      /* at most this much is added by one encode of up to 16 KiB */
 };
 
@@ -120,10 +133,12 @@ struct conn {
     struct net_endpoint proxy; /* that sent the header; port 0: there was none */
     const struct settings_listener
         *listener;                           /* inbound; of the settings the gateway started with */
+    struct tls_conn *tls;                    /* that its TLS layer has; NULL: in clear */
     struct conn_layer layer[CONN_LAYER_MAX]; /* 0 is next to TCP */
     uint8_t layer_cnt;
     bool finishing;     /* close when the output is out */
     bool peer_closed;   /* no byte will come beyond those that wait */
+    bool input_ended;   /* likewise, says a layer */
     bool unproven;      /* the remote address is a header's word that gives no rights */
     uint16_t awaited;   /* spool completions on their way to us */
     const char *reason; /* why it ended; static text */
@@ -144,7 +159,7 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
  * opened. */
 void conn_discard(struct conn *c);
 
-/* Puts a layer on top of those there are; before any byte has moved. */
+/* Puts a layer on top of those there are; no byte waits below that was not for it. */
 void conn_push_layer(struct conn *c, const struct conn_layer_ops *ops, void *state);
 
 /* ---- from the lane ---- */
@@ -158,6 +173,8 @@ void conn_resume(struct conn *c); /* a resource that it waited for may be there 
 /* Plaintext that waits, up to cap spans; borrowed until conn_consume. Returns the number. */
 uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap);
 void conn_consume(struct conn *c, size_t n);
+/* Whether bytes wait behind the first n of what conn_view has shown, here or in a layer's input. */
+bool conn_has_more(struct conn *c, size_t n);
 
 /* Bytes that one conn_write may have now; 0 while earlier output waits. */
 size_t conn_space(const struct conn *c);
@@ -175,8 +192,16 @@ void conn_drop(struct conn *c, const char *reason);
 extern const struct conn_app_ops conn_in_ops;
 extern const struct conn_app_ops conn_out_ops;
 
-/* A new connection from a client; greets. */
+/* A new connection from a client; greets, behind TLS where the listener has it from the start. */
 void conn_in_start(struct conn *c);
+/* TLS stands, from the start or by STARTTLS: the session goes on. */
+void conn_in_secured(struct conn *c);
+/* Whether an inbound connection may have TLS; opens it, or returns false when there can be none
+ * now; starts it, behind the bytes that are the last in clear: until the handshake is done another
+ * application stands in the place of the session's. */
+bool conn_tls_possible(const struct conn *c);
+bool conn_tls_open(struct conn *c) BASE_WARN_UNUSED;
+void conn_tls_start(struct conn *c, struct base_span last_clear);
 /* A new connection from a proxy: reads its header, then goes on with conn_in_start. */
 void conn_proxy_start(struct conn *c);
 /* Takes the delivery and carries it out over an idle connection to its next hop, or opens one; when

@@ -16,6 +16,9 @@ static struct smtp_reply const reply_rcpt_ok = {250, "2.1.5", "Ok"};
 static struct smtp_reply const reply_full = {452, "4.3.1", "Insufficient system storage"};
 static struct smtp_reply const reply_busy = {452, "4.3.2", "System is busy, try again later"};
 static struct smtp_reply const reply_failed = {451, "4.3.0", "Error: message could not be stored"};
+static struct smtp_reply const reply_tls = {220, "2.0.0", "Ready to start TLS"};
+static struct smtp_reply const reply_no_tls = {454, "4.7.0", "TLS not available now"};
+static struct smtp_reply const reply_injected = {554, "5.5.0", "Error: bytes behind STARTTLS"};
 static struct smtp_reply const reply_shutdown = {421, "4.3.2", "Service is going down"};
 
 static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
@@ -100,6 +103,28 @@ static void answer_rcpt(struct conn *c, struct base_buf *out)
     smtp_server_answer(s, ok ? &reply_rcpt_ok : &reply_busy, out);
 }
 
+/* The command is consumed. Whatever waits behind it was sent before TLS, by whomever: none of it is
+ * read, as clear text or otherwise (CVE-2011-0411). */
+static enum step starttls(struct conn *c, struct base_buf *out)
+{
+    struct smtp_server *s = &c->in.smtp;
+
+    if (conn_has_more(c, 0)) {
+        stats_inc(c->lane->stats, STATS_CONN_STARTTLS_INJECTED);
+        log_event(c, STATS_LOG_REFUSED, 554, 0, base_span_str("bytes behind STARTTLS"));
+        smtp_server_answer(s, &reply_injected, out);
+        return STEP_AGAIN;
+    }
+    if (!conn_tls_open(c)) {
+        smtp_server_answer(s, &reply_no_tls, out);
+        return STEP_AGAIN;
+    }
+    smtp_server_answer(s, &reply_tls, out);
+    conn_tls_start(c, base_buf_span(out));
+    out->len = 0;
+    return STEP_WAIT;
+}
+
 static enum step handle(struct conn *c, enum smtp_server_event event, struct base_buf *out)
 {
     struct smtp_server *s = &c->in.smtp;
@@ -132,6 +157,8 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         conn_message_drop(c);
         conn_finish(c, s->close_reason);
         return STEP_WAIT;
+    case SMTP_SERVER_STARTTLS:
+        return starttls(c, out);
     case SMTP_SERVER_FLUSH:
         return STEP_AGAIN;
     case SMTP_SERVER_MORE:
@@ -166,8 +193,13 @@ static enum step command(struct conn *c, struct base_buf *out)
     enum smtp_server_event event = smtp_server_push(&c->in.smtp, spans[0], &consumed, out);
     if (event == SMTP_SERVER_MORE && consumed == 0 && n > 1)
         event = smtp_server_push(&c->in.smtp, gather(c, spans, n), &consumed, out);
-    /* The address of an event that asks is a view into the input: answer first, then consume. */
+    /* The address of an event that asks is a view into the input: answer first, then consume. But
+     * what stands behind the consumed is looked at for STARTTLS. */
+    if (event == SMTP_SERVER_STARTTLS)
+        conn_consume(c, consumed);
     enum step step = handle(c, event, out);
+    if (event == SMTP_SERVER_STARTTLS)
+        return step;
     conn_consume(c, consumed);
     if (event == SMTP_SERVER_MORE)
         return consumed > 0 ? STEP_AGAIN : STEP_WAIT;
@@ -223,6 +255,32 @@ static enum step body(struct conn *c, struct base_buf *out)
 
 /* ---- the application's ops ---- */
 
+static void greet(struct conn *c)
+{
+    struct lane *l = c->lane;
+    struct base_buf out = {.p = l->out, .cap = sizeof(l->out)};
+
+    c->in.smtp.settings = &l->settings->smtp;
+    if (l->draining) {
+        smtp_server_shutdown(&c->in.smtp, &reply_shutdown, &out);
+        conn_finish(c, "going down");
+    } else {
+        smtp_server_greet(&c->in.smtp, &out);
+    }
+    conn_write(c, base_buf_span(&out));
+    conn_deadline(c, l->settings->conf->smtp.command_timeout_ns);
+}
+
+void conn_in_secured(struct conn *c)
+{
+    if (c->in.smtp.tls == SMTP_TLS_ON) { /* by STARTTLS */
+        conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+        return;
+    }
+    c->in.smtp.tls = SMTP_TLS_ON;
+    greet(c);
+}
+
 void conn_in_start(struct conn *c)
 {
     struct lane *l = c->lane;
@@ -232,16 +290,19 @@ void conn_in_start(struct conn *c)
     if (l->push_layers != NULL)
         l->push_layers(c, false);
     smtp_server_init(&c->in.smtp, &l->settings->smtp, l->stats);
-    struct base_buf out = {.p = l->out, .cap = sizeof(l->out)};
-    if (l->draining) {
-        smtp_server_shutdown(&c->in.smtp, &reply_shutdown, &out);
-        conn_finish(c, "going down");
-    } else {
-        smtp_server_greet(&c->in.smtp, &out);
-    }
-    conn_write(c, base_buf_span(&out));
-    conn_deadline(c, l->settings->conf->smtp.command_timeout_ns);
     log_connect(c);
+    switch (c->listener->tls) {
+    case CONF_TLS_IMPLICIT:
+        if (!conn_tls_open(c))
+            return conn_drop(c, "no TLS now");
+        return conn_tls_start(c, base_span_of(NULL, 0));
+    case CONF_TLS_ENCRYPT:
+        c->in.smtp.tls = SMTP_TLS_REQUIRED;
+        break;
+    default:
+        c->in.smtp.tls = conn_tls_possible(c) ? SMTP_TLS_OFFERED : SMTP_TLS_NONE;
+    }
+    greet(c);
 }
 
 /* A session without a message ends when the gateway goes down. */
@@ -280,7 +341,7 @@ static void run(struct conn *c)
         }
         conn_write(c, base_buf_span(&out));
     }
-    if (c->lane->draining)
+    if (c->lane->draining && c->app == &conn_in_ops)
         go_down(c);
 }
 
@@ -299,8 +360,10 @@ static void spooled(struct conn *c, const struct spool_done *done)
                   base_span_str(done->status == -ENOSPC ? "no space" : "write failed"));
     }
     c->in.txn = (struct conn_transaction){0};
-    if (c->tcp == NULL)
+    if (c->tcp == NULL || c->finishing)
         return; /* the client has gone: it will send the message again (G4) */
+    if (conn_space(c) < SMTP_OUT_MIN / 2) /* a layer has answered to much that carries no mail */
+        return conn_drop(c, "the peer does not read");
     struct base_buf out = {.p = c->lane->out, .cap = LANE_OUT_BYTES};
     struct smtp_reply reply = done->status == 0         ? (struct smtp_reply){250, "2.0.0", text}
                               : done->status == -ENOSPC ? reply_full

@@ -203,6 +203,13 @@ bool conn_message_received(struct conn *c)
         .extended = s->extended,
         .smtputf8 = s->mail.smtputf8,
     };
+    if (c->tls != NULL) {
+        struct tls_facts f;
+        tls_conn_facts(c->tls, &f);
+        r.tls_version = f.version;
+        r.tls_cipher = f.cipher;
+        r.tls_bits = f.cipher_bits;
+    }
     struct spool_buf *b = t->held_last;
     struct base_buf out = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
     if (smtp_received_write(&out, &r) != 0)

@@ -352,6 +352,7 @@ static void housekeeping(struct control *c)
         return;
     c->tended_ns = now_ns;
     tend_opener(c);
+    control_tls_tend(c);
 }
 
 /* After a rotation; when the file cannot be made anew the old one stays in use. */
@@ -442,6 +443,7 @@ void control_run(struct control *c)
     struct epoll_event events[16];
 
     log_note(c, "ready");
+    control_tls_start(c);
     while (!c->stop) {
         doorbell_arm(bell);
         courier_answers(c);

@@ -63,7 +63,9 @@ struct control {
     int epoll, signals;
     uint64_t started_ns;
     uint64_t tended_ns;
-    uint32_t opener_restarts; /* that the log knows of */
+    uint64_t tls_looked_ns;                   /* when certificate files were last looked at */
+    uint8_t tls_urgency[TLS_CERTIFICATE_MAX]; /* of expiry, that the log knows of */
+    uint32_t opener_restarts;                 /* that the log knows of */
     bool opener_lost;
     bool stop;
 };
@@ -101,6 +103,20 @@ __attribute__((format(printf, 2, 3))) void control_print(struct control_client *
 /* Reads the configuration again and publishes it. The lines about it go to the client (NULL: to the
  * log only). */
 void control_reload(struct control *c, struct control_client *client);
+
+/* ---- certificates (control_tls.c) ---- */
+
+/* Once, when the log is there. */
+void control_tls_start(struct control *c);
+/* Each second. */
+void control_tls_tend(struct control *c);
+/* Loads those of conf. Returns 0, or a negative error with a sentence in why: the old ones stay. */
+int control_tls_load(struct control *c, const struct conf *conf,
+                     char why[GATEWAY_TLS_WHY_CAP]) BASE_WARN_UNUSED;
+/* After that, when conf is the current one: warns of what is in use now. */
+void control_tls_loaded(struct control *c);
+/* A line for each. */
+void control_tls_status(struct control *c, struct control_client *client);
 
 /* ---- configuration files, through the opener (config_file.c) ---- */
 

@@ -97,6 +97,7 @@ static void status(struct control *c, struct control_client *client)
     control_print(client, "settings_generation %" PRIu64 "\n", s->generation);
     control_print(client, "opener_restarts %u\n", c->config.opener->restart_cnt);
     status_spools(g, client);
+    control_tls_status(c, client);
     for (int id = 0; id < STATS_CNT; id++) {
         uint64_t v = total(g, (enum stats_id)id);
         if (v > 0)
@@ -155,6 +156,14 @@ static void log_reload(struct control *c, uint64_t generation, const char *what)
     log_write(c->config.log, &r, 1);
 }
 
+static void log_refused(struct control *c, const char *why)
+{
+    char text[STATS_LOG_TEXT_CAP];
+
+    snprintf(text, sizeof(text), "refused: %.150s", why);
+    log_reload(c, c->config.gateway->hub.generation, text);
+}
+
 static int open_by_opener(void *user, const char *path)
 {
     return opener_open(user, path);
@@ -185,6 +194,13 @@ void control_reload(struct control *c, struct control_client *client)
     free(errors);
     uint32_t restart_cnt =
         conf_compare(g->hub.started->conf, conf, changed, BASE_ARRAY_CNT(changed));
+    char why[GATEWAY_TLS_WHY_CAP];
+    if (control_tls_load(c, conf, why) != 0) {
+        conf_free(conf);
+        if (client != NULL)
+            control_print(client, "error: %s; the old configuration stays\n", why);
+        return log_refused(c, why);
+    }
     struct settings *next = settings_make(conf);
     if (next == NULL) {
         if (client != NULL)
@@ -200,6 +216,7 @@ void control_reload(struct control *c, struct control_client *client)
     }
     log_reload(c, g->hub.generation,
                restart_cnt > 0 ? "published; some changed keys need a restart" : "published");
+    control_tls_loaded(c);
 }
 
 /* ---- the line ---- */

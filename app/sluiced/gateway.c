@@ -85,6 +85,23 @@ static int open_port(struct gateway *g, const struct conf *conf, char *err, size
     return error;
 }
 
+/* ---- certificates ---- */
+
+static int open_tls(struct gateway *g, const struct conf *conf, struct opener *opener, char *err,
+                    size_t err_cap)
+{
+    char why[GATEWAY_TLS_WHY_CAP];
+    int error = gateway_tls_init(&g->tls, g->hub.started, &g->topology);
+
+    if (error != 0)
+        return fail(err, err_cap, error, "no memory for TLS: lower tcp: connections");
+    if (g->tls.lane_cnt > 0)
+        error = gateway_tls_load(&g->tls, conf, opener, why);
+    if (error != 0)
+        snprintf(err, err_cap, "%s", why);
+    return error;
+}
+
 /* ---- threads ---- */
 
 static int make_lanes(struct gateway *g, char *err, size_t err_cap)
@@ -100,6 +117,7 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
             .data_pool = g->data_pool[i],
             .ctrl_pool = g->ctrl_pool[i],
             .frame_pool = g->frame_pool[i],
+            .tls = g->tls.lane_cnt > 0 ? g->tls.lane[i] : NULL,
             .number = i,
             .rss = g->rss_known ? &g->rss : NULL,
             .port_min = g->port_min,
@@ -182,6 +200,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     if (error == 0)
         error = gateway_host_open(g, conf, err, err_cap);
     if (error == 0)
+        error = open_tls(g, conf, opener, err, err_cap);
+    if (error == 0)
         error = make_lanes(g, err, err_cap);
     if (error != 0)
         return error;
@@ -237,6 +257,7 @@ static void close_all(struct gateway *g)
     for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
         if (g->spool[i].thread.gateway != NULL)
             loop_fini(&g->spool[i].thread.loop);
+    gateway_tls_fini(&g->tls);
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);
     if (g->courier.deliveries != NULL)

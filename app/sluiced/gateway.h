@@ -11,6 +11,7 @@
 #include "courier.h"
 #include "disk_uring.h"
 #include "ethdev.h"
+#include "gateway_tls.h"
 #include "host.h"
 #include "lane.h"
 #include "loop.h"
@@ -67,6 +68,7 @@ struct gateway {
     struct rte_mempool *data_pool[TOPOLOGY_LANE_MAX];
     struct rte_mempool *ctrl_pool[TOPOLOGY_LANE_MAX];
     struct rte_mempool *frame_pool[TOPOLOGY_LANE_MAX];
+    struct gateway_tls tls;
     struct lane *lane[TOPOLOGY_LANE_MAX];
     bool accept_corruption;
     struct gateway_spool spool[TOPOLOGY_SPOOL_MAX];

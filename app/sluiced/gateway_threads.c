@@ -67,6 +67,7 @@ static int lane_main(void *arg)
             lane_rest(l, &t->loop);
     }
     settings_offline(&g->hub, t->number);
+    lane_tls_leave(l);
     return 0;
 }
 

@@ -162,6 +162,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->hub = config->hub;
     l->port = config->port;
     l->push_layers = config->push_layers;
+    l->tls = config->tls;
     l->lane_cnt = config->topology->lane_cnt;
     l->rss = l->lane_cnt > 1 ? config->rss : NULL;
     l->port_min = config->port_min != 0 ? config->port_min : LANE_PORT_MIN;
@@ -427,6 +428,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->wall_ns = wall_ns;
     l->settings = settings_current(l->hub);
     l->spoolers_rung = 0;
+    if (l->tls != NULL)
+        lane_tls_take(l->tls);
     l->courier_rung = false;
     l->host_rung = false;
     work += receive(l);
@@ -440,6 +443,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += timers(l);
     conn_out_relieve(l);
     resume(l);
+    if (l->tls != NULL)
+        work += lane_tls_pass(l);
     if (l->draining && !l->drained)
         tell_drain(l);
     tcp_flush(l->tcp, now_ns);
@@ -462,6 +467,8 @@ uint64_t lane_deadline(const struct lane *l)
     uint64_t n = net_deadline(l->net);
     uint64_t w = base_wheel_next(&l->wheel);
 
+    if (l->tls != NULL && tls_lane_busy(l->tls->engine))
+        return l->now_ns;
     if (!base_list_empty(&l->stalled)) /* what they wait for may come without a ring of our bell */
         w = l->now_ns + BASE_NS_MS;
     t = t < n ? t : n;

@@ -14,6 +14,7 @@
 #include "base_pool.h"
 #include "conn.h"
 #include "conn_cache.h"
+#include "lane_tls.h"
 #include "net_rss.h"
 #include "settings.h"
 #include "spool.h"
@@ -29,6 +30,7 @@ struct lane_config {
     struct rte_mempool *data_pool;
     struct rte_mempool *ctrl_pool;
     struct rte_mempool *frame_pool; /* NULL: data_pool */
+    struct lane_tls *tls;           /* NULL: there is no TLS */
     uint32_t number;
     uint8_t secret[16];
     const struct net_rss *rss;   /* how the port spreads segments; NULL: nobody knows. Borrowed */
@@ -46,6 +48,7 @@ struct lane {
     struct net_port *port;
     struct net *net;
     struct tcp_stack *tcp;
+    struct lane_tls *tls; /* NULL: none */
     struct topology *topology;
     struct settings_hub *hub;
     /* By spool. */

@@ -11,6 +11,7 @@
 #include "role.h"
 #include "sandbox.h"
 #include "telemetry.h"
+#include "tls_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,7 +88,7 @@ static void parent_of(const char *path, char *out, size_t cap)
         slash[slash == out ? 1 : 0] = 0;
 }
 
-/* The opener's list: this file and what it may include, and the spool. */
+/* The opener's list: this file and what it may include, the certificates, and the spool. */
 static int start_opener(struct opener *o, const struct conf *conf, const char *config_path)
 {
     char path[OPENER_PATH_MAX];
@@ -104,6 +105,11 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
     for (uint32_t i = 0; i < conf->spool_cnt && error == 0; i++) {
         snprintf(path, sizeof(path), "%s/.", conf->spool[i].path);
         error = opener_allow(o, path);
+    }
+    for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++) {
+        error = opener_allow(o, conf->certificate[i].chain);
+        if (error == 0)
+            error = opener_allow(o, conf->certificate[i].key);
     }
     if (error == 0)
         error = opener_seal(o);
@@ -210,7 +216,8 @@ static void note(struct log *log, enum stats_log_event event, const char *text)
     log_write(log, &r, 1);
 }
 
-/* Lets what is under way end. Returns false when something was left that should not have been. */
+/* Lets what is under way end. Returns false when something was left that should not have been.
+ */
 static bool drain(struct gateway *g, struct control *control, struct log *log)
 {
     struct gateway_end end;
@@ -301,6 +308,8 @@ static int run(const char *path, bool accept_corruption)
             return 2;
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
+    if (!tls_memory_use())
+        warn("OpenSSL keeps its own allocator: slower handshakes");
     if (start_opener(&opener, conf, config_path) != 0)
         return 1;
     int status = 2, error;

@@ -80,7 +80,7 @@ static struct net_addr address_of(const char *text)
 static bool fill_listeners(struct settings *s)
 {
     const struct conf *conf = s->conf;
-    uint32_t cnt = 0;
+    uint32_t cnt = 0, policy_cnt = 0;
 
     s->listeners = calloc(conf->listener_cnt, sizeof(s->listeners[0]));
     for (uint32_t i = 0; i < conf->port_cnt; i++)
@@ -93,6 +93,9 @@ static bool fill_listeners(struct settings *s)
             s->own[s->own_cnt++] = address_of(conf->port[i].address.item[j]);
     for (uint32_t i = 0; i < conf->listener_cnt; i++) {
         s->listeners[i].conf = &conf->listener[i];
+        s->listeners[i].tls = conf_listener_tls(&conf->listener[i]);
+        s->listeners[i].tls_policy = policy_cnt;
+        policy_cnt += s->listeners[i].tls != CONF_TLS_NONE;
         s->listeners[i].proxy_from = prefixes(&conf->listener[i].proxy_from);
         if (s->listeners[i].proxy_from == NULL)
             return false;

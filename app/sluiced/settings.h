@@ -26,6 +26,8 @@ struct settings_route {
 struct settings_listener {
     const struct conf_listener *conf;
     struct net_prefix *proxy_from; /* conf->proxy_from.cnt of them */
+    enum conf_tls_level tls;       /* never auto */
+    uint32_t tls_policy;           /* its place among those with another level than none */
 };
 
 struct settings {

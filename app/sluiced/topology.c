@@ -17,6 +17,7 @@ const struct topology_step topology_way[] = {
     {"TCP", "lib/tcp"},
     {"one connection's layers, stacked", "app/sluiced/conn.c"},
     {"PROXY header", "app/sluiced/conn_proxy.c lib/proxy"},
+    {"TLS records, handshake batch", "app/sluiced/conn_tls.c lib/tls"},
     {"SMTP server", "lib/smtp"},
     {"policy: relay", "lib/policy"},
     {"the message's buffers and entries", "app/sluiced/conn_message.c"},

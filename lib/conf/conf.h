@@ -35,6 +35,15 @@ enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
 enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
 enum conf_proxy { CONF_PROXY_NONE, CONF_PROXY_REQUIRED };
 enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
+enum conf_tls_level {
+    CONF_TLS_AUTO,
+    CONF_TLS_NONE,
+    CONF_TLS_MAY,
+    CONF_TLS_ENCRYPT,
+    CONF_TLS_IMPLICIT
+};
+enum conf_tls_min { CONF_TLS_MIN_12, CONF_TLS_MIN_13 };
+enum conf_tls_alpn { CONF_TLS_ALPN_STRICT, CONF_TLS_ALPN_IGNORE };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
@@ -89,6 +98,26 @@ struct conf_listener {
     struct conf_list proxy_from;
     uint64_t proxy_timeout_ns;
     uint64_t proxy_unknown; /* enum conf_proxy_unknown */
+    uint64_t tls;           /* enum conf_tls_level; see conf_listener_tls */
+    uint64_t tls_min;       /* enum conf_tls_min */
+    const char *tls_ciphers;
+    const char *tls_ciphersuites;
+    const char *tls_groups;
+    uint64_t tls_tickets;
+    uint64_t tls_alpn; /* enum conf_tls_alpn */
+};
+
+struct conf_certificate {
+    const char *name;
+    uint32_t line;
+    const char *file;
+    const char *chain;
+    const char *key;
+};
+
+struct conf_tls {
+    uint64_t handshakes; /* for each lane */
+    uint64_t handshake_timeout_ns;
 };
 
 struct conf_spool {
@@ -180,6 +209,7 @@ struct conf {
     struct conf_gateway gateway;
     struct conf_smtp smtp;
     struct conf_tcp tcp;
+    struct conf_tls tls;
     struct conf_relay relay;
     struct conf_queue queue;
     struct conf_control control;
@@ -191,6 +221,8 @@ struct conf {
     uint32_t listener_cnt;
     struct conf_spool *spool; /* at least one */
     uint32_t spool_cnt;
+    struct conf_certificate *certificate;
+    uint32_t certificate_cnt;
     struct conf_route *route;
     uint32_t route_cnt;
 };
@@ -264,6 +296,9 @@ typedef int (*conf_include)(void *user, const char *path, struct base_span *out)
 struct conf *conf_parse(const char *name, struct base_span text, conf_include include, void *user,
                         struct conf_errors *errors) BASE_WARN_UNUSED;
 void conf_free(struct conf *c);
+
+/* What auto means for this listener: never CONF_TLS_AUTO. */
+enum conf_tls_level conf_listener_tls(const struct conf_listener *l);
 
 /* Settings that differ and may not be changed by a reload: writes up to cap rows and returns how
  * many there are, each once. A named block that is new, gone or in another place counts as its

@@ -5,6 +5,7 @@
 
 #define SOCKET_PATH_MAX 107 /* sun_path less its NUL */
 #define ADDRESS_MAX     16  /* of a port: NET_ADDRESS_MAX */
+#define CERTIFICATE_MAX 16  /* the opener's list has room for their files */
 #define IPV6_MTU_MIN    1280
 #define INTERFACE_MAX   15 /* IFNAMSIZ less its NUL */
 #define NAME_LETTERS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
@@ -205,6 +206,26 @@ static bool collide(const struct conf_listener *a, const struct conf_listener *b
             same_address(&x, &y));
 }
 
+enum conf_tls_level conf_listener_tls(const struct conf_listener *l)
+{
+    static const enum conf_tls_level of_kind[] = {[CONF_KIND_MX] = CONF_TLS_MAY,
+                                                  [CONF_KIND_SUBMISSION] = CONF_TLS_ENCRYPT,
+                                                  [CONF_KIND_SUBMISSIONS] = CONF_TLS_IMPLICIT};
+
+    return l->tls == CONF_TLS_AUTO ? of_kind[l->kind] : (enum conf_tls_level)l->tls;
+}
+
+/* A listener for other servers takes mail in clear when there is no certificate at all, as long as
+ * nothing is said about TLS; one for users, who have passwords, never does. */
+static void check_tls(struct conf_parser *p, const struct conf_listener *l)
+{
+    enum conf_tls_level level = conf_listener_tls(l);
+    bool said = l->tls != CONF_TLS_AUTO || l->kind != CONF_KIND_MX;
+
+    if (p->conf->certificate_cnt == 0 && level != CONF_TLS_NONE && said)
+        named(p, "listener", l, "tls", "needs a certificate block, or none");
+}
+
 static void check_listeners(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
@@ -229,6 +250,7 @@ static void check_listeners(struct conf_parser *p)
             named(p, "listener", l, "proxy_from", "is required where proxy = required");
         if (l->proxy == CONF_PROXY_NONE && l->proxy_from.cnt > 0)
             named(p, "listener", l, "proxy_from", "has no effect without proxy = required");
+        check_tls(p, l);
         for (uint32_t j = 0; j < i; j++)
             if (collide(l, &c->listener[j]))
                 named(p, "listener", l, "tcp_port",
@@ -331,6 +353,9 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     check_listeners(p);
     check_spools(p);
     check_sizes(p);
+    if (c->certificate_cnt > CERTIFICATE_MAX)
+        named(p, "certificate", &c->certificate[CERTIFICATE_MAX], "", "is over the limit of %d",
+              CERTIFICATE_MAX);
     for (uint32_t i = 0; i < c->route_cnt; i++)
         has_default |= strcmp(c->route[i].name, "default") == 0;
     if (c->port_cnt == 0)

@@ -88,6 +88,7 @@ struct conf_block {
     uint32_t item_bytes; /* of the struct */
     bool reloadable;     /* instances may come and go */
     bool optional;       /* named: without a name it is the example's; without a block, too */
+    bool commented;      /* a file may be without: the default file shows it as a comment */
 };
 extern const struct conf_block conf_blocks[]; /* ended by a NULL name */
 

@@ -16,18 +16,19 @@
 #define ONE(type, help)                                                                            \
     {                                                                                              \
 #type, NULL, help, __builtin_offsetof(struct conf, type), 0, sizeof(struct conf_##type),   \
-            false, false                                                                           \
+            false, false, false                                                                    \
     }
 #define MANY(type, example, reloadable, help)                                                      \
     {                                                                                              \
 #type, example, help, __builtin_offsetof(struct conf, type),                               \
             __builtin_offsetof(struct conf, type##_cnt), sizeof(struct conf_##type), reloadable,   \
-            false                                                                                  \
+            false, false                                                                           \
     }
 #define SOME(type, example, help)                                                                  \
     {                                                                                              \
 #type, example, help, __builtin_offsetof(struct conf, type),                               \
-            __builtin_offsetof(struct conf, type##_cnt), sizeof(struct conf_##type), false, true   \
+            __builtin_offsetof(struct conf, type##_cnt), sizeof(struct conf_##type), false, true,  \
+            false                                                                                  \
     }
 
 const struct conf_block conf_blocks[] = {
@@ -38,8 +39,14 @@ const struct conf_block conf_blocks[] = {
     SOME(
         spool, "main",
         "Where accepted messages are kept until they are delivered. One block for each directory."),
+    {"certificate", "mx",
+     "A certificate for TLS with its key. One block for each; the first with an EC key and the "
+     "first with an RSA key are for clients that ask for no name or an unknown one.",
+     __builtin_offsetof(struct conf, certificate), __builtin_offsetof(struct conf, certificate_cnt),
+     sizeof(struct conf_certificate), true, false, true},
     ONE(smtp, "Limits and time-outs of SMTP, receiving and sending."),
     ONE(tcp, "Connections and their buffers."),
+    ONE(tls, "Limits of TLS."),
     ONE(relay, "Who may send where."),
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
@@ -111,6 +118,17 @@ const struct conf_setting conf_settings[] = {
     DURATION(listener, proxy_timeout, "5s", 3 * S, M, false, "wait for the whole PROXY header"),
     WORDS(listener, proxy_unknown, "accept", "accept refuse", false, "headers that name no client (v1 UNKNOWN, v2 UNSPEC)"),
 
+    WORDS(listener, tls, "auto", "auto none may encrypt implicit", false, "none; may: offered by STARTTLS; encrypt: STARTTLS is required before mail; implicit: TLS from the first byte. auto: by kind: mx may, submission encrypt, submissions implicit"),
+    WORDS(listener, tls_min, "1.2", "1.2 1.3", false, "oldest version of TLS"),
+    TEXT(listener, STRING, tls_ciphers, "", false, NULL, "ciphers of TLS 1.2 as OpenSSL spells them; none: those with forward secrecy, AEAD first"),
+    TEXT(listener, STRING, tls_ciphersuites, "", false, NULL, "cipher suites of TLS 1.3 as OpenSSL spells them; none: AES-128-GCM, ChaCha20-Poly1305, AES-256-GCM"),
+    TEXT(listener, STRING, tls_groups, "", false, NULL, "groups of the key exchange, the best first; none: X25519:P-256:P-384"),
+    NUMBER(listener, tls_tickets, "0", 0, 1, false, "session tickets given in a handshake"),
+    WORDS(listener, tls_alpn, "strict", "strict ignore", false, "clients whose protocols (ALPN) are all foreign: refused, or taken as if they had named none"),
+
+    TEXT(certificate, PATH, chain, NULL, true, "/etc/sluice/mx.pem", "PEM file: the certificate, then intermediate ones. Another file than at the start must be below the directory of this file"),
+    TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),
+
     TEXT(spool, PATH, path, "/var/spool/sluice", false, NULL, "directory of this spool"),
     SIZE(spool, size, size, "1G", 4 * MI, 64 * K * GI, false, "disk space that it takes"),
     SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
@@ -149,6 +167,9 @@ const struct conf_setting conf_settings[] = {
     TEXT(tcp, BOOL, timestamps, "yes", false, NULL, "timestamps, for peers that have them (RFC 7323)"),
     TEXT(tcp, BOOL, sack, "yes", false, NULL, "selective acknowledgments, for peers that have them (RFC 2018)"),
 
+    NUMBER(tls, handshakes, "1024", 1, 1048576, false, "unfinished handshakes of each lane; more are refused"),
+    DURATION(tls, handshake_timeout, "30s", S, 5 * M, true, "wait for the whole handshake"),
+
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
     TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
     TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to"),
@@ -183,6 +204,7 @@ base_static_assert(BASE_ARRAY_CNT(conf_settings) <= CONF_SETTING_MAX, "seen[] ha
                        "begins as conf_named")
 NAMED(port);
 NAMED(listener);
+NAMED(certificate);
 NAMED(route);
 NAMED(spool);
 

@@ -28,7 +28,8 @@ static const char *default_text(const struct conf_setting *s)
                : "\"\"";
 }
 
-static void write_setting(FILE *out, const struct conf_setting *s)
+/* dark: as a comment altogether. */
+static void write_setting(FILE *out, const struct conf_setting *s, bool dark)
 {
     char min[32], max[32];
 
@@ -42,7 +43,7 @@ static void write_setting(FILE *out, const struct conf_setting *s)
         fprintf(out, " (%s)", s->words);
     fprintf(out, "%s\n", s->reloadable ? "" : "; needs a restart");
     if (s->example != NULL)
-        fprintf(out, "    %s = %s;\n", s->key, s->example);
+        fprintf(out, "    %s%s = %s;\n", dark ? "#" : "", s->key, s->example);
     else
         fprintf(out, "    #%s = %s;\n", s->key, default_text(s));
 }
@@ -57,12 +58,13 @@ void conf_write_default(FILE *out)
           "once.\n",
           out);
     for (const struct conf_block *b = conf_blocks; b->name != NULL; b++) {
-        fprintf(out, "\n# %s\n%s%s%s {\n", b->help, b->name, b->example != NULL ? " " : "",
+        const char *dark = b->commented ? "#" : "";
+        fprintf(out, "\n# %s\n%s%s%s%s {\n", b->help, dark, b->name, b->example != NULL ? " " : "",
                 b->example != NULL ? b->example : "");
         for (const struct conf_setting *s = conf_settings; s->block != NULL; s++)
             if (conf_setting_in(s, b))
-                write_setting(out, s);
-        fputs("}\n", out);
+                write_setting(out, s, b->commented);
+        fprintf(out, "%s}\n", dark);
     }
 }
 

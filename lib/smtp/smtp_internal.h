@@ -15,6 +15,10 @@
 #define SMTP_REASONS(X)                                                                            \
     X(UNKNOWN, 500, "5.5.2", "Error: command not recognized", REFUSED_UNKNOWN)                     \
     X(NOT_OFFERED, 502, "5.5.1", "Error: command not implemented", REFUSED_NOT_OFFERED)            \
+    X(STARTTLS_SYNTAX, 501, "5.5.4", "Syntax: STARTTLS", REFUSED_SYNTAX)                           \
+    X(TLS_FIRST, 530, "5.7.0", "Must issue a STARTTLS command first", REFUSED_CLEAR)               \
+    X(TLS_TWICE, 503, "5.5.1", "Error: TLS already active", REFUSED_ORDER)                         \
+    X(TLS_IN_MAIL, 503, "5.5.1", "Error: MAIL transaction in progress", REFUSED_ORDER)             \
     X(NO_AUTH, 503, "5.5.1", "Error: authentication not enabled", REFUSED_NOT_OFFERED)             \
     X(LINE_LONG, 500, "5.5.2", "Error: line too long", REFUSED_LINE_LENGTH)                        \
     X(LINE_END, 500, "5.5.2", "Error: bare <CR> or <LF> received", REFUSED_LINE_END)               \

@@ -5,8 +5,9 @@
 
 /* The states that may follow each. Any may be closed; CLOSING is the end. */
 static const uint8_t next_states[SMTP_SESSION_STATE_CNT] = {
-    [SMTP_SESSION_START] = 1 << SMTP_SESSION_GREETED,
-    [SMTP_SESSION_GREETED] = 1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_MAIL,
+    [SMTP_SESSION_START] = 1 << SMTP_SESSION_START | 1 << SMTP_SESSION_GREETED,
+    [SMTP_SESSION_GREETED] =
+        1 << SMTP_SESSION_START | 1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_MAIL,
     [SMTP_SESSION_MAIL] = 1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_RCPT,
     [SMTP_SESSION_RCPT] =
         1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_RCPT | 1 << SMTP_SESSION_BODY,
@@ -142,6 +143,16 @@ enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span 
     }
 }
 
+/* Nothing that was said in clear counts any more, but for the limits of errors and of junk. */
+static void start_tls(struct smtp_server *s)
+{
+    smtp_server_reset(s);
+    smtp_server_set_state(s, SMTP_SESSION_START);
+    s->extended = false;
+    s->helo_len = 0;
+    s->tls = SMTP_TLS_ON;
+}
+
 /* What an accepted answer does to the session, by the event that asked. */
 static void accept_event(struct smtp_server *s, enum smtp_server_event asked)
 {
@@ -160,6 +171,9 @@ static void accept_event(struct smtp_server *s, enum smtp_server_event asked)
         stats_inc(s->stats, STATS_SMTP_MESSAGES);
         smtp_server_reset(s);
         break;
+    case SMTP_SERVER_STARTTLS:
+        start_tls(s);
+        break;
     default:
         base_assert(false); /* DATA is accepted by NULL alone */
     }
@@ -174,6 +188,8 @@ static enum stats_id refused_stat(enum smtp_server_event asked)
         return STATS_SMTP_REFUSED_RCPT;
     case SMTP_SERVER_DATA:
         return STATS_SMTP_REFUSED_DATA;
+    case SMTP_SERVER_STARTTLS:
+        return STATS_SMTP_REFUSED_STARTTLS;
     default:
         base_assert(asked == SMTP_SERVER_MESSAGE);
         return STATS_SMTP_REFUSED_MESSAGE;
@@ -208,6 +224,8 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply, s
         smtp_server_reset(s);
     if (reply->code == 421)
         smtp_server_close(s, "answered with 421");
+    else if (asked == SMTP_SERVER_STARTTLS && reply->code >= 500)
+        smtp_server_close(s, "bytes behind STARTTLS");
     else
         smtp_server_error(s, out);
 }

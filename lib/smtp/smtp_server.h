@@ -1,18 +1,18 @@
 /*
  * The server's side of one SMTP session: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME
- * (6152) and ENHANCEDSTATUSCODES (2034); and where the settings offer them DSN (3461) and SMTPUTF8
- * (6531). Bytes in; replies, events and body bytes out.
+ * (6152) and ENHANCEDSTATUSCODES (2034); where the settings offer them DSN (3461) and SMTPUTF8
+ * (6531); where the caller has TLS, STARTTLS (3207). Bytes in; replies, events and body bytes out.
  *
- * Left out until their issues: STARTTLS, AUTH, CHUNKING and others; that the header section of a
+ * Left out until their issues: AUTH, CHUNKING and others; that the header section of a
  * message without SMTPUTF8 is ASCII is not checked. The session decides nothing about who may send
  * what: it asks its caller by an event and waits for the answer.
  *
  * Use: smtp_server_greet, then loop over smtp_server_push until it says MORE or CLOSE, also after
  * an answer and after the end of a body, with whatever input is left. It handles commands,
  * consuming their lines and writing the replies to out, until one concerns the caller: that is the
- * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE) are followed by exactly one smtp_server_answer
- * before the next push. After BODY the caller runs smtp_server_body until it ends. Input may be cut
- * anywhere: the replies do not depend on it.
+ * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS) are followed by exactly one
+ * smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it
+ * ends. Input may be cut anywhere: the replies do not depend on it.
  *
  * End of data is CRLF "." CRLF and nothing else. A bare CR or LF, a NUL, a header over its limits,
  * too many Received lines or a message over SIZE is refused after the true end of data, and nothing
@@ -60,7 +60,9 @@ enum smtp_server_event {
                           */
     SMTP_SERVER_REFUSED, /* the message was refused, the reply is in out; the transaction is over */
     SMTP_SERVER_RESET,   /* the transaction is over: RSET, HELO or EHLO */
-    SMTP_SERVER_CLOSE,   /* send out, then close; s->close_reason says why */
+    SMTP_SERVER_STARTTLS, /* asks: 220, and what follows is TLS; else a refusal. The caller alone
+                             knows whether bytes wait behind the command: see below */
+    SMTP_SERVER_CLOSE,    /* send out, then close; s->close_reason says why */
 };
 
 /* What smtp_server_body did, apart from what it consumed and wrote. */
@@ -96,6 +98,13 @@ enum smtp_session_state { /* of RFC 5321 section 4.1.4's order of commands */
                           SMTP_SESSION_STATE_CNT
 };
 
+enum smtp_tls {
+    SMTP_TLS_NONE,     /* there is none to be had */
+    SMTP_TLS_OFFERED,  /* EHLO offers it */
+    SMTP_TLS_REQUIRED, /* and nothing else goes on before it: RFC 3207 section 4 */
+    SMTP_TLS_ON,
+};
+
 struct smtp_server {
     const struct smtp_server_settings *settings;
     struct stats_block *stats;
@@ -113,6 +122,7 @@ struct smtp_server {
     uint32_t hop_cnt;
     uint64_t header_bytes;
     uint8_t state;        /* enum smtp_session_state */
+    uint8_t tls;          /* enum smtp_tls: set by the caller after init, ON by the answer 220 */
     uint8_t asked;        /* enum smtp_server_event that waits for an answer, or 0 */
     uint8_t refusal;      /* enum smtp_refusal: NONE while the body is fine, then the first that
                              struck; with REFUSED the one that was told */
@@ -143,7 +153,11 @@ enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span 
 
 /* Answers the event that asked. A 2xx code accepts (for DATA: NULL means accept, 354 is written);
  * anything else refuses and is counted as an error. MESSAGE with 2xx ends the transaction as
- * accepted, otherwise as refused. code 421 also closes: the next push returns CLOSE. */
+ * accepted, otherwise as refused. code 421 also closes: the next push returns CLOSE.
+ *
+ * STARTTLS: 220 accepts, and the session forgets all that the client has said (RFC 3207 section
+ * 4.2). When anything was sent behind the command, before the 220, somebody else may have put it
+ * there: the caller answers 5xx, which closes. 4xx: not now; the session goes on in clear. */
 void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply,
                         struct base_buf *out);
 
@@ -179,10 +193,13 @@ struct smtp_received {
     struct base_span recipient; /* for "for <...>": the one recipient; empty when several */
     uint64_t wall_ns;
     bool extended;
-    bool smtputf8; /* RFC 6531 section 4.3 */
+    bool smtputf8;           /* RFC 6531 section 4.3 */
+    const char *tls_version; /* "TLSv1.3"; NULL: in clear */
+    const char *tls_cipher;
+    uint32_t tls_bits;
 };
 
-#define SMTP_RECEIVED_MAX 1024
+#define SMTP_RECEIVED_MAX 1280
 
 /* Appends the Received field of RFC 5321 section 4.4 with RFC 3848's protocol, folded, with its
  * CRLF. IPv6 clients as [IPv6:...]. Returns 0, or -ENOSPC (never with SMTP_RECEIVED_MAX room). */

@@ -41,7 +41,8 @@ static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
         len += snprintf(text + len, sizeof(text) - (size_t)len, " %llu",
                         (unsigned long long)s->settings->message_size_max);
     snprintf(text + len, sizeof(text) - (size_t)len,
-             "\r\n250-8BITMIME\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
+             "\r\n%s250-8BITMIME\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
+             s->tls == SMTP_TLS_OFFERED || s->tls == SMTP_TLS_REQUIRED ? "250-STARTTLS\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8) ? "250-SMTPUTF8\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_DSN) ? "250-DSN\r\n" : "");
     int failed = base_buf_puts(out, text);
@@ -181,6 +182,28 @@ static enum smtp_server_event vrfy(struct smtp_server *s, struct base_span argum
     return SMTP_SERVER_MORE;
 }
 
+static enum smtp_server_event starttls(struct smtp_server *s, struct base_span argument,
+                                       struct base_buf *out)
+{
+    if (argument.len > 0)
+        return refuse(s, SMTP_REASON_STARTTLS_SYNTAX, out);
+    if (s->tls == SMTP_TLS_NONE)
+        return refuse(s, SMTP_REASON_NOT_OFFERED, out);
+    if (s->tls == SMTP_TLS_ON)
+        return refuse(s, SMTP_REASON_TLS_TWICE, out);
+    if (s->state != SMTP_SESSION_START && s->state != SMTP_SESSION_GREETED)
+        return refuse(s, SMTP_REASON_TLS_IN_MAIL, out);
+    return ask(s, SMTP_SERVER_STARTTLS);
+}
+
+/* What is let through before TLS where that is required; HELO's answer, which offers nothing, is
+ * for clients that then give up by themselves. */
+static bool goes_in_clear(enum smtp_verb verb)
+{
+    return verb == SMTP_VERB_EHLO || verb == SMTP_VERB_HELO || verb == SMTP_VERB_NOOP ||
+           verb == SMTP_VERB_STARTTLS || verb == SMTP_VERB_QUIT;
+}
+
 static enum smtp_server_event http(struct smtp_server *s, struct base_buf *out)
 {
     reply_ok(out, 221, "2.7.0", "Error: I can break rules, too. Goodbye.");
@@ -214,6 +237,9 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
         stats_inc(s->stats, smtp_command_stat(command.verb));
     if (!characters_fine(line, command.verb))
         return refuse(s, SMTP_REASON_CHARACTER, out);
+    if (s->tls == SMTP_TLS_REQUIRED && command.verb != SMTP_VERB_UNKNOWN &&
+        !goes_in_clear(command.verb))
+        return refuse(s, SMTP_REASON_TLS_FIRST, out);
     switch (command.verb) {
     case SMTP_VERB_HELO:
         return hello(s, false, command.argument, out);
@@ -235,6 +261,8 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
         return quit(s, command.argument, out);
     case SMTP_VERB_VRFY:
         return vrfy(s, command.argument, out);
+    case SMTP_VERB_STARTTLS:
+        return starttls(s, command.argument, out);
     case SMTP_VERB_AUTH:
         return refuse(s, SMTP_REASON_NO_AUTH, out);
     case SMTP_VERB_OTHER:

@@ -26,6 +26,8 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(CONNECT, STATS_LOG_INFO, "connect", "client=%a lane=%n")                                     \
     X(CONNECT_PROXY, STATS_LOG_INFO, "connect", "client=%a lane=%n proxy=%s")                      \
     X(PROXY_REFUSED, STATS_LOG_WARN, "proxy_refused", "peer=%a reason=%s")                         \
+    X(TLS, STATS_LOG_INFO, "tls", "client=%a %s")                                                  \
+    X(TLS_FAILED, STATS_LOG_INFO, "tls_failed", "client=%a reason=%s")                             \
     X(DISCONNECT, STATS_LOG_INFO, "disconnect", "client=%a messages=%n reason=%s")                 \
     X(REFUSED, STATS_LOG_INFO, "refused", "id=%i client=%a code=%n reason=%s")                     \
     X(ACCEPTED, STATS_LOG_INFO, "accepted", "id=%i client=%a bytes=%n recipients=%m")              \

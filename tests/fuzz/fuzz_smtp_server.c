@@ -42,6 +42,7 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("QUIT\r\n"),
     FUZZ_TOKEN("VRFY x\r\n"),
     FUZZ_TOKEN("STARTTLS\r\n"),
+    FUZZ_TOKEN("EHLO no\r\nSTARTTLS\r\n"),
     FUZZ_TOKEN("AUTH\r\n"),
     FUZZ_TOKEN("GET / HTTP/1.0\r\n"),
     FUZZ_TOKEN("\x16\x03\x01"),
@@ -75,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         base_rand_below(&rand, 2) == 0 ? &harness_settings : &harness_extended;
     struct harness *whole = harness_open(settings, 4096, STREAM_CAP);
     struct harness *cut = harness_open(settings, 1 + base_rand_below(&rand, 70), STREAM_CAP);
+    whole->server.tls = cut->server.tls = (uint8_t)base_rand_below(&rand, SMTP_TLS_ON + 1);
     uint64_t most = 1 + base_rand_below(&rand, 100);
 
     harness_feed(whole, stream.p, stream.len);

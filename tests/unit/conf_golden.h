@@ -306,6 +306,15 @@ static const struct {
      "t:1: listener b: tcp_port: must be 1 to 65535, not 0\n"},
     {"listener b { port = net0; tcp_port = 26; proxy = required; }\n" REST,
      "t:1: listener b: proxy_from: is required where proxy = required\n"},
+    {"listener b { port = net0; tcp_port = 26; tls = may; }\n"
+     "listener c { port = net0; tcp_port = 587; kind = submission; }\n"
+     "listener d { port = net0; tcp_port = 465; tls = secure; }\n" REST,
+     "t:1: listener b: tls: needs a certificate block, or none\n"
+     "t:2: listener c: tls: needs a certificate block, or none\n"
+     "t:3: listener d: tls: must be one of: auto none may encrypt implicit, not secure\n"},
+    {"certificate a { chain = a.pem; }\n" REST,
+     "t:1: certificate a: chain: must be an absolute path, not a.pem\n"
+     "t:1: certificate a: key: is required\n"},
     {"listener b { port = net0; tcp_port = 26; proxy_from = 10.9.0.7; }\n" REST,
      "t:1: listener b: proxy_from: has no effect without proxy = required\n"},
     {"listener b { port = net0; tcp_port = 26; proxy = yes; }\n" REST,

@@ -3,6 +3,8 @@
  * rules, and keeps replies, bodies and events as one text each. Rules, by the local part of the
  * address: "no..." is refused with 550, "later..." with 451, "shut..." with 421; a sender "nodata"
  * has DATA refused, "nomsg" the whole message with 451, "full" its body in the middle of it.
+ * STARTTLS is accepted (a caller of the real one would look for bytes behind it; "no" in EHLO
+ * refuses).
  */
 #ifndef SMTP_HARNESS_H
 #define SMTP_HARNESS_H
@@ -239,6 +241,15 @@ static inline bool harness_step(struct harness *h, struct base_buf *out)
         h->body.len = 0;
         if (strcmp(h->sender, "full") == 0)
             smtp_server_refuse_body(&h->server, &(struct smtp_reply){452, "4.3.1", "Disk is full"});
+        break;
+    case SMTP_SERVER_STARTTLS:
+        harness_puts(&h->trace, "tls ");
+        if (harness_starts(base_span_of(h->server.helo, h->server.helo_len), "no"))
+            smtp_server_answer(&h->server, &(struct smtp_reply){554, "5.5.0", "No"}, out);
+        else if (harness_starts(base_span_of(h->server.helo, h->server.helo_len), "later"))
+            smtp_server_answer(&h->server, &(struct smtp_reply){454, "4.7.0", "Later"}, out);
+        else
+            smtp_server_answer(&h->server, &(struct smtp_reply){220, "2.0.0", "Go"}, out);
         break;
     case SMTP_SERVER_BODY:
         break;

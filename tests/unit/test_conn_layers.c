@@ -50,8 +50,15 @@ static enum conn_layer_result xor_code(void *state, struct base_span in, size_t 
     return xor_bytes(in, consumed, out);
 }
 
+static enum conn_layer_result xor_decode(void *state, struct base_span in, size_t *consumed,
+                                         struct base_buf *out, struct base_buf *down)
+{
+    (void)down;
+    return xor_code(state, in, consumed, out);
+}
+
 static const struct conn_layer_ops xor_layer = {
-    .name = "xor", .decode = xor_code, .encode = xor_code};
+    .name = "xor", .decode = xor_decode, .encode = xor_code};
 
 #define FRAME_MAX 1000
 
@@ -83,6 +90,13 @@ static enum conn_layer_result unframe(void *state, struct base_span in, size_t *
     }
 }
 
+static enum conn_layer_result unframe_layer(void *state, struct base_span in, size_t *consumed,
+                                            struct base_buf *out, struct base_buf *down)
+{
+    (void)down;
+    return unframe(state, in, consumed, out);
+}
+
 static enum conn_layer_result frame(void *state, struct base_span in, size_t *consumed,
                                     struct base_buf *out)
 {
@@ -100,7 +114,7 @@ static enum conn_layer_result frame(void *state, struct base_span in, size_t *co
 }
 
 static const struct conn_layer_ops frame_layer = {
-    .name = "frame", .decode = unframe, .encode = frame, .close = free, .overhead_bytes = 64};
+    .name = "frame", .decode = unframe_layer, .encode = frame, .close = free, .overhead_bytes = 64};
 
 enum { USE_XOR = 1, USE_FRAME = 2 };
 

@@ -509,6 +509,64 @@ static void smuggling_at_block_edges(void **state)
 
 /* ---- the rest ---- */
 
+#define TLS_OFFER                                                                                  \
+    "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 2000\r\n250-STARTTLS\r\n250-8BITMIME\r\n"           \
+    "250 ENHANCEDSTATUSCODES\r\n"
+#define TLS_GO    "220 2.0.0 Go\r\n"
+#define TLS_FIRST "530 5.7.0 Must issue a STARTTLS command first\r\n"
+#define NO_HELO   "503 5.5.1 Error: send HELO/EHLO first\r\n"
+
+static const struct {
+    enum smtp_tls tls;
+    const char *in, *out, *trace;
+    bool closed;
+} tls_rows[] = {
+    {SMTP_TLS_NONE, HI "STARTTLS\r\n", HI_OK "502 5.5.1 Error: command not implemented\r\n", "",
+     false},
+    /* Offered in clear alone, and what was said before is forgotten. */
+    {SMTP_TLS_OFFERED, HI "STARTTLS\r\nMAIL FROM:<a@b>\r\n" HI "MAIL FROM:<a@b>\r\n",
+     TLS_OFFER TLS_GO NO_HELO HI_OK OK, "tls M<a@b> ", false},
+    {SMTP_TLS_OFFERED, HI "starttls \r\nSTARTTLS\r\n",
+     TLS_OFFER TLS_GO "503 5.5.1 Error: TLS already active\r\n", "tls ", false},
+    {SMTP_TLS_OFFERED, "STARTTLS\r\nNOOP\r\n", TLS_GO OK0, "tls ", false},
+    {SMTP_TLS_OFFERED, HI "STARTTLS now\r\n", TLS_OFFER "501 5.5.4 Syntax: STARTTLS\r\n", "",
+     false},
+    {SMTP_TLS_OFFERED, HI "MAIL FROM:<a@b>\r\nSTARTTLS\r\nRCPT TO:<c@d>\r\nSTARTTLS\r\n",
+     TLS_OFFER OK "503 5.5.1 Error: MAIL transaction in progress\r\n" OK
+                  "503 5.5.1 Error: MAIL transaction in progress\r\n",
+     "M<a@b> R<c@d> ", false},
+    {SMTP_TLS_OFFERED, HI "MAIL FROM:<a@b>\r\nRSET\r\nSTARTTLS\r\n", TLS_OFFER OK OK0 TLS_GO,
+     "M<a@b> reset tls ", false},
+    /* Refused for now, and for good. */
+    {SMTP_TLS_OFFERED, "EHLO later\r\nSTARTTLS\r\nMAIL FROM:<a@b>\r\n",
+     TLS_OFFER "454 4.7.0 Later\r\n" OK, "tls M<a@b> ", false},
+    {SMTP_TLS_OFFERED, "EHLO no\r\nSTARTTLS\r\nMAIL FROM:<a@b>\r\n", TLS_OFFER "554 5.5.0 No\r\n",
+     "tls ", true},
+    {SMTP_TLS_REQUIRED, HI "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nNOOP\r\n",
+     TLS_OFFER TLS_FIRST TLS_FIRST TLS_FIRST OK0, "", false},
+    {SMTP_TLS_REQUIRED, "HELO c\r\nVRFY a\r\nAUTH PLAIN\r\nQUIT\r\n",
+     "250 mx.test\r\n" TLS_FIRST TLS_FIRST "221 2.0.0 Bye\r\n", "", true},
+    {SMTP_TLS_REQUIRED, HI "STARTTLS\r\n" HI "MAIL FROM:<a@b>\r\n", TLS_OFFER TLS_GO HI_OK OK,
+     "tls M<a@b> ", false},
+    {SMTP_TLS_ON, HI "STARTTLS\r\n", HI_OK "503 5.5.1 Error: TLS already active\r\n", "", false},
+};
+
+static void tls_levels(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(tls_rows); i++)
+        for (size_t step = 1; step <= 100; step += 99) {
+            struct harness *h = harness_open(&harness_settings, 4096, 4096);
+            h->server.tls = (uint8_t)tls_rows[i].tls;
+            for (size_t at = 0, len = strlen(tls_rows[i].in); at < len; at += step)
+                harness_feed(h, tls_rows[i].in + at, len - at < step ? len - at : step);
+            expect_text(&h->out, GREETING, tls_rows[i].out);
+            expect_text(&h->trace, "", tls_rows[i].trace);
+            assert_int_equal(h->closed, tls_rows[i].closed);
+            harness_close(h);
+        }
+}
+
 static void received_field(void **state)
 {
     (void)state;
@@ -539,6 +597,19 @@ static void received_field(void **state)
     r.extended = r.smtputf8 = true;
     assert_int_equal(smtp_received_write(&out, &r), 0);
     assert_non_null(memmem(out.p, out.len, " with UTF8SMTP id ID1;", 22));
+    r.tls_version = "TLSv1.3";
+    r.tls_cipher = "TLS_AES_128_GCM_SHA256";
+    r.tls_bits = 128;
+    out.len = 0;
+    assert_int_equal(smtp_received_write(&out, &r), 0);
+    assert_non_null(memmem(out.p, out.len, " with UTF8SMTPS id ID1;", 23));
+    r.smtputf8 = false;
+    out.len = 0;
+    assert_int_equal(smtp_received_write(&out, &r), 0);
+    expect_text(&out, "",
+                "Received: from c.test ([IPv6:2001:db8::1])\r\n"
+                "\t(using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128 bits))\r\n"
+                "\tby mx.test with ESMTPS id ID1;\r\n\tSat, 29 Feb 2020 12:34:56 +0000\r\n");
     out.len = 0;
     out.cap = 50;
     assert_true(smtp_received_write(&out, &r) < 0);
@@ -564,6 +635,9 @@ static void received_field_longest(void **state)
         .recipient = base_span_of(mailbox, sizeof(mailbox)),
         .wall_ns = UINT64_MAX,
         .extended = true,
+        .tls_version = "TLSv1.3",
+        .tls_cipher = "ECDHE-ECDSA-CHACHA20-POLY1305-LONGEST",
+        .tls_bits = UINT32_MAX,
     };
     assert_int_equal(smtp_received_write(&out, &r), 0);
 }
@@ -628,13 +702,17 @@ static void counters(void **state)
     harness_feed(h, in, strlen(in));
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_SESSIONS), 1);
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_CMD_MAIL), 2);
-    assert_int_equal(stats_get(&h->stats, STATS_SMTP_CMD_OTHER), 1);
+    assert_int_equal(stats_get(&h->stats, STATS_SMTP_CMD_STARTTLS), 1);
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_REFUSED_UNKNOWN), 1);
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_REFUSED_NOT_OFFERED), 1);
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_REFUSED_BARE_NEWLINE), 1);
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_MESSAGES), 1);
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_RECIPIENTS), 2);
     assert_int_equal(stats_get(&h->stats, STATS_SMTP_BODY_BYTES), 9);
+    h->server.tls = SMTP_TLS_REQUIRED;
+    harness_feed(h, "DATA\r\nEHLO no\r\nSTARTTLS\r\n", 25);
+    assert_int_equal(stats_get(&h->stats, STATS_SMTP_REFUSED_CLEAR), 1);
+    assert_int_equal(stats_get(&h->stats, STATS_SMTP_REFUSED_STARTTLS), 1);
     harness_close(h);
 }
 
@@ -662,7 +740,7 @@ int main(void)
         cmocka_unit_test(received_field_longest),    cmocka_unit_test(timeout_and_shutdown),
         cmocka_unit_test(flush_keeps_order),         cmocka_unit_test(counters),
         cmocka_unit_test(recipient_overshoot),       cmocka_unit_test(parameters),
-        cmocka_unit_test(parameters_by_session),
+        cmocka_unit_test(parameters_by_session),     cmocka_unit_test(tls_levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "courier.h"
 #include "disk_sim.h"
 #include "dpdk_eal.h"
+#include "gateway_tls.h"
 #include "loop.h"
 #include "settings.h"
 #include "spooler.h"
@@ -381,12 +382,68 @@ static void settings_change_under_readers(void **state)
     settings_hub_fini(&hub);
 }
 
+/* ---- TLS ---- */
+
+#define UPDATES 20000
+
+struct taker {
+    struct lane_tls *tls;
+    _Atomic bool *stop;
+    _Atomic uint32_t taken;
+};
+
+static void *taker_main(void *arg)
+{
+    struct taker *t = arg;
+
+    while (!atomic_load_explicit(t->stop, memory_order_acquire)) {
+        bool waits = atomic_load_explicit(&t->tls->next, memory_order_relaxed) != NULL;
+        lane_tls_take(t->tls);
+        if (waits)
+            atomic_fetch_add_explicit(&t->taken, 1, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+/* Control posts updates faster than a lane takes them: some are taken back, none is lost or freed
+ * while the lane looks at it. */
+static void tls_updates_under_a_lane(void **state)
+{
+    const uint64_t later_ns = 3600 * BASE_NS_S;
+    struct settings *s = make_settings(100);
+    _Atomic bool stop = false;
+    struct gateway_tls tls;
+    struct topology topology;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(topology_init(&topology, 1, 1, "tu", true), 0);
+    assert_int_equal(gateway_tls_init(&tls, s, &topology), 0);
+    assert_int_equal(tls.lane_cnt, 1);
+    struct taker t = {.tls = tls.lane[0], .stop = &stop};
+    assert_int_equal(pthread_create(&thread, NULL, taker_main, &t), 0);
+    uint64_t now_ns = loop_now_ns();
+    for (uint32_t i = 0; i < UPDATES; i++)
+        gateway_tls_tend(&tls, now_ns += later_ns);
+    while (tls.posted[0]) { /* the last one is taken, at the latest when there is a core */
+        sched_yield();
+        gateway_tls_tend(&tls, now_ns);
+    }
+    assert_true(atomic_load_explicit(&t.taken, memory_order_relaxed) > 0);
+    atomic_store_explicit(&stop, true, memory_order_release);
+    pthread_join(thread, NULL);
+    gateway_tls_fini(&tls);
+    topology_fini(&topology);
+    settings_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buffers_and_entries_cross),
         cmocka_unit_test(no_ring_is_lost),
         cmocka_unit_test(settings_change_under_readers),
+        cmocka_unit_test(tls_updates_under_a_lane),
     };
 
     dpdk_eal_init();

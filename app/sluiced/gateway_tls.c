@@ -1,0 +1,429 @@
+#include "gateway_tls.h"
+#include "base_time.h"
+#include "keyop_inline.h"
+#include "loop.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX   (1 << 20)
+#define STEP_MAX         16 /* handshake steps in a pass: some 2 ms, for which others wait */
+#define TICKET_CHANGE_NS (1800 * BASE_NS_S) /* a ticket lives for an hour: two keys are enough */
+
+/* ---- files ---- */
+
+struct pair {
+    uint8_t *text[2]; /* chain, key */
+    size_t len[2];
+};
+
+static void wipe(struct pair *pairs, uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt; i++)
+        for (int k = 0; k < 2; k++)
+            if (pairs[i].text[k] != NULL) {
+                explicit_bzero(pairs[i].text[k], pairs[i].len[k]);
+                free(pairs[i].text[k]);
+            }
+    free(pairs);
+}
+
+/* Returns the number of bytes, or a negative error. */
+static int64_t read_fd(int fd, uint8_t **out)
+{
+    struct stat st;
+    size_t len = 0;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if (st.st_size > FILE_BYTES_MAX)
+        return -EFBIG;
+    *out = malloc((size_t)st.st_size + 1);
+    if (*out == NULL)
+        return -ENOMEM;
+    while (len < (size_t)st.st_size) {
+        ssize_t n = read(fd, *out + len, (size_t)st.st_size - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    return (int64_t)len;
+}
+
+static int read_file(struct pair *p, int which, struct opener *opener, const char *path)
+{
+    int fd = opener_open(opener, path);
+
+    if (fd < 0)
+        return fd;
+    int64_t n = read_fd(fd, &p->text[which]);
+    close(fd);
+    if (n < 0)
+        return (int)n;
+    p->len[which] = (size_t)n;
+    return 0;
+}
+
+static int read_pair(struct pair *p, const struct conf_certificate *c, struct opener *opener,
+                     char why[GATEWAY_TLS_WHY_CAP])
+{
+    for (int k = 0; k < 2; k++) {
+        const char *path = k == 0 ? c->chain : c->key;
+        int error = read_file(p, k, opener, path);
+        if (error == 0)
+            continue;
+        snprintf(why, GATEWAY_TLS_WHY_CAP, "certificate %.31s: %s: cannot read %.200s (%s)",
+                 c->name, k == 0 ? "chain" : "key", path,
+                 error == -EACCES ? "no permission, or a file that needs a restart"
+                                  : strerror(-error));
+        return error;
+    }
+    return 0;
+}
+
+/* What tells a file from another: its place and its last change. */
+static uint64_t look(struct opener *opener, const char *path)
+{
+    struct stat st = {0};
+    int fd = opener_open(opener, path);
+
+    if (fd < 0)
+        return (uint64_t)-fd;
+    int failed = fstat(fd, &st);
+    close(fd);
+    if (failed != 0)
+        return 1;
+    uint64_t words[] = {st.st_dev,
+                        st.st_ino,
+                        (uint64_t)st.st_size,
+                        (uint64_t)st.st_mtim.tv_sec,
+                        (uint64_t)st.st_mtim.tv_nsec,
+                        (uint64_t)st.st_ctim.tv_sec,
+                        (uint64_t)st.st_ctim.tv_nsec};
+    uint64_t h = 1469598103934665603U;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(words); i++)
+        h = (h ^ words[i]) * 1099511628211U ^ h >> 29;
+    return h;
+}
+
+static uint64_t look_at_all(const struct conf *conf, struct opener *opener)
+{
+    uint64_t h = conf->certificate_cnt;
+
+    for (uint32_t i = 0; i < conf->certificate_cnt; i++) {
+        h = (h ^ look(opener, conf->certificate[i].chain)) * 1099511628211U;
+        h = (h ^ look(opener, conf->certificate[i].key)) * 1099511628211U;
+    }
+    return h;
+}
+
+bool gateway_tls_changed(struct gateway_tls *t, const struct conf *conf, struct opener *opener)
+{
+    return t->lane_cnt > 0 && look_at_all(conf, opener) != t->seen;
+}
+
+/* ---- contexts ---- */
+
+static const char *given(const char *text)
+{
+    return text != NULL && text[0] != 0 ? text : NULL;
+}
+
+static struct tls_policy_spec policy_of(const struct conf_listener *l)
+{
+    return (struct tls_policy_spec){
+        .label = l->name,
+        .tickets = (uint8_t)l->tls_tickets,
+        .alpn = l->tls_alpn == CONF_TLS_ALPN_IGNORE ? TLS_ALPN_IGNORE : TLS_ALPN_STRICT,
+        .version_min = l->tls_min == CONF_TLS_MIN_13 ? TLS_VERSION_13 : TLS_VERSION_12,
+        .ciphers = given(l->tls_ciphers),
+        .ciphersuites = given(l->tls_ciphersuites),
+        .groups = given(l->tls_groups),
+    };
+}
+
+/* Contexts for one lane. NULL: why says it. */
+static struct gateway_tls_domain *build(struct gateway_tls *t, uint32_t lane,
+                                        const struct tls_domain_spec *spec,
+                                        char why[GATEWAY_TLS_WHY_CAP])
+{
+    struct gateway_tls_domain *d = calloc(1, sizeof(*d));
+
+    snprintf(why, GATEWAY_TLS_WHY_CAP, "memory is short");
+    if (d == NULL)
+        return NULL;
+    d->lane = lane;
+    d->tls = tls_domain_build(t->lane[lane]->engine, spec, why, GATEWAY_TLS_WHY_CAP);
+    if (d->tls != NULL)
+        return d;
+    free(d);
+    return NULL;
+}
+
+static bool build_all(struct gateway_tls *t, const struct conf *conf, const struct pair *pairs,
+                      struct gateway_tls_domain **out, char why[GATEWAY_TLS_WHY_CAP])
+{
+    const struct conf *started = t->started->conf;
+    struct tls_certificate_spec *c = calloc(conf->certificate_cnt + 1, sizeof(*c));
+    struct tls_policy_spec *p = calloc(started->listener_cnt + 1, sizeof(*p));
+    struct tls_domain_spec spec = {.certificates = c,
+                                   .certificate_cnt = conf->certificate_cnt,
+                                   .policies = p,
+                                   .now_s = (int64_t)(loop_wall_ns() / BASE_NS_S)};
+    bool ok = c != NULL && p != NULL;
+
+    for (uint32_t i = 0; ok && i < conf->certificate_cnt; i++)
+        c[i] = (struct tls_certificate_spec){
+            .label = conf->certificate[i].name,
+            .chain_pem = base_span_of(pairs[i].text[0], pairs[i].len[0]),
+            .key_pem = base_span_of(pairs[i].text[1], pairs[i].len[1]),
+        };
+    for (uint32_t i = 0; ok && i < started->listener_cnt; i++)
+        if (t->started->listeners[i].tls != CONF_TLS_NONE)
+            p[spec.policy_cnt++] = policy_of(&started->listener[i]);
+    for (uint32_t i = 0; ok && i < t->lane_cnt; i++)
+        ok = (out[i] = build(t, i, &spec, why)) != NULL;
+    free(c);
+    free(p);
+    return ok;
+}
+
+/* ---- handing over ---- */
+
+static struct gateway_tls_domain *find(struct gateway_tls *t, const struct tls_domain *tls)
+{
+    struct gateway_tls_domain *d = t->domains;
+
+    while (d != NULL && d->tls != tls)
+        d = d->next;
+    return d;
+}
+
+/* The update is the lane's no more; it was taken or not. */
+static void forget(struct gateway_tls *t, uint32_t lane, bool taken)
+{
+    struct lane_tls_update *u = &t->update[lane];
+    struct gateway_tls_domain *d = find(t, u->domain);
+
+    if (taken && d != NULL)
+        d->taken = true;
+    t->posted[lane] = false;
+    explicit_bzero(u->ticket, sizeof(u->ticket));
+}
+
+/* Takes back what the lane has not taken; one that it is just taking is waited for, which is a
+ * matter of some instructions of its. */
+static void recall(struct gateway_tls *t, uint32_t lane)
+{
+    struct lane_tls_update *u = &t->update[lane];
+
+    if (!t->posted[lane])
+        return;
+    bool back = atomic_exchange_explicit(&t->lane[lane]->next, NULL, memory_order_acq_rel) == u;
+    while (!back && !atomic_load_explicit(&u->taken, memory_order_acquire))
+        sched_yield();
+    forget(t, lane, !back);
+}
+
+/* Tells the lane what is in use now. */
+static void post(struct gateway_tls *t, uint32_t lane)
+{
+    struct lane_tls_update *u = &t->update[lane];
+
+    recall(t, lane);
+    u->domain = t->domain[lane] != NULL ? t->domain[lane]->tls : NULL;
+    memcpy(u->ticket, t->ticket, sizeof(u->ticket));
+    u->ticket_cnt = t->ticket_cnt;
+    atomic_store_explicit(&u->taken, false, memory_order_relaxed);
+    t->posted[lane] = true;
+    atomic_store_explicit(&t->lane[lane]->next, u, memory_order_release);
+}
+
+static void free_domain(struct gateway_tls_domain *d)
+{
+    if (d == NULL)
+        return;
+    tls_domain_free(d->tls);
+    free(d);
+}
+
+static void reap(struct gateway_tls *t)
+{
+    struct gateway_tls_domain **link = &t->domains;
+
+    for (uint32_t i = 0; i < t->lane_cnt; i++)
+        if (t->posted[i] && atomic_load_explicit(&t->update[i].taken, memory_order_acquire))
+            forget(t, i, true);
+    while (*link != NULL) {
+        struct gateway_tls_domain *d = *link;
+        bool in_use = d == t->domain[d->lane] || (d->taken && !tls_domain_released(d->tls));
+        if (in_use) {
+            link = &d->next;
+            continue;
+        }
+        *link = d->next;
+        free_domain(d);
+    }
+}
+
+static bool new_ticket_key(struct gateway_tls *t, uint64_t now_ns)
+{
+    struct tls_ticket_key key;
+
+    if (getrandom(&key, sizeof(key), 0) != sizeof(key))
+        return false;
+    t->ticket[1] = t->ticket[0];
+    t->ticket[0] = key;
+    t->ticket_cnt = t->ticket_cnt < 2 ? t->ticket_cnt + 1 : 2;
+    t->ticket_ns = now_ns;
+    explicit_bzero(&key, sizeof(key));
+    return true;
+}
+
+int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct opener *opener,
+                     char why[GATEWAY_TLS_WHY_CAP])
+{
+    struct gateway_tls_domain *built[TOPOLOGY_LANE_MAX] = {0};
+    struct pair *pairs = calloc(conf->certificate_cnt + 1, sizeof(*pairs));
+    int error = pairs == NULL ? -ENOMEM : 0;
+
+    snprintf(why, GATEWAY_TLS_WHY_CAP, "memory is short");
+    t->seen = look_at_all(conf, opener);
+    for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++)
+        error = read_pair(&pairs[i], &conf->certificate[i], opener, why);
+    if (error == 0 && conf->certificate_cnt > 0 && !build_all(t, conf, pairs, built, why))
+        error = -EINVAL;
+    wipe(pairs, pairs != NULL ? conf->certificate_cnt : 0);
+    if (error != 0) {
+        for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
+            free_domain(built[i]);
+        return error;
+    }
+    for (uint32_t i = 0; i < t->lane_cnt; i++) {
+        if (built[i] != NULL) {
+            built[i]->next = t->domains;
+            t->domains = built[i];
+        }
+        t->domain[i] = built[i];
+        post(t, i);
+    }
+    return 0;
+}
+
+void gateway_tls_tend(struct gateway_tls *t, uint64_t now_ns)
+{
+    reap(t);
+    if (t->lane_cnt == 0 || now_ns - t->ticket_ns < TICKET_CHANGE_NS || !new_ticket_key(t, now_ns))
+        return;
+    for (uint32_t i = 0; i < t->lane_cnt; i++)
+        post(t, i);
+}
+
+/* ---- start and end ---- */
+
+static bool wanted(const struct settings *s)
+{
+    for (uint32_t i = 0; i < s->conf->listener_cnt; i++)
+        if (s->listeners[i].tls != CONF_TLS_NONE)
+            return true;
+    return false;
+}
+
+int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
+                     struct topology *topology)
+{
+    const struct conf *conf = started->conf;
+    uint64_t handshakes = conf->tls.handshakes;
+
+    memset(t, 0, sizeof(*t));
+    t->started = started;
+    if (!wanted(started))
+        return 0;
+    if (!new_ticket_key(t, loop_now_ns()))
+        return -EIO;
+    for (; t->lane_cnt < topology->lane_cnt; t->lane_cnt++) {
+        uint32_t i = t->lane_cnt;
+        struct tls_lane_settings s = {
+            .connection_max = (uint32_t)conf->tcp.connections,
+            .handshake_max =
+                (uint32_t)(handshakes < conf->tcp.connections ? handshakes : conf->tcp.connections),
+            .step_max = STEP_MAX,
+            .stats = topology_stats(topology, TOPOLOGY_LANE, i),
+        };
+        struct lane_tls *lane = calloc(1, sizeof(*lane));
+        struct keyop_inline *driver = lane != NULL ? keyop_inline_open(false, 0) : NULL;
+        s.keyop = (struct tls_keyop_driver){&keyop_inline_ops, driver};
+        if (driver != NULL)
+            lane->engine = tls_lane_init(&s);
+        if (driver == NULL || lane->engine == NULL) {
+            if (driver != NULL)
+                keyop_inline_close(driver);
+            free(lane);
+            return -ENOMEM;
+        }
+        t->lane[i] = lane;
+        t->driver[i] = driver;
+    }
+    return 0;
+}
+
+void gateway_tls_fini(struct gateway_tls *t)
+{
+    for (uint32_t i = 0; i < t->lane_cnt; i++) {
+        if (t->posted[i])
+            forget(t, i, atomic_load_explicit(&t->update[i].taken, memory_order_acquire));
+        t->domain[i] = NULL;
+    }
+    while (t->domains != NULL) { /* all are released: the lanes have left */
+        struct gateway_tls_domain *d = t->domains;
+        t->domains = d->next;
+        free_domain(d);
+    }
+    for (uint32_t i = 0; i < t->lane_cnt; i++) {
+        tls_lane_fini(t->lane[i]->engine);
+        keyop_inline_close(t->driver[i]);
+        free(t->lane[i]);
+    }
+    explicit_bzero(t->ticket, sizeof(t->ticket));
+    t->lane_cnt = 0;
+}
+
+/* ---- what is known of certificates ---- */
+
+const struct tls_certificate_info *gateway_tls_certificate(const struct gateway_tls *t, uint32_t i)
+{
+    return t->lane_cnt > 0 && t->domain[0] != NULL ? tls_domain_certificate(t->domain[0]->tls, i)
+                                                   : NULL;
+}
+
+uint64_t gateway_tls_days(const struct tls_certificate_info *info, int64_t now_s)
+{
+    return info->not_after_s > now_s ? (uint64_t)(info->not_after_s - now_s) / 86400 : 0;
+}
+
+bool gateway_tls_names(const struct tls_certificate_info *info, const char *host)
+{
+    const char *dot = strchr(host, '.');
+
+    for (uint32_t i = 0; i < info->name_cnt; i++) {
+        const char *name = info->name[i];
+        if (strcasecmp(name, host) == 0)
+            return true;
+        if (name[0] == '*' && name[1] == '.' && dot != NULL && strcasecmp(name + 1, dot) == 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,72 @@
+/*
+ * TLS of the gateway: each lane's engine, and the contexts that control makes of the
+ * configuration's certificates and hands to the lanes.
+ *
+ * What a listener asks for (versions, ciphers, groups, tickets) is as the gateway started with it;
+ * certificates are read anew by gateway_tls_load. A load that fails changes nothing: what is in use
+ * stays. Files are read through the opener.
+ *
+ * Threads: control's, but for what lane_tls.h says.
+ */
+#ifndef GATEWAY_TLS_H
+#define GATEWAY_TLS_H
+
+#include "lane_tls.h"
+#include "opener.h"
+#include "settings.h"
+#include "topology.h"
+
+#define GATEWAY_TLS_WHY_CAP 384
+
+struct keyop_inline;
+
+/* Contexts that a lane has or had. */
+struct gateway_tls_domain {
+    struct tls_domain *tls;
+    uint32_t lane;
+    bool taken; /* by its lane: freed when that has released them */
+    struct gateway_tls_domain *next;
+};
+
+struct gateway_tls {
+    uint32_t lane_cnt; /* 0: no listener has TLS */
+    struct lane_tls *lane[TOPOLOGY_LANE_MAX];
+    struct keyop_inline *driver[TOPOLOGY_LANE_MAX];
+    struct lane_tls_update update[TOPOLOGY_LANE_MAX]; /* the lane's while posted */
+    bool posted[TOPOLOGY_LANE_MAX];
+    struct gateway_tls_domain *domain[TOPOLOGY_LANE_MAX]; /* the newest; NULL: none */
+    struct gateway_tls_domain *domains; /* all, those too that lanes still have connections of */
+    const struct settings *started;     /* whose listeners they are; borrowed */
+    struct tls_ticket_key ticket[2];
+    uint32_t ticket_cnt;
+    uint64_t ticket_ns; /* when the newest was made */
+    uint64_t seen;      /* what the files looked like when they were last read */
+};
+
+/* Engines for the lanes, where any listener has TLS. Returns 0 or a negative error. */
+int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
+                     struct topology *topology) BASE_WARN_UNUSED;
+/* The lanes have stopped. */
+void gateway_tls_fini(struct gateway_tls *t);
+
+/* Reads the certificates of conf and posts contexts of them to all lanes. Returns 0, or a negative
+ * error with a sentence in why; then nothing has changed. */
+int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct opener *opener,
+                     char why[GATEWAY_TLS_WHY_CAP]) BASE_WARN_UNUSED;
+
+/* Whether the files of conf look otherwise than at the last load, failed ones too. */
+bool gateway_tls_changed(struct gateway_tls *t, const struct conf *conf, struct opener *opener);
+
+/* Now and then: frees what the lanes have released, and changes the ticket keys. */
+void gateway_tls_tend(struct gateway_tls *t, uint64_t now_ns);
+
+/* Of the conf's certificate i, as it is in use; NULL: none is. */
+const struct tls_certificate_info *gateway_tls_certificate(const struct gateway_tls *t, uint32_t i);
+
+/* Whole days until it expires; 0: today or before. */
+uint64_t gateway_tls_days(const struct tls_certificate_info *info, int64_t now_s);
+
+/* Whether one of its names is the host's, or a wildcard for it. */
+bool gateway_tls_names(const struct tls_certificate_info *info, const char *host);
+
+#endif
