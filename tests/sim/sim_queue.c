@@ -100,6 +100,9 @@ static void job_take(struct sim *g, const struct queue_job *job)
         CHECK(!r->out, "in two jobs");
         CHECK(is_open(r), "state %u", r->state);
         CHECK(job->set_aside || key_of(g, r->domain) == o->key, "two destinations");
+        /* What waits for a destination may be given up by a failure of that destination. */
+        CHECK(!job->set_aside || m->damaged || g->tried[key_of(g, r->domain)] == g->epoch,
+              "without an attempt after the start or the jump");
         if (!job->set_aside)
             turn_check(g, m, r);
         r->out = true;
@@ -111,8 +114,7 @@ static void job_take(struct sim *g, const struct queue_job *job)
     g->jobs++;
 }
 
-static void expired_check(struct sim *g, const struct message *m, const struct out *o,
-                          const struct recipient *r)
+static void expired_check(struct sim *g, const struct message *m, const struct out *o)
 {
     uint64_t age = g->true_ns - m->born_true_ns;
     if (!g->calm)
@@ -120,8 +122,6 @@ static void expired_check(struct sim *g, const struct message *m, const struct o
     CHECK(age + SLACK_NS > g->config.lifetime_ns, "expired at %llu s",
           (unsigned long long)(age / S));
     CHECK(o->epoch == g->epoch, "by an attempt before the start or the jump");
-    CHECK(!o->job.set_aside || g->tried[key_of(g, r->domain)] == g->epoch,
-          "without an attempt after the start or the jump");
     g->expired++;
 }
 
@@ -134,7 +134,7 @@ static void result_note(struct sim *g, struct message *m, const struct out *o,
     r->state = res->state;
     r->journal = *outcome;
     if (res->expired)
-        expired_check(g, m, o, r);
+        expired_check(g, m, o);
     g->delivered += res->state == SPOOL_OUTCOME_DELIVERED;
     g->failed += res->state == SPOOL_OUTCOME_FAILED;
     uint64_t next = outcome->next_wall_ns;
