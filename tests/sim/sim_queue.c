@@ -13,7 +13,8 @@
  *     each start; when the wall clock tells the truth, of true time), and by an attempt that began
  *     after the start and after the last jump of over an hour.
  *   - Each fifth seed has 1000 dead destinations full of mail, whose jobs last minutes. A due
- *     recipient of a destination that answers gets its turn within turn_bound().
+ *     recipient of a destination that answers gets its turn within turn_bound(), whatever another
+ *     sender has there.
  *   - A queue without mail has the memory of its destinations alone.
  *
  *   sim_queue [FIRST_SEED [SEED_CNT]]   one seed alone replays it
@@ -27,7 +28,14 @@
 #define SLACK_NS    S         /* steps of time */
 #define NOTE_NS     (12 * H)  /* ages are journalled so often */
 
-enum { FLOOD_DEAD = 1000, FLOOD_LIVE = 20, FLOOD_FILL = 2500, ACTS = 1500, AUDIT_EVERY = 100 };
+enum {
+    FLOOD_DEAD = 1000,
+    FLOOD_LIVE = 20,
+    FLOOD_FILL = 2500,
+    BURST = 700,
+    ACTS = 1500,
+    AUDIT_EVERY = 100
+};
 enum kind { KIND_LIVE, KIND_GREY, KIND_FLAKY, KIND_DEAD, KIND_CNT };
 
 /* ---- turns ---- */
@@ -153,7 +161,8 @@ static void part_done(struct sim *g, const struct out *o, uint32_t from, uint32_
     memmove(part.recipients, part.recipients + from, cnt * sizeof(part.recipients[0]));
     for (uint32_t i = 0; i < cnt; i++) {
         struct queue_result *r = &results[i];
-        *r = (struct queue_result){part.recipients[i], 0, SPOOL_OUTCOME_DEFERRED, false};
+        *r =
+            (struct queue_result){.recipient = part.recipients[i], .state = SPOOL_OUTCOME_DEFERRED};
         if (!yes)
             continue;
         uint64_t luck = message_deferred ? 5 : g->draining ? 20 : below(g, 40);
@@ -240,6 +249,8 @@ static void config_draw(struct sim *g)
     c->lifetime_ns = (2 + below(g, below(g, 2) == 0 ? 10 : 120)) * H;
     c->warn_after_ns = below(g, 2) == 0 ? 0 : H;
     c->destination_max = below(g, 3) == 0 ? 0 : (uint32_t)(1 + below(g, 20));
+    if (g->flood)
+        c->destination_max = (uint32_t)(1 + below(g, 4));
     c->job_max = g->flood ? flood_jobs[below(g, 2)] : jobs[below(g, BASE_ARRAY_CNT(jobs))];
     if (c->backoff_max_ns > g->backoff_max_ns)
         g->backoff_max_ns = c->backoff_max_ns;
@@ -317,6 +328,20 @@ static void start(struct sim *g)
     }
 }
 
+/* As if it had never been tried, and not held. */
+static void requeued(struct sim *g, struct message *m)
+{
+    m->held = false;
+    for (uint32_t i = 0; i < m->cnt; i++) {
+        struct recipient *r = &m->to[i];
+        if (!is_open(r))
+            continue;
+        r->state = SPOOL_OUTCOME_QUEUED;
+        r->journal = (struct spool_outcome){.recipient = i, .state = SPOOL_OUTCOME_QUEUED};
+        r->due_ns = g->run_ns;
+    }
+}
+
 static void operate(struct sim *g, struct message *m)
 {
     bool active = false;
@@ -338,6 +363,12 @@ static void operate(struct sim *g, struct message *m)
     case 3:
         rc = queue_flush_message(g->q, &m->id, g->now_ns);
         break;
+    case 4:
+        rc = queue_requeue(g->q, &m->id, g->now_ns);
+        CHECK(rc == (active ? -EBUSY : 0), "requeue: %d", rc);
+        if (rc == 0)
+            requeued(g, m);
+        return;
     default:
         m->held = below(g, 2) == 0;
         rc = queue_hold(g->q, &m->id, m->held);
@@ -349,13 +380,24 @@ static void operate(struct sim *g, struct message *m)
     CHECK(rc == 0, "operator: %d", rc);
 }
 
+/* One sender's mail to one destination that answers. */
+static void burst(struct sim *g)
+{
+    struct ledger_flow flow = {.sender = (uint8_t)below(g, SENDER_MAX)};
+    flow.domain = (uint16_t)(g->dead_cnt + below(g, g->domain_cnt - g->dead_cnt));
+    for (uint32_t i = 0; i < BURST; i++)
+        ledger_arrive(g, &flow);
+}
+
 static void act(struct sim *g)
 {
     struct message *m = &g->messages[below(g, MESSAGE_MAX)];
     uint64_t n = below(g, 1000);
     frees(g, false);
+    if (g->flood && below(g, 300) == 0)
+        burst(g);
     if (n < 600)
-        ledger_arrive(g);
+        ledger_arrive(g, NULL);
     else if (n < 900) {
         while (!m->live && g->message_cnt > 0)
             m = m == &g->messages[MESSAGE_MAX - 1] ? g->messages : m + 1;
@@ -462,7 +504,7 @@ static void simulate(struct sim *g, uint64_t seed)
         for (uint32_t i = g->dead_cnt; i < KEY_MAX; i++)
             g->kind[i] = (uint8_t)below(g, g->flood ? KIND_FLAKY : KIND_CNT);
         for (uint32_t i = 0; g->flood && i < FLOOD_FILL; i++)
-            ledger_arrive(g);
+            ledger_arrive(g, NULL);
         for (uint32_t i = 0; i < ACTS; i++) {
             uint64_t gap = below(g, 40) == 0 ? 4 * H : g->flood ? 4 * S : 60 * S;
             uint64_t until = g->run_ns + below(g, gap);

@@ -62,7 +62,7 @@ static uint16_t domain_pick(struct sim *g)
     return (uint16_t)(g->dead_cnt + below(g, below(g, alive) + 1));
 }
 
-bool ledger_arrive(struct sim *g)
+bool ledger_arrive(struct sim *g, const struct ledger_flow *flow)
 {
     uint32_t slot = 0;
     while (slot < MESSAGE_MAX && g->messages[slot].live)
@@ -81,13 +81,17 @@ bool ledger_arrive(struct sim *g)
         .sender = (uint8_t)below(g, below(g, SENDER_MAX) + 1),
         .live = true,
     };
+    if (flow != NULL) {
+        m->cnt = 1;
+        m->sender = flow->sender;
+    }
     m->to = calloc(m->cnt, sizeof(*m->to));
     if (m->to == NULL)
         abort();
     bool one = below(g, 2) == 0;
     for (uint32_t i = 0; i < m->cnt; i++) {
         struct recipient *r = &m->to[i];
-        r->domain = one && i > 0 ? m->to[0].domain : domain_pick(g);
+        r->domain = flow != NULL ? flow->domain : one && i > 0 ? m->to[0].domain : domain_pick(g);
         r->journal.recipient = i;
         r->due_ns = g->run_ns;
         uint32_t key = key_of(g, r->domain), n = ++g->open[key][m->sender];

@@ -120,8 +120,13 @@ static inline uint64_t backoff_longest(const struct sim *g)
 /* The queue's callback: "d7", or "hop3". */
 size_t ledger_destination(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX]);
 
-/* A message in a free slot, for the queue and the ledger; false: there is no slot. */
-bool ledger_arrive(struct sim *g);
+/* A message in a free slot, for the queue and the ledger; false: there is no slot. flow: what it
+ * is; NULL: any. */
+struct ledger_flow {
+    uint8_t sender;
+    uint16_t domain;
+};
+bool ledger_arrive(struct sim *g, const struct ledger_flow *flow);
 /* What the journal tells of the message goes to the queue. */
 void ledger_give(struct sim *g, struct message *m);
 /* It is no more. */
