@@ -183,12 +183,12 @@ void queue_destination_answered(struct queue *q, struct queue_destination *d)
     d->epoch = 0;
 }
 
-void queue_destination_failed(struct queue *q, struct queue_destination *d)
+void queue_destination_failed(struct queue *q, struct queue_destination *d, uint16_t epoch)
 {
     d->standing = QUEUE_STANDING_FAILING;
     d->hurry = false;
     d->credit = 0;
-    d->epoch = q->clock.epoch;
+    d->epoch = epoch;
     d->window -= d->window > 1;
     d->fail_cnt = d->fail_cnt < UINT8_MAX ? (uint8_t)(d->fail_cnt + 1) : UINT8_MAX;
     if (d->aside || (d->fail_cnt < QUEUE_FAILS_MAX && d->aside_cnt == 0))

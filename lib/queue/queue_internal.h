@@ -112,9 +112,9 @@ struct queue_destination {
     uint32_t job_cnt;               /* out */
     uint32_t window;                /* jobs that may be out */
     uint32_t credit;                /* answers since the window changed */
-    uint16_t epoch;                 /* of the clock, at the last failure; 0: none since an answer */
-    uint8_t fail_cnt;               /* in a row */
-    uint8_t aside_cnt;              /* times set aside in a row */
+    uint16_t epoch;    /* of the clock, when the last that failed began; 0: none since an answer */
+    uint8_t fail_cnt;  /* in a row */
+    uint8_t aside_cnt; /* times set aside in a row */
     uint8_t standing;
     uint8_t ring_standing; /* whose ring it is in */
     bool idle;             /* without item or job */
@@ -242,9 +242,9 @@ void queue_destination_free(struct queue *q, struct queue_destination *d);
 void queue_destination_idle(struct queue *q, struct queue_destination *d);
 /* What it has or may do has changed: puts it into the ring and the heap where it belongs. */
 void queue_destination_schedule(struct queue *q, struct queue_destination *d);
-/* A job came back. */
+/* A job came back; epoch: in which it began. */
 void queue_destination_answered(struct queue *q, struct queue_destination *d);
-void queue_destination_failed(struct queue *q, struct queue_destination *d);
+void queue_destination_failed(struct queue *q, struct queue_destination *d, uint16_t epoch);
 void queue_destination_wake(struct queue *q, struct queue_destination *d);
 /* Ends waiting that is over, for a bounded number of items. */
 void queue_destination_advance(struct queue *q);

@@ -73,7 +73,7 @@ static void job_leave(struct queue *q, const struct queue_job *job, enum queue_a
     if (answer == QUEUE_ANSWER_YES)
         queue_destination_answered(q, d);
     else if (answer == QUEUE_ANSWER_NO)
-        queue_destination_failed(q, d);
+        queue_destination_failed(q, d, job->epoch);
     queue_destination_idle(q, d);
     queue_destination_schedule(q, d);
 }

@@ -16,6 +16,8 @@
  * for good, for a while or at random, or is too small, or all fail for a while: the same must hold,
  * and with one that fails for good all mail goes through all the same.
  *
+ * In some seeds the wall clock jumps by hours to years both ways: no mail is given up for that.
+ *
  * usage: sim_gateway [SEEDS [FIRST]]
  */
 #include "base_time.h"
@@ -98,6 +100,10 @@ struct sim {
     uint64_t seed;
     uint64_t now_ns;
     struct base_rand rand;
+    struct base_rand wall_rand; /* jumps of the wall clock, in some seeds */
+    int64_t wall_off_ns;
+    bool wall_jumps;
+    uint64_t jump_cnt; /* of all seeds */
     struct wire *wire;
     struct world *world;
     /* By disk, which keep their places here while their spools change theirs. */
@@ -286,7 +292,7 @@ static void power_failure(struct sim *s)
 
 static bool pass(struct sim *s)
 {
-    uint64_t wall_ns = WALL_NS + s->now_ns;
+    uint64_t wall_ns = WALL_NS + s->now_ns + (uint64_t)s->wall_off_ns;
     bool worked = false;
     const char *why;
 
@@ -338,6 +344,16 @@ static bool spoolers_idle(const struct sim *s)
     return true;
 }
 
+/* The wall clock is set to another time, hours to years away. */
+static void jump(struct sim *s)
+{
+    uint64_t most_ns = (base_rand_below(&s->wall_rand, 2) == 0 ? 24 : 50000) * 3600 * BASE_NS_S;
+    if (!s->wall_jumps || base_rand_below(&s->wall_rand, 100) != 0)
+        return;
+    s->wall_off_ns = (int64_t)base_rand_below(&s->wall_rand, 2 * most_ns) - (int64_t)most_ns;
+    s->jump_cnt++;
+}
+
 /* Passes until nothing happens; then to the next event. The disk works in passes, so time stands
  * still while it is busy; but not for one that waits for its next try to write. */
 static void advance(struct sim *s)
@@ -349,6 +365,7 @@ static void advance(struct sim *s)
             FAIL(s, "spooler %u would spin: it has nothing to do, and would not sleep", i);
     uint64_t next = earliest(s);
     s->now_ns = next > s->now_ns ? next : s->now_ns + 1000;
+    jump(s);
     wire_advance(s->wire, s->now_ns);
 }
 
@@ -598,6 +615,11 @@ static void run(struct sim *s, uint64_t seed)
     s->bounce = seed / 4 % 2 == 1;
     s->now_ns = BASE_NS_S;
     base_rand_init(&s->rand, seed);
+    base_rand_init(&s->wall_rand, ~seed);
+    s->wall_off_ns = 0;
+    /* Reports come with lifetimes of seconds; and two starts may take a whole lifetime for
+     * downtime, if the clock says so. */
+    s->wall_jumps = !s->bounce && (seed % 2 == 0 || seed % 3 == 0);
     choose_lanes(s);
     choose_spools(s);
     choose_fault(s);
@@ -691,11 +713,12 @@ int main(int argc, char **argv)
     tell_faults(s, cnt);
     printf("sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
            "segments passed on between lanes by their port, %lu by their hash; %lu connections "
-           "reused, %lu lost meanwhile; %lu taken beside a spool that refused\n",
+           "reused, %lu lost meanwhile; %lu taken beside a spool that refused; %lu jumps of the "
+           "wall clock\n",
            (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
            (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
            (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
-           (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt);
+           (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt, (unsigned long)s->jump_cnt);
     free(s);
     return 0;
 }
