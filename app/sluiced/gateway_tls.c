@@ -312,11 +312,12 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
             free_domain(built[i]);
         return error;
     }
-    for (uint32_t i = 0; i < t->lane_cnt; i++) {
+    for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
         if (built[i] != NULL) {
             built[i]->next = t->domains;
             t->domains = built[i];
         }
+    for (uint32_t i = 0; i < t->lane_cnt; i++) {
         t->domain[i] = built[i];
         post(t, i);
     }
