@@ -343,12 +343,15 @@ uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap)
 /* Whether the next run does something that no completion of I/O will ask for. */
 static bool work_waits(const struct spool *s)
 {
-    /* What would be moved waits with all else for the next try to write. */
-    bool moves = s->mover.state != SPOOL_MOVE_IDLE && !s->broken;
+    /* What would be moved waits with all else for the next try to write, or to make a segment. */
+    bool no_segment = s->ready_cnt == 0 && s->create_retry_ns > s->now_ns && spool_spare_wanted(s);
+    bool idle = s->mover.state == SPOOL_MOVE_IDLE;
+    bool moves = idle ? spool_move_wanted(s)
+                      : !s->broken && !(s->mover.state == SPOOL_MOVE_SCAN && no_segment);
     return moves || s->need_segment || s->failed || s->opening_slot != SPOOL_SLOT_NONE ||
            s->zeroing_slot != SPOOL_SLOT_NONE || spool_batch_cnt(s) > 0 || s->reader_cnt > 0 ||
            s->reads.head != NULL || (s->recovered != NULL && s->done_cnt < SPOOL_TELL_MAX) ||
-           spool_reclaimable(s) || spool_move_wanted(s);
+           spool_reclaimable(s);
 }
 
 uint64_t spool_deadline(const struct spool *s)
