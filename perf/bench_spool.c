@@ -518,14 +518,17 @@ static void load_bare(const char *dir, uint32_t bytes, uint32_t at_a_time)
     uint32_t len = (bytes + 4095) / 4096 * 4096 * at_a_time;
     uint64_t file_bytes = 4 * SEGMENT_BYTES / len * len;
     uint8_t *data = aligned_alloc(4096, len);
+    uint8_t *ones = aligned_alloc(4096, 1 << 20);
     snprintf(path, sizeof(path), "%s/bare", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_DSYNC | O_CLOEXEC, 0600);
-    if (fd < 0 || data == NULL || file_bytes == 0)
+    if (fd < 0 || data == NULL || ones == NULL || file_bytes == 0)
         die(path, fd < 0 ? errno : ENOMEM);
     memset(data, 1, len);
-    for (uint64_t at = 0; at < file_bytes; at += len)
-        if (pwrite(fd, data, len, (off_t)at) != (ssize_t)len)
+    memset(ones, 1, 1 << 20);
+    for (uint64_t at = 0; at < 4 * SEGMENT_BYTES; at += 1 << 20)
+        if (pwrite(fd, ones, 1 << 20, (off_t)at) != 1 << 20)
             die(path, errno);
+    free(ones);
     struct iovec v = {.iov_base = data, .iov_len = len};
     int rc = io_uring_queue_init(8, &ring, 0);
     if (rc < 0 || (rc = io_uring_register_files(&ring, &fd, 1)) < 0 ||

@@ -283,6 +283,7 @@ int spool_push(struct spool *s, const struct spool_entry *entry)
         break;
     default:
         base_assert(entry->op >= SPOOL_BEGIN && entry->op <= SPOOL_ABORT);
+        s->commit_waits += entry->op == SPOOL_COMMIT;
         spool_fifo_push(&s->data, p);
     }
     return 0;

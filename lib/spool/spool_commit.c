@@ -302,6 +302,20 @@ static uint32_t open_room(struct spool *s)
     return (uint32_t)(room < max ? room : max);
 }
 
+/*
+ * How many messages may end in it. While the disk takes several, what waits is spread over as many:
+ * all in one would be answered at once, and whoever sends only after an answer would from then on
+ * keep one write under way and never two.
+ */
+static uint32_t open_commits(const struct spool *s, const struct spool_batch *b)
+{
+    uint32_t slots = s->batch_cnt < s->config.commit_max ? s->config.commit_max - s->batch_cnt : 0;
+    if (slots <= 1)
+        return UINT32_MAX;
+    uint32_t all = b->commit_cnt + s->commit_waits;
+    return all / slots + (all % slots != 0) + (all == 0);
+}
+
 /* Puts what waits into the open batch. False: there is nothing in it. */
 static bool open_fill(struct spool *s)
 {
@@ -314,12 +328,22 @@ static bool open_fill(struct spool *s)
         b->data = spool_recent_take(s);
         b->used = SPOOL_BATCH_HEADER_LEN;
         b->effect_cnt = 0;
+        b->commit_cnt = 0;
         b->failure_cnt = 0;
     }
     b->room = open_room(s);
+    b->commit_max = open_commits(s, b);
     spool_compose(s, b);
     s->batch_open = b->effect_cnt > 0;
     return s->batch_open;
+}
+
+/* The disk begins with what was submitted: what comes next is copied meanwhile. */
+static void disk_start(const struct spool *s)
+{
+    struct spool_io_done none;
+    uint32_t cnt = s->config.disk.ops->poll(s->config.disk.state, &none, 0);
+    base_assert(cnt == 0);
 }
 
 /*
@@ -342,6 +366,8 @@ static void compose_all(struct spool *s)
         s->batch_cnt++;
         spool_batch_place(s, b);
         spool_recent_end(s, b);
+        if (spool_waiting(s))
+            disk_start(s);
     }
 }
 

@@ -125,11 +125,17 @@ static bool state_has_space(const struct spool *s)
     return s->ready_cnt >= 1 || s->log_cnt <= 1;
 }
 
+static void commit_pop(struct spool *s)
+{
+    spool_fifo_pop(&s->data);
+    s->commit_waits--;
+}
+
 static enum step commit_compose(struct spool *s, struct spool_batch *b, struct spool_pending *p)
 {
     struct spool_message *m = spool_message_find(s, &p->entry.id);
     if (m == NULL || m->state != SPOOL_MESSAGE_OPEN) {
-        spool_fifo_pop(&s->data);
+        commit_pop(s);
         spool_finish(s, p, m == NULL ? -ENOENT : -EEXIST, 0);
         return STEP_DONE;
     }
@@ -150,7 +156,7 @@ static enum step commit_compose(struct spool *s, struct spool_batch *b, struct s
                 message_fail(m, -ENOMEM);
         }
     }
-    spool_fifo_pop(&s->data);
+    commit_pop(s);
     if (m->status != 0) {
         stats_inc(s->config.stats, STATS_SPOOL_REFUSED);
         spool_finish(s, p, m->status, 0);
@@ -166,6 +172,7 @@ static enum step commit_compose(struct spool *s, struct spool_batch *b, struct s
     struct spool_record r = {
         .type = SPOOL_RECORD_COMMIT, .len = SPOOL_COMMIT_LEN, .id = m->id, .payload = payload};
     spool_batch_add(s, b, &r, m, p, false);
+    b->commit_cnt++;
     m->state = SPOOL_MESSAGE_COMMITTING;
     free(m->coming->envelope);
     m->coming->envelope = NULL;
@@ -254,7 +261,8 @@ void spool_compose(struct spool *s, struct spool_batch *b)
     else if (spool_salvage_waits(s))
         spool_salvage_compose(s, b);
     step = STEP_DONE;
-    while (s->data.head != NULL && (step = data_compose(s, b, s->data.head)) == STEP_DONE)
+    while (s->data.head != NULL && b->commit_cnt < b->commit_max &&
+           (step = data_compose(s, b, s->data.head)) == STEP_DONE)
         ;
     bool commit = s->data.head != NULL && s->data.head->entry.op == SPOOL_COMMIT;
     if (step == STEP_NO_ROOM && b->effect_cnt == 0 &&

@@ -217,6 +217,8 @@ struct spool_batch {
     uint32_t effect_cnt;
     uint32_t used;
     uint32_t room; /* it may grow to */
+    uint32_t commit_cnt;
+    uint32_t commit_max; /* it takes no more of them */
     uint32_t len;
     uint32_t slot;
     uint64_t offset;
@@ -372,6 +374,7 @@ struct spool {
     struct spool_pending *pending_free;
     uint32_t pending_cnt;
     struct spool_fifo data;  /* BEGIN CHUNK COMMIT ABORT */
+    uint32_t commit_waits;   /* of these COMMIT */
     struct spool_fifo state; /* OUTCOME FREE */
     struct spool_fifo reads;
 

@@ -178,6 +178,32 @@ static void test_first_delivery(void **state)
     bench_free(b);
 }
 
+/* What waits while the disk stands still is spread over the writes it takes; one goes at once. */
+static void test_spread(void **state)
+{
+    (void)state;
+    struct bench *b = bench_make(&small);
+    uint32_t n = 1;
+    send(b, n++, 100);
+    settle(b);
+    assert_int_equal(small.commit_max, 2);
+    for (uint32_t cnt = 1; cnt <= 9; cnt++) {
+        for (uint32_t i = 0; i < cnt; i++)
+            send(b, n++, 100);
+        uint64_t batches = stats_get(&b->stats, STATS_SPOOL_BATCHES);
+        uint32_t commits = b->commit_cnt;
+        spool_run(b->spool, b->now_ns);
+        assert_int_equal(b->spool->batch_under_way, cnt == 1 ? 1 : 2);
+        assert_int_equal(spool_batch_at(b->spool, 0)->commit_cnt, (cnt + 1) / 2);
+        assert_int_equal(b->spool->commit_waits, 0);
+        while (!spool_idle(b->spool))
+            run_once(b);
+        assert_int_equal(stats_get(&b->stats, STATS_SPOOL_BATCHES) - batches, cnt == 1 ? 1 : 2);
+        assert_int_equal(b->commit_cnt - commits, cnt);
+    }
+    bench_free(b);
+}
+
 /* Without memory for it everything is read from the disk. */
 static void test_no_memory(void **state)
 {
@@ -387,9 +413,9 @@ static void test_open_transactions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_delivery),    cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_long_summary),      cmocka_unit_test(test_index),
-        cmocka_unit_test(test_open_transactions),
+        cmocka_unit_test(test_spread),    cmocka_unit_test(test_first_delivery),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_long_summary),
+        cmocka_unit_test(test_index),     cmocka_unit_test(test_open_transactions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
