@@ -561,8 +561,8 @@ static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
      * again. */
     bool sound = s->fault == FAULT_NONE && s->trouble.kind == TROUBLE_NONE; /* the disk */
     /* While no spool takes anything nobody can be told. */
-    const char *why =
-        world_bounced(s->world, sound ? crash_cnt : 8, sound, s->trouble.kind == TROUBLE_NONE);
+    bool timely = s->trouble.kind == TROUBLE_NONE && s->fault != FAULT_OUTAGE;
+    const char *why = world_bounced(s->world, sound ? crash_cnt : 8, sound, timely);
 
     if (why != NULL)
         FAIL(s, "%s", why);
