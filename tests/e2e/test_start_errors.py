@@ -82,6 +82,21 @@ def everything_below(folder):
     return out
 
 
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def of_version(header, version):
+    """The header of a segment as a later version may write it: its first 16 bytes and its checksum are promised."""
+    empty = b'SluiceSg' + struct.pack('<II', version, 0) + header[16:]
+    return empty[:12] + struct.pack('<I', crc32c(empty)) + empty[16:]
+
+
 def test_newer_spool(lab):
     """A segment of a format to come, be it the first or the last: refused, and nothing is touched."""
     other = Gateway(lab, name='newer', smtp={'message_size': '1M'}, spool={'segment_size': '1M', 'size': '16M'}, **own_device(5))
@@ -92,9 +107,9 @@ def test_newer_spool(lab):
     check(len(names) > 1, f'segments: {names}')
     for name in (names[0], names[-1]):
         with open(os.path.join(folder, 'seg', name), 'r+b') as f:
-            before = f.read(16)
+            before = f.read(4096)
             f.seek(0)
-            f.write(b'SluiceSg' + struct.pack('<I', 2))
+            f.write(of_version(before, 2))
         was = everything_below(folder)
         refused(lab, 'newer2', r'segment [0-9]+ has format version 2, not 1', smtp={'message_size': '1M'}, **own_device(5),
                        spool={'path': folder, 'segment_size': '1M', 'size': '16M'})
