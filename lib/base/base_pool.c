@@ -1,25 +1,9 @@
 #include "base_pool.h"
+#include "base_poison.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define HAVE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAVE_ASAN 1
-#endif
-#endif
-
-#ifdef HAVE_ASAN
-#include <sanitizer/asan_interface.h>
-#define poison(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
-#define unpoison(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
-#else
-#define poison(p, n)   ((void)(p), (void)(n))
-#define unpoison(p, n) ((void)(p), (void)(n))
-#endif
 
 /* Modulo 2^64: odd is its own inverse modulo 8, and each step doubles the bits that are right. */
 static uint64_t inverse(uint64_t odd)
@@ -58,7 +42,7 @@ void base_pool_fini(struct base_pool *p)
 {
     base_assert(p->free_cnt == p->object_cnt);
     if (p->memory != NULL)
-        unpoison(p->memory, p->object_bytes * p->object_cnt);
+        base_unpoison(p->memory, p->object_bytes * p->object_cnt);
     free(p->memory);
     *p = (struct base_pool){0};
 }
@@ -69,7 +53,7 @@ void *base_pool_get(struct base_pool *p)
 
     if (object == NULL)
         return NULL;
-    unpoison(object, p->object_bytes);
+    base_unpoison(object, p->object_bytes);
     memcpy(&p->free, object, sizeof(void *));
     p->free_cnt--;
     memset(object, 0, p->zero_bytes);
@@ -82,5 +66,5 @@ void base_pool_put(struct base_pool *p, void *object)
     memcpy(object, &p->free, sizeof(void *));
     p->free = object;
     p->free_cnt++;
-    poison(object, p->object_bytes);
+    base_poison(object, p->object_bytes);
 }

@@ -1,24 +1,8 @@
 #include "queue_arena.h"
+#include "base_poison.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define HAVE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAVE_ASAN 1
-#endif
-#endif
-
-#ifdef HAVE_ASAN
-#include <sanitizer/asan_interface.h>
-#define poison(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
-#define unpoison(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
-#else
-#define poison(p, n)   ((void)(p), (void)(n))
-#define unpoison(p, n) ((void)(p), (void)(n))
-#endif
 
 /* In the first step of a free block. */
 struct free_block {
@@ -38,7 +22,7 @@ static void free_push(struct queue_arena *a, uint32_t handle, uint32_t steps)
     if (b->next != 0)
         ((struct free_block *)queue_arena_at(a, b->next))->prev = handle;
     a->free[steps] = handle;
-    poison((uint8_t *)b + sizeof(*b), (size_t)steps * QUEUE_STEP_BYTES - sizeof(*b));
+    base_poison((uint8_t *)b + sizeof(*b), (size_t)steps * QUEUE_STEP_BYTES - sizeof(*b));
 }
 
 static void free_remove(struct queue_arena *a, uint32_t handle)
@@ -50,7 +34,7 @@ static void free_remove(struct queue_arena *a, uint32_t handle)
         a->free[b->steps] = b->next;
     if (b->next != 0)
         ((struct free_block *)queue_arena_at(a, b->next))->prev = b->prev;
-    unpoison(b, (size_t)b->steps * QUEUE_STEP_BYTES);
+    base_unpoison(b, (size_t)b->steps * QUEUE_STEP_BYTES);
 }
 
 /* Makes room for cnt numbers in a row. Returns the first, or 0. */
