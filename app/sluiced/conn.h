@@ -99,6 +99,7 @@ struct conn_transaction {
 
 struct conn_in {
     struct smtp_server smtp;
+    struct base_span login; /* who has authenticated; empty: nobody */
     struct conn_transaction txn;
 };
 

@@ -48,12 +48,15 @@ static void log_connect(struct conn *c)
               base_span_of(proxy, len));
 }
 
-/* The address that may give rights; NULL: none does. */
-static const struct net_addr *network_of(const struct conn *c)
+/* What policy may know of the client. An address out of a header gives rights only where the
+ * settings say so. */
+static struct policy_client client_of(const struct conn *c)
 {
     bool trusted = !c->unproven && (c->proxy.port == 0 || c->lane->settings->conf->relay.proxied);
 
-    return trusted ? &c->remote.addr : NULL;
+    return (struct policy_client){.network = trusted ? &c->remote.addr : NULL,
+                                  .login = c->in.login,
+                                  .submission = c->listener->conf->kind != CONF_KIND_MX};
 }
 
 /* ---- commands ---- */
@@ -63,13 +66,14 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
                                             char text[POLICY_TEXT_CAP])
 {
     struct lane *l = c->lane;
+    struct policy_client client = client_of(c);
     const char *why;
     uint32_t spool;
 
     if (l->draining)
         return &reply_shutdown;
-    if (!policy_verdict_accepts(policy_mail(&l->settings->policy, l->stats, network_of(c),
-                                            &c->in.smtp.address, reply, text)))
+    if (!policy_verdict_accepts(
+            policy_mail(&l->settings->policy, l->stats, &client, &c->in.smtp.address, reply, text)))
         return reply;
     spool = lane_choose_spool(l, &why);
     if (spool == TOPOLOGY_SPOOL_NONE) {
@@ -85,11 +89,12 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
 static void answer_rcpt(struct conn *c, struct base_buf *out)
 {
     struct smtp_server *s = &c->in.smtp;
+    struct policy_client client = client_of(c);
     struct smtp_reply reply;
     char text[POLICY_TEXT_CAP];
 
-    if (!policy_verdict_accepts(policy_rcpt(&c->lane->settings->policy, c->lane->stats,
-                                            network_of(c), &s->address, &reply, text))) {
+    if (!policy_verdict_accepts(policy_rcpt(&c->lane->settings->policy, c->lane->stats, &client,
+                                            &s->address, &reply, text))) {
         log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
         smtp_server_answer(s, &reply, out);
         return;

@@ -107,10 +107,11 @@ static bool is_routed(struct base_span local)
 }
 
 static enum policy_verdict judge(const struct policy_settings *settings,
-                                 const struct net_addr *client, const struct smtp_address *rcpt)
+                                 const struct policy_client *client,
+                                 const struct smtp_address *rcpt)
 {
-    for (uint32_t i = 0; i < settings->relay_network_cnt && client != NULL; i++)
-        if (net_prefix_contains(&settings->relay_networks[i], client))
+    for (uint32_t i = 0; i < settings->relay_network_cnt && client->network != NULL; i++)
+        if (net_prefix_contains(&settings->relay_networks[i], client->network))
             return POLICY_ACCEPTED_NETWORK;
     if (rcpt->kind == SMTP_ADDRESS_POSTMASTER)
         return POLICY_ACCEPTED_POSTMASTER;
@@ -140,8 +141,9 @@ static enum policy_verdict give(enum policy_verdict verdict, struct stats_block 
 }
 
 enum policy_verdict policy_mail(const struct policy_settings *settings, struct stats_block *stats,
-                                const struct net_addr *client, const struct smtp_address *sender,
-                                struct smtp_reply *reply, char text[POLICY_TEXT_CAP])
+                                const struct policy_client *client,
+                                const struct smtp_address *sender, struct smtp_reply *reply,
+                                char text[POLICY_TEXT_CAP])
 {
     (void)settings; /* every sender is taken: ownership needs AUTH */
     (void)client;
@@ -149,7 +151,7 @@ enum policy_verdict policy_mail(const struct policy_settings *settings, struct s
 }
 
 enum policy_verdict policy_rcpt(const struct policy_settings *settings, struct stats_block *stats,
-                                const struct net_addr *client, const struct smtp_address *rcpt,
+                                const struct policy_client *client, const struct smtp_address *rcpt,
                                 struct smtp_reply *reply, char text[POLICY_TEXT_CAP])
 {
     return give(judge(settings, client, rcpt), stats, rcpt, reply, text);

@@ -27,6 +27,13 @@ struct policy_settings {
     const struct base_span *relay_domains;
 };
 
+/* Who asks: what is known of one connection. Borrowed for the call. */
+struct policy_client {
+    const struct net_addr *network; /* the address by which a network is known; NULL: in none */
+    struct base_span login;         /* who has authenticated; empty: nobody */
+    bool submission;                /* a listener for users, not for other servers */
+};
+
 enum policy_verdict {
     POLICY_SENDER_ACCEPTED,
     POLICY_ACCEPTED_NETWORK,    /* the client is in a relay network */
@@ -45,15 +52,15 @@ int policy_domain_compare(const struct base_span *a, const struct base_span *b);
 bool policy_settings_valid(const struct policy_settings *settings);
 
 /*
- * Sender and recipient of a transaction. client is the address by which a network is known; NULL:
- * it is in none. *reply is the answer to give; its text is static or stands in text. The verdict is
- * counted in stats.
+ * Sender and recipient of a transaction. *reply is the answer to give; its text is static or stands
+ * in text. The verdict is counted in stats.
  */
 enum policy_verdict policy_mail(const struct policy_settings *settings, struct stats_block *stats,
-                                const struct net_addr *client, const struct smtp_address *sender,
-                                struct smtp_reply *reply, char text[POLICY_TEXT_CAP]);
+                                const struct policy_client *client,
+                                const struct smtp_address *sender, struct smtp_reply *reply,
+                                char text[POLICY_TEXT_CAP]);
 enum policy_verdict policy_rcpt(const struct policy_settings *settings, struct stats_block *stats,
-                                const struct net_addr *client, const struct smtp_address *rcpt,
+                                const struct policy_client *client, const struct smtp_address *rcpt,
                                 struct smtp_reply *reply, char text[POLICY_TEXT_CAP]);
 
 bool policy_verdict_accepts(enum policy_verdict verdict);

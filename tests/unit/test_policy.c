@@ -46,7 +46,8 @@ static enum policy_verdict judge(const char *client, const char *path, struct sm
     if (client != NULL)
         assert_int_equal(net_addr_parse(&addr, base_span_str(client)), 0);
     assert_int_equal(smtp_path_parse(&rcpt, &used, base_span_str(path), SMTP_PATH_FORWARD), 0);
-    return policy_rcpt(&settings, &stats, client != NULL ? &addr : NULL, &rcpt, reply, text);
+    const struct policy_client from = {.network = client != NULL ? &addr : NULL};
+    return policy_rcpt(&settings, &stats, &from, &rcpt, reply, text);
 }
 
 struct row {
@@ -147,7 +148,8 @@ static void senders(void **state)
     (void)state;
     struct smtp_reply reply;
     char text[POLICY_TEXT_CAP];
-    struct net_addr client = {.b = {0}};
+    const struct net_addr addr = {.b = {0}};
+    const struct policy_client client = {.network = &addr};
     struct smtp_address null = {.kind = SMTP_ADDRESS_NULL};
 
     assert_int_equal(policy_mail(&settings, &stats, &client, &null, &reply, text),
