@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # limit: 150
+# alone: it looks at who gets through under a load
 """Floods, hoarding and crumbs against one running gateway with small limits: legitimate connections go on, what is
 refused is counted, and afterwards every pool is as full as before. Single packets: test_attacks.py."""
 import random

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # limit: 240
+# alone: it looks at what is reached under a load
 """Floods of forged frames over a shared-memory port, as fast as a share of this machine goes, while real
 connections go on beside them on the same port."""
 import blast

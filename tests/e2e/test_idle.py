@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # limit: 90
+# alone: it looks at what an idle gateway does
 """Policy adaptive: lanes of a gateway without work sleep, wake for the first packet, and sleep again; with poll they
 never do. How much that saves and how fast it wakes: perf/run idle."""
 import time
