@@ -36,6 +36,8 @@ def test_thousand_messages(lab):
     wait_until(lambda: len(far.messages) + len(aio.messages) >= COUNT, 60, f'{COUNT} messages at the next hops')
     ledger.audit(far.messages + aio.messages)
     check_equal(far.faults, [], 'faults of the SMTP client')
+    check_equal(gw.counter('spool/reads'), 0, 'records read back from the disk for a first delivery')
+    check(gw.counter('spool/reads_memory') >= COUNT, 'not every message was read from memory')
 
 
 def test_large(lab):
