@@ -46,6 +46,18 @@ class LoopDisk:
         run('umount', '-l', self.mount, ok=None)
         run('losetup', '-d', self.device, ok=None)
 
+    def fill(self):
+        """Takes all room, in a file beside the spool; its path."""
+        path = os.path.join(self.mount, 'other')
+        with open(path, 'wb') as f:
+            try:
+                while True:
+                    f.write(bytes(1 << 20))
+                    f.flush()
+            except OSError:
+                pass
+        return path
+
     def shutdown(self, flags):
         fd = os.open(self.mount, os.O_RDONLY)
         try:

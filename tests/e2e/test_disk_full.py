@@ -5,43 +5,21 @@ take, and a queue that fills it. 452 at MAIL each time, and recovery by itself w
 import os
 
 from gateway import Gateway
-from harness import Skip, check, check_equal, main, run, wait_until
+from harness import check, check_equal, main, run, wait_until
+from loopdisk import LoopDisk
 from mail import Client, Ledger, plain, split_received
 from sinks import Scripted
 
 FS_BYTES, SPOOL_BYTES, SEGMENT_BYTES = 64 << 20, 32 << 20, 4 << 20
-gw = far = None
-mount = ''
+gw = far = disk = None
 
 
 def setup(lab):
-    global gw, far, mount
-    image, mount = lab.path('disk.img'), lab.path('disk')
-    with open(image, 'wb') as f:
-        f.truncate(FS_BYTES)
-    run('mkfs.ext4', '-q', '-m', '0', image)
-    os.mkdir(mount)
-    try:
-        run('mount', '-o', 'loop', image, mount)  # in our mount namespace: it goes with the test
-    except AssertionError as why:
-        raise Skip(f'no loop device: {why}') from None
-    lab.at_end(lambda: run('umount', '-l', mount, ok=None))
+    global gw, far, disk
+    disk = LoopDisk(lab, 'disk', FS_BYTES)
     far = Scripted(lab)
-    gw = Gateway(lab, smtp={'message_size': '1M'}, spool={'path': mount + '/spool', 'size': f'{SPOOL_BYTES >> 20}M',
+    gw = Gateway(lab, smtp={'message_size': '1M'}, spool={'path': disk.mount + '/spool', 'size': f'{SPOOL_BYTES >> 20}M',
                              'segment_size': f'{SEGMENT_BYTES >> 20}M'})
-
-
-def fill():
-    """Takes all room on the file system, in a file beside the spool; its path."""
-    path = os.path.join(mount, 'other')
-    with open(path, 'wb') as f:
-        try:
-            while True:
-                f.write(bytes(1 << 20))
-                f.flush()
-        except OSError:
-            pass
-    return path
 
 
 def mail_reply():
@@ -84,10 +62,10 @@ def test_queue_fills_the_spool(lab):
 def test_others_fill_the_disk(lab):
     """A spool that cannot grow: still one that works, or 452; and it recovers when the room returns."""
     check_equal(gw.stop(), 0, 'exit status')
-    run('sh', '-c', f'rm -rf {mount}/spool && mkdir {mount}/spool')
+    run('sh', '-c', f'rm -rf {disk.mount}/spool && mkdir {disk.mount}/spool')
     far.messages.clear()
     gw.start()
-    other = fill()
+    other = disk.fill()
     ledger = Ledger()
     far.down()
     taken, reply = send_until_full(ledger, 2, 2 * SPOOL_BYTES // 100000)
@@ -115,7 +93,7 @@ def test_restart_on_a_full_disk(lab):
             check_equal(c.deliver('s@client.example', [f'kept{i}@example.org'], plain(i, 50000)).code, 250, 'taken')
             ledger.acknowledged(f'kept{i}@example.org')
     gw.kill()
-    other = fill()
+    other = disk.fill()
     gw.start()
     far.up()
     wait_until(lambda: ledger.arrived(list(far.messages)), 60, 'queued mail from a full disk')

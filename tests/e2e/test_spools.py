@@ -8,53 +8,27 @@ import re
 import shutil
 
 from gateway import SLUICECTL, Gateway
-from harness import Skip, check, check_equal, main, run, wait_until
+from harness import check, check_equal, main, run, wait_until
+from loopdisk import LoopDisk
 from mail import Client, Ledger, plain
 from sinks import Scripted
 
 FS_BYTES, SPOOL_BYTES, SEGMENT_BYTES = 48 << 20, 16 << 20, 2 << 20
 gw = far = None
-mounts = {}
-
-
-def make_disk(lab, name):
-    image, mount = lab.path(f'{name}.img'), lab.path(f'disk_{name}')
-    with open(image, 'wb') as f:
-        f.truncate(FS_BYTES)
-    run('mkfs.ext4', '-q', '-m', '0', image)
-    os.mkdir(mount)
-    try:
-        run('mount', '-o', 'loop', image, mount)  # in our mount namespace: it goes with the test
-    except AssertionError as why:
-        raise Skip(f'no loop device: {why}') from None
-    lab.at_end(lambda: run('umount', '-l', mount, ok=None))
-    mounts[name] = mount
+disks = {}
 
 
 def settings(name):
-    return {'path': f'{mounts[name]}/spool', 'size': f'{SPOOL_BYTES >> 20}M', 'segment_size': f'{SEGMENT_BYTES >> 20}M'}
+    return {'path': f'{disks[name].mount}/spool', 'size': f'{SPOOL_BYTES >> 20}M', 'segment_size': f'{SEGMENT_BYTES >> 20}M'}
 
 
 def setup(lab):
     global gw, far
-    make_disk(lab, 'a')
-    make_disk(lab, 'b')
+    for name in ('a', 'b'):
+        disks[name] = LoopDisk(lab, f'disk_{name}', FS_BYTES)
     far = Scripted(lab)
     gw = Gateway(lab, smtp={'message_size': '1M'}, spool=None, spool_a=settings('a'), spool_b=settings('b'))
     gw.start()
-
-
-def fill(name):
-    """Takes all room on a file system, in a file beside the spool; its path."""
-    path = os.path.join(mounts[name], 'other')
-    with open(path, 'wb') as f:
-        try:
-            while True:
-                f.write(bytes(1 << 20))
-                f.flush()
-        except OSError:
-            pass
-    return path
 
 
 def spool(name):
@@ -103,12 +77,12 @@ def test_one_fills_up(lab):
     goes to the other one. Then both, with the reason; then room."""
     check_equal(gw.stop(), 0, 'exit status')
     for name in 'ab':
-        shutil.rmtree(f'{mounts[name]}/spool')
+        shutil.rmtree(f'{disks[name].mount}/spool')
     gw.change()
     gw.start()
     ledger = Ledger()
     far.down()
-    others = [fill('a')]
+    others = [disks['a'].fill()]
     sent = 0
     while spool('a')['accepting'] == 'yes':
         check(sent < 300, 'spool a has a bound')
@@ -118,7 +92,7 @@ def test_one_fills_up(lab):
     for i in range(10):
         check_equal(send(ledger, f'other{i}@example.org').code, 250, 'taken by the other one')
     check('accepting yes' in gw.ctl('status'), 'the gateway takes mail')
-    others.append(fill('b'))
+    others.append(disks['b'].fill())
     for i in range(300):
         if send(ledger, f'both{i}@example.org').code != 250:
             break
@@ -146,7 +120,7 @@ def test_directories_change_places(lab):
         check_equal(send(ledger, f'swap{i}@example.org').code, 250, 'taken')
     numbers = {name: spool(name)['number'] for name in 'ab'}
     check_equal(gw.stop(), 0, 'exit status')
-    gw.change(spool_a={'path': f'{mounts["b"]}/spool'}, spool_b={'path': f'{mounts["a"]}/spool'})
+    gw.change(spool_a={'path': f'{disks["b"].mount}/spool'}, spool_b={'path': f'{disks["a"].mount}/spool'})
     gw.start()
     check_equal({'a': spool('b')['number'], 'b': spool('a')['number']}, numbers, 'numbers went with the directories')
     drained(ledger)
@@ -182,14 +156,14 @@ def refused_start():
 
 def test_copies_are_refused(lab):
     check_equal(gw.stop(), 0, 'exit status')
-    shutil.rmtree(f'{mounts["b"]}/spool')
-    shutil.copytree(f'{mounts["a"]}/spool', f'{mounts["b"]}/spool')
+    shutil.rmtree(f'{disks["b"].mount}/spool')
+    shutil.copytree(f'{disks["a"].mount}/spool', f'{disks["b"].mount}/spool')
     said = refused_start()
     check(re.search(r'spool b: .*/disk_b/spool: is a copy of spool a', said), f'a copy: {said}')
-    gw.change(spool_b={'path': f'{mounts["a"]}/./spool'})
+    gw.change(spool_b={'path': f'{disks["a"].mount}/./spool'})
     said = refused_start()
     check('is the directory of spool a, too' in said, f'one directory twice: {said}')
-    shutil.rmtree(f'{mounts["b"]}/spool')
+    shutil.rmtree(f'{disks["b"].mount}/spool')
     gw.change(spool_b=settings('b'))
     gw.start()
 
@@ -216,7 +190,7 @@ def test_damage(lab):
     for i in range(20):
         check_equal(send(ledger, f'rot{i}@example.org').code, 250, 'taken')
     check_equal(gw.stop(), 0, 'exit status')
-    directory = f'{mounts["b"]}/spool'
+    directory = f'{disks["b"].mount}/spool'
     segment = damage(directory)
     for _ in range(2):  # it was left as it was
         said = refused_start()
