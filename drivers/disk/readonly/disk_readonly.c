@@ -1,6 +1,7 @@
 #include "disk_readonly.h"
 
-#include <dirent.h>
+#include "disk_names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,12 +23,12 @@ struct disk_readonly {
 /* Makes the segment the open one. Returns 0 or a negative error. */
 static int segment_use(struct disk_readonly *d, uint32_t segment)
 {
-    char name[16];
+    char name[DISK_NAME_CAP];
     if (d->fd >= 0 && d->segment == segment)
         return 0;
     if (d->fd >= 0)
         close(d->fd);
-    snprintf(name, sizeof(name), "%08u.seg", segment % 100000000U);
+    disk_name_format(name, segment);
     int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
     /* What is on the disk, not what the page cache holds of it, where the file system can. */
     d->fd = openat(d->seg_fd, name, flags | O_DIRECT);
@@ -88,37 +89,10 @@ static int readonly_wait_fd(void *disk)
     return -1;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t *x = a;
-    const uint32_t *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 static int readonly_segment_list(void *disk, uint32_t *numbers, uint32_t cap)
 {
     const struct disk_readonly *d = disk;
-    int fd = openat(d->seg_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        int rc = -errno;
-        if (fd >= 0)
-            close(fd);
-        return rc;
-    }
-    uint32_t cnt = 0;
-    const struct dirent *e;
-    while ((e = readdir(dir)) != NULL) {
-        if (strspn(e->d_name, "0123456789") != 8 || strcmp(e->d_name + 8, ".seg") != 0)
-            continue;
-        if (cnt < cap)
-            numbers[cnt] = (uint32_t)strtoul(e->d_name, NULL, 10);
-        cnt++;
-    }
-    closedir(dir);
-    if (cap > 0)
-        qsort(numbers, cnt < cap ? cnt : cap, sizeof(*numbers), by_number);
-    return (int)cnt;
+    return disk_name_list(d->seg_fd, numbers, cap);
 }
 
 static int64_t readonly_segment_open(void *disk, uint32_t segment)

@@ -1,6 +1,7 @@
 #include "disk_uring_files.h"
 
-#include <dirent.h>
+#include "disk_names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,13 +10,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define NAME_CAP 16
-
-static void name_of(char out[NAME_CAP], uint32_t segment)
-{
-    snprintf(out, NAME_CAP, "%08u.seg", segment % 100000000U);
-}
 
 static int fail(char *err, size_t err_cap, const char *what)
 {
@@ -88,56 +82,16 @@ void disk_uring_files_fini(struct disk_uring_files *f)
         close(f->lock_fd);
 }
 
-/* The number of a segment's file name, or 0. */
-static uint32_t number_of(const char *name)
-{
-    uint32_t n = 0;
-    for (int i = 0; i < 8; i++) {
-        if (name[i] < '0' || name[i] > '9')
-            return 0;
-        n = n * 10 + (uint32_t)(name[i] - '0');
-    }
-    return strcmp(name + 8, ".seg") == 0 ? n : 0;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t *x = a;
-    const uint32_t *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 int disk_uring_files_list(struct disk_uring_files *f, uint32_t *numbers, uint32_t cap)
 {
-    int fd = openat(f->seg_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        int rc = -errno;
-        if (fd >= 0)
-            close(fd);
-        return rc;
-    }
-    uint32_t cnt = 0;
-    const struct dirent *e;
-    while ((e = readdir(dir)) != NULL) {
-        uint32_t n = number_of(e->d_name);
-        if (n == 0)
-            continue;
-        if (cnt < cap)
-            numbers[cnt] = n;
-        cnt++;
-    }
-    closedir(dir);
-    if (cap > 0)
-        qsort(numbers, cnt < cap ? cnt : cap, sizeof(*numbers), by_number);
-    return (int)cnt;
+    return disk_name_list(f->seg_fd, numbers, cap);
 }
 
 /* Opens for durable writes; without O_DIRECT only where the file system has none. */
 static int open_segment(struct disk_uring_files *f, uint32_t segment, int flags)
 {
-    char name[NAME_CAP];
-    name_of(name, segment);
+    char name[DISK_NAME_CAP];
+    disk_name_format(name, segment);
     flags |= O_RDWR | O_DSYNC | O_CLOEXEC | O_NOFOLLOW;
     int fd = openat(f->seg_fd, name, flags | O_DIRECT, 0600);
     if (fd < 0 && errno == EINVAL) {
@@ -162,7 +116,7 @@ static int allocate(int fd, uint64_t bytes)
 
 int disk_uring_files_create(struct disk_uring_files *f, uint32_t segment, uint64_t bytes)
 {
-    char name[NAME_CAP];
+    char name[DISK_NAME_CAP];
     if (segment >= f->fd_cnt)
         return -EMFILE;
     int fd = open_segment(f, segment, O_CREAT | O_EXCL);
@@ -172,7 +126,7 @@ int disk_uring_files_create(struct disk_uring_files *f, uint32_t segment, uint64
     if (rc == 0 && fsync(f->seg_fd) < 0)
         rc = -errno;
     if (rc < 0) {
-        name_of(name, segment);
+        disk_name_format(name, segment);
         unlinkat(f->seg_fd, name, 0);
         close(fd);
         return rc;
@@ -204,12 +158,12 @@ int64_t disk_uring_files_open(struct disk_uring_files *f, uint32_t segment)
 
 int disk_uring_files_remove(struct disk_uring_files *f, uint32_t segment)
 {
-    char name[NAME_CAP];
+    char name[DISK_NAME_CAP];
     if (segment >= f->fd_cnt || f->fds[segment] < 0)
         return -ENOENT;
     close(f->fds[segment]);
     f->fds[segment] = -1;
-    name_of(name, segment);
+    disk_name_format(name, segment);
     if (unlinkat(f->seg_fd, name, 0) < 0 || fsync(f->seg_fd) < 0)
         return -errno;
     return 0;
@@ -217,10 +171,10 @@ int disk_uring_files_remove(struct disk_uring_files *f, uint32_t segment)
 
 int disk_uring_files_set_aside(struct disk_uring_files *f, uint32_t segment)
 {
-    char from[NAME_CAP], to[NAME_CAP + 8];
+    char from[DISK_NAME_CAP], to[DISK_NAME_CAP + 8];
     if (segment >= f->fd_cnt || f->fds[segment] < 0)
         return -ENOENT;
-    name_of(from, segment);
+    disk_name_format(from, segment);
     int rc = -1;
     for (int i = 0; i < 1000 && rc < 0; i++) {
         snprintf(to, sizeof(to), "%s.%d", from, i);
