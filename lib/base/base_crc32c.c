@@ -13,25 +13,15 @@
 #define STREAM_BYTES 1024
 #define OVER_1024    0x170076fa /* x^(8 * 1024 - 33), reflected */
 #define OVER_2048    0xa51b6135
+#define SHORT_BYTES  128
+#define OVER_128     0x0d3b6092
+#define OVER_256     0xb9e02b86
+#define LINE_BYTES   64
 
 static inline uint64_t load(const uint8_t *p)
 {
     uint64_t word;
     memcpy(&word, p, 8);
-    return word;
-}
-
-static inline uint64_t load_copy(uint8_t *to, const uint8_t *p)
-{
-    uint64_t word = load(p);
-    memcpy(to, &word, 8);
-    return word;
-}
-
-static inline uint64_t load_stream(uint8_t *to, const uint8_t *p)
-{
-    uint64_t word = load(p);
-    _mm_stream_si64((long long *)(void *)to, (long long)word);
     return word;
 }
 
@@ -42,9 +32,18 @@ TARGET static inline uint64_t shift(uint64_t crc, uint32_t over)
     return _mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
 }
 
-TARGET static inline uint64_t join(uint64_t a, uint64_t b, uint64_t c)
+/* One checksum of three streams of so many bytes each, the first of which goes on from crc. */
+TARGET static inline __attribute__((always_inline)) uint64_t three(uint64_t crc, const uint8_t *at,
+                                                                   size_t bytes, uint32_t over_1,
+                                                                   uint32_t over_2)
 {
-    return shift(a, OVER_2048) ^ shift(b, OVER_1024) ^ c;
+    uint64_t b = 0, c = 0;
+    for (size_t i = 0; i < bytes; i += 8) {
+        crc = _mm_crc32_u64(crc, load(at + i));
+        b = _mm_crc32_u64(b, load(at + bytes + i));
+        c = _mm_crc32_u64(c, load(at + 2 * bytes + i));
+    }
+    return shift(crc, over_2) ^ shift(b, over_1) ^ c;
 }
 
 TARGET uint32_t base_crc32c(uint32_t seed, const void *p, size_t len)
@@ -52,15 +51,10 @@ TARGET uint32_t base_crc32c(uint32_t seed, const void *p, size_t len)
     const uint8_t *at = p;
     uint64_t crc = (uint32_t)~seed;
 
-    for (; len >= 3 * STREAM_BYTES; len -= 3 * STREAM_BYTES, at += 3 * STREAM_BYTES) {
-        uint64_t b = 0, c = 0;
-        for (size_t i = 0; i < STREAM_BYTES; i += 8) {
-            crc = _mm_crc32_u64(crc, load(at + i));
-            b = _mm_crc32_u64(b, load(at + STREAM_BYTES + i));
-            c = _mm_crc32_u64(c, load(at + 2 * STREAM_BYTES + i));
-        }
-        crc = join(crc, b, c);
-    }
+    for (; len >= 3 * STREAM_BYTES; len -= 3 * STREAM_BYTES, at += 3 * STREAM_BYTES)
+        crc = three(crc, at, STREAM_BYTES, OVER_1024, OVER_2048);
+    for (; len >= 3 * SHORT_BYTES; len -= 3 * SHORT_BYTES, at += 3 * SHORT_BYTES)
+        crc = three(crc, at, SHORT_BYTES, OVER_128, OVER_256);
     for (; len >= 8; len -= 8, at += 8)
         crc = _mm_crc32_u64(crc, load(at));
     uint32_t tail = (uint32_t)crc;
@@ -69,50 +63,41 @@ TARGET uint32_t base_crc32c(uint32_t seed, const void *p, size_t len)
     return ~tail;
 }
 
-TARGET uint32_t base_crc32c_copy(void *to, const void *p, size_t len)
+/* Whole lines past the cache; to lies at the start of one. */
+static void stream_lines(uint8_t *to, const uint8_t *p, size_t len)
 {
-    const uint8_t *at = p;
-    uint8_t *dest = to;
-    uint64_t crc = UINT32_MAX;
-
-    for (; len >= 3 * STREAM_BYTES; len -= 3 * STREAM_BYTES) {
-        uint64_t b = 0, c = 0;
-        for (size_t i = 0; i < STREAM_BYTES; i += 8) {
-            crc = _mm_crc32_u64(crc, load_copy(dest + i, at + i));
-            b = _mm_crc32_u64(b, load_copy(dest + STREAM_BYTES + i, at + STREAM_BYTES + i));
-            c = _mm_crc32_u64(c, load_copy(dest + 2 * STREAM_BYTES + i, at + 2 * STREAM_BYTES + i));
-        }
-        crc = join(crc, b, c);
-        at += 3 * STREAM_BYTES;
-        dest += 3 * STREAM_BYTES;
+    for (size_t i = 0; i < len; i += 16) {
+        __m128i part = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        _mm_stream_si128((__m128i *)(void *)(to + i), part);
     }
-    if (len > 0)
-        memcpy(dest, at, len);
-    return base_crc32c(~(uint32_t)crc, at, len);
 }
 
-TARGET uint32_t base_crc32c_stream(void *to, const void *p, size_t len)
+void base_stream_fence(void)
+{
+    _mm_sfence();
+}
+
+/* Bytes are read for the checksum and, while they are at hand, again for the copy. Lines that are
+ * not covered whole hold what others write with plain stores, so they get plain ones, too. */
+uint32_t base_crc32c_stream(void *to, const void *p, size_t len)
 {
     const uint8_t *at = p;
     uint8_t *dest = to;
-    uint64_t crc = UINT32_MAX;
+    size_t head = (LINE_BYTES - (uintptr_t)dest % LINE_BYTES) % LINE_BYTES;
+    /* Little is written soon after by others, too: its lines stay. */
+    size_t done = head < len && len >= STREAM_BYTES ? head : len;
+    uint32_t crc = base_crc32c(0, at, done);
 
-    if ((uintptr_t)dest % 8 != 0)
-        return base_crc32c_copy(to, p, len);
-    for (; len >= 3 * STREAM_BYTES; len -= 3 * STREAM_BYTES) {
-        uint64_t b = 0, c = 0;
-        for (size_t i = 0; i < STREAM_BYTES; i += 8) {
-            crc = _mm_crc32_u64(crc, load_stream(dest + i, at + i));
-            b = _mm_crc32_u64(b, load_stream(dest + STREAM_BYTES + i, at + STREAM_BYTES + i));
-            c = _mm_crc32_u64(c,
-                              load_stream(dest + 2 * STREAM_BYTES + i, at + 2 * STREAM_BYTES + i));
-        }
-        crc = join(crc, b, c);
-        at += 3 * STREAM_BYTES;
-        dest += 3 * STREAM_BYTES;
+    if (done > 0)
+        memcpy(dest, at, done);
+    while (len - done >= LINE_BYTES) {
+        size_t part = len - done < 3 * STREAM_BYTES ? len - done : 3 * STREAM_BYTES;
+        part -= part % LINE_BYTES;
+        crc = base_crc32c(crc, at + done, part);
+        stream_lines(dest + done, at + done, part);
+        done += part;
     }
-    _mm_sfence(); /* such stores keep no order by themselves */
-    if (len > 0)
-        memcpy(dest, at, len);
-    return base_crc32c(~(uint32_t)crc, at, len);
+    if (len > done)
+        memcpy(dest + done, at + done, len - done);
+    return base_crc32c(crc, at + done, len - done);
 }

@@ -13,11 +13,11 @@
  * that came before. */
 uint32_t base_crc32c(uint32_t seed, const void *p, size_t len);
 
-/* Copies len bytes from p to to, which do not overlap, and returns their checksum. */
-uint32_t base_crc32c_copy(void *to, const void *p, size_t len);
-
-/* The same past the cache: four times as fast where to is not in the cache, and what is there
- * stays. For what this core does not look at again soon. */
+/* Copies len bytes from p to to, which do not overlap, past the cache, and returns their checksum:
+ * much faster than a plain copy where to is not in the cache, and what is there stays. For what
+ * this core does not look at again soon. Before anyone else may look (a device, another thread): a
+ * base_stream_fence, since such stores keep no order by themselves. */
 uint32_t base_crc32c_stream(void *to, const void *p, size_t len);
+void base_stream_fence(void);
 
 #endif

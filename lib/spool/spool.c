@@ -78,7 +78,7 @@ static int memory_init(struct spool *s)
         s->pendings[i].next = s->pending_free;
         s->pending_free = &s->pendings[i];
     }
-    for (uint32_t i = 0; i <= c->commit_max; i++) {
+    for (uint32_t i = 0; i < s->batch_cap; i++) {
         s->batches[i].effects = calloc(effects, sizeof(struct spool_effect));
         if (s->batches[i].effects == NULL)
             return -ENOMEM;
@@ -113,7 +113,7 @@ static void memory_free(struct spool *s)
         free(s->readers[i].scratch);
         free(s->readers[i].arrival);
     }
-    for (uint32_t i = 0; i <= SPOOL_COMMIT_CNT_MAX; i++)
+    for (uint32_t i = 0; i < BASE_ARRAY_CNT(s->batches); i++)
         free(s->batches[i].effects);
     spool_recent_fini(s);
     if (s->table != NULL)
@@ -164,6 +164,7 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
         return -ENOMEM;
     memset(s, 0, sizeof(*s));
     s->config = *config;
+    s->batch_cap = config->commit_max + 2;
     s->now_ns = now_ns;
     s->zeroing_slot = SPOOL_SLOT_NONE;
     s->opening_slot = SPOOL_SLOT_NONE;

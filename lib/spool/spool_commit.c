@@ -1,5 +1,7 @@
 #include "spool_internal.h"
 
+#include "base_crc32c.h"
+
 #include <errno.h>
 
 static void batch_submit(struct spool *s, struct spool_batch *b)
@@ -19,6 +21,15 @@ static void batch_submit(struct spool *s, struct spool_batch *b)
     s->batch_under_way++;
 }
 
+/* The oldest ones that are durable and were not yet taken out. */
+static uint32_t durable_cnt(struct spool *s)
+{
+    uint32_t cnt = 0;
+    while (cnt < s->batch_cnt && spool_batch_at(s, cnt)->state == SPOOL_BATCH_OK)
+        cnt++;
+    return cnt;
+}
+
 void spool_batch_place(struct spool *s, struct spool_batch *b)
 {
     struct spool_segment *g = spool_active(s);
@@ -33,12 +44,13 @@ void spool_batch_place(struct spool *s, struct spool_batch *b)
     for (uint32_t i = 0; i < b->effect_cnt; i++)
         spool_record_seal(b->data + b->effects[i].offset, g->header.salt,
                           b->offset + b->effects[i].offset);
+    base_stream_fence(); /* the records' bytes are all there for the disk */
     struct spool_batch_header h = {
         .len = b->len,
         .sequence = g->header.sequence,
         .salt = g->header.salt,
         .lsn = b->lsn,
-        .committed_lsn = s->durable_lsn,
+        .committed_lsn = s->durable_lsn + durable_cnt(s),
         .record_cnt = b->effect_cnt,
         .used = b->used,
         .previous_crc = s->previous_crc,
@@ -148,7 +160,7 @@ static void batch_end(struct spool *s, int status)
             s->mover.under_way--;
         spool_message_unref(s, e->message);
     }
-    s->batch_head = (s->batch_head + 1) % (s->config.commit_max + 1);
+    s->batch_head = (s->batch_head + 1) % s->batch_cap;
     s->batch_cnt--;
 }
 
@@ -264,7 +276,7 @@ void spool_rewrite(struct spool *s)
             uint32_t keep = i;
             uint32_t cnt = s->batch_cnt;
             uint32_t head = s->batch_head;
-            s->batch_head = (head + keep) % (s->config.commit_max + 1);
+            s->batch_head = (head + keep) % s->batch_cap;
             s->batch_cnt = cnt - keep;
             while (s->batch_cnt > 0)
                 batch_end(s, -EIO);
@@ -346,6 +358,23 @@ static void disk_start(const struct spool *s)
     base_assert(cnt == 0);
 }
 
+/* After a write error the segment is another one. */
+static bool open_fits(struct spool *s)
+{
+    const struct spool_segment *g = spool_active(s);
+    uint64_t room = g == NULL ? 0 : g->bytes - g->offset;
+    return room >= spool_blocks(spool_batch_at(s, s->batch_cnt)->used);
+}
+
+static void open_close(struct spool *s)
+{
+    struct spool_batch *b = spool_batch_at(s, s->batch_cnt);
+    s->batch_open = false;
+    s->batch_cnt++;
+    spool_batch_place(s, b);
+    spool_recent_end(s, b);
+}
+
 /*
  * Records are copied and their checksums made while earlier batches are being written; the batch is
  * closed and gets its place when the disk takes one more. So nothing waits when the disk is idle,
@@ -355,24 +384,35 @@ static void compose_all(struct spool *s)
 {
     while (open_fill(s) && s->batch_cnt < s->config.commit_max &&
            s->opening_slot == SPOOL_SLOT_NONE) {
-        struct spool_batch *b = spool_batch_at(s, s->batch_cnt);
-        const struct spool_segment *g = spool_active(s);
-        uint64_t room = g == NULL ? 0 : g->bytes - g->offset;
-        if (room < spool_blocks(b->used)) { /* after a write error: the segment is another one */
+        if (!open_fits(s)) {
             s->need_segment = s->ready_cnt > 0;
             return;
         }
-        s->batch_open = false;
-        s->batch_cnt++;
-        spool_batch_place(s, b);
-        spool_recent_end(s, b);
+        open_close(s);
         if (spool_waiting(s))
             disk_start(s);
     }
 }
 
+/* What is composed takes the place of what became durable at once: the disk has work again before
+ * anyone is told. */
+static void follow_up(struct spool *s)
+{
+    uint32_t durable = durable_cnt(s);
+    if (durable == 0 || !s->batch_open || s->opening_slot != SPOOL_SLOT_NONE || !open_fits(s) ||
+        s->batch_cnt - durable >= s->config.commit_max)
+        return;
+    for (uint32_t i = 0; i < s->batch_cnt; i++)
+        if (spool_batch_at(s, i)->state == SPOOL_BATCH_FILLED)
+            return; /* the disk takes no more */
+    open_close(s);
+    disk_start(s);
+}
+
 void spool_commit_run(struct spool *s)
 {
+    if (!s->failed && !s->broken)
+        follow_up(s);
     durable_pop(s);
     if (s->failed && !s->rewriting && s->batch_under_way == 0)
         failure_handle(s);

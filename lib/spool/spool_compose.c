@@ -39,16 +39,8 @@ static int envelope_keep(struct spool_message *m, const uint8_t *p, uint32_t len
 {
     if (len > SPOOL_ENVELOPE_BYTES_MAX - m->envelope_len)
         return -E2BIG;
-    if (m->envelope_len + len > m->coming->envelope_cap) {
-        uint32_t cap = m->envelope_len + len + m->coming->envelope_cap;
-        uint8_t *e = realloc(m->coming->envelope, cap);
-        if (e == NULL)
-            return -ENOMEM;
-        m->coming->envelope = e;
-        m->coming->envelope_cap = cap;
-    }
-    if (len > 0)
-        memcpy(m->coming->envelope + m->envelope_len, p, len);
+    if (spool_coming_keep(m->coming, m->envelope_len, p, len) < 0)
+        return -ENOMEM;
     m->envelope_len += len;
     return 0;
 }
@@ -63,7 +55,7 @@ static struct spool_message *piece_start(struct spool *s, const struct spool_ent
                 message_fail(m, -EEXIST);
             return NULL;
         }
-        m = spool_message_add(s, &e->id);
+        m = spool_message_add(s, &e->id, e->len);
     }
     if (m == NULL || m->state != SPOOL_MESSAGE_OPEN)
         return NULL;
@@ -174,8 +166,7 @@ static enum step commit_compose(struct spool *s, struct spool_batch *b, struct s
     spool_batch_add(s, b, &r, m, p, false);
     b->commit_cnt++;
     m->state = SPOOL_MESSAGE_COMMITTING;
-    free(m->coming->envelope);
-    m->coming->envelope = NULL;
+    spool_coming_forget(m->coming);
     return STEP_DONE;
 }
 

@@ -21,11 +21,37 @@ int spool_index_init(struct spool *s)
     return s->table == NULL ? -ENOMEM : 0;
 }
 
+void spool_coming_forget(struct spool_coming *c)
+{
+    if (c->envelope != c->near)
+        free(c->envelope);
+    c->envelope = NULL;
+    c->envelope_cap = 0;
+}
+
+int spool_coming_keep(struct spool_coming *c, uint32_t len, const uint8_t *p, uint32_t more)
+{
+    if (more > c->envelope_cap - len) {
+        uint32_t cap = len + more + c->envelope_cap;
+        bool near = c->envelope == c->near;
+        uint8_t *e = realloc(near ? NULL : c->envelope, cap);
+        if (e == NULL)
+            return -ENOMEM;
+        if (near)
+            memcpy(e, c->near, len);
+        c->envelope = e;
+        c->envelope_cap = cap;
+    }
+    if (more > 0)
+        memcpy(c->envelope + len, p, more);
+    return 0;
+}
+
 void spool_message_settled(struct spool_message *m)
 {
     if (m->coming == NULL)
         return;
-    free(m->coming->envelope);
+    spool_coming_forget(m->coming);
     free(m->coming->arrival);
     free(m->coming);
     m->coming = NULL;
@@ -59,9 +85,12 @@ void spool_index_fini(struct spool *s)
 
 struct spool_message *spool_message_find(struct spool *s, const struct spool_id *id)
 {
+    if (s->found != NULL && spool_id_eq(&s->found->id, id))
+        return s->found;
     struct spool_message *m = s->table[hash_of(id) & s->table_mask];
     while (m != NULL && !spool_id_eq(&m->id, id))
         m = m->hash_next;
+    s->found = m;
     return m;
 }
 
@@ -84,15 +113,17 @@ static void table_grow(struct spool *s)
     s->table_mask = mask;
 }
 
-struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id)
+struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id,
+                                        uint32_t envelope_bytes)
 {
     struct spool_message *m = calloc(1, sizeof(*m));
-    struct spool_coming *coming = calloc(1, sizeof(*coming));
+    struct spool_coming *coming = malloc(sizeof(*coming) + envelope_bytes);
     if (m == NULL || coming == NULL) {
         free(m);
         free(coming);
         return NULL;
     }
+    *coming = (struct spool_coming){.envelope = coming->near, .envelope_cap = envelope_bytes};
     m->coming = coming;
     if (s->message_cnt > s->table_mask && s->table_mask < UINT32_MAX / 4)
         table_grow(s);
@@ -101,6 +132,7 @@ struct spool_message *spool_message_add(struct spool *s, const struct spool_id *
     m->state_slot = SPOOL_SLOT_NONE;
     m->hash_next = s->table[at];
     s->table[at] = m;
+    s->found = m;
     s->message_cnt++;
     s->open_cnt++;
     return m;
@@ -138,6 +170,8 @@ void spool_message_drop(struct spool *s, struct spool_message *m)
     while (*at != m)
         at = &(*at)->hash_next;
     *at = m->hash_next;
+    if (s->found == m)
+        s->found = NULL;
     s->message_cnt--;
     if (m->state == SPOOL_MESSAGE_OPEN || m->state == SPOOL_MESSAGE_COMMITTING)
         s->open_cnt--;

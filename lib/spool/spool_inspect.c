@@ -165,7 +165,7 @@ static const char *part_name(uint8_t part)
 static const uint8_t *envelope_get(struct spool_inspect *in, uint64_t index)
 {
     struct spool_message *m = in->messages[index];
-    if (m->coming->envelope != NULL && m->coming->envelope_cap == m->envelope_len)
+    if (m->coming->envelope_seen && m->coming->envelope_cap == m->envelope_len)
         return m->coming->envelope;
     free(in->envelope);
     in->envelope = NULL;

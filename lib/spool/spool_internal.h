@@ -85,6 +85,7 @@ enum spool_segment_state {
     SPOOL_SEGMENT_SEALED,
     SPOOL_SEGMENT_LEAVING, /* damaged, nothing in it is needed; the next header says so */
     SPOOL_SEGMENT_ASIDE,   /* damaged, kept for the operator: never written */
+    SPOOL_SEGMENT_STATES,
 };
 
 struct spool_segment {
@@ -127,9 +128,11 @@ enum spool_message_state {
 struct spool_coming {
     uint8_t *envelope;
     uint32_t envelope_cap;
+    bool envelope_seen;            /* recovery: its first piece is there, and nothing else */
     uint32_t piece_cnt;            /* recovery: as COMMIT tells */
     struct spool_arrival *arrival; /* while committing */
     struct spool_message *next;    /* list of recovered ones to be told */
+    uint8_t near[];                /* where the envelope begins, as long as it fits */
 };
 
 enum { SPOOL_EXTENT_INLINE = 2 };
@@ -325,7 +328,8 @@ struct spool {
 
     struct spool_segment *segments; /* by slot */
     uint32_t segment_cap;
-    uint32_t *log; /* slots, oldest first; a ring */
+    uint32_t state_cnt[SPOOL_SEGMENT_STATES]; /* of segments, by state */
+    uint32_t *log;                            /* slots, oldest first; a ring */
     uint32_t log_head;
     uint32_t log_cnt;
     uint32_t *ready; /* slots, longest free first; a ring */
@@ -343,8 +347,10 @@ struct spool {
     uint32_t damaged_cnt; /* segments of the log that are to go aside */
     bool need_segment;    /* no more composing in the active one: switch when drained */
 
-    /* A ring: those under way, and behind them one that is being composed meanwhile. */
-    struct spool_batch batches[SPOOL_COMMIT_CNT_MAX + 1];
+    /* A ring: those under way, behind them one that is being composed meanwhile; one more, because
+     * that one is submitted before what it follows, and is durable, was taken out. */
+    struct spool_batch batches[SPOOL_COMMIT_CNT_MAX + 2];
+    uint32_t batch_cap; /* of the ring: commit_max + 2 */
     struct spool_recent recent;
     uint32_t batch_head;
     uint32_t batch_cnt; /* without the open one */
@@ -362,6 +368,7 @@ struct spool {
     const char *refusal; /* of new messages: why; NULL: they are taken */
 
     struct spool_message **table;
+    struct spool_message *found; /* the last one; NULL: none. A message's entries come together */
     uint32_t table_mask;
     uint32_t message_cnt; /* in the table */
     uint64_t queued_cnt;
@@ -414,8 +421,14 @@ static inline struct spool_pending *spool_fifo_pop(struct spool_fifo *f)
 int spool_index_init(struct spool *s) BASE_WARN_UNUSED;
 void spool_index_fini(struct spool *s);
 struct spool_message *spool_message_find(struct spool *s, const struct spool_id *id);
-/* A new one, in the table, or NULL. */
-struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id);
+/* A new one, in the table, or NULL. Room for that much of its envelope, which spool_coming_keep
+ * adds to, comes with it. */
+struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id,
+                                        uint32_t envelope_bytes);
+/* Adds to the envelope in memory, of which len bytes are there. Returns 0 or -ENOMEM. */
+int spool_coming_keep(struct spool_coming *c, uint32_t len, const uint8_t *p,
+                      uint32_t more) BASE_WARN_UNUSED;
+void spool_coming_forget(struct spool_coming *c);
 /* Takes it out of the table and gives back its space; its memory goes with its last reference. */
 void spool_message_drop(struct spool *s, struct spool_message *m);
 void spool_message_unref(struct spool *s, struct spool_message *m);
@@ -455,6 +468,10 @@ static inline uint32_t spool_log_slot(const struct spool *s, uint32_t i)
 {
     return s->log[(s->log_head + i) % s->segment_cap];
 }
+/* All changes of a segment's state while running; spool_segments_count once after recovery. */
+void spool_segment_set_state(struct spool *s, struct spool_segment *g,
+                             enum spool_segment_state state);
+void spool_segments_count(struct spool *s);
 /* The segment that is written to, or NULL. */
 struct spool_segment *spool_active(struct spool *s);
 void spool_segment_ready(struct spool *s, uint32_t slot);
@@ -494,7 +511,7 @@ static inline uint32_t spool_blocks(uint32_t bytes)
 /* The i-th oldest; batch_cnt is the open one, if there is any. */
 static inline struct spool_batch *spool_batch_at(struct spool *s, uint32_t i)
 {
-    return &s->batches[(s->batch_head + i) % (s->config.commit_max + 1)];
+    return &s->batches[(s->batch_head + i) % s->batch_cap];
 }
 static inline uint32_t spool_batch_cnt(const struct spool *s)
 {

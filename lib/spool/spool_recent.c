@@ -18,8 +18,8 @@ int spool_recent_init(struct spool *s)
 {
     struct spool_recent *q = &s->recent;
     uint64_t max = s->config.batch_bytes_max;
-    /* Those under way, the open one, and what is left at the ring's end. */
-    uint64_t least = (s->config.commit_max + 2) * max;
+    /* Those in the ring of batches, and what is left at this one's end. */
+    uint64_t least = (s->batch_cap + 1) * max;
     q->cap = s->config.memory_bytes < least ? least : s->config.memory_bytes;
     q->cap = q->cap / SPOOL_BLOCK_BYTES * SPOOL_BLOCK_BYTES;
     bool huge =

@@ -482,7 +482,9 @@ int spool_recover(struct spool *s, char *err, size_t err_cap)
     int rc = recover(&r);
     spool_ahead_fini(&r);
     free(r.data);
-    if (rc == 0)
-        spool_log_event(s, STATS_LOG_RECOVERED, s->queued_cnt, s->log_cnt, "");
-    return rc;
+    if (rc < 0)
+        return rc;
+    spool_segments_count(s);
+    spool_log_event(s, STATS_LOG_RECOVERED, s->queued_cnt, s->log_cnt, "");
+    return 0;
 }

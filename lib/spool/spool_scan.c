@@ -10,18 +10,17 @@
 /* Spares reading it again when the courier is told, as far as it is in one piece. */
 static void envelope_keep(struct spool_message *m, const struct spool_record *r)
 {
-    if (m->coming->envelope != NULL || r->payload == NULL)
+    struct spool_coming *c = m->coming;
+    if (c->envelope_seen || r->payload == NULL)
         return;
-    m->coming->envelope = malloc(r->len);
-    if (m->coming->envelope == NULL)
-        return;
-    memcpy(m->coming->envelope, r->payload, r->len);
-    m->coming->envelope_cap = r->len;
+    c->envelope_seen = spool_coming_keep(c, 0, r->payload, r->len) == 0;
 }
 
 static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
 {
     struct spool_message *m = spool_message_find(s, &r->id);
+    bool first =
+        r->type == SPOOL_RECORD_PIECE && r->part == SPOOL_PART_ENVELOPE && r->sequence == 0;
     struct spool_commit c;
     int rc = 0;
 
@@ -31,12 +30,12 @@ static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
         return 0;
     }
     if (m == NULL)
-        m = spool_message_add(s, &r->id);
+        m = spool_message_add(s, &r->id, first && r->payload != NULL ? r->len : 0);
     if (m == NULL)
         return -ENOMEM;
     switch ((enum spool_record_type)r->type) {
     case SPOOL_RECORD_PIECE:
-        if (r->part == SPOOL_PART_ENVELOPE && r->sequence == 0)
+        if (first)
             envelope_keep(m, r);
         rc = spool_message_extents(m, r->sequence);
         if (rc < 0)
@@ -295,12 +294,9 @@ static int messages_settle(struct spool_recovery *r, const struct in_order *all,
         m->state = SPOOL_MESSAGE_QUEUED;
         s->open_cnt--;
         s->queued_cnt++;
-        if (m->coming->envelope_cap !=
-            m->envelope_len) { /* more than a piece: read when it is told */
-            free(m->coming->envelope);
-            m->coming->envelope = NULL;
-        }
-        m->ref_cnt++; /* the list's */
+        if (!m->coming->envelope_seen || m->coming->envelope_cap != m->envelope_len)
+            spool_coming_forget(m->coming); /* more than a piece: read when it is told */
+        m->ref_cnt++;                       /* the list's */
         *link = m;
         link = &m->coming->next;
         stats_inc(s->config.stats, STATS_SPOOL_RECOVERED);

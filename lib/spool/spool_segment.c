@@ -2,6 +2,21 @@
 
 #include <errno.h>
 
+void spool_segment_set_state(struct spool *s, struct spool_segment *g,
+                             enum spool_segment_state state)
+{
+    s->state_cnt[g->state]--;
+    s->state_cnt[state]++;
+    g->state = (uint8_t)state;
+}
+
+void spool_segments_count(struct spool *s)
+{
+    memset(s->state_cnt, 0, sizeof(s->state_cnt));
+    for (uint32_t i = 0; i < s->segment_cap; i++)
+        s->state_cnt[s->segments[i].state]++;
+}
+
 struct spool_segment *spool_active(struct spool *s)
 {
     if (s->log_cnt == 0)
@@ -13,7 +28,7 @@ struct spool_segment *spool_active(struct spool *s)
 void spool_segment_ready(struct spool *s, uint32_t slot)
 {
     base_assert(s->ready_cnt < s->segment_cap);
-    s->segments[slot].state = SPOOL_SEGMENT_READY;
+    spool_segment_set_state(s, &s->segments[slot], SPOOL_SEGMENT_READY);
     s->ready[(s->ready_head + s->ready_cnt++) % s->segment_cap] = slot;
 }
 
@@ -25,11 +40,7 @@ void spool_log_append(struct spool *s, uint32_t slot)
 
 static uint32_t segment_cnt(const struct spool *s)
 {
-    uint32_t cnt = 0;
-    for (uint32_t i = 0; i < s->segment_cap; i++)
-        cnt += s->segments[i].state != SPOOL_SEGMENT_ABSENT &&
-               s->segments[i].state != SPOOL_SEGMENT_ASIDE;
-    return cnt;
+    return s->segment_cap - s->state_cnt[SPOOL_SEGMENT_ABSENT] - s->state_cnt[SPOOL_SEGMENT_ASIDE];
 }
 
 /*
@@ -53,7 +64,7 @@ bool spool_full(const struct spool *s)
     uint64_t limit = spool_live_limit(s);
     uint64_t bytes = s->live_bytes;
     for (uint32_t i = 0; i < spool_batch_cnt(s); i++)
-        bytes += s->batches[(s->batch_head + i) % (s->config.commit_max + 1)].used;
+        bytes += s->batches[(s->batch_head + i) % s->batch_cap].used;
     return limit == 0 || bytes > limit;
 }
 
@@ -85,7 +96,7 @@ static void set_aside(struct spool *s, struct spool_segment *g)
     stats_inc(s->config.stats, STATS_SPOOL_SET_ASIDE);
     spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, EBADMSG,
                     gone ? "damaged, put into quarantine/" : "damaged, left where it is");
-    g->state = gone ? SPOOL_SEGMENT_ABSENT : SPOOL_SEGMENT_ASIDE;
+    spool_segment_set_state(s, g, gone ? SPOOL_SEGMENT_ABSENT : SPOOL_SEGMENT_ASIDE);
 }
 
 /* The oldest segments that hold nothing live. Strictly in order: what a record takes back is never
@@ -97,7 +108,7 @@ static void reclaim(struct spool *s)
         s->log_head = (s->log_head + 1) % s->segment_cap;
         s->log_cnt--;
         if (s->segments[slot].damaged) {
-            s->segments[slot].state = SPOOL_SEGMENT_LEAVING;
+            spool_segment_set_state(s, &s->segments[slot], SPOOL_SEGMENT_LEAVING);
             s->damaged_cnt--;
             s->need_segment = true;
             continue;
@@ -166,7 +177,8 @@ static void create_spare(struct spool *s)
         return;
     }
     s->segments[slot] = (struct spool_segment){
-        .number = number, .bytes = c->segment_bytes, .state = SPOOL_SEGMENT_ZEROING};
+        .number = number, .bytes = c->segment_bytes, .state = SPOOL_SEGMENT_ABSENT};
+    spool_segment_set_state(s, &s->segments[slot], SPOOL_SEGMENT_ZEROING);
     s->zeroing_slot = slot;
     stats_inc(c->stats, STATS_SPOOL_CREATED);
 }
@@ -174,6 +186,8 @@ static void create_spare(struct spool *s)
 /* A file that was there, but never used, may be half zeroed. */
 static void zero_again(struct spool *s)
 {
+    if (s->state_cnt[SPOOL_SEGMENT_ZEROING] == 0)
+        return;
     for (uint32_t i = 0; i < s->segment_cap && s->zeroing_slot == SPOOL_SLOT_NONE; i++)
         if (s->segments[i].state == SPOOL_SEGMENT_ZEROING)
             s->zeroing_slot = i;
@@ -202,12 +216,12 @@ void spool_zero_done(struct spool *s, int64_t result)
     uint64_t left = g->bytes - g->offset;
     s->zero_under_way = false;
     if (result != (int64_t)(left < SPOOL_ZERO_BYTES ? left : SPOOL_ZERO_BYTES)) {
-        g->state = SPOOL_SEGMENT_ABSENT;
+        spool_segment_set_state(s, g, SPOOL_SEGMENT_ABSENT);
         s->zeroing_slot = SPOOL_SLOT_NONE;
         create_failed(s, result < 0 ? (int)result : -EIO);
         if (s->config.disk.ops->segment_remove(s->config.disk.state, g->number) < 0) {
             /* Its number stays taken; a later start looks at it again. */
-            g->state = SPOOL_SEGMENT_ASIDE;
+            spool_segment_set_state(s, g, SPOOL_SEGMENT_ASIDE);
         }
         return;
     }
@@ -225,7 +239,7 @@ void spool_segment_seal(struct spool *s)
     struct spool_segment *g = spool_active(s);
     if (g == NULL)
         return;
-    g->state = SPOOL_SEGMENT_SEALED;
+    spool_segment_set_state(s, g, SPOOL_SEGMENT_SEALED);
     g->offset = g->durable_end;
     spool_summary_give_up(s);
     if (g->durable_end > SPOOL_SEGMENT_HEADER_LEN)
@@ -244,7 +258,7 @@ static void open_next(struct spool *s)
     s->ready_head = (s->ready_head + 1) % s->segment_cap;
     s->ready_cnt--;
     base_assert(g->live_bytes == 0 && g->state_refs == 0 && g->read_refs == 0);
-    g->state = SPOOL_SEGMENT_OPENING;
+    spool_segment_set_state(s, g, SPOOL_SEGMENT_OPENING);
     g->offset = SPOOL_SEGMENT_HEADER_LEN;
     g->durable_end = SPOOL_SEGMENT_HEADER_LEN;
     memcpy(g->header.uuid, s->uuid, 16);
@@ -291,7 +305,7 @@ void spool_header_done(struct spool *s, int64_t result)
         spool_header_failed(s);
         return;
     }
-    g->state = SPOOL_SEGMENT_ACTIVE;
+    spool_segment_set_state(s, g, SPOOL_SEGMENT_ACTIVE);
     spool_log_append(s, slot);
     s->next_lsn = s->durable_lsn + 1;
     s->previous_crc = g->header.crc;

@@ -83,7 +83,7 @@ uint32_t spool_summary_room(const struct spool *s)
     /* What is under way adds rows, too: seldom more than these. */
     uint32_t rows = 0;
     for (uint32_t i = 0; i < spool_batch_cnt(s); i++)
-        rows += s->batches[(s->batch_head + i) % (s->config.commit_max + 1)].effect_cnt;
+        rows += s->batches[(s->batch_head + i) % s->batch_cap].effect_cnt;
     uint32_t more = rows * SPOOL_SUMMARY_ROW_LEN * 2 + s->config.batch_bytes_max / 8;
     return (y->len + more + 2 * SPOOL_BLOCK_BYTES) & ~(uint32_t)(SPOOL_BLOCK_BYTES - 1);
 }
