@@ -94,10 +94,9 @@ struct spool_message *spool_message_find(struct spool *s, const struct spool_id 
     return m;
 }
 
-/* Twice the buckets. Without memory the chains only get longer. */
-static void table_grow(struct spool *s)
+/* Without memory the chains only get longer. */
+static void table_resize(struct spool *s, uint32_t mask)
 {
-    uint32_t mask = s->table_mask * 2 + 1;
     struct spool_message **table = calloc((size_t)mask + 1, sizeof(struct spool_message *));
     if (table == NULL)
         return;
@@ -113,6 +112,27 @@ static void table_grow(struct spool *s)
     s->table_mask = mask;
 }
 
+void spool_index_reserve(struct spool *s, uint64_t cnt)
+{
+    uint32_t mask = s->table_mask;
+    while (mask < cnt && mask < UINT32_MAX / 4)
+        mask = mask * 2 + 1;
+    if (mask > s->table_mask)
+        table_resize(s, mask);
+}
+
+void spool_message_expect(const struct spool *s, const struct spool_id *id)
+{
+    __builtin_prefetch(&s->table[hash_of(id) & s->table_mask]);
+}
+
+void spool_message_expect_more(const struct spool *s, const struct spool_id *id)
+{
+    const struct spool_message *m = s->table[hash_of(id) & s->table_mask];
+    if (m != NULL)
+        __builtin_prefetch(m);
+}
+
 struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id,
                                         uint32_t envelope_bytes)
 {
@@ -126,7 +146,7 @@ struct spool_message *spool_message_add(struct spool *s, const struct spool_id *
     *coming = (struct spool_coming){.envelope = coming->near, .envelope_cap = envelope_bytes};
     m->coming = coming;
     if (s->message_cnt > s->table_mask && s->table_mask < UINT32_MAX / 4)
-        table_grow(s);
+        table_resize(s, s->table_mask * 2 + 1);
     uint32_t at = hash_of(id) & s->table_mask;
     m->id = *id;
     m->state_slot = SPOOL_SLOT_NONE;

@@ -128,11 +128,12 @@ enum spool_message_state {
 struct spool_coming {
     uint8_t *envelope;
     uint32_t envelope_cap;
-    bool envelope_seen;            /* recovery: its first piece is there, and nothing else */
-    uint32_t piece_cnt;            /* recovery: as COMMIT tells */
-    struct spool_arrival *arrival; /* while committing */
-    struct spool_message *next;    /* list of recovered ones to be told */
-    uint8_t near[];                /* where the envelope begins, as long as it fits */
+    bool envelope_seen;             /* recovery: its first piece is there, and nothing else */
+    uint32_t piece_cnt;             /* recovery: as COMMIT tells */
+    struct spool_arrival *arrival;  /* while committing */
+    struct spool_message *next;     /* recovery: as they were found, then as they are to be told */
+    struct spool_message *previous; /* as they were found */
+    uint8_t near[];                 /* where the envelope begins, as long as it fits */
 };
 
 enum { SPOOL_EXTENT_INLINE = 2 };
@@ -420,7 +421,12 @@ static inline struct spool_pending *spool_fifo_pop(struct spool_fifo *f)
 /* spool_index.c */
 int spool_index_init(struct spool *s) BASE_WARN_UNUSED;
 void spool_index_fini(struct spool *s);
+/* Makes ready for so many messages, as far as memory allows. */
+void spool_index_reserve(struct spool *s, uint64_t cnt);
 struct spool_message *spool_message_find(struct spool *s, const struct spool_id *id);
+/* It will be looked for soon, and after _more very soon: so that memory need not be waited for. */
+void spool_message_expect(const struct spool *s, const struct spool_id *id);
+void spool_message_expect_more(const struct spool *s, const struct spool_id *id);
 /* A new one, in the table, or NULL. Room for that much of its envelope, which spool_coming_keep
  * adds to, comes with it. */
 struct spool_message *spool_message_add(struct spool *s, const struct spool_id *id,

@@ -313,9 +313,16 @@ static int chain_find(struct spool_recovery *r, uint32_t cnt)
     return 0;
 }
 
+/* A message's rows in summaries take this much or more: an envelope, a body, a COMMIT. */
+enum { SUMMARY_BYTES_PER_MESSAGE = 256 };
+
 static int log_scan(struct spool_recovery *r)
 {
     struct spool *s = r->s;
+    uint64_t summary_bytes = 0;
+    for (uint32_t i = 0; i < s->log_cnt; i++)
+        summary_bytes += spool_log_at(s, i)->header.previous_summary_len;
+    spool_index_reserve(s, summary_bytes / SUMMARY_BYTES_PER_MESSAGE);
     for (uint32_t i = 0; i < s->log_cnt; i++) {
         const struct spool_segment *next = i + 1 < s->log_cnt ? spool_log_at(s, i + 1) : NULL;
         spool_ahead_run(r, i);

@@ -31,6 +31,8 @@ struct spool_recovery {
     uint32_t corrupt_cnt;
     bool exact; /* fetch reads no more than is wanted */
     struct spool_ahead ahead;
+    struct spool_message *first; /* of those found: nearly the order of their ids */
+    struct spool_message *last;
     uint32_t last_crc; /* of the newest segment's last good batch */
     /* Inspection: gets what is damaged; segment is the file's number, 0: none in particular. */
     void (*tell)(void *arg, uint32_t segment, uint64_t offset, const char *text);

@@ -16,23 +16,63 @@ static void envelope_keep(struct spool_message *m, const struct spool_record *r)
     c->envelope_seen = spool_coming_keep(c, 0, r->payload, r->len) == 0;
 }
 
-static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
+static void found_append(struct spool_recovery *r, struct spool_message *m)
 {
-    struct spool_message *m = spool_message_find(s, &r->id);
+    m->coming->previous = r->last;
+    if (r->last == NULL)
+        r->first = m;
+    else
+        r->last->coming->next = m;
+    r->last = m;
+}
+
+static void found_remove(struct spool_recovery *r, const struct spool_message *m)
+{
+    const struct spool_coming *c = m->coming;
+    if (c->previous == NULL)
+        r->first = c->next;
+    else
+        c->previous->coming->next = c->next;
+    if (c->next == NULL)
+        r->last = c->previous;
+    else
+        c->next->coming->previous = c->previous;
+}
+
+/* The message that a record is of; NULL and 0: it ended with it. */
+static struct spool_message *message_of(struct spool_recovery *r, const struct spool_record *rec,
+                                        bool first_piece, int *rc)
+{
+    struct spool_message *m = spool_message_find(r->s, &rec->id);
+    *rc = 0;
+    if (rec->type == SPOOL_RECORD_FREE) {
+        if (m != NULL) {
+            found_remove(r, m);
+            spool_message_drop(r->s, m);
+        }
+        return NULL;
+    }
+    if (m != NULL)
+        return m;
+    m = spool_message_add(r->s, &rec->id, first_piece && rec->payload != NULL ? rec->len : 0);
+    if (m == NULL)
+        *rc = -ENOMEM;
+    else
+        found_append(r, m);
+    return m;
+}
+
+static int apply(struct spool_recovery *recovery, const struct spool_record *r, uint64_t place)
+{
+    struct spool *s = recovery->s;
     bool first =
         r->type == SPOOL_RECORD_PIECE && r->part == SPOOL_PART_ENVELOPE && r->sequence == 0;
     struct spool_commit c;
-    int rc = 0;
+    int rc;
+    struct spool_message *m = message_of(recovery, r, first, &rc);
 
-    if (r->type == SPOOL_RECORD_FREE) {
-        if (m != NULL)
-            spool_message_drop(s, m);
-        return 0;
-    }
     if (m == NULL)
-        m = spool_message_add(s, &r->id, first && r->payload != NULL ? r->len : 0);
-    if (m == NULL)
-        return -ENOMEM;
+        return rc;
     switch ((enum spool_record_type)r->type) {
     case SPOOL_RECORD_PIECE:
         if (first)
@@ -70,7 +110,7 @@ static int apply(struct spool *s, const struct spool_record *r, uint64_t place)
 int spool_recovery_apply(struct spool_recovery *r, const struct spool_record *rec, uint32_t slot,
                          uint64_t offset)
 {
-    int rc = apply(r->s, rec, spool_place(slot, offset));
+    int rc = apply(r, rec, spool_place(slot, offset));
     if (rc == -EBADMSG || rc == -E2BIG)
         rc = spool_recovery_corrupt(r, slot, offset,
                                     "segment %u: a record contradicts an earlier one",
@@ -252,9 +292,8 @@ static bool message_whole(const struct spool_message *m)
            m->recipient_cnt <= m->envelope_len;
 }
 
-/* A message and the front of its id, which is the time it came. */
 struct in_order {
-    uint64_t front;
+    uint64_t id[2];
     struct spool_message *message;
 };
 
@@ -262,10 +301,12 @@ static int by_id(const void *a, const void *b)
 {
     const struct in_order *x = a;
     const struct in_order *y = b;
-    if (x->front != y->front)
-        return x->front < y->front ? -1 : 1;
-    return memcmp(x->message->id.b, y->message->id.b, 16);
+    if (x->id[0] != y->id[0])
+        return x->id[0] < y->id[0] ? -1 : 1;
+    return x->id[1] < y->id[1] ? -1 : x->id[1] > y->id[1];
 }
+
+enum { AHEAD = 16 }; /* messages that are asked of memory before they are looked at */
 
 static int messages_settle(struct spool_recovery *r, const struct in_order *all, uint32_t cnt)
 {
@@ -273,6 +314,8 @@ static int messages_settle(struct spool_recovery *r, const struct in_order *all,
     struct spool_message **link = &s->recovered;
     for (uint32_t i = 0; i < cnt; i++) {
         struct spool_message *m = all[i].message;
+        if (i + AHEAD < cnt)
+            __builtin_prefetch(all[i + AHEAD].message);
         if (!m->commit_seen) {
             stats_inc(s->config.stats, STATS_SPOOL_UNFINISHED);
             spool_message_drop(s, m);
@@ -301,21 +344,30 @@ static int messages_settle(struct spool_recovery *r, const struct in_order *all,
         link = &m->coming->next;
         stats_inc(s->config.stats, STATS_SPOOL_RECOVERED);
     }
+    *link = NULL;
     return 0;
 }
 
+/* As their ids are, which is as they came. They were found nearly so. */
 int spool_recovery_finish(struct spool_recovery *r)
 {
     struct spool *s = r->s;
     uint32_t cnt = 0;
+    bool sorted = true;
     struct in_order *all = calloc((size_t)s->message_cnt + 1, sizeof(*all));
     if (all == NULL)
         return -ENOMEM;
-    for (uint32_t i = 0; i <= s->table_mask; i++)
-        for (struct spool_message *m = s->table[i]; m != NULL; m = m->hash_next)
-            all[cnt++] =
-                (struct in_order){.front = __builtin_bswap64(base_le64(m->id.b)), .message = m};
-    qsort(all, cnt, sizeof(*all), by_id);
+    for (struct spool_message *m = r->first; m != NULL; m = m->coming->next, cnt++) {
+        base_assert(cnt < s->message_cnt);
+        all[cnt] = (struct in_order){.message = m};
+        for (int i = 0; i < 2; i++)
+            all[cnt].id[i] = __builtin_bswap64(base_le64(m->id.b + 8 * i));
+        sorted &= cnt == 0 || by_id(&all[cnt - 1], &all[cnt]) < 0;
+    }
+    r->first = NULL;
+    r->last = NULL;
+    if (!sorted)
+        qsort(all, cnt, sizeof(*all), by_id);
     int rc = messages_settle(r, all, cnt);
     free(all);
     return rc;

@@ -143,20 +143,36 @@ void spool_summary_done(struct spool *s, int64_t result)
 
 /* ---- recovery ---- */
 
+/* Rows are applied some at a time, so that what the index has of them comes from memory together.
+ */
+enum { ROWS = 64 };
+struct row {
+    struct spool_record record;
+    uint64_t offset;
+};
+
 static int rows_apply(struct spool_recovery *r, const uint8_t *data,
                       const struct spool_summary_header *h, uint32_t slot)
 {
     uint64_t at = SPOOL_SUMMARY_HEADER_LEN;
-    for (uint32_t i = 0; i < h->row_cnt; i++) {
-        struct spool_record rec;
-        uint64_t offset;
-        int64_t bytes = spool_summary_row_read(data + at, h->len - at, &rec, &offset);
-        if (bytes < 0)
-            return (int)bytes;
-        int rc = spool_recovery_apply(r, &rec, slot, offset);
-        if (rc < 0)
-            return rc;
-        at += (uint64_t)bytes;
+    struct row row[ROWS];
+    for (uint32_t done = 0, cnt; done < h->row_cnt; done += cnt) {
+        cnt = h->row_cnt - done < ROWS ? h->row_cnt - done : ROWS;
+        for (uint32_t i = 0; i < cnt; i++) {
+            int64_t bytes =
+                spool_summary_row_read(data + at, h->len - at, &row[i].record, &row[i].offset);
+            if (bytes < 0)
+                return (int)bytes;
+            spool_message_expect(r->s, &row[i].record.id);
+            at += (uint64_t)bytes;
+        }
+        for (uint32_t i = 0; i < cnt; i++)
+            spool_message_expect_more(r->s, &row[i].record.id);
+        for (uint32_t i = 0; i < cnt; i++) {
+            int rc = spool_recovery_apply(r, &row[i].record, slot, row[i].offset);
+            if (rc < 0)
+                return rc;
+        }
     }
     return 0;
 }
