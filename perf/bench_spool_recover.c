@@ -10,7 +10,7 @@
 
 static uint64_t room_of(uint32_t bytes, uint32_t cnt)
 {
-    return (uint64_t)cnt * (bytes + 1024) / 10 * 11;
+    return (uint64_t)cnt * (bytes + 1024) / 20 * 21;
 }
 
 /* Takes what a start tells; with a queue, into it. */

@@ -95,6 +95,7 @@ static int open_spool(struct gateway *g, uint32_t index, const struct conf_spool
         .commit_max = (uint32_t)c->commits,
         .batch_bytes_max = (uint32_t)batch_bytes,
         .memory_bytes = c->memory_bytes,
+        .write_timeout_ns = c->write_timeout_ns,
         .accept_corruption = g->accept_corruption,
         .stats = topology_stats(&g->topology, TOPOLOGY_SPOOLER, index),
         .log = &s->log,

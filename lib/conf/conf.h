@@ -128,6 +128,7 @@ struct conf_spool {
     uint64_t size_bytes;
     uint64_t segment_bytes;
     uint64_t commits;
+    uint64_t write_timeout_ns;
     uint64_t batch_bytes;
     uint64_t memory_bytes;
     uint64_t buffers; /* of 16 KiB, for each lane; those of all spools together */

@@ -133,6 +133,7 @@ const struct conf_setting conf_settings[] = {
     SIZE(spool, size, size, "1G", 4 * MI, 64 * K * GI, false, "disk space that it takes"),
     SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
     NUMBER(spool, commits, "2", 1, 8, false, "writes under way at a time"),
+    DURATION(spool, write_timeout, "30s", S, H, false, "take no new mail while a write takes longer than this; senders wait 10 minutes"),
     SIZE(spool, batch_size, batch, "1M", 64 * K, 64 * MI, false, "largest write"),
     SIZE(spool, memory, memory, "64M", 0, GI, false, "for what was written last, so that the first delivery reads no disk; 0: none"),
     NUMBER(spool, buffers, "2048", 64, 1048576, false, "buffers of 16 KiB for each lane; those of all spools serve together"),

@@ -134,6 +134,29 @@ static void memory_free(struct spool *s)
 
 static const char *const is_full = "spool is full";
 static const char *const cannot_write = "spool cannot write";
+static const char *const no_answer = "spool's disk does not answer";
+
+/* When the oldest write that mail waits for was submitted; BASE_NS_NONE: there is none. (Zeroing is
+ * none: a disk that hangs does so with the others, too.) */
+static uint64_t oldest_write_ns(const struct spool *s)
+{
+    uint64_t at = BASE_NS_NONE;
+    for (uint32_t i = 0; i < s->batch_cap && s->batch_under_way > 0; i++)
+        if (s->batches[i].state == SPOOL_BATCH_WRITING && s->batches[i].submit_ns < at)
+            at = s->batches[i].submit_ns;
+    if (s->header_under_way && s->header_submit_ns < at)
+        at = s->header_submit_ns;
+    if (s->summary.state == SPOOL_SUMMARY_WRITING && s->summary.submit_ns < at)
+        at = s->summary.submit_ns;
+    return at;
+}
+
+/* When the disk is taken to hang unless a write ends before. */
+static uint64_t write_deadline(const struct spool *s)
+{
+    uint64_t at = s->config.write_timeout_ns == 0 ? BASE_NS_NONE : oldest_write_ns(s);
+    return at == BASE_NS_NONE ? at : at + s->config.write_timeout_ns;
+}
 
 static const char *refusal_of(const struct spool *s)
 {
@@ -143,6 +166,8 @@ static const char *refusal_of(const struct spool *s)
     uint64_t spare = limit / (s->refusal == is_full ? 8 : 16);
     if (s->broken)
         return cannot_write;
+    if (s->now_ns >= write_deadline(s))
+        return no_answer;
     return spool_full(s) || s->live_bytes > limit - spare ? is_full : NULL;
 }
 
@@ -295,6 +320,8 @@ static void tell_refusal(struct spool *s)
     const char *now = refusal_of(s);
     if (now == s->refusal)
         return;
+    if (now == no_answer)
+        stats_inc(s->config.stats, STATS_SPOOL_WRITES_SLOW);
     s->refusal = now;
     int64_t bytes = s->config.disk.ops->free_bytes(s->config.disk.state);
     spool_log_event(s, now != NULL ? STATS_LOG_SPOOL_REFUSES : STATS_LOG_SPOOL_ACCEPTS,
@@ -312,6 +339,7 @@ static void tell_stats(struct spool *s)
     stats_set(b, STATS_SPOOL_SEGMENTS_NOW, s->log_cnt + s->ready_cnt + making + opening);
     stats_set(b, STATS_SPOOL_REFUSES_FULL_NOW, s->refusal == is_full);
     stats_set(b, STATS_SPOOL_REFUSES_WRITE_NOW, s->refusal == cannot_write);
+    stats_set(b, STATS_SPOOL_REFUSES_SLOW_NOW, s->refusal == no_answer);
 }
 
 void spool_run(struct spool *s, uint64_t now_ns)
@@ -367,7 +395,8 @@ uint64_t spool_deadline(const struct spool *s)
         at = s->probe_ns;
     if (s->mover.retry_ns != 0 && s->mover.retry_ns < at)
         at = s->mover.retry_ns;
-    return at;
+    uint64_t late = write_deadline(s);
+    return s->refusal != no_answer && late < at ? late : at;
 }
 
 bool spool_accepting(const struct spool *s, const char **why)

@@ -133,7 +133,9 @@ struct spool_config {
     uint32_t batch_bytes_max;  /* of one batch; multiple of 4 KiB, >= 64 KiB */
     uint64_t memory_bytes;     /* for what was written last, so that READ of it needs no disk;
                                   0: all is read from the disk; <= 1 GiB */
-    bool accept_corruption;    /* start past a bad record in the middle: report and go on */
+    uint64_t
+        write_timeout_ns;   /* a write that takes longer: no new mail until it ends; 0: for ever */
+    bool accept_corruption; /* start past a bad record in the middle: report and go on */
     struct stats_block *stats; /* borrowed */
     struct stats_log *log;     /* borrowed; may be NULL */
     uint64_t seed;             /* salts; from getrandom in production */
@@ -174,13 +176,15 @@ void spool_run(struct spool *s, uint64_t now_ns);
 uint32_t spool_poll(struct spool *s, struct spool_done *done, uint32_t cap);
 
 /* When spool_run should be called next even if no I/O completes (retry of segment creation, of
- * writing; steps that are ready now: a time not in the future); BASE_NS_NONE when there is no need.
+ * writing; a write that takes too long; steps that are ready now: a time not in the future);
+ * BASE_NS_NONE when there is no need.
  */
 uint64_t spool_deadline(const struct spool *s);
 
 /* True while new messages can be taken: segments beyond the reserve are free and writes succeed.
- * Otherwise *why is static text ("spool is full", "spool cannot write"). As of the last run; each
- * change is a line in the log. */
+ * Otherwise *why is static text ("spool is full", "spool cannot write", "spool's disk does not
+ * answer": a write takes longer than write_timeout_ns). As of the last run; each change is a line
+ * in the log. */
 bool spool_accepting(const struct spool *s, const char **why);
 
 /* True when every entry is written, or has failed; completions may wait, and segments be moved. */

@@ -18,6 +18,7 @@ static void batch_submit(struct spool *s, struct spool_batch *b)
     if (s->config.disk.ops->submit(s->config.disk.state, &io) < 0)
         return;
     b->state = SPOOL_BATCH_WRITING;
+    b->submit_ns = s->now_ns;
     s->batch_under_way++;
 }
 

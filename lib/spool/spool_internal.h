@@ -227,6 +227,7 @@ struct spool_batch {
     uint32_t slot;
     uint64_t offset;
     uint64_t lsn;
+    uint64_t submit_ns;
     uint8_t state;
     uint8_t failure_cnt;
 };
@@ -279,6 +280,7 @@ struct spool_summary {
     uint32_t row_cnt;
     uint32_t batch_bytes_max;
     uint32_t write_len;
+    uint64_t submit_ns;
 };
 
 enum spool_move_state {
@@ -344,6 +346,7 @@ struct spool {
     uint8_t *header_block;
     uint32_t opening_slot; /* its header is to be written or under way */
     bool header_under_way;
+    uint64_t header_submit_ns;
     uint64_t next_sequence;
     uint32_t damaged_cnt; /* segments of the log that are to go aside */
     bool need_segment;    /* no more composing in the active one: switch when drained */

@@ -289,6 +289,7 @@ static void header_submit(struct spool *s)
         .cookie = spool_cookie(SPOOL_IO_HEADER, 0),
     };
     s->header_under_way = s->config.disk.ops->submit(s->config.disk.state, &io) == 0;
+    s->header_submit_ns = s->now_ns;
 }
 
 void spool_header_done(struct spool *s, int64_t result)

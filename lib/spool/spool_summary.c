@@ -121,6 +121,7 @@ bool spool_summary_settled(struct spool *s)
     };
     if (s->config.disk.ops->submit(s->config.disk.state, &io) == 0) {
         y->state = SPOOL_SUMMARY_WRITING;
+        y->submit_ns = s->now_ns;
         y->write_len = len;
     }
     return false;

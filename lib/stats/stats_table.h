@@ -311,6 +311,8 @@ STATS(SPOOL_WRITTEN_BYTES,   "spool", "written_bytes",   "bytes",   "bytes writt
 STATS(SPOOL_SEGMENTS_NOW,    "spool", "segments_now",    "segments_now", "segments there are: of the log, ready, being made")
 STATS(SPOOL_REFUSES_FULL_NOW, "spool", "refuses_full_now", "spools_now", "spools that take no mail because they are full")
 STATS(SPOOL_REFUSES_WRITE_NOW, "spool", "refuses_write_now", "spools_now", "spools that take no mail because they cannot write")
+STATS(SPOOL_WRITES_SLOW,     "spool", "writes_slow",     "times",   "times that a write took longer than spool.write_timeout and new mail was refused")
+STATS(SPOOL_REFUSES_SLOW_NOW, "spool", "refuses_slow_now", "spools_now", "spools that take no mail because their disk does not answer")
 STATS(SPOOL_MESSAGES_NOW,    "spool", "messages_now",    "messages_now", "messages that are queued")
 STATS(SPOOL_LIVE_BYTES_NOW,  "spool", "live_bytes_now",  "bytes_now", "bytes of records that are needed")
 STATS(SPOOL_READY_NOW,       "spool", "segments_ready_now", "segments_now", "segments ready to be written")

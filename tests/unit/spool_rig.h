@@ -32,12 +32,12 @@ static uint8_t body[BODY_MAX];
 static uint8_t envelope[64];
 static uint32_t envelope_len;
 
-static struct spool_id id_of(uint32_t n)
+static inline struct spool_id id_of(uint32_t n)
 {
     return spool_id_make(1000, 1, 0, n);
 }
 
-static int bench_open_rc(struct bench *b, char *err, size_t cap)
+static inline int bench_open_rc(struct bench *b, char *err, size_t cap)
 {
     b->config.disk = b->disk;
     b->config.stats = &b->stats;
@@ -46,7 +46,7 @@ static int bench_open_rc(struct bench *b, char *err, size_t cap)
     return spool_open(&b->spool, &b->config, b->now_ns, err, cap);
 }
 
-static void bench_open(struct bench *b)
+static inline void bench_open(struct bench *b)
 {
     char err[256] = "";
     int rc = bench_open_rc(b, err, sizeof(err));
@@ -55,7 +55,7 @@ static void bench_open(struct bench *b)
     assert_int_equal(rc, 0);
 }
 
-static struct bench *bench_make(uint64_t capacity_bytes)
+static inline struct bench *bench_make(uint64_t capacity_bytes)
 {
     struct bench *b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
     assert_non_null(b);
@@ -83,7 +83,7 @@ static struct bench *bench_make(uint64_t capacity_bytes)
     return b;
 }
 
-static void bench_free(struct bench *b)
+static inline void bench_free(struct bench *b)
 {
     spool_close(b->spool);
     disk_sim_close(&b->disk);
@@ -92,7 +92,7 @@ static void bench_free(struct bench *b)
 }
 
 /* Runs until all is quiet; completions are kept, arrivals freed. Time passes. */
-static void settle(struct bench *b)
+static inline void settle(struct bench *b)
 {
     b->done_cnt = 0;
     for (int i = 0; i < 20000; i++) {
@@ -111,12 +111,12 @@ static void settle(struct bench *b)
     fail_msg("never idle");
 }
 
-static void push(struct bench *b, struct spool_entry e)
+static inline void push(struct bench *b, struct spool_entry e)
 {
     assert_int_equal(spool_push(b->spool, &e), 0);
 }
 
-static void send_parts(struct bench *b, uint32_t n, uint32_t len)
+static inline void send_parts(struct bench *b, uint32_t n, uint32_t len)
 {
     struct spool_id id = id_of(n);
     push(b, (struct spool_entry){.id = id, .op = SPOOL_BEGIN, .p = envelope, .len = envelope_len});
@@ -128,19 +128,19 @@ static void send_parts(struct bench *b, uint32_t n, uint32_t len)
                                      .len = len - at < 16384 ? len - at : 16384});
 }
 
-static void send(struct bench *b, uint32_t n, uint32_t len)
+static inline void send(struct bench *b, uint32_t n, uint32_t len)
 {
     send_parts(b, n, len);
     push(b, (struct spool_entry){.id = id_of(n), .op = SPOOL_COMMIT, .from = 3});
 }
 
-static void free_message(struct bench *b, uint32_t n)
+static inline void free_message(struct bench *b, uint32_t n)
 {
     push(b, (struct spool_entry){.id = id_of(n), .op = SPOOL_FREE, .from = 3});
 }
 
 /* The status of the one completion of that kind for that message. */
-static int status_of(const struct bench *b, uint32_t n, enum spool_op op)
+static inline int status_of(const struct bench *b, uint32_t n, enum spool_op op)
 {
     struct spool_id id = id_of(n);
     int status = 1;
@@ -152,7 +152,8 @@ static int status_of(const struct bench *b, uint32_t n, enum spool_op op)
     return status;
 }
 
-static int read_status(struct bench *b, uint32_t n, uint64_t offset, uint32_t want, uint32_t *len)
+static inline int read_status(struct bench *b, uint32_t n, uint64_t offset, uint32_t want,
+                              uint32_t *len)
 {
     struct spool_buf *buf = spool_buf_get(&b->pool);
     push(b, (struct spool_entry){
@@ -173,7 +174,7 @@ static int read_status(struct bench *b, uint32_t n, uint64_t offset, uint32_t wa
     return d->status;
 }
 
-static void read_whole(struct bench *b, uint32_t n, uint32_t bytes)
+static inline void read_whole(struct bench *b, uint32_t n, uint32_t bytes)
 {
     uint32_t at = 0, len;
     do {
@@ -183,7 +184,7 @@ static void read_whole(struct bench *b, uint32_t n, uint32_t bytes)
     } while (len > 0);
 }
 
-static void crash(struct bench *b)
+static inline void crash(struct bench *b)
 {
     disk_sim_crash(&b->disk);
     spool_close(b->spool);

@@ -48,6 +48,7 @@ struct disk_sim {
     struct sim_request queue[QUEUE_MAX];
     uint32_t queue_cnt;
     uint64_t tick;
+    bool hangs; /* writes do not complete */
     uint64_t op_cnt;
     uint64_t write_cnt;
     uint64_t fail_from; /* writes that fail by plan */
@@ -259,7 +260,7 @@ static uint32_t sim_poll(void *disk, struct spool_io_done *done, uint32_t cap)
         return 0;
     d->tick++;
     for (uint32_t i = 0; i < d->queue_cnt && n < cap;) {
-        if (d->queue[i].due < d->tick)
+        if (d->queue[i].due < d->tick && !(d->hangs && d->queue[i].io.op == SPOOL_IO_WRITE))
             request_end(d, &d->queue[i], &done[n++]);
         else
             i++;
@@ -508,6 +509,12 @@ void disk_sim_fail_writes(struct spool_disk *disk, uint64_t nth, uint64_t cnt, i
     d->fail_from = d->write_cnt + nth;
     d->fail_cnt = cnt;
     d->fail_error = error;
+}
+
+void disk_sim_hang(struct spool_disk *disk, bool hang)
+{
+    struct disk_sim *d = disk->state;
+    d->hangs = hang;
 }
 
 uint64_t disk_sim_op_cnt(const struct spool_disk *disk)

@@ -51,6 +51,10 @@ void disk_sim_configure(struct spool_disk *disk, const struct disk_sim_config *c
 /* Fails cnt writes with error, beginning with the nth from now (0: the next one). */
 void disk_sim_fail_writes(struct spool_disk *disk, uint64_t nth, uint64_t cnt, int error);
 
+/* From now on writes hang: no completion, no error, and nothing of them is stable; until it is
+ * ended, then they complete as usual. */
+void disk_sim_hang(struct spool_disk *disk, bool hang);
+
 /*
  * Many crashes at one moment of a run: the watcher is called after each operation that changes what
  * a crash would leave (a write submitted, a write completed, a file made or gone). In it, the disk
