@@ -68,7 +68,12 @@ static void status_spool(const struct gateway *g, struct control_client *client,
                   stats_get(s, STATS_SPOOL_LIVE_BYTES_NOW), stats_get(s, STATS_SPOOL_SEGMENTS_NOW),
                   stats_get(s, STATS_SPOOL_READY_NOW), stats_get(s, STATS_SPOOL_BATCHES));
     control_print(
-        client, " records_per_commit=%.2f amplification=%.2f accepting=%s%s\n",
+        client,
+        " damaged=%" PRIu64 " undeliverable=%" PRIu64 " quarantined=%" PRIu64
+        " records_per_commit=%.2f amplification=%.2f accepting=%s%s\n",
+        stats_get(s, STATS_SPOOL_DAMAGED),
+        stats_get(s, STATS_SPOOL_ENVELOPES_LOST) + stats_get(s, STATS_SPOOL_ENVELOPES_UNREAD),
+        stats_get(s, STATS_SPOOL_SET_ASIDE),
         ratio(stats_get(s, STATS_SPOOL_RECORDS), stats_get(s, STATS_SPOOL_BATCHES)),
         ratio(stats_get(s, STATS_SPOOL_WRITTEN_BYTES), stats_get(s, STATS_SPOOL_TAKEN_BYTES)),
         why == NULL ? "yes" : "no: ", why == NULL ? "" : why);

@@ -31,6 +31,8 @@ struct spool_done *spool_done_add(struct spool *s)
 /* Which entries end with a completion: see struct spool_done. */
 static bool wants_done(const struct spool_entry *e)
 {
+    if (e->from == SPOOL_TO_NOBODY)
+        return false;
     return e->buf != NULL || e->op == SPOOL_COMMIT || e->op == SPOOL_OUTCOME ||
            e->op == SPOOL_FREE || e->op == SPOOL_READ;
 }

@@ -84,6 +84,7 @@ struct spool_done {
 base_static_assert(sizeof(struct spool_done) == 64, "one cache line");
 
 #define SPOOL_TO_COURIER UINT16_C(0xffff)
+#define SPOOL_TO_NOBODY  UINT16_C(0xfffe) /* of an entry: it gets no completion */
 
 /* What the courier needs to know of a message. From malloc; the receiver frees it by
  * spool_arrival_free. */

@@ -5,6 +5,7 @@
 #include "spool_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { TRY_CNT = 3 };
@@ -57,6 +58,34 @@ static void arrival_tell(struct spool *s, const struct spool_message *m, struct 
         spool_damage_tell(s, m);
 }
 
+static void envelope_tell(struct spool *s, const struct spool_message *m, int status,
+                          const char *what)
+{
+    char text[STATS_LOG_TEXT_CAP], id[SPOOL_ID_TEXT_LEN + 1];
+    spool_id_format(id, &m->id);
+    snprintf(text, sizeof(text), "message %s: its envelope %s", id, what);
+    spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-status, text);
+}
+
+/*
+ * A message whose envelope is lost has nobody that could be told, and nowhere to go. It ends, and
+ * all segments that hold something of it go into quarantine as they are, for the operator: so its
+ * bytes are not gone. False: there is no room for that now.
+ */
+static bool envelope_give_up(struct spool *s, const struct spool_message *m)
+{
+    struct spool_entry e = {.id = m->id, .op = SPOOL_FREE, .from = SPOOL_TO_NOBODY};
+    if (spool_push(s, &e) != 0)
+        return false;
+    for (uint32_t i = 0; i < m->extent_cnt; i++)
+        if (spool_extent_of(m, i)->offset_8 != 0)
+            spool_segment_damaged(s, spool_extent_of(m, i)->slot);
+    spool_segment_damaged(s, spool_place_slot(m->commit_place));
+    stats_inc(s->config.stats, STATS_SPOOL_ENVELOPES_LOST);
+    envelope_tell(s, m, -EBADMSG, "is damaged: not delivered, what is left goes to quarantine/");
+    return true;
+}
+
 static void reader_end(struct spool *s, struct spool_reader *r, int status)
 {
     struct spool_message *m = r->message;
@@ -67,9 +96,13 @@ static void reader_end(struct spool *s, struct spool_reader *r, int status)
     } else if (status == 0 && m->state == SPOOL_MESSAGE_QUEUED) {
         arrival_tell(s, m, r->arrival);
         r->arrival = NULL;
-    } else {
-        spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-status,
-                        "envelope cannot be read: message stays");
+    } else if (status == -EBADMSG && m->state == SPOOL_MESSAGE_QUEUED) {
+        r->waits = !envelope_give_up(s, m);
+        if (r->waits)
+            return;
+    } else if (m->state == SPOOL_MESSAGE_QUEUED) {
+        stats_inc(s->config.stats, STATS_SPOOL_ENVELOPES_UNREAD);
+        envelope_tell(s, m, status, "cannot be read: it stays for the next start");
     }
     spool_arrival_free(r->arrival);
     r->arrival = NULL;

@@ -302,6 +302,8 @@ STATS(SPOOL_CREATE_ERRORS,   "spool", "create_errors",   "times",   "segment fil
 STATS(SPOOL_RECYCLED,        "spool", "segments_recycled", "segments", "segments freed")
 STATS(SPOOL_SET_ASIDE,       "spool", "segments_set_aside", "segments", "damaged segments put into quarantine/")
 STATS(SPOOL_DAMAGED,         "spool", "damaged",         "messages", "queued messages that lost bytes to the disk")
+STATS(SPOOL_ENVELOPES_LOST,  "spool", "envelopes_lost",  "messages", "messages given up at start because their envelope is damaged: their segments go to quarantine/")
+STATS(SPOOL_ENVELOPES_UNREAD, "spool", "envelopes_unread", "messages", "messages left for the next start because the disk gives an error for their envelope")
 STATS(SPOOL_RECOVERED,       "spool", "recovered",       "messages", "messages found at start")
 STATS(SPOOL_UNFINISHED,      "spool", "unfinished",      "messages", "transactions without commit dropped at start")
 STATS(SPOOL_TAILS_CUT,       "spool", "tails_cut",       "times",   "ends of the log found at start before the segment's end")

@@ -522,6 +522,66 @@ static void test_aside_after_header(void **state)
     bench_free(b);
 }
 
+/* An envelope of several pieces, one of which rots: it is not in the summary as a whole, so this is
+ * found after the start. The message ends, its segments go aside, all others stay; and the next
+ * start finds nothing wrong. */
+static void test_envelope_lost(void **state)
+{
+    (void)state;
+    struct bench *b = bench_make(0);
+    uint8_t part[1027] = {200, 0, 4}; /* a field of an unknown type */
+    for (uint32_t i = 3; i < sizeof(part); i++)
+        part[i] = (uint8_t)(i * 2654435761U >> 9);
+    bench_open(b);
+    push(b, (struct spool_entry){
+                .id = id_of(1), .op = SPOOL_BEGIN, .p = envelope, .len = envelope_len});
+    push(b, (struct spool_entry){.id = id_of(1),
+                                 .op = SPOOL_CHUNK,
+                                 .part = SPOOL_PART_ENVELOPE,
+                                 .p = part,
+                                 .len = sizeof(part)});
+    push(b, (struct spool_entry){.id = id_of(1), .op = SPOOL_COMMIT, .from = 3});
+    for (uint32_t n = 2; n <= 24; n++) {
+        send(b, n, 60000 + n);
+        settle(b);
+    }
+    assert_true(b->spool->log_cnt >= 2);
+    crash(b);
+    bench_open(b); /* whole: it is told, after reading */
+    settle(b);
+    assert_int_equal(b->done_cnt, 24);
+    crash(b);
+    struct spool_id one = id_of(1);
+    uint8_t *p = memmem(find_bytes(b, one.b, 16), 4096, part + 100, 500);
+    assert_non_null(p);
+    p[7] ^= 1;
+    bench_open(b);
+    settle(b);
+    uint32_t arrived = 0;
+    for (uint32_t i = 0; i < b->done_cnt; i++) {
+        arrived += b->done[i].op == SPOOL_ARRIVED;
+        assert_true(b->done[i].op != SPOOL_FREE);
+    }
+    assert_int_equal(arrived, 23);
+    for (int i = 0; i < 10; i++) {
+        b->now_ns += BASE_NS_S;
+        settle(b);
+    }
+    assert_int_equal(stats_get(&b->stats, STATS_SPOOL_ENVELOPES_LOST), 1);
+    assert_int_equal(stats_get(&b->stats, STATS_SPOOL_FREED), 1);
+    assert_true(stats_get(&b->stats, STATS_SPOOL_SET_ASIDE) >= 1);
+    for (int again = 0; again < 2; again++) {
+        for (uint32_t n = 2; n <= 24; n++)
+            read_whole(b, n, 60000 + n);
+        crash(b);
+        bench_open(b);
+        settle(b);
+        assert_int_equal(b->done_cnt, 23);
+    }
+    assert_int_equal(stats_get(&b->stats, STATS_SPOOL_ENVELOPES_LOST), 1);
+    bench_free(b);
+}
+
 /* A body that rots in a full segment: found when it is read, its message told as damaged once, the
  * rest of the segment saved, and the segment put aside; the next start finds nothing wrong. */
 static void test_salvage(void **state)
@@ -611,13 +671,21 @@ static void test_backpressure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_read),   cmocka_unit_test(test_header_after_body),
-        cmocka_unit_test(test_refused),          cmocka_unit_test(test_release),
-        cmocka_unit_test(test_space_comes_back), cmocka_unit_test(test_full),
-        cmocka_unit_test(test_disk_full),        cmocka_unit_test(test_write_errors),
-        cmocka_unit_test(test_damage),           cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_backpressure),     cmocka_unit_test(test_summaries),
-        cmocka_unit_test(test_salvage),          cmocka_unit_test(test_aside_after_header),
+        cmocka_unit_test(test_order_and_read),
+        cmocka_unit_test(test_header_after_body),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_release),
+        cmocka_unit_test(test_space_comes_back),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_write_errors),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_backpressure),
+        cmocka_unit_test(test_summaries),
+        cmocka_unit_test(test_envelope_lost),
+        cmocka_unit_test(test_salvage),
+        cmocka_unit_test(test_aside_after_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
