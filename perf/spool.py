@@ -12,7 +12,7 @@ NEEDS_GB = 20  # at most half of it is used at a time
 SIZES = ((4096, 1), (4096, 8), (4096, 64), (65536, 8), (1048576, 1))
 ROUNDS = 3
 LIVE_PERCENT = (50, 70, 85)
-RECOVER = (65536, 100000)
+RECOVER = ((65536, 100000), (4096, 1000000))
 # Who, and the load of bench_spool.
 WHO = (('io_uring', 'bare'), ('sluice', 'spool'), ('files', 'files'))
 
@@ -61,9 +61,11 @@ def spool(_lab, table):
         for folder in folders.values():
             os.mkdir(folder)
         rates(table, folders)
-        loads = [('live', 65536, percent) for percent in LIVE_PERCENT] + [('recover', *RECOVER)]
+        loads = [('live', 65536, percent) for percent in LIVE_PERCENT] + [('recover', *r) for r in RECOVER]
         for load in loads:
             shutil.rmtree(folders['sluice'])
             os.mkdir(folders['sluice'])
             for name, (value, unit) in bench(folders['sluice'], *load).items():
+                if load[0] == 'recover':
+                    name = f'{name}_{load[2]}x{size_name(load[1])}'
                 table.add('spool', name, value, unit)

@@ -198,6 +198,104 @@ static void test_survives(void **state)
     disk_uring_close(&disk);
 }
 
+/* "name:\tn" in what the kernel tells of the ring. */
+static uint32_t ring_told(int ring_fd, const char *name)
+{
+    char path[64], line[256];
+    unsigned n = 0;
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", ring_fd);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            n = (unsigned)strtoul(line + strlen(name), NULL, 10);
+    fclose(f);
+    return n;
+}
+
+/* Puts /dev/null where the driver's own descriptor of the file is. Returns how many there were. */
+static uint32_t descriptors_spoil(const char *name)
+{
+    uint32_t cnt = 0;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(null >= 0);
+    for (int fd = 0; fd < 256; fd++) {
+        char path[64], target[512];
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0)
+            continue;
+        target[n] = '\0';
+        const char *base = strrchr(target, '/');
+        if (base != NULL && strcmp(base + 1, name) == 0) {
+            assert_int_equal(dup2(null, fd), fd);
+            cnt++;
+        }
+    }
+    close(null);
+    return cnt;
+}
+
+static void io_one(const struct spool_disk *disk, const struct spool_io *io)
+{
+    struct spool_io_done done;
+    assert_int_equal(disk->ops->submit(disk->state, io), 0);
+    while (disk->ops->poll(disk->state, &done, 1) == 0)
+        assert_int_equal(disk->ops->wait(disk->state), 0);
+    assert_int_equal(done.result, io->len);
+}
+
+/* The kernel has the files and the memory by number, and requests name files so: they reach the
+ * file although its descriptor is another one by now. */
+static void test_registered(void **state)
+{
+    (void)state;
+    char err[256] = "";
+    struct spool_disk disk;
+    int rc = open_disk(&disk, err, sizeof(err));
+    if (rc == -EPERM || rc == -ENOSYS) {
+        print_message("skipped: %s\n", err);
+        skip();
+    }
+    assert_int_equal(rc, 0);
+    int ring = disk.ops->wait_fd(disk.state);
+    assert_int_equal(ring_told(ring, "UserFiles:"), 2 * disk_config.segment_max + 64);
+    assert_int_equal(ring_told(ring, "UserBufs:"), 0);
+    uint8_t *data = aligned_alloc(4096, 4 * 4096);
+    uint8_t *other = data + 2 * 4096;
+    assert_non_null(data);
+    memset(data, 0, (size_t)4 * 4096);
+    struct spool_io_buffer buffers[2] = {{data, 2 * 4096}, {other, 2 * 4096}};
+    disk.ops->buffers_set(disk.state, buffers, 2);
+    assert_int_equal(ring_told(ring, "UserBufs:"), 2);
+    assert_int_equal(disk.ops->segment_create(disk.state, 5, 1 << 20), 0);
+    assert_int_equal(descriptors_spoil("00000005.seg"), 1);
+    for (uint32_t i = 0; i < 2 * 4096; i++)
+        data[i] = (uint8_t)(i * 2654435761U >> 11);
+    /* In registered memory, and beside it. */
+    struct spool_io io = {.op = SPOOL_IO_WRITE, .segment = 5, .data = data, .len = 4096};
+    io_one(&disk, &io);
+    io = (struct spool_io){.op = SPOOL_IO_WRITE,
+                           .segment = 5,
+                           .offset = 4096,
+                           .data = data + 4096,
+                           .len = 4096,
+                           .buffer = 1};
+    io_one(&disk, &io);
+    io = (struct spool_io){
+        .op = SPOOL_IO_READ, .segment = 5, .data = other, .len = 2 * 4096, .buffer = 2};
+    io_one(&disk, &io);
+    assert_memory_equal(other, data, 2 * 4096);
+    memset(other, 0, (size_t)2 * 4096);
+    int fd = openat(dir_fd, "seg/00000005.seg", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(fd, other, 2 * 4096, 0), 2 * 4096);
+    assert_memory_equal(other, data, 2 * 4096);
+    close(fd);
+    assert_int_equal(disk.ops->segment_remove(disk.state, 5), 0);
+    disk_uring_close(&disk);
+    free(data);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -219,6 +317,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_survives)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_registered),
+                                       cmocka_unit_test(test_survives)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
