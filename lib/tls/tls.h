@@ -81,9 +81,6 @@ bool tls_lane_busy(const struct tls_lane *lane);
 /* Operations that were gathered or handed over: all have come back before the lane leaves. */
 uint32_t tls_lane_under_way(const struct tls_lane *lane);
 
-/* Connections whose handshake is not done. */
-uint32_t tls_lane_handshakes(const struct tls_lane *lane);
-
 /* Tickets are made by current and read by both; previous may be NULL. Keys are copied; without a
  * call there are no tickets. */
 void tls_lane_set_tickets(struct tls_lane *lane, const struct tls_ticket_key *current,

@@ -240,11 +240,6 @@ uint32_t tls_lane_under_way(const struct tls_lane *l)
     return l->gathered_cnt + l->submitted_cnt;
 }
 
-uint32_t tls_lane_handshakes(const struct tls_lane *l)
-{
-    return l->handshake_cnt;
-}
-
 /* The job of a connection that is being closed fails; what it waited for becomes nobody's. */
 void tls_lane_cancel(struct tls_lane *l, struct tls_conn *c)
 {

@@ -460,6 +460,26 @@ static void old_ones_give_way(void **state)
     assert_int_equal(lane_stat(STATS_TLS_REFUSED_FULL), 0);
 }
 
+/* Those that wait for us are not dropped for it, however old. */
+static void parked_ones_stay(void **state)
+{
+    (void)state;
+    if (!parking("parked_ones_stay"))
+        return;
+    set_per_client(0);
+    open_held(0, 13);
+    for (uint32_t i = 13; i < 16; i++) {
+        peer_connect(i, IMPLICIT);
+        run_ms(5);
+        assert_int_equal(lane_stat(STATS_CONN_TLS_PRESSED), i < 14 ? 0 : i - 13);
+        assert_true(i < 14 || peers[i - 1].reset);
+    }
+    slow.release_cnt = 100;
+    run_ms(30);
+    for (uint32_t i = 0; i < 13; i++)
+        assert_non_null(strstr(peers[i].got, "220 "));
+}
+
 static int setup(void **state)
 {
     static const char *const names[] = {"gw.example"};
@@ -502,6 +522,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stop_while_parked, open_held_bench, close_left_bench),
         TEST(each_client_has_its_share),
         TEST(old_ones_give_way),
+        HELD_TEST(parked_ones_stay),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
