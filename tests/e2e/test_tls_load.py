@@ -235,5 +235,26 @@ def test_inline_and_pool_alike(lab):
     check_equal(gw.stop(), 0, 'exit status')
 
 
+def test_two_lanes_share_the_pool(lab):
+    gw.change(tls={'key_operations': 'pool', 'key_threads': 1}, gateway={'lanes': 2})
+    gw.start()
+    gw.address()
+    all_kinds = list(kinds())
+    end, count, errors = in_threads(8, lambda n: session(*all_kinds[n], n))
+    lanes = gw.lanes()
+    wait_until(lambda: errors or (min(count) > 1 and all(gw.counter('tls/parks', n) > 4 for n in lanes)), 60, 'load on both')
+    check_equal(end()[0], [], 'errors of clients')
+    parks, signed = tls('parks', 'keyop_signed')
+    check_equal(parks, signed, 'parked and signed')
+    check_equal(gw.stop(), 0, 'exit status')
+
+
+def test_processors_that_are_not_there(lab):
+    gw.change(tls={'key_cpus': ['1023']}, gateway={'lanes': 1})
+    before = gw.launch()
+    check_equal(gw.wait(), 2, 'exit status')
+    check('tls: the key threads do not start: lower key_threads, or see key_cpus' in gw.log()[before:], 'why')
+
+
 if __name__ == '__main__':
     main(setup)
