@@ -30,7 +30,7 @@ def setup(lab):
                  certificate_ec=block(make_certificate(lab, 'ec', 'EC', HOST)),
                  certificate_rsa=block(make_certificate(lab, 'rsa', 'RSA', HOST)),
                  certificate_other=block(make_certificate(lab, 'other', 'RSA', OTHER)),
-                 tls={'handshake_timeout': '5s', 'key_operations': 'pool', 'key_threads': 2},
+                 tls={'handshake_timeout': '8s', 'key_operations': 'pool', 'key_threads': 2},
                  log={'level': 'warn'}).start()
     gw.host_addresses += [f'{a}/32' for a in SOURCES]
     gw.address()
