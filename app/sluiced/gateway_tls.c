@@ -1,7 +1,5 @@
 #include "gateway_tls.h"
 #include "base_time.h"
-#include "keyop_inline.h"
-#include "keyop_pool.h"
 #include "loop.h"
 
 #include <errno.h>
@@ -14,12 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX (1 << 20)
-#define STEP_MAX       8  /* handshake steps in a pass: 1 to 3 ms, for which others wait */
-#define STEP_MAX_POOL  16 /* likewise, when none of them signs */
-#define KEY_QUEUE_MAX                                                                              \
-    64 /* operations of a lane at one key thread: 15 ms of RSA. No more than rings hold */
-#define KEY_PARKED_MAX   256 /* jobs of a lane, of 32 KiB each, made as they are needed */
+#define FILE_BYTES_MAX   (1 << 20)
 #define TICKET_CHANGE_NS (1800 * BASE_NS_S) /* a ticket lives for an hour: two keys are enough */
 
 /* ---- files ---- */
@@ -340,98 +333,6 @@ void gateway_tls_tend(struct gateway_tls *t, uint64_t now_ns)
 
 /* ---- start and end ---- */
 
-static bool wanted(const struct settings *s)
-{
-    for (uint32_t i = 0; i < s->conf->listener_cnt; i++)
-        if (s->listeners[i].tls != CONF_TLS_NONE)
-            return true;
-    return false;
-}
-
-uint32_t gateway_tls_key_threads(const struct settings *s)
-{
-    return wanted(s) && s->conf->tls.key_operations == CONF_KEY_POOL
-               ? (uint32_t)s->conf->tls.key_threads
-               : 0;
-}
-
-/* A key thread has something for a lane that may sleep. */
-static void wake_lane(void *arg, uint32_t lane)
-{
-    doorbell_ring(&((struct topology *)arg)->lane_bell[lane]);
-}
-
-static int open_pool(struct gateway_tls *t, const struct conf *conf, struct topology *topology)
-{
-    int cpus[TOPOLOGY_KEYOP_MAX];
-    struct keyop_pool_settings s = {
-        .lane_cnt = topology->lane_cnt,
-        .thread_cnt = topology->keyop_cnt,
-        .queue_max = KEY_QUEUE_MAX,
-        .cpus = conf->tls.key_cpus.cnt > 0 ? cpus : NULL,
-        .wake = wake_lane,
-        .wake_arg = topology,
-        .to = topology->ring[TOPOLOGY_LANE_KEYOP],
-        .from = topology->ring[TOPOLOGY_KEYOP_LANE],
-        .stats = topology_stats(topology, TOPOLOGY_KEYOP, 0),
-    };
-
-    for (uint32_t i = 0; i < conf->tls.key_cpus.cnt; i++)
-        cpus[i] = atoi(conf->tls.key_cpus.item[i]); /* conf_parse has checked */
-    t->pool = keyop_pool_open(&s);
-    return t->pool != NULL ? 0 : -EAGAIN;
-}
-
-/* The lane's driver of private-key operations; ops NULL when memory is short. */
-static struct tls_keyop_driver driver_of(struct gateway_tls *t, uint32_t lane)
-{
-    if (t->pool != NULL)
-        return (struct tls_keyop_driver){&keyop_pool_ops, keyop_pool_lane(t->pool, lane)};
-    t->driver[lane] = keyop_inline_open(false, 0);
-    return (struct tls_keyop_driver){t->driver[lane] != NULL ? &keyop_inline_ops : NULL,
-                                     t->driver[lane]};
-}
-
-static void close_lane(struct gateway_tls *t, uint32_t i)
-{
-    if (t->lane[i] != NULL) {
-        if (t->lane[i]->engine != NULL)
-            tls_lane_fini(t->lane[i]->engine);
-        lane_tls_fini(t->lane[i]);
-    }
-    if (t->driver[i] != NULL)
-        keyop_inline_close(t->driver[i]);
-    free(t->lane[i]);
-    t->lane[i] = NULL;
-    t->driver[i] = NULL;
-}
-
-static int open_lane(struct gateway_tls *t, uint32_t i, const struct conf *conf,
-                     struct topology *topology, const uint8_t key[16])
-{
-    uint64_t max = conf->tls.handshakes;
-    struct tls_lane_settings s = {
-        .connection_max = (uint32_t)conf->tcp.connections,
-        .handshake_max = (uint32_t)(max < conf->tcp.connections ? max : conf->tcp.connections),
-        .step_max = t->pool != NULL ? STEP_MAX_POOL : STEP_MAX,
-        .keyop = driver_of(t, i),
-        .keyop_wakes = t->pool != NULL,
-        .stats = topology_stats(topology, TOPOLOGY_LANE, i),
-    };
-
-    s.parked_max = t->pool == NULL                    ? 0
-                   : s.handshake_max < KEY_PARKED_MAX ? s.handshake_max
-                                                      : KEY_PARKED_MAX;
-    t->lane[i] = calloc(1, sizeof(*t->lane[i]));
-    if (s.keyop.ops != NULL && t->lane[i] != NULL &&
-        lane_tls_init(t->lane[i], s.handshake_max, key) == 0)
-        t->lane[i]->engine = tls_lane_init(&s);
-    if (t->lane[i] != NULL && t->lane[i]->engine != NULL)
-        return 0;
-    close_lane(t, i);
-    return -ENOMEM;
-}
-
 int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
                      struct topology *topology)
 {
@@ -440,14 +341,14 @@ int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
 
     memset(t, 0, sizeof(*t));
     t->started = started;
-    if (!wanted(started))
+    if (!gateway_tls_wanted(started))
         return 0;
     if (!new_ticket_key(t, loop_now_ns()) || getrandom(key, sizeof(key), 0) != sizeof(key))
         return -EIO;
     if (topology->keyop_cnt > 0)
-        error = open_pool(t, started->conf, topology);
+        error = gateway_tls_open_pool(t, topology);
     while (error == 0 && t->lane_cnt < topology->lane_cnt) {
-        error = open_lane(t, t->lane_cnt, started->conf, topology, key);
+        error = gateway_tls_open_lane(t, t->lane_cnt, topology, key);
         t->lane_cnt += error == 0;
     }
     return error;
@@ -466,10 +367,8 @@ void gateway_tls_fini(struct gateway_tls *t)
         free_domain(d);
     }
     for (uint32_t i = 0; i < t->lane_cnt; i++)
-        close_lane(t, i);
-    if (t->pool != NULL)
-        keyop_pool_close(t->pool);
-    t->pool = NULL;
+        gateway_tls_close_lane(t, i);
+    gateway_tls_close_pool(t);
     explicit_bzero(t->ticket, sizeof(t->ticket));
     t->lane_cnt = 0;
 }

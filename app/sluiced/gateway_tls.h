@@ -45,6 +45,9 @@ struct gateway_tls {
     uint64_t seen;      /* what the files looked like when they were last read */
 };
 
+/* Whether any listener has TLS. */
+bool gateway_tls_wanted(const struct settings *s);
+
 /* How many threads for keys the settings ask for: the topology has rings for them. */
 uint32_t gateway_tls_key_threads(const struct settings *s);
 
@@ -74,5 +77,15 @@ uint64_t gateway_tls_days(const struct tls_certificate_info *info, int64_t now_s
 
 /* Whether one of its names is the host's, or a wildcard for it. */
 bool gateway_tls_names(const struct tls_certificate_info *info, const char *host);
+
+/* ---- gateway_tls_lane.c, for the functions above ---- */
+
+/* The threads for keys, over the topology's rings. Returns 0 or -EAGAIN. */
+int gateway_tls_open_pool(struct gateway_tls *t, struct topology *topology) BASE_WARN_UNUSED;
+void gateway_tls_close_pool(struct gateway_tls *t);
+/* What lane i has of TLS, by the pool where there is one. key: random. Returns 0 or -ENOMEM. */
+int gateway_tls_open_lane(struct gateway_tls *t, uint32_t i, struct topology *topology,
+                          const uint8_t key[16]) BASE_WARN_UNUSED;
+void gateway_tls_close_lane(struct gateway_tls *t, uint32_t i);
 
 #endif

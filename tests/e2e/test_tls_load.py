@@ -3,6 +3,7 @@
 """TLS under load, with private keys in threads of their own: all kinds of handshakes, a reload and an end amid them; and ten
 thousand handshakes that are begun and never finished, beside clients that are served all the while."""
 import os
+import re
 import resource
 import select
 import signal
@@ -11,9 +12,9 @@ import ssl
 import threading
 import time
 
-from gateway import Gateway
+from gateway import Counted, Gateway
 from harness import GATEWAY_IP, Failed, check, check_equal, main, run, wait_until
-from mail import plain
+from mail import Client, plain
 from sinks import Scripted
 from test_tls import HOST, MX, OTHER, SUBMISSIONS, Secure, block, context, make_certificate
 
@@ -30,8 +31,7 @@ def setup(lab):
                  certificate_ec=block(make_certificate(lab, 'ec', 'EC', HOST)),
                  certificate_rsa=block(make_certificate(lab, 'rsa', 'RSA', HOST)),
                  certificate_other=block(make_certificate(lab, 'other', 'RSA', OTHER)),
-                 tls={'handshake_timeout': '8s', 'key_operations': 'pool', 'key_threads': 2},
-                 log={'level': 'warn'}).start()
+                 tls={'handshake_timeout': '8s', 'key_operations': 'pool', 'key_threads': 2}).start()
     gw.host_addresses += [f'{a}/32' for a in SOURCES]
     gw.address()
 
@@ -120,6 +120,37 @@ def test_reload_under_load(lab):
     check_equal(tls('failed_keyop', 'failed_internal', 'failed_memory'), [0, 0, 0], 'failed')
     parks, signed = tls('parks', 'keyop_signed')
     check_equal(parks, signed, 'parked and signed')
+
+
+def begun_too_often(source):
+    """A connection that is reset, while it is opened or afterwards."""
+    try:
+        with Client(port=SUBMISSIONS, greet=False, source=(source, 0)) as c:
+            return c.closed()
+    except ConnectionResetError:
+        return True
+
+
+def test_cap_of_a_client(lab):
+    """Changed by a reload; other clients have places of their own."""
+    gw.change(tls={'handshakes_per_client': 2})
+    try:
+        gw.ctl('reload')
+        held = [Client(port=SUBMISSIONS, greet=False, source=(SOURCES[0], 0)) for _ in range(2)]
+        wait_until(lambda: gw.counter('tls/handshaking') == 2, 10, 'two begun')
+        with Counted(gw, 'conn/tls_client_full', 2):
+            check(begun_too_often(SOURCES[0]), 'the third is closed')
+            with Client(source=(SOURCES[0], 0)) as c:
+                check_equal(c.command('STARTTLS').code, 454, 'and told, where it can be')
+        wait_until(lambda: re.search(rf'client={SOURCES[0]}:\d+ reason=too many handshakes of this client', gw.log()), 10,
+                   'the reason in the log')
+        session(SUBMISSIONS, context(), HOST, 1)
+        for c in held:
+            c.close()
+    finally:
+        gw.change(tls={'handshakes_per_client': None})
+        gw.ctl('reload')
+    wait_until(lambda: gw.counter('tls/handshaking') == 0, 10, 'none')
 
 
 class Flood(threading.Thread):
