@@ -13,6 +13,7 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
     c->app = app;
     base_timer_init(&c->timer);
     base_list_init(&c->stall);
+    base_list_init(&c->handshake);
     base_list_push_back(&lane->open, &c->place);
     if (tcp != NULL) {
         tcp_set_user(tcp, c);

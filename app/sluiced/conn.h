@@ -135,6 +135,7 @@ struct conn {
     const struct settings_listener
         *listener;                           /* inbound; of the settings the gateway started with */
     struct tls_conn *tls;                    /* that its TLS layer has; NULL: in clear */
+    struct base_list handshake;              /* in the lane's list, until that is done */
     struct conn_layer layer[CONN_LAYER_MAX]; /* 0 is next to TCP */
     uint8_t layer_cnt;
     bool finishing;     /* close when the output is out */
@@ -203,6 +204,8 @@ void conn_in_secured(struct conn *c);
 bool conn_tls_possible(const struct conn *c);
 bool conn_tls_open(struct conn *c) BASE_WARN_UNUSED;
 void conn_tls_start(struct conn *c, struct base_span last_clear);
+/* Its handshake makes room for others: the connection is dropped. */
+void conn_tls_press(struct conn *c);
 /* A new connection from a proxy: reads its header, then goes on with conn_in_start. */
 void conn_proxy_start(struct conn *c);
 /* Takes the delivery and carries it out over an idle connection to its next hop, or opens one; when

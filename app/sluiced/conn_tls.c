@@ -64,8 +64,11 @@ static enum conn_layer_result decode(void *state, struct base_span in, size_t *c
 {
     struct conn *c = state;
     bool failed = tls_conn_state(c->tls) == TLS_FAILED;
+    enum tls_state now = tls_conn_decode(c->tls, in, consumed, out, down);
 
-    switch (tls_conn_decode(c->tls, in, consumed, out, down)) {
+    if (now != TLS_HANDSHAKE)
+        lane_tls_end(c);
+    switch (now) {
     case TLS_FAILED:
         if (!failed)
             log_failure(c);
@@ -102,6 +105,7 @@ static void layer_close(void *state)
 {
     struct conn *c = state;
 
+    lane_tls_end(c);
     tls_conn_close(c->tls);
     c->tls = NULL;
 }
@@ -149,9 +153,19 @@ static void timeout(struct conn *c)
     conn_drop(c, "TLS handshake took too long");
 }
 
+/* As a timer that has run out: the struct may be gone afterwards. */
+void conn_tls_press(struct conn *c)
+{
+    stats_inc(c->lane->stats, STATS_CONN_TLS_PRESSED);
+    log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes, this one waited longest");
+    conn_drop(c, "TLS handshake gave way to others");
+    conn_resume(c);
+}
+
 static void ended(struct conn *c, const char *why)
 {
     (void)tls_conn_ended(c->tls);
+    lane_tls_end(c);
     log_failure(c);
     conn_finish(c, why);
 }
@@ -190,17 +204,24 @@ bool conn_tls_open(struct conn *c)
     if (!conn_tls_possible(c) || c->layer_cnt == CONN_LAYER_MAX)
         return false;
     c->tls = tls_conn_accept(t->engine, t->domain, c->listener->tls_policy, c);
-    return c->tls != NULL;
+    if (c->tls == NULL) {
+        log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes");
+        return false;
+    }
+    if (lane_tls_begin(c))
+        return true;
+    stats_inc(c->lane->stats, STATS_CONN_TLS_CLIENT_FULL);
+    log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes of this client");
+    tls_conn_close(c->tls);
+    c->tls = NULL;
+    return false;
 }
 
 void conn_tls_start(struct conn *c, struct base_span last_clear)
 {
     conn_write(c, last_clear);
-    if (c->tcp == NULL) {
-        tls_conn_close(c->tls);
-        c->tls = NULL;
-        return;
-    }
+    if (c->tcp == NULL)
+        return layer_close(c);
     base_assert(c->plain == NULL || c->plain->len == c->plain_at);
     conn_push_layer(c, &tls_layer, c);
     c->app = &handshake_ops;

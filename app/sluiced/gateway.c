@@ -93,6 +93,9 @@ static int open_tls(struct gateway *g, const struct conf *conf, struct opener *o
     char why[GATEWAY_TLS_WHY_CAP];
     int error = gateway_tls_init(&g->tls, g->hub.started, &g->topology);
 
+    if (error == -EAGAIN)
+        return fail(err, err_cap, error,
+                    "tls: the key threads do not start: lower key_threads, or see key_cpus");
     if (error != 0)
         return fail(err, err_cap, error, "no memory for TLS: lower tcp: connections");
     if (g->tls.lane_cnt > 0)
@@ -189,7 +192,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     int error = settings_hub_init(&g->hub, first, lanes + 1);
     if (error != 0)
         return fail(err, err_cap, error, "no memory for the settings");
-    error = topology_init(&g->topology, lanes, conf->spool_cnt, "sluice", false);
+    error = topology_init_keyop(&g->topology, lanes, conf->spool_cnt,
+                                gateway_tls_key_threads(first), "sluice", false);
     if (error != 0)
         return fail(err, err_cap, error, "no memory for the rings: raise gateway: memory");
     error = make_pools(g, conf, err, err_cap);

@@ -1,6 +1,5 @@
 #include "gateway_tls.h"
 #include "base_time.h"
-#include "keyop_inline.h"
 #include "loop.h"
 
 #include <errno.h>
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 #define FILE_BYTES_MAX   (1 << 20)
-#define STEP_MAX         16 /* handshake steps in a pass: some 2 ms, for which others wait */
 #define TICKET_CHANGE_NS (1800 * BASE_NS_S) /* a ticket lives for an hour: two keys are enough */
 
 /* ---- files ---- */
@@ -335,50 +333,25 @@ void gateway_tls_tend(struct gateway_tls *t, uint64_t now_ns)
 
 /* ---- start and end ---- */
 
-static bool wanted(const struct settings *s)
-{
-    for (uint32_t i = 0; i < s->conf->listener_cnt; i++)
-        if (s->listeners[i].tls != CONF_TLS_NONE)
-            return true;
-    return false;
-}
-
 int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
                      struct topology *topology)
 {
-    const struct conf *conf = started->conf;
-    uint64_t handshakes = conf->tls.handshakes;
+    uint8_t key[16];
+    int error = 0;
 
     memset(t, 0, sizeof(*t));
     t->started = started;
-    if (!wanted(started))
+    if (!gateway_tls_wanted(started))
         return 0;
-    if (!new_ticket_key(t, loop_now_ns()))
+    if (!new_ticket_key(t, loop_now_ns()) || getrandom(key, sizeof(key), 0) != sizeof(key))
         return -EIO;
-    for (; t->lane_cnt < topology->lane_cnt; t->lane_cnt++) {
-        uint32_t i = t->lane_cnt;
-        struct tls_lane_settings s = {
-            .connection_max = (uint32_t)conf->tcp.connections,
-            .handshake_max =
-                (uint32_t)(handshakes < conf->tcp.connections ? handshakes : conf->tcp.connections),
-            .step_max = STEP_MAX,
-            .stats = topology_stats(topology, TOPOLOGY_LANE, i),
-        };
-        struct lane_tls *lane = calloc(1, sizeof(*lane));
-        struct keyop_inline *driver = lane != NULL ? keyop_inline_open(false, 0) : NULL;
-        s.keyop = (struct tls_keyop_driver){&keyop_inline_ops, driver};
-        if (driver != NULL)
-            lane->engine = tls_lane_init(&s);
-        if (driver == NULL || lane->engine == NULL) {
-            if (driver != NULL)
-                keyop_inline_close(driver);
-            free(lane);
-            return -ENOMEM;
-        }
-        t->lane[i] = lane;
-        t->driver[i] = driver;
+    if (topology->keyop_cnt > 0)
+        error = gateway_tls_open_pool(t, topology);
+    while (error == 0 && t->lane_cnt < topology->lane_cnt) {
+        error = gateway_tls_open_lane(t, t->lane_cnt, topology, key);
+        t->lane_cnt += error == 0;
     }
-    return 0;
+    return error;
 }
 
 void gateway_tls_fini(struct gateway_tls *t)
@@ -393,11 +366,9 @@ void gateway_tls_fini(struct gateway_tls *t)
         t->domains = d->next;
         free_domain(d);
     }
-    for (uint32_t i = 0; i < t->lane_cnt; i++) {
-        tls_lane_fini(t->lane[i]->engine);
-        keyop_inline_close(t->driver[i]);
-        free(t->lane[i]);
-    }
+    for (uint32_t i = 0; i < t->lane_cnt; i++)
+        gateway_tls_close_lane(t, i);
+    gateway_tls_close_pool(t);
     explicit_bzero(t->ticket, sizeof(t->ticket));
     t->lane_cnt = 0;
 }

@@ -19,6 +19,7 @@
 #define GATEWAY_TLS_WHY_CAP 384
 
 struct keyop_inline;
+struct keyop_pool;
 
 /* Contexts that a lane has or had. */
 struct gateway_tls_domain {
@@ -31,7 +32,8 @@ struct gateway_tls_domain {
 struct gateway_tls {
     uint32_t lane_cnt; /* 0: no listener has TLS */
     struct lane_tls *lane[TOPOLOGY_LANE_MAX];
-    struct keyop_inline *driver[TOPOLOGY_LANE_MAX];
+    struct keyop_inline *driver[TOPOLOGY_LANE_MAX]; /* of the lanes, where there is no pool */
+    struct keyop_pool *pool;
     struct lane_tls_update update[TOPOLOGY_LANE_MAX]; /* the lane's while posted */
     bool posted[TOPOLOGY_LANE_MAX];
     struct gateway_tls_domain *domain[TOPOLOGY_LANE_MAX]; /* the newest; NULL: none */
@@ -43,10 +45,17 @@ struct gateway_tls {
     uint64_t seen;      /* what the files looked like when they were last read */
 };
 
-/* Engines for the lanes, where any listener has TLS. Returns 0 or a negative error. */
+/* Whether any listener has TLS. */
+bool gateway_tls_wanted(const struct settings *s);
+
+/* How many threads for keys the settings ask for: the topology has rings for them. */
+uint32_t gateway_tls_key_threads(const struct settings *s);
+
+/* Engines for the lanes, where any listener has TLS, and the threads for keys, which run from now
+ * on. Returns 0 or a negative error: -EAGAIN when threads do not start. */
 int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
                      struct topology *topology) BASE_WARN_UNUSED;
-/* The lanes have stopped. */
+/* The lanes have stopped; what they had at the key threads has come back. */
 void gateway_tls_fini(struct gateway_tls *t);
 
 /* Reads the certificates of conf and posts contexts of them to all lanes. Returns 0, or a negative
@@ -68,5 +77,15 @@ uint64_t gateway_tls_days(const struct tls_certificate_info *info, int64_t now_s
 
 /* Whether one of its names is the host's, or a wildcard for it. */
 bool gateway_tls_names(const struct tls_certificate_info *info, const char *host);
+
+/* ---- gateway_tls_lane.c, for the functions above ---- */
+
+/* The threads for keys, over the topology's rings. Returns 0 or -EAGAIN. */
+int gateway_tls_open_pool(struct gateway_tls *t, struct topology *topology) BASE_WARN_UNUSED;
+void gateway_tls_close_pool(struct gateway_tls *t);
+/* What lane i has of TLS, by the pool where there is one. key: random. Returns 0 or -ENOMEM. */
+int gateway_tls_open_lane(struct gateway_tls *t, uint32_t i, struct topology *topology,
+                          const uint8_t key[16]) BASE_WARN_UNUSED;
+void gateway_tls_close_lane(struct gateway_tls *t, uint32_t i);
 
 #endif

@@ -442,6 +442,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += events(l);
     work += timers(l);
     conn_out_relieve(l);
+    if (l->tls != NULL)
+        lane_tls_relieve(l);
     resume(l);
     if (l->tls != NULL)
         work += lane_tls_pass(l);

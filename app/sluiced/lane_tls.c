@@ -1,6 +1,57 @@
 #include "lane_tls.h"
 #include "lane.h"
 
+#include <sched.h>
+
+#define RELIEVE_MAX 64 /* dropped in a pass */
+
+int lane_tls_init(struct lane_tls *t, uint32_t handshake_max, const uint8_t key[16])
+{
+    t->handshake_max = handshake_max;
+    base_list_init(&t->handshakes);
+    return client_table_init(&t->clients, handshake_max, key);
+}
+
+void lane_tls_fini(struct lane_tls *t)
+{
+    client_table_fini(&t->clients);
+}
+
+bool lane_tls_begin(struct conn *c)
+{
+    struct lane_tls *t = c->lane->tls;
+    uint64_t max = c->lane->settings->conf->tls.handshakes_per_client;
+
+    base_assert(!base_list_linked(&c->handshake));
+    if (max > 0 && client_table_count(&t->clients, &c->remote.addr) >= max)
+        return false;
+    client_table_add(&t->clients, &c->remote.addr);
+    base_list_push_back(&t->handshakes, &c->handshake);
+    return true;
+}
+
+void lane_tls_end(struct conn *c)
+{
+    if (!base_list_linked(&c->handshake))
+        return;
+    base_list_remove(&c->handshake);
+    client_table_remove(&c->lane->tls->clients, &c->remote.addr);
+}
+
+void lane_tls_relieve(struct lane *l)
+{
+    struct lane_tls *t = l->tls;
+    uint32_t keep = t->handshake_max - t->handshake_max / 8;
+    struct base_list *at = t->handshakes.next;
+
+    for (uint32_t i = 0; i < RELIEVE_MAX && t->clients.cnt > keep && at != &t->handshakes; i++) {
+        struct conn *c = base_container_of(at, struct conn, handshake);
+        at = at->next;
+        if (tls_conn_wants(c->tls) == TLS_WANT_INPUT)
+            conn_tls_press(c);
+    }
+}
+
 void lane_tls_take(struct lane_tls *t)
 {
     struct lane_tls_update *u;
@@ -38,13 +89,17 @@ void lane_tls_leave(struct lane *l)
         return;
     base_list_each (at, &l->open) {
         struct conn *c = base_container_of(at, struct conn, place);
-        if (c->tls != NULL)
-            tls_conn_close(c->tls);
+        if (c->tls == NULL)
+            continue;
+        lane_tls_end(c);
+        tls_conn_close(c->tls);
         c->tls = NULL;
     }
     /* Operations of connections that are gone still come back, and hold their keys. */
-    while (tls_lane_busy(l->tls->engine))
+    while (tls_lane_under_way(l->tls->engine) > 0) {
         (void)tls_lane_run(l->tls->engine, ready, LANE_BURST);
+        sched_yield();
+    }
     if (l->tls->domain != NULL)
         tls_domain_retire(l->tls->domain);
     l->tls->domain = NULL;

@@ -1,10 +1,15 @@
 /*
- * TLS on a lane: the engine, the contexts that new connections are opened with, and how control
- * hands new ones over.
+ * TLS on a lane: the engine, the contexts that new connections are opened with, how control hands
+ * new ones over, and who may have how many handshakes.
  *
  * Control posts an update, which says all: contexts and ticket keys. The lane takes it at the start
  * of a pass, retires the contexts before (their connections go on) and marks it as taken; then it
  * is control's again. One that was not taken yet is replaced by the next.
+ *
+ * Handshakes that are not done are in a list, the oldest first, and counted for each client. While
+ * more than seven of eight that a lane may have are taken, those that wait longest for their client
+ * are dropped: a flood of half-open ones drives out itself, while a client that answers within the
+ * time in which the lane's share fills gets through. One that waits for us is never dropped so.
  *
  * Threads: next and taken are written by both sides, see there; the rest is the lane's while it
  * runs. Memory: all is control's (gateway_tls.c) and outlives the lane.
@@ -12,10 +17,13 @@
 #ifndef LANE_TLS_H
 #define LANE_TLS_H
 
+#include "base_list.h"
+#include "client_table.h"
 #include "tls.h"
 
 #include <stdatomic.h>
 
+struct conn;
 struct lane;
 
 struct lane_tls_update {
@@ -29,15 +37,33 @@ struct lane_tls_update {
 struct lane_tls {
     struct tls_lane *engine;
     struct tls_domain *domain; /* the lane's; NULL: none */
+    uint32_t handshake_max;
+    struct base_list handshakes; /* of connections (conn.handshake), the oldest first */
+    struct client_table clients; /* how many each has of these */
     /* Control stores (release), the lane exchanges for NULL (acquire); control may, too. */
     _Atomic(struct lane_tls_update *) next;
 };
+
+/* By control, before the lane runs; the engine is made by the caller. key: random, for the table.
+ * Returns 0 or -ENOMEM. */
+int lane_tls_init(struct lane_tls *t, uint32_t handshake_max,
+                  const uint8_t key[16]) BASE_WARN_UNUSED;
+void lane_tls_fini(struct lane_tls *t);
 
 /* Takes what control has posted. */
 void lane_tls_take(struct lane_tls *t);
 
 /* Once a pass, after input: handshakes go on. Returns how many did. */
 uint32_t lane_tls_pass(struct lane *l);
+
+/* A handshake of the connection's client begins; returns false when it has as many as it may. */
+bool lane_tls_begin(struct conn *c) BASE_WARN_UNUSED;
+/* It is done, or will never be; nothing when none has begun. */
+void lane_tls_end(struct conn *c);
+
+/* Each pass, while no event of a connection is being handled: drops handshakes when too many of
+ * them wait for their clients. */
+void lane_tls_relieve(struct lane *l);
 
 /* The lane's thread ends: closes TLS on all connections, which are not used any more. */
 void lane_tls_leave(struct lane *l);

@@ -33,15 +33,16 @@ static void thread_name(const struct topology *t, uint32_t i, char *out, size_t 
     static const char *const other[] = {"courier", "control", "host"};
     uint32_t threads_before = t->lane_cnt + t->spool_cnt;
 
-    base_assert(i < threads_before + BASE_ARRAY_CNT(other));
     if (i < t->lane_cnt)
         snprintf(out, cap, "lane%u", i);
     else if (i < threads_before && t->spool_cnt == 1)
         snprintf(out, cap, "spooler");
     else if (i < threads_before)
         snprintf(out, cap, "spooler_%s", t->spool[i - t->lane_cnt].name);
-    else
+    else if (i - threads_before < BASE_ARRAY_CNT(other))
         snprintf(out, cap, "%s", other[i - threads_before]);
+    else
+        snprintf(out, cap, "keyop%u", i - threads_before - (uint32_t)BASE_ARRAY_CNT(other));
 }
 
 /* The thread that is meant: its number, or the name of the spool that it is of. */

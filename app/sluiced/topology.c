@@ -54,6 +54,9 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_LANE_HOST] = {"lh", TOPOLOGY_LANE, TOPOLOGY_HOST, sizeof(void *), 512},
     [TOPOLOGY_HOST_FREE] = {"hf", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 512},
     [TOPOLOGY_HOST_LANE] = {"hl", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 256},
+    /* For as many as a lane may have at one thread (gateway_tls.c), both ways. */
+    [TOPOLOGY_LANE_KEYOP] = {"lk", TOPOLOGY_LANE, TOPOLOGY_KEYOP, sizeof(void *), 128},
+    [TOPOLOGY_KEYOP_LANE] = {"kl", TOPOLOGY_KEYOP, TOPOLOGY_LANE, sizeof(void *), 128},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
                            4096},
     [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_CONTROL,
@@ -64,7 +67,16 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
 
 static uint32_t thread_cnt(const struct topology *t, enum topology_thread thread)
 {
-    return thread == TOPOLOGY_LANE ? t->lane_cnt : thread == TOPOLOGY_SPOOLER ? t->spool_cnt : 1;
+    switch (thread) {
+    case TOPOLOGY_LANE:
+        return t->lane_cnt;
+    case TOPOLOGY_SPOOLER:
+        return t->spool_cnt;
+    case TOPOLOGY_KEYOP:
+        return t->keyop_cnt;
+    default:
+        return 1;
+    }
 }
 
 static uint32_t ring_cnt(const struct topology *t, const struct topology_link *l)
@@ -88,6 +100,8 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
     uint32_t cnt = ring_cnt(t, l);
     char name[RTE_RING_NAMESIZE];
 
+    if (cnt == 0)
+        return 0;
     t->ring[id] = calloc(cnt, sizeof(struct rte_ring *));
     if (t->ring[id] == NULL)
         return -ENOMEM;
@@ -127,14 +141,20 @@ static int make_bells(struct topology *t, bool silent)
 int topology_init(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt, const char *prefix,
                   bool silent)
 {
-    *t = (struct topology){.lane_cnt = lane_cnt, .spool_cnt = spool_cnt};
+    return topology_init_keyop(t, lane_cnt, spool_cnt, 0, prefix, silent);
+}
+
+int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt,
+                        uint32_t keyop_cnt, const char *prefix, bool silent)
+{
+    *t = (struct topology){.lane_cnt = lane_cnt, .spool_cnt = spool_cnt, .keyop_cnt = keyop_cnt};
     if (lane_cnt == 0 || lane_cnt > TOPOLOGY_LANE_MAX || spool_cnt == 0 ||
-        spool_cnt > TOPOLOGY_SPOOL_MAX)
+        spool_cnt > TOPOLOGY_SPOOL_MAX || keyop_cnt > TOPOLOGY_KEYOP_MAX)
         return -EINVAL;
     for (int id = 0; id < TOPOLOGY_LINK_CNT; id++)
         base_assert(link_valid(&links[id]));
     int error = make_bells(t, silent);
-    t->stats_cnt = lane_cnt + spool_cnt + TOPOLOGY_THREAD_CNT - 2;
+    t->stats_cnt = lane_cnt + spool_cnt + keyop_cnt + TOPOLOGY_THREAD_CNT - 3;
     t->stats = aligned_alloc(64, t->stats_cnt * sizeof(t->stats[0]));
     if (t->stats == NULL)
         error = -ENOMEM;

@@ -22,6 +22,7 @@ struct rte_ring;
 #define TOPOLOGY_LANE_MAX   64
 #define TOPOLOGY_SPOOL_MAX  CONF_SPOOL_MAX
 #define TOPOLOGY_SPOOL_NONE UINT32_MAX
+#define TOPOLOGY_KEYOP_MAX  64
 
 /* One row of the way of a message: what README's table shows, in its order. */
 struct topology_step {
@@ -37,7 +38,8 @@ enum topology_thread {
     TOPOLOGY_SPOOLER, /* one for each spool */
     TOPOLOGY_COURIER,
     TOPOLOGY_CONTROL,
-    TOPOLOGY_HOST, /* the machine's own traffic, where the configuration has it */
+    TOPOLOGY_HOST,  /* the machine's own traffic, where the configuration has it */
+    TOPOLOGY_KEYOP, /* private keys' operations, keyop_cnt of them; the last row: telemetry */
     TOPOLOGY_THREAD_CNT
 };
 
@@ -56,6 +58,8 @@ enum topology_link_id {
     TOPOLOGY_LANE_HOST,       /* struct rte_mbuf *: frames for the machine's kernel */
     TOPOLOGY_HOST_FREE,       /* struct rte_mbuf *: those that it has got, back to be freed */
     TOPOLOGY_HOST_LANE,       /* struct rte_mbuf *: frames of the kernel's for the port */
+    TOPOLOGY_LANE_KEYOP,      /* struct tls_keyop * */
+    TOPOLOGY_KEYOP_LANE,      /* struct tls_keyop *: done */
     TOPOLOGY_LANE_LOG,        /* struct stats_log_record */
     TOPOLOGY_SPOOLER_LOG,
     TOPOLOGY_COURIER_LOG,
@@ -82,7 +86,7 @@ struct topology_spool {
 };
 
 struct topology {
-    uint32_t lane_cnt, spool_cnt;
+    uint32_t lane_cnt, spool_cnt, keyop_cnt;
     /* By link, then by the numbers of both ends: from * how many of to + to. */
     struct rte_ring **ring[TOPOLOGY_LINK_CNT];
     struct doorbell lane_bell[TOPOLOGY_LANE_MAX];
@@ -91,13 +95,16 @@ struct topology {
     struct doorbell courier_bell;
     struct doorbell host_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
-    /* Counters, one block a thread: lanes, then spoolers, courier, control, host. */
+    /* Counters, one block a thread: lanes, then spoolers, courier, control, host, key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
 };
 
 /* Checks the tables, makes rings, bells and counters. prefix keeps names of several gateways in one
  * process apart; silent: no bells (simulations). Returns 0, -ENOMEM, -EINVAL. */
+int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt,
+                        uint32_t keyop_cnt, const char *prefix, bool silent) BASE_WARN_UNUSED;
+/* Without threads for keys. */
 int topology_init(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt, const char *prefix,
                   bool silent) BASE_WARN_UNUSED;
 void topology_fini(struct topology *t);
@@ -122,14 +129,14 @@ static inline struct rte_ring *topology_ring_from_spool(const struct topology *t
     return t->ring[TOPOLOGY_SPOOLER_LANE][spool * t->lane_cnt + lane];
 }
 
-/* number: of the lane or the spooler, else 0. */
+/* number: of the lane, the spooler or the key thread, else 0. */
 static inline struct stats_block *topology_stats(const struct topology *t,
                                                  enum topology_thread thread, uint32_t number)
 {
     uint32_t at = thread == TOPOLOGY_LANE      ? number
                   : thread == TOPOLOGY_SPOOLER ? t->lane_cnt + number
                                                : t->lane_cnt + t->spool_cnt + (uint32_t)thread - 2;
-    return &t->stats[at];
+    return &t->stats[thread == TOPOLOGY_KEYOP ? at + number : at];
 }
 
 /* ---- spools ---- */

@@ -75,6 +75,8 @@ static uint32_t serve(struct worker *w)
             pool->settings.wake(pool->settings.wake_arg, i);
         total += n;
     }
+    if (total > 0 && pool->settings.stats != NULL)
+        stats_add(&pool->settings.stats[w->index], STATS_TLS_KEYOP_SIGNED, total);
     return total;
 }
 
@@ -86,9 +88,12 @@ static void sleep_until_woken(struct worker *w)
     uint64_t count;
 
     atomic_exchange_explicit(&w->asleep, 1, memory_order_seq_cst);
-    if (serve(w) == 0 && !atomic_load_explicit(&w->pool->stop, memory_order_acquire))
+    if (serve(w) == 0 && !atomic_load_explicit(&w->pool->stop, memory_order_acquire)) {
+        if (w->pool->settings.stats != NULL)
+            stats_inc(&w->pool->settings.stats[w->index], STATS_LANE_SLEEPS);
         while (poll(&p, 1, -1) < 0 && errno == EINTR)
             ;
+    }
     atomic_store_explicit(&w->asleep, 0, memory_order_relaxed);
     while (read(w->fd, &count, sizeof(count)) < 0 && errno == EINTR)
         ;
@@ -141,9 +146,10 @@ static struct rte_ring *ring_new(uint32_t entries)
     return NULL;
 }
 
-static bool open_lane(struct keyop_pool *pool, struct lane *l)
+static bool open_lane(struct keyop_pool *pool, uint32_t index)
 {
     const struct keyop_pool_settings *s = &pool->settings;
+    struct lane *l = &pool->lanes[index];
 
     l->pool = pool;
     l->libctx = OSSL_LIB_CTX_new();
@@ -151,10 +157,13 @@ static bool open_lane(struct keyop_pool *pool, struct lane *l)
     if (l->libctx == NULL || l->links == NULL)
         return false;
     for (uint32_t i = 0; i < s->thread_cnt; i++) {
-        l->links[i].to = ring_new(s->queue_max);
-        l->links[i].from = ring_new(s->queue_max);
-        if (l->links[i].to == NULL || l->links[i].from == NULL)
+        struct link *link = &l->links[i];
+        link->to = s->to != NULL ? s->to[index * s->thread_cnt + i] : ring_new(s->queue_max);
+        link->from = s->from != NULL ? s->from[i * s->lane_cnt + index] : ring_new(s->queue_max);
+        if (link->to == NULL || link->from == NULL)
             return false;
+        base_assert(rte_ring_get_capacity(link->to) >= s->queue_max &&
+                    rte_ring_get_capacity(link->from) >= s->queue_max);
     }
     return true;
 }
@@ -194,7 +203,7 @@ struct keyop_pool *keyop_pool_open(const struct keyop_pool_settings *s)
     for (uint32_t i = 0; i < s->thread_cnt; i++)
         pool->workers[i].fd = -1;
     for (uint32_t i = 0; i < s->lane_cnt; i++)
-        if (!open_lane(pool, &pool->lanes[i]))
+        if (!open_lane(pool, i))
             goto failed;
     for (uint32_t i = 0; i < s->thread_cnt; i++)
         if (!open_worker(pool, i))
@@ -227,8 +236,10 @@ void keyop_pool_close(struct keyop_pool *pool)
         struct lane *l = &pool->lanes[i];
         for (uint32_t j = 0; l->links != NULL && j < s->thread_cnt; j++) {
             base_assert(l->links[j].under_way == 0);
-            free(l->links[j].to);
-            free(l->links[j].from);
+            if (s->to == NULL)
+                free(l->links[j].to);
+            if (s->from == NULL)
+                free(l->links[j].from);
         }
         free(l->links);
         OSSL_LIB_CTX_free(l->libctx);

@@ -12,6 +12,7 @@
 #ifndef KEYOP_POOL_H
 #define KEYOP_POOL_H
 
+#include "stats.h"
 #include "tls_keyop.h"
 
 #include <sched.h>
@@ -19,6 +20,8 @@
 #define KEYOP_POOL_THREAD_MAX 64
 
 struct keyop_pool;
+
+struct rte_ring;
 
 struct keyop_pool_settings {
     uint32_t lane_cnt;
@@ -29,6 +32,12 @@ struct keyop_pool_settings {
      * NULL. */
     void (*wake)(void *arg, uint32_t lane);
     void *wake_arg;
+    /* Rings of pointers, single producer and consumer, of lane l and thread t: [l * thread_cnt + t]
+     * there and [t * lane_cnt + l] back, with room for queue_max; borrowed until close. NULL: the
+     * pool makes its own. */
+    struct rte_ring *const *to;
+    struct rte_ring *const *from;
+    struct stats_block *stats; /* of the threads, one after the other; NULL: none */
 };
 
 /* Returns NULL when memory, threads or descriptors are short. */

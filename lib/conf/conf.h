@@ -43,6 +43,7 @@ enum conf_tls_level {
     CONF_TLS_IMPLICIT
 };
 enum conf_tls_min { CONF_TLS_MIN_12, CONF_TLS_MIN_13 };
+enum conf_key_operations { CONF_KEY_INLINE, CONF_KEY_POOL };
 enum conf_tls_alpn { CONF_TLS_ALPN_STRICT, CONF_TLS_ALPN_IGNORE };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
@@ -117,6 +118,10 @@ struct conf_certificate {
 
 struct conf_tls {
     uint64_t handshakes; /* for each lane */
+    uint64_t handshakes_per_client;
+    uint64_t key_operations; /* enum conf_key_operations */
+    uint64_t key_threads;
+    struct conf_list key_cpus;
     uint64_t handshake_timeout_ns;
 };
 

@@ -316,26 +316,32 @@ static void check_sizes(struct conf_parser *p)
         related(p, "queue", "backoff_max", "queue.backoff_min", "must not be under backoff_min");
 }
 
-static void check_gateway(struct conf_parser *p)
+/* Processors of threads, one for each of them: the block's setting key, threads many. */
+static void check_cpus(struct conf_parser *p, const char *block, const char *key,
+                       const struct conf_list *cpus, const char *threads, uint64_t cnt)
 {
-    const struct conf *c = p->conf;
-    const struct conf_list *cpus = &c->gateway.lane_cpus;
-
     for (uint32_t i = 0; i < cpus->cnt; i++) {
         size_t len = strspn(cpus->item[i], "0123456789");
         if (len == 0 || len > 4 || cpus->item[i][len] != 0 ||
             strtoul(cpus->item[i], NULL, 10) > 1023)
-            related(p, "gateway", "lane_cpus", NULL, "must be numbers 0 to 1023, not %.64s",
-                    cpus->item[i]);
+            related(p, block, key, NULL, "must be numbers 0 to 1023, not %.64s", cpus->item[i]);
         for (uint32_t j = 0; j < i; j++)
             if (strcmp(cpus->item[i], cpus->item[j]) == 0) {
-                related(p, "gateway", "lane_cpus", NULL, "%s stands twice", cpus->item[i]);
+                related(p, block, key, NULL, "%s stands twice", cpus->item[i]);
                 break;
             }
     }
-    if (cpus->cnt > 0 && cpus->cnt != c->gateway.lanes && !bad(p, "gateway", "lanes"))
-        related(p, "gateway", "lane_cpus", NULL, "must be as many as lanes (%llu), not %u",
-                (unsigned long long)c->gateway.lanes, cpus->cnt);
+    if (cpus->cnt > 0 && cpus->cnt != cnt && !bad(p, block, threads))
+        related(p, block, key, NULL, "must be as many as %s (%llu), not %u", threads,
+                (unsigned long long)cnt, cpus->cnt);
+}
+
+static void check_gateway(struct conf_parser *p)
+{
+    const struct conf *c = p->conf;
+
+    check_cpus(p, "gateway", "lane_cpus", &c->gateway.lane_cpus, "lanes", c->gateway.lanes);
+    check_cpus(p, "tls", "key_cpus", &c->tls.key_cpus, "key_threads", c->tls.key_threads);
     if (strlen(c->control.socket) > SOCKET_PATH_MAX)
         related(p, "control", "socket", NULL, "is longer than %d bytes", SOCKET_PATH_MAX);
     if (strcmp(c->log.file, "stderr") != 0 && c->log.file[0] != '/')

@@ -47,9 +47,11 @@ struct tls_lane_settings {
     uint32_t connection_max;       /* connections with TLS, 1 or more */
     uint32_t handshake_max;        /* of these, with an unfinished handshake */
     uint32_t parked_max;           /* of these, parked; more wait for their turn */
-    uint32_t step_max;             /* handshake steps a pass; more wait for their turn, so that
-                                      established connections are not starved */
+    uint32_t step_max;             /* handshake steps a pass, resumed ones too; more wait for their
+                                      turn, so that established connections are not starved */
     struct tls_keyop_driver keyop; /* borrowed until fini */
+    bool keyop_wakes;              /* a lane that sleeps is woken when there is something to poll;
+                                      otherwise it is busy while operations are under way */
     struct tls_kex_driver kex;     /* likewise; ops may be NULL */
     struct stats_block *stats;     /* the lane's */
 };
@@ -73,8 +75,11 @@ void tls_lane_fini(struct tls_lane *lane);
  * input there is (none, often). More may wait: they come with the next call. Returns the number. */
 uint32_t tls_lane_run(struct tls_lane *lane, struct tls_conn **ready, uint32_t cap);
 
-/* Whether the next tls_lane_run may have something to tell: the lane must not sleep for long. */
+/* Whether the next tls_lane_run may have something to tell: the lane must not sleep. */
 bool tls_lane_busy(const struct tls_lane *lane);
+
+/* Operations that were gathered or handed over: all have come back before the lane leaves. */
+uint32_t tls_lane_under_way(const struct tls_lane *lane);
 
 /* Tickets are made by current and read by both; previous may be NULL. Keys are copied; without a
  * call there are no tickets. */

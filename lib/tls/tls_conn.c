@@ -57,8 +57,7 @@ static void fail(struct tls_conn *c, enum tls_reason reason)
     c->reason = (uint8_t)reason;
     stats_inc(c->lane->stats, counters[reason]);
     change_state(c, TLS_FAILED);
-    if (base_list_linked(&c->place))
-        base_list_remove(&c->place);
+    tls_lane_unqueue(c->lane, c);
 }
 
 /* ---- opening and closing ---- */
@@ -200,8 +199,7 @@ void tls_conn_close(struct tls_conn *c)
         leave(c);
         base_assert(!c->parked && !SSL_waiting_for_async(c->ssl));
     }
-    if (base_list_linked(&c->place))
-        base_list_remove(&c->place);
+    tls_lane_unqueue(l, c);
     if (c->handshaking)
         l->handshake_cnt--;
     l->conn_cnt--;
@@ -242,13 +240,11 @@ static void fail_by_queue(struct tls_conn *c)
 static bool may_step(struct tls_conn *c)
 {
     struct tls_lane *l = c->lane;
-    bool queued = base_list_linked(&c->place);
 
-    if (c->parked) {
-        if (c->op != NULL && !c->op->done)
-            return false;
-    } else if (!c->granted) {
-        if (queued)
+    if (c->parked && c->op != NULL && !c->op->done)
+        return false;
+    if (!c->granted) {
+        if (base_list_linked(&c->place)) /* tls_lane_run tells */
             return false;
         if (c->want == TLS_WANT_INPUT && c->in.len == 0)
             return false;
@@ -260,8 +256,6 @@ static bool may_step(struct tls_conn *c)
         }
         l->step_left--;
     }
-    if (queued)
-        base_list_remove(&c->place);
     c->granted = false;
     return true;
 }

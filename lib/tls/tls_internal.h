@@ -51,6 +51,9 @@ struct tls_lane {
     uint32_t handshake_cnt;
     uint32_t conn_cnt;
     uint32_t step_left; /* handshake steps that this pass may still make */
+    uint32_t turn_cnt;
+    uint32_t parked_cnt; /* jobs that wait: no more than parked_max */
+    uint32_t burst_max;  /* the largest so far */
     bool parking;
     bool async;               /* ASYNC_init_thread was called by the lane's thread */
     struct tls_conn *current; /* whose OpenSSL call is being made; not to be trusted over a park */
@@ -140,6 +143,7 @@ struct tls_conn {
     bool alerted;
     bool client;
     bool handshaking; /* counted in handshake_cnt */
+    bool in_turn;     /* its place is there */
     bool granted;     /* its turn has come */
     bool parked;      /* its job waits: OpenSSL is to be called only to resume it */
     bool cancelled;   /* the job is to fail */
@@ -157,6 +161,7 @@ bool tls_lane_sign(struct tls_key *key, uint8_t algorithm, uint8_t digest, struc
 void tls_lane_enter(struct tls_lane *l, struct tls_domain *d);
 void tls_lane_cancel(struct tls_lane *l, struct tls_conn *c);
 void tls_lane_turn(struct tls_lane *l, struct tls_conn *c);
+void tls_lane_unqueue(struct tls_lane *l, struct tls_conn *c);
 
 /* tls_domain.c: by the lane. */
 void tls_domain_hold(struct tls_domain *d);

@@ -99,15 +99,53 @@ void tls_lane_enter(struct tls_lane *l, struct tls_domain *d)
 void tls_lane_turn(struct tls_lane *l, struct tls_conn *c)
 {
     c->granted = false;
+    if (base_list_linked(&c->place))
+        return;
+    base_list_push_back(&l->turn, &c->place);
+    c->in_turn = true;
+    l->turn_cnt++;
+}
+
+void tls_lane_unqueue(struct tls_lane *l, struct tls_conn *c)
+{
     if (!base_list_linked(&c->place))
-        base_list_push_back(&l->turn, &c->place);
+        return;
+    base_list_remove(&c->place);
+    if (c->in_turn)
+        l->turn_cnt--;
+    c->in_turn = false;
 }
 
 static void make_ready(struct tls_lane *l, struct tls_conn *c)
 {
-    if (base_list_linked(&c->place))
-        base_list_remove(&c->place);
+    tls_lane_unqueue(l, c);
     base_list_push_back(&l->ready, &c->place);
+}
+
+/* Jobs that may still be parked: a step without one would only be put back. */
+static uint32_t jobs_left(const struct tls_lane *l)
+{
+    return l->parking ? l->settings.parked_max - l->parked_cnt : UINT32_MAX;
+}
+
+/* Those whose operation is done first: each of them makes room for another. */
+static uint32_t grant(struct tls_lane *l, struct tls_conn **ready, uint32_t cap)
+{
+    uint32_t n = 0, jobs = jobs_left(l);
+
+    while (n < cap && l->step_left > 0) {
+        bool done = !base_list_empty(&l->ready);
+        if (!done && (base_list_empty(&l->turn) || jobs == 0))
+            break;
+        struct tls_conn *c =
+            base_container_of(done ? l->ready.next : l->turn.next, struct tls_conn, place);
+        jobs -= !done;
+        tls_lane_unqueue(l, c);
+        c->granted = true;
+        l->step_left--;
+        ready[n++] = c;
+    }
+    return n;
 }
 
 /* ---- operations ---- */
@@ -119,6 +157,17 @@ static void put_op(struct tls_lane *l, struct tls_op *op)
     OPENSSL_cleanse(&op->keyop, sizeof(op->keyop));
     base_pool_put(&l->ops, op);
     tls_domain_drop(d);
+}
+
+static void count_burst(struct tls_lane *l, uint32_t n)
+{
+    if (n == 0)
+        return;
+    stats_add(l->stats, STATS_TLS_KEYOPS, n);
+    stats_inc(l->stats, STATS_TLS_KEYOP_BURSTS);
+    stats_add(l->stats, STATS_TLS_KEYOP_GATHERED, n);
+    l->burst_max = n > l->burst_max ? n : l->burst_max;
+    stats_set(l->stats, STATS_TLS_KEYOP_BURST_MAX, l->burst_max);
 }
 
 static void submit(struct tls_lane *l)
@@ -135,11 +184,11 @@ static void submit(struct tls_lane *l)
         l->gathered_cnt -= done;
         memmove(l->gathered, l->gathered + done, l->gathered_cnt * sizeof(struct tls_op *));
         l->submitted_cnt += done;
-        stats_add(l->stats, STATS_TLS_KEYOPS, done);
-        if (done > 0)
-            stats_inc(l->stats, STATS_TLS_KEYOP_BURSTS);
-        if (done < n)
+        count_burst(l, done);
+        if (done < n) {
+            stats_inc(l->stats, STATS_TLS_KEYOP_FULL);
             return;
+        }
     }
 }
 
@@ -168,27 +217,27 @@ static void poll_done(struct tls_lane *l)
 
 uint32_t tls_lane_run(struct tls_lane *l, struct tls_conn **ready, uint32_t cap)
 {
-    uint32_t n = 0;
-
     submit(l);
     poll_done(l);
     l->step_left = l->settings.step_max;
-    while (l->step_left > 0 && !base_list_empty(&l->turn)) {
-        struct tls_conn *c = base_container_of(l->turn.next, struct tls_conn, place);
-        c->granted = true;
-        l->step_left--;
-        make_ready(l, c);
-    }
-    while (n < cap && !base_list_empty(&l->ready))
-        ready[n++] = base_container_of(base_list_pop_front(&l->ready), struct tls_conn, place);
-    stats_set(l->stats, STATS_TLS_PARKED, l->gathered_cnt + l->submitted_cnt);
+    uint32_t n = grant(l, ready, cap);
+    stats_set(l->stats, STATS_TLS_PARKED, tls_lane_under_way(l));
+    stats_set(l->stats, STATS_TLS_WAITING, l->turn_cnt);
     return n;
 }
 
 bool tls_lane_busy(const struct tls_lane *l)
 {
-    return l->gathered_cnt + l->submitted_cnt > 0 || !base_list_empty(&l->turn) ||
-           !base_list_empty(&l->ready);
+    bool turn = !base_list_empty(&l->turn) && jobs_left(l) > 0;
+    bool look = l->settings.keyop_wakes ? l->gathered_cnt > 0 && l->submitted_cnt == 0
+                                        : tls_lane_under_way(l) > 0;
+
+    return turn || look || !base_list_empty(&l->ready);
+}
+
+uint32_t tls_lane_under_way(const struct tls_lane *l)
+{
+    return l->gathered_cnt + l->submitted_cnt;
 }
 
 /* The job of a connection that is being closed fails; what it waited for becomes nobody's. */
@@ -239,6 +288,7 @@ static bool sign_parked(struct tls_lane *l, struct tls_conn *c, struct tls_op *o
 
     c->op = op;
     c->parked = true;
+    l->parked_cnt++;
     l->gathered[l->gathered_cnt++] = op;
     stats_inc(l->stats, STATS_TLS_PARKS);
     /* A resume without a completion pauses again. */
@@ -246,6 +296,7 @@ static bool sign_parked(struct tls_lane *l, struct tls_conn *c, struct tls_op *o
         if (ASYNC_pause_job() != 1)
             tls_lane_cancel(l, c);
     c->parked = false;
+    l->parked_cnt--;
     if (c->cancelled)
         return false;
     ok = take(&op->keyop, signature);

@@ -206,6 +206,13 @@ static const struct {
      "t:1: gateway: lane_cpus: must be numbers 0 to 1023, not x\n"},
     {"gateway { lane_cpus = 1024; }\n" REST,
      "t:1: gateway: lane_cpus: must be numbers 0 to 1023, not 1024\n"},
+    {"tls { key_threads = 2; key_cpus = { 2, 3, x }; }\n" REST,
+     "t:1: tls: key_cpus: must be numbers 0 to 1023, not x\n"
+     "t:1: tls: key_cpus: must be as many as key_threads (2), not 3\n"},
+    {"tls { key_operations = card; key_threads = 65; handshakes_per_client = many; }\n" REST,
+     "t:1: tls: key_operations: must be one of: inline pool, not card\n"
+     "t:1: tls: key_threads: must be 1 to 64, not 65\n"
+     "t:1: tls: handshakes_per_client: must be a number: digits, not many\n"},
     {"gateway { eal_args = { a, \"\" }; }\n" REST, "t:1: gateway: eal_args: must not be empty\n"},
     {"relay { networks = 10.9.0.1/24; }\n" REST,
      "t:1: relay: networks: must be network/length with no bit set behind the length, not "

@@ -38,6 +38,15 @@ static const char config_text[] =
     "queue { backoff_min = 300s; }\n"
     "route default { host = 10.0.0.2:2525; }\n";
 
+/* What a test wants besides: blocks of the configuration, and a look at what the lane is made of.
+ */
+static const char *bench_more = "";
+static void (*bench_lane)(struct lane_config *config);
+
+#ifndef BENCH_HOST_CONNS
+#define BENCH_HOST_CONNS 4
+#endif
+
 /* ---- a gateway, and a host at the other end of the wire ---- */
 
 struct bench {
@@ -69,9 +78,10 @@ static struct bench *b;
 static inline struct settings *settings_of_text(void)
 {
     struct conf_errors *errors = calloc(1, sizeof(*errors));
-    char text[1024];
+    char text[4096];
+    int len = snprintf(text, sizeof(text), config_text, b->buffers);
 
-    snprintf(text, sizeof(text), config_text, b->buffers);
+    snprintf(text + len, sizeof(text) - (size_t)len, "%s", bench_more);
     struct conf *conf = conf_parse("test", base_span_str(text), NULL, NULL, errors);
     if (conf == NULL)
         fail_msg("config: %s %s", errors->error[0].key, errors->error[0].why);
@@ -105,6 +115,8 @@ static inline void open_gateway(void)
                              .port = wire_port(b->wire, 0),
                              .data_pool = b->pool[0],
                              .ctrl_pool = b->pool[1]};
+    if (bench_lane != NULL)
+        bench_lane(&lc);
     assert_int_equal(lane_init(&b->lane, &lc, b->now_ns, err, sizeof(err)), 0);
     assert_int_equal(courier_init(&b->courier, &b->topology, &b->hub, (const uint8_t[16]){1}), 0);
 }
@@ -123,9 +135,9 @@ static inline void open_host(void)
                            .data_pool = b->pool[3],
                            .ctrl_pool = b->pool[4],
                            .stats = &b->stats,
-                           .conn_max = 4,
-                           .syn_max = 4,
-                           .time_wait_max = 4,
+                           .conn_max = BENCH_HOST_CONNS,
+                           .syn_max = BENCH_HOST_CONNS,
+                           .time_wait_max = BENCH_HOST_CONNS,
                            .listen_max = 1,
                            .port_min = 20000,
                            .port_max = 20100,

@@ -10,14 +10,18 @@
 #include "disk_sim.h"
 #include "dpdk_eal.h"
 #include "gateway_tls.h"
+#include "keyop_pool.h"
 #include "loop.h"
 #include "settings.h"
 #include "spooler.h"
+#include "tls_kit.h"
 
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
@@ -437,13 +441,86 @@ static void tls_updates_under_a_lane(void **state)
     settings_free(s);
 }
 
+/* ---- threads for keys ---- */
+
+#define SIGNATURES 400
+
+static void *open_key(void *state)
+{
+    static const char *const names[] = {"gw.example"};
+    struct kit_certificate c;
+    uint8_t *der = NULL;
+
+    kit_certificate_make(&c, "EC", names, 1, -1, 90);
+    PKCS8_PRIV_KEY_INFO *p8 = EVP_PKEY2PKCS8(c.key);
+    int len = i2d_PKCS8_PRIV_KEY_INFO(p8, &der);
+    void *key = keyop_pool_ops.key_open(state, base_span_of(der, (size_t)len));
+    OPENSSL_free(der);
+    PKCS8_PRIV_KEY_INFO_free(p8);
+    kit_certificate_free(&c);
+    return key;
+}
+
+/* Over the topology's rings, and a lane that sleeps with nothing but its bell to wake it. */
+static void key_threads_wake_a_lane(void **state)
+{
+    struct settings *s = make_settings(100);
+    struct gateway_tls tls;
+    struct topology topology;
+    struct loop loop;
+    uint64_t slept_long = 0;
+
+    (void)state;
+    assert_int_equal(topology_init_keyop(&topology, 1, 1, 2, "kt", false), 0);
+    assert_int_equal(gateway_tls_init(&tls, s, &topology), 0);
+    assert_non_null(tls.pool);
+    void *lane = keyop_pool_lane(tls.pool, 0);
+    void *key = open_key(lane);
+    assert_non_null(key);
+    assert_int_equal(loop_init(&loop, &topology.lane_bell[0], NULL, 0, true,
+                               topology_stats(&topology, TOPOLOGY_LANE, 0)),
+                     0);
+    for (uint32_t i = 0; i < SIGNATURES; i++) {
+        struct tls_keyop op = {
+            .key = key, .algorithm = TLS_KEYOP_ECDSA, .digest = TLS_KEYOP_SHA256, .input_len = 32};
+        struct tls_keyop *one = &op;
+        if (i % 50 == 0)
+            usleep(2000); /* the threads go to sleep, too */
+        assert_int_equal(keyop_pool_ops.submit(lane, &one, 1), 1);
+        for (uint32_t n = 0; n == 0;) {
+            doorbell_arm(loop.bell);
+            n = keyop_pool_ops.poll(lane, &one, 1);
+            uint64_t now_ns = loop_now_ns();
+            if (n == 0)
+                loop_sleep(&loop, now_ns, BASE_NS_NONE);
+            doorbell_disarm(loop.bell);
+            if (n == 0 && loop_now_ns() - now_ns >= BASE_NS_S) {
+                n = keyop_pool_ops.poll(lane, &one, 1);
+                slept_long += n; /* it lay there, and nobody rang */
+                assert_true(slept_long < 3);
+            }
+        }
+        assert_int_equal(op.status, TLS_KEYOP_OK);
+    }
+    assert_int_equal(slept_long, 0);
+    keyop_pool_ops.leave(lane);
+    keyop_pool_ops.key_close(lane, key);
+    gateway_tls_fini(&tls);
+    assert_int_equal(
+        stats_get(topology_stats(&topology, TOPOLOGY_KEYOP, 0), STATS_TLS_KEYOP_SIGNED) +
+            stats_get(topology_stats(&topology, TOPOLOGY_KEYOP, 1), STATS_TLS_KEYOP_SIGNED),
+        SIGNATURES);
+    loop_fini(&loop);
+    topology_fini(&topology);
+    settings_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buffers_and_entries_cross),
-        cmocka_unit_test(no_ring_is_lost),
-        cmocka_unit_test(settings_change_under_readers),
-        cmocka_unit_test(tls_updates_under_a_lane),
+        cmocka_unit_test(buffers_and_entries_cross),     cmocka_unit_test(no_ring_is_lost),
+        cmocka_unit_test(settings_change_under_readers), cmocka_unit_test(tls_updates_under_a_lane),
+        cmocka_unit_test(key_threads_wake_a_lane),
     };
 
     dpdk_eal_init();

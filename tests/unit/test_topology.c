@@ -63,6 +63,25 @@ static void rings_by_their_ends(void **state)
     assert_ptr_equal(topology_stats(&t, TOPOLOGY_SPOOLER, 3) + 1,
                      topology_stats(&t, TOPOLOGY_COURIER, 0));
     assert_ptr_equal(topology_stats(&t, TOPOLOGY_HOST, 0), &t.stats[t.stats_cnt - 1]);
+    assert_null(t.ring[TOPOLOGY_LANE_KEYOP]); /* there are no key threads */
+}
+
+static void key_threads(void **state)
+{
+    struct topology k;
+
+    (void)state;
+    assert_int_equal(topology_init_keyop(&k, 2, 1, 3, "key", true), 0);
+    assert_int_equal(k.stats_cnt, 2 + 1 + 3 + 3);
+    assert_ptr_equal(topology_stats(&k, TOPOLOGY_HOST, 0) + 1,
+                     topology_stats(&k, TOPOLOGY_KEYOP, 0));
+    assert_ptr_equal(topology_stats(&k, TOPOLOGY_KEYOP, 2), &k.stats[k.stats_cnt - 1]);
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_non_null(topology_ring(&k, TOPOLOGY_LANE_KEYOP, i));
+        assert_non_null(topology_ring(&k, TOPOLOGY_KEYOP_LANE, i));
+    }
+    topology_fini(&k);
+    assert_int_equal(topology_init_keyop(&k, 1, 1, TOPOLOGY_KEYOP_MAX + 1, "keys", true), -EINVAL);
 }
 
 static void found_by_number(void **state)
@@ -124,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bounds),
+        cmocka_unit_test(key_threads),
         cmocka_unit_test_setup_teardown(rings_by_their_ends, open_map, close_map),
         cmocka_unit_test_setup_teardown(found_by_number, open_map, close_map),
         cmocka_unit_test_setup_teardown(chosen_evenly, open_map, close_map),
