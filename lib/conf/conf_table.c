@@ -183,6 +183,7 @@ const struct conf_setting conf_settings[] = {
     NUMBER(queue, destination_deliveries, "20", 1, CONF_DELIVERIES_MAX, true, "most of them to one next hop"),
 
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
+    WORDS(route, proxy, "none", "none v1 v2", true, "PROXY header that the next hop gets first, with the address of the client that sent the message: none, or of that version"),
 
     TEXT(control, PATH, socket, "/run/sluice/control.sock", false, NULL, "path of the socket"),
     TEXT(control, STRING, group, "", false, NULL, "group that may read status; none: root only"),

@@ -36,7 +36,7 @@ static const char config_text[] =
     "tcp { connections = 16; half_open = 16; time_wait = 16; msl = 100ms; }\n"
     "relay { networks = { 10.0.0.0/24 }; }\n"
     "queue { backoff_min = 300s; }\n"
-    "route default { host = 10.0.0.2:2525; }\n";
+    "route default { host = 10.0.0.2:2525; proxy = %s; }\n";
 
 /* ---- a gateway, and a host at the other end of the wire ---- */
 
@@ -55,6 +55,7 @@ struct bench {
     struct rte_mempool *pool[6];
     uint64_t now_ns;
     uint32_t buffers;
+    const char *proxy; /* of the route, for the next open_gateway; NULL: none */
     bool courier_off;
     struct tcp_conn *sink; /* what the gateway opened to the host; the test plays the server */
     bool client_failed;
@@ -71,7 +72,7 @@ static inline struct settings *settings_of_text(void)
     struct conf_errors *errors = calloc(1, sizeof(*errors));
     char text[1024];
 
-    snprintf(text, sizeof(text), config_text, b->buffers);
+    snprintf(text, sizeof(text), config_text, b->buffers, b->proxy != NULL ? b->proxy : "none");
     struct conf *conf = conf_parse("test", base_span_str(text), NULL, NULL, errors);
     if (conf == NULL)
         fail_msg("config: %s %s", errors->error[0].key, errors->error[0].why);
