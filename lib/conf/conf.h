@@ -119,6 +119,7 @@ struct conf_certificate {
 struct conf_tls {
     uint64_t handshakes; /* for each lane */
     uint64_t handshake_timeout_ns;
+    uint64_t certificate_check_ns;
 };
 
 struct conf_spool {

@@ -169,6 +169,7 @@ const struct conf_setting conf_settings[] = {
 
     NUMBER(tls, handshakes, "1024", 1, 1048576, false, "unfinished handshakes of each lane; more are refused"),
     DURATION(tls, handshake_timeout, "30s", S, 5 * M, true, "wait for the whole handshake"),
+    DURATION(tls, certificate_check, "1m", S, D, true, "how often the files of certificates are looked at; changed ones are loaded"),
 
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
     TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
