@@ -18,6 +18,7 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
     if (tcp != NULL) {
         tcp_set_user(tcp, c);
         tcp_remote(tcp, &c->remote);
+        tcp_local(tcp, &c->local);
     }
     return c;
 }
@@ -158,6 +159,12 @@ void conn_write(struct conn *c, struct base_span bytes)
         return; /* the event that tells is on its way: the peer may fail at any time */
     base_assert(bytes.len <= conn_space(c));
     write_below(c, c->layer_cnt, bytes);
+}
+
+void conn_write_first(struct conn *c, struct base_span bytes)
+{
+    base_assert(c->tcp != NULL && c->tail == NULL && tcp_send_pending(c->tcp) == 0);
+    send_bytes(c, bytes);
 }
 
 /* Room for what a layer says itself: while earlier output waits there is none. */

@@ -132,6 +132,8 @@ struct conn {
     /* Who is at the other end; behind a proxy the client that its header names. */
     struct net_endpoint remote;
     struct net_endpoint proxy; /* that sent the header; port 0: there was none */
+    struct net_endpoint
+        local; /* inbound: where it had connected to, by a header's word if there is one */
     const struct settings_listener
         *listener;                           /* inbound; of the settings the gateway started with */
     struct tls_conn *tls;                    /* that its TLS layer has; NULL: in clear */
@@ -182,6 +184,8 @@ bool conn_has_more(struct conn *c, size_t n);
 size_t conn_space(const struct conn *c);
 /* len <= conn_space. */
 void conn_write(struct conn *c, struct base_span bytes);
+/* The first bytes of a connection, below all layers that it has or will have. */
+void conn_write_first(struct conn *c, struct base_span bytes);
 
 /* Waits on the lane's list; run is called again. */
 void conn_stall(struct conn *c);

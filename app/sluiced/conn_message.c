@@ -125,20 +125,27 @@ bool conn_message_recipient(struct conn *c, struct base_span mailbox)
     return put_fields(c, base_buf_span(&fields));
 }
 
+static void put_endpoint(uint8_t to[18], const struct net_endpoint *e)
+{
+    memcpy(to, e->addr.b, 16);
+    base_put_le16(to + 16, e->port);
+}
+
 /* What MAIL said, with whom and when. */
 static void add_mail(struct conn *c, struct base_buf *fields)
 {
     const struct smtp_server *s = &c->in.smtp;
     const struct smtp_mail_params *params = &s->mail;
-    uint8_t client[18], arrival[8], size[8];
+    uint8_t client[18], destination[18], arrival[8], size[8];
 
-    memcpy(client, c->remote.addr.b, 16);
-    base_put_le16(client + 16, c->remote.port);
+    put_endpoint(client, &c->remote);
+    put_endpoint(destination, &c->local);
     base_put_le64(arrival, c->lane->wall_ns);
     base_put_le64(size, params->size_bytes);
     add(fields, SPOOL_ENVELOPE_SENDER, s->address.mailbox.p, s->address.mailbox.len);
     add(fields, SPOOL_ENVELOPE_ARRIVAL, arrival, sizeof(arrival));
     add(fields, SPOOL_ENVELOPE_CLIENT_ADDRESS, client, sizeof(client));
+    add(fields, SPOOL_ENVELOPE_CLIENT_DESTINATION, destination, sizeof(destination));
     add(fields, SPOOL_ENVELOPE_HELO, s->helo, s->helo_len);
     if (params->body_8bit)
         add(fields, SPOOL_ENVELOPE_BODY_8BIT, NULL, 0);

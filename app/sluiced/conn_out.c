@@ -11,6 +11,7 @@
  */
 #include "base_time.h"
 #include "lane.h"
+#include "proxy.h"
 
 #include <stdio.h>
 
@@ -61,6 +62,22 @@ static void begin(struct conn *c, struct delivery *d)
     smtp_client_start(&c->out.smtp, &job);
 }
 
+/* The PROXY header: TCP keeps it until the connection stands. Without a buffer for it the delivery
+ * is given back at once. */
+static void say_client(struct conn *c, const struct delivery *d)
+{
+    uint8_t bytes[PROXY_WRITE_MAX];
+    struct base_buf out = {.p = bytes, .cap = sizeof(bytes)};
+    int failed = proxy_write(&out, d->proxy, d->proxy_client ? &d->client : NULL,
+                             d->proxy_client ? &d->client_destination : NULL);
+
+    base_assert(failed == 0);
+    stats_inc(c->lane->stats, d->proxy_client ? STATS_PROXY_SENT : STATS_PROXY_SENT_LOCAL);
+    conn_write_first(c, base_buf_span(&out));
+    if (c->tcp == NULL)
+        conn_resume(c);
+}
+
 static void open_fresh(struct lane *l, struct delivery *d)
 {
     struct net_endpoint any = {0};
@@ -90,6 +107,8 @@ static void open_fresh(struct lane *l, struct delivery *d)
     smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
     begin(c, d);
     conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
+    if (d->proxy != 0)
+        say_client(c, d);
 }
 
 void conn_out_start(struct lane *l, struct delivery *d)

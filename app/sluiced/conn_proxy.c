@@ -54,6 +54,7 @@ static void take(struct conn *c, const struct proxy_header *h)
     }
     stats_inc(l->stats, STATS_PROXY_CLIENTS);
     c->remote = h->source;
+    c->local = h->destination;
     c->unproven = h->implausible || settings_is_own(l->settings, &c->remote.addr);
     if (c->unproven)
         stats_inc(l->stats, STATS_PROXY_IMPLAUSIBLE);

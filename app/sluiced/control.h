@@ -125,6 +125,11 @@ struct config_files;
 /* Reads and parses the configuration; files are read by fd_open (the opener's, or plain open at
  * start). Returns it, or NULL with errors. */
 typedef int (*config_open)(void *user, const char *path);
+/* Reads the certificates of conf and tells of each what is wrong with it, "file:line: key: why",
+ * and what an operator should know; likewise what listeners ask of TLS. Returns whether all can be
+ * used. */
+bool config_check_certificates(FILE *out, const struct conf *conf, config_open open_file,
+                               void *user, int64_t now_s);
 struct conf *config_load(const char *path, config_open open_file, void *user,
                          struct conf_errors *errors) BASE_WARN_UNUSED;
 

@@ -5,8 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define LOOK_NS (60 * BASE_NS_S)
-
 static void say(struct control *c, enum stats_log_event event, const char *text)
 {
     struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = (uint16_t)event};
@@ -122,7 +120,7 @@ void control_tls_tend(struct control *c)
     char why[GATEWAY_TLS_WHY_CAP], text[STATS_LOG_TEXT_CAP];
 
     gateway_tls_tend(t, now_ns);
-    if (t->lane_cnt == 0 || now_ns - c->tls_looked_ns < LOOK_NS)
+    if (t->lane_cnt == 0 || now_ns - c->tls_looked_ns < conf_of(c)->tls.certificate_check_ns)
         return;
     c->tls_looked_ns = now_ns;
     watch_expiry(c);

@@ -6,6 +6,7 @@
 #include "courier_cat.h"
 #include "courier_command.h"
 #include "courier_control.h"
+#include "courier_proxy.h"
 #include "courier_report.h"
 #include "spool_status.h"
 
@@ -33,7 +34,7 @@ static size_t destination(void *user, struct base_span domain, uint8_t out[QUEUE
     const struct courier *c = user;
 
     base_static_assert(NET_ENDPOINT_TEXT_CAP <= QUEUE_DESTINATION_MAX, "it fits");
-    return net_endpoint_format((char *)out, settings_route_find(c->settings, domain));
+    return net_endpoint_format((char *)out, &settings_route_find(c->settings, domain)->host);
 }
 
 static struct queue_config queue_config_of(struct courier *c, uint64_t seed)
@@ -306,8 +307,10 @@ static void start(struct courier *c, const struct queue_job *job)
         return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
     c->free = d->next;
     d->job = *job;
-    d->host = *settings_route_find(c->settings, job->domain);
+    const struct settings_route *route = settings_route_find(c->settings, job->domain);
+    d->host = route->host;
     d->policy = 0;
+    courier_proxy_fill(c, d, route->proxy);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
@@ -499,7 +502,7 @@ static void not_started(struct courier *c, const struct queue_job *job)
     c->free = d->next;
     c->active_cnt++;
     d->job = *job;
-    d->host = *settings_route_find(c->settings, job->domain);
+    d->host = settings_route_find(c->settings, job->domain)->host;
     d->unattempted = false;
     d->refused = false;
     d->dsn_passed_on = false;

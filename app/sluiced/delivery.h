@@ -26,8 +26,13 @@ struct delivery {
     struct delivery *next; /* the courier's free list */
     struct queue_job job;
     struct net_endpoint host;
-    uint64_t policy;     /* what the next hop must prove, 0: nothing. A connection is shared only by
-                            deliveries with the same host and policy */
+    uint64_t policy; /* what the next hop must prove, 0: nothing. A connection is shared only by
+                        deliveries with the same host and policy */
+    /* The PROXY header that the next hop gets: its version, 0: none, and its addresses, port and
+     * all 0: there is no client (LOCAL, UNKNOWN). Part of policy. */
+    uint8_t proxy;
+    bool proxy_client;
+    struct net_endpoint client, client_destination;
     uint32_t lane;       /* that carries it out */
     bool unattempted;    /* the lane could not even try: not an attempt, without results */
     bool refused;        /* the next hop took no mail at all for now (4xx before MAIL) */

@@ -1,5 +1,6 @@
 #include "gateway_tls.h"
 #include "base_time.h"
+#include "certificate_file.h"
 #include "loop.h"
 
 #include <errno.h>
@@ -12,84 +13,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX   (1 << 20)
 #define TICKET_CHANGE_NS (1800 * BASE_NS_S) /* a ticket lives for an hour: two keys are enough */
 
 /* ---- files ---- */
 
-struct pair {
-    uint8_t *text[2]; /* chain, key */
-    size_t len[2];
-};
+static int open_by(void *opener, const char *path)
+{
+    return opener_open(opener, path);
+}
 
-static void wipe(struct pair *pairs, uint32_t cnt)
+static int read_pair(struct certificate_pair *p, const struct conf_certificate *c,
+                     struct opener *opener, char why[GATEWAY_TLS_WHY_CAP])
+{
+    int which, error = certificate_pair_read(p, c, open_by, opener, &which);
+
+    if (error != 0)
+        snprintf(why, GATEWAY_TLS_WHY_CAP, "certificate %.31s: %s: cannot read %.200s (%s)",
+                 c->name, which == CERTIFICATE_CHAIN ? "chain" : "key",
+                 which == CERTIFICATE_CHAIN ? c->chain : c->key,
+                 error == -EACCES ? "no permission, or a file that needs a restart"
+                                  : certificate_file_why(error));
+    return error;
+}
+
+static void wipe(struct certificate_pair *pairs, uint32_t cnt)
 {
     for (uint32_t i = 0; i < cnt; i++)
-        for (int k = 0; k < 2; k++)
-            if (pairs[i].text[k] != NULL) {
-                explicit_bzero(pairs[i].text[k], pairs[i].len[k]);
-                free(pairs[i].text[k]);
-            }
+        certificate_pair_wipe(&pairs[i]);
     free(pairs);
-}
-
-/* Returns the number of bytes, or a negative error. */
-static int64_t read_fd(int fd, uint8_t **out)
-{
-    struct stat st;
-    size_t len = 0;
-
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if (st.st_size > FILE_BYTES_MAX)
-        return -EFBIG;
-    *out = malloc((size_t)st.st_size + 1);
-    if (*out == NULL)
-        return -ENOMEM;
-    while (len < (size_t)st.st_size) {
-        ssize_t n = read(fd, *out + len, (size_t)st.st_size - len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (int64_t)len;
-}
-
-static int read_file(struct pair *p, int which, struct opener *opener, const char *path)
-{
-    int fd = opener_open(opener, path);
-
-    if (fd < 0)
-        return fd;
-    int64_t n = read_fd(fd, &p->text[which]);
-    close(fd);
-    if (n < 0)
-        return (int)n;
-    p->len[which] = (size_t)n;
-    return 0;
-}
-
-static int read_pair(struct pair *p, const struct conf_certificate *c, struct opener *opener,
-                     char why[GATEWAY_TLS_WHY_CAP])
-{
-    for (int k = 0; k < 2; k++) {
-        const char *path = k == 0 ? c->chain : c->key;
-        int error = read_file(p, k, opener, path);
-        if (error == 0)
-            continue;
-        snprintf(why, GATEWAY_TLS_WHY_CAP, "certificate %.31s: %s: cannot read %.200s (%s)",
-                 c->name, k == 0 ? "chain" : "key", path,
-                 error == -EACCES ? "no permission, or a file that needs a restart"
-                                  : strerror(-error));
-        return error;
-    }
-    return 0;
 }
 
 /* What tells a file from another: its place and its last change. */
@@ -140,7 +91,12 @@ static const char *given(const char *text)
     return text != NULL && text[0] != 0 ? text : NULL;
 }
 
-static struct tls_policy_spec policy_of(const struct conf_listener *l)
+static struct base_span span_of(const struct certificate_pair *p, int which)
+{
+    return base_span_of(p->file[which].text, p->file[which].len);
+}
+
+struct tls_policy_spec gateway_tls_policy(const struct conf_listener *l)
 {
     return (struct tls_policy_spec){
         .label = l->name,
@@ -171,8 +127,9 @@ static struct gateway_tls_domain *build(struct gateway_tls *t, uint32_t lane,
     return NULL;
 }
 
-static bool build_all(struct gateway_tls *t, const struct conf *conf, const struct pair *pairs,
-                      struct gateway_tls_domain **out, char why[GATEWAY_TLS_WHY_CAP])
+static bool build_all(struct gateway_tls *t, const struct conf *conf,
+                      const struct certificate_pair *pairs, struct gateway_tls_domain **out,
+                      char why[GATEWAY_TLS_WHY_CAP])
 {
     const struct conf *started = t->started->conf;
     struct tls_certificate_spec *c = calloc(conf->certificate_cnt + 1, sizeof(*c));
@@ -186,12 +143,12 @@ static bool build_all(struct gateway_tls *t, const struct conf *conf, const stru
     for (uint32_t i = 0; ok && i < conf->certificate_cnt; i++)
         c[i] = (struct tls_certificate_spec){
             .label = conf->certificate[i].name,
-            .chain_pem = base_span_of(pairs[i].text[0], pairs[i].len[0]),
-            .key_pem = base_span_of(pairs[i].text[1], pairs[i].len[1]),
+            .chain_pem = span_of(&pairs[i], CERTIFICATE_CHAIN),
+            .key_pem = span_of(&pairs[i], CERTIFICATE_KEY),
         };
     for (uint32_t i = 0; ok && i < started->listener_cnt; i++)
         if (t->started->listeners[i].tls != CONF_TLS_NONE)
-            p[spec.policy_cnt++] = policy_of(&started->listener[i]);
+            p[spec.policy_cnt++] = gateway_tls_policy(&started->listener[i]);
     for (uint32_t i = 0; ok && i < t->lane_cnt; i++)
         ok = (out[i] = build(t, i, &spec, why)) != NULL;
     free(c);
@@ -295,7 +252,7 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
                      char why[GATEWAY_TLS_WHY_CAP])
 {
     struct gateway_tls_domain *built[TOPOLOGY_LANE_MAX] = {0};
-    struct pair *pairs = calloc(conf->certificate_cnt + 1, sizeof(*pairs));
+    struct certificate_pair *pairs = calloc(conf->certificate_cnt + 1, sizeof(*pairs));
     int error = pairs == NULL ? -ENOMEM : 0;
 
     snprintf(why, GATEWAY_TLS_WHY_CAP, "memory is short");

@@ -69,6 +69,9 @@ bool gateway_tls_changed(struct gateway_tls *t, const struct conf *conf, struct 
 /* Now and then: frees what the lanes have released, and changes the ticket keys. */
 void gateway_tls_tend(struct gateway_tls *t, uint64_t now_ns);
 
+/* What a listener asks for. */
+struct tls_policy_spec gateway_tls_policy(const struct conf_listener *l);
+
 /* Of the conf's certificate i, as it is in use; NULL: none is. */
 const struct tls_certificate_info *gateway_tls_certificate(const struct gateway_tls *t, uint32_t i);
 

@@ -59,6 +59,13 @@ static struct conf *load(const char *path)
     return conf;
 }
 
+/* Prints what is wrong, and what is to be known. */
+static bool check_certificates(const struct conf *conf)
+{
+    return config_check_certificates(stderr, conf, open_directly, NULL,
+                                     (int64_t)(loop_wall_ns() / BASE_NS_S));
+}
+
 static void warn(const char *text)
 {
     if (text[0] != 0)
@@ -310,6 +317,8 @@ static int run(const char *path, bool accept_corruption)
     setrlimit(RLIMIT_CORE, &no_core);
     if (!tls_memory_use())
         warn("OpenSSL keeps its own allocator: slower handshakes");
+    if (!check_certificates(conf)) /* OpenSSL allocates from here on */
+        return 2;
     if (start_opener(&opener, conf, config_path) != 0)
         return 1;
     int status = 2, error;
@@ -365,7 +374,10 @@ int main(int argc, char **argv)
         struct conf *conf = load(argv[2]);
         if (conf == NULL)
             return 2;
+        bool good = check_certificates(conf);
         conf_free(conf);
+        if (!good)
+            return 2;
         printf("%s: ok\n", argv[2]);
         return 0;
     }

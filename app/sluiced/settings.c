@@ -19,14 +19,15 @@ static void fill_routes(struct settings *s)
 {
     for (uint32_t i = 0; i < s->conf->route_cnt; i++) {
         const struct conf_route *r = &s->conf->route[i];
-        struct net_endpoint host;
+        struct settings_route route = {.proxy = (enum conf_proxy_send)r->proxy};
 
-        base_assert(net_endpoint_parse(&host, base_span_str(r->host)) == 0);
-        if (strcmp(r->name, "default") == 0)
-            s->default_host = host;
-        else
-            s->routes[s->route_cnt++] =
-                (struct settings_route){.domain = base_span_str(r->name), .host = host};
+        base_assert(net_endpoint_parse(&route.host, base_span_str(r->host)) == 0);
+        if (strcmp(r->name, "default") == 0) {
+            s->default_route = route;
+            continue;
+        }
+        route.domain = base_span_str(r->name);
+        s->routes[s->route_cnt++] = route;
     }
     qsort(s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
 }
@@ -240,7 +241,7 @@ bool settings_is_own(const struct settings *s, const struct net_addr *a)
     return false;
 }
 
-const struct net_endpoint *settings_route_find(const struct settings *s, struct base_span domain)
+const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain)
 {
     uint8_t lower[SMTP_DOMAIN_MAX];
     size_t len = domain.len < sizeof(lower) ? domain.len : sizeof(lower);
@@ -254,5 +255,5 @@ const struct net_endpoint *settings_route_find(const struct settings *s, struct 
         s->route_cnt == 0
             ? NULL
             : bsearch(&key, s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
-    return r != NULL ? &r->host : &s->default_host;
+    return r != NULL ? r : &s->default_route;
 }

@@ -21,6 +21,7 @@ struct rte_rcu_qsbr;
 struct settings_route {
     struct base_span domain; /* lower case */
     struct net_endpoint host;
+    enum conf_proxy_send proxy;
 };
 
 struct settings_listener {
@@ -42,7 +43,7 @@ struct settings {
     struct base_span *relay_domains;
     struct settings_route *routes; /* sorted by domain; owned */
     uint32_t route_cnt;
-    struct net_endpoint default_host;
+    struct settings_route default_route; /* without a domain */
     struct settings *next_retired;
     uint64_t retire_token;
 };
@@ -86,6 +87,6 @@ bool settings_proxy_trusted(const struct settings_listener *l, const struct net_
 bool settings_is_own(const struct settings *s, const struct net_addr *a);
 
 /* Where mail for the domain goes. */
-const struct net_endpoint *settings_route_find(const struct settings *s, struct base_span domain);
+const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain);
 
 #endif

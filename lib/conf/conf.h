@@ -34,6 +34,7 @@ enum conf_idle { CONF_IDLE_ADAPTIVE, CONF_IDLE_POLL };
 enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
 enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
 enum conf_proxy { CONF_PROXY_NONE, CONF_PROXY_REQUIRED };
+enum conf_proxy_send { CONF_PROXY_SEND_NONE, CONF_PROXY_SEND_V1, CONF_PROXY_SEND_V2 };
 enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
 enum conf_tls_level {
     CONF_TLS_AUTO,
@@ -123,6 +124,7 @@ struct conf_tls {
     uint64_t key_threads;
     struct conf_list key_cpus;
     uint64_t handshake_timeout_ns;
+    uint64_t certificate_check_ns;
 };
 
 struct conf_spool {
@@ -194,6 +196,7 @@ struct conf_route {
     uint32_t line;
     const char *file;
     const char *host; /* "address:port" */
+    uint64_t proxy;   /* enum conf_proxy_send */
 };
 
 struct conf_control {

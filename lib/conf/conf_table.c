@@ -174,6 +174,7 @@ const struct conf_setting conf_settings[] = {
     WORDS(tls, key_operations, "inline", "inline pool", false, "where our private keys sign: in the lane itself, or in threads of their own, while the lane goes on"),
     NUMBER(tls, key_threads, "1", 1, 64, false, "those threads; with pool"),
     TEXT(tls, LIST, key_cpus, "", false, NULL, "processor of each of them; none: any"),
+    DURATION(tls, certificate_check, "1m", S, D, true, "how often the files of certificates are looked at; changed ones are loaded"),
 
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
     TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
@@ -188,6 +189,7 @@ const struct conf_setting conf_settings[] = {
     NUMBER(queue, destination_deliveries, "20", 1, CONF_DELIVERIES_MAX, true, "most of them to one next hop"),
 
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
+    WORDS(route, proxy, "none", "none v1 v2", true, "PROXY header that the next hop gets first, with the address of the client that sent the message: none, or of that version"),
 
     TEXT(control, PATH, socket, "/run/sluice/control.sock", false, NULL, "path of the socket"),
     TEXT(control, STRING, group, "", false, NULL, "group that may read status; none: root only"),

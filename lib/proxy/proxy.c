@@ -29,6 +29,11 @@ static bool implausible(const struct net_addr *a, bool six)
     return a->b[0] == 0 || a->b[0] == 0xff;
 }
 
+bool proxy_plausible(const struct net_addr *a)
+{
+    return !implausible(a, !net_addr_is_v4(a));
+}
+
 void proxy_addressed(struct proxy_header *h, bool six)
 {
     h->addressed = true;

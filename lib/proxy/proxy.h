@@ -73,6 +73,10 @@ struct proxy_header {
 enum proxy_result proxy_parse(struct proxy_header *out, size_t *consumed, enum proxy_fault *fault,
                               struct base_span in) BASE_WARN_UNUSED;
 
+/* Whether a client may come from there: what a header's implausible tells of its source, IPv4
+ * inside IPv6 excepted, which an address alone does not tell. */
+bool proxy_plausible(const struct net_addr *a);
+
 #define PROXY_WRITE_MAX PROXY_V1_MAX /* bytes that proxy_write may need; v2 takes less */
 
 /*

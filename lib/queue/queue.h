@@ -23,7 +23,7 @@
  * and after the last jump of the wall clock of over an hour; for mail that waits for a destination
  * set aside, an attempt of that destination is one. queue_time.c has the rest.
  *
- * Memory: 256 bytes for a message with one recipient, 64 for each further one at addresses of 30
+ * Memory: 270 bytes for a message with one recipient, 64 for each further one at addresses of 30
  * bytes, and 200 and its name for each destination. From malloc; bodies stay in the spool.
  *
  * Threads: one (a courier). While a job is out, others may read what queue_recipient,
@@ -93,6 +93,10 @@ struct base_span queue_domain(struct base_span mailbox);
 /* NOTIFY and ORCPT of a recipient, read from the envelope; the view lives as long as the job. */
 struct spool_envelope_recipient queue_recipient_params(const struct queue_message *m,
                                                        uint32_t index);
+
+/* Who sent the message, and where that one had connected to, each as an address (IPv4 mapped) and
+ * le16 port; returns how many of the two the envelope has, in that order. Without one: all zero. */
+uint32_t queue_client(const struct queue_message *m, uint8_t client[18], uint8_t destination[18]);
 
 int queue_init(struct queue **out, const struct queue_config *config) BASE_WARN_UNUSED;
 void queue_fini(struct queue *q);

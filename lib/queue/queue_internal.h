@@ -73,6 +73,7 @@ struct queue_message {
     uint8_t body_8bit : 1;
     uint8_t smtputf8 : 1;
     uint8_t has_envid : 1;
+    uint8_t has_client : 1;
     uint8_t warned;      /* enum queue_warned; apart, so that lanes may read the bits above */
     uint8_t damaged : 1; /* bytes of it are lost */
     uint8_t held : 1;    /* by the operator: not due */

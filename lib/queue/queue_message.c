@@ -4,15 +4,21 @@
 #include <stdlib.h>
 
 /*
- * Texts stand behind the items: sender, ENVID if there is one, then of each recipient the mailbox
- * and its parameters. A text is its length in 1 byte, below LONG, or LONG and le16; a recipient's
- * has the bits of what follows in another byte before it, when there is something.
+ * Texts stand behind the items: sender, ENVID if there is one, the client's endpoints if there are
+ * any, then of each recipient the mailbox and its parameters. A text is its length in 1 byte, below
+ * LONG, or LONG and le16; a recipient's has the bits of what follows in another byte before it,
+ * when there is something.
  */
 #define TEXT_LONG      0xfe /* le16 length follows */
 #define TEXT_PARAMS    0xff /* a byte of bits follows, then the text, then what the bits tell */
 #define PARAM_NOTIFY   1    /* 1 byte */
 #define PARAM_ORCPT    2    /* a text */
 #define TEXT_BYTES_MAX 3
+
+/* An endpoint as the envelope has it; where all are of IPv4, without what is the same in each. */
+#define ENDPOINT_LEN 18
+#define MAPPED_LEN   12
+static const uint8_t mapped[MAPPED_LEN] = {[10] = 0xff, [11] = 0xff};
 
 static uint8_t *text_put(uint8_t *at, struct base_span s)
 {
@@ -61,6 +67,29 @@ struct base_span queue_message_envid(const struct queue_message *m)
     const uint8_t *at = texts_of(m);
     text_read(&at);
     return m->has_envid ? text_read(&at) : base_span_of(at, 0);
+}
+
+uint32_t queue_client(const struct queue_message *m, uint8_t client[ENDPOINT_LEN],
+                      uint8_t destination[ENDPOINT_LEN])
+{
+    const uint8_t *at = texts_of(m);
+    struct base_span s = {0};
+
+    memset(client, 0, ENDPOINT_LEN);
+    memset(destination, 0, ENDPOINT_LEN);
+    text_read(&at);
+    if (m->has_envid)
+        text_read(&at);
+    if (m->has_client)
+        s = text_read(&at);
+    bool v4 = s.len % ENDPOINT_LEN != 0;
+    size_t skip = v4 ? MAPPED_LEN : 0, len = ENDPOINT_LEN - skip;
+    for (size_t i = 0; i < s.len / len; i++) {
+        uint8_t *to = i == 0 ? client : destination;
+        memcpy(to, mapped, skip);
+        memcpy(to + skip, s.p + i * len, len);
+    }
+    return (uint32_t)(s.len / len);
 }
 
 struct base_span queue_recipient(const struct queue_message *m, uint32_t index)
@@ -144,7 +173,7 @@ static uint8_t *recipient_put(uint8_t *at, const struct reader *r)
 
 /* What is of the message itself. */
 struct head {
-    struct base_span sender, envid;
+    struct base_span sender, envid, client, destination;
     uint64_t arrival_wall_ns;
     uint8_t ret;
     bool body_8bit, smtputf8;
@@ -162,6 +191,12 @@ static struct head head_read(struct base_span rest)
         case SPOOL_ENVELOPE_ARRIVAL:
             h.arrival_wall_ns = base_le64(f.value.p);
             break;
+        case SPOOL_ENVELOPE_CLIENT_ADDRESS:
+            h.client = f.value;
+            break;
+        case SPOOL_ENVELOPE_CLIENT_DESTINATION:
+            h.destination = f.value;
+            break;
         case SPOOL_ENVELOPE_BODY_8BIT:
             h.body_8bit = true;
             break;
@@ -178,6 +213,26 @@ static struct head head_read(struct base_span rest)
             break;
         }
     return h;
+}
+
+/* The client's endpoints as a text in room; empty: there are none. */
+static struct base_span client_of(const struct head *h, uint8_t room[2 * ENDPOINT_LEN])
+{
+    struct base_span from[2] = {h->client, h->destination};
+    struct base_buf out = {.p = room, .cap = 2 * ENDPOINT_LEN};
+    bool v4 = true;
+    int failed = 0;
+
+    if (h->client.len == 0)
+        return base_span_of(room, 0);
+    for (int i = 0; i < 2; i++)
+        v4 = v4 && (from[i].len == 0 || memcmp(from[i].p, mapped, MAPPED_LEN) == 0);
+    for (int i = 0; i < 2; i++)
+        if (from[i].len > 0)
+            failed |= base_buf_put(&out, from[i].p + (v4 ? MAPPED_LEN : 0),
+                                   ENDPOINT_LEN - (v4 ? MAPPED_LEN : 0));
+    base_assert(failed == 0);
+    return base_buf_span(&out);
 }
 
 static void item_fill(struct queue *q, struct queue_message *m, uint32_t index, uint8_t *at,
@@ -202,9 +257,12 @@ struct queue_message *queue_message_make(struct queue *q, const struct spool_id 
 {
     struct base_span envelope = base_span_of(a->envelope, a->envelope_len);
     struct head h = head_read(envelope);
+    uint8_t room[2 * ENDPOINT_LEN];
+    struct base_span client = client_of(&h, room);
     struct reader r = {.rest = envelope};
     size_t bytes = sizeof(struct queue_message) + a->recipient_cnt * sizeof(struct queue_item) +
-                   text_bytes(h.sender) + (h.envid.len > 0 ? text_bytes(h.envid) : 0);
+                   text_bytes(h.sender) + (h.envid.len > 0 ? text_bytes(h.envid) : 0) +
+                   (client.len > 0 ? text_bytes(client) : 0);
     while (reader_next(&r))
         bytes += recipient_bytes(&r);
     uint32_t steps = queue_arena_steps(bytes);
@@ -224,11 +282,14 @@ struct queue_message *queue_message_make(struct queue *q, const struct spool_id 
         .body_8bit = h.body_8bit,
         .smtputf8 = h.smtputf8,
         .has_envid = h.envid.len > 0,
+        .has_client = client.len > 0,
         .held = a->held,
     };
     uint8_t *at = text_put((uint8_t *)&m->items[m->recipient_cnt], h.sender);
     if (m->has_envid)
         at = text_put(at, h.envid);
+    if (m->has_client)
+        at = text_put(at, client);
     r.rest = envelope;
     for (uint32_t i = 0; reader_next(&r); i++) {
         item_fill(q, m, i, at, &a->outcomes[i]);

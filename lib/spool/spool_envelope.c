@@ -53,6 +53,7 @@ static bool value_fits(const struct spool_envelope_field *f)
     case SPOOL_ENVELOPE_SMTPUTF8:
         return len == 0;
     case SPOOL_ENVELOPE_CLIENT_ADDRESS:
+    case SPOOL_ENVELOPE_CLIENT_DESTINATION:
         return len == 18;
     case SPOOL_ENVELOPE_RET:
         return len == 1 && (f->value.p[0] == SPOOL_ENVELOPE_RET_FULL ||
@@ -75,7 +76,7 @@ static bool place_fits(uint8_t type, uint32_t *seen)
 {
     const uint32_t recipient = 1U << SPOOL_ENVELOPE_RECIPIENT;
 
-    if (type > SPOOL_ENVELOPE_ORCPT)
+    if (type > SPOOL_ENVELOPE_CLIENT_DESTINATION)
         return true;
     uint32_t bit = 1U << type;
     if (type == SPOOL_ENVELOPE_RECIPIENT)

@@ -23,6 +23,7 @@ enum spool_envelope_type {
     SPOOL_ENVELOPE_ENVID = 10,   /* xtext as it was written */
     SPOOL_ENVELOPE_NOTIFY = 11,  /* 1 byte, enum spool_envelope_notify; of the RECIPIENT before */
     SPOOL_ENVELOPE_ORCPT = 12,   /* type ";" xtext as it was written; of the RECIPIENT before */
+    SPOOL_ENVELOPE_CLIENT_DESTINATION = 13, /* where it had connected to, as CLIENT_ADDRESS */
 };
 
 /* Parameters of RFC 3461 as numbers: of the format, never to be changed. */

@@ -354,6 +354,8 @@ STATS(PROXY_UNTRUSTED,        "proxy", "refused_untrusted", "connections", "drop
 STATS(PROXY_TIMEOUT,          "proxy", "refused_timeout",  "connections", "dropped: no whole header within proxy_timeout")
 STATS(PROXY_ENDED,            "proxy", "refused_ended",    "connections", "ended by the peer before its header was whole")
 STATS(PROXY_NO_CLIENT,        "proxy", "refused_unknown",  "connections", "dropped: a header without a client, and proxy_unknown = refuse")
+STATS(PROXY_SENT,             "proxy", "sent",             "connections", "to next hops that were told the client")
+STATS(PROXY_SENT_LOCAL,       "proxy", "sent_local",       "connections", "to next hops that were told there is no client (LOCAL, UNKNOWN)")
 STATS(PROXY_SIGNATURE,        "proxy", "refused_signature", "connections", "dropped: no PROXY header, but something else")
 STATS(PROXY_LONG,             "proxy", "refused_long",     "connections", "dropped: v1 without CRLF in 107 bytes, v2 over 2048 bytes")
 STATS(PROXY_LINE,             "proxy", "refused_line",     "connections", "dropped: v1 with another family, number of fields, or line end")

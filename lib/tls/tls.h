@@ -145,6 +145,17 @@ struct tls_certificate_info {
     char name[TLS_NAME_MAX][TLS_NAME_BYTES]; /* lower case */
 };
 
+/* What a domain would say of a certificate, and of a policy, without a lane: for a look at a
+ * configuration. Slow. */
+enum tls_check { TLS_CHECK_OK, TLS_CHECK_CHAIN, TLS_CHECK_KEY };
+/* Which of the two texts is wrong (a pair that does not match: the key), with a sentence in why;
+ * info is of one that is OK. */
+enum tls_check tls_check_certificate(const struct tls_certificate_spec *spec, int64_t now_s,
+                                     struct tls_certificate_info *info, char *why,
+                                     size_t why_cap) BASE_WARN_UNUSED;
+bool tls_check_policy(const struct tls_policy_spec *spec, char *why,
+                      size_t why_cap) BASE_WARN_UNUSED;
+
 /* Makes the contexts. Returns NULL when something is wrong with the configuration (or memory), and
  * a sentence without full stop in why, terminated by NUL. Slow: some ms for each certificate. */
 struct tls_domain *tls_domain_build(struct tls_lane *lane, const struct tls_domain_spec *spec,

@@ -31,21 +31,21 @@ static int no_passphrase(char *buf, int size, int rwflag, void *asked)
     return -1;
 }
 
-static EVP_PKEY *read_key(struct tls_domain *d, struct base_span pem, bool *encrypted)
+static EVP_PKEY *read_key(OSSL_LIB_CTX *libctx, struct base_span pem, bool *encrypted)
 {
     BIO *b = BIO_new_mem_buf(pem.p, (int)pem.len);
     EVP_PKEY *k = NULL;
 
     *encrypted = false;
     if (b != NULL)
-        k = PEM_read_bio_PrivateKey_ex(b, NULL, no_passphrase, encrypted, d->libctx, NULL);
+        k = PEM_read_bio_PrivateKey_ex(b, NULL, no_passphrase, encrypted, libctx, NULL);
     BIO_free(b);
     return k;
 }
 
-static X509 *read_one(struct tls_domain *d, BIO *b)
+static X509 *read_one(OSSL_LIB_CTX *libctx, BIO *b)
 {
-    X509 *x = X509_new_ex(d->libctx, NULL);
+    X509 *x = X509_new_ex(libctx, NULL);
 
     if (x != NULL && PEM_read_bio_X509(b, &x, NULL, NULL) == NULL) {
         X509_free(x);
@@ -55,7 +55,7 @@ static X509 *read_one(struct tls_domain *d, BIO *b)
 }
 
 /* Returns NULL, or what is wrong. */
-static const char *read_chain(struct tls_domain *d, struct tls_certificate *c, struct base_span pem)
+static const char *read_chain(OSSL_LIB_CTX *libctx, struct tls_certificate *c, struct base_span pem)
 {
     BIO *b = pem.len > 0 ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL;
     const char *wrong = NULL;
@@ -65,13 +65,13 @@ static const char *read_chain(struct tls_domain *d, struct tls_certificate *c, s
     if (b == NULL)
         return "holds no certificate";
     c->chain = sk_X509_new_null();
-    c->leaf = read_one(d, b);
+    c->leaf = read_one(libctx, b);
     if (c->leaf == NULL || c->chain == NULL) {
         error = ERR_peek_last_error();
         wrong = ERR_GET_REASON(error) == PEM_R_NO_START_LINE ? "holds no certificate"
                                                              : "a certificate in it is damaged";
     }
-    while (wrong == NULL && (x = read_one(d, b)) != NULL) {
+    while (wrong == NULL && (x = read_one(libctx, b)) != NULL) {
         if (sk_X509_num(c->chain) >= CHAIN_MAX || sk_X509_push(c->chain, x) == 0) {
             X509_free(x);
             wrong = "holds too many certificates";
@@ -207,31 +207,27 @@ static bool hand_over(struct tls_domain *d, struct tls_certificate *c, EVP_PKEY 
     return c->key.handle != NULL;
 }
 
-bool tls_certificate_open(struct tls_domain *d, struct tls_certificate *c,
-                          const struct tls_certificate_spec *spec, int64_t now_s, char *why,
-                          size_t cap)
+enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, struct tls_certificate *c,
+                                    const struct tls_certificate_spec *spec, int64_t now_s,
+                                    EVP_PKEY **private, const char **wrong)
 {
-    const char *wrong = read_chain(d, c, spec->chain_pem);
-    EVP_PKEY *private = NULL, *public;
     bool encrypted = false;
 
-    if (wrong == NULL && (private = read_key(d, spec->key_pem, &encrypted)) == NULL)
-        wrong = encrypted ? "the key is encrypted" : "no private key could be read";
-    if (wrong == NULL)
-        wrong = check_kind(private, &c->key.kind, &c->info);
-    if (wrong == NULL && X509_check_private_key(c->leaf, private) != 1)
-        wrong = "the key does not belong to the certificate";
-    public = c->leaf != NULL ? X509_get0_pubkey(c->leaf) : NULL;
-    if (wrong == NULL && public == NULL)
-        wrong = "the certificate's key could not be read";
-    c->key.domain = d;
-    if (wrong == NULL && !hand_over(d, c, private))
-        wrong = "the driver of key operations does not take the key";
-    EVP_PKEY_free(private);
-    if (wrong == NULL && (c->pkey = tls_key_wrap(d, &c->key, public)) == NULL)
-        wrong = "memory is short";
-    if (wrong != NULL)
-        return fail(why, cap, spec, wrong);
+    *private = NULL;
+    *wrong = read_chain(libctx, c, spec->chain_pem);
+    if (*wrong == NULL && X509_get0_pubkey(c->leaf) == NULL)
+        *wrong = "the certificate's key could not be read";
+    if (*wrong != NULL)
+        return TLS_CHECK_CHAIN;
+    *private = read_key(libctx, spec->key_pem, &encrypted);
+    if (*private == NULL)
+        *wrong = encrypted ? "the key is encrypted" : "no private key could be read";
+    if (*wrong == NULL)
+        *wrong = check_kind(*private, &c->key.kind, &c->info);
+    if (*wrong == NULL && X509_check_private_key(c->leaf, *private) != 1)
+        *wrong = "the key does not belong to the certificate";
+    if (*wrong != NULL)
+        return TLS_CHECK_KEY;
     c->info.not_before_s = unix_time(X509_get0_notBefore(c->leaf));
     c->info.not_after_s = unix_time(X509_get0_notAfter(c->leaf));
     c->info.chain_cnt = 1 + (uint32_t)sk_X509_num(c->chain);
@@ -240,6 +236,25 @@ bool tls_certificate_open(struct tls_domain *d, struct tls_certificate *c,
     if (spec->name_cnt == 0)
         names_inside(c);
     warn(c, spec, now_s);
+    return TLS_CHECK_OK;
+}
+
+bool tls_certificate_open(struct tls_domain *d, struct tls_certificate *c,
+                          const struct tls_certificate_spec *spec, int64_t now_s, char *why,
+                          size_t cap)
+{
+    EVP_PKEY *private;
+    const char *wrong;
+
+    c->key.domain = d;
+    if (tls_certificate_read(d->libctx, c, spec, now_s, &private, &wrong) == TLS_CHECK_OK &&
+        !hand_over(d, c, private))
+        wrong = "the driver of key operations does not take the key";
+    EVP_PKEY_free(private);
+    if (wrong == NULL && (c->pkey = tls_key_wrap(d, &c->key, X509_get0_pubkey(c->leaf))) == NULL)
+        wrong = "memory is short";
+    if (wrong != NULL)
+        return fail(why, cap, spec, wrong);
     ERR_clear_error();
     return true;
 }

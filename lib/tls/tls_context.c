@@ -134,7 +134,7 @@ static bool set_list(SSL_CTX *ctx, int command, const char *list)
     return SSL_CTX_ctrl(ctx, command, 0, (void *)(uintptr_t)list) == 1;
 }
 
-static const char *set_algorithms(SSL_CTX *ctx, const struct tls_policy_spec *spec)
+const char *tls_context_set_algorithms(SSL_CTX *ctx, const struct tls_policy_spec *spec)
 {
     const char *groups = spec->groups != NULL ? spec->groups : default_groups;
     const char *ciphers = spec->ciphers != NULL ? spec->ciphers : default_ciphers;
@@ -201,7 +201,7 @@ SSL_CTX *tls_context_new(struct tls_domain *d, const struct tls_policy_spec *spe
         SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
         SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-        wrong = set_algorithms(ctx, spec);
+        wrong = tls_context_set_algorithms(ctx, spec);
     }
     if (wrong == NULL && spec->client)
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);

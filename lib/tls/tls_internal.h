@@ -168,6 +168,11 @@ void tls_domain_hold(struct tls_domain *d);
 void tls_domain_drop(struct tls_domain *d);
 
 /* tls_certificate.c. Returns false, and a sentence. */
+/* Parses both texts and compares them; *private is the caller's, or NULL, *wrong says what is not
+ * as it should be. */
+enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, struct tls_certificate *c,
+                                    const struct tls_certificate_spec *spec, int64_t now_s,
+                                    EVP_PKEY **private, const char **wrong);
 bool tls_certificate_open(struct tls_domain *d, struct tls_certificate *c,
                           const struct tls_certificate_spec *spec, int64_t now_s, char *why,
                           size_t cap);
@@ -179,6 +184,7 @@ const struct tls_name *tls_name_find(const struct tls_domain *d, const char *tex
 bool tls_name_normalize(char *to, struct base_span from);
 
 /* tls_context.c: the context of a policy for a set of certificates. */
+const char *tls_context_set_algorithms(SSL_CTX *ctx, const struct tls_policy_spec *spec);
 SSL_CTX *tls_context_new(struct tls_domain *d, const struct tls_policy_spec *spec,
                          struct tls_policy *policy, const struct tls_name *set, char *why,
                          size_t cap);

@@ -1,31 +1,18 @@
 #!/usr/bin/python3
 # limit: 150
-"""The PROXY header, v1 and v2: HAProxy and nginx from Debian, swaks, and raw bytes cut everywhere. The client it names is
-the client in Received and log, and gets no right by its address alone; what is no header is dropped without a word."""
-import socket
-import struct
+"""The PROXY header, v1 and v2, in raw bytes cut everywhere. The client it names is the client in Received and log, and gets no
+right by its address alone; what is no header is dropped without a word."""
 import time
 
 from gateway import Counted, Gateway
-from harness import GATEWAY_IP, HOST_IP, check, check_equal, find_program, main, run, wait_until
+from harness import GATEWAY_IP, HOST_IP, check, check_equal, main, run, wait_until
 from mail import Client, plain, split_received
+from proxies import CLIENT, v1, v2
 from sinks import Scripted
 
-PORT, STRICT_PORT, CLIENT = 26, 27, '198.51.100.7'  # a client in relay: networks
-STRANGER = '10.9.0.77'                              # an address of the link that is not in proxy_from
+PORT, STRICT_PORT = 26, 27  # CLIENT is in relay: networks
+STRANGER = '10.9.0.77'      # an address of the link that is not in proxy_from
 gw = far = None
-SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
-
-
-def v1(source=CLIENT, destination='203.0.113.1', source_port=4711):
-    family = 'TCP6' if ':' in source else 'TCP4'
-    return f'PROXY {family} {source} {destination} {source_port} 25\r\n'.encode()
-
-
-def v2(source=CLIENT, command=0x21, family=0x11, rest=None, tlvs=b''):
-    if rest is None:
-        rest = socket.inet_aton(source) + socket.inet_aton('203.0.113.1') + struct.pack('>HH', 4711, 25)
-    return SIGNATURE + struct.pack('>BBH', command, family, len(rest + tlvs)) + rest + tlvs
 
 
 def setup(lab):
@@ -181,61 +168,5 @@ def test_no_right_by_a_header(lab):
     check(not relays(v1()), 'relayed after the reload back')
 
 
-def through(port, client, number, timeout=30):
-    """A message by way of a proxy on this host; its Received field."""
-    before = len(far.messages)
-    with Client('127.0.0.1', port, source=(client, 0), timeout=timeout) as c:
-        check_equal(c.deliver('a@client.example', ['b@example.org'], plain(number)).code, 250, 'message')
-    return received(last_message(before + 1))
-
-
-def reachable(port):
-    def up():
-        try:
-            with Client('127.0.0.1', port, timeout=2):
-                return True
-        except (OSError, ConnectionError):
-            return False
-    wait_until(up, 20, f'a proxy on port {port}')
-
-
-def test_haproxy(lab):
-    program = find_program('haproxy')
-    with open(lab.path('haproxy.cfg'), 'w') as f:
-        f.write('defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n')
-        for port, option in ((8001, 'send-proxy'), (8002, 'send-proxy-v2'),
-                             (8003, 'send-proxy-v2 proxy-v2-options crc32c,unique-id')):
-            f.write(f'frontend f{port}\n bind 127.0.0.1:{port}\n unique-id-format %pid\n default_backend b{port}\n'
-                    f'backend b{port}\n server s {GATEWAY_IP}:{PORT} source {HOST_IP} {option} '
-                    'check inter 300ms check-send-proxy\n')
-    with Counted(gw, 'proxy/local', 2, seconds=20):  # its health checks are LOCAL
-        lab.spawn(program, '-db', '-f', lab.path('haproxy.cfg'))
-    for number, port in enumerate((8001, 8002, 8003)):
-        reachable(port)
-        check('127.0.0.9' in through(port, '127.0.0.9', 10 + number), 'the client behind HAProxy')
-
-
-def test_nginx(lab):
-    program = find_program('nginx')
-    modules = find_program('nginx').replace('/bin/nginx', '/usr/lib/nginx/modules')
-    with open(lab.path('nginx.conf'), 'w') as f:
-        f.write(f'load_module {modules}/ngx_stream_module.so;\ndaemon off;\nmaster_process off;\nuser root;\npid {lab.path("nginx.pid")};\n'
-                f'error_log {lab.path("nginx.err")};\nevents {{}}\nstream {{ server {{ listen 127.0.0.1:8010; '
-                f'proxy_bind {HOST_IP}; proxy_pass {GATEWAY_IP}:{PORT}; proxy_protocol on; }} }}\n')
-    lab.spawn(program, '-e', lab.path('nginx.err'), '-c', lab.path('nginx.conf'))
-    reachable(8010)
-    check('127.0.0.8' in through(8010, '127.0.0.8', 20), 'the client behind nginx')
-
-
-def test_swaks(lab):
-    program = find_program('swaks')
-    for version in ('1', '2'):
-        before = len(far.messages)
-        run(program, '--server', GATEWAY_IP, '--port', str(PORT), '--local-interface', HOST_IP, '--from',
-            'a@client.example', '--to', 'b@example.org', '--proxy-version', version, '--proxy-family',
-            'TCP4' if version == '1' else 'AF_INET', '--proxy-source', CLIENT, '--proxy-source-port', '4711',
-            '--proxy-dest', '203.0.113.1', '--proxy-dest-port', '25')
-        check(CLIENT in received(last_message(before + 1)), f'the client of v{version}')
-
-
-main(setup)
+if __name__ == '__main__':
+    main(setup)

@@ -478,6 +478,10 @@ def test_broken_pair(lab):
     check('ec.key' in said and 'error' in said, f'reload said {said}')
     with open(path, 'w') as f:
         f.write(good)
+    os.chmod(path, 0o644)
+    said = gw.ctl('reload', ok=None)
+    check('ec.key' in said and 'mode 640' in said, f'reload said {said}')
+    os.chmod(path, 0o600)
     gw.ctl('reload')
     check_equal(serial(), before, 'the certificate in use')
     wait_until(lambda: 'refused: ' in gw.log(), 10, 'the reason in the log')

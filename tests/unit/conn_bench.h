@@ -36,7 +36,7 @@ static const char config_text[] =
     "tcp { connections = 16; half_open = 16; time_wait = 16; msl = 100ms; }\n"
     "relay { networks = { 10.0.0.0/24 }; }\n"
     "queue { backoff_min = 300s; }\n"
-    "route default { host = 10.0.0.2:2525; }\n";
+    "route default { host = 10.0.0.2:2525; proxy = %s; }\n";
 
 /* What a test wants besides: blocks of the configuration, and a look at what the lane is made of.
  */
@@ -64,6 +64,7 @@ struct bench {
     struct rte_mempool *pool[6];
     uint64_t now_ns;
     uint32_t buffers;
+    const char *proxy; /* of the route, for the next open_gateway; NULL: none */
     bool courier_off;
     struct tcp_conn *sink; /* what the gateway opened to the host; the test plays the server */
     bool client_failed;
@@ -79,7 +80,8 @@ static inline struct settings *settings_of_text(void)
 {
     struct conf_errors *errors = calloc(1, sizeof(*errors));
     char text[4096];
-    int len = snprintf(text, sizeof(text), config_text, b->buffers);
+    int len =
+        snprintf(text, sizeof(text), config_text, b->buffers, b->proxy != NULL ? b->proxy : "none");
 
     snprintf(text + len, sizeof(text) - (size_t)len, "%s", bench_more);
     struct conf *conf = conf_parse("test", base_span_str(text), NULL, NULL, errors);

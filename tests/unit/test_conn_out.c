@@ -4,6 +4,7 @@
  * connection and mbuf is back at the end.
  */
 #include "conn_bench.h"
+#include "proxy.h"
 
 static void one_delivery(void)
 {
@@ -214,6 +215,167 @@ static void idle_connections_make_room(void **state)
     }
 }
 
+/* ---- the client, told to the next hop ---- */
+
+static int open_v1(void **state)
+{
+    b->proxy = "v1";
+    int rc = open_bench(state);
+    b->proxy = NULL;
+    return rc;
+}
+
+static int open_v2(void **state)
+{
+    b->proxy = "v2";
+    int rc = open_bench(state);
+    b->proxy = NULL;
+    return rc;
+}
+
+/* The header that the sink was told, and nothing behind it: it is the next hop that greets. */
+static struct proxy_header header_asked(void)
+{
+    struct proxy_header h;
+    enum proxy_fault fault;
+    size_t consumed;
+
+    if (proxy_parse(&h, &consumed, &fault, base_span_of(b->asked, b->asked_len)) != PROXY_OK)
+        fail_msg("%s: %zu bytes", proxy_fault_text(fault), b->asked_len);
+    assert_int_equal(consumed, b->asked_len);
+    return h;
+}
+
+static struct net_endpoint v4(uint8_t last, uint16_t port)
+{
+    struct net_endpoint e = {.port = port};
+
+    e.addr = net_addr_v4((const uint8_t[]){10, 0, 0, last});
+    return e;
+}
+
+static void assert_endpoint(const struct net_endpoint *e, struct net_endpoint want)
+{
+    assert_int_equal(e->port, want.port);
+    assert_memory_equal(e->addr.b, want.addr.b, sizeof(want.addr.b));
+}
+
+/* From a client's greeting to the acceptance of a message, and another one when it is asked for. */
+static void messages_of_one_client(int cnt, struct net_endpoint *who)
+{
+    b->asked_len = b->got_len = 0;
+    struct tcp_conn *c = connect_client();
+    turn(c, 5);
+    tcp_local(c, who);
+    for (int i = 0; i < cnt; i++) {
+        say(c, ENVELOPE);
+        turn(c, 10);
+        b->got_len = 0;
+        say(c, "Subject: x\r\n\r\nbody\r\n.\r\n");
+        turn(c, 10);
+        told("queued as");
+        if (i + 1 < cnt) {
+            take_message(i == 0);
+            b->asked_len = 0;
+        }
+    }
+    tcp_close(b->tcp, c);
+    turn(c, 10);
+}
+
+/* One connection carries what one client sends, and nothing of another one. */
+static void told_the_client(unsigned version)
+{
+    struct net_endpoint who;
+
+    b->courier_off = false;
+    for (uint64_t i = 1; i <= 3; i++) {
+        b->sink = NULL;
+        messages_of_one_client(1, &who);
+        struct proxy_header h = header_asked();
+        assert_int_equal(h.version, version);
+        assert_true(h.addressed);
+        assert_endpoint(&h.source, who);
+        assert_endpoint(&h.destination, v4(1, 25));
+        take_message(true);
+        assert_int_equal(lane_stat(STATS_CONN_OPENED), i);
+        tcp_close(b->tcp, b->sink);
+        turn(NULL, 20);
+    }
+    assert_int_equal(lane_stat(STATS_CONN_REUSED), 0);
+    messages_of_one_client(2, &who);
+    assert_memory_equal(b->asked, "MAIL FROM:", 10); /* no second header */
+    take_message(false);
+    assert_int_equal(lane_stat(STATS_CONN_REUSED), 1);
+    assert_int_equal(lane_stat(STATS_PROXY_SENT), 4);
+    tcp_close(b->tcp, b->sink);
+    b->sink = NULL;
+    turn(NULL, 20);
+    check_home();
+}
+
+static void version_1_tells_the_client(void **state)
+{
+    (void)state;
+    told_the_client(1);
+}
+
+static void version_2_tells_the_client(void **state)
+{
+    (void)state;
+    told_the_client(2);
+}
+
+/* A connection that was found dead: the fresh one begins with the header, too. */
+static void a_fresh_one_begins_with_the_header(void **state)
+{
+    struct net_endpoint who;
+
+    (void)state;
+    b->courier_off = false;
+    messages_of_one_client(2, &who);
+    struct tcp_conn *old = b->sink;
+    b->sink = NULL;
+    b->asked_len = 0;
+    tcp_abort(b->tcp, old);
+    turn(NULL, 20);
+    struct proxy_header h = header_asked();
+    assert_endpoint(&h.source, who);
+    take_message(true);
+    tcp_close(b->tcp, b->sink);
+    b->sink = NULL;
+    turn(NULL, 20);
+    check_home();
+}
+
+/* A report of ours has no client. */
+static void a_report_has_no_client(void **state)
+{
+    struct net_endpoint who;
+
+    (void)state;
+    b->courier_off = false;
+    messages_of_one_client(1, &who);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(hello); i++)
+        answer(hello[i]);
+    answer("250 ok\r\n");
+    answer("550 no such user\r\n");
+    struct tcp_conn *old = b->sink;
+    b->sink = NULL;
+    b->asked_len = 0;
+    tcp_close(b->tcp, old);
+    turn(NULL, 50);
+    struct proxy_header h = header_asked();
+    assert_false(h.addressed);
+    assert_int_equal(h.local, h.version == 2);
+    take_message(true);
+    assert_int_equal(lane_stat(STATS_PROXY_SENT_LOCAL), 1);
+    tcp_close(b->tcp, b->sink);
+    b->sink = NULL;
+    turn(NULL, 20);
+    check_home();
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_bench, close_bench)
@@ -225,6 +387,12 @@ int main(void)
         CASE(a_further_message_needs_no_connection),
         CASE(a_lost_idle_connection_costs_no_attempt),
         CASE(idle_connections_make_room),
+#define CASE_OF(name, open) cmocka_unit_test_setup_teardown(name, open, close_bench)
+        CASE_OF(version_1_tells_the_client, open_v1),
+        CASE_OF(version_2_tells_the_client, open_v2),
+        CASE_OF(a_fresh_one_begins_with_the_header, open_v1),
+        CASE_OF(a_report_has_no_client, open_v1),
+        CASE_OF(a_report_has_no_client, open_v2),
     };
 
     b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);

@@ -8,6 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void plausible(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool want;
+    } rows[] = {{"192.0.2.1", true},  {"10.0.0.1", true},   {"2001:db8::1", true},
+                {"fe80::1", true},    {"fd00::1", true},    {"127.0.0.1", false},
+                {"0.0.0.0", false},   {"224.0.0.1", false}, {"255.255.255.255", false},
+                {"::", false},        {"::1", false},       {"ff02::1", false},
+                {"::c000:201", false}};
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        struct net_addr a;
+        assert_int_equal(net_addr_parse(&a, base_span_str(rows[i].text)), 0);
+        if (proxy_plausible(&a) != rows[i].want)
+            fail_msg("%s", rows[i].text);
+    }
+}
+
 static void v1(void **state)
 {
     (void)state;
@@ -396,9 +416,10 @@ static void at_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(v1),           cmocka_unit_test(v1_length), cmocka_unit_test(v2),
-        cmocka_unit_test(v2_signature), cmocka_unit_test(v2_length), cmocka_unit_test(tlv_lengths),
-        cmocka_unit_test(tlv_values),   cmocka_unit_test(written),   cmocka_unit_test(at_random),
+        cmocka_unit_test(plausible),   cmocka_unit_test(v1),           cmocka_unit_test(v1_length),
+        cmocka_unit_test(v2),          cmocka_unit_test(v2_signature), cmocka_unit_test(v2_length),
+        cmocka_unit_test(tlv_lengths), cmocka_unit_test(tlv_values),   cmocka_unit_test(written),
+        cmocka_unit_test(at_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,6 +90,47 @@ static bool end(struct queue *q, const struct queue_job *job, uint8_t state, uin
     return queue_done(q, &copy, results, outcomes, now, wall);
 }
 
+/* Where a message came from, in each family, and from a spool that did not keep all of it. */
+static void test_client(void **state)
+{
+    static const uint8_t four[18] = {[10] = 0xff, 0xff, 192, 0, 2, 1, 0x39, 0x30},
+                         other[18] = {[10] = 0xff, 0xff, 198, 51, 100, 2, 25, 0},
+                         six[18] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1, 0x39, 0x30}, none[18];
+    static const uint8_t *const rows[][2] = {{NULL, NULL}, {four, NULL}, {six, NULL}, {four, other},
+                                             {six, six},   {four, six},  {six, four}};
+    static const char *const to[] = {"a@one.example"};
+    struct queue *q = queue_make();
+
+    (void)state;
+    for (uint32_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        struct spool_arrival *a = arrival_of("s@x.org", to, 1);
+        struct base_buf b = {.p = a->envelope, .len = a->envelope_len, .cap = a->envelope_len + 42};
+        static const uint8_t type[2] = {SPOOL_ENVELOPE_CLIENT_ADDRESS,
+                                        SPOOL_ENVELOPE_CLIENT_DESTINATION};
+        uint8_t got[2][18];
+        uint32_t cnt = 0;
+        struct spool_id id = id_of(i + 1);
+        struct queue_job job;
+        for (int k = 0; k < 2; k++)
+            if (rows[i][k] != NULL) {
+                assert_int_equal(spool_envelope_put(&b, type[k], base_span_of(rows[i][k], 18)), 0);
+                cnt++;
+            }
+        a->envelope_len = (uint32_t)b.len;
+        assert_int_equal(queue_add(q, &id, a, 100, WALL + 100), 0);
+        assert_true(queue_next(q, &job, 100));
+        assert_int_equal(queue_client(job.message, got[0], got[1]), cnt);
+        for (int k = 0; k < 2; k++)
+            assert_memory_equal(got[k], rows[i][k] != NULL ? rows[i][k] : none, 18);
+        assert_true(base_span_eq(job.sender, base_span_str("s@x.org")));
+        assert_true(base_span_eq(job.envid, base_span_str("Q+2B")));
+        assert_true(base_span_eq(queue_recipient(job.message, 0), base_span_str(to[0])));
+        struct spool_outcome out[QUEUE_JOB_RCPT_MAX];
+        assert_true(end(q, &job, SPOOL_OUTCOME_DELIVERED, 100, WALL, out));
+    }
+    queue_fini(q);
+}
+
 static void test_jobs_by_domain(void **state)
 {
     (void)state;
@@ -464,15 +505,11 @@ static void test_done_in_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_done_in_parts),
-        cmocka_unit_test(test_operator),
-        cmocka_unit_test(test_jobs_by_domain),
-        cmocka_unit_test(test_backoff),
-        cmocka_unit_test(test_restart_and_clock),
-        cmocka_unit_test(test_bad_arrivals),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_many_recipients),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_done_in_parts),   cmocka_unit_test(test_operator),
+        cmocka_unit_test(test_client),          cmocka_unit_test(test_jobs_by_domain),
+        cmocka_unit_test(test_backoff),         cmocka_unit_test(test_restart_and_clock),
+        cmocka_unit_test(test_bad_arrivals),    cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_many_recipients), cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

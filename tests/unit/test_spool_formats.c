@@ -175,6 +175,12 @@ static void test_envelope_rows(void **state)
         ROW(NULLER "\x09\x01\x00\x03" RECIPIENT, -EINVAL),
         ROW(NULLER "\x09\x00\x00" RECIPIENT, -EINVAL),
         ROW(NULLER "\x0a\x00\x00" RECIPIENT, -EINVAL),
+        ROW(NULLER "\x0d\x12\x00"
+                   "123456789012345678" RECIPIENT,
+            1),
+        ROW(NULLER "\x0d\x11\x00"
+                   "12345678901234567" RECIPIENT,
+            -EINVAL),
         /* Those of RCPT. */
         ROW(NULLER RECIPIENT NEVER ORCPT RECIPIENT ORCPT NEVER, 2),
         ROW(NULLER RECIPIENT "\x0b\x01\x00\x0e", 1),

@@ -1,0 +1,34 @@
+/*
+ * The bytes of a certificate's files. A private key that others than its owner and group may read,
+ * or that its group may change, is refused: more than 0640 is a mistake.
+ *
+ * Threads: any; blocks for the disk.
+ */
+#ifndef CERTIFICATE_FILE_H
+#define CERTIFICATE_FILE_H
+
+#include "base_bytes.h"
+#include "conf.h"
+
+struct certificate_file {
+    uint8_t *text; /* NULL: not read */
+    size_t len;
+};
+
+/* Chain and key; wiped when they have been used. */
+struct certificate_pair {
+    struct certificate_file file[2];
+};
+enum { CERTIFICATE_CHAIN, CERTIFICATE_KEY };
+
+/* Both files of c, which open_file gives as descriptors (or negative errors). Returns 0, or a
+ * negative error with *which of them could not be read. */
+int certificate_pair_read(struct certificate_pair *p, const struct conf_certificate *c,
+                          int (*open_file)(void *user, const char *path), void *user,
+                          int *which) BASE_WARN_UNUSED;
+void certificate_pair_wipe(struct certificate_pair *p);
+
+/* What the operator reads of such an error. */
+const char *certificate_file_why(int error);
+
+#endif
