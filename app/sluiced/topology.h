@@ -37,7 +37,8 @@ enum topology_thread {
     TOPOLOGY_SPOOLER, /* one for each spool */
     TOPOLOGY_COURIER,
     TOPOLOGY_CONTROL,
-    TOPOLOGY_HOST, /* the machine's own traffic, where the configuration has it */
+    TOPOLOGY_HOST,     /* the machine's own traffic, where the configuration has it */
+    TOPOLOGY_RESOLVER, /* questions to the DNS */
     TOPOLOGY_THREAD_CNT
 };
 
@@ -56,9 +57,16 @@ enum topology_link_id {
     TOPOLOGY_LANE_HOST,       /* struct rte_mbuf *: frames for the machine's kernel */
     TOPOLOGY_HOST_FREE,       /* struct rte_mbuf *: those that it has got, back to be freed */
     TOPOLOGY_HOST_LANE,       /* struct rte_mbuf *: frames of the kernel's for the port */
-    TOPOLOGY_LANE_LOG,        /* struct stats_log_record */
+    TOPOLOGY_LANE_RESOLVER,   /* struct dns_query *: questions; see resolver.h */
+    TOPOLOGY_RESOLVER_LANE,   /* struct dns_query *: with their answers */
+    TOPOLOGY_COURIER_RESOLVER,
+    TOPOLOGY_RESOLVER_COURIER,
+    TOPOLOGY_CONTROL_RESOLVER,
+    TOPOLOGY_RESOLVER_CONTROL,
+    TOPOLOGY_LANE_LOG, /* struct stats_log_record */
     TOPOLOGY_SPOOLER_LOG,
     TOPOLOGY_COURIER_LOG,
+    TOPOLOGY_RESOLVER_LOG,
     TOPOLOGY_LINK_CNT
 };
 
@@ -90,8 +98,10 @@ struct topology {
     uint8_t spool_of[256]; /* by number: 1 + the index; 0: there is none */
     struct doorbell courier_bell;
     struct doorbell host_bell;
+    struct doorbell resolver_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
-    /* Counters, one block a thread: lanes, then spoolers, courier, control, host. */
+    /* Counters, one block a thread: lanes, then spoolers, courier, control, host,
+     * resolver. */
     struct stats_block *stats;
     uint32_t stats_cnt;
 };

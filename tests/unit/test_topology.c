@@ -62,7 +62,7 @@ static void rings_by_their_ends(void **state)
     assert_int_equal(t.stats_cnt, LANES + SPOOLS + 3);
     assert_ptr_equal(topology_stats(&t, TOPOLOGY_SPOOLER, 3) + 1,
                      topology_stats(&t, TOPOLOGY_COURIER, 0));
-    assert_ptr_equal(topology_stats(&t, TOPOLOGY_HOST, 0), &t.stats[t.stats_cnt - 1]);
+    assert_ptr_equal(topology_stats(&t, TOPOLOGY_RESOLVER, 0), &t.stats[t.stats_cnt - 1]);
 }
 
 static void found_by_number(void **state)
