@@ -201,9 +201,15 @@ void control_reload(struct control *c, struct control_client *client)
     uint32_t restart_cnt =
         conf_compare(g->hub.started->conf, conf, changed, BASE_ARRAY_CNT(changed));
     char why[CONTROL_WHY_CAP];
+    base_static_assert(sizeof(why) >= GATEWAY_TLS_WHY_CAP &&
+                           sizeof(why) >= GATEWAY_RESOLVER_WHY_CAP,
+                       "one sentence for all");
     struct policy_tables *tables = control_maps_read(c, conf, why);
-    if (tables == NULL || control_tls_load(c, conf, why) != 0) {
+    struct resolver_config *names =
+        tables != NULL ? gateway_resolver_prepare(conf, c->config.opener, why) : NULL;
+    if (names == NULL || control_tls_load(c, conf, why) != 0) {
         policy_tables_free(tables);
+        resolver_config_free(names);
         conf_free(conf);
         if (client != NULL)
             control_refuse(client, "%s; the old configuration stays\n", why);
@@ -212,6 +218,7 @@ void control_reload(struct control *c, struct control_client *client)
     struct settings *next = settings_make(conf);
     if (next == NULL) {
         policy_tables_free(tables);
+        resolver_config_free(names);
         if (client != NULL)
             control_refuse(client, "no memory; the old configuration stays\n");
         return log_reload(c, g->hub.generation, "refused: no memory");
@@ -219,6 +226,7 @@ void control_reload(struct control *c, struct control_client *client)
     log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
     settings_publish(&g->hub, next);
     control_maps_use(c, tables);
+    gateway_resolver_use(&g->resolver, names);
     if (client != NULL) {
         control_print(client, "settings_generation %" PRIu64 "\n", g->hub.generation);
         for (uint32_t i = 0; i < restart_cnt && i < BASE_ARRAY_CNT(changed); i++)
