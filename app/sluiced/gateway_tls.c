@@ -249,15 +249,16 @@ static bool new_ticket_key(struct gateway_tls *t, uint64_t now_ns)
 }
 
 /* What was read before goes, as what is in use does. */
-static void keep_chains(struct gateway_tls *t, struct pair *pairs, uint32_t cnt)
+static void keep_chains(struct gateway_tls *t, struct certificate_pair *pairs, uint32_t cnt)
 {
     for (uint32_t i = 0; i < TLS_CERTIFICATE_MAX; i++) {
         free(t->chain[i].p);
         t->chain[i] = (struct base_buf){0};
         if (i >= cnt)
             continue;
-        t->chain[i] = (struct base_buf){.p = pairs[i].text[0], .len = pairs[i].len[0]};
-        pairs[i].text[0] = NULL;
+        struct certificate_file *chain = &pairs[i].file[CERTIFICATE_CHAIN];
+        t->chain[i] = (struct base_buf){.p = chain->text, .len = chain->len};
+        chain->text = NULL;
     }
 }
 
