@@ -1,17 +1,25 @@
 /*
- * Who may send what to whom. For now the relay rule alone: clients in the relay networks may send
+ * Who may send what to whom. Each verdict is a named reason with a counter.
+ *
+ * Relay: who is logged in at a listener for users and clients in the relay networks may send
  * anywhere, others to the relay domains only (RFC 5321 section 3.6; open relays are what this
- * refuses). Each verdict is a named reason with a counter.
+ * refuses). Where maps of recipients are given, only to those that exist there.
  *
- * Left out until their issues: AUTH, sender ownership, limits by client, recipient maps.
+ * Sender ownership: who is logged in may send as what its account owns (policy_tables.h), and what
+ * belongs to an account is for nobody else. The null sender is everybody's: readers of mail answer
+ * by it that a message was read. `strict` holds for the From field, too.
  *
- * Pure; any thread. Memory: settings are immutable and borrowed; texts are written to the caller's
- * buffer.
+ * Left out until their issues: limits by client, recipients asked of the next hop, SRS.
+ *
+ * Pure; any thread with a work area of its own. Memory: settings and tables are immutable and
+ * borrowed; texts are written to the caller's buffer.
  */
 #ifndef POLICY_H
 #define POLICY_H
 
 #include "net_addr.h"
+#include "policy_from.h"
+#include "policy_tables.h"
 #include "smtp_address.h"
 #include "smtp_reply.h"
 #include "stats.h"
@@ -25,6 +33,20 @@ struct policy_settings {
     /* Lower-case names, sorted by policy_domain_compare. "example.com" matches itself alone,
      * ".example.com" all names below it. */
     const struct base_span *relay_domains;
+    struct base_span login_domain; /* lower case, of logins without one; empty: none */
+    char extension;                /* begins one in local parts; 0: there are none */
+    uint32_t expansion_max;        /* addresses that a recipient may become; 0: POLICY_TARGET_MAX */
+    /* For whom ownership does not matter. */
+    const struct net_prefix *exempt_networks;
+    uint32_t exempt_network_cnt;
+    uint32_t exempt_login_cnt;
+    const struct policy_key *exempt_logins;
+};
+
+enum policy_spoof {
+    POLICY_SPOOF_OFF,
+    POLICY_SPOOF_LOGIN,  /* the sender of the envelope is the login's */
+    POLICY_SPOOF_STRICT, /* and all addresses of the From field */
 };
 
 /* Who asks: what is known of one connection. Borrowed for the call. */
@@ -32,16 +54,44 @@ struct policy_client {
     const struct net_addr *network; /* the address by which a network is known; NULL: in none */
     struct base_span login;         /* who has authenticated; empty: nobody */
     bool submission;                /* a listener for users, not for other servers */
+    enum policy_spoof spoof;        /* of the listener */
+    bool refuse_unauthenticated;    /* addresses of accounts are for logins, here too */
+};
+
+/* By what it is judged, in one pass of one thread. */
+struct policy_view {
+    const struct policy_settings *settings;
+    const struct policy_tables *tables; /* NULL: no map is given */
+    struct policy_work *work;           /* not NULL where tables are not */
+    struct stats_block *stats;
 };
 
 enum policy_verdict {
     POLICY_SENDER_ACCEPTED,
-    POLICY_ACCEPTED_NETWORK,    /* the client is in a relay network */
-    POLICY_ACCEPTED_DOMAIN,     /* a relay domain */
-    POLICY_ACCEPTED_POSTMASTER, /* without a domain: ours, RFC 5321 section 4.5.1 */
+    POLICY_SENDER_OWNED,         /* by the login */
+    POLICY_SENDER_EXEMPT,        /* the client or the login may use any */
+    POLICY_ACCEPTED_LOGIN,       /* by who is logged in */
+    POLICY_ACCEPTED_NETWORK,     /* the client is in a relay network */
+    POLICY_ACCEPTED_DOMAIN,      /* a relay domain */
+    POLICY_ACCEPTED_POSTMASTER,  /* without a domain: ours, RFC 5321 section 4.5.1 */
+    POLICY_RCPT_EXPANDED,        /* an alias: its targets take its place */
+    POLICY_FROM_ACCEPTED,        /* the From field */
+    POLICY_SENDER_NOT_OWNED,     /* by the login */
+    POLICY_SENDER_NOT_LOGGED_IN, /* and it is an account's */
+    POLICY_SENDER_LOOKUP,        /* a map could not tell: 4xx */
     POLICY_REFUSED_DOMAIN,
     POLICY_REFUSED_LITERAL, /* an address literal from a stranger */
     POLICY_REFUSED_ROUTED,  /* user%host@, host!user@, "user@host"@: a route in disguise */
+    POLICY_RCPT_UNKNOWN,    /* nobody has it */
+    POLICY_RCPT_LOOKUP,     /* a map could not tell: 4xx */
+    POLICY_RCPT_LOOP,       /* an alias that leads nowhere: 4xx */
+    POLICY_RCPT_LIMIT,      /* an alias with too many targets: 4xx */
+    POLICY_RCPT_UTF8,       /* an alias to an address beyond ASCII, of a message without SMTPUTF8 */
+    POLICY_FROM_NOT_OWNED,
+    POLICY_FROM_MISSING,
+    POLICY_FROM_SEVERAL,
+    POLICY_FROM_MALFORMED,
+    POLICY_FROM_LOOKUP, /* a map could not tell: 4xx */
     POLICY_VERDICT_CNT
 };
 
@@ -55,13 +105,37 @@ bool policy_settings_valid(const struct policy_settings *settings);
  * Sender and recipient of a transaction. *reply is the answer to give; its text is static or stands
  * in text. The verdict is counted in stats.
  */
-enum policy_verdict policy_mail(const struct policy_settings *settings, struct stats_block *stats,
-                                const struct policy_client *client,
+enum policy_verdict policy_mail(const struct policy_view *view, const struct policy_client *client,
                                 const struct smtp_address *sender, struct smtp_reply *reply,
                                 char text[POLICY_TEXT_CAP]);
-enum policy_verdict policy_rcpt(const struct policy_settings *settings, struct stats_block *stats,
-                                const struct policy_client *client, const struct smtp_address *rcpt,
-                                struct smtp_reply *reply, char text[POLICY_TEXT_CAP]);
+enum policy_verdict policy_rcpt(const struct policy_view *view, const struct policy_client *client,
+                                const struct smtp_address *rcpt, struct smtp_reply *reply,
+                                char text[POLICY_TEXT_CAP]);
+
+/*
+ * What an accepted recipient becomes by aliases: sets *out, targets or none when it stays as it is
+ * (then the verdict is POLICY_ACCEPTED_DOMAIN, which is not counted again). The targets live until
+ * the next call with this view's work area.
+ */
+enum policy_verdict policy_rcpt_expand(const struct policy_view *view,
+                                       const struct smtp_address *rcpt, bool smtputf8,
+                                       struct policy_expansion *out, struct smtp_reply *reply,
+                                       char text[POLICY_TEXT_CAP]);
+
+/* Whether an expansion's target is of our own domains; mail to others is forwarded, which is where
+ * a sender of another domain would have to be rewritten. */
+bool policy_is_local(const struct policy_view *view, struct base_span mailbox);
+
+/* Whether the From field has to be looked at. */
+bool policy_from_wanted(const struct policy_view *view, const struct policy_client *client);
+/* f has all of the header section. */
+enum policy_verdict policy_from_judge(const struct policy_view *view,
+                                      const struct policy_client *client,
+                                      const struct policy_from *f, struct smtp_reply *reply,
+                                      char text[POLICY_TEXT_CAP]);
+
+/* How this view reads addresses. */
+struct policy_reading policy_view_reading(const struct policy_view *view);
 
 bool policy_verdict_accepts(enum policy_verdict verdict);
 const char *policy_verdict_name(enum policy_verdict verdict);

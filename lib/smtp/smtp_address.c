@@ -206,6 +206,12 @@ int smtp_mailbox_parse(struct smtp_address *out, struct base_span text)
     return len > 0 && len == text.len && out->domain.len > 0 && is_ascii(text) ? 0 : -EINVAL;
 }
 
+int smtp_mailbox_parse_utf8(struct smtp_address *out, struct base_span text)
+{
+    size_t len = mailbox(out, text);
+    return len > 0 && len == text.len && out->domain.len > 0 && smtp_utf8_valid(text) ? 0 : -EINVAL;
+}
+
 bool smtp_domain_valid(struct base_span text)
 {
     bool any = false;

@@ -44,6 +44,8 @@ int smtp_path_parse_utf8(struct smtp_address *out, size_t *used, struct base_spa
 
 /* Parses a bare mailbox, the whole span. Returns 0, or -EINVAL. */
 int smtp_mailbox_parse(struct smtp_address *out, struct base_span text) BASE_WARN_UNUSED;
+/* The same with UTF-8 let in, as by smtp_path_parse_utf8. */
+int smtp_mailbox_parse_utf8(struct smtp_address *out, struct base_span text) BASE_WARN_UNUSED;
 
 /* True for what HELO and EHLO take: letters, digits, hyphens, dots and underscores, which are no
  * Domain of RFC 5321 but common, or an address literal in brackets. */
