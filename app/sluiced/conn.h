@@ -95,6 +95,7 @@ struct conn_transaction {
     bool open;           /* between an accepted MAIL and its end */
     bool begun;          /* BEGIN went to the spooler */
     bool committing;     /* COMMIT went: the final reply waits for it */
+    bool expanded;       /* some recipients are targets of aliases: others may be doubles */
 };
 
 struct conn_in {

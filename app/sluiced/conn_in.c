@@ -15,6 +15,7 @@ static struct smtp_reply const reply_mail_ok = {250, "2.1.0", "Ok"};
 static struct smtp_reply const reply_rcpt_ok = {250, "2.1.5", "Ok"};
 static struct smtp_reply const reply_full = {452, "4.3.1", "Insufficient system storage"};
 static struct smtp_reply const reply_busy = {452, "4.3.2", "System is busy, try again later"};
+static struct smtp_reply const reply_many = {452, "4.5.3", "Error: too many recipients"};
 static struct smtp_reply const reply_failed = {451, "4.3.0", "Error: message could not be stored"};
 static struct smtp_reply const reply_tls = {220, "2.0.0", "Ready to start TLS"};
 static struct smtp_reply const reply_no_tls = {454, "4.7.0", "TLS not available now"};
@@ -56,7 +57,18 @@ static struct policy_client client_of(const struct conn *c)
 
     return (struct policy_client){.network = trusted ? &c->remote.addr : NULL,
                                   .login = c->in.login,
-                                  .submission = c->listener->conf->kind != CONF_KIND_MX};
+                                  .submission = c->listener->conf->kind != CONF_KIND_MX,
+                                  .spoof = c->listener->spoof,
+                                  .refuse_unauthenticated =
+                                      c->listener->conf->reject_unauthenticated_sender};
+}
+
+static struct policy_view view_of(const struct lane *l)
+{
+    return (struct policy_view){.settings = &l->settings->policy,
+                                .tables = l->tables,
+                                .work = l->policy_work,
+                                .stats = l->stats};
 }
 
 /* ---- commands ---- */
@@ -67,14 +79,16 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
 {
     struct lane *l = c->lane;
     struct policy_client client = client_of(c);
+    struct policy_view view = view_of(l);
     const char *why;
     uint32_t spool;
 
     if (l->draining)
         return &reply_shutdown;
-    if (!policy_verdict_accepts(
-            policy_mail(&l->settings->policy, l->stats, &client, &c->in.smtp.address, reply, text)))
+    if (!policy_verdict_accepts(policy_mail(&view, &client, &c->in.smtp.address, reply, text))) {
+        log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
         return reply;
+    }
     spool = lane_choose_spool(l, &why);
     if (spool == TOPOLOGY_SPOOL_NONE) {
         stats_inc(l->stats, STATS_CONN_REFUSED_SPOOL);
@@ -86,26 +100,81 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
     return conn_message_begin(c, spool) ? &reply_mail_ok : &reply_busy;
 }
 
+/* Puts the recipient into the message, or what aliases make of it. Returns NULL, or why not. */
+static const struct smtp_reply *take_recipient(struct conn *c, const struct policy_view *view,
+                                               struct base_span mailbox, struct smtp_reply *reply,
+                                               char text[POLICY_TEXT_CAP])
+{
+    struct smtp_server *s = &c->in.smtp;
+    struct policy_expansion *e = &c->lane->expansion;
+    uint32_t doubles = 0;
+
+    enum policy_verdict verdict =
+        policy_rcpt_expand(view, &s->address, s->mail.smtputf8, e, reply, text);
+    if (!policy_verdict_accepts(verdict)) {
+        log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
+        return reply;
+    }
+    if (e->cnt == 0)
+        return conn_message_recipient(c, mailbox) ? NULL : &reply_busy;
+    switch (conn_message_expansion(c, mailbox, e->target, e->cnt, &doubles)) {
+    case CONN_MESSAGE_EXPANDED:
+        break;
+    case CONN_MESSAGE_NO_BUFFER:
+        return &reply_busy;
+    case CONN_MESSAGE_TOO_MANY:
+        stats_inc(view->stats, STATS_POLICY_RCPT_LIMIT);
+        log_event(c, STATS_LOG_REFUSED, reply_many.code, 0, base_span_str(reply_many.text));
+        return &reply_many;
+    }
+    stats_add(view->stats, STATS_POLICY_RCPT_TARGETS, e->cnt - doubles);
+    stats_add(view->stats, STATS_POLICY_RCPT_DOUBLES, doubles);
+    for (uint32_t i = 0; i < e->cnt; i++)
+        if (!policy_is_local(view, e->target[i]))
+            stats_inc(view->stats, STATS_POLICY_RCPT_FORWARDED);
+    log_event(c, STATS_LOG_EXPANDED, e->cnt - doubles, e->line, mailbox);
+    return NULL;
+}
+
 static void answer_rcpt(struct conn *c, struct base_buf *out)
 {
     struct smtp_server *s = &c->in.smtp;
     struct policy_client client = client_of(c);
+    struct policy_view view = view_of(c->lane);
     struct smtp_reply reply;
-    char text[POLICY_TEXT_CAP];
+    char text[POLICY_TEXT_CAP], name[POLICY_TEXT_CAP];
 
-    if (!policy_verdict_accepts(policy_rcpt(&c->lane->settings->policy, c->lane->stats, &client,
-                                            &s->address, &reply, text))) {
+    if (!policy_verdict_accepts(policy_rcpt(&view, &client, &s->address, &reply, text))) {
         log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
         smtp_server_answer(s, &reply, out);
         return;
     }
     struct base_span mailbox = s->address.mailbox;
     if (s->address.kind == SMTP_ADDRESS_POSTMASTER) { /* of this host: RFC 5321 section 4.5.1 */
-        int n = snprintf(text, sizeof(text), "postmaster@%s", c->lane->settings->smtp.hostname);
-        mailbox = base_span_of(text, (size_t)n);
+        int n = snprintf(name, sizeof(name), "postmaster@%s", c->lane->settings->smtp.hostname);
+        mailbox = base_span_of(name, (size_t)n);
     }
-    bool ok = conn_message_recipient(c, mailbox);
-    smtp_server_answer(s, ok ? &reply_rcpt_ok : &reply_busy, out);
+    const struct smtp_reply *refusal = take_recipient(c, &view, mailbox, &reply, text);
+    smtp_server_answer(s, refusal != NULL ? refusal : &reply_rcpt_ok, out);
+}
+
+/* The header section is whole: the message is refused at its end when From is not the login's. */
+static void check_from(struct conn *c)
+{
+    struct policy_client client = client_of(c);
+    struct policy_view view = view_of(c->lane);
+    struct policy_from *f = &c->lane->from;
+    struct smtp_reply reply;
+    char text[POLICY_TEXT_CAP];
+
+    if (!policy_from_wanted(&view, &client))
+        return;
+    policy_from_init(f);
+    conn_message_header(c, f);
+    if (policy_verdict_accepts(policy_from_judge(&view, &client, f, &reply, text)))
+        return;
+    log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
+    smtp_server_refuse_body(&c->in.smtp, &reply);
 }
 
 /* The command is consumed. Whatever waits behind it was sent before TLS, by whomever: none of it is
@@ -246,6 +315,7 @@ static enum step body(struct conn *c, struct base_buf *out)
             i++;
         if (state == SMTP_BODY_HEADERS_END) {
             conn_message_headers_end(c);
+            check_from(c);
         } else if (state == SMTP_BODY_END) {
             step = handle(c, event, out);
             break;

@@ -1,5 +1,8 @@
 #include "conn_message.h"
+#include "base_siphash.h"
 #include "lane.h"
+
+#include <stdio.h>
 
 /* The numbers of the spool's format are the session's. */
 _Static_assert((int)SMTP_RET_FULL == (int)SPOOL_ENVELOPE_RET_FULL &&
@@ -111,17 +114,17 @@ static void add(struct base_buf *out, enum spool_envelope_type type, const void 
     base_assert(failed == 0);
 }
 
-bool conn_message_recipient(struct conn *c, struct base_span mailbox)
+static bool put_recipient(struct conn *c, struct base_span mailbox, struct base_span orcpt)
 {
-    const struct smtp_rcpt_params *params = &c->in.smtp.rcpt;
     uint8_t bytes[FIELDS_MAX];
     struct base_buf fields = {.p = bytes, .cap = sizeof(bytes)};
+    uint8_t notify = c->in.smtp.rcpt.notify;
 
     add(&fields, SPOOL_ENVELOPE_RECIPIENT, mailbox.p, mailbox.len);
-    if (params->notify != 0)
-        add(&fields, SPOOL_ENVELOPE_NOTIFY, &params->notify, 1);
-    if (params->orcpt.len > 0)
-        add(&fields, SPOOL_ENVELOPE_ORCPT, params->orcpt.p, params->orcpt.len);
+    if (notify != 0)
+        add(&fields, SPOOL_ENVELOPE_NOTIFY, &notify, 1);
+    if (orcpt.len > 0)
+        add(&fields, SPOOL_ENVELOPE_ORCPT, orcpt.p, orcpt.len);
     return put_fields(c, base_buf_span(&fields));
 }
 
@@ -129,6 +132,150 @@ static void put_endpoint(uint8_t to[18], const struct net_endpoint *e)
 {
     memcpy(to, e->addr.b, 16);
     base_put_le16(to + 16, e->port);
+}
+
+/* A recipient in a set: by a hash of it in lower case, which stands for it. */
+static uint64_t recipient_hash(struct base_span mailbox)
+{
+    static const uint8_t key[16] = "recipients twice";
+    uint8_t lower[SPOOL_ENVELOPE_VALUE_MAX];
+    size_t len = mailbox.len < sizeof(lower) ? mailbox.len : sizeof(lower);
+
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = mailbox.p[i];
+        lower[i] = (uint8_t)(c - 'A') < 26 ? (uint8_t)(c | 0x20) : c;
+    }
+    uint64_t h = base_siphash(key, lower, len);
+    return h != 0 ? h : 1; /* 0: a free slot */
+}
+
+/* Returns false when it was there. */
+static bool set_add(uint64_t *set, struct base_span mailbox)
+{
+    uint64_t h = recipient_hash(mailbox);
+    uint32_t i = (uint32_t)h & (LANE_RECIPIENT_SLOTS - 1);
+
+    while (set[i] != 0 && set[i] != h)
+        i = (i + 1) & (LANE_RECIPIENT_SLOTS - 1);
+    if (set[i] == h)
+        return false;
+    set[i] = h;
+    return true;
+}
+
+/* Fills the set with the recipients of the message. Returns false when they are too many for it. */
+static bool set_fill(const struct conn *c, uint64_t *set, uint32_t *cnt)
+{
+    memset(set, 0, LANE_RECIPIENT_SLOTS * sizeof(set[0]));
+    *cnt = 0;
+    for (const struct spool_buf *b = c->in.txn.held; b != NULL; b = b->next) {
+        struct base_span rest = base_span_of(b->data, b->hold_cnt);
+        struct spool_envelope_field f;
+        while (spool_envelope_next(&rest, &f) == 1) {
+            if (f.type != SPOOL_ENVELOPE_RECIPIENT)
+                continue;
+            if (++*cnt > CONN_MESSAGE_EXPANDED_MAX)
+                return false;
+            (void)set_add(set, f.value);
+        }
+    }
+    return true;
+}
+
+/* Whether the message has that recipient. */
+static bool has_recipient(const struct conn *c, struct base_span mailbox)
+{
+    for (const struct spool_buf *b = c->in.txn.held; b != NULL; b = b->next) {
+        struct base_span rest = base_span_of(b->data, b->hold_cnt);
+        struct spool_envelope_field f;
+        while (spool_envelope_next(&rest, &f) == 1)
+            if (f.type == SPOOL_ENVELOPE_RECIPIENT && base_span_caseeq(f.value, mailbox))
+                return true;
+    }
+    return false;
+}
+
+bool conn_message_recipient(struct conn *c, struct base_span mailbox)
+{
+    if (c->in.txn.expanded && has_recipient(c, mailbox))
+        return true;
+    return put_recipient(c, mailbox, c->in.smtp.rcpt.orcpt);
+}
+
+/* The address as an ORCPT parameter: RFC 3461 section 4.2, RFC 6533 section 3 beyond ASCII. Empty
+ * when it would be too long. */
+static struct base_span make_orcpt(struct base_buf *out, struct base_span address)
+{
+    bool ascii = true, ok;
+
+    for (size_t i = 0; i < address.len; i++)
+        ascii = ascii && address.p[i] < 0x80;
+    ok = base_buf_puts(out, ascii ? "rfc822;" : "utf-8;") == 0;
+    for (size_t i = 0; i < address.len && ok; i++) {
+        uint8_t c = address.p[i];
+        char escape[7];
+        int n = snprintf(escape, sizeof(escape), ascii ? "+%02X" : "\\x{%02X}", c);
+        bool plain = c >= 0x80 || (c > 0x20 && c < 0x7f && c != '+' && c != '=' && c != '\\');
+        ok = (plain ? base_buf_put(out, &c, 1) : base_buf_put(out, escape, (size_t)n)) == 0;
+    }
+    return ok && smtp_orcpt_valid(base_buf_span(out), !ascii) ? base_buf_span(out)
+                                                              : base_span_of(NULL, 0);
+}
+
+/* Takes back what was put behind that place. */
+static void take_back(struct conn *c, struct spool_buf *last, uint32_t len)
+{
+    struct conn_transaction *t = &c->in.txn;
+
+    while (last->next != NULL) {
+        struct spool_buf *b = last->next;
+        last->next = b->next;
+        spool_buf_put(&c->lane->bufs, b);
+        t->held_cnt--;
+    }
+    t->held_last = last;
+    last->len = len;
+    last->hold_cnt = (uint16_t)len;
+}
+
+enum conn_message_expanded conn_message_expansion(struct conn *c, struct base_span alias,
+                                                  const struct base_span *targets,
+                                                  uint32_t target_cnt, uint32_t *double_cnt)
+{
+    struct conn_transaction *t = &c->in.txn;
+    struct spool_buf *last = t->held_last;
+    uint32_t len = last->len;
+    uint8_t bytes[SMTP_ORCPT_MAX];
+    struct base_buf made = {.p = bytes, .cap = sizeof(bytes)};
+    struct base_span orcpt = c->in.smtp.rcpt.orcpt;
+    uint64_t *set = c->lane->recipients;
+    enum conn_message_expanded result = CONN_MESSAGE_EXPANDED;
+    uint32_t cnt;
+
+    *double_cnt = 0;
+    if (!set_fill(c, set, &cnt))
+        return CONN_MESSAGE_TOO_MANY;
+    if (orcpt.len == 0)
+        orcpt = make_orcpt(&made, alias);
+    for (uint32_t i = 0; i < target_cnt && result == CONN_MESSAGE_EXPANDED; i++) {
+        if (!set_add(set, targets[i]))
+            ++*double_cnt;
+        else if (++cnt > CONN_MESSAGE_EXPANDED_MAX)
+            result = CONN_MESSAGE_TOO_MANY;
+        else if (!put_recipient(c, targets[i], orcpt))
+            result = CONN_MESSAGE_NO_BUFFER;
+    }
+    if (result != CONN_MESSAGE_EXPANDED)
+        take_back(c, last, len);
+    else
+        t->expanded = true;
+    return result;
+}
+
+void conn_message_header(const struct conn *c, struct policy_from *f)
+{
+    for (const struct spool_buf *b = c->in.txn.held; b != NULL; b = b->next)
+        policy_from_push(f, base_span_of(b->data + b->hold_cnt, b->len - b->hold_cnt));
 }
 
 /* What MAIL said, with whom and when. */
@@ -191,7 +338,7 @@ bool conn_message_received(struct conn *c)
 
     if (SPOOL_BUF_BYTES - t->held_last->len < SMTP_RECEIVED_MAX && !hold_more(c))
         return false;
-    if (s->recipient_cnt == 1) {
+    if (s->recipient_cnt == 1 && !t->expanded) { /* who is behind an alias is not told */
         struct base_span rest = base_span_of(t->held->data, t->held->hold_cnt);
         struct spool_envelope_field f;
         while (spool_envelope_next(&rest, &f) == 1)

@@ -13,6 +13,7 @@
 #define CONN_MESSAGE_H
 
 #include "conn.h"
+#include "policy_from.h"
 
 /* Most buffers that one message may hold until COMMIT: 24 MiB of envelope and header section, whose
  * entries the ring takes at once. More is refused as for want of buffers. */
@@ -29,6 +30,23 @@ bool conn_message_begin(struct conn *c, uint32_t spool);
 /* Adds the recipient that the SMTP server asks about, under the given name, with its parameters:
  * all of it or nothing. Returns false when no buffer can be had for it. */
 bool conn_message_recipient(struct conn *c, struct base_span mailbox);
+
+/* The same for an alias: adds its targets, without those that the message has already, all of them
+ * or none. Each keeps what RCPT said, and the alias's own address as its ORCPT where RCPT gave none
+ * (RFC 3461 section 5.2.1). Sets *double_cnt. A sender to be rewritten for those of other domains
+ * (SRS) would be a field of theirs, added here. */
+#define CONN_MESSAGE_EXPANDED_MAX 4096 /* recipients of a message, when an alias is among them */
+enum conn_message_expanded {
+    CONN_MESSAGE_EXPANDED,
+    CONN_MESSAGE_NO_BUFFER,
+    CONN_MESSAGE_TOO_MANY /* recipients */
+};
+enum conn_message_expanded conn_message_expansion(struct conn *c, struct base_span alias,
+                                                  const struct base_span *targets,
+                                                  uint32_t target_cnt, uint32_t *double_cnt);
+
+/* Gives all bytes of the header section so far, ours first, to the reader of its From field. */
+void conn_message_header(const struct conn *c, struct policy_from *f);
 
 /* Writes our Received field as the first bytes of the header section. Returns false without a
  * buffer. */

@@ -353,6 +353,7 @@ static void housekeeping(struct control *c)
     c->tended_ns = now_ns;
     tend_opener(c);
     control_tls_tend(c);
+    control_maps_tend(c);
 }
 
 /* After a rotation; when the file cannot be made anew the old one stays in use. */
@@ -444,6 +445,7 @@ void control_run(struct control *c)
 
     log_note(c, "ready");
     control_tls_start(c);
+    control_maps_start(c);
     while (!c->stop) {
         doorbell_arm(bell);
         courier_answers(c);

@@ -25,6 +25,7 @@
 #define CONTROL_LINE_MAX   1024
 #define CONTROL_BODY_CAP   65536 /* of one block */
 #define CONTROL_HEAD_CAP   32    /* "ok" and "data N" */
+#define CONTROL_WHY_CAP    512   /* why a reload was refused */
 #define CONTROL_TAIL_CAP   256   /* "end", or why it breaks off */
 
 struct control;
@@ -63,6 +64,7 @@ struct control {
     int epoll, signals;
     uint64_t started_ns;
     uint64_t tended_ns;
+    uint64_t maps_looked_ns;                  /* when map files were last looked at */
     uint64_t tls_looked_ns;                   /* when certificate files were last looked at */
     uint8_t tls_urgency[TLS_CERTIFICATE_MAX]; /* of expiry, that the log knows of */
     uint32_t opener_restarts;                 /* that the log knows of */
@@ -117,6 +119,22 @@ int control_tls_load(struct control *c, const struct conf *conf,
 void control_tls_loaded(struct control *c);
 /* A line for each. */
 void control_tls_status(struct control *c, struct control_client *client);
+
+/* ---- maps of addresses (control_maps.c) ---- */
+
+/* Once, when the log is there: tells what was found in the files at the start. */
+void control_maps_start(struct control *c);
+/* Each second: loads files that have changed. */
+void control_maps_tend(struct control *c);
+/* Reads those of conf. Returns them, or NULL with a sentence in why. */
+struct policy_tables *control_maps_read(struct control *c, const struct conf *conf,
+                                        char why[MAPS_TEXT_CAP]) BASE_WARN_UNUSED;
+/* Takes them into use, with conf's settings published before. */
+void control_maps_use(struct control *c, struct policy_tables *tables);
+void control_maps_status(struct control *c, struct control_client *client);
+/* sender check, recipient check */
+void control_maps_check_sender(struct control *c, struct control_client *client);
+void control_maps_check_recipient(struct control *c, struct control_client *client);
 
 /* ---- configuration files, through the opener (config_file.c) ---- */
 

@@ -103,6 +103,7 @@ static void status(struct control *c, struct control_client *client)
     control_print(client, "opener_restarts %u\n", c->config.opener->restart_cnt);
     status_spools(g, client);
     control_tls_status(c, client);
+    control_maps_status(c, client);
     for (int id = 0; id < STATS_CNT; id++) {
         uint64_t v = total(g, (enum stats_id)id);
         if (v > 0)
@@ -199,8 +200,10 @@ void control_reload(struct control *c, struct control_client *client)
     free(errors);
     uint32_t restart_cnt =
         conf_compare(g->hub.started->conf, conf, changed, BASE_ARRAY_CNT(changed));
-    char why[GATEWAY_TLS_WHY_CAP];
-    if (control_tls_load(c, conf, why) != 0) {
+    char why[CONTROL_WHY_CAP];
+    struct policy_tables *tables = control_maps_read(c, conf, why);
+    if (tables == NULL || control_tls_load(c, conf, why) != 0) {
+        policy_tables_free(tables);
         conf_free(conf);
         if (client != NULL)
             control_print(client, "error: %s; the old configuration stays\n", why);
@@ -208,12 +211,14 @@ void control_reload(struct control *c, struct control_client *client)
     }
     struct settings *next = settings_make(conf);
     if (next == NULL) {
+        policy_tables_free(tables);
         if (client != NULL)
             control_refuse(client, "no memory; the old configuration stays\n");
         return log_reload(c, g->hub.generation, "refused: no memory");
     }
     log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
     settings_publish(&g->hub, next);
+    control_maps_use(c, tables);
     if (client != NULL) {
         control_print(client, "settings_generation %" PRIu64 "\n", g->hub.generation);
         for (uint32_t i = 0; i < restart_cnt && i < BASE_ARRAY_CNT(changed); i++)
@@ -260,6 +265,10 @@ void control_command(struct control *c, struct control_client *client, size_t le
                        row->text);
     else if (rc == -EINVAL)
         refuse_words(client, bad);
+    else if (rc != 0 && row->words == CONTROL_WORDS_TWO)
+        control_refuse(client, "%s needs a login and an address\n", row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_ONE)
+        control_refuse(client, "%s needs an address\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)
         control_refuse(client, "%s needs the id of a message\n", row->text);
     else if (rc != 0)
@@ -276,6 +285,12 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_RELOAD:
         control_reload(c, client);
+        break;
+    case CONTROL_SENDER_CHECK:
+        control_maps_check_sender(c, client);
+        break;
+    case CONTROL_RECIPIENT_CHECK:
+        control_maps_check_recipient(c, client);
         break;
     case CONTROL_STOP:
         c->stop = true;

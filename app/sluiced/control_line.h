@@ -22,6 +22,8 @@ enum control_verb {
     CONTROL_QUEUE_RELEASE,
     CONTROL_QUEUE_REQUEUE,
     CONTROL_QUEUE_DELETE,
+    CONTROL_SENDER_CHECK,
+    CONTROL_RECIPIENT_CHECK,
     CONTROL_RELOAD,
     CONTROL_STOP,
     CONTROL_VERB_CNT
@@ -34,6 +36,8 @@ enum control_words {
     CONTROL_WORDS_NARROWS, /* a filter that names something, or --all: a slip of the pen is not to
                               hit the whole queue */
     CONTROL_WORDS_ID,      /* the id of one message, no condition */
+    CONTROL_WORDS_ONE,     /* one word */
+    CONTROL_WORDS_TWO,     /* two */
 };
 
 struct control_row {
@@ -46,10 +50,12 @@ extern const struct control_row control_rows[CONTROL_VERB_CNT];
 struct control_line {
     enum control_verb verb;
     struct queue_filter filter;
+    struct base_span word[2]; /* of ONE and TWO; views */
 };
 
 /* Returns 0; -ENOENT: no such command; -EINVAL: *bad is the word that is wrong or lacks its value;
- * -EDOM: the words lack an id, or a condition; -EILSEQ: a control character. verb is set with
+ * -EDOM: the words lack an id, or a condition,
+ * or are not as many as they should be; -EILSEQ: a control character. verb is set with
  * -EINVAL and -EDOM too, so that rights come first. */
 int control_line_parse(struct control_line *out, struct base_span line,
                        struct base_span *bad) BASE_WARN_UNUSED;

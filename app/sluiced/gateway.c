@@ -105,6 +105,27 @@ static int open_tls(struct gateway *g, const struct conf *conf, struct opener *o
     return error;
 }
 
+/* ---- maps of addresses ---- */
+
+static int open_by_opener(void *user, const char *path)
+{
+    return opener_open(user, path);
+}
+
+static int open_maps(struct gateway *g, const struct conf *conf, struct opener *opener, char *err,
+                     size_t err_cap)
+{
+    g->maps_seen = maps_look(conf, open_by_opener, opener);
+    struct policy_tables *tables = maps_read(conf, open_by_opener, opener, &g->maps);
+
+    if (tables == NULL) {
+        snprintf(err, err_cap, "%s", g->maps.error);
+        return -EINVAL;
+    }
+    settings_publish_tables(&g->hub, tables);
+    return 0;
+}
+
 /* ---- threads ---- */
 
 static int make_lanes(struct gateway *g, char *err, size_t err_cap)
@@ -205,6 +226,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
         error = gateway_host_open(g, conf, err, err_cap);
     if (error == 0)
         error = open_tls(g, conf, opener, err, err_cap);
+    if (error == 0)
+        error = open_maps(g, conf, opener, err, err_cap);
     if (error == 0)
         error = make_lanes(g, err, err_cap);
     if (error != 0)

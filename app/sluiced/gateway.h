@@ -15,6 +15,7 @@
 #include "host.h"
 #include "lane.h"
 #include "loop.h"
+#include "maps.h"
 #include "opener.h"
 #include "settings.h"
 #include "spooler.h"
@@ -54,6 +55,8 @@ struct gateway {
     _Atomic uint32_t phase; /* control writes (release), all threads read each pass (acquire) */
     uint64_t end_ns;        /* written before GATEWAY_STOP_LANES: no work is done after it */
     struct settings_hub hub;
+    struct maps_notes maps; /* of the map files as they were last read; control's */
+    uint64_t maps_seen;     /* what they looked like then */
     struct topology topology;
     struct net_port port;
     bool port_open;

@@ -170,6 +170,8 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
         ((config->port_max != 0 ? config->port_max : LANE_PORT_MAX) + 1u - l->port_min) /
         l->lane_cnt;
     l->settings = settings_current(l->hub);
+    l->tables = settings_tables(l->hub);
+    l->policy_work = policy_work_open();
     l->stats = topology_stats(l->topology, TOPOLOGY_LANE, l->number);
     l->log = topology_log(l->topology, TOPOLOGY_LANE, l->number);
     l->spool_turn = l->number;
@@ -185,7 +187,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     conn_cache_init(&l->idle, (uint32_t)l->settings->conf->tcp.connections, config->secret);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
     lane_host_init(l, &l->settings->conf->port[0]);
-    error = open_pools(l);
+    error = l->policy_work != NULL ? open_pools(l) : -ENOMEM;
     if (error == 0)
         error = open_net(l, config, &l->settings->conf->port[0], now_ns);
     if (error == 0)
@@ -226,6 +228,7 @@ void lane_fini(struct lane *l)
     l->bufs.free_cnt = l->bufs.buf_cnt;
     base_pool_fini(&l->conns);
     spool_buf_pool_fini(&l->bufs);
+    policy_work_close(l->policy_work);
     free(l);
 }
 
@@ -427,6 +430,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->now_ns = now_ns;
     l->wall_ns = wall_ns;
     l->settings = settings_current(l->hub);
+    l->tables = settings_tables(l->hub);
     l->spoolers_rung = 0;
     if (l->tls != NULL)
         lane_tls_take(l->tls);

@@ -40,11 +40,14 @@ struct lane_config {
     void (*push_layers)(struct conn *c, bool outbound);
 };
 
+#define LANE_RECIPIENT_SLOTS 8192 /* twice CONN_MESSAGE_EXPANDED_MAX */
+
 struct lane {
     /* Read each pass. */
     uint64_t now_ns;
     uint64_t wall_ns;
-    const struct settings *settings; /* of this pass */
+    const struct settings *settings;    /* of this pass */
+    const struct policy_tables *tables; /* likewise; NULL: none */
     struct net_port *port;
     struct net *net;
     struct tcp_stack *tcp;
@@ -73,6 +76,7 @@ struct lane {
     struct base_pool conns;
     struct conn_cache idle; /* connections to next hops that wait for a message */
     struct spool_buf_pool bufs;
+    struct policy_work *policy_work;
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
     const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */
@@ -83,6 +87,9 @@ struct lane {
     uint8_t out[LANE_OUT_BYTES];
     uint8_t layer_in[2][LANE_OUT_BYTES];
     uint8_t layer_out[2][LANE_OUT_BYTES];
+    struct policy_from from;
+    struct policy_expansion expansion;
+    uint64_t recipients[LANE_RECIPIENT_SLOTS]; /* a set of a message's */
 };
 
 /* What ARP told one lane, for the others: answers come to one queue only. */

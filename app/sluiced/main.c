@@ -72,6 +72,23 @@ static void warn(const char *text)
         fprintf(stderr, "sluiced: warning: %s\n", text);
 }
 
+/* Prints what is wrong with the map files, and what looks so. */
+static bool check_maps(const struct conf *conf)
+{
+    struct maps_notes *notes = calloc(1, sizeof(*notes));
+
+    base_assert(notes != NULL);
+    struct policy_tables *tables = maps_read(conf, open_directly, NULL, notes);
+    for (uint32_t i = 0; i < notes->warning_cnt; i++)
+        fprintf(stderr, "%s\n", notes->warning[i]);
+    if (tables == NULL)
+        fprintf(stderr, "%s\n", notes->error);
+    bool fine = tables != NULL;
+    policy_tables_free(tables);
+    free(notes);
+    return fine;
+}
+
 /* Makes the last part of the path when it is missing. */
 static int make_directory(const char *key, const char *path, mode_t mode)
 {
@@ -95,7 +112,12 @@ static void parent_of(const char *path, char *out, size_t cap)
         slash[slash == out ? 1 : 0] = 0;
 }
 
-/* The opener's list: this file and what it may include, the certificates, and the spool. */
+static int allow(void *arg, const char *path)
+{
+    return opener_allow(arg, path);
+}
+
+/* The opener's list: this file and what it may include, the certificates, maps, and the spool. */
 static int start_opener(struct opener *o, const struct conf *conf, const char *config_path)
 {
     char path[OPENER_PATH_MAX];
@@ -118,6 +140,8 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         if (error == 0)
             error = opener_allow(o, conf->certificate[i].key);
     }
+    if (error == 0)
+        error = maps_each(conf, allow, o);
     if (error == 0)
         error = opener_seal(o);
     if (error != 0)
@@ -374,9 +398,10 @@ int main(int argc, char **argv)
         struct conf *conf = load(argv[2]);
         if (conf == NULL)
             return 2;
-        bool good = check_certificates(conf);
+        bool fine = check_certificates(conf);
+        fine = check_maps(conf) && fine;
         conf_free(conf);
-        if (!good)
+        if (!fine)
             return 2;
         printf("%s: ok\n", argv[2]);
         return 0;

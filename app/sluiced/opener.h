@@ -22,7 +22,7 @@
 #include <sys/types.h>
 
 #define OPENER_PATH_MAX 512
-#define OPENER_LIST_MAX 64
+#define OPENER_LIST_MAX 128
 
 struct opener {
     int socket[2]; /* [0] answers; [1] the reserve; -1: none */

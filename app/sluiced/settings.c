@@ -37,9 +37,24 @@ static int compare_domains(const void *a, const void *b)
     return policy_domain_compare(a, b);
 }
 
+/* One that is no login equals nobody's. */
+static void fill_logins(struct settings *s)
+{
+    const struct conf_sender *sender = &s->conf->sender;
+    struct policy_reading r = {.login_domain = sender->login_domain != NULL
+                                                   ? base_span_str(sender->login_domain)
+                                                   : base_span_of(NULL, 0)};
+
+    for (uint32_t i = 0; i < sender->exempt_logins.cnt; i++)
+        if (policy_login_key(&r, &s->exempt_logins[i],
+                             base_span_str(sender->exempt_logins.item[i])) != 0)
+            s->exempt_logins[i].len = 0;
+}
+
 static void fill_policy(struct settings *s)
 {
     const struct conf_relay *relay = &s->conf->relay;
+    const struct conf_sender *sender = &s->conf->sender;
     uint32_t cnt = 0;
 
     for (uint32_t i = 0; i < relay->domains.cnt; i++)
@@ -48,11 +63,20 @@ static void fill_policy(struct settings *s)
     for (uint32_t i = 0; i < relay->domains.cnt; i++) /* one of each */
         if (cnt == 0 || !base_span_eq(s->relay_domains[cnt - 1], s->relay_domains[i]))
             s->relay_domains[cnt++] = s->relay_domains[i];
+    fill_logins(s);
     s->policy = (struct policy_settings){
         .relay_networks = s->relay_networks,
         .relay_network_cnt = relay->networks.cnt,
         .relay_domains = s->relay_domains,
         .relay_domain_cnt = cnt,
+        .login_domain = sender->login_domain != NULL ? base_span_str(sender->login_domain)
+                                                     : base_span_of(NULL, 0),
+        .extension = s->conf->recipient.extension != NULL ? s->conf->recipient.extension[0] : 0,
+        .expansion_max = (uint32_t)s->conf->recipient.expansion,
+        .exempt_networks = s->exempt_networks,
+        .exempt_network_cnt = sender->exempt_networks.cnt,
+        .exempt_logins = s->exempt_logins,
+        .exempt_login_cnt = sender->exempt_logins.cnt,
     };
     base_assert(policy_settings_valid(&s->policy));
 }
@@ -78,6 +102,15 @@ static struct net_addr address_of(const char *text)
     return a;
 }
 
+static enum policy_spoof spoof_of(const struct conf_listener *l)
+{
+    enum conf_spoof spoof = conf_listener_spoof(l);
+
+    return spoof == CONF_SPOOF_STRICT  ? POLICY_SPOOF_STRICT
+           : spoof == CONF_SPOOF_LOGIN ? POLICY_SPOOF_LOGIN
+                                       : POLICY_SPOOF_OFF;
+}
+
 static bool fill_listeners(struct settings *s)
 {
     const struct conf *conf = s->conf;
@@ -95,6 +128,7 @@ static bool fill_listeners(struct settings *s)
     for (uint32_t i = 0; i < conf->listener_cnt; i++) {
         s->listeners[i].conf = &conf->listener[i];
         s->listeners[i].tls = conf_listener_tls(&conf->listener[i]);
+        s->listeners[i].spoof = spoof_of(&conf->listener[i]);
         s->listeners[i].tls_policy = policy_cnt;
         policy_cnt += s->listeners[i].tls != CONF_TLS_NONE;
         s->listeners[i].proxy_from = prefixes(&conf->listener[i].proxy_from);
@@ -113,6 +147,8 @@ static void free_parts(struct settings *s)
     free(s->own);
     free(s->relay_networks);
     free(s->relay_domains);
+    free(s->exempt_networks);
+    free(s->exempt_logins);
 }
 
 struct settings *settings_make(struct conf *conf)
@@ -136,6 +172,10 @@ struct settings *settings_make(struct conf *conf)
     };
     s->relay_networks = prefixes(&conf->relay.networks);
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
+    s->exempt_networks = prefixes(&conf->sender.exempt_networks);
+    s->exempt_logins = calloc(conf->sender.exempt_logins.cnt + 1, sizeof(s->exempt_logins[0]));
+    if (s->exempt_networks == NULL || s->exempt_logins == NULL)
+        goto fail;
     if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s))
         goto fail;
     fill_policy(s);
@@ -179,6 +219,7 @@ void settings_hub_fini(struct settings_hub *h)
     if (current != h->started)
         settings_free(h->started);
     settings_free(current);
+    policy_tables_free(atomic_load_explicit(&h->tables, memory_order_relaxed));
     free(h->qsbr);
 }
 
@@ -189,6 +230,35 @@ void settings_publish(struct settings_hub *h, struct settings *next)
     old->retire_token = rte_rcu_qsbr_start(h->qsbr);
     old->next_retired = h->retired;
     h->retired = old;
+}
+
+void settings_publish_tables(struct settings_hub *h, struct policy_tables *next)
+{
+    struct policy_tables *old = atomic_exchange_explicit(&h->tables, next, memory_order_acq_rel);
+
+    if (old == NULL)
+        return;
+    old->retire_token = rte_rcu_qsbr_start(h->qsbr);
+    old->next_retired = h->retired_tables;
+    h->retired_tables = old;
+}
+
+static uint32_t reclaim_tables(struct settings_hub *h)
+{
+    struct policy_tables **link = &h->retired_tables;
+    uint32_t waiting = 0;
+
+    while (*link != NULL) {
+        struct policy_tables *t = *link;
+        if (rte_rcu_qsbr_check(h->qsbr, t->retire_token, false) == 1) {
+            *link = t->next_retired;
+            policy_tables_free(t);
+        } else {
+            link = &t->next_retired;
+            waiting++;
+        }
+    }
+    return waiting;
 }
 
 uint32_t settings_reclaim(struct settings_hub *h)
@@ -207,7 +277,7 @@ uint32_t settings_reclaim(struct settings_hub *h)
             waiting++;
         }
     }
-    return waiting;
+    return waiting + reclaim_tables(h);
 }
 
 void settings_online(struct settings_hub *h, uint32_t reader)

@@ -29,6 +29,7 @@ struct settings_listener {
     struct net_prefix *proxy_from; /* conf->proxy_from.cnt of them */
     enum conf_tls_level tls;       /* never auto */
     uint32_t tls_policy;           /* its place among those with another level than none */
+    enum policy_spoof spoof;
 };
 
 struct settings {
@@ -41,6 +42,8 @@ struct settings {
     uint32_t own_cnt;
     struct net_prefix *relay_networks; /* what policy points to; owned */
     struct base_span *relay_domains;
+    struct net_prefix *exempt_networks;
+    struct policy_key *exempt_logins;
     struct settings_route *routes; /* sorted by domain; owned */
     uint32_t route_cnt;
     struct settings_route default_route; /* without a domain */
@@ -54,6 +57,10 @@ struct settings_hub {
     struct settings *retired; /* control's: swapped out, waiting for the readers */
     struct settings *started; /* control's: the first; what needs a restart is still as it says */
     uint64_t generation;      /* control's */
+    /* Maps of addresses, a snapshot of their own: files change without the configuration. Control
+     * stores (release), readers load (acquire). NULL: there are none. */
+    _Atomic(struct policy_tables *) tables;
+    struct policy_tables *retired_tables; /* control's */
 };
 
 /* Takes conf. Returns the snapshot, or NULL without memory (conf is freed then too). */
@@ -68,6 +75,8 @@ void settings_hub_fini(struct settings_hub *h);
 
 /* Takes next; the old one is freed by settings_reclaim when no reader can hold it. */
 void settings_publish(struct settings_hub *h, struct settings *next);
+/* Takes the tables, as settings_publish does. */
+void settings_publish_tables(struct settings_hub *h, struct policy_tables *next);
 /* Frees what can be; never waits. Returns how many snapshots still wait. */
 uint32_t settings_reclaim(struct settings_hub *h);
 
@@ -78,6 +87,11 @@ void settings_quiescent(struct settings_hub *h, uint32_t reader);
 static inline const struct settings *settings_current(struct settings_hub *h)
 {
     return atomic_load_explicit(&h->current, memory_order_acquire);
+}
+
+static inline const struct policy_tables *settings_tables(struct settings_hub *h)
+{
+    return atomic_load_explicit(&h->tables, memory_order_acquire);
 }
 
 /* A proxy that may connect there. */

@@ -46,6 +46,8 @@ enum conf_tls_level {
 enum conf_tls_min { CONF_TLS_MIN_12, CONF_TLS_MIN_13 };
 enum conf_key_operations { CONF_KEY_INLINE, CONF_KEY_POOL };
 enum conf_tls_alpn { CONF_TLS_ALPN_STRICT, CONF_TLS_ALPN_IGNORE };
+enum conf_spoof { CONF_SPOOF_AUTO, CONF_SPOOF_OFF, CONF_SPOOF_LOGIN, CONF_SPOOF_STRICT };
+enum conf_map_form { CONF_MAP_TEXTHASH, CONF_MAP_PCRE, CONF_MAP_ACCOUNTS };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
@@ -106,7 +108,9 @@ struct conf_listener {
     const char *tls_ciphersuites;
     const char *tls_groups;
     uint64_t tls_tickets;
-    uint64_t tls_alpn; /* enum conf_tls_alpn */
+    uint64_t tls_alpn;         /* enum conf_tls_alpn */
+    uint64_t spoof_protection; /* enum conf_spoof; see conf_listener_spoof */
+    bool reject_unauthenticated_sender;
 };
 
 struct conf_certificate {
@@ -181,6 +185,19 @@ struct conf_relay {
     bool proxied;              /* networks hold for addresses out of PROXY headers, too */
 };
 
+struct conf_sender {
+    struct conf_list maps; /* see conf_map */
+    struct conf_list exempt_logins;
+    struct conf_list exempt_networks; /* CIDR */
+    const char *login_domain;         /* NULL: none */
+};
+
+struct conf_recipient {
+    struct conf_list accounts, aliases, maps; /* see conf_map */
+    const char *extension;                    /* one character; NULL: none */
+    uint64_t expansion;
+};
+
 struct conf_queue {
     uint64_t backoff_min_ns;
     uint64_t backoff_max_ns;
@@ -220,6 +237,8 @@ struct conf {
     struct conf_tcp tcp;
     struct conf_tls tls;
     struct conf_relay relay;
+    struct conf_sender sender;
+    struct conf_recipient recipient;
     struct conf_queue queue;
     struct conf_control control;
     struct conf_telemetry telemetry;
@@ -253,6 +272,7 @@ enum conf_type {
     CONF_TYPE_DOMAIN,    /* const char *, a host name */
     CONF_TYPE_DOMAINS,   /* struct conf_list of domains, a leading dot allowed */
     CONF_TYPE_PATH,      /* const char *, absolute */
+    CONF_TYPE_MAPS,      /* struct conf_list of map files, see conf_map */
 };
 
 struct conf_setting {
@@ -308,6 +328,14 @@ void conf_free(struct conf *c);
 
 /* What auto means for this listener: never CONF_TLS_AUTO. */
 enum conf_tls_level conf_listener_tls(const struct conf_listener *l);
+
+/* What auto means for this listener: never CONF_SPOOF_AUTO. */
+enum conf_spoof conf_listener_spoof(const struct conf_listener *l);
+
+/* A map file as it is written: "/path", or "form:/path". Sets *form, which is usual without one,
+ * and returns the path. */
+const char *conf_map(const char *item, enum conf_map_form usual, enum conf_map_form *form);
+#define CONF_MAP_MAX 16 /* files of one list */
 
 /* Settings that differ and may not be changed by a reload: writes up to cap rows and returns how
  * many there are, each once. A named block that is new, gone or in another place counts as its

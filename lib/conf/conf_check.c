@@ -349,6 +349,44 @@ static void check_gateway(struct conf_parser *p)
                 c->log.file);
 }
 
+enum conf_spoof conf_listener_spoof(const struct conf_listener *l)
+{
+    if (l->spoof_protection != CONF_SPOOF_AUTO)
+        return (enum conf_spoof)l->spoof_protection;
+    return l->kind == CONF_KIND_MX ? CONF_SPOOF_OFF : CONF_SPOOF_LOGIN;
+}
+
+static void check_maps(struct conf_parser *p, const char *block, const char *key,
+                       const struct conf_list *maps, enum conf_map_form usual)
+{
+    enum conf_map_form form;
+    bool values = strcmp(key, "aliases") == 0 || strcmp(block, "sender") == 0;
+
+    if (maps->cnt > CONF_MAP_MAX)
+        related(p, block, key, NULL, "must be at most %d files, not %u", CONF_MAP_MAX, maps->cnt);
+    for (uint32_t i = 0; i < maps->cnt; i++) {
+        conf_map(maps->item[i], usual, &form);
+        if (form == CONF_MAP_ACCOUNTS && values)
+            related(p, block, key, NULL, "%.64s: accounts have no values", maps->item[i]);
+        if (form == CONF_MAP_PCRE && usual == CONF_MAP_ACCOUNTS)
+            related(p, block, key, NULL, "%.64s: an account is no pattern", maps->item[i]);
+    }
+}
+
+static void check_addresses_of_mail(struct conf_parser *p)
+{
+    const struct conf_recipient *r = &p->conf->recipient;
+
+    check_maps(p, "sender", "maps", &p->conf->sender.maps, CONF_MAP_TEXTHASH);
+    check_maps(p, "recipient", "accounts", &r->accounts, CONF_MAP_ACCOUNTS);
+    check_maps(p, "recipient", "aliases", &r->aliases, CONF_MAP_TEXTHASH);
+    check_maps(p, "recipient", "maps", &r->maps, CONF_MAP_TEXTHASH);
+    if (r->extension != NULL &&
+        (strlen(r->extension) != 1 || strchr("+-_=#", r->extension[0]) == NULL))
+        related(p, "recipient", "extension", NULL, "must be one of + - _ = #, not %.16s",
+                r->extension);
+}
+
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
 {
     const struct conf *c = p->conf;
@@ -359,6 +397,7 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     check_listeners(p);
     check_spools(p);
     check_sizes(p);
+    check_addresses_of_mail(p);
     if (c->certificate_cnt > CERTIFICATE_MAX)
         named(p, "certificate", &c->certificate[CERTIFICATE_MAX], "", "is over the limit of %d",
               CERTIFICATE_MAX);

@@ -48,6 +48,11 @@ const struct conf_block conf_blocks[] = {
     ONE(tcp, "Connections and their buffers."),
     ONE(tls, "Limits of TLS."),
     ONE(relay, "Who may send where."),
+    ONE(sender, "Which addresses a login may send as: its own, its aliases (recipient: aliases), "
+                "and what maps say."),
+    ONE(recipient,
+        "The addresses of the relay domains: accounts, aliases, and who else there is. The files "
+        "may be changed at any time: they are read again within seconds, whole or not at all."),
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
          "Where mail for a domain goes. One block for each domain, and default for the rest."),
@@ -126,6 +131,9 @@ const struct conf_setting conf_settings[] = {
     NUMBER(listener, tls_tickets, "0", 0, 1, false, "session tickets given in a handshake"),
     WORDS(listener, tls_alpn, "strict", "strict ignore", false, "clients whose protocols (ALPN) are all foreign: refused, or taken as if they had named none"),
 
+    WORDS(listener, spoof_protection, "auto", "auto off login strict", false, "login: who is logged in sends as what its account owns alone, who is not may not use an account's address; strict: the From header, too. auto: login for users, off on mx"),
+    TEXT(listener, BOOL, reject_unauthenticated_sender, "no", false, NULL, "refuse senders that are addresses of accounts here too, where nobody is logged in; for mx: forgeries of our own users, but also their mail by way of lists and forwarders"),
+
     TEXT(certificate, PATH, chain, NULL, true, "/etc/sluice/mx.pem", "PEM file: the certificate, then intermediate ones. Another file than at the start must be below the directory of this file"),
     TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),
 
@@ -179,6 +187,17 @@ const struct conf_setting conf_settings[] = {
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
     TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
     TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to"),
+
+    TEXT(sender, MAPS, maps, "", true, NULL, "who else may send as an address: key user@domain, user or @domain, value the logins; texthash or pcre as Postfix's smtpd_sender_login_maps"),
+    TEXT(sender, LIST, exempt_logins, "", true, NULL, "logins that may send as anyone"),
+    TEXT(sender, NETWORKS, exempt_networks, "", true, NULL, "clients that may send as anyone, also without a login"),
+    TEXT(sender, DOMAIN, login_domain, "", true, NULL, "domain of logins and accounts that are written without one; none: such own only what maps say"),
+
+    TEXT(recipient, MAPS, accounts, "", true, NULL, "files whose names are the accounts: Dovecot's passwd-file, docker-mailserver's postfix-accounts.cf"),
+    TEXT(recipient, MAPS, aliases, "", true, NULL, "where mail for an address goes instead: address, addresses or @domain; texthash as Postfix's virtual_alias_maps, pcre. An account goes before a catch-all"),
+    TEXT(recipient, MAPS, maps, "", true, NULL, "all addresses of the relay domains, with accounts and aliases: others are refused at RCPT; none: the next hop knows them"),
+    TEXT(recipient, STRING, extension, "+", true, NULL, "character behind which a local part is an extension of the address without it; none: there are no extensions"),
+    NUMBER(recipient, expansion, "1000", 1, 4096, true, "most addresses that aliases may make of one"),
 
     DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),

@@ -181,10 +181,31 @@ const char *conf_value_check_name(const struct conf_block *b, const char *name)
                                                  : "the name must be 1 to 31 letters, digits and _";
 }
 
+const char *conf_map(const char *item, enum conf_map_form usual, enum conf_map_form *form)
+{
+    static const struct {
+        const char *prefix;
+        enum conf_map_form form;
+    } forms[] = {{"texthash:", CONF_MAP_TEXTHASH},
+                 {"pcre:", CONF_MAP_PCRE},
+                 {"regexp:", CONF_MAP_PCRE},
+                 {"accounts:", CONF_MAP_ACCOUNTS}};
+
+    *form = usual;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(forms); i++)
+        if (strncmp(item, forms[i].prefix, strlen(forms[i].prefix)) == 0) {
+            *form = forms[i].form;
+            item += strlen(forms[i].prefix);
+            break;
+        }
+    return item[0] == '/' ? item : NULL;
+}
+
 /* Checks one atom of a type that stays text. Returns what it should be, or NULL. */
 static const char *check_text(enum conf_type type, const char *text)
 {
     struct conf_prefix p;
+    enum conf_map_form form;
 
     switch (type) {
     case CONF_TYPE_PATH:
@@ -201,6 +222,10 @@ static const char *check_text(enum conf_type type, const char *text)
         return is_endpoint(text) ? NULL : "address:port";
     case CONF_TYPE_DOMAIN:
         return is_domain(text) ? NULL : "a domain";
+    case CONF_TYPE_MAPS:
+        return conf_map(text, CONF_MAP_TEXTHASH, &form) != NULL
+                   ? NULL
+                   : "/path, texthash:/path, pcre:/path or accounts:/path";
     case CONF_TYPE_DOMAINS:
         return is_domain(text[0] == '.' ? text + 1 : text)
                    ? NULL
@@ -223,7 +248,7 @@ const char *conf_value_lower(struct conf_arena *a, const char *text)
 static bool is_list(enum conf_type type)
 {
     return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
-           type == CONF_TYPE_DOMAINS;
+           type == CONF_TYPE_DOMAINS || type == CONF_TYPE_MAPS;
 }
 
 static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,

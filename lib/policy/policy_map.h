@@ -59,7 +59,7 @@ struct policy_map;
 struct policy_work;
 struct policy_work *policy_work_open(void) BASE_WARN_UNUSED; /* NULL: no memory */
 void policy_work_close(struct policy_work *w);
-/* What was found before is gone. */
+/* What was found before is gone. NULL is let through. */
 void policy_work_reset(struct policy_work *w);
 
 /* Reads text. name is for messages and is copied; seed keys the hash; names without a domain get

@@ -117,6 +117,13 @@ enum policy_owner policy_owns(const struct policy_tables *t, const struct policy
     return owner;
 }
 
+bool policy_find_owners(const struct policy_tables *t, const struct policy_reading *r,
+                        struct policy_work *w, const struct policy_key *address, uint32_t *from,
+                        struct policy_hit *hit)
+{
+    return policy_find_key(t, r, w, POLICY_ROLE_OWNERS, address, from, hit) == POLICY_FOUND;
+}
+
 enum policy_found policy_has_owner(const struct policy_tables *t, const struct policy_reading *r,
                                    struct policy_work *w, const struct policy_key *address)
 {

@@ -78,6 +78,12 @@ enum policy_owner policy_owns(const struct policy_tables *t, const struct policy
                               struct policy_work *w, const struct policy_key *login,
                               const struct policy_key *address, struct policy_why *why);
 
+/* What the owners' maps say of the address, one after the other: *from begins as 0. False: no more
+ * of them does. */
+bool policy_find_owners(const struct policy_tables *t, const struct policy_reading *r,
+                        struct policy_work *w, const struct policy_key *address, uint32_t *from,
+                        struct policy_hit *hit);
+
 /* Whether the address belongs to any account, so that nobody who is not logged in may use it. */
 enum policy_found policy_has_owner(const struct policy_tables *t, const struct policy_reading *r,
                                    struct policy_work *w, const struct policy_key *address);

@@ -42,7 +42,8 @@ void policy_work_close(struct policy_work *w)
 
 void policy_work_reset(struct policy_work *w)
 {
-    w->len = 0;
+    if (w != NULL)
+        w->len = 0;
 }
 
 struct policy_walk *policy_work_walk(struct policy_work *w)

@@ -9,10 +9,7 @@ static bool is(struct base_span word, const char *text)
     return base_span_caseeq(word, base_span_str(text));
 }
 
-/* Takes the next word, without its quotes. *quoted: it had some, so that it is a value and no
- * option whatever it begins with. Returns 1; 0 when there is none; or -EINVAL, with the rest as the
- * word, when quotes are not closed or something follows them. */
-static int word_next(struct base_span *rest, struct base_span *word, bool *quoted)
+int queue_filter_word(struct base_span *rest, struct base_span *word, bool *quoted)
 {
     while (rest->len > 0 && rest->p[0] == ' ') {
         rest->p++;
@@ -151,7 +148,7 @@ int queue_filter_parse(struct queue_filter *out, struct base_span words, struct 
 
     *out = (struct queue_filter){0};
     for (;;) {
-        int rc = word_next(&words, &word, &quoted);
+        int rc = queue_filter_word(&words, &word, &quoted);
         if (rc == 0)
             return 0;
         *bad = word;
@@ -162,7 +159,8 @@ int queue_filter_parse(struct queue_filter *out, struct base_span words, struct 
         } else if (!quoted && is(word, "--json")) {
             out->json = true;
         } else if (!quoted && word.p[0] == '-') {
-            if (word_next(&words, &value, &quoted) != 1 || option_parse(out, word, value) != 0)
+            if (queue_filter_word(&words, &value, &quoted) != 1 ||
+                option_parse(out, word, value) != 0)
                 return -EINVAL;
         } else {
             if (out->by_id || spool_id_parse(&out->id, word) != 0)

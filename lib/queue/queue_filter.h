@@ -52,4 +52,10 @@ bool queue_filter_match(const struct queue_filter *f, const struct queue_entry *
 /* The place just before the filter's id, to start queue_each from there. */
 struct spool_id queue_filter_start(const struct queue_filter *f);
 
+/* Takes the next word of a command, without its quotes. *quoted: it had some, so that it is a value
+ * and no option whatever it begins with. Returns 1; 0 when there is none; or -EINVAL, with the rest
+ * as the word, when quotes are not closed or something follows them. */
+int queue_filter_word(struct base_span *rest, struct base_span *word,
+                      bool *quoted) BASE_WARN_UNUSED;
+
 #endif

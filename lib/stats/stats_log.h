@@ -30,6 +30,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(TLS_FAILED, STATS_LOG_INFO, "tls_failed", "client=%a reason=%s")                             \
     X(DISCONNECT, STATS_LOG_INFO, "disconnect", "client=%a messages=%n reason=%s")                 \
     X(REFUSED, STATS_LOG_INFO, "refused", "id=%i client=%a code=%n reason=%s")                     \
+    X(EXPANDED, STATS_LOG_INFO, "expanded", "id=%i client=%a recipients=%n line=%m to=%s")         \
     X(ACCEPTED, STATS_LOG_INFO, "accepted", "id=%i client=%a bytes=%n recipients=%m")              \
     X(NOT_STORED, STATS_LOG_WARN, "not_stored", "id=%i client=%a reason=%s")                       \
     X(DELIVERED, STATS_LOG_INFO, "delivered", "id=%i relay=%a code=%n %s")                         \

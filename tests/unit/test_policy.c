@@ -14,6 +14,7 @@ static struct base_span domains[] = {
 static struct net_prefix networks[2];
 static struct policy_settings settings;
 static struct stats_block stats;
+static const struct policy_view view = {.settings = &settings, .stats = &stats};
 
 static int compare(const void *a, const void *b)
 {
@@ -47,7 +48,7 @@ static enum policy_verdict judge(const char *client, const char *path, struct sm
         assert_int_equal(net_addr_parse(&addr, base_span_str(client)), 0);
     assert_int_equal(smtp_path_parse(&rcpt, &used, base_span_str(path), SMTP_PATH_FORWARD), 0);
     const struct policy_client from = {.network = client != NULL ? &addr : NULL};
-    return policy_rcpt(&settings, &stats, &from, &rcpt, reply, text);
+    return policy_rcpt(&view, &from, &rcpt, reply, text);
 }
 
 struct row {
@@ -93,6 +94,14 @@ static const struct row rows[] = {
     {STRANGER, "<foreign.test!u@example.com>", POLICY_REFUSED_ROUTED},
     {STRANGER, "<foreign.test!u@[192.0.2.1]>", POLICY_REFUSED_LITERAL},
     {STRANGER, "<u@[IPv6:2001:db8::1]>", POLICY_REFUSED_LITERAL},
+    {STRANGER, "<u@[IPv6:::1]>", POLICY_REFUSED_LITERAL},
+    {STRANGER, "<u@FOREIGN.TEST>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@Localhost>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@sub.example.com>", POLICY_REFUSED_DOMAIN},
+    {STRANGER, "<u@[127.0.0.1]>", POLICY_REFUSED_LITERAL},
+    {STRANGER, "<postmaster@[192.0.2.1]>", POLICY_REFUSED_LITERAL},
+    {STRANGER, "<u%foreign.test@localhost>", POLICY_REFUSED_ROUTED},
+    {STRANGER, "<foreign.test!u@localhost>", POLICY_REFUSED_ROUTED},
 };
 
 static void verdicts(void **state)
@@ -105,10 +114,10 @@ static void verdicts(void **state)
         if (verdict != rows[i].verdict)
             print_error("%s: %s\n", rows[i].path, policy_verdict_name(verdict));
         assert_int_equal(verdict, rows[i].verdict);
-        assert_int_equal(policy_verdict_accepts(verdict), verdict < POLICY_REFUSED_DOMAIN);
+        assert_int_equal(policy_verdict_accepts(verdict), verdict < POLICY_SENDER_NOT_OWNED);
         assert_int_equal(reply.code, policy_verdict_accepts(verdict) ? 250 : 554);
     }
-    assert_true(stats_get(&stats, STATS_POLICY_REFUSED_ROUTED) == 4);
+    assert_true(stats_get(&stats, STATS_POLICY_REFUSED_ROUTED) == 6);
 }
 
 /* The forms that are no address at all, and never reach a policy. */
@@ -121,7 +130,14 @@ static void not_addresses(void **state)
                                   "<u@foreign.test@example.com>",
                                   "<foreign.test!u>",
                                   "<u@foreign.test.>",
-                                  "<u%foreign.test>"};
+                                  "<u%foreign.test>",
+                                  "<u@example.com.>",
+                                  "<u\x01@example.com>",
+                                  "<@example.com>",
+                                  "<>",
+                                  "<\"\"u@example.com>",
+                                  "<@[192.0.2.1]u@foreign.test>",
+                                  "<@example.com,u@foreign.test>"};
     struct smtp_address a;
     size_t used;
 
@@ -152,8 +168,7 @@ static void senders(void **state)
     const struct policy_client client = {.network = &addr};
     struct smtp_address null = {.kind = SMTP_ADDRESS_NULL};
 
-    assert_int_equal(policy_mail(&settings, &stats, &client, &null, &reply, text),
-                     POLICY_SENDER_ACCEPTED);
+    assert_int_equal(policy_mail(&view, &client, &null, &reply, text), POLICY_SENDER_ACCEPTED);
     assert_int_equal(reply.code, 250);
 }
 

@@ -1,0 +1,240 @@
+#include "maps.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct list {
+    const struct conf_list *items;
+    enum conf_map_form usual;
+    enum policy_role role;
+};
+
+#define LIST_CNT 4
+
+/* Accounts first: what else is read may be looked at by them. */
+static void lists_of(const struct conf *conf, struct list out[LIST_CNT])
+{
+    out[0] = (struct list){&conf->recipient.accounts, CONF_MAP_ACCOUNTS, POLICY_ROLE_ACCOUNTS};
+    out[1] = (struct list){&conf->recipient.aliases, CONF_MAP_TEXTHASH, POLICY_ROLE_ALIASES};
+    out[2] = (struct list){&conf->sender.maps, CONF_MAP_TEXTHASH, POLICY_ROLE_OWNERS};
+    out[3] = (struct list){&conf->recipient.maps, CONF_MAP_TEXTHASH, POLICY_ROLE_RECIPIENTS};
+}
+
+int maps_each(const struct conf *conf, int (*each)(void *arg, const char *path), void *arg)
+{
+    struct list lists[LIST_CNT];
+    enum conf_map_form form;
+    int error = 0;
+
+    lists_of(conf, lists);
+    for (int i = 0; i < LIST_CNT; i++)
+        for (uint32_t k = 0; k < lists[i].items->cnt && error == 0; k++)
+            error = each(arg, conf_map(lists[i].items->item[k], lists[i].usual, &form));
+    return error;
+}
+
+static int is_there(void *arg, const char *path)
+{
+    (void)arg;
+    (void)path;
+    return 1;
+}
+
+bool maps_wanted(const struct conf *conf)
+{
+    return maps_each(conf, is_there, NULL) != 0;
+}
+
+/* ---- files ---- */
+
+/* Returns 0 and the bytes, the caller's; or a negative error. */
+static int read_fd(int fd, uint8_t **out, size_t *len)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if ((uint64_t)st.st_size > POLICY_MAP_BYTES_MAX)
+        return -EFBIG;
+    *out = malloc((size_t)st.st_size + 1);
+    *len = 0;
+    if (*out == NULL)
+        return -ENOMEM;
+    while (*len < (size_t)st.st_size) {
+        ssize_t n = read(fd, *out + *len, (size_t)st.st_size - *len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        *len += (size_t)n;
+    }
+    return 0;
+}
+
+struct reading {
+    const struct conf *conf;
+    maps_open open_file;
+    void *user;
+    struct maps_notes *notes;
+    struct policy_tables *tables;
+    uint8_t seed[16];
+};
+
+static void warn(struct maps_notes *notes, const char *path, uint32_t line, const char *text)
+{
+    uint32_t i = notes->warning_cnt;
+
+    if (i == MAPS_WARNING_MAX) {
+        snprintf(notes->warning[i - 1], MAPS_TEXT_CAP, "map files: there are more warnings");
+        return;
+    }
+    snprintf(notes->warning[i], MAPS_TEXT_CAP, "%.250s:%u: %.200s", path, line, text);
+    notes->warning_cnt++;
+}
+
+static void tell_warnings(struct maps_notes *notes, const char *path, const struct policy_notes *of)
+{
+    char more[64];
+
+    for (uint32_t i = 0; i < of->warning_cnt && i < POLICY_NOTE_MAX; i++)
+        warn(notes, path, of->warning[i].line, of->warning[i].text);
+    if (of->warning_cnt <= POLICY_NOTE_MAX)
+        return;
+    snprintf(more, sizeof(more), "and %u more of such lines", of->warning_cnt - POLICY_NOTE_MAX);
+    warn(notes, path, of->warning[POLICY_NOTE_MAX - 1].line, more);
+}
+
+static const char *why_unread(int error)
+{
+    return error == -EACCES   ? "no permission, or a file that needs a restart"
+           : error == -EINVAL ? "not a file"
+                              : strerror(-error);
+}
+
+static bool read_map(struct reading *r, const struct list *list, const char *item)
+{
+    static const enum policy_form of_conf[] = {[CONF_MAP_TEXTHASH] = POLICY_FORM_TEXT,
+                                               [CONF_MAP_PCRE] = POLICY_FORM_PATTERNS,
+                                               [CONF_MAP_ACCOUNTS] = POLICY_FORM_ACCOUNTS};
+    const char *domain = r->conf->sender.login_domain;
+    struct base_span name_domain = domain != NULL ? base_span_str(domain) : base_span_of(NULL, 0);
+    enum conf_map_form form;
+    const char *path = conf_map(item, list->usual, &form);
+    struct policy_notes notes;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int fd = r->open_file(r->user, path);
+    int error = fd < 0 ? fd : read_fd(fd, &bytes, &len);
+
+    if (fd >= 0)
+        close(fd);
+    if (error != 0) {
+        snprintf(r->notes->error, MAPS_TEXT_CAP, "%.250s: cannot be read (%s)", path,
+                 why_unread(error));
+        free(bytes);
+        return false;
+    }
+    struct policy_map *m = policy_map_read(path, of_conf[form], list->role,
+                                           base_span_of(bytes, len), name_domain, r->seed, &notes);
+    free(bytes);
+    if (m == NULL) {
+        snprintf(r->notes->error, MAPS_TEXT_CAP, "%.250s:%u: %s", path, notes.error.line,
+                 notes.error.text);
+        return false;
+    }
+    tell_warnings(r->notes, path, &notes);
+    if (policy_tables_add(r->tables, list->role, m) == 0)
+        return true;
+    policy_map_free(m);
+    snprintf(r->notes->error, MAPS_TEXT_CAP, "%.250s: there are too many map files", path);
+    return false;
+}
+
+static void warn_swapped(struct reading *r)
+{
+    const struct policy_tables *t = r->tables;
+
+    for (uint32_t i = 0; i < t->cnt[POLICY_ROLE_OWNERS]; i++) {
+        const struct policy_map *m = t->map[POLICY_ROLE_OWNERS][i];
+        uint32_t line = 0;
+        if (policy_tables_swapped(t, m, &line))
+            warn(r->notes, policy_map_name(m), line,
+                 "the columns look swapped: the key is the sender's address, the value the logins "
+                 "that may use it");
+    }
+}
+
+struct policy_tables *maps_read(const struct conf *conf, maps_open open_file, void *user,
+                                struct maps_notes *notes)
+{
+    struct reading r = {.conf = conf,
+                        .open_file = open_file,
+                        .user = user,
+                        .notes = notes,
+                        .tables = policy_tables_make()};
+    struct list lists[LIST_CNT];
+    bool ok = r.tables != NULL && getrandom(r.seed, sizeof(r.seed), 0) == sizeof(r.seed);
+
+    memset(notes, 0, sizeof(*notes));
+    if (!ok)
+        snprintf(notes->error, MAPS_TEXT_CAP, "map files: memory is short");
+    lists_of(conf, lists);
+    for (int i = 0; i < LIST_CNT; i++)
+        for (uint32_t k = 0; k < lists[i].items->cnt && ok; k++)
+            ok = read_map(&r, &lists[i], lists[i].items->item[k]);
+    if (ok) {
+        warn_swapped(&r);
+        return r.tables;
+    }
+    policy_tables_free(r.tables);
+    return NULL;
+}
+
+/* ---- changes ---- */
+
+struct look {
+    maps_open open_file;
+    void *user;
+    uint64_t h;
+};
+
+static int look_at(void *arg, const char *path)
+{
+    struct look *l = arg;
+    struct stat st = {0};
+    int fd = l->open_file(l->user, path);
+
+    if (fd >= 0) {
+        if (fstat(fd, &st) != 0)
+            st = (struct stat){0};
+        close(fd);
+    }
+    /* A file that cannot be opened is one of its own kind. */
+    uint64_t words[] = {fd < 0 ? (uint64_t)-fd : 0,
+                        st.st_dev,
+                        st.st_ino,
+                        (uint64_t)st.st_size,
+                        (uint64_t)st.st_mtim.tv_sec,
+                        (uint64_t)st.st_mtim.tv_nsec,
+                        (uint64_t)st.st_ctim.tv_sec,
+                        (uint64_t)st.st_ctim.tv_nsec};
+    for (size_t i = 0; i < BASE_ARRAY_CNT(words); i++)
+        l->h = ((l->h ^ words[i]) * 1099511628211U) ^ l->h >> 29;
+    return 0;
+}
+
+uint64_t maps_look(const struct conf *conf, maps_open open_file, void *user)
+{
+    struct look l = {.open_file = open_file, .user = user, .h = 1469598103934665603U};
+
+    (void)maps_each(conf, look_at, &l);
+    return l.h;
+}
