@@ -206,7 +206,7 @@ void control_reload(struct control *c, struct control_client *client)
         policy_tables_free(tables);
         conf_free(conf);
         if (client != NULL)
-            control_print(client, "error: %s; the old configuration stays\n", why);
+            control_refuse(client, "%s; the old configuration stays\n", why);
         return log_refused(c, why);
     }
     struct settings *next = settings_make(conf);

@@ -39,7 +39,6 @@ static enum policy_owner by_aliases(const struct policy_tables *t, const struct 
                                     struct policy_work *w, const struct policy_key *login,
                                     const struct policy_key *address, struct policy_why *why)
 {
-    struct policy_walk *k = policy_work_walk(w);
     const struct policy_node *node;
     struct policy_key key, base;
     bool any = login == NULL && t->cnt[POLICY_ROLE_ACCOUNTS] == 0;
@@ -49,6 +48,7 @@ static enum policy_owner by_aliases(const struct policy_tables *t, const struct 
         return first == POLICY_FOUND_NOT ? POLICY_OWNER_NOT
                : first == POLICY_FOUND   ? POLICY_OWNER_ALIAS
                                          : POLICY_OWNER_ERROR;
+    struct policy_walk *k = policy_work_walk(w);
     struct policy_hit direct = why->hit;
     policy_walk_start(k, t, r, w, address, POLICY_TARGET_MAX);
     for (;;) {
@@ -152,7 +152,6 @@ enum policy_expansion_result policy_expand(const struct policy_tables *t,
                                            const struct policy_key *address, uint32_t max,
                                            struct policy_expansion *out)
 {
-    struct policy_walk *k = policy_work_walk(w);
     const struct policy_node *node;
     struct policy_hit hit = {0};
     struct policy_key key;
@@ -163,6 +162,7 @@ enum policy_expansion_result policy_expand(const struct policy_tables *t,
     out->map = NULL;
     if (policy_find_alias(t, r, w, address, &hit) == POLICY_FOUND_NOT)
         return POLICY_EXPANSION_SAME;
+    struct policy_walk *k = policy_work_walk(w);
     policy_walk_start(k, t, r, w, address, max);
     for (;;) {
         enum policy_step step = policy_walk_next(k, &key, &node);

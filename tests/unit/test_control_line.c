@@ -40,6 +40,13 @@ static void test_lines(void **state)
         {"queue delete --state", -EINVAL, CONTROL_QUEUE_DELETE},
         {"queue delete --all\r", -EILSEQ, CONTROL_VERB_CNT},
         {"queue\tlist", -EILSEQ, CONTROL_VERB_CNT},
+        {"sender check alice a@b", 0, CONTROL_SENDER_CHECK},
+        {"sender check 'alice' \"'a b'@b\"", 0, CONTROL_SENDER_CHECK},
+        {"sender check alice", -EDOM, CONTROL_SENDER_CHECK},
+        {"sender check a b c", -EDOM, CONTROL_SENDER_CHECK},
+        {"sender check 'a b", -EINVAL, CONTROL_SENDER_CHECK},
+        {"recipient check a@b", 0, CONTROL_RECIPIENT_CHECK},
+        {"recipient check", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"reload", 0, CONTROL_RELOAD},
         {"stop", 0, CONTROL_STOP},
     };
@@ -59,7 +66,8 @@ static void test_rights(void **state)
     (void)state;
     for (int v = 0; v < CONTROL_VERB_CNT; v++) {
         bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
-                     v == CONTROL_QUEUE_STAT;
+                     v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
+                     v == CONTROL_RECIPIENT_CHECK;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
