@@ -386,6 +386,88 @@ static void settings_change_under_readers(void **state)
     settings_hub_fini(&hub);
 }
 
+/* ---- maps of addresses ---- */
+
+/* Tables whose two files say the same number. */
+static struct policy_tables *make_tables(uint32_t number)
+{
+    static const uint8_t seed[16] = {1};
+    struct policy_tables *t = policy_tables_make();
+    struct policy_notes notes;
+    char text[64];
+
+    assert_non_null(t);
+    for (int role = POLICY_ROLE_ALIASES; role <= POLICY_ROLE_OWNERS; role++) {
+        snprintf(text, sizeof(text), "a@b.example n%u@b.example\n", number);
+        struct policy_map *m =
+            policy_map_read("map", POLICY_FORM_TEXT, (enum policy_role)role, base_span_str(text),
+                            base_span_of(NULL, 0), seed, &notes);
+        assert_non_null(m);
+        assert_int_equal(policy_tables_add(t, (enum policy_role)role, m), 0);
+    }
+    return t;
+}
+
+static void *tables_reader_main(void *arg)
+{
+    struct reader *r = arg;
+    struct policy_work *work = policy_work_open();
+    const struct policy_tables *last = NULL;
+    struct policy_reading reading = {0};
+    struct policy_key sender, target, owner;
+    static _Thread_local struct policy_expansion e;
+
+    assert_non_null(work);
+    assert_int_equal(policy_key_text(&sender, base_span_str("a@b.example")), 0);
+    settings_online(r->hub, r->number);
+    while (!atomic_load_explicit(r->stop, memory_order_acquire)) {
+        const struct policy_tables *t = settings_tables(r->hub);
+        struct policy_hit hit;
+        struct base_span item;
+        uint32_t from = 0;
+        assert_int_equal(policy_expand(t, &reading, work, &sender, 10, &e), POLICY_EXPANSION_OTHER);
+        assert_int_equal(policy_key_text(&target, e.target[0]), 0);
+        assert_true(policy_find_owners(t, &reading, work, &sender, &from, &hit));
+        assert_true(policy_items_next(&hit.items, &item));
+        assert_int_equal(policy_key_text(&owner, item), 0);
+        assert_true(policy_key_eq(&target, &owner)); /* of one snapshot */
+        r->seen += t != last;
+        last = t;
+        settings_quiescent(r->hub, r->number);
+    }
+    settings_offline(r->hub, r->number);
+    policy_work_close(work);
+    return NULL;
+}
+
+static void tables_change_under_readers(void **state)
+{
+    struct settings_hub hub;
+    struct reader reader[READERS];
+    pthread_t thread[READERS];
+    _Atomic bool stop = false;
+
+    (void)state;
+    assert_int_equal(settings_hub_init(&hub, make_settings(100), READERS), 0);
+    settings_publish_tables(&hub, make_tables(0));
+    for (uint32_t i = 0; i < READERS; i++) {
+        reader[i] = (struct reader){.hub = &hub, .number = i, .stop = &stop};
+        assert_int_equal(pthread_create(&thread[i], NULL, tables_reader_main, &reader[i]), 0);
+    }
+    for (uint32_t i = 1; i < PUBLISHED; i++) {
+        settings_publish_tables(&hub, make_tables(i));
+        settings_reclaim(&hub);
+    }
+    while (settings_reclaim(&hub) > 0)
+        ;
+    while (reader[0].seen == 0 || reader[1].seen == 0)
+        sched_yield();
+    atomic_store_explicit(&stop, true, memory_order_release);
+    for (uint32_t i = 0; i < READERS; i++)
+        pthread_join(thread[i], NULL);
+    settings_hub_fini(&hub);
+}
+
 /* ---- TLS ---- */
 
 #define UPDATES 20000
@@ -518,8 +600,11 @@ static void key_threads_wake_a_lane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buffers_and_entries_cross),     cmocka_unit_test(no_ring_is_lost),
-        cmocka_unit_test(settings_change_under_readers), cmocka_unit_test(tls_updates_under_a_lane),
+        cmocka_unit_test(buffers_and_entries_cross),
+        cmocka_unit_test(no_ring_is_lost),
+        cmocka_unit_test(settings_change_under_readers),
+        cmocka_unit_test(tables_change_under_readers),
+        cmocka_unit_test(tls_updates_under_a_lane),
         cmocka_unit_test(key_threads_wake_a_lane),
     };
 
