@@ -104,11 +104,17 @@ static struct net_addr address_of(const char *text)
 
 static enum policy_spoof spoof_of(const struct conf_listener *l)
 {
-    enum conf_spoof spoof = conf_listener_spoof(l);
-
-    return spoof == CONF_SPOOF_STRICT  ? POLICY_SPOOF_STRICT
-           : spoof == CONF_SPOOF_LOGIN ? POLICY_SPOOF_LOGIN
-                                       : POLICY_SPOOF_OFF;
+    switch ((enum conf_spoof)l->spoof_protection) {
+    case CONF_SPOOF_OFF:
+        return POLICY_SPOOF_OFF;
+    case CONF_SPOOF_LOGIN:
+        return POLICY_SPOOF_LOGIN;
+    case CONF_SPOOF_STRICT:
+        return POLICY_SPOOF_STRICT;
+    case CONF_SPOOF_AUTO:
+        break;
+    }
+    return l->kind == CONF_KIND_MX ? POLICY_SPOOF_OFF : POLICY_SPOOF_LOGIN;
 }
 
 static bool fill_listeners(struct settings *s)

@@ -109,7 +109,7 @@ struct conf_listener {
     const char *tls_groups;
     uint64_t tls_tickets;
     uint64_t tls_alpn;         /* enum conf_tls_alpn */
-    uint64_t spoof_protection; /* enum conf_spoof; see conf_listener_spoof */
+    uint64_t spoof_protection; /* enum conf_spoof */
     bool reject_unauthenticated_sender;
 };
 
@@ -328,9 +328,6 @@ void conf_free(struct conf *c);
 
 /* What auto means for this listener: never CONF_TLS_AUTO. */
 enum conf_tls_level conf_listener_tls(const struct conf_listener *l);
-
-/* What auto means for this listener: never CONF_SPOOF_AUTO. */
-enum conf_spoof conf_listener_spoof(const struct conf_listener *l);
 
 /* A map file as it is written: "/path", or "form:/path". Sets *form, which is usual without one,
  * and returns the path. */

@@ -349,13 +349,6 @@ static void check_gateway(struct conf_parser *p)
                 c->log.file);
 }
 
-enum conf_spoof conf_listener_spoof(const struct conf_listener *l)
-{
-    if (l->spoof_protection != CONF_SPOOF_AUTO)
-        return (enum conf_spoof)l->spoof_protection;
-    return l->kind == CONF_KIND_MX ? CONF_SPOOF_OFF : CONF_SPOOF_LOGIN;
-}
-
 static void check_maps(struct conf_parser *p, const char *block, const char *key,
                        const struct conf_list *maps, enum conf_map_form usual)
 {

@@ -106,6 +106,24 @@ int policy_key_address(struct policy_key *out, const struct smtp_address *addres
     return put_domain(out, address->domain);
 }
 
+/* "@domain": what an address could have behind its local part. */
+static int domain_text(struct policy_key *out, struct base_span text)
+{
+    uint8_t mailbox[SMTP_DOMAIN_MAX + 2] = "x";
+    struct smtp_address address;
+
+    if (text.len > 1 && text.p[text.len - 1] == '.')
+        text.len--;
+    if (text.len + 1 > sizeof(mailbox))
+        return -EINVAL;
+    memcpy(mailbox + 1, text.p, text.len);
+    if (smtp_mailbox_parse_utf8(&address, base_span_of(mailbox, text.len + 1)) != 0 ||
+        put(out, text.p, 1) != 0)
+        return -EINVAL;
+    out->at = 0;
+    return put_domain(out, address.domain);
+}
+
 int policy_key_text(struct policy_key *out, struct base_span text)
 {
     struct smtp_address address;
@@ -113,12 +131,8 @@ int policy_key_text(struct policy_key *out, struct base_span text)
     out->len = 0;
     if (text.len == 0)
         return -EINVAL;
-    if (text.p[0] == '@') {
-        out->at = 0;
-        if (put(out, text.p, 1) != 0)
-            return -EINVAL;
-        return put_domain(out, base_span_of(text.p + 1, text.len - 1));
-    }
+    if (text.p[0] == '@')
+        return domain_text(out, text);
     if (memchr(text.p, '@', text.len) == NULL) {
         int failed = smtp_utf8_valid(text) ? put_folded(out, text) : -EINVAL;
         out->at = out->len;

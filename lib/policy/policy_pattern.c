@@ -233,7 +233,7 @@ static bool fill_in(struct policy_work *w, struct base_span t, const struct poli
 {
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(w->match);
     struct base_buf out = {.p = w->bytes + w->len, .cap = sizeof(w->bytes) - w->len};
-    uint32_t group;
+    uint32_t group = 0;
     bool ok = base_buf_put(&out, "\0\0", 2) == 0;
 
     for (size_t i = 0; i < t.len && ok;) {
