@@ -64,7 +64,7 @@ struct control {
     int epoll, signals;
     uint64_t started_ns;
     uint64_t tended_ns;
-    uint64_t maps_looked_ns;                  /* when map files were last looked at */
+    uint64_t maps_looked;                     /* what map files looked like a second ago */
     uint64_t tls_looked_ns;                   /* when certificate files were last looked at */
     uint8_t tls_urgency[TLS_CERTIFICATE_MAX]; /* of expiry, that the log knows of */
     uint32_t opener_restarts;                 /* that the log knows of */

@@ -1,13 +1,10 @@
 /* What control does about maps of addresses: looks for changed files, loads them, answers who may
  * send as what and why. */
-#include "base_time.h"
 #include "control.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define LOOK_NS (2 * BASE_NS_S)
 
 static int open_by_opener(void *user, const char *path)
 {
@@ -49,7 +46,7 @@ static void tell(struct control *c)
 
 void control_maps_start(struct control *c)
 {
-    c->maps_looked_ns = loop_now_ns();
+    c->maps_looked = c->config.gateway->maps_seen;
     tell(c);
 }
 
@@ -77,13 +74,14 @@ void control_maps_tend(struct control *c)
 {
     struct gateway *g = c->config.gateway;
     const struct conf *conf = settings_current(&g->hub)->conf;
-    uint64_t now_ns = loop_now_ns();
     char why[MAPS_TEXT_CAP], text[STATS_LOG_TEXT_CAP];
 
-    if (now_ns - c->maps_looked_ns < LOOK_NS || !maps_wanted(conf))
+    if (!maps_wanted(conf))
         return;
-    c->maps_looked_ns = now_ns;
-    if (maps_look(conf, open_by_opener, c->config.opener) == g->maps_seen)
+    uint64_t look = maps_look(conf, open_by_opener, c->config.opener);
+    bool settled = look == c->maps_looked; /* nobody is just writing it */
+    c->maps_looked = look;
+    if (look == g->maps_seen || !settled)
         return;
     struct policy_tables *t = control_maps_read(c, conf, why);
     if (t == NULL) {

@@ -19,7 +19,7 @@ const struct topology_step topology_way[] = {
     {"PROXY header", "app/sluiced/conn_proxy.c lib/proxy"},
     {"TLS records, handshake batch", "app/sluiced/conn_tls.c lib/tls"},
     {"SMTP server", "lib/smtp"},
-    {"policy: relay", "lib/policy"},
+    {"policy: relay, senders, recipients", "lib/policy"},
     {"the message's buffers and entries", "app/sluiced/conn_message.c"},
     {"hand-over", "app/sluiced/topology.c"},
     {"durable write, group commit", "lib/spool"},
