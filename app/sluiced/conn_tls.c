@@ -203,18 +203,18 @@ bool conn_tls_open(struct conn *c)
     base_assert(c->tls == NULL);
     if (!conn_tls_possible(c) || c->layer_cnt == CONN_LAYER_MAX)
         return false;
-    c->tls = tls_conn_accept(t->engine, t->domain, c->listener->tls_policy, c);
-    if (c->tls == NULL) {
-        log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes");
+    if (!lane_tls_allows(c)) { /* before it costs anything */
+        stats_inc(c->lane->stats, STATS_CONN_TLS_CLIENT_FULL);
+        log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes of this client");
         return false;
     }
-    if (lane_tls_begin(c))
-        return true;
-    stats_inc(c->lane->stats, STATS_CONN_TLS_CLIENT_FULL);
-    log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes of this client");
-    tls_conn_close(c->tls);
-    c->tls = NULL;
-    return false;
+    c->tls = tls_conn_accept(t->engine, t->domain, c->listener->tls_policy, c);
+    if (c->tls == NULL) {
+        log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes, or memory is short");
+        return false;
+    }
+    lane_tls_begin(c);
+    return true;
 }
 
 void conn_tls_start(struct conn *c, struct base_span last_clear)

@@ -3,7 +3,8 @@
 
 #include <sched.h>
 
-#define RELIEVE_MAX 64 /* dropped in a pass */
+/* Looked at in a pass: more than may be parked before the first that is not. */
+#define RELIEVE_MAX 512
 
 int lane_tls_init(struct lane_tls *t, uint32_t handshake_max, const uint8_t key[16])
 {
@@ -17,17 +18,20 @@ void lane_tls_fini(struct lane_tls *t)
     client_table_fini(&t->clients);
 }
 
-bool lane_tls_begin(struct conn *c)
+bool lane_tls_allows(const struct conn *c)
 {
-    struct lane_tls *t = c->lane->tls;
     uint64_t max = c->lane->settings->conf->tls.handshakes_per_client;
 
+    return max == 0 || client_table_count(&c->lane->tls->clients, &c->remote.addr) < max;
+}
+
+void lane_tls_begin(struct conn *c)
+{
+    struct lane_tls *t = c->lane->tls;
+
     base_assert(!base_list_linked(&c->handshake));
-    if (max > 0 && client_table_count(&t->clients, &c->remote.addr) >= max)
-        return false;
     client_table_add(&t->clients, &c->remote.addr);
     base_list_push_back(&t->handshakes, &c->handshake);
-    return true;
 }
 
 void lane_tls_end(struct conn *c)

@@ -56,8 +56,10 @@ void lane_tls_take(struct lane_tls *t);
 /* Once a pass, after input: handshakes go on. Returns how many did. */
 uint32_t lane_tls_pass(struct lane *l);
 
-/* A handshake of the connection's client begins; returns false when it has as many as it may. */
-bool lane_tls_begin(struct conn *c) BASE_WARN_UNUSED;
+/* Whether the connection's client may begin another handshake. */
+bool lane_tls_allows(const struct conn *c);
+/* It begins: the engine has taken it, so that there are no more than it allows. */
+void lane_tls_begin(struct conn *c);
 /* It is done, or will never be; nothing when none has begun. */
 void lane_tls_end(struct conn *c);
 
