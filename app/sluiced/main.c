@@ -145,8 +145,6 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
     if (error == 0)
         error = maps_each(conf, allow, o);
     if (error == 0)
-        error = maps_each(conf, allow, o);
-    if (error == 0)
         error = opener_seal(o);
     if (error != 0)
         fprintf(stderr, "sluiced: the opener does not start (%s)\n", strerror(-error));
