@@ -4,7 +4,7 @@
  * and only the server's calls are counted. Both have the same versions, ciphers, certificates (with
  * an intermediate) and no tickets but where sessions are resumed; both release their buffers.
  *
- *   bench_tls handshake|parked|bulk|idle
+ *   bench_tls handshake [CASE]|parked|bulk|idle
  *
  * Lines "who metric value unit". Figures are medians of slices; a ratio is the median of the ratios
  * of neighboring slices, its spread the range of their middle 80 %.
@@ -83,6 +83,7 @@ static struct tls_lane *lane;
 static struct tls_domain *domain;
 static SSL_CTX *client_ctx, *server_ctx;
 static SSL_SESSION *session[WHO_CNT];
+static const char *cipher[WHO_CNT]; /* of the last handshake */
 static uint64_t spent_ns, clock_ns; /* CPU time of the server's calls; what a look at it costs */
 
 static void die(const char *what)
@@ -251,6 +252,7 @@ static void slice(enum who who, bool resume)
             SSL_SESSION_free(session[who]);
             session[who] = SSL_get1_session(ends[i].client.ssl);
         }
+        cipher[who] = SSL_get_cipher_name(ends[i].client.ssl);
         SSL_shutdown(ends[i].client.ssl); /* or the session is thrown away */
         kit_peer_close(&ends[i].client);
     }
@@ -263,6 +265,14 @@ static struct keyop_inline *own;
 static struct keyop_pool *pool;
 static struct tls_ticket_key ticket = {.name = "bench", .cipher = {1}, .mac = {2}};
 
+static bool openssl_records; /* ours, too, seals by OpenSSL's AES-GCM */
+/* The suite of both sides, of TLS 1.3 and of 1.2. */
+static const char *suite = "TLS_AES_128_GCM_SHA256";
+static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
+static const char signatures[] =
+    "ECDSA+SHA256:ECDSA+SHA384:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
+    "rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
+
 enum driver { INLINE, DEFERRED, POOL };
 
 static void set_up(int version, const struct kit_certificate *c, bool tickets, enum driver driver)
@@ -271,6 +281,7 @@ static void set_up(int version, const struct kit_certificate *c, bool tickets, e
                                   .handshake_max = 64,
                                   .parked_max = 64,
                                   .step_max = 10000,
+                                  .openssl_records = openssl_records,
                                   .stats = &stats};
     struct tls_certificate_spec certificate = kit_spec(c, "certificate");
     struct tls_policy_spec policy = {
@@ -281,6 +292,12 @@ static void set_up(int version, const struct kit_certificate *c, bool tickets, e
 
     client_ctx = kit_client_context(version);
     server_ctx = kit_server_context(version, c);
+    /* As our policies have it: what is compared is the same handshake. */
+    if (SSL_CTX_set_cipher_list(server_ctx, ciphers) != 1 ||
+        SSL_CTX_set1_sigalgs_list(server_ctx, signatures) != 1)
+        die("lists");
+    SSL_CTX_set_options(server_ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_ciphersuites(client_ctx, suite);
     if (tickets) {
         SSL_CTX_clear_options(server_ctx, SSL_OP_NO_TICKET);
         SSL_CTX_set_num_tickets(server_ctx, 1);
@@ -382,9 +399,14 @@ static void run_handshakes(const char *name, bool resume, bool only_ours)
         tell(who_names[who], name, "cpu_us", median, "us");
         tell(who_names[who], name, "handshakes_per_cpu_s", 1e6 / median, "/s");
     }
-    if (!only_ours)
-        tell_ratio(name, ratio, SLICES);
+    if (only_ours)
+        return;
+    if (cipher[PLAIN] != cipher[OURS]) /* one table's text */
+        die("the two do not make the same handshake");
+    tell_ratio(name, ratio, SLICES);
 }
+
+static const char *only; /* one case of handshakes */
 
 static void handshake(void)
 {
@@ -404,6 +426,8 @@ static void handshake(void)
     };
 
     for (size_t i = 0; i < BASE_ARRAY_CNT(cases); i++) {
+        if (only != NULL && strcmp(only, cases[i].name) != 0)
+            continue;
         set_up(cases[i].version, cases[i].rsa ? &rsa : &ec, cases[i].resume, INLINE);
         run_handshakes(cases[i].name, cases[i].resume, false);
         tear_down();
@@ -497,13 +521,14 @@ static void send_back(enum who who, struct end *e, size_t record)
     }
 }
 
-static void run_bulk(const char *way, size_t record,
+static void run_bulk(const char *prefix, const char *way, size_t record,
                      void (*one)(enum who who, struct end *e, size_t record), struct end *pair)
 {
     double mbs[WHO_CNT][SLICES], ratio[SLICES];
+    const char *who_name = openssl_records ? "sluice-ossl" : "sluice";
     char name[64];
 
-    snprintf(name, sizeof(name), "%s_%zu", way, record);
+    snprintf(name, sizeof(name), "%s_%s_%zu", prefix, way, record);
     for (int i = -2; i < SLICES; i++) {
         for (int who = 0; who < WHO_CNT; who++) {
             spent_ns = 0;
@@ -514,23 +539,23 @@ static void run_bulk(const char *way, size_t record,
         if (i >= 0)
             ratio[i] = mbs[OURS][i] / mbs[PLAIN][i];
     }
-    for (int who = 0; who < WHO_CNT; who++)
-        tell(who_names[who], name, "mbytes_per_s", share(mbs[who], SLICES, 0.5), "MB/s");
-    tell_ratio(name, ratio, SLICES);
+    if (!openssl_records)
+        tell("openssl", name, "mbytes_per_s", share(mbs[PLAIN], SLICES, 0.5), "MB/s");
+    tell(who_name, name, "mbytes_per_s", share(mbs[OURS], SLICES, 0.5), "MB/s");
+    tell(who_name, name, "ratio", share(ratio, SLICES, 0.5), "x");
 }
 
-static void bulk(void)
+static void bulk_case(const char *prefix, int version)
 {
-    static const size_t records[] = {1024, 4096, 8192, 16384};
+    static const size_t records[] = {64, 256, 1024, 4096, 16384};
 
-    set_up(TLS1_3_VERSION, &ec, false, INLINE);
-    for (int who = 0; who < WHO_CNT; who++) {
+    set_up(version, &ec, false, INLINE);
+    for (int who = 0; who < WHO_CNT; who++)
         open_one(who, &ends[who]);
-    }
     for (size_t i = 0; i < BASE_ARRAY_CNT(records); i++)
-        run_bulk("receive", records[i], receive, ends);
+        run_bulk(prefix, "receive", records[i], receive, ends);
     for (size_t i = 0; i < BASE_ARRAY_CNT(records); i++)
-        run_bulk("send", records[i], send_back, ends);
+        run_bulk(prefix, "send", records[i], send_back, ends);
     for (int who = 0; who < WHO_CNT; who++) {
         ours = who == OURS;
         server_close(who, &ends[who]);
@@ -538,6 +563,20 @@ static void bulk(void)
         kit_peer_close(&ends[who].client);
     }
     tear_down();
+}
+
+/* "sluice" takes what the product takes: libipsec-mb's AES-GCM where the processor has VAES with
+ * AVX-512; "sluice-ossl" is the same engine with OpenSSL's. */
+static void bulk(void)
+{
+    for (int i = 0; i < 2; i++) {
+        openssl_records = i == 1;
+        suite = "TLS_AES_128_GCM_SHA256";
+        bulk_case("13_aes128", TLS1_3_VERSION);
+        bulk_case("12_aes128", TLS1_2_VERSION);
+        suite = "TLS_AES_256_GCM_SHA384";
+        bulk_case("13_aes256", TLS1_3_VERSION);
+    }
 }
 
 /* ---- idle connections ---- */
@@ -592,10 +631,13 @@ int main(int argc, char **argv)
 
     if (!CRYPTO_set_mem_functions(take, resize, give))
         die("OpenSSL has allocated already");
+    if (!tls_memory_short_names())
+        die("OpenSSL has started already");
     calibrate();
     kit_certificate_make(&ec, "EC", names, 1, -1, 90);
     kit_certificate_make(&rsa, "RSA", names, 1, -1, 90);
-    for (size_t i = 0; argc == 2 && i < BASE_ARRAY_CNT(loads); i++) {
+    only = argc == 3 ? argv[2] : NULL;
+    for (size_t i = 0; argc >= 2 && i < BASE_ARRAY_CNT(loads); i++) {
         if (strcmp(argv[1], loads[i].name) != 0)
             continue;
         loads[i].run();
@@ -603,6 +645,6 @@ int main(int argc, char **argv)
         kit_certificate_free(&rsa);
         return 0;
     }
-    fprintf(stderr, "usage: bench_tls handshake|parked|bulk|idle\n");
+    fprintf(stderr, "usage: bench_tls handshake [CASE]|parked|bulk|idle\n");
     return 2;
 }

@@ -53,6 +53,7 @@ struct tls_lane_settings {
     bool keyop_wakes;              /* a lane that sleeps is woken when there is something to poll;
                                       otherwise it is busy while operations are under way */
     struct tls_kex_driver kex;     /* likewise; ops may be NULL */
+    bool openssl_records;          /* never libipsec-mb's AES-GCM: to compare the two */
     struct stats_block *stats;     /* the lane's */
 };
 

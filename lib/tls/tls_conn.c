@@ -236,6 +236,19 @@ static void fail_by_queue(struct tls_conn *c)
     fail(c, reason);
 }
 
+/* Before the first step of a connection from a client, where the driver of the key exchange wants
+ * to see what came in a pass before it answers. */
+static bool peek(struct tls_conn *c)
+{
+    const struct tls_kex_driver *kex = &c->domain->kex;
+
+    if (c->peeked || c->client || kex->ops == NULL || kex->ops->peek == NULL || c->in.len == 0)
+        return false;
+    c->peeked = true;
+    kex->ops->peek(kex->state, c->in);
+    return true;
+}
+
 /* Whether this call may make a step; otherwise want says what for it waits. */
 static bool may_step(struct tls_conn *c)
 {
@@ -248,6 +261,11 @@ static bool may_step(struct tls_conn *c)
             return false;
         if (c->want == TLS_WANT_INPUT && c->in.len == 0)
             return false;
+        if (peek(c)) {
+            tls_lane_turn(l, c);
+            c->want = TLS_WANT_TURN;
+            return false;
+        }
         if (l->step_left == 0 || !base_list_empty(&l->turn)) {
             tls_lane_turn(l, c);
             c->want = TLS_WANT_TURN;

@@ -89,13 +89,16 @@ struct tls_domain *tls_domain_build(struct tls_lane *lane, const struct tls_doma
                                     char *why, size_t why_cap)
 {
     struct tls_domain *d = calloc(1, sizeof(*d));
+    bool built;
 
     snprintf(why, why_cap, "memory is short");
     if (d == NULL)
         return NULL;
     d->lane = lane;
     base_list_init(&d->place);
-    if (build(d, spec, why, why_cap)) {
+    built = build(d, spec, why, why_cap);
+    tls_thin_loaded();
+    if (built) {
         why[0] = '\0';
         return d;
     }
@@ -124,11 +127,10 @@ void tls_domain_free(struct tls_domain *d)
     free(d->name);
     BIO_meth_free(d->bio_method);
     EVP_CIPHER_free(d->ticket_cipher);
+    tls_kex_plain_close(&d->kex_plain);
     if (d->provider_own != NULL)
         OSSL_PROVIDER_unload(d->provider_own);
-    if (d->provider_default != NULL)
-        OSSL_PROVIDER_unload(d->provider_default);
-    OSSL_LIB_CTX_free(d->libctx);
+    tls_thin_unload(d);
     free(d);
 }
 
@@ -145,7 +147,7 @@ static void release_if_done(struct tls_domain *d)
     if (!d->retired || d->user_cnt > 0)
         return;
     if (d->seen) {
-        OPENSSL_thread_stop_ex(d->libctx);
+        tls_thin_stop(d);
         base_list_remove(&d->place);
     }
     /* Pairs with the acquire in tls_domain_released: nothing of it is touched from here on. */

@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include <openssl/core_dispatch.h>
 #include <openssl/provider.h>
 #include <openssl/ssl.h>
 
@@ -54,6 +55,7 @@ struct tls_lane {
     uint32_t turn_cnt;
     uint32_t parked_cnt; /* jobs that wait: no more than parked_max */
     uint32_t burst_max;  /* the largest so far */
+    struct IMB_MGR *mb;  /* AES-GCM of libipsec-mb; NULL: OpenSSL's is used */
     bool parking;
     bool async;               /* ASYNC_init_thread was called by the lane's thread */
     struct tls_conn *current; /* whose OpenSSL call is being made; not to be trusted over a park */
@@ -96,10 +98,31 @@ struct tls_policy {
     SSL_CTX **context; /* by set; 0 is the default */
 };
 
+/* tls_kex_plain.c: the default provider's functions for X25519. */
+struct tls_kex_plain {
+    OSSL_LIB_CTX *libctx;
+    void *provctx;
+    void *base; /* the point 9 as a public key */
+    uint32_t secret_cnt;
+    uint8_t secret[16][TLS_KEX_BYTES]; /* [0, secret_cnt): drawn ahead, used once and wiped */
+    OSSL_FUNC_keymgmt_new_fn *key_new;
+    OSSL_FUNC_keymgmt_free_fn *key_free;
+    OSSL_FUNC_keymgmt_import_fn *key_import;
+    OSSL_FUNC_keyexch_newctx_fn *exchange_new;
+    OSSL_FUNC_keyexch_freectx_fn *exchange_free;
+    OSSL_FUNC_keyexch_init_fn *exchange_init;
+    OSSL_FUNC_keyexch_set_peer_fn *exchange_set_peer;
+    OSSL_FUNC_keyexch_derive_fn *exchange_derive;
+};
+
 struct tls_domain {
     struct tls_lane *lane;
     OSSL_LIB_CTX *libctx;
+    OSSL_LIB_CTX *backing; /* the default provider's */
+    struct tls_kex_plain kex_plain;
+    struct tls_kex_driver kex; /* the lane's, or the one above; ops NULL: neither */
     OSSL_PROVIDER *provider_default;
+    OSSL_PROVIDER *provider_thin; /* parts of the one above, in libctx */
     OSSL_PROVIDER *provider_own;
     struct tls_certificate *certificate;
     uint32_t certificate_cnt;
@@ -144,6 +167,7 @@ struct tls_conn {
     bool client;
     bool handshaking; /* counted in handshake_cnt */
     bool in_turn;     /* its place is there */
+    bool peeked;      /* shown to the key exchange's driver, if that wants it */
     bool granted;     /* its turn has come */
     bool parked;      /* its job waits: OpenSSL is to be called only to resume it */
     bool cancelled;   /* the job is to fail */
@@ -154,6 +178,21 @@ struct tls_conn {
 /* tls_bio.c */
 BIO_METHOD *tls_bio_method_new(void);
 BIO *tls_bio_new(BIO_METHOD *method, struct tls_conn *c);
+
+/* tls_kex_plain.c. Returns a driver without ops when the provider is not as expected. */
+struct tls_kex_driver tls_kex_plain_open(struct tls_kex_plain *k, OSSL_LIB_CTX *libctx,
+                                         OSSL_PROVIDER *provider);
+void tls_kex_plain_close(struct tls_kex_plain *k);
+
+/* tls_thin.c. From load to loaded the domain is being built, by control. */
+bool tls_thin_load(struct tls_domain *d);
+void tls_thin_loaded(void);
+void tls_thin_unload(struct tls_domain *d);
+void tls_thin_stop(struct tls_domain *d); /* OPENSSL_thread_stop_ex */
+
+/* tls_gcm.c. Returns NULL when the processor has not what makes it faster than OpenSSL's. */
+struct IMB_MGR *tls_gcm_open(void);
+void tls_gcm_close(struct IMB_MGR *mb);
 
 /* tls_lane.c: a signature, parked when it can be. Returns false when it failed. */
 bool tls_lane_sign(struct tls_key *key, uint8_t algorithm, uint8_t digest, struct base_span input,
@@ -196,10 +235,10 @@ struct tls_provider {
 bool tls_provider_load(struct tls_domain *d);
 extern const char tls_provider_name[];
 
-/* tls_key.c, tls_kdf.c, tls_mac.c, tls_x25519.c: what the provider offers. */
-extern const OSSL_DISPATCH tls_keymgmt_rsa[], tls_keymgmt_ec[], tls_signature_rsa[],
-    tls_signature_ec[], tls_kdf_tls13[], tls_kdf_prf[], tls_mac_hmac[], tls_keymgmt_x25519[],
-    tls_keyexch_x25519[];
+/* tls_gcm.c, tls_key.c, tls_kdf.c, tls_mac.c, tls_x25519.c: what the provider offers. */
+extern const OSSL_DISPATCH tls_cipher_gcm_128[], tls_cipher_gcm_256[], tls_keymgmt_rsa[],
+    tls_keymgmt_ec[], tls_signature_rsa[], tls_signature_ec[], tls_kdf_tls13[], tls_kdf_prf[],
+    tls_mac_hmac[], tls_keymgmt_x25519[], tls_keyexch_x25519[];
 EVP_PKEY *tls_key_wrap(struct tls_domain *d, struct tls_key *key, EVP_PKEY *public);
 
 /* tls_reason.c: of the errors in OpenSSL's queue, which it empties. */

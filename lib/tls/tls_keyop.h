@@ -11,6 +11,12 @@
  *
  * Memory: an operation belongs to the driver from submit until poll returns it. A key stays open
  * until no operation with it is under way: the engine sees to that.
+ * Operations are ordinary memory: a driver of a card copies input and output, which are small, to
+ * where the card reaches them.
+ *
+ * Not every driver can do everything: what its vector unit or card has no way for (a curve, a
+ * length, execute beside a queue that is under way) it does with OpenSSL itself. For that it keeps
+ * the key it was given at key_open in both forms, as drivers/keyop/keyop_key.h does.
  */
 #ifndef TLS_KEYOP_H
 #define TLS_KEYOP_H

@@ -30,6 +30,7 @@ struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
     base_list_init(&l->domains);
     l->parking = TLS_PARKING && settings->parked_max > 0 &&
                  settings->keyop.ops->deferred(settings->keyop.state);
+    l->mb = settings->openssl_records ? NULL : tls_gcm_open();
     l->gathered = calloc(2 * parked_max, sizeof(struct tls_op *));
     if (l->gathered == NULL ||
         base_pool_init(&l->conns, settings->connection_max, sizeof(struct tls_conn),
@@ -41,6 +42,7 @@ struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
         return l;
     base_pool_fini(&l->conns);
 failed:
+    tls_gcm_close(l->mb);
     free(l->gathered);
     free(l);
     return NULL;
@@ -51,6 +53,7 @@ void tls_lane_fini(struct tls_lane *l)
     base_assert(l->conn_cnt == 0 && l->submitted_cnt == 0 && base_list_empty(&l->domains));
     base_pool_fini(&l->ops);
     base_pool_fini(&l->conns);
+    tls_gcm_close(l->mb);
     OPENSSL_cleanse(l->ticket, sizeof(l->ticket));
     free(l->gathered);
     free(l);
@@ -62,7 +65,7 @@ void tls_lane_leave(struct tls_lane *l)
         l->settings.keyop.ops->leave(l->settings.keyop.state);
     base_list_each (at, &l->domains) {
         struct tls_domain *d = base_container_of(at, struct tls_domain, place);
-        OPENSSL_thread_stop_ex(d->libctx);
+        tls_thin_stop(d);
         base_list_remove(at);
         d->seen = false;
     }

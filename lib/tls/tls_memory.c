@@ -183,6 +183,7 @@ bool tls_memory_use(void)
 #ifndef SANITIZED
     ours = CRYPTO_set_mem_functions(tls_memory_take, tls_memory_resize, tls_memory_give) == 1;
 #endif
+    ours = tls_memory_short_names() && ours;
     return OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) == 1 &&
            ours;
 }

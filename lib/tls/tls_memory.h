@@ -16,6 +16,10 @@
 /* Returns false when OpenSSL has allocated already: then all goes on with malloc. */
 bool tls_memory_use(void);
 
+/* What it does besides: keeps OpenSSL's lists of names from before 3.0 short (tls_thin.c). For a
+ * program that sets the functions below itself. Returns false when OpenSSL has started already. */
+bool tls_memory_short_names(void);
+
 /* What it gives OpenSSL: for measuring, in a program that switches between these and malloc (a
  * piece of one may be freed by the other). */
 void *tls_memory_take(size_t bytes, const char *file, int line);

@@ -1,13 +1,13 @@
 /*
- * Our OpenSSL provider, built in and loaded beside the default one into each domain's library
- * context. It has what a lane wants done its own way:
- *   RSA, EC     private keys whose signatures go through the keyop driver. They take part only by
- *               the key: a key made here is bound to this provider, while fetches by name (peers'
- *               keys, P-256 key exchange) go to the default one. Hence the property sluice.sign.
- *   TLS13-KDF, TLS1-PRF, HMAC   without a fetch of a digest (and a MAC) for each of the many calls
- * a handshake makes. X25519      where the lane has a driver for it. libssl takes a group only from
- * the provider whose key management wins the fetch, so that it is told of here, too. RFC 8446
- * section 4.2.7 has the number of the group.
+ * Our OpenSSL provider, built in and loaded beside the default one (tls_thin.c) into each domain's
+ * library context. It has what a lane wants done its own way: RSA, EC     private keys whose
+ * signatures go through the keyop driver. They take part only by the key: a key made here is bound
+ * to this provider, while fetches by name (peers' keys, P-256 key exchange) go to the default one.
+ * Hence the property sluice.sign. TLS13-KDF, TLS1-PRF, HMAC   without a fetch of a digest (and a
+ * MAC) for each of the many calls a handshake makes. AES-GCM     of libipsec-mb, on processors that
+ * make it the faster one. X25519      by the lane's driver, or past the layers of EVP. libssl takes
+ * a group only from the provider whose key management wins the fetch, so that it is told of here,
+ * too. RFC 8446 section 4.2.7 has the number of the group.
  */
 #include "tls_internal.h"
 
@@ -51,6 +51,12 @@ static const OSSL_ALGORITHM macs[] = {
     {NULL, NULL, NULL, NULL},
 };
 
+static const OSSL_ALGORITHM ciphers[] = {
+    {"AES-128-GCM:id-aes128-GCM:2.16.840.1.101.3.4.1.6", FAST, tls_cipher_gcm_128, NULL},
+    {"AES-256-GCM:id-aes256-GCM:2.16.840.1.101.3.4.1.46", FAST, tls_cipher_gcm_256, NULL},
+    {NULL, NULL, NULL, NULL},
+};
+
 static const OSSL_ALGORITHM *query(void *provctx, int operation, int *no_cache)
 {
     const struct tls_provider *p = provctx;
@@ -59,7 +65,7 @@ static const OSSL_ALGORITHM *query(void *provctx, int operation, int *no_cache)
     *no_cache = p->domain == NULL;
     if (p->domain == NULL)
         return NULL;
-    kex = p->domain->lane->settings.kex.ops != NULL;
+    kex = p->domain->kex.ops != NULL;
     switch (operation) {
     case OSSL_OP_KEYMGMT:
         return kex ? keymgmts_kex : keymgmts;
@@ -71,6 +77,8 @@ static const OSSL_ALGORITHM *query(void *provctx, int operation, int *no_cache)
         return kdfs;
     case OSSL_OP_MAC:
         return macs;
+    case OSSL_OP_CIPHER:
+        return p->domain->lane->mb != NULL ? ciphers : NULL;
     default:
         return NULL;
     }
@@ -96,7 +104,7 @@ static int capabilities(void *provctx, const char *capability, OSSL_CALLBACK *te
 {
     const struct tls_provider *p = provctx;
 
-    if (strcmp(capability, "TLS-GROUP") != 0 || p->domain->lane->settings.kex.ops == NULL)
+    if (strcmp(capability, "TLS-GROUP") != 0 || p->domain->kex.ops == NULL)
         return 1;
     return tell(group_x25519, arg);
 }
@@ -127,10 +135,11 @@ bool tls_provider_load(struct tls_domain *d)
 {
     struct tls_provider *p;
 
-    d->provider_default = OSSL_PROVIDER_load(d->libctx, "default");
-    if (d->provider_default == NULL ||
-        !OSSL_PROVIDER_add_builtin(d->libctx, tls_provider_name, init))
+    if (!tls_thin_load(d) || !OSSL_PROVIDER_add_builtin(d->libctx, tls_provider_name, init))
         return false;
+    d->kex = d->lane->settings.kex;
+    if (d->kex.ops == NULL)
+        d->kex = tls_kex_plain_open(&d->kex_plain, d->libctx, d->provider_default);
     d->provider_own = OSSL_PROVIDER_load(d->libctx, tls_provider_name);
     if (d->provider_own == NULL)
         return false;

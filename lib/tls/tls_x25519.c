@@ -21,7 +21,7 @@ struct pair {
 
 static struct tls_kex_driver *driver(struct tls_provider *p)
 {
-    return &p->domain->lane->settings.kex;
+    return &p->domain->kex;
 }
 
 static void *pair_new(void *provctx)
@@ -142,7 +142,18 @@ static const OSSL_PARAM *pair_settable(void *provctx)
 struct generation {
     struct tls_provider *provider;
     int selection;
+    const struct pair *peer; /* borrowed: EVP holds it; NULL: not known */
 };
+
+/* In TLS 1.3 a server makes its pair with the client's key as the template. */
+static int gen_set_template(void *genctx, void *keydata)
+{
+    struct generation *g = genctx;
+    const struct pair *k = keydata;
+
+    g->peer = k->has_share && !k->has_secret ? k : NULL;
+    return 1;
+}
 
 /* libssl names the group, though there is one only. */
 static int gen_set_params(void *genctx, const OSSL_PARAM params[])
@@ -186,7 +197,9 @@ static void *gen(void *genctx, OSSL_CALLBACK *progress, void *arg)
     (void)progress, (void)arg;
     if (k == NULL || (g->selection & OSSL_KEYMGMT_SELECT_KEYPAIR) == 0)
         return k;
-    if (!driver(g->provider)->ops->keygen(driver(g->provider)->state, k->secret, k->share)) {
+    if (!driver(g->provider)
+             ->ops->keygen(driver(g->provider)->state, g->peer != NULL ? g->peer->share : NULL,
+                           k->secret, k->share)) {
         pair_free(k);
         return NULL;
     }
@@ -211,6 +224,7 @@ const OSSL_DISPATCH tls_keymgmt_x25519[] = {
     {OSSL_FUNC_KEYMGMT_SET_PARAMS, (void (*)(void))pair_set_params},
     {OSSL_FUNC_KEYMGMT_SETTABLE_PARAMS, (void (*)(void))pair_settable},
     {OSSL_FUNC_KEYMGMT_GEN_INIT, (void (*)(void))gen_init},
+    {OSSL_FUNC_KEYMGMT_GEN_SET_TEMPLATE, (void (*)(void))gen_set_template},
     {OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS, (void (*)(void))gen_set_params},
     {OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, (void (*)(void))gen_settable},
     {OSSL_FUNC_KEYMGMT_GEN, (void (*)(void))gen},

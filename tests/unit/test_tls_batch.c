@@ -294,10 +294,12 @@ static void limits(void **state)
 /* ---- another X25519 ---- */
 
 struct kex {
-    uint32_t keygens, derives;
+    uint32_t keygens, derives, peeks, told;
+    uint32_t late; /* peeks after a key was made */
 } kex;
 
-static bool kex_keygen(void *state, uint8_t secret[TLS_KEX_BYTES], uint8_t share[TLS_KEX_BYTES])
+static bool kex_keygen(void *state, const uint8_t *peer, uint8_t secret[TLS_KEX_BYTES],
+                       uint8_t share[TLS_KEX_BYTES])
 {
     EVP_PKEY *k = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
     size_t n = TLS_KEX_BYTES, m = TLS_KEX_BYTES;
@@ -305,6 +307,7 @@ static bool kex_keygen(void *state, uint8_t secret[TLS_KEX_BYTES], uint8_t share
               EVP_PKEY_get_raw_public_key(k, share, &m) == 1;
 
     ((struct kex *)state)->keygens++;
+    ((struct kex *)state)->told += peer != NULL;
     EVP_PKEY_free(k);
     return ok;
 }
@@ -326,7 +329,19 @@ static bool kex_derive(void *state, const uint8_t secret[TLS_KEX_BYTES],
     return ok;
 }
 
-static const struct tls_kex_ops kex_ops = {"test", kex_keygen, kex_derive};
+static void kex_peek(void *state, struct base_span bytes)
+{
+    struct kex *k = state;
+
+    assert_true(bytes.len > 5 && bytes.p[0] == 22); /* a handshake record */
+    k->peeks++;
+    k->late += k->keygens > 0;
+}
+
+static const struct tls_kex_ops kex_ops = {
+    .name = "test", .keygen = kex_keygen, .derive = kex_derive};
+static const struct tls_kex_ops kex_ops_peek = {
+    .name = "test", .keygen = kex_keygen, .derive = kex_derive, .peek = kex_peek};
 
 static void other_exchange(void **state)
 {
@@ -348,6 +363,7 @@ static void other_exchange(void **state)
         assert_string_equal(facts.group, "x25519");
         assert_int_equal(kex.keygens, 1);
         assert_int_equal(kex.derives, 1);
+        assert_int_equal(kex.told, version == TLS1_3_VERSION);
         rig_talk(&links[0]);
         rig_end(&links[0]);
         server = kit_server_context(version, &rsa);
@@ -369,6 +385,31 @@ static void other_exchange(void **state)
     assert_int_equal(rig_handshake(&links[0]), TLS_OPEN);
     rig_end(&links[0]);
     SSL_CTX_free(only);
+    close_slow(d);
+}
+
+/* All ClientHellos of a pass are shown before the first is answered. */
+static void peeked(void **state)
+{
+    struct tls_lane_settings s = rig_settings(&rig);
+    struct tls_domain *d;
+
+    (void)state;
+    memset(&kex, 0, sizeof(kex));
+    s.kex = (struct tls_kex_driver){&kex_ops_peek, &kex};
+    d = open_slow(s, &ec);
+    slow.release_cnt = 1000;
+    open_links(d, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(tls_conn_wants(links[i].conn), TLS_WANT_TURN);
+    assert_int_equal(kex.peeks, 4);
+    assert_int_equal(kex.keygens, 0);
+    assert_true(tls_lane_busy(rig.lane));
+    assert_int_equal(run(), 4);
+    finish_links(0, 4);
+    assert_int_equal(kex.peeks, 4);
+    assert_int_equal(kex.late, 0);
+    assert_int_equal(kex.told, 4);
     close_slow(d);
 }
 
@@ -477,7 +518,7 @@ int main(void)
         cmocka_unit_test(retired_early), cmocka_unit_test(failing_key),
         cmocka_unit_test(no_job),        cmocka_unit_test(turns),
         cmocka_unit_test(limits),        cmocka_unit_test(other_exchange),
-        cmocka_unit_test(short_memory),
+        cmocka_unit_test(short_memory),  cmocka_unit_test(peeked),
     };
 
     if (CRYPTO_set_mem_functions(failing_take, failing_resize,
