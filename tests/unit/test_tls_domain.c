@@ -29,8 +29,15 @@ static struct tls_domain *try_domain(const struct tls_certificate_spec *c, uint3
 
 static void refused(struct tls_certificate_spec c, const char *sentence)
 {
+    struct tls_certificate_info info;
+    bool chain = strstr(sentence, "holds") != NULL || strstr(sentence, "damaged") != NULL;
+    char alone[160];
+
     assert_null(try_domain(&c, 1, &mx, 1));
     assert_string_equal(why, sentence);
+    assert_int_equal(tls_check_certificate(&c, 0, &info, alone, sizeof(alone)),
+                     chain ? TLS_CHECK_CHAIN : TLS_CHECK_KEY);
+    assert_string_equal(alone, strstr(sentence, ": ") + 2);
 }
 
 static char *encrypted_key(void)
@@ -108,6 +115,10 @@ static void broken_policies(void **state)
     for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
         assert_null(try_domain(&c, 1, &rows[i].policy, 1));
         assert_string_equal(why, rows[i].sentence);
+        char alone[160];
+        bool good = tls_check_policy(&rows[i].policy, alone, sizeof(alone));
+        assert_int_equal(good, rows[i].policy.tickets > 1); /* of which it knows nothing */
+        assert_string_equal(alone, good ? "" : rows[i].sentence + 3);
     }
     rig_close(&rig);
 }
