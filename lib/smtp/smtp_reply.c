@@ -40,6 +40,8 @@ void smtp_server_refuse(struct smtp_server *s, enum smtp_reason reason, struct b
     stats_inc(s->stats, row->stat);
     s->mail.envid = base_span_of(NULL, 0); /* views into a command that is over */
     s->rcpt = (struct smtp_rcpt_params){0};
-    if (reason != SMTP_REASON_RECIPIENTS || ++s->overshoot_cnt > SMTP_OVERSHOOT_MAX)
+    if (reason == SMTP_REASON_CHUNK_FAILED)
+        smtp_server_junk(s, out);
+    else if (reason != SMTP_REASON_RECIPIENTS || ++s->overshoot_cnt > SMTP_OVERSHOOT_MAX)
         smtp_server_error(s, out);
 }

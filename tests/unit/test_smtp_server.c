@@ -97,7 +97,7 @@ static const struct transcript transcripts[] = {
     {HI "RSET x\r\nQUIT x\r\nVRFY\r\n",
      HI_OK "501 5.5.4 Syntax: RSET\r\n501 5.5.4 Syntax: QUIT\r\n501 5.5.4 Syntax: VRFY address\r\n",
      "", "", .closed = false},
-    {HI "STARTTLS\r\nBDAT 5 LAST\r\nAUTH PLAIN\r\nexpn x\r\nHELP\r\n",
+    {HI "STARTTLS\r\nBDAT 6 LAST\r\nQUIT\r\nAUTH PLAIN\r\nexpn x\r\nHELP\r\n",
      HI_OK
      "502 5.5.1 Error: command not implemented\r\n502 5.5.1 Error: command not implemented\r\n"
      "503 5.5.1 Error: authentication not enabled\r\n"
