@@ -273,7 +273,7 @@ static char *make_mail(void)
             "It was a line of text, as people write them, of seventy-two bytes or so.");
     while (at - body < MAIL_BYTES - 2)
         mail[at++] = 'x';
-    strcpy(mail + at, "\r\n.\r\n");
+    memcpy(mail + at, "\r\n.\r\n", sizeof("\r\n.\r\n"));
     return mail;
 }
 

@@ -16,7 +16,7 @@ static inline void unit_expect_text(const struct base_buf *got, const char *want
 /* One of the scanners of this machine, by turns. */
 static inline const struct smtp_scan *unit_scanner(size_t turn)
 {
-    size_t cnt = 0;
+    size_t cnt = 1; /* there is always the reference */
 
     while (smtp_scan_at(cnt) != NULL)
         cnt++;

@@ -113,8 +113,7 @@ static void smuggling_matrix(void **state)
             for (int normalize = 0; normalize < 2; normalize++) {
                 size_t pad = edges[k / 5] - 3 + k % 5;
                 smuggle_init(&m, &ends[c % 9], &dots[c / 81], &ends[c / 9 % 9], pad, normalize);
-                for (size_t s = 0; smtp_scan_at(s) != NULL; s++)
-                    smuggle_run(&m, m.len, s);
+                smuggle_run(&m, m.len, 1 + k / 5); /* whose blocks have that edge */
                 bool all = c % 15 == k;
                 size_t from = all ? 2 : m.at, to = all ? m.len - 1 : m.at + m.seq_len;
                 for (size_t cut = from; cut <= to; cut++)
