@@ -286,17 +286,19 @@ static enum step body(struct conn *c, struct base_buf *out)
 {
     struct base_span spans[8];
     enum smtp_server_event event = SMTP_SERVER_MORE;
-    uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
+    uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans) - 1);
+    struct smtp_server *s = &c->in.smtp;
 
-    if (n == 0)
+    if (n == 0 && !smtp_server_body_due(s))
         return STEP_WAIT;
+    spans[n] = base_span_of(NULL, 0); /* what a chunk's end needs no input for */
     size_t used = 0;
     enum step step = STEP_AGAIN;
-    for (uint32_t i = 0; i < n && step == STEP_AGAIN;) {
+    for (uint32_t i = 0; (i < n || smtp_server_body_due(s)) && step == STEP_AGAIN;) {
         bool full;
         struct spool_buf *b = conn_message_target(c, &full);
         if (full)
-            smtp_server_refuse_body(&c->in.smtp, &reply_busy);
+            smtp_server_refuse_body(s, &reply_busy);
         if (b == NULL) {
             conn_stall(c);
             stats_inc(c->lane->stats, STATS_CONN_STALLED_BUFFERS);
@@ -305,13 +307,12 @@ static enum step body(struct conn *c, struct base_buf *out)
         }
         struct base_buf dst = {.p = b->data, .len = b->len, .cap = SPOOL_BUF_BYTES};
         size_t consumed = 0;
-        enum smtp_body_state state =
-            smtp_server_body(&c->in.smtp, spans[i], &consumed, &dst, out, &event);
+        enum smtp_body_state state = smtp_server_body(s, spans[i], &consumed, &dst, out, &event);
         b->len = (uint32_t)dst.len;
         used += consumed;
         spans[i].p += consumed;
         spans[i].len -= consumed;
-        if (spans[i].len == 0)
+        if (spans[i].len == 0 && i < n)
             i++;
         if (state == SMTP_BODY_HEADERS_END) {
             conn_message_headers_end(c);
@@ -319,12 +320,14 @@ static enum step body(struct conn *c, struct base_buf *out)
         } else if (state == SMTP_BODY_END) {
             step = handle(c, event, out);
             break;
-        } else if (state == SMTP_BODY_FULL && !conn_message_room(c)) {
+        } else if (state == SMTP_BODY_CHUNK || (state == SMTP_BODY_FULL && !conn_message_room(c))) {
             break;
         }
     }
     conn_consume(c, used);
-    conn_deadline(c, c->lane->settings->conf->smtp.data_timeout_ns);
+    conn_deadline(c, s->state == SMTP_SESSION_BODY
+                         ? c->lane->settings->conf->smtp.data_timeout_ns
+                         : c->lane->settings->conf->smtp.command_timeout_ns);
     return step;
 }
 
@@ -365,6 +368,7 @@ void conn_in_start(struct conn *c)
     if (l->push_layers != NULL)
         l->push_layers(c, false);
     smtp_server_init(&c->in.smtp, &l->settings->smtp, l->stats);
+    c->in.smtp.normalize = settings_normalizes(c->listener, c->unproven ? NULL : &c->remote.addr);
     log_connect(c);
     switch (c->listener->tls) {
     case CONF_TLS_IMPLICIT:

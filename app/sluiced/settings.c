@@ -138,7 +138,8 @@ static bool fill_listeners(struct settings *s)
         s->listeners[i].tls_policy = policy_cnt;
         policy_cnt += s->listeners[i].tls != CONF_TLS_NONE;
         s->listeners[i].proxy_from = prefixes(&conf->listener[i].proxy_from);
-        if (s->listeners[i].proxy_from == NULL)
+        s->listeners[i].bare_newline_networks = prefixes(&conf->listener[i].bare_newline_networks);
+        if (s->listeners[i].proxy_from == NULL || s->listeners[i].bare_newline_networks == NULL)
             return false;
     }
     return true;
@@ -147,8 +148,10 @@ static bool fill_listeners(struct settings *s)
 /* But for routes and conf. */
 static void free_parts(struct settings *s)
 {
-    for (uint32_t i = 0; s->listeners != NULL && i < s->conf->listener_cnt; i++)
+    for (uint32_t i = 0; s->listeners != NULL && i < s->conf->listener_cnt; i++) {
         free(s->listeners[i].proxy_from);
+        free(s->listeners[i].bare_newline_networks);
+    }
     free(s->listeners);
     free(s->own);
     free(s->relay_networks);
@@ -173,8 +176,10 @@ struct settings *settings_make(struct conf *conf)
         .error_max = (uint32_t)conf->smtp.errors,
         .junk_max = (uint32_t)conf->smtp.junk,
         .header_bytes_max = (uint32_t)conf->smtp.header_bytes,
+        .header_field_max = (uint32_t)conf->smtp.header_fields,
+        .line_max = (uint32_t)conf->smtp.line_length,
         .hop_max = (uint32_t)conf->smtp.hops,
-        .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8,
+        .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING,
     };
     s->relay_networks = prefixes(&conf->relay.networks);
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
@@ -305,6 +310,16 @@ bool settings_proxy_trusted(const struct settings_listener *l, const struct net_
 {
     for (uint32_t i = 0; i < l->conf->proxy_from.cnt; i++)
         if (net_prefix_contains(&l->proxy_from[i], peer))
+            return true;
+    return false;
+}
+
+bool settings_normalizes(const struct settings_listener *l, const struct net_addr *client)
+{
+    if (l->conf->bare_newline == CONF_BARE_NEWLINE_NORMALIZE)
+        return true;
+    for (uint32_t i = 0; client != NULL && i < l->conf->bare_newline_networks.cnt; i++)
+        if (net_prefix_contains(&l->bare_newline_networks[i], client))
             return true;
     return false;
 }

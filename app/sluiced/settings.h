@@ -26,9 +26,10 @@ struct settings_route {
 
 struct settings_listener {
     const struct conf_listener *conf;
-    struct net_prefix *proxy_from; /* conf->proxy_from.cnt of them */
-    enum conf_tls_level tls;       /* never auto */
-    uint32_t tls_policy;           /* its place among those with another level than none */
+    struct net_prefix *proxy_from;            /* conf->proxy_from.cnt of them */
+    struct net_prefix *bare_newline_networks; /* likewise */
+    enum conf_tls_level tls;                  /* never auto */
+    uint32_t tls_policy; /* its place among those with another level than none */
     enum policy_spoof spoof;
 };
 
@@ -96,6 +97,9 @@ static inline const struct policy_tables *settings_tables(struct settings_hub *h
 
 /* A proxy that may connect there. */
 bool settings_proxy_trusted(const struct settings_listener *l, const struct net_addr *peer);
+
+/* Whether bare LF ends a line of this client's messages; NULL: nobody knows who it is. */
+bool settings_normalizes(const struct settings_listener *l, const struct net_addr *client);
 
 /* One of the gateway's own addresses. */
 bool settings_is_own(const struct settings *s, const struct net_addr *a);

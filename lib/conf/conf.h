@@ -36,6 +36,7 @@ enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
 enum conf_proxy { CONF_PROXY_NONE, CONF_PROXY_REQUIRED };
 enum conf_proxy_send { CONF_PROXY_SEND_NONE, CONF_PROXY_SEND_V1, CONF_PROXY_SEND_V2 };
 enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
+enum conf_bare_newline { CONF_BARE_NEWLINE_REJECT, CONF_BARE_NEWLINE_NORMALIZE };
 enum conf_tls_level {
     CONF_TLS_AUTO,
     CONF_TLS_NONE,
@@ -102,8 +103,10 @@ struct conf_listener {
     struct conf_list proxy_from;
     uint64_t proxy_timeout_ns;
     uint64_t proxy_unknown; /* enum conf_proxy_unknown */
-    uint64_t tls;           /* enum conf_tls_level; see conf_listener_tls */
-    uint64_t tls_min;       /* enum conf_tls_min */
+    uint64_t bare_newline;  /* enum conf_bare_newline */
+    struct conf_list bare_newline_networks;
+    uint64_t tls;     /* enum conf_tls_level; see conf_listener_tls */
+    uint64_t tls_min; /* enum conf_tls_min */
     const char *tls_ciphers;
     const char *tls_ciphersuites;
     const char *tls_groups;
@@ -151,6 +154,8 @@ struct conf_smtp {
     uint64_t errors;
     uint64_t junk;
     uint64_t header_bytes;
+    uint64_t header_fields;
+    uint64_t line_length;
     uint64_t hops;
     uint64_t command_timeout_ns;
     uint64_t data_timeout_ns;

@@ -250,6 +250,9 @@ static void check_listeners(struct conf_parser *p)
             named(p, "listener", l, "proxy_from", "is required where proxy = required");
         if (l->proxy == CONF_PROXY_NONE && l->proxy_from.cnt > 0)
             named(p, "listener", l, "proxy_from", "has no effect without proxy = required");
+        if (l->bare_newline == CONF_BARE_NEWLINE_NORMALIZE && l->bare_newline_networks.cnt > 0)
+            named(p, "listener", l, "bare_newline_networks",
+                  "has no effect with bare_newline = normalize");
         check_tls(p, l);
         for (uint32_t j = 0; j < i; j++)
             if (collide(l, &c->listener[j]))

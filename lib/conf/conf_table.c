@@ -125,6 +125,8 @@ const struct conf_setting conf_settings[] = {
     DURATION(listener, proxy_timeout, "5s", 3 * S, M, false, "wait for the whole PROXY header"),
     WORDS(listener, proxy_unknown, "accept", "accept refuse", false, "headers that name no client (v1 UNKNOWN, v2 UNSPEC)"),
 
+    WORDS(listener, bare_newline, "reject", "reject normalize", false, "messages with a bare LF: refused (550 5.5.2) at their end, or it is made CRLF; a bare LF never ends a message, a bare CR is refused"),
+    TEXT(listener, NETWORKS, bare_newline_networks, "", false, NULL, "clients for whom it is made CRLF although others are refused"),
     WORDS(listener, tls, "auto", "auto none may encrypt implicit", false, "none; may: offered by STARTTLS; encrypt: STARTTLS is required before mail; implicit: TLS from the first byte. auto: by kind: mx may, submission encrypt, submissions implicit"),
     WORDS(listener, tls_min, "1.2", "1.2 1.3", false, "oldest version of TLS"),
     TEXT(listener, STRING, tls_ciphers, "", false, NULL, "ciphers of TLS 1.2 as OpenSSL spells them; none: those with forward secrecy, AEAD first"),
@@ -153,6 +155,8 @@ const struct conf_setting conf_settings[] = {
     NUMBER(smtp, errors, "20", 1, 1000, true, "errors after which a client is disconnected"),
     NUMBER(smtp, junk, "100", 1, 10000, true, "commands without a message after which a client is disconnected"),
     SIZE(smtp, header_size, header, "128k", K, 16 * MI, true, "largest header section"),
+    NUMBER(smtp, header_fields, "1000", 1, 1000000, true, "most fields of a header section"),
+    NUMBER(smtp, line_length, "998", 0, 4294967293, true, "longest line of a message, bytes without CRLF: RFC 5321 has 998; 0: no limit"),
     NUMBER(smtp, hops, "100", 1, 1000, true, "most Received fields, against loops"),
     DURATION(smtp, command_timeout, "5m", S, H, true, "wait for a command"),
     DURATION(smtp, data_timeout, "3m", S, H, true, "wait for more of a message"),

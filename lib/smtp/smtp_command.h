@@ -14,6 +14,7 @@ enum smtp_verb {
     SMTP_VERB_MAIL,
     SMTP_VERB_RCPT,
     SMTP_VERB_DATA,
+    SMTP_VERB_BDAT,
     SMTP_VERB_RSET,
     SMTP_VERB_NOOP,
     SMTP_VERB_QUIT,

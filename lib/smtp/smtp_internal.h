@@ -48,6 +48,11 @@
     X(NOTIFY_SYNTAX, 501, "5.5.4", "NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY",               \
       REFUSED_PARAMETER)                                                                           \
     X(ORCPT_SYNTAX, 501, "5.5.4", "Bad ORCPT syntax", REFUSED_PARAMETER)                           \
+    X(BDAT_SYNTAX, 501, "5.5.4", "Syntax: BDAT count [LAST]", REFUSED_SYNTAX)                      \
+    X(CHUNK_SIZE, 552, "5.3.4", "Error: message file too big", REFUSED_SIZE)                       \
+    X(CHUNK_FAILED, 503, "5.5.1", "Error: message was refused at an earlier chunk", REFUSED_CHUNK) \
+    X(DATA_IN_CHUNKS, 503, "5.5.1", "Error: DATA after BDAT", REFUSED_ORDER)                       \
+    X(RCPT_IN_CHUNKS, 503, "5.5.1", "Error: RCPT after BDAT", REFUSED_ORDER)                       \
     X(DECLARED_SIZE, 552, "5.3.4", "Message size exceeds fixed limit", REFUSED_DECLARED_SIZE)      \
     X(NO_HELO, 503, "5.5.1", "Error: send HELO/EHLO first", REFUSED_ORDER)                         \
     X(NESTED_MAIL, 503, "5.5.1", "Error: nested MAIL command", REFUSED_ORDER)                      \
@@ -73,6 +78,10 @@ void smtp_server_refuse(struct smtp_server *s, enum smtp_reason reason, struct b
 /* Counts an error of the client; writes 421 and closes when there were too many. */
 void smtp_server_error(struct smtp_server *s, struct base_buf *out);
 
+/* Counts a command that moves no mail: more of them than the limit since the last message are
+ * errors. Comes after the command's reply. */
+void smtp_server_junk(struct smtp_server *s, struct base_buf *out);
+
 /* Moves the session to another state: the one place that does. */
 void smtp_server_set_state(struct smtp_server *s, enum smtp_session_state state);
 
@@ -94,7 +103,25 @@ enum smtp_reason smtp_server_rcpt_params(struct smtp_server *s, struct base_span
 /* Whether this session's EHLO offered it: enum smtp_extension. */
 bool smtp_server_offers(const struct smtp_server *s, enum smtp_extension extension);
 
-/* Begins the body after 354: sets what smtp_server_body works on. */
+/* Begins a body, after 354 or with a first chunk: sets what smtp_server_body works on. */
 void smtp_server_body_begin(struct smtp_server *s);
+
+/* The body is not going to be accepted, for this reason. */
+void smtp_server_strike(struct smtp_server *s, enum smtp_refusal refusal);
+
+/* The end of the body: MESSAGE, or the refusal's reply and REFUSED; when it is not whole, as it has
+ * no end in sight, the reply and CLOSE. */
+enum smtp_server_event smtp_server_finish(struct smtp_server *s, bool whole, struct base_buf *out);
+
+/* BDAT. Returns the event for the caller, as smtp_server_command does. */
+enum smtp_server_event smtp_server_bdat(struct smtp_server *s, struct base_span argument,
+                                        struct base_buf *out);
+
+/* Takes bytes of a refused chunk off in, discard_left at most; the reply comes at its end. Returns
+ * how many. */
+size_t smtp_server_discard(struct smtp_server *s, struct base_span in, struct base_buf *out);
+
+/* A chunk is in that is not the last: the reply. */
+void smtp_server_chunk_taken(struct smtp_server *s, struct base_buf *out);
 
 #endif

@@ -20,6 +20,7 @@
 enum smtp_extension {
     SMTP_EXTENSION_DSN = 1,
     SMTP_EXTENSION_SMTPUTF8 = 2,
+    SMTP_EXTENSION_CHUNKING = 4,
 };
 
 #define SMTP_ENVID_MAX 100 /* bytes as written: RFC 3461 section 4.4 */

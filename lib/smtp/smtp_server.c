@@ -1,5 +1,6 @@
 #include "smtp_internal.h"
 #include "smtp_line.h"
+#include "smtp_scan.h"
 
 #include <stdio.h>
 
@@ -11,7 +12,8 @@ static const uint8_t next_states[SMTP_SESSION_STATE_CNT] = {
     [SMTP_SESSION_MAIL] = 1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_RCPT,
     [SMTP_SESSION_RCPT] =
         1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_RCPT | 1 << SMTP_SESSION_BODY,
-    [SMTP_SESSION_BODY] = 1 << SMTP_SESSION_GREETED,
+    [SMTP_SESSION_BODY] = 1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_CHUNKS,
+    [SMTP_SESSION_CHUNKS] = 1 << SMTP_SESSION_GREETED | 1 << SMTP_SESSION_BODY,
 };
 
 void smtp_server_set_state(struct smtp_server *s, enum smtp_session_state state)
@@ -32,9 +34,10 @@ void smtp_server_close(struct smtp_server *s, const char *reason)
 bool smtp_server_reset(struct smtp_server *s)
 {
     bool open = s->state == SMTP_SESSION_MAIL || s->state == SMTP_SESSION_RCPT ||
-                s->state == SMTP_SESSION_BODY;
+                s->state == SMTP_SESSION_BODY || s->state == SMTP_SESSION_CHUNKS;
 
     s->recipient_cnt = 0;
+    s->chunked = s->chunk_failed = false;
     s->mail = (struct smtp_mail_params){0};
     if (open)
         smtp_server_set_state(s, SMTP_SESSION_GREETED);
@@ -66,7 +69,7 @@ void smtp_server_error(struct smtp_server *s, struct base_buf *out)
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *settings,
                       struct stats_block *stats)
 {
-    *s = (struct smtp_server){.settings = settings, .stats = stats};
+    *s = (struct smtp_server){.settings = settings, .stats = stats, .scanner = smtp_scan_best()};
     base_assert(strlen(settings->hostname) <= SMTP_DOMAIN_MAX);
     base_assert(settings->recipient_max > 0);
 }
@@ -130,7 +133,9 @@ enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span 
             return SMTP_SERVER_FLUSH;
         if (rest.len == 0)
             return SMTP_SERVER_MORE;
-        if (s->discarding_line) {
+        if (s->discard_left > 0) {
+            used = smtp_server_discard(s, rest, out);
+        } else if (s->discarding_line) {
             bool ended;
             used = smtp_line_discard(rest, &ended);
             s->discarding_line = !ended;
@@ -158,6 +163,7 @@ static void accept_event(struct smtp_server *s, enum smtp_server_event asked)
 {
     switch (asked) {
     case SMTP_SERVER_MAIL:
+        s->chunk_failed = false;
         smtp_server_set_state(s, SMTP_SESSION_MAIL);
         break;
     case SMTP_SERVER_RCPT:
@@ -169,6 +175,8 @@ static void accept_event(struct smtp_server *s, enum smtp_server_event asked)
         s->message_cnt++;
         s->junk_cnt = 0;
         stats_inc(s->stats, STATS_SMTP_MESSAGES);
+        if (s->chunked)
+            stats_inc(s->stats, STATS_SMTP_CHUNKED);
         smtp_server_reset(s);
         break;
     case SMTP_SERVER_STARTTLS:
@@ -196,6 +204,20 @@ static enum stats_id refused_stat(enum smtp_server_event asked)
     }
 }
 
+/* After DATA or a first chunk. One that is refused is taken off the input before the reply. */
+static void begin_body(struct smtp_server *s, const struct smtp_reply *refusal,
+                       struct base_buf *out)
+{
+    base_assert(s->state == SMTP_SESSION_RCPT);
+    if (!s->chunked)
+        smtp_reply_write(
+            out, &(struct smtp_reply){.code = 354, .text = "End data with <CR><LF>.<CR><LF>"});
+    smtp_server_set_state(s, SMTP_SESSION_BODY);
+    smtp_server_body_begin(s);
+    if (refusal != NULL)
+        smtp_server_refuse_body(s, refusal);
+}
+
 void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply, struct base_buf *out)
 {
     enum smtp_server_event asked = s->asked;
@@ -205,14 +227,9 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply, s
     s->address = (struct smtp_address){.kind = SMTP_ADDRESS_NULL};
     s->mail.envid = base_span_of(NULL, 0);
     s->rcpt = (struct smtp_rcpt_params){0};
-    if (reply == NULL) {
-        base_assert(asked == SMTP_SERVER_DATA);
-        smtp_reply_write(
-            out, &(struct smtp_reply){.code = 354, .text = "End data with <CR><LF>.<CR><LF>"});
-        smtp_server_set_state(s, SMTP_SESSION_BODY);
-        smtp_server_body_begin(s);
-        return;
-    }
+    if (reply == NULL || (s->chunked && asked == SMTP_SERVER_DATA && reply->code != 421))
+        return begin_body(s, reply, out);
+    base_assert(asked != SMTP_SERVER_DATA || reply->code >= 400);
     smtp_reply_write(out, reply);
     if (reply->code < 300) {
         accept_event(s, asked);

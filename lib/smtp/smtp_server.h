@@ -1,9 +1,10 @@
 /*
  * The server's side of one SMTP session: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME
- * (6152) and ENHANCEDSTATUSCODES (2034); where the settings offer them DSN (3461) and SMTPUTF8
- * (6531); where the caller has TLS, STARTTLS (3207). Bytes in; replies, events and body bytes out.
+ * (6152) and ENHANCEDSTATUSCODES (2034); where the settings offer them DSN (3461), SMTPUTF8
+ * (6531) and CHUNKING (3030); where the caller has TLS, STARTTLS (3207). Bytes in; replies, events
+ * and body bytes out.
  *
- * Left out until their issues: AUTH, CHUNKING and others; that the header section of a
+ * Left out until their issues: AUTH and others; BINARYMIME; that the header section of a
  * message without SMTPUTF8 is ASCII is not checked. The session decides nothing about who may send
  * what: it asks its caller by an event and waits for the answer.
  *
@@ -12,11 +13,21 @@
  * consuming their lines and writing the replies to out, until one concerns the caller: that is the
  * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS) are followed by exactly one
  * smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it
- * ends. Input may be cut anywhere: the replies do not depend on it.
+ * ends, without input where smtp_server_body_due says so. Input may be cut anywhere: the replies do
+ * not depend on it.
  *
- * End of data is CRLF "." CRLF and nothing else. A bare CR or LF, a NUL, a header over its limits,
- * too many Received lines or a message over SIZE is refused after the true end of data, and nothing
- * of it may be queued: the event is then REFUSED instead of MESSAGE.
+ * End of data is CRLF "." CRLF and nothing else. A bare CR or LF, a NUL, a line or header over its
+ * limits, too many Received lines or a message over SIZE is refused after the true end of data, and
+ * nothing of it may be queued: the event is then REFUSED instead of MESSAGE. A message over twice
+ * its SIZE is not read to its end: CLOSE.
+ *
+ * Where normalize is set a bare LF ends a line as CRLF does, and is written as CRLF, but it never
+ * ends the data, whatever stands beside it.
+ *
+ * A message comes by BDAT in chunks: the first one asks by the event DATA, like the command, but
+ * there is no 354. smtp_server_body tells the end of each (CHUNK); commands may come between them.
+ * A chunk that is refused is taken off the input in full before the reply; a malformed BDAT, of
+ * which nobody knows what follows, or a chunk over twice the limit ends the session.
  *
  * Threads: one. Memory: the struct, which the caller owns; no allocation. Partial lines stay in the
  * caller's input until they are whole (a line over SMTP_LINE_MAX is consumed as it comes and
@@ -36,6 +47,8 @@
                            */
 #define SMTP_OUT_MIN 2048 /* room that every call with an out buffer needs: else FLUSH */
 
+struct smtp_scan;
+
 /* Immutable while any session uses it; borrowed. */
 struct smtp_server_settings {
     const char *hostname;      /* in the greeting and EHLO */
@@ -45,6 +58,9 @@ struct smtp_server_settings {
     uint32_t junk_max;         /* NOOP, RSET, VRFY, HELO, EHLO without a message between; more of
                                   them count as errors; 0: no limit */
     uint32_t header_bytes_max; /* 0: no limit */
+    uint32_t header_field_max; /* fields of the header section; 0: no limit */
+    uint32_t line_max;         /* bytes of a line of a message, without CRLF and stuffed dot: 998 by
+                                  RFC 5321 section 4.5.3.1.6; 0: no limit */
     uint32_t hop_max;          /* Received lines, then 554 5.4.6; 0: no limit */
     uint32_t extensions;       /* bits of enum smtp_extension that EHLO offers */
 };
@@ -72,7 +88,8 @@ enum smtp_body_state {
     SMTP_BODY_HEADERS_END, /* dst ends with the empty line after the header section. Comes once a
                               message before END, so for a message without an empty line just
                               before END; not for one that is being refused */
-    SMTP_BODY_END,         /* CRLF.CRLF seen; the event is in *event: MESSAGE or REFUSED */
+    SMTP_BODY_CHUNK,       /* a chunk is in, its reply in out: go on with smtp_server_push */
+    SMTP_BODY_END,         /* the event is in *event: MESSAGE, REFUSED or CLOSE */
 };
 
 /* Why a message was refused at its end; when several hold, the first of this order that does,
@@ -83,7 +100,9 @@ enum smtp_refusal {
     SMTP_REFUSAL_NUL,
     SMTP_REFUSAL_SIZE,
     SMTP_REFUSAL_HEADER_SIZE,
+    SMTP_REFUSAL_HEADER_FIELDS,
     SMTP_REFUSAL_HOPS,
+    SMTP_REFUSAL_LINE,
     SMTP_REFUSAL_CALLER, /* smtp_server_refuse_body */
     SMTP_REFUSAL_CNT
 };
@@ -93,7 +112,8 @@ enum smtp_session_state { /* of RFC 5321 section 4.1.4's order of commands */
                           SMTP_SESSION_GREETED, /* EHLO or HELO done */
                           SMTP_SESSION_MAIL,    /* sender accepted */
                           SMTP_SESSION_RCPT,    /* at least one recipient accepted */
-                          SMTP_SESSION_BODY,    /* after 354 */
+                          SMTP_SESSION_BODY,    /* after 354, or in a chunk */
+                          SMTP_SESSION_CHUNKS,  /* between two chunks of a message */
                           SMTP_SESSION_CLOSING,
                           SMTP_SESSION_STATE_CNT
 };
@@ -108,30 +128,42 @@ enum smtp_tls {
 struct smtp_server {
     const struct smtp_server_settings *settings;
     struct stats_block *stats;
-    struct smtp_address address;  /* of the event that asks; a view into the pushed input, valid
-                                     until the answer */
-    struct smtp_mail_params mail; /* of the transaction; its views valid until MAIL's answer */
-    struct smtp_rcpt_params rcpt; /* of the event, valid until the answer */
-    uint64_t message_bytes;       /* of the body so far, as received, without the stuffed dots */
-    const char *close_reason;     /* static text */
-    uint32_t recipient_cnt;       /* accepted in this transaction */
+    struct smtp_address address;     /* of the event that asks; a view into the pushed input, valid
+                                        until the answer */
+    struct smtp_mail_params mail;    /* of the transaction; its views valid until MAIL's answer */
+    struct smtp_rcpt_params rcpt;    /* of the event, valid until the answer */
+    uint64_t message_bytes;          /* of the body so far, as received, without the stuffed dots */
+    uint64_t chunk_bytes;            /* of BDAT's last chunk */
+    uint64_t chunk_left;             /* of it, not seen yet */
+    uint64_t discard_left;           /* of a refused chunk: thrown away */
+    const struct smtp_scan *scanner; /* the best of this machine */
+    const char *close_reason;        /* static text */
+    uint32_t recipient_cnt;          /* accepted in this transaction */
     uint32_t error_cnt;
     uint32_t junk_cnt;
     uint32_t message_cnt;   /* accepted in this session */
     uint32_t overshoot_cnt; /* recipients over the limit in this session */
     uint32_t hop_cnt;
     uint64_t header_bytes;
+    uint32_t header_field_cnt;
+    uint32_t line_bytes;  /* of the body's present line, as far as it is written */
     uint8_t state;        /* enum smtp_session_state */
     uint8_t tls;          /* enum smtp_tls: set by the caller after init, ON by the answer 220 */
     uint8_t asked;        /* enum smtp_server_event that waits for an answer, or 0 */
     uint8_t refusal;      /* enum smtp_refusal: NONE while the body is fine, then the first that
                              struck; with REFUSED the one that was told */
-    uint8_t refusals;     /* a bit for each that has struck in this body */
+    uint16_t refusals;    /* a bit for each that has struck in this body */
     uint8_t scan;         /* the body scanner's state */
     uint8_t header_match; /* bytes of "received" matched in this header line */
+    bool normalize;       /* bare LF ends a line of a body: set by the caller after init */
     bool bare_lf;         /* which of the two BARE_NEWLINE saw first */
-    bool extended;        /* EHLO, so ESMTP */
-    bool discarding_line; /* an overlong line is being thrown away */
+    bool lf_line;         /* the last line ended in a bare LF */
+    bool chunked;         /* the transaction's body comes by BDAT */
+    bool chunk_last;
+    bool chunk_failed;      /* the message was refused at a chunk that was not the last */
+    uint8_t discard_reason; /* enum smtp_reason */
+    bool extended;          /* EHLO, so ESMTP */
+    bool discarding_line;   /* an overlong line is being thrown away */
     bool in_header;
     uint8_t helo_len;
     char helo[SMTP_DOMAIN_MAX]; /* checked by smtp_domain_valid, not terminated */
@@ -151,9 +183,11 @@ void smtp_server_greet(struct smtp_server *s, struct base_buf *out);
 enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span in,
                                         size_t *consumed, struct base_buf *out);
 
-/* Answers the event that asked. A 2xx code accepts (for DATA: NULL means accept, 354 is written);
- * anything else refuses and is counted as an error. MESSAGE with 2xx ends the transaction as
- * accepted, otherwise as refused. code 421 also closes: the next push returns CLOSE.
+/* Answers the event that asked. A 2xx code accepts (for DATA: NULL means accept, 354 is written
+ * unless it was BDAT); anything else refuses and is counted as an error. A refusal of BDAT ends the
+ * transaction once the chunk is thrown away: by BODY and then REFUSED, which come as ever. MESSAGE
+ * with 2xx ends the transaction as accepted, otherwise as refused. code 421 also closes: the next
+ * push returns CLOSE.
  *
  * STARTTLS: 220 accepts, and the session forgets all that the client has said (RFC 3207 section
  * 4.2). When anything was sent behind the command, before the 220, somebody else may have put it
@@ -169,6 +203,10 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply,
 enum smtp_body_state smtp_server_body(struct smtp_server *s, struct base_span in, size_t *consumed,
                                       struct base_buf *dst, struct base_buf *out,
                                       enum smtp_server_event *event);
+
+/* Whether smtp_server_body has to be called although there may be no input: at the end of a chunk.
+ */
+bool smtp_server_body_due(const struct smtp_server *s);
 
 /* From now on the body is thrown away and the given reply is sent at its end (event REFUSED), as
  * when the spool has failed or is full. */

@@ -1,55 +1,40 @@
 /*
- * The body: RFC 5321 section 4.5.2. One pass; each byte of input becomes at most one of output, so
- * that any size of dst works and nothing is ever held back:
+ * The body: RFC 5321 section 4.5.2, and chunks by RFC 3030. One pass: what is ordinary goes through
+ * the vector scanner, the rest byte by byte. Each step of those makes at most one byte of output,
+ * so that any size of dst works and nothing is ever held back:
  *
- * - A dot at the start of a line is dropped, whether stuffed or the end's: it never comes out.
+ * - A dot at the start of a line is dropped, whether stuffed or the end's: it never comes out. But
+ *   the only dot of a line that cannot be the end, as a bare LF stands beside it, is content.
  * - The CR behind such a dot is dropped: with LF it is the end, with anything else the message is
  *   refused, and what it holds no longer matters.
  * - Every other CR is written at once: either its LF follows, or again the message is refused.
+ * - Before a bare LF that is to be normalized a CR is written first; the LF is taken as a step of
+ *   its own.
+ *
+ * Chunks have no dots and no end but the last one's. A last line without CRLF gets one.
  */
 #include "smtp_internal.h"
 #include "smtp_scan.h"
 
 enum scan {
-    SCAN_LINE,     /* at the start of a line: CRLF or 354 was before */
+    SCAN_LINE,     /* at the start of a line: a line's end or 354 was before */
     SCAN_TEXT,     /* inside a line */
     SCAN_CR,       /* after the CR of a line */
     SCAN_EMPTY_CR, /* after a CR at the start of a line */
     SCAN_DOT,      /* after a dot at the start of a line */
     SCAN_DOT_CR,   /* after that dot and a CR */
+    SCAN_LAST_CR,  /* after the CR that ends the last line of the last chunk */
 };
 
 #define MATCH_OFF UINT8_MAX /* this line is no Received field, or has been counted */
 
-struct refusal_row {
-    const char *name;
-    struct smtp_reply reply;
-    enum stats_id stat;
+/* One call of smtp_server_body. */
+struct pass {
+    struct smtp_server *s;
+    struct base_buf *dst;
+    size_t checked; /* bytes of dst whose lines have been measured */
+    uint64_t most;  /* message_bytes beyond which the session is closed */
 };
-
-static const struct refusal_row refusals[SMTP_REFUSAL_CNT] = {
-    [SMTP_REFUSAL_NONE] = {.name = "none"},
-    [SMTP_REFUSAL_BARE_NEWLINE] = {"bare_newline",
-                                   {550, "5.5.2", "Error: bare <CR> received"},
-                                   STATS_SMTP_REFUSED_BARE_NEWLINE},
-    [SMTP_REFUSAL_NUL] = {"nul",
-                          {550, "5.6.0", "Error: NUL byte received"},
-                          STATS_SMTP_REFUSED_NUL},
-    [SMTP_REFUSAL_SIZE] = {"size",
-                           {552, "5.3.4", "Error: message file too big"},
-                           STATS_SMTP_REFUSED_SIZE},
-    [SMTP_REFUSAL_HEADER_SIZE] = {"header_size",
-                                  {552, "5.3.4", "Error: message header too big"},
-                                  STATS_SMTP_REFUSED_HEADER_SIZE},
-    [SMTP_REFUSAL_HOPS] = {"hops", {554, "5.4.6", "Error: too many hops"}, STATS_SMTP_REFUSED_HOPS},
-    [SMTP_REFUSAL_CALLER] = {"caller", {.code = 0}, STATS_SMTP_REFUSED_MESSAGE},
-};
-
-const char *smtp_refusal_name(enum smtp_refusal r)
-{
-    base_assert(r < SMTP_REFUSAL_CNT);
-    return refusals[r].name;
-}
 
 void smtp_server_body_begin(struct smtp_server *s)
 {
@@ -59,40 +44,25 @@ void smtp_server_body_begin(struct smtp_server *s)
     s->refuse_code = 0;
     s->message_bytes = 0;
     s->header_bytes = 0;
+    s->header_field_cnt = 0;
+    s->line_bytes = 0;
     s->hop_cnt = 0;
     s->in_header = true;
     s->header_match = 0;
     s->bare_lf = false;
+    s->lf_line = false;
 }
 
-static void strike(struct smtp_server *s, enum smtp_refusal refusal)
+bool smtp_server_body_due(const struct smtp_server *s)
 {
-    s->refusals |= (uint8_t)(1 << refusal);
-    if (s->refusal == SMTP_REFUSAL_NONE)
-        s->refusal = (uint8_t)refusal;
-}
-
-void smtp_server_refuse_body(struct smtp_server *s, const struct smtp_reply *reply)
-{
-    base_assert(s->state == SMTP_SESSION_BODY && s->asked == 0 && reply->code >= 400);
-    struct base_buf enhanced = {(uint8_t *)s->refuse_enhanced, 0, sizeof(s->refuse_enhanced)};
-    struct base_buf text = {(uint8_t *)s->refuse_text, 0, sizeof(s->refuse_text)};
-    size_t text_len = strnlen(reply->text, sizeof(s->refuse_text) - 1);
-    int failed = base_buf_put(&text, reply->text, text_len) | base_buf_put(&text, "", 1);
-
-    if (reply->enhanced != NULL)
-        failed |= base_buf_puts(&enhanced, reply->enhanced);
-    failed |= base_buf_put(&enhanced, "", 1);
-    base_assert(failed == 0);
-    s->refuse_code = reply->code;
-    strike(s, SMTP_REFUSAL_CALLER);
+    return s->state == SMTP_SESSION_BODY && s->chunked && s->chunk_left == 0;
 }
 
 static void strike_bare(struct smtp_server *s, bool lf)
 {
     if ((s->refusals & 1 << SMTP_REFUSAL_BARE_NEWLINE) == 0)
         s->bare_lf = lf;
-    strike(s, SMTP_REFUSAL_BARE_NEWLINE);
+    smtp_server_strike(s, SMTP_REFUSAL_BARE_NEWLINE);
 }
 
 /* Counts n bytes of the message. */
@@ -102,12 +72,49 @@ static void count_bytes(struct smtp_server *s, size_t n)
 
     s->message_bytes += n;
     if (settings->message_size_max != 0 && s->message_bytes > settings->message_size_max)
-        strike(s, SMTP_REFUSAL_SIZE);
+        smtp_server_strike(s, SMTP_REFUSAL_SIZE);
     if (!s->in_header)
         return;
     s->header_bytes += n;
     if (settings->header_bytes_max != 0 && s->header_bytes > settings->header_bytes_max)
-        strike(s, SMTP_REFUSAL_HEADER_SIZE);
+        smtp_server_strike(s, SMTP_REFUSAL_HEADER_SIZE);
+}
+
+/*
+ * Measures the lines of what was written since the last time. Of a line that has come to an end
+ * within the limit nothing is left to say: so it is enough to find the last LF of each stretch as
+ * long as the limit, which is near its end as a rule. Only while the message is not refused:
+ * otherwise bytes are missing; that is why this reason is told after all others but the caller's.
+ */
+static void measure_lines(struct pass *p)
+{
+    struct smtp_server *s = p->s;
+    const uint8_t *text = p->dst->p + p->checked;
+    size_t n = p->dst->len - p->checked, at = 0, before = s->line_bytes;
+    size_t most = (size_t)s->settings->line_max + 2; /* CRLF */
+
+    p->checked = p->dst->len;
+    if (s->settings->line_max == 0 || s->refusals != 0 || n == 0)
+        return;
+    while (before + (n - at) > most) {
+        const uint8_t *lf = memrchr(text + at, '\n', most - before);
+        if (lf == NULL)
+            return smtp_server_strike(s, SMTP_REFUSAL_LINE);
+        at = (size_t)(lf - text) + 1;
+        before = 0;
+    }
+    const uint8_t *lf = memrchr(text + at, '\n', n - at);
+    s->line_bytes = (uint32_t)(lf != NULL ? n - (size_t)(lf - text) - 1 : before + (n - at));
+}
+
+/* The first byte of a header line: a field begins there, unless the line goes on with the last. */
+static void count_field(struct smtp_server *s, uint8_t c)
+{
+    if (c == ' ' || c == '\t')
+        return;
+    s->header_field_cnt++;
+    if (s->settings->header_field_max != 0 && s->header_field_cnt > s->settings->header_field_max)
+        smtp_server_strike(s, SMTP_REFUSAL_HEADER_FIELDS);
 }
 
 /* One byte of a header line whose start matched so far: "received", blanks (RFC 5322 section
@@ -116,6 +123,8 @@ static void match_received(struct smtp_server *s, uint8_t c)
 {
     static const char name[] = "received";
 
+    if (s->header_match == 0)
+        count_field(s, c);
     if (s->header_match < sizeof(name) - 1) {
         bool same = c < 0x80 && (c | 0x20) == name[s->header_match];
         s->header_match = same ? (uint8_t)(s->header_match + 1) : MATCH_OFF;
@@ -128,161 +137,184 @@ static void match_received(struct smtp_server *s, uint8_t c)
         return;
     s->hop_cnt++;
     if (s->settings->hop_max != 0 && s->hop_cnt > s->settings->hop_max)
-        strike(s, SMTP_REFUSAL_HOPS);
+        smtp_server_strike(s, SMTP_REFUSAL_HOPS);
 }
 
 /* Writes one byte, for which there is room, unless the message is refused already. */
-static void put_byte(struct smtp_server *s, struct base_buf *dst, uint8_t c)
+static void put_byte(struct pass *p, uint8_t c)
 {
-    count_bytes(s, 1);
-    if (s->refusals == 0)
-        dst->p[dst->len++] = c;
+    count_bytes(p->s, 1);
+    if (p->s->refusals == 0)
+        p->dst->p[p->dst->len++] = c;
 }
 
-/* Takes ordinary bytes at p up to n; returns how many. While a header line may still turn out to be
- * a Received field they come one by one. */
-static size_t take_text(struct smtp_server *s, const uint8_t *p, size_t n, struct base_buf *dst)
+/* Whether the scanner can go on at in[i]: it looks at the byte before, too. The start of a header
+ * line is looked at here. A bare LF is no start of a line for the scanner. */
+static bool is_plain(const struct smtp_server *s, const uint8_t *in, size_t i)
 {
+    if (i == 0)
+        return false;
+    if (s->scan == SCAN_LINE)
+        return !s->in_header;
+    return s->scan == SCAN_TEXT && in[i - 1] != '\n' &&
+           !(s->in_header && s->header_match != MATCH_OFF);
+}
+
+/* Takes ordinary bytes at src, up to n; returns how many. */
+static size_t take_run(struct pass *p, const uint8_t *src, size_t n)
+{
+    struct smtp_server *s = p->s;
+    struct base_buf *dst = p->dst;
     bool keep = s->refusals == 0;
-    bool matching = s->in_header && s->header_match != MATCH_OFF;
+    enum smtp_scan_mode mode = s->in_header ? SMTP_SCAN_LINE
+                               : s->chunked ? SMTP_SCAN_CHUNK
+                                            : SMTP_SCAN_DATA;
 
     if (keep && n > dst->cap - dst->len)
         n = dst->cap - dst->len;
-    if (matching && n > 1)
-        n = 1;
-    size_t taken = smtp_scan_copy(keep ? dst->p + dst->len : NULL, p, n);
+    if (n > p->most - s->message_bytes + 1)
+        n = p->most - s->message_bytes + 1;
+    struct smtp_scan_run run = s->scanner->run(keep ? dst->p + dst->len : NULL, src, n, mode);
+    if (run.used == 0)
+        return 0;
     if (keep)
-        dst->len += taken;
-    if (taken > 0) {
-        if (matching)
-            match_received(s, *p);
-        count_bytes(s, taken);
-    }
-    return taken;
-}
-
-/* CR, LF or NUL inside a line. */
-static void take_special(struct smtp_server *s, uint8_t c, struct base_buf *dst)
-{
-    if (c == '\r') {
-        put_byte(s, dst, c);
-        s->scan = SCAN_CR;
-        return;
-    }
-    if (c == '\n')
-        strike_bare(s, true);
-    else
-        strike(s, SMTP_REFUSAL_NUL);
-    put_byte(s, dst, c);
-}
-
-/* Goes on inside a line with a byte that is not consumed yet. */
-static void enter_text(struct smtp_server *s, bool line_start)
-{
-    s->scan = SCAN_TEXT;
-    if (line_start)
-        s->header_match = 0;
-}
-
-static enum smtp_server_event finish(struct smtp_server *s, struct base_buf *out)
-{
-    if (s->refusals == 0) {
-        s->asked = SMTP_SERVER_MESSAGE;
-        return SMTP_SERVER_MESSAGE;
-    }
-    enum smtp_refusal refusal =
-        s->refuse_code != 0 ? SMTP_REFUSAL_CALLER : (enum smtp_refusal)__builtin_ctz(s->refusals);
-    struct smtp_reply reply = refusals[refusal].reply;
-    if (refusal == SMTP_REFUSAL_BARE_NEWLINE && s->bare_lf)
-        reply.text = "Error: bare <LF> received";
-    if (refusal == SMTP_REFUSAL_CALLER)
-        reply = (struct smtp_reply){
-            .code = s->refuse_code,
-            .enhanced = s->refuse_enhanced[0] != 0 ? s->refuse_enhanced : NULL,
-            .text = s->refuse_text,
-        };
-    s->refusal = (uint8_t)refusal;
-    stats_inc(s->stats, refusals[refusal].stat);
-    smtp_reply_write(out, &reply);
-    smtp_server_reset(s);
-    if (reply.code == 421)
-        smtp_server_close(s, "answered with 421");
-    else
-        smtp_server_error(s, out);
-    return SMTP_SERVER_REFUSED;
+        dst->len += run.made;
+    count_bytes(s, run.made);
+    uint8_t last = src[run.used - 1];
+    s->scan = last == '\n' ? SCAN_LINE : last == '\r' ? SCAN_CR : SCAN_TEXT;
+    s->lf_line = false;
+    return run.used;
 }
 
 /* What a step says: go on with the next byte, with the same one, or stop. */
 enum step { STEP_NEXT, STEP_AGAIN, STEP_HEADERS_END, STEP_END };
 
-/* The byte c outside ordinary text. */
-static enum step take_byte(struct smtp_server *s, uint8_t c, struct base_buf *dst)
+/* A byte inside a line, or an LF at its start. */
+static enum step take_text(struct pass *p, uint8_t c, bool empty)
 {
-    bool empty_line = false;
+    struct smtp_server *s = p->s;
+
+    if (c == '\n' && s->normalize) {
+        put_byte(p, '\r');
+        s->scan = empty ? SCAN_EMPTY_CR : SCAN_CR;
+        s->lf_line = true;
+        stats_inc(s->stats, STATS_SMTP_NORMALIZED);
+        return STEP_AGAIN;
+    }
+    if (c == '\n')
+        strike_bare(s, true);
+    else if (c == 0)
+        smtp_server_strike(s, SMTP_REFUSAL_NUL);
+    else if (c != '\r' && s->in_header && s->header_match != MATCH_OFF)
+        match_received(s, c);
+    put_byte(p, c);
+    s->scan = SCAN_TEXT;
+    if (c == '\r') {
+        s->scan = SCAN_CR;
+        s->lf_line = false;
+    }
+    return STEP_NEXT;
+}
+
+/* Goes on inside a line with a byte that is not consumed yet. */
+static enum step enter_text(struct smtp_server *s, bool line_start)
+{
+    s->scan = SCAN_TEXT;
+    if (line_start)
+        s->header_match = 0;
+    return STEP_AGAIN;
+}
+
+/* The byte after a CR: the line ends, or the CR was a bare one. */
+static enum step take_line_end(struct pass *p, uint8_t c)
+{
+    struct smtp_server *s = p->s;
+    bool empty = s->scan == SCAN_EMPTY_CR;
+
+    if (c != '\n') {
+        strike_bare(s, false);
+        return enter_text(s, false);
+    }
+    put_byte(p, c);
+    s->scan = SCAN_LINE;
+    if (!empty || !s->in_header)
+        return STEP_NEXT;
+    measure_lines(p);
+    s->in_header = false;
+    return s->refusals == 0 ? STEP_HEADERS_END : STEP_NEXT;
+}
+
+/* The byte after a dot at the start of a line. */
+static enum step take_dotted(struct pass *p, uint8_t c)
+{
+    struct smtp_server *s = p->s;
+
+    if (c == '\r' && !s->lf_line) {
+        s->scan = SCAN_DOT_CR;
+        return STEP_NEXT;
+    }
+    if (c == '\r' || (c == '\n' && s->normalize)) { /* alone beside a bare LF */
+        put_byte(p, '.');
+        if (s->in_header)
+            count_field(s, '.');
+        s->header_match = MATCH_OFF;
+        return enter_text(s, false);
+    }
+    return enter_text(s, true);
+}
+
+/* The byte c, which the scanner does not take. */
+static enum step take_byte(struct pass *p, uint8_t c)
+{
+    struct smtp_server *s = p->s;
 
     switch ((enum scan)s->scan) {
     case SCAN_LINE:
-        if (c == '.') {
+        if (c == '.' && !s->chunked) {
             s->scan = SCAN_DOT;
             return STEP_NEXT;
         }
         if (c == '\r') {
-            put_byte(s, dst, c);
+            put_byte(p, c);
             s->scan = SCAN_EMPTY_CR;
+            s->lf_line = false;
             return STEP_NEXT;
         }
-        enter_text(s, true);
-        return STEP_AGAIN;
+        return c == '\n' ? take_text(p, c, true) : enter_text(s, true);
     case SCAN_EMPTY_CR:
-        empty_line = true;
-        __attribute__((fallthrough));
     case SCAN_CR:
-        if (c != '\n') {
-            strike_bare(s, false);
-            enter_text(s, false);
-            return STEP_AGAIN;
-        }
-        put_byte(s, dst, c);
-        s->scan = SCAN_LINE;
-        if (!empty_line || !s->in_header)
-            return STEP_NEXT;
-        s->in_header = false;
-        return s->refusals == 0 ? STEP_HEADERS_END : STEP_NEXT;
+        return take_line_end(p, c);
     case SCAN_DOT:
-        if (c == '\r') {
-            s->scan = SCAN_DOT_CR;
-            return STEP_NEXT;
-        }
-        enter_text(s, true);
-        return STEP_AGAIN;
+        return take_dotted(p, c);
     case SCAN_DOT_CR:
         if (c == '\n')
             return STEP_END;
         strike_bare(s, false);
-        enter_text(s, false);
-        return STEP_AGAIN;
+        return enter_text(s, false);
     case SCAN_TEXT:
+    case SCAN_LAST_CR:
         break;
     }
-    take_special(s, c, dst);
-    return STEP_NEXT;
+    return take_text(p, c, false);
 }
 
-static enum smtp_body_state scan_body(struct smtp_server *s, struct base_span in, size_t *consumed,
-                                      struct base_buf *dst)
+static enum smtp_body_state scan_body(struct pass *p, struct base_span in, size_t *consumed)
 {
+    struct smtp_server *s = p->s;
     size_t i = 0;
 
     for (*consumed = 0; i < in.len; *consumed = i) {
-        if (s->refusals == 0 && dst->len == dst->cap)
+        if (s->message_bytes > p->most)
+            return SMTP_BODY_END;
+        if (s->refusals == 0 && p->dst->len == p->dst->cap)
             return SMTP_BODY_FULL;
-        if (s->scan == SCAN_TEXT) {
-            size_t taken = take_text(s, in.p + i, in.len - i, dst);
+        if (is_plain(s, in.p, i)) {
+            size_t taken = take_run(p, in.p + i, in.len - i);
             i += taken;
             if (taken > 0)
                 continue;
         }
-        switch (take_byte(s, in.p[i], dst)) {
+        switch (take_byte(p, in.p[i])) {
         case STEP_AGAIN:
             break;
         case STEP_NEXT:
@@ -292,6 +324,7 @@ static enum smtp_body_state scan_body(struct smtp_server *s, struct base_span in
             *consumed = i + 1;
             return SMTP_BODY_HEADERS_END;
         case STEP_END:
+            measure_lines(p);
             if (s->in_header && s->refusals == 0) {
                 s->in_header = false; /* the last LF is left: the next call ends */
                 return SMTP_BODY_HEADERS_END;
@@ -300,7 +333,30 @@ static enum smtp_body_state scan_body(struct smtp_server *s, struct base_span in
             return SMTP_BODY_END;
         }
     }
-    return SMTP_BODY_MORE;
+    return s->message_bytes > p->most ? SMTP_BODY_END : SMTP_BODY_MORE;
+}
+
+/* All of a chunk is in; of the last one, the message. */
+static enum smtp_body_state end_chunk(struct pass *p)
+{
+    struct smtp_server *s = p->s;
+
+    measure_lines(p);
+    if (!s->chunk_last)
+        return s->refusals == 0 ? SMTP_BODY_CHUNK : SMTP_BODY_END;
+    if (s->scan == SCAN_CR || s->scan == SCAN_EMPTY_CR)
+        strike_bare(s, false);
+    while (s->refusals == 0 && s->scan != SCAN_LINE) {
+        if (p->dst->len == p->dst->cap)
+            return SMTP_BODY_FULL;
+        put_byte(p, s->scan == SCAN_LAST_CR ? '\n' : '\r');
+        s->scan = s->scan == SCAN_LAST_CR ? SCAN_LINE : SCAN_LAST_CR;
+    }
+    if (s->in_header && s->refusals == 0) {
+        s->in_header = false;
+        return SMTP_BODY_HEADERS_END;
+    }
+    return SMTP_BODY_END;
 }
 
 enum smtp_body_state smtp_server_body(struct smtp_server *s, struct base_span in, size_t *consumed,
@@ -309,11 +365,24 @@ enum smtp_body_state smtp_server_body(struct smtp_server *s, struct base_span in
 {
     base_assert(s->state == SMTP_SESSION_BODY && s->asked == 0);
     base_assert(out->cap - out->len >= SMTP_OUT_MIN);
-    uint64_t before = s->message_bytes;
-    enum smtp_body_state state = scan_body(s, in, consumed, dst);
+    uint64_t before = s->message_bytes, max = s->settings->message_size_max;
+    struct pass p = {.s = s, .dst = dst, .checked = dst->len, .most = UINT64_MAX - 1};
 
+    if (max != 0 && max < UINT64_MAX / 4)
+        p.most = 2 * max;
+    if (s->chunked && in.len > s->chunk_left)
+        in.len = s->chunk_left;
+    enum smtp_body_state state = scan_body(&p, in, consumed);
+    if (s->chunked) {
+        s->chunk_left -= *consumed;
+        if (state == SMTP_BODY_MORE && s->chunk_left == 0)
+            state = end_chunk(&p);
+    }
+    measure_lines(&p);
     stats_add(s->stats, STATS_SMTP_BODY_BYTES, s->message_bytes - before);
     if (state == SMTP_BODY_END)
-        *event = finish(s, out);
+        *event = smtp_server_finish(s, s->message_bytes <= p.most, out);
+    if (state == SMTP_BODY_CHUNK)
+        smtp_server_chunk_taken(s, out);
     return state;
 }

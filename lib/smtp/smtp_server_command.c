@@ -21,9 +21,7 @@ static enum smtp_server_event ask(struct smtp_server *s, enum smtp_server_event 
     return event;
 }
 
-/* Commands that move no mail: more of them than the limit since the last message are errors. Comes
- * after the command's reply. */
-static void count_junk(struct smtp_server *s, struct base_buf *out)
+void smtp_server_junk(struct smtp_server *s, struct base_buf *out)
 {
     if (s->settings->junk_max == 0 || ++s->junk_cnt <= s->settings->junk_max)
         return;
@@ -41,10 +39,11 @@ static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
         len += snprintf(text + len, sizeof(text) - (size_t)len, " %llu",
                         (unsigned long long)s->settings->message_size_max);
     snprintf(text + len, sizeof(text) - (size_t)len,
-             "\r\n%s250-8BITMIME\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
+             "\r\n%s250-8BITMIME\r\n%s%s%s250 ENHANCEDSTATUSCODES\r\n",
              s->tls == SMTP_TLS_OFFERED || s->tls == SMTP_TLS_REQUIRED ? "250-STARTTLS\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8) ? "250-SMTPUTF8\r\n" : "",
-             smtp_server_offers(s, SMTP_EXTENSION_DSN) ? "250-DSN\r\n" : "");
+             smtp_server_offers(s, SMTP_EXTENSION_DSN) ? "250-DSN\r\n" : "",
+             smtp_server_offers(s, SMTP_EXTENSION_CHUNKING) ? "250-CHUNKING\r\n" : "");
     int failed = base_buf_puts(out, text);
     base_assert(failed == 0);
 }
@@ -64,7 +63,7 @@ static enum smtp_server_event hello(struct smtp_server *s, bool extended, struct
         write_ehlo(s, out);
     else
         reply_ok(out, 250, NULL, s->settings->hostname);
-    count_junk(s, out);
+    smtp_server_junk(s, out);
     return open ? SMTP_SERVER_RESET : SMTP_SERVER_MORE;
 }
 
@@ -119,6 +118,8 @@ static enum smtp_server_event rcpt(struct smtp_server *s, struct base_span argum
 {
     size_t used;
 
+    if (s->state == SMTP_SESSION_CHUNKS)
+        return refuse(s, SMTP_REASON_RCPT_IN_CHUNKS, out);
     if (s->state != SMTP_SESSION_MAIL && s->state != SMTP_SESSION_RCPT)
         return refuse(s, SMTP_REASON_NO_MAIL, out);
     if (!strip_keyword(&argument, "TO:"))
@@ -146,6 +147,8 @@ static enum smtp_server_event data(struct smtp_server *s, struct base_span argum
         return refuse(s, SMTP_REASON_DATA_SYNTAX, out);
     if (s->state == SMTP_SESSION_MAIL)
         return refuse(s, SMTP_REASON_NO_RCPT, out);
+    if (s->state == SMTP_SESSION_CHUNKS)
+        return refuse(s, SMTP_REASON_DATA_IN_CHUNKS, out);
     if (s->state != SMTP_SESSION_RCPT)
         return refuse(s, SMTP_REASON_NO_MAIL, out);
     return ask(s, SMTP_SERVER_DATA);
@@ -158,7 +161,7 @@ static enum smtp_server_event rset(struct smtp_server *s, struct base_span argum
         return refuse(s, SMTP_REASON_RSET_SYNTAX, out);
     bool open = smtp_server_reset(s);
     reply_ok(out, 250, "2.0.0", "Ok");
-    count_junk(s, out);
+    smtp_server_junk(s, out);
     return open ? SMTP_SERVER_RESET : SMTP_SERVER_MORE;
 }
 
@@ -178,7 +181,7 @@ static enum smtp_server_event vrfy(struct smtp_server *s, struct base_span argum
     if (argument.len == 0)
         return refuse(s, SMTP_REASON_VRFY_SYNTAX, out);
     reply_ok(out, 252, "2.0.0", "Not verified; mail for it will be tried");
-    count_junk(s, out);
+    smtp_server_junk(s, out);
     return SMTP_SERVER_MORE;
 }
 
@@ -235,6 +238,8 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
         return http(s, out);
     if (command.verb != SMTP_VERB_UNKNOWN)
         stats_inc(s->stats, smtp_command_stat(command.verb));
+    if (command.verb == SMTP_VERB_BDAT) /* whatever is wrong with it, its chunk follows */
+        return smtp_server_bdat(s, command.argument, out);
     if (!characters_fine(line, command.verb))
         return refuse(s, SMTP_REASON_CHARACTER, out);
     if (s->tls == SMTP_TLS_REQUIRED && command.verb != SMTP_VERB_UNKNOWN &&
@@ -255,7 +260,7 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
         return rset(s, command.argument, out);
     case SMTP_VERB_NOOP:
         reply_ok(out, 250, "2.0.0", "Ok");
-        count_junk(s, out);
+        smtp_server_junk(s, out);
         return SMTP_SERVER_MORE;
     case SMTP_VERB_QUIT:
         return quit(s, command.argument, out);

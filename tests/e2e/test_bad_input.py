@@ -112,7 +112,47 @@ def test_declared_size(lab):
 
 
 def test_actual_size(lab):
-    refused(b'Subject: x\r\n\r\n' + (b'x' * 98 + b'\r\n') * (3 * MESSAGE_MAX // 100) + b'.\r\n', 552, 'refused_size')
+    refused(b'Subject: x\r\n\r\n' + (b'x' * 98 + b'\r\n') * (3 * MESSAGE_MAX // 200) + b'.\r\n', 552, 'refused_size')
+
+
+def test_over_twice_the_size(lab):
+    """It is not read to its end."""
+    with Counted(gw, 'smtp/closed_size'), Client() as c:
+        check_equal(c.envelope('bad@client.example', ['bad@example.org'])[-1].code, 354, 'DATA')
+        try:
+            for _ in range(30):
+                c.send((b'x' * 98 + b'\r\n') * (MESSAGE_MAX // 1000))
+            reply = c.reply()
+        except ConnectionError:  # a reset may overtake the reply
+            reply = None
+        check(reply is None or reply.code == 552, f'reply {reply}')
+        check(c.closed(), 'closed')
+    with Counted(gw, 'smtp/closed_size'), Client() as c:
+        c.send(b'MAIL FROM:<bad@client.example>\r\nRCPT TO:<bad@example.org>\r\nBDAT 99999999999 LAST\r\n')
+        check_equal([c.reply().code for _ in range(3)], [250, 250, 552], 'replies')
+        check(c.closed(), 'closed')
+    good()
+
+
+def test_lines_and_fields(lab):
+    refused(b'Subject: x\r\n\r\n' + b'x' * 999 + b'\r\n.\r\n', 500, 'refused_body_line')
+    refused(b'A: x\r\n' * 1001 + b'\r\nx\r\n.\r\n', 552, 'refused_header_fields')
+
+
+def test_refused_chunks(lab):
+    """Their bytes are never commands."""
+    with Client() as c:
+        for bdat in (b'BDAT 12 LAST\r\nQUIT\r\nQUIT\r\n', b'MAIL FROM:<bad@client.example>\r\nBDAT 6\r\nQUIT\r\n'):
+            c.send(bdat + b'NOOP\r\n')
+            check_equal([c.reply().code for _ in range(bdat.count(b'\r\n') - bdat.count(b'QUIT') + 1)][-2:], [503, 250], 'replies')
+        c.send(b'RCPT TO:<bad@example.org>\r\nBDAT 4\r\na\nb\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n')
+        check_equal([c.reply().code for _ in range(4)], [250, 550, 503, 250], 'replies')
+    for bad in (b'BDAT\r\n', b'BDAT -1\r\n', b'BDAT 1e3\r\n', b'BDAT 99999999999999999999999\r\n'):
+        with Client() as c:
+            c.send(bad + b'NOOP\r\n')
+            check_equal(c.reply().code, 501, f'{bad}')
+            check(c.closed(), f'closed after {bad}')
+    good()
 
 
 def test_large_header_and_hops(lab):

@@ -146,6 +146,40 @@ def test_nothing_said_before_is_remembered(lab):
         check_equal(c.command('STARTTLS').code, 503, 'STARTTLS inside TLS')
 
 
+def test_smuggling_over_records(lab):
+    """No end of data but CRLF.CRLF, wherever records are cut."""
+    second = b'MAIL FROM:<evil@client.example>\r\nRCPT TO:<bad@example.org>\r\nDATA\r\nSubject: y\r\n\r\nx\r\n.\r\n'
+    known = len(far.messages)
+    for end in (b'\n.\n', b'\n.\r\n', b'\r\n.\n', b'\r.\r', b'\r\n.\r', b'\r\n\0.\r\n', b'\r\r\n.\r\r\n'):
+        data = b'Subject: x\r\n\r\nbody' + end + second
+        start = data.index(b'body') + 4
+        with Secure(SUBMISSIONS, 'implicit') as c:
+            c.hello()
+            for cut in range(start, start + len(end) + 1):
+                check_equal(c.envelope('bad@client.example', ['bad@example.org'])[-1].code, 354, 'DATA')
+                c.send(data[:cut])
+                c.send(data[cut:])
+                check_equal(c.reply().code, 550, f'{end!r}, cut at {cut - start}')
+                check_equal(c.command('RSET').code, 250, 'one reply for one message')
+    check_equal(len(far.messages), known, 'messages at the next hop')
+
+
+def test_chunks_over_records(lab):
+    """BDAT, a record ends anywhere."""
+    known = len(far.messages)
+    with Secure(SUBMISSIONS, 'implicit') as c:
+        c.hello()
+        body = b'Subject: x\r\n\r\n.\r\n..\r\nQUIT\r\n'
+        text = b'MAIL FROM:<s@client.example>\r\nRCPT TO:<r@example.org>\r\nBDAT %d LAST\r\n%s' % (len(body), body)
+        for step in (1, 7, 50, 1000):
+            for at in range(0, len(text), step):
+                c.send(text[at:at + step])
+            check_equal([c.reply().code for _ in range(3)], [250, 250, 250], 'replies')
+    wait_until(lambda: len(far.messages) == known + 4, 20, 'messages at the next hop')
+    for m in far.messages[known:]:
+        check_equal(split_received(m.content)[1], body, 'the message')
+
+
 def test_levels(lab):
     with Client(port=NONE) as c:
         check_equal(c.command('STARTTLS').code, 502, 'none')

@@ -1,5 +1,7 @@
-/* A session: replies, events and bodies are the same however the input is cut. */
+/* A session: replies, events, bodies and counters are the same however the input is cut, and
+ * whichever scanner reads the bodies. */
 #include "smtp_harness.h"
+#include "smtp_scan.h"
 #include "base_rand.h"
 #include "fuzz_token.h"
 
@@ -15,6 +17,14 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("DATA\r\n"),
     FUZZ_TOKEN("\r\n.\r\n"),
     FUZZ_TOKEN("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+    FUZZ_TOKEN("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 5\r\n"),
+    FUZZ_TOKEN("BDAT 5\r\n"),
+    FUZZ_TOKEN("BDAT 16 LAST\r\n"),
+    FUZZ_TOKEN("BDAT 0\r\n"),
+    FUZZ_TOKEN("BDAT 0 LAST\r\n"),
+    FUZZ_TOKEN("BDAT 1500\r\n"),
+    FUZZ_TOKEN("BDAT "),
+    FUZZ_TOKEN(" LAST\r\n"),
     FUZZ_TOKEN("MAIL FROM:"),
     FUZZ_TOKEN("RCPT TO:"),
     FUZZ_TOKEN(" SIZE="),
@@ -72,11 +82,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     fuzz_expand(&stream, base_span_of(data + 2, size - 2), tokens, BASE_ARRAY_CNT(tokens));
     base_rand_init(&rand, data[0] | (uint64_t)data[1] << 8);
-    const struct smtp_server_settings *settings =
-        base_rand_below(&rand, 2) == 0 ? &harness_settings : &harness_extended;
+    static const struct smtp_server_settings *const by_turns[] = {
+        &harness_settings, &harness_extended, &harness_chunks};
+    const struct smtp_server_settings *settings = by_turns[base_rand_below(&rand, 3)];
     struct harness *whole = harness_open(settings, 4096, STREAM_CAP);
     struct harness *cut = harness_open(settings, 1 + base_rand_below(&rand, 70), STREAM_CAP);
     whole->server.tls = cut->server.tls = (uint8_t)base_rand_below(&rand, SMTP_TLS_ON + 1);
+    whole->server.normalize = cut->server.normalize = base_rand_below(&rand, 2) != 0;
+    whole->server.scanner = smtp_scan_at(0);
     uint64_t most = 1 + base_rand_below(&rand, 100);
 
     harness_feed(whole, stream.p, stream.len);
@@ -89,6 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     expect_same(&whole->trace, &cut->trace);
     expect_same(&whole->bodies, &cut->bodies);
     base_assert(whole->closed == cut->closed);
+    for (int i = 0; i < STATS_CNT; i++)
+        base_assert(stats_get(&whole->stats, i) == stats_get(&cut->stats, i));
     /* Replies are lines that end in CRLF. */
     for (size_t i = 0; i < cut->out.len; i++)
         base_assert((cut->out.p[i] != '\n' || cut->out.p[i - 1] == '\r') && cut->out.p[i] != 0);

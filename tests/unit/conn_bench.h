@@ -30,9 +30,9 @@
 static const char config_text[] =
     "gateway { hostname = gw.example; run_dir = /run/x; }\n"
     "port p { device = \"net_wire\"; address = { 10.0.0.1/24 }; }\n"
-    "listener mx { kind = mx; port = p; tcp_port = 25; }\n"
+    "listener mx { kind = mx; port = p; tcp_port = 25; bare_newline_networks = { %s }; }\n"
     "spool { path = /spool; size = 256M; segment_size = 1M; buffers = %u; }\n"
-    "smtp { message_size = 50M; header_size = 16M; recipients = 20000; }\n"
+    "smtp { message_size = 50M; header_size = 16M; header_fields = 1000000; recipients = 20000; }\n"
     "tcp { connections = 16; half_open = 16; time_wait = 16; msl = 100ms; }\n"
     "relay { networks = { 10.0.0.0/24 }; }\n"
     "queue { backoff_min = 300s; }\n"
@@ -66,6 +66,7 @@ struct bench {
     uint32_t buffers;
     const char *proxy; /* of the route, for the next open_gateway; NULL: none */
     bool courier_off;
+    bool normalize;        /* set before the gateway is opened */
     struct tcp_conn *sink; /* what the gateway opened to the host; the test plays the server */
     bool client_failed;
     char got[GOT_CAP + 1]; /* what the client under test was told */
@@ -81,7 +82,8 @@ static inline struct settings *settings_of_text(void)
     struct conf_errors *errors = calloc(1, sizeof(*errors));
     char text[4096];
     int len =
-        snprintf(text, sizeof(text), config_text, b->buffers, b->proxy != NULL ? b->proxy : "none");
+        snprintf(text, sizeof(text), config_text, b->normalize ? "10.0.0.0/24" : "192.0.2.0/24",
+                 b->buffers, b->proxy != NULL ? b->proxy : "none");
 
     snprintf(text + len, sizeof(text) - (size_t)len, "%s", bench_more);
     struct conf *conf = conf_parse("test", base_span_str(text), NULL, NULL, errors);

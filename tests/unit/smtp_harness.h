@@ -4,7 +4,7 @@
  * address: "no..." is refused with 550, "later..." with 451, "shut..." with 421; a sender "nodata"
  * has DATA refused, "nomsg" the whole message with 451, "full" its body in the middle of it.
  * STARTTLS is accepted (a caller of the real one would look for bytes behind it; "no" in EHLO
- * refuses).
+ * refuses). A chunk's bodies are one as a message's: what BDAT brings is put together.
  */
 #ifndef SMTP_HARNESS_H
 #define SMTP_HARNESS_H
@@ -45,6 +45,20 @@ static const struct smtp_server_settings harness_extended = {
     .header_bytes_max = 600,
     .hop_max = 4,
     .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8,
+};
+
+/* CHUNKING, and every limit of a body. */
+static const struct smtp_server_settings harness_chunks = {
+    .hostname = "mx.test",
+    .message_size_max = 2000,
+    .recipient_max = 3,
+    .error_max = 6,
+    .junk_max = 8,
+    .header_bytes_max = 600,
+    .header_field_max = 8,
+    .line_max = 400,
+    .hop_max = 4,
+    .extensions = SMTP_EXTENSION_CHUNKING,
 };
 
 static inline void harness_grow(struct base_buf *b, size_t cap)
@@ -160,6 +174,10 @@ static inline void harness_end_body(struct harness *h, enum smtp_server_event ev
         harness_puts(&h->trace, "refused:");
         harness_puts(&h->trace, smtp_refusal_name(h->server.refusal));
         harness_puts(&h->trace, " ");
+    } else if (event == SMTP_SERVER_CLOSE) {
+        harness_puts(&h->trace, "closed:");
+        harness_puts(&h->trace, smtp_refusal_name(h->server.refusal));
+        harness_puts(&h->trace, " ");
     } else if (strcmp(h->sender, "nomsg") == 0) {
         smtp_server_answer(&h->server, &(struct smtp_reply){451, "4.3.0", "Not stored"}, out);
         harness_puts(&h->trace, "unstored ");
@@ -193,7 +211,12 @@ static inline bool harness_body(struct harness *h, struct base_buf *out)
         if (h->server.refusals == 0)
             harness_put(&h->body, dst.p, dst.len);
         if (state == SMTP_BODY_MORE) {
-            base_assert(done == h->in.len);
+            base_assert(done == h->in.len && !smtp_server_body_due(&h->server));
+            break;
+        }
+        if (state == SMTP_BODY_CHUNK) {
+            base_assert(h->server.state == SMTP_SESSION_CHUNKS);
+            ended = true;
             break;
         }
         if (state == SMTP_BODY_HEADERS_END) {
@@ -233,12 +256,12 @@ static inline bool harness_step(struct harness *h, struct base_buf *out)
         harness_answer_address(h, out);
         break;
     case SMTP_SERVER_DATA:
+        h->body.len = 0;
         if (strcmp(h->sender, "nodata") == 0) {
             smtp_server_answer(&h->server, &(struct smtp_reply){451, "4.3.0", "No data now"}, out);
             break;
         }
         smtp_server_answer(&h->server, NULL, out);
-        h->body.len = 0;
         if (strcmp(h->sender, "full") == 0)
             smtp_server_refuse_body(&h->server, &(struct smtp_reply){452, "4.3.1", "Disk is full"});
         break;
@@ -280,10 +303,7 @@ static inline void harness_feed(struct harness *h, const void *p, size_t n)
         uint8_t *room = malloc(SMTP_OUT_MIN + 100);
         struct base_buf out = {room, 0, SMTP_OUT_MIN + 100};
         base_assert(room != NULL);
-        more = h->server.state == SMTP_SESSION_BODY && h->in.len > 0 ? harness_body(h, &out)
-                                                                     : harness_step(h, &out);
-        if (h->server.state == SMTP_SESSION_BODY && h->in.len == 0)
-            more = false;
+        more = h->server.state == SMTP_SESSION_BODY ? harness_body(h, &out) : harness_step(h, &out);
         harness_put(&h->out, out.p, out.len);
         free(room);
     }

@@ -367,11 +367,24 @@ static void same_replies_through_layers(void **state)
             len += (size_t)sprintf(script + len, "line %d of the message, long enough\r\n", line);
         len += (size_t)sprintf(script + len, ".\r\n");
     }
+    /* Chunks, one of them without bytes, whose ends lie anywhere in segments and frames; and ends
+     * of data that are none, with commands behind them. */
+    len += (size_t)sprintf(script + len,
+                           "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+                           "BDAT 24\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n\rBDAT 5000\r\n\n");
+    for (int line = 0; line < 119; line++)
+        len += (size_t)sprintf(script + len, "%040d\r\n", line);
+    len +=
+        (size_t)sprintf(script + len, "xBDAT 0 LAST\r\nBDAT 6\r\nQUIT\r\n"
+                                      "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"
+                                      "x\n.\nQUIT\r\n\n.\r\nQUIT\r\n\r\n.\nQUIT\r\n\r\n.\r\n");
     len += (size_t)sprintf(script + len, "QUIT\r\n");
     session(0, base_span_of(script, len), 1, plain);
     mask_ids(plain);
     assert_non_null(strstr(plain, "queued as ##"));
-    assert_non_null(strstr(plain, "\r\n221 "));
+    assert_non_null(strstr(plain, "Ok: 5000 bytes"));
+    assert_non_null(strstr(plain, "503 5.5.1 Error: need MAIL command\r\n250 2.1.0 "));
+    assert_non_null(strstr(plain, "550 5.5.2 Error: bare <LF> received\r\n221 "));
     for (unsigned use = USE_XOR; use <= (USE_XOR | USE_FRAME); use++)
         for (uint64_t seed = 0; seed < 5; seed++) {
             session(use, base_span_of(script, len), seed, layered);
