@@ -179,6 +179,7 @@ STATS(TCP_TIME_WAIT,               "tcp", "time_wait",           "connections no
 STATS(TCP_BUFFERS,                 "tcp", "buffers",             "buffers now", "packet buffers held in receive, early-data and send queues")
 /* lib/tls */
 STATS(TLS_EXPIRY_DAYS,        "tls", "expiry_days",        "days now", "days until the first of our certificates expires; 0: today, expired, or there is none")
+STATS(TLS_TLSA_MISMATCH,      "tls", "tlsa_mismatch",      "certificates now", "certificates in use that no published TLSA record matches")
 STATS(TLS_CONNECTIONS,        "tls", "connections",        "connections now", "connections with TLS, or on the way to it")
 STATS(TLS_HANDSHAKING,        "tls", "handshaking",        "connections now", "of these, whose handshake is not done")
 STATS(TLS_PARKED,             "tls", "parked",             "operations now", "private-key operations under way, whose connections wait")
@@ -337,6 +338,19 @@ STATS(QUEUE_BYTES,            "queue", "bytes",            "bytes now", "memory 
 STATS(QUEUE_DESTINATIONS,     "queue", "destinations",     "destinations now", "next hops that mail waits for")
 STATS(QUEUE_ASIDE,            "queue", "aside",            "destinations now", "next hops set aside, as they do not answer")
 STATS(QUEUE_CLOCK_JUMPS,      "queue", "clock_jumps",      "jumps now", "jumps of the wall clock by over an hour, since the start")
+/* drivers/resolver/unbound, app: resolver */
+STATS(DNS_QUERIES,            "dns", "queries",            "questions", "questions to the DNS")
+STATS(DNS_SECURE,             "dns", "secure",             "answers", "of these, validated: records or their absence")
+STATS(DNS_INSECURE,           "dns", "insecure",           "answers", "of these, from zones that are not signed")
+STATS(DNS_BOGUS,              "dns", "bogus",              "answers", "of these, failed: validation found them forged, expired or wrongly signed")
+STATS(DNS_SERVFAIL,           "dns", "servfail",           "answers", "of these, failed: servers refuse, fail or contradict each other")
+STATS(DNS_TIMEOUT,            "dns", "timeout",            "answers", "of these, failed: no answer in time")
+STATS(DNS_FAILED,             "dns", "failed",             "answers", "of these, failed here: no resolver process, or an answer over the limits")
+STATS(DNS_WAITING,            "dns", "waiting",            "questions now", "questions that wait because dns: lookups are under way, or no process is there")
+STATS(DNS_LATE,               "dns", "late",               "answers", "answers that came after the question's time was over")
+STATS(DNS_PROCESSES,          "dns", "processes",          "processes", "resolver processes started")
+STATS(DNS_PROCESS_LOST,       "dns", "processes_lost",     "processes", "resolver processes that ended by themselves or were given up")
+STATS(DNS_BAD_MESSAGES,       "dns", "bad_messages",       "messages", "messages of the resolver process that were none: it was given up")
 /* app: lanes, connections, spooler, courier */
 STATS(LANE_PASSES_BUSY,       "lane", "passes_busy",       "passes",  "rounds of a lane that did something")
 STATS(LANE_PASSES_IDLE,       "lane", "passes_idle",       "passes",  "rounds that found nothing to do")
