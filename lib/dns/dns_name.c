@@ -51,7 +51,7 @@ int dns_name_join(char out[DNS_NAME_CAP], const char *front, const char *zone)
     char both[2 * DNS_NAME_CAP];
     int n = snprintf(both, sizeof(both), "%s.%s", front, zone);
 
-    if (n < 0 || (size_t)n >= sizeof(both))
+    if (zone[0] == 0 || n < 0 || (size_t)n >= sizeof(both))
         return -EINVAL;
     return dns_name_copy(out, base_span_of(both, (size_t)n));
 }
