@@ -316,6 +316,9 @@ void control_write_log(struct control *c)
     while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_COURIER_LOG, 0), records, LOG_BATCH_MAX)) >
            0)
         write_records(c, records, n);
+    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_RESOLVER_LOG, 0), records, LOG_BATCH_MAX)) >
+           0)
+        write_records(c, records, n);
 }
 
 static void tend_opener(struct control *c)
@@ -338,12 +341,34 @@ static void tend_opener(struct control *c)
     }
 }
 
+/* A resolver process where one is missing. */
+static void tend_resolver(struct control *c)
+{
+    struct gateway *g = c->config.gateway;
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_NOTE};
+    char text[STATS_LOG_TEXT_CAP];
+    int pid = gateway_resolver_tend(&g->resolver, c->config.opener, loop_now_ns());
+
+    if (pid == 0)
+        return;
+    if (pid > 0)
+        snprintf(text, sizeof(text), "resolver process started, pid %d", pid);
+    else
+        snprintf(text, sizeof(text), "no resolver process can be started (%s)", strerror(-pid));
+    if (pid < 0)
+        r.event = STATS_LOG_WARNING;
+    stats_log_text(&r, base_span_str(text));
+    log_write(c->config.log, &r, 1);
+}
+
 static void housekeeping(struct control *c)
 {
     uint64_t now_ns = loop_now_ns();
 
     control_write_log(c);
     settings_reclaim(&c->config.gateway->hub);
+    control_tlsa_tend(c);
+    tend_resolver(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0 &&
             now_ns > c->client[i].deadline_ns + (c->client[i].answering ? PAUSE_NS : 0))
@@ -449,6 +474,7 @@ void control_run(struct control *c)
         courier_answers(c);
         int n = epoll_wait(c->epoll, events, BASE_ARRAY_CNT(events), TICK_MS);
         doorbell_disarm(bell);
+        (void)resolver_answers(&c->config.gateway->topology, TOPOLOGY_CONTROL, 0);
         for (int i = 0; i < n; i++) {
             uint64_t tag = events[i].data.u64;
             if (tag == TAG_LISTEN)

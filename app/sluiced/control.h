@@ -18,6 +18,7 @@
 #define CONTROL_H
 
 #include "control_line.h"
+#include "control_tlsa.h"
 #include "gateway.h"
 #include "log.h"
 
@@ -66,6 +67,7 @@ struct control {
     uint64_t tls_looked_ns;                   /* when certificate files were last looked at */
     uint8_t tls_urgency[TLS_CERTIFICATE_MAX]; /* of expiry, that the log knows of */
     uint32_t opener_restarts;                 /* that the log knows of */
+    struct control_tlsa tlsa;
     bool opener_lost;
     bool stop;
 };

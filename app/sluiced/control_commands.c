@@ -200,7 +200,10 @@ void control_reload(struct control *c, struct control_client *client)
     uint32_t restart_cnt =
         conf_compare(g->hub.started->conf, conf, changed, BASE_ARRAY_CNT(changed));
     char why[GATEWAY_TLS_WHY_CAP];
-    if (control_tls_load(c, conf, why) != 0) {
+    base_static_assert(sizeof(why) == GATEWAY_RESOLVER_WHY_CAP, "one sentence for both");
+    struct resolver_config *names = gateway_resolver_prepare(conf, c->config.opener, why);
+    if (names == NULL || control_tls_load(c, conf, why) != 0) {
+        resolver_config_free(names);
         conf_free(conf);
         if (client != NULL)
             control_print(client, "error: %s; the old configuration stays\n", why);
@@ -208,12 +211,14 @@ void control_reload(struct control *c, struct control_client *client)
     }
     struct settings *next = settings_make(conf);
     if (next == NULL) {
+        resolver_config_free(names);
         if (client != NULL)
             control_refuse(client, "no memory; the old configuration stays\n");
         return log_reload(c, g->hub.generation, "refused: no memory");
     }
     log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
     settings_publish(&g->hub, next);
+    gateway_resolver_use(&g->resolver, names);
     if (client != NULL) {
         control_print(client, "settings_generation %" PRIu64 "\n", g->hub.generation);
         for (uint32_t i = 0; i < restart_cnt && i < BASE_ARRAY_CNT(changed); i++)

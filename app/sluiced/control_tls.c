@@ -86,6 +86,7 @@ static void tell_warnings(struct control *c)
         say(c, STATS_LOG_WARNING,
             "there is no certificate: TLS is not offered, mail comes in clear");
     watch_expiry(c);
+    control_tlsa_restart(c);
 }
 
 void control_tls_start(struct control *c)
@@ -142,8 +143,8 @@ void control_tls_status(struct control *c, struct control_client *client)
     const struct tls_certificate_info *info;
 
     for (uint32_t i = 0; (info = gateway_tls_certificate(t, i)) != NULL; i++)
-        control_print(client, "certificate %s key=%s days=%" PRIu64 " names=%u %s\n",
+        control_print(client, "certificate %s key=%s days=%" PRIu64 " tlsa=%s names=%u %s\n",
                       i < conf->certificate_cnt ? conf->certificate[i].name : "-", info->key,
-                      gateway_tls_days(info, now_s()), info->name_cnt,
+                      gateway_tls_days(info, now_s()), control_tlsa_word(c, i), info->name_cnt,
                       info->name_cnt > 0 ? info->name[0] : "-");
 }

@@ -8,6 +8,7 @@
 #include "courier_control.h"
 #include "courier_proxy.h"
 #include "courier_report.h"
+#include "resolver.h"
 #include "spool_status.h"
 
 #include <errno.h>
@@ -562,6 +563,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++)
         work += arrivals(c, &c->spool[i]);
     work += finished(c);
+    work += resolver_answers(c->topology, TOPOLOGY_COURIER, 0);
     work += start_due(c);
     work += courier_control_run(c);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++)

@@ -105,6 +105,23 @@ static int open_tls(struct gateway *g, const struct conf *conf, struct opener *o
     return error;
 }
 
+/* ---- the DNS ---- */
+
+static int open_resolver(struct gateway *g, const struct conf *conf, struct opener *opener,
+                         char *err, size_t err_cap)
+{
+    char why[GATEWAY_RESOLVER_WHY_CAP];
+    struct resolver_config *config = gateway_resolver_prepare(conf, opener, why);
+
+    if (config == NULL) {
+        snprintf(err, err_cap, "%s", why);
+        return -EINVAL;
+    }
+    int error =
+        gateway_resolver_init(&g->resolver, &g->topology, (uint32_t)conf->dns.lookups, config);
+    return error == 0 ? 0 : fail(err, err_cap, error, "no memory for the resolver");
+}
+
 /* ---- threads ---- */
 
 static int make_lanes(struct gateway *g, char *err, size_t err_cap)
@@ -146,6 +163,7 @@ static int make_loops(struct gateway *g, const struct conf *conf)
     }
     g->courier_thread = (struct gateway_thread){.gateway = g};
     g->host_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
+    g->resolver_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
     /* These have no core of their own: they always sleep when there is nothing to do. */
     for (uint32_t i = 0; i < t->spool_cnt; i++) {
         struct gateway_spool *s = &g->spool[i];
@@ -158,6 +176,11 @@ static int make_loops(struct gateway *g, const struct conf *conf)
     if (error == 0)
         error = loop_init(&g->courier_thread.loop, &t->courier_bell, NULL, 0, true,
                           topology_stats(t, TOPOLOGY_COURIER, 0));
+    if (error == 0) {
+        int resolver_fd = gateway_resolver_wait_fd(&g->resolver);
+        error = loop_init(&g->resolver_thread.loop, &t->resolver_bell, &resolver_fd, 1, true,
+                          topology_stats(t, TOPOLOGY_RESOLVER, 0));
+    }
     if (error == 0 && g->host_tap.state != NULL) {
         int tap_fd = g->host_tap.ops->wait_fd(g->host_tap.state, 0);
         error = loop_init(&g->host_thread.loop, &t->host_bell, &tap_fd, 1, true,
@@ -205,6 +228,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
         error = gateway_host_open(g, conf, err, err_cap);
     if (error == 0)
         error = open_tls(g, conf, opener, err, err_cap);
+    if (error == 0)
+        error = open_resolver(g, conf, opener, err, err_cap);
     if (error == 0)
         error = make_lanes(g, err, err_cap);
     if (error != 0)
@@ -264,6 +289,8 @@ static void close_all(struct gateway *g)
     gateway_tls_fini(&g->tls);
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);
+    loop_fini(&g->resolver_thread.loop);
+    gateway_resolver_fini(&g->resolver);
     if (g->courier.deliveries != NULL)
         courier_fini(&g->courier);
     if (g->port_open)

@@ -11,6 +11,7 @@
 #include "courier.h"
 #include "disk_uring.h"
 #include "ethdev.h"
+#include "gateway_resolver.h"
 #include "gateway_tls.h"
 #include "host.h"
 #include "lane.h"
@@ -29,7 +30,7 @@ enum gateway_phase {
      * that the next hop took is journalled, or it would be delivered again after the start. */
     GATEWAY_STOP_LANES,
     GATEWAY_STOP_COURIER, /* when what the lanes gave back is journalled */
-    GATEWAY_STOP,         /* the spoolers, when all is written */
+    GATEWAY_STOP,         /* the spoolers, when all is written; and who serves others */
 };
 
 struct gateway_thread {
@@ -37,7 +38,7 @@ struct gateway_thread {
     struct loop loop;
     uint32_t number; /* of the lane or the spooler */
     bool started;
-    pthread_t pthread; /* spoolers, courier, host */
+    pthread_t pthread; /* spoolers, courier, host, resolver */
 };
 
 struct gateway_spool {
@@ -76,6 +77,8 @@ struct gateway {
     struct gateway_thread lane_thread[TOPOLOGY_LANE_MAX];
     struct gateway_thread courier_thread;
     struct gateway_thread host_thread;
+    struct gateway_resolver resolver;
+    struct gateway_thread resolver_thread;
 };
 
 #define GATEWAY_ERROR_CAP 512

@@ -159,6 +159,29 @@ static void *host_main(void *arg)
     return NULL;
 }
 
+/* ---- questions to the DNS ---- */
+
+static void *resolver_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+
+    block_signals();
+    eal_free_affinity();
+    while (phase(g) != GATEWAY_STOP) {
+        uint64_t now_ns = loop_now_ns();
+        bool worked = gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns());
+        if (!loop_idle(&t->loop, worked, now_ns))
+            continue;
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns()))
+            loop_sleep(&t->loop, now_ns, gateway_resolver_deadline(&g->resolver, now_ns));
+        doorbell_disarm(t->loop.bell);
+    }
+    return NULL;
+}
+
 int gateway_threads_start(struct gateway *g)
 {
     int error;
@@ -174,6 +197,10 @@ int gateway_threads_start(struct gateway *g)
     if (error != 0)
         return -error;
     g->courier_thread.started = true;
+    error = pthread_create(&g->resolver_thread.pthread, NULL, resolver_main, &g->resolver_thread);
+    if (error != 0)
+        return -error;
+    g->resolver_thread.started = true;
     if (g->host_tap.state != NULL) {
         error = pthread_create(&g->host_thread.pthread, NULL, host_main, &g->host_thread);
         if (error != 0)
@@ -219,6 +246,11 @@ void gateway_threads_join(struct gateway *g)
         if (t->started)
             pthread_join(t->pthread, NULL);
         t->started = false;
+    }
+    if (g->resolver_thread.started) {
+        doorbell_wake(&g->topology.resolver_bell);
+        pthread_join(g->resolver_thread.pthread, NULL);
+        g->resolver_thread.started = false;
     }
     if (g->host_thread.started) {
         doorbell_wake(&g->topology.host_bell);

@@ -248,6 +248,19 @@ static bool new_ticket_key(struct gateway_tls *t, uint64_t now_ns)
     return true;
 }
 
+/* What was read before goes, as what is in use does. */
+static void keep_chains(struct gateway_tls *t, struct pair *pairs, uint32_t cnt)
+{
+    for (uint32_t i = 0; i < TLS_CERTIFICATE_MAX; i++) {
+        free(t->chain[i].p);
+        t->chain[i] = (struct base_buf){0};
+        if (i >= cnt)
+            continue;
+        t->chain[i] = (struct base_buf){.p = pairs[i].text[0], .len = pairs[i].len[0]};
+        pairs[i].text[0] = NULL;
+    }
+}
+
 int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct opener *opener,
                      char why[GATEWAY_TLS_WHY_CAP])
 {
@@ -261,6 +274,8 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
         error = read_pair(&pairs[i], &conf->certificate[i], opener, why);
     if (error == 0 && conf->certificate_cnt > 0 && !build_all(t, conf, pairs, built, why))
         error = -EINVAL;
+    if (error == 0)
+        keep_chains(t, pairs, conf->certificate_cnt);
     wipe(pairs, pairs != NULL ? conf->certificate_cnt : 0);
     if (error != 0) {
         for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
@@ -326,6 +341,7 @@ void gateway_tls_fini(struct gateway_tls *t)
     for (uint32_t i = 0; i < t->lane_cnt; i++)
         gateway_tls_close_lane(t, i);
     gateway_tls_close_pool(t);
+    keep_chains(t, NULL, 0);
     explicit_bzero(t->ticket, sizeof(t->ticket));
     t->lane_cnt = 0;
 }
@@ -336,6 +352,11 @@ const struct tls_certificate_info *gateway_tls_certificate(const struct gateway_
 {
     return t->lane_cnt > 0 && t->domain[0] != NULL ? tls_domain_certificate(t->domain[0]->tls, i)
                                                    : NULL;
+}
+
+struct base_span gateway_tls_chain(const struct gateway_tls *t, uint32_t i)
+{
+    return i < TLS_CERTIFICATE_MAX ? base_buf_span(&t->chain[i]) : base_span_of(NULL, 0);
 }
 
 uint64_t gateway_tls_days(const struct tls_certificate_info *info, int64_t now_s)

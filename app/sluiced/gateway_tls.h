@@ -43,6 +43,7 @@ struct gateway_tls {
     uint32_t ticket_cnt;
     uint64_t ticket_ns; /* when the newest was made */
     uint64_t seen;      /* what the files looked like when they were last read */
+    struct base_buf chain[TLS_CERTIFICATE_MAX]; /* PEM of those in use, as it was read */
 };
 
 /* Whether any listener has TLS. */
@@ -74,6 +75,9 @@ struct tls_policy_spec gateway_tls_policy(const struct conf_listener *l);
 
 /* Of the conf's certificate i, as it is in use; NULL: none is. */
 const struct tls_certificate_info *gateway_tls_certificate(const struct gateway_tls *t, uint32_t i);
+
+/* Its chain as it was read, PEM; none: empty. Lives until the next load. */
+struct base_span gateway_tls_chain(const struct gateway_tls *t, uint32_t i);
 
 /* Whole days until it expires; 0: today or before. */
 uint64_t gateway_tls_days(const struct tls_certificate_info *info, int64_t now_s);

@@ -1,5 +1,6 @@
 #include "lane.h"
 #include "base_time.h"
+#include "resolver.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -434,6 +435,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->host_rung = false;
     work += receive(l);
     work += lane_host_pass(l);
+    work += resolver_answers(l->topology, TOPOLOGY_LANE, l->number);
     for (uint32_t i = 0; i < l->topology->spool_cnt; i++)
         work += completions(l, l->from_spooler[i]);
     tcp_run(l->tcp, now_ns);

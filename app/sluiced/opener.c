@@ -297,21 +297,38 @@ int opener_seal(struct opener *o)
     return both(o, REQUEST_SEAL, "");
 }
 
-int opener_open(struct opener *o, const char *path)
+/* Asks the one that answers; when it dies over it, the other. */
+static int32_t ask_one(struct opener *o, enum request_kind kind, const char *path, int *fd)
 {
     int32_t status = -ENOTCONN;
-    int fd = -1;
 
     for (int attempt = 0; attempt < 2 && status == -ENOTCONN; attempt++) {
-        status = ask(o->socket[0], REQUEST_OPEN, path, &fd);
+        status = ask(o->socket[0], kind, path, fd);
         if (status == -ENOTCONN) {
             drop(o, 0);
             (void)opener_tend(o);
         }
     }
+    return status;
+}
+
+int opener_open(struct opener *o, const char *path)
+{
+    int fd = -1;
+    int32_t status = ask_one(o, REQUEST_OPEN, path, &fd);
+
     if (status == 0 && fd < 0)
         return -EPROTO;
     return status == 0 ? fd : status;
+}
+
+int opener_spawn(struct opener *o, const char *role, int *socket)
+{
+    int32_t status = ask_one(o, REQUEST_SPAWN, role, socket);
+
+    if (status > 0 && *socket < 0)
+        return -EPROTO;
+    return status != 0 ? status : -EPROTO;
 }
 
 /* Nothing to read: no end of file, no stray answer. Control has signal handlers (net_tap's). */

@@ -1,5 +1,6 @@
 #include "role.h"
 #include "opener.h"
+#include "resolver_role.h"
 #include "sandbox.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 
 static const struct role roles[] = {
     {"opener", opener_main, sandbox_deny_opener},
+    {"resolver", resolver_role_main, sandbox_deny_resolver},
 };
 
 const struct role *role_find(const char *name)

@@ -3,7 +3,7 @@
  * before EAL starts, with one end of a socket pair as descriptor 3 and nothing else open but
  * stderr. A role that dies is started again through the opener, which keeps the privilege to do so.
  *
- * To add one (resolver, auth): a row in role.c with its main function and its syscall list.
+ * To add one: a row in role.c with its main function and its syscall list.
  */
 #ifndef ROLE_H
 #define ROLE_H

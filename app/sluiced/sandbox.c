@@ -39,6 +39,55 @@ const int sandbox_deny_opener[] = {DENY_EVERYWHERE,
                                    SYS_setns,
                                    -1};
 
+const int sandbox_deny_resolver[] = {DENY_EVERYWHERE,    SYS_execve,          SYS_execveat,
+                                     SYS_io_uring_setup, SYS_perf_event_open, SYS_userfaultfd,
+                                     SYS_unshare,        SYS_setns,           -1};
+
+/* libunbound has its keys and its root servers in memory by then. */
+const int sandbox_deny_resolver_running[] = {SYS_open,
+                                             SYS_openat,
+                                             SYS_openat2,
+                                             SYS_creat,
+                                             SYS_truncate,
+                                             SYS_unlink,
+                                             SYS_unlinkat,
+                                             SYS_rename,
+                                             SYS_renameat,
+                                             SYS_renameat2,
+                                             SYS_mkdir,
+                                             SYS_mkdirat,
+                                             SYS_rmdir,
+                                             SYS_link,
+                                             SYS_linkat,
+                                             SYS_symlink,
+                                             SYS_symlinkat,
+                                             SYS_mknod,
+                                             SYS_mknodat,
+                                             SYS_chmod,
+                                             SYS_fchmod,
+                                             SYS_fchmodat,
+                                             SYS_chown,
+                                             SYS_fchown,
+                                             SYS_fchownat,
+                                             SYS_fork,
+                                             SYS_vfork,
+                                             SYS_kill,
+                                             SYS_tkill,
+                                             SYS_pidfd_send_signal,
+                                             SYS_setuid,
+                                             SYS_setgid,
+                                             SYS_setreuid,
+                                             SYS_setregid,
+                                             SYS_setresuid,
+                                             SYS_setresgid,
+                                             SYS_setgroups,
+                                             SYS_listen,
+                                             SYS_memfd_create,
+                                             SYS_shmget,
+                                             SYS_shmat,
+                                             SYS_msgget,
+                                             -1};
+
 #define DENY_MAX 64
 #define X32_BIT  0x40000000u
 
@@ -118,6 +167,21 @@ int sandbox_confine_writes(const char *const *directories, char why[SANDBOX_ERRO
     if (error != 0)
         snprintf(why, SANDBOX_ERROR_CAP, "Landlock rules not in force (%s)", strerror(error));
     return -error;
+}
+
+int sandbox_drop_to_nobody(char why[SANDBOX_ERROR_CAP])
+{
+    const unsigned nobody = 65534;
+
+    if (geteuid() != 0)
+        return 0;
+    if (setgroups(0, NULL) != 0 || setresgid(nobody, nobody, nobody) != 0 ||
+        setresuid(nobody, nobody, nobody) != 0) {
+        int error = errno;
+        snprintf(why, SANDBOX_ERROR_CAP, "cannot become nobody (%s)", strerror(error));
+        return -error;
+    }
+    return 0;
 }
 
 int sandbox_drop_user(const char *user, char why[SANDBOX_ERROR_CAP])

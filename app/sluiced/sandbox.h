@@ -16,6 +16,10 @@
 /* System call numbers, ended by -1. */
 extern const int sandbox_deny_main[];
 extern const int sandbox_deny_opener[];
+/* The resolver's from its first instruction, and what it denies itself before the first question:
+ * every file and every other process. */
+extern const int sandbox_deny_resolver[];
+extern const int sandbox_deny_resolver_running[];
 
 /* The calls in the list fail with EPERM from now on, in all threads, for good. Returns 0, or a
  * negative error with the reason in why (the kernel lacks it: the caller warns and goes on). */
@@ -25,6 +29,10 @@ int sandbox_deny(const int *syscalls, char why[SANDBOX_ERROR_CAP]) BASE_WARN_UNU
  * directories (ended by NULL; missing ones are skipped). Reading is not restricted. */
 int sandbox_confine_writes(const char *const *directories,
                            char why[SANDBOX_ERROR_CAP]) BASE_WARN_UNUSED;
+
+/* Gives up root for nobody (65534), who owns nothing; without root it changes nothing. Returns 0,
+ * or a negative error with why. */
+int sandbox_drop_to_nobody(char why[SANDBOX_ERROR_CAP]) BASE_WARN_UNUSED;
 
 /* Gives up root for the named user, in all threads. Returns 0 or a negative error with why. */
 int sandbox_drop_user(const char *user, char why[SANDBOX_ERROR_CAP]) BASE_WARN_UNUSED;

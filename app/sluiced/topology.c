@@ -57,12 +57,21 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     /* For as many as a lane may have at one thread (gateway_tls.c), both ways. */
     [TOPOLOGY_LANE_KEYOP] = {"lk", TOPOLOGY_LANE, TOPOLOGY_KEYOP, sizeof(void *), 128},
     [TOPOLOGY_KEYOP_LANE] = {"kl", TOPOLOGY_KEYOP, TOPOLOGY_LANE, sizeof(void *), 128},
+    /* Those that come back and find no room wait at the resolver. */
+    [TOPOLOGY_LANE_RESOLVER] = {"lr", TOPOLOGY_LANE, TOPOLOGY_RESOLVER, sizeof(void *), 1024},
+    [TOPOLOGY_RESOLVER_LANE] = {"rl", TOPOLOGY_RESOLVER, TOPOLOGY_LANE, sizeof(void *), 1024},
+    [TOPOLOGY_COURIER_RESOLVER] = {"cr", TOPOLOGY_COURIER, TOPOLOGY_RESOLVER, sizeof(void *), 1024},
+    [TOPOLOGY_RESOLVER_COURIER] = {"rc", TOPOLOGY_RESOLVER, TOPOLOGY_COURIER, sizeof(void *), 1024},
+    [TOPOLOGY_CONTROL_RESOLVER] = {"kr", TOPOLOGY_CONTROL, TOPOLOGY_RESOLVER, sizeof(void *), 16},
+    [TOPOLOGY_RESOLVER_CONTROL] = {"rk", TOPOLOGY_RESOLVER, TOPOLOGY_CONTROL, sizeof(void *), 16},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
                            4096},
     [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_CONTROL,
                               sizeof(struct stats_log_record), 1024},
     [TOPOLOGY_COURIER_LOG] = {"clog", TOPOLOGY_COURIER, TOPOLOGY_CONTROL,
                               sizeof(struct stats_log_record), 8192},
+    [TOPOLOGY_RESOLVER_LOG] = {"rlog", TOPOLOGY_RESOLVER, TOPOLOGY_CONTROL,
+                               sizeof(struct stats_log_record), 64},
 };
 
 static uint32_t thread_cnt(const struct topology *t, enum topology_thread thread)
@@ -117,7 +126,8 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
 
 static int make_bells(struct topology *t, bool silent)
 {
-    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->control_bell};
+    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->resolver_bell,
+                                 &t->control_bell};
     int error = 0;
 
     for (uint32_t i = 0; i < BASE_ARRAY_CNT(single); i++) {
@@ -180,6 +190,7 @@ void topology_fini(struct topology *t)
         doorbell_fini(&t->spool[i].bell);
     doorbell_fini(&t->courier_bell);
     doorbell_fini(&t->host_bell);
+    doorbell_fini(&t->resolver_bell);
     doorbell_fini(&t->control_bell);
     free(t->stats);
     *t = (struct topology){0};
@@ -214,10 +225,12 @@ struct stats_log topology_log(const struct topology *t, enum topology_thread thr
 {
     static const uint16_t first[] = {[TOPOLOGY_LANE] = 0,
                                      [TOPOLOGY_SPOOLER] = 0xfe00,
-                                     [TOPOLOGY_COURIER] = 0xff00 + TOPOLOGY_COURIER};
-    enum topology_link_id id = thread == TOPOLOGY_LANE      ? TOPOLOGY_LANE_LOG
-                               : thread == TOPOLOGY_SPOOLER ? TOPOLOGY_SPOOLER_LOG
-                                                            : TOPOLOGY_COURIER_LOG;
+                                     [TOPOLOGY_COURIER] = 0xff00 + TOPOLOGY_COURIER,
+                                     [TOPOLOGY_RESOLVER] = 0xff00 + TOPOLOGY_RESOLVER};
+    enum topology_link_id id = thread == TOPOLOGY_LANE       ? TOPOLOGY_LANE_LOG
+                               : thread == TOPOLOGY_SPOOLER  ? TOPOLOGY_SPOOLER_LOG
+                               : thread == TOPOLOGY_RESOLVER ? TOPOLOGY_RESOLVER_LOG
+                                                             : TOPOLOGY_COURIER_LOG;
 
     base_assert(thread < BASE_ARRAY_CNT(first));
     return (struct stats_log){

@@ -199,6 +199,15 @@ struct conf_route {
     uint64_t proxy;   /* enum conf_proxy_send */
 };
 
+struct conf_dns {
+    struct conf_list servers; /* "address" or "address:port"; none: recursion from the root */
+    struct conf_list stubs;   /* "zone=address" or "zone=address:port" */
+    const char *trust_anchor; /* NULL: the root's keys that are built in */
+    uint64_t timeout_ns;
+    uint64_t lookups;
+    uint64_t cache_bytes;
+};
+
 struct conf_control {
     const char *socket;
     const char *group; /* may read status; root changes; NULL: root only */
@@ -221,6 +230,7 @@ struct conf {
     struct conf_tls tls;
     struct conf_relay relay;
     struct conf_queue queue;
+    struct conf_dns dns;
     struct conf_control control;
     struct conf_telemetry telemetry;
     struct conf_log log;
@@ -253,6 +263,8 @@ enum conf_type {
     CONF_TYPE_DOMAIN,    /* const char *, a host name */
     CONF_TYPE_DOMAINS,   /* struct conf_list of domains, a leading dot allowed */
     CONF_TYPE_PATH,      /* const char *, absolute */
+    CONF_TYPE_SERVERS,   /* struct conf_list of "address" or "address:port", checked */
+    CONF_TYPE_STUBS,     /* struct conf_list of "zone=" and a server, checked */
 };
 
 struct conf_setting {

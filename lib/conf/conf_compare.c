@@ -31,6 +31,8 @@ static bool same_value(const struct conf_setting *s, const char *a, const char *
     case CONF_TYPE_ADDRESSES:
     case CONF_TYPE_NETWORKS:
     case CONF_TYPE_DOMAINS:
+    case CONF_TYPE_SERVERS:
+    case CONF_TYPE_STUBS:
         return same_list(x, y);
     case CONF_TYPE_STRING:
     case CONF_TYPE_ADDRESS:

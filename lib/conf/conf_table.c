@@ -51,6 +51,8 @@ const struct conf_block conf_blocks[] = {
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
          "Where mail for a domain goes. One block for each domain, and default for the rest."),
+    ONE(dns, "Questions to the DNS. They leave by this machine's own network, from a process of "
+             "their own, which validates what comes (DNSSEC)."),
     ONE(control, "The socket of sluicectl."),
     ONE(telemetry, "DPDK's telemetry socket."),
     ONE(log, "The log."),
@@ -190,6 +192,13 @@ const struct conf_setting conf_settings[] = {
 
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
     WORDS(route, proxy, "none", "none v1 v2", true, "PROXY header that the next hop gets first, with the address of the client that sent the message: none, or of that version"),
+
+    TEXT(dns, SERVERS, servers, "", true, NULL, "resolvers that are asked, address or address:port, which have to know DNSSEC; none: the servers of each zone, from the root on"),
+    TEXT(dns, STUBS, stubs, "", true, NULL, "zones with servers of their own, as { \"bl.example.net=192.0.2.54\" }, not signed unless trust_anchor has a key of theirs"),
+    TEXT(dns, PATH, trust_anchor, "", true, NULL, "file of DS or DNSKEY records to validate by, one a line. Another file than at the start must be below the directory of this file; none: the root's keys of 2017 and 2024"),
+    DURATION(dns, timeout, "10s", S, M, true, "wait for an answer"),
+    NUMBER(dns, lookups, "256", 1, 4096, false, "questions under way at a time; more wait"),
+    SIZE(dns, cache, cache, "16M", MI, GI, true, "memory for answers that are kept"),
 
     TEXT(control, PATH, socket, "/run/sluice/control.sock", false, NULL, "path of the socket"),
     TEXT(control, STRING, group, "", false, NULL, "group that may read status; none: root only"),

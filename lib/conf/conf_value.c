@@ -181,6 +181,26 @@ const char *conf_value_check_name(const struct conf_block *b, const char *name)
                                                  : "the name must be 1 to 31 letters, digits and _";
 }
 
+/* An address with or without a port. */
+static bool is_server(const char *text)
+{
+    struct conf_prefix p;
+
+    return is_endpoint(text) || (conf_prefix_parse(&p, text) && strchr(text, '/') == NULL);
+}
+
+/* "zone=" and a server. */
+static bool is_stub(const char *text)
+{
+    char zone[256];
+    const char *equals = strchr(text, '=');
+
+    if (equals == NULL || (size_t)(equals - text) >= sizeof(zone))
+        return false;
+    snprintf(zone, sizeof(zone), "%.*s", (int)(equals - text), text);
+    return is_domain(zone) && is_server(equals + 1);
+}
+
 /* Checks one atom of a type that stays text. Returns what it should be, or NULL. */
 static const char *check_text(enum conf_type type, const char *text)
 {
@@ -205,6 +225,10 @@ static const char *check_text(enum conf_type type, const char *text)
         return is_domain(text[0] == '.' ? text + 1 : text)
                    ? NULL
                    : "a domain, or .domain for all below it";
+    case CONF_TYPE_SERVERS:
+        return is_server(text) ? NULL : "an IP address, or address:port";
+    case CONF_TYPE_STUBS:
+        return is_stub(text) ? NULL : "\"zone=address\" or \"zone=address:port\"";
     default:
         return NULL;
     }
@@ -223,7 +247,7 @@ const char *conf_value_lower(struct conf_arena *a, const char *text)
 static bool is_list(enum conf_type type)
 {
     return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
-           type == CONF_TYPE_DOMAINS;
+           type == CONF_TYPE_DOMAINS || type == CONF_TYPE_SERVERS || type == CONF_TYPE_STUBS;
 }
 
 static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,

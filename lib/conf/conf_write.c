@@ -9,6 +9,7 @@ static const char *const type_names[] = {
     [CONF_TYPE_ADDRESSES] = "addresses", [CONF_TYPE_NETWORKS] = "networks",
     [CONF_TYPE_ENDPOINT] = "endpoint",   [CONF_TYPE_DOMAIN] = "domain",
     [CONF_TYPE_DOMAINS] = "domains",     [CONF_TYPE_PATH] = "path",
+    [CONF_TYPE_SERVERS] = "servers",     [CONF_TYPE_STUBS] = "zones with servers",
 };
 
 static bool is_number(const struct conf_setting *s)
@@ -23,7 +24,8 @@ static const char *default_text(const struct conf_setting *s)
     if (s->default_text == NULL || s->default_text[0] != 0)
         return s->default_text;
     return s->type == CONF_TYPE_LIST || s->type == CONF_TYPE_ADDRESSES ||
-                   s->type == CONF_TYPE_NETWORKS || s->type == CONF_TYPE_DOMAINS
+                   s->type == CONF_TYPE_NETWORKS || s->type == CONF_TYPE_DOMAINS ||
+                   s->type == CONF_TYPE_SERVERS || s->type == CONF_TYPE_STUBS
                ? "{ }"
                : "\"\"";
 }

@@ -22,6 +22,24 @@ void resolver_config_free(struct resolver_config *c)
     free(c);
 }
 
+struct resolver_config *resolver_config_copy(const struct resolver_config *c)
+{
+    struct resolver_config *copy = resolver_config_open();
+    bool ok = copy != NULL;
+
+    for (uint32_t i = 0; i < c->cnt && ok; i++) {
+        const struct base_buf *from = &c->message[i];
+        struct base_buf b = {.p = malloc(from->len), .cap = from->len};
+        ok = b.p != NULL && base_buf_put(&b, from->p, from->len) == 0;
+        if (ok)
+            copy->message[copy->cnt++] = b;
+    }
+    if (ok)
+        return copy;
+    resolver_config_free(copy);
+    return NULL;
+}
+
 int resolver_config_set(struct resolver_config *c, enum dns_wire_key key, struct base_span text)
 {
     struct base_buf b = {.cap = text.len + 16};

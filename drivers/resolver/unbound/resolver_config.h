@@ -15,6 +15,8 @@ struct resolver_config;
 
 struct resolver_config *resolver_config_open(void) BASE_WARN_UNUSED;
 void resolver_config_free(struct resolver_config *c); /* NULL: nothing */
+/* NULL without memory. */
+struct resolver_config *resolver_config_copy(const struct resolver_config *c) BASE_WARN_UNUSED;
 
 /* Returns 0, or -EINVAL (longer than dns_wire.h allows, or not printable), -ENOSPC, -ENOMEM. */
 int resolver_config_set(struct resolver_config *c, enum dns_wire_key key,

@@ -138,6 +138,11 @@ int resolver_context_start(struct resolver_context *c)
     int error = ub_ctx_async(c->ub, 1); /* a thread: its fork would inherit what is ours */
     if (error != 0)
         wrong(c, "threads", "", error);
+    /* Takes away what is not there: libunbound reads its settings now and not with the first
+     * question. */
+    error = ub_ctx_zone_remove(c->ub, "none.invalid");
+    if (error != 0)
+        wrong(c, "servers, stubs or", "trust anchors", error);
     /* Reads its configuration now: later no file can be opened. */
     OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
     return c->why[0] == 0 ? 0 : -EINVAL;
