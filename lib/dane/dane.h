@@ -36,9 +36,10 @@ struct dane_record {
  * certificate or key that can be read. */
 bool dane_record_usable(const struct dane_record *r);
 
-/* Copies to out, which has room for cnt and may be records, what counts: the usable ones, and of those with one usage
- * and selector only the strongest digest, besides whole ones (digest agility, RFC 7671 section 9).
- * Returns how many; 0: TLS is required then, and nothing to be proved by it. */
+/* Copies to out, which has room for cnt and may be records, what counts: the usable ones, and of
+ * those with one usage and selector only the strongest digest, besides whole ones (digest agility,
+ * RFC 7671 section 9). Returns how many; 0: TLS is required then, and nothing to be proved by it.
+ */
 uint32_t dane_select(const struct dane_record *records, uint32_t cnt, struct dane_record *out);
 
 /* "3 1 1 " and 64 digits: what to publish for this certificate, DER. Returns 0, or -EINVAL: it

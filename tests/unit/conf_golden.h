@@ -36,6 +36,19 @@ static const struct {
     {"gateway { user = \"\033[31m\"; eal_prefix = \"a\\x1bb\"; lanes = \"\\x1b\"; }\n" REST,
      "t:1: gateway: control character in a string; write \\xNN\n"
      "t:1: gateway: lanes: must be a number: digits, not ?\n"},
+    {"dns { servers = { 192.0.2.1, 192.0.2.1:53, 2001:db8::1, \"[2001:db8::1]:53\" };\n"
+     "stubs = { \"bl.example=192.0.2.1\", \"lab=[::1]:5353\" }; trust_anchor = /x; }\n" REST,
+     ""},
+    {"dns { servers = { ns.example }; }\n" REST,
+     "t:1: dns: servers: must be an IP address, or address:port, not ns.example\n"},
+    {"dns { servers = { 192.0.2.0/24 }; stubs = { 192.0.2.1 }; }\n" REST,
+     "t:1: dns: servers: must be an IP address, or address:port, not 192.0.2.0/24\n"
+     "t:1: dns: stubs: must be \"zone=address\" or \"zone=address:port\", not 192.0.2.1\n"},
+    {"dns { stubs = { \"a b=192.0.2.1\" }; }\n" REST,
+     "t:1: dns: stubs: must be \"zone=address\" or \"zone=address:port\", not a b=192.0.2.1\n"},
+    {"dns { stubs = { \"lab=192.0.2.1:0\" }; lookups = 0; }\n" REST,
+     "t:1: dns: stubs: must be \"zone=address\" or \"zone=address:port\", not lab=192.0.2.1:0\n"
+     "t:1: dns: lookups: must be 1 to 4096, not 0\n"},
     {"gateway { lanes = 2 }\n" REST, "t:1: gateway: lanes: expected ';'\n"},
     {"gateway { lanes = 2\n idle = poll;\n}\n" REST,
      "t:1: gateway: lanes: expected ';' at the end\n"},

@@ -211,11 +211,32 @@ static void signals_are_no_death(void **state)
     assert_int_equal(o.restart_cnt, 0);
 }
 
+/* It lives beside the opener and ends with its socket. */
+static void starts_another_role(void **state)
+{
+    char proc[64];
+    int socket = -1, none = -1;
+
+    (void)state;
+    assert_int_equal(opener_spawn(&o, "nobody", &none), -EINVAL);
+    assert_int_equal(none, -1);
+    int pid = opener_spawn(&o, "resolver", &socket);
+    assert_true(pid > 0 && socket >= 0);
+    assert_int_equal(kill(pid, 0), 0);
+    close(socket);
+    snprintf(proc, sizeof(proc), "/proc/%d", pid);
+    for (int i = 0; i < 10000 && access(proc, F_OK) == 0; i++)
+        usleep(1000);
+    assert_int_equal(access(proc, F_OK), -1);
+    usable();
+}
+
 static void there_is_no_other_role(void **state)
 {
     (void)state;
     assert_null(role_find("nobody"));
     assert_non_null(role_find("opener"));
+    assert_non_null(role_find("resolver"));
     assert_int_equal(role_run("nobody"), 2);
 }
 
@@ -248,6 +269,7 @@ int main(int argc, char **argv)
         CASE(one_that_hangs_is_left),
         CASE(both_dead),
         CASE(signals_are_no_death),
+        CASE(starts_another_role),
         cmocka_unit_test(there_is_no_other_role),
         cmocka_unit_test(denied_calls_fail),
     };

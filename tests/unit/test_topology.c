@@ -59,7 +59,7 @@ static void rings_by_their_ends(void **state)
     for (uint32_t i = 0; i < cnt; i++)
         for (uint32_t k = 0; k < i; k++)
             assert_ptr_not_equal(seen[i], seen[k]);
-    assert_int_equal(t.stats_cnt, LANES + SPOOLS + 3);
+    assert_int_equal(t.stats_cnt, LANES + SPOOLS + 4);
     assert_ptr_equal(topology_stats(&t, TOPOLOGY_SPOOLER, 3) + 1,
                      topology_stats(&t, TOPOLOGY_COURIER, 0));
     assert_ptr_equal(topology_stats(&t, TOPOLOGY_RESOLVER, 0), &t.stats[t.stats_cnt - 1]);
