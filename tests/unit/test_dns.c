@@ -51,13 +51,12 @@ static void names(void **state)
     }
     assert_int_equal(dns_name_copy(out, span("MX.Example.ORG.")), 0);
     assert_string_equal(out, "mx.example.org");
-    for (int i = 0; i < 126; i++)
-        strcat(longest, "a.");
-    strcat(longest, "b"); /* 253 */
+    for (size_t i = 0; i < 253; i++)
+        longest[i] = i % 2 == 0 ? 'a' : '.';
     assert_int_equal(dns_name_copy(out, span(longest)), 0);
     assert_int_equal(dns_name_join(out, "_25._tcp", longest), -EINVAL);
-    longest[252] = '.';
-    assert_int_equal(dns_name_copy(out, span(strcat(longest, "b"))), -EINVAL);
+    longest[253] = 'a'; /* 254, in labels of one and two */
+    assert_int_equal(dns_name_copy(out, span(longest)), -EINVAL);
     assert_int_equal(dns_name_join(out, "_25._tcp", "mx.example.org"), 0);
     assert_string_equal(out, "_25._tcp.mx.example.org");
 }
@@ -294,7 +293,7 @@ static void anchors(void **state)
         int got = dns_anchor_next(&text, &line, &record, &why);
         if (got != (rows[i].why == NULL ? 1 : -EINVAL))
             fail_msg("%s", rows[i].line);
-        if (got < 0 && strstr(why, rows[i].why) == NULL)
+        if (got < 0 && rows[i].why != NULL && strstr(why, rows[i].why) == NULL)
             fail_msg("%s: %s", rows[i].line, why);
         assert_int_equal(line, 1);
     }
