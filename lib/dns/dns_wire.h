@@ -4,7 +4,7 @@
  * over.
  *
  *   gateway -> process   SET key text (any number), START, then ASK id question
- *   process -> gateway   READY or REFUSED text, then ANSWER id answer, LATE ones included
+ *   process -> gateway   READY or REFUSED text, then ANSWER id answer: one to each ASK
  *
  * A message is a head of 8 bytes (magic, version, kind, id) and a body; numbers are little endian.
  * The format is no promise: both ends are the same program.

@@ -9,9 +9,9 @@ import struct
 import subprocess
 import time
 
-from dns import A, AAAA, ANCHOR, CNAME, MX, NSD, SERVER, SILENT, STUB, TLSA, TXT, Answer, Process, Silent, Zones
 from gateway import SLUICED, Gateway
 from harness import check, check_equal, main, run, wait_until
+from zones import A, AAAA, ANCHOR, CNAME, MX, NSD, SERVER, SILENT, STUB, TLSA, TXT, Answer, Process, Silent, Zones
 
 zones = silent = gw = None
 
