@@ -5,13 +5,12 @@ death. And the one who asks at each start: control, whose TLSA records are publi
 import os
 import re
 import signal
-import struct
 import subprocess
 import time
 
 from gateway import SLUICED, Gateway
 from harness import check, check_equal, main, run, wait_until
-from zones import A, AAAA, ANCHOR, CNAME, MX, NSD, SERVER, SILENT, STUB, TLSA, TXT, Answer, Process, Silent, Zones
+from zones import A, AAAA, ANCHOR, CNAME, MX, NSD, SERVER, SILENT, STUB, TLSA, TXT, Answer, Process, Silent, Zones, STATUS
 
 zones = silent = gw = None
 
@@ -54,6 +53,15 @@ def test_what_answers_mean(lab):
     check(got.ttl <= 1, f'ttl {got.ttl}')
     check_equal(p.ask('text.lab', TXT).records, [b'\x03one\x03two'], 'text')
     check('signature' in p.ask('a.bogus.lab', A).why or p.ask('a.bogus.lab', A).why != '', 'no reason for bogus')
+
+
+def test_answers_at_the_limits(lab):
+    p = start(lab)
+    for name, kind, status, records in (
+            ('loop.lab', A, 'servfail', 0), ('c0.lab', A, 'servfail', 0), ('c15.lab', A, 'ok', 1),
+            ('thousand.lab', A, 'ok', 1000), ('more.lab', A, 'failed', 0), ('wide.lab', TXT, 'ok', 250)):
+        got = p.ask(name, kind)
+        check((STATUS[got.status], len(got.records)) == (status, records), f'{name}: {STATUS[got.status]} {len(got.records)} {got.why}')
 
 
 def test_no_answer_in_time(lab):

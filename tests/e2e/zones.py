@@ -56,6 +56,11 @@ class Zones:
             f.write(head('lab') + 'ns A 127.0.0.1\na A 192.0.2.1\na AAAA 2001:db8::1\nalias CNAME a\nout CNAME a.plain\n'
                     'lab. MX 10 a\nlab. MX 20 alias\ntext TXT "one" "two"\nmany ' +
                     '\nmany '.join(f'A 192.0.2.{i}' for i in range(1, 200)) + '\n' +
+                    'loop CNAME pool\npool CNAME loop\n' + ''.join(f'c{i} CNAME c{i + 1}\n' for i in range(20)) +
+                    'c20 A 192.0.2.1\n' +
+                    ''.join(f'thousand A 10.1.{i // 250}.{i % 250}\n' for i in range(1000)) +
+                    ''.join(f'more A 10.1.{i // 250}.{i % 250}\n' for i in range(1100)) +
+                    ''.join(f'wide TXT "{i}{"x" * 200}"\n' for i in range(250)) +
                     'plain NS ns.lab.\nbroken NS ns.lab.\nsilent NS ns.lab.\nbogus NS ns.lab.\n' + wrong_ds + '\n')
             for name, records in self.records.items():
                 if name.endswith('.lab') and name.count('.') == 3:
