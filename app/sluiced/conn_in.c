@@ -164,6 +164,8 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         return STEP_WAIT;
     case SMTP_SERVER_STARTTLS:
         return starttls(c, out);
+    case SMTP_SERVER_AUTH:
+    case SMTP_SERVER_AUTH_END:
     case SMTP_SERVER_FLUSH:
         return STEP_AGAIN;
     case SMTP_SERVER_MORE:

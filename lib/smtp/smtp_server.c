@@ -103,12 +103,16 @@ static enum smtp_server_event take_line(struct smtp_server *s, struct base_span 
     case SMTP_LINE_LONG:
         *used = SMTP_LINE_MAX - 1; /* the last byte may be the CR of the end */
         s->discarding_line = true;
+        if (s->exchanging)
+            return smtp_server_auth_long(s, out);
         smtp_server_refuse(s, SMTP_REASON_LINE_LONG, out);
         return SMTP_SERVER_MORE;
     case SMTP_LINE_WHOLE:
         break;
     }
     *used = len;
+    if (s->exchanging)
+        return smtp_server_auth_line(s, base_span_of(in.p, len - 2), out);
     return smtp_server_command(s, base_span_of(in.p, len - 2), out);
 }
 
@@ -150,6 +154,7 @@ static void start_tls(struct smtp_server *s)
     smtp_server_set_state(s, SMTP_SESSION_START);
     s->extended = false;
     s->helo_len = 0;
+    s->authenticated = false;
     s->tls = SMTP_TLS_ON;
 }
 
@@ -174,6 +179,10 @@ static void accept_event(struct smtp_server *s, enum smtp_server_event asked)
     case SMTP_SERVER_STARTTLS:
         start_tls(s);
         break;
+    case SMTP_SERVER_AUTH:
+        s->authenticated = true;
+        stats_inc(s->stats, STATS_SMTP_AUTHENTICATED);
+        break;
     default:
         base_assert(false); /* DATA is accepted by NULL alone */
     }
@@ -190,6 +199,8 @@ static enum stats_id refused_stat(enum smtp_server_event asked)
         return STATS_SMTP_REFUSED_DATA;
     case SMTP_SERVER_STARTTLS:
         return STATS_SMTP_REFUSED_STARTTLS;
+    case SMTP_SERVER_AUTH:
+        return STATS_SMTP_REFUSED_AUTH;
     default:
         base_assert(asked == SMTP_SERVER_MESSAGE);
         return STATS_SMTP_REFUSED_MESSAGE;
@@ -205,6 +216,8 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply, s
     s->address = (struct smtp_address){.kind = SMTP_ADDRESS_NULL};
     s->mail.envid = base_span_of(NULL, 0);
     s->rcpt = (struct smtp_rcpt_params){0};
+    s->auth_response = base_span_of(NULL, 0);
+    s->exchanging = false;
     if (reply == NULL) {
         base_assert(asked == SMTP_SERVER_DATA);
         smtp_reply_write(
