@@ -159,6 +159,29 @@ static void *host_main(void *arg)
     return NULL;
 }
 
+/* ---- logins ---- */
+
+static void *auth_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+    struct auth *a = &g->auth.auth;
+
+    block_signals();
+    eal_free_affinity();
+    while (phase(g) != GATEWAY_STOP) {
+        uint64_t now_ns = loop_now_ns();
+        if (!loop_idle(&t->loop, auth_pass(a, now_ns, loop_wall_ns()), now_ns))
+            continue;
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!auth_pass(a, now_ns, loop_wall_ns()))
+            loop_sleep(&t->loop, now_ns, auth_deadline(a));
+        doorbell_disarm(t->loop.bell);
+    }
+    return NULL;
+}
+
 int gateway_threads_start(struct gateway *g)
 {
     int error;
@@ -179,6 +202,12 @@ int gateway_threads_start(struct gateway *g)
         if (error != 0)
             return -error;
         g->host_thread.started = true;
+    }
+    if (g->auth.auth.conf != NULL) {
+        error = pthread_create(&g->auth_thread.pthread, NULL, auth_main, &g->auth_thread);
+        if (error != 0)
+            return -error;
+        g->auth_thread.started = true;
     }
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
         error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
@@ -224,5 +253,10 @@ void gateway_threads_join(struct gateway *g)
         doorbell_wake(&g->topology.host_bell);
         pthread_join(g->host_thread.pthread, NULL);
         g->host_thread.started = false;
+    }
+    if (g->auth_thread.started) {
+        doorbell_wake(&g->topology.auth_bell);
+        pthread_join(g->auth_thread.pthread, NULL);
+        g->auth_thread.started = false;
     }
 }

@@ -13,6 +13,7 @@
 
 #include "base_pool.h"
 #include "conn.h"
+#include "conn_auth.h"
 #include "conn_cache.h"
 #include "lane_tls.h"
 #include "net_rss.h"
@@ -73,6 +74,7 @@ struct lane {
     struct base_pool conns;
     struct conn_cache idle; /* connections to next hops that wait for a message */
     struct spool_buf_pool bufs;
+    struct lane_auth auth;
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
     const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */

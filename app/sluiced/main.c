@@ -118,6 +118,8 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         if (error == 0)
             error = opener_allow(o, conf->certificate[i].key);
     }
+    if (error == 0 && conf->auth.backend == CONF_AUTH_PASSWD)
+        error = opener_allow(o, conf->auth.passwd_file);
     if (error == 0)
         error = opener_seal(o);
     if (error != 0)

@@ -314,6 +314,22 @@ int opener_open(struct opener *o, const char *path)
     return status == 0 ? fd : status;
 }
 
+int opener_spawn(struct opener *o, const char *role, int *socket)
+{
+    int32_t pid = -ENOTCONN;
+
+    for (int attempt = 0; attempt < 2 && pid == -ENOTCONN; attempt++) {
+        pid = ask(o->socket[0], REQUEST_SPAWN, role, socket);
+        if (pid == -ENOTCONN) {
+            drop(o, 0);
+            (void)opener_tend(o);
+        }
+    }
+    if (pid >= 0 && *socket < 0)
+        return -EPROTO;
+    return pid;
+}
+
 /* Nothing to read: no end of file, no stray answer. Control has signal handlers (net_tap's). */
 static bool alive(int socket)
 {

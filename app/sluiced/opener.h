@@ -43,6 +43,9 @@ int opener_seal(struct opener *o) BASE_WARN_UNUSED;
  * "/" or "/.". */
 int opener_open(struct opener *o, const char *path) BASE_WARN_UNUSED;
 
+/* Starts a role; *socket is our end. Returns its pid, or a negative error. */
+int opener_spawn(struct opener *o, const char *role, int *socket) BASE_WARN_UNUSED;
+
 /* Replaces one that has died or did not answer; call it now and then. Returns true when it did. */
 bool opener_tend(struct opener *o);
 

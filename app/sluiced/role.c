@@ -1,4 +1,5 @@
 #include "role.h"
+#include "auth_role.h"
 #include "opener.h"
 #include "sandbox.h"
 
@@ -12,6 +13,7 @@
 
 static const struct role roles[] = {
     {"opener", opener_main, sandbox_deny_opener},
+    {"auth", auth_role_main, sandbox_deny_auth},
 };
 
 const struct role *role_find(const char *name)

@@ -16,6 +16,7 @@
 /* System call numbers, ended by -1. */
 extern const int sandbox_deny_main[];
 extern const int sandbox_deny_opener[];
+extern const int sandbox_deny_auth[];
 
 /* The calls in the list fail with EPERM from now on, in all threads, for good. Returns 0, or a
  * negative error with the reason in why (the kernel lacks it: the caller warns and goes on). */

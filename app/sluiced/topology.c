@@ -57,12 +57,17 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     /* For as many as a lane may have at one thread (gateway_tls.c), both ways. */
     [TOPOLOGY_LANE_KEYOP] = {"lk", TOPOLOGY_LANE, TOPOLOGY_KEYOP, sizeof(void *), 128},
     [TOPOLOGY_KEYOP_LANE] = {"kl", TOPOLOGY_KEYOP, TOPOLOGY_LANE, sizeof(void *), 128},
+    /* Never full: more than auth: exchanges at its largest. */
+    [TOPOLOGY_LANE_AUTH] = {"la", TOPOLOGY_LANE, TOPOLOGY_AUTH, sizeof(void *), 4096},
+    [TOPOLOGY_AUTH_LANE] = {"al", TOPOLOGY_AUTH, TOPOLOGY_LANE, sizeof(void *), 4096},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
                            4096},
     [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_CONTROL,
                               sizeof(struct stats_log_record), 1024},
     [TOPOLOGY_COURIER_LOG] = {"clog", TOPOLOGY_COURIER, TOPOLOGY_CONTROL,
                               sizeof(struct stats_log_record), 8192},
+    [TOPOLOGY_AUTH_LOG] = {"alog", TOPOLOGY_AUTH, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
+                           256},
 };
 
 static uint32_t thread_cnt(const struct topology *t, enum topology_thread thread)
@@ -117,7 +122,7 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
 
 static int make_bells(struct topology *t, bool silent)
 {
-    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->control_bell};
+    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->auth_bell, &t->control_bell};
     int error = 0;
 
     for (uint32_t i = 0; i < BASE_ARRAY_CNT(single); i++) {
@@ -180,6 +185,7 @@ void topology_fini(struct topology *t)
         doorbell_fini(&t->spool[i].bell);
     doorbell_fini(&t->courier_bell);
     doorbell_fini(&t->host_bell);
+    doorbell_fini(&t->auth_bell);
     doorbell_fini(&t->control_bell);
     free(t->stats);
     *t = (struct topology){0};
@@ -214,9 +220,11 @@ struct stats_log topology_log(const struct topology *t, enum topology_thread thr
 {
     static const uint16_t first[] = {[TOPOLOGY_LANE] = 0,
                                      [TOPOLOGY_SPOOLER] = 0xfe00,
-                                     [TOPOLOGY_COURIER] = 0xff00 + TOPOLOGY_COURIER};
+                                     [TOPOLOGY_COURIER] = 0xff00 + TOPOLOGY_COURIER,
+                                     [TOPOLOGY_AUTH] = 0xff00 + TOPOLOGY_AUTH};
     enum topology_link_id id = thread == TOPOLOGY_LANE      ? TOPOLOGY_LANE_LOG
                                : thread == TOPOLOGY_SPOOLER ? TOPOLOGY_SPOOLER_LOG
+                               : thread == TOPOLOGY_AUTH    ? TOPOLOGY_AUTH_LOG
                                                             : TOPOLOGY_COURIER_LOG;
 
     base_assert(thread < BASE_ARRAY_CNT(first));

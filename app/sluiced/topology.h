@@ -39,6 +39,7 @@ enum topology_thread {
     TOPOLOGY_COURIER,
     TOPOLOGY_CONTROL,
     TOPOLOGY_HOST,  /* the machine's own traffic, where the configuration has it */
+    TOPOLOGY_AUTH,  /* logins, where the configuration has users */
     TOPOLOGY_KEYOP, /* private keys' operations, keyop_cnt of them; the last row: telemetry */
     TOPOLOGY_THREAD_CNT
 };
@@ -60,9 +61,12 @@ enum topology_link_id {
     TOPOLOGY_HOST_LANE,       /* struct rte_mbuf *: frames of the kernel's for the port */
     TOPOLOGY_LANE_KEYOP,      /* struct tls_keyop * */
     TOPOLOGY_KEYOP_LANE,      /* struct tls_keyop *: done */
+    TOPOLOGY_LANE_AUTH,       /* struct auth_job *: logins */
+    TOPOLOGY_AUTH_LANE,       /* struct auth_job *: their answers */
     TOPOLOGY_LANE_LOG,        /* struct stats_log_record */
     TOPOLOGY_SPOOLER_LOG,
     TOPOLOGY_COURIER_LOG,
+    TOPOLOGY_AUTH_LOG,
     TOPOLOGY_LINK_CNT
 };
 
@@ -94,8 +98,9 @@ struct topology {
     uint8_t spool_of[256]; /* by number: 1 + the index; 0: there is none */
     struct doorbell courier_bell;
     struct doorbell host_bell;
+    struct doorbell auth_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
-    /* Counters, one block a thread: lanes, then spoolers, courier, control, host, key threads. */
+    /* Counters, one block a thread: lanes, then spoolers, courier, control, host, auth, key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
 };

@@ -46,6 +46,7 @@ enum conf_tls_level {
 enum conf_tls_min { CONF_TLS_MIN_12, CONF_TLS_MIN_13 };
 enum conf_key_operations { CONF_KEY_INLINE, CONF_KEY_POOL };
 enum conf_tls_alpn { CONF_TLS_ALPN_STRICT, CONF_TLS_ALPN_IGNORE };
+enum conf_auth_backend { CONF_AUTH_NONE, CONF_AUTH_PASSWD, CONF_AUTH_DOVECOT };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
@@ -102,6 +103,8 @@ struct conf_listener {
     uint64_t proxy_unknown; /* enum conf_proxy_unknown */
     uint64_t tls;           /* enum conf_tls_level; see conf_listener_tls */
     uint64_t tls_min;       /* enum conf_tls_min */
+    bool auth_cleartext;
+    bool auth_required;
     const char *tls_ciphers;
     const char *tls_ciphersuites;
     const char *tls_groups;
@@ -181,6 +184,24 @@ struct conf_relay {
     bool proxied;              /* networks hold for addresses out of PROXY headers, too */
 };
 
+struct conf_auth {
+    uint64_t backend; /* enum conf_auth_backend */
+    const char *passwd_file;
+    const char *dovecot_socket;
+    struct conf_list mechanisms;
+    uint64_t workers;
+    uint64_t queue;
+    uint64_t exchanges; /* for each lane */
+    uint64_t timeout_ns;
+    uint64_t failure_delay_ns;
+    uint64_t failures_client; /* these: a period; 0: no limit */
+    uint64_t failures_login;
+    uint64_t failures_all;
+    uint64_t failures_period_ns;
+    uint64_t client_prefix; /* bits that make one client */
+    uint64_t client_prefix6;
+};
+
 struct conf_queue {
     uint64_t backoff_min_ns;
     uint64_t backoff_max_ns;
@@ -220,6 +241,7 @@ struct conf {
     struct conf_tcp tcp;
     struct conf_tls tls;
     struct conf_relay relay;
+    struct conf_auth auth;
     struct conf_queue queue;
     struct conf_control control;
     struct conf_telemetry telemetry;

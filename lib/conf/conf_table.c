@@ -48,6 +48,7 @@ const struct conf_block conf_blocks[] = {
     ONE(tcp, "Connections and their buffers."),
     ONE(tls, "Limits of TLS."),
     ONE(relay, "Who may send where."),
+    ONE(auth, "Users: where their passwords are, and what is done about guessing."),
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
          "Where mail for a domain goes. One block for each domain, and default for the rest."),
@@ -126,6 +127,9 @@ const struct conf_setting conf_settings[] = {
     NUMBER(listener, tls_tickets, "0", 0, 1, false, "session tickets given in a handshake"),
     WORDS(listener, tls_alpn, "strict", "strict ignore", false, "clients whose protocols (ALPN) are all foreign: refused, or taken as if they had named none"),
 
+    TEXT(listener, BOOL, auth_cleartext, "no", false, NULL, "AUTH without TLS too, so that passwords pass in clear; never on mx"),
+    TEXT(listener, BOOL, auth_required, "yes", false, NULL, "submission and submissions: MAIL needs a login, but from relay: networks"),
+
     TEXT(certificate, PATH, chain, NULL, true, "/etc/sluice/mx.pem", "PEM file: the certificate, then intermediate ones. Another file than at the start must be below the directory of this file"),
     TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),
 
@@ -179,6 +183,22 @@ const struct conf_setting conf_settings[] = {
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
     TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
     TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to"),
+
+    WORDS(auth, backend, "none", "none passwd dovecot", false, "where users are: nowhere, so that AUTH is not offered; in passwd_file; or asked of Dovecot. AUTH is offered on listeners of kind submission and submissions, never on mx"),
+    TEXT(auth, PATH, passwd_file, "", false, NULL, "users and hashes, as Dovecot's passwd-file or docker-mailserver's postfix-accounts.cf; read anew within seconds after it changed"),
+    TEXT(auth, PATH, dovecot_socket, "", false, NULL, "Dovecot's auth-client socket; gateway: user must be able to connect to it"),
+    TEXT(auth, LIST, mechanisms, "", true, NULL, "of PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS; none: PLAIN and LOGIN. Clients prefer SCRAM, which needs verifiers of all users"),
+    NUMBER(auth, workers, "2", 1, 64, false, "threads that make hashes"),
+    NUMBER(auth, queue, "64", 1, 65536, false, "logins that wait for them; more are told to come later"),
+    NUMBER(auth, exchanges, "512", 16, 2048, false, "logins under way on each lane, those held back by failure_delay too"),
+    DURATION(auth, timeout, "30s", S, 10 * M, false, "wait for each answer of a client while it logs in, and of the accounts"),
+    DURATION(auth, failure_delay, "2s", 0, M, false, "a refused login hears of it so much later"),
+    NUMBER(auth, failures_client, "20", 0, 1000000, false, "failures of one client within failures_period, then 421; 0: no limit"),
+    NUMBER(auth, failures_login, "50", 0, 1000000, false, "failures of one login, then 454 to clients from which it has never logged in; 0: no limit"),
+    NUMBER(auth, failures_all, "0", 0, 100000000, false, "failures of all together, then 454; 0: no limit"),
+    DURATION(auth, failures_period, "10m", S, 7 * D, false, "the time in which those numbers are forgotten"),
+    NUMBER(auth, client_prefix, "32", 8, 32, false, "bits of an IPv4 address that make one client"),
+    NUMBER(auth, client_prefix6, "64", 16, 128, false, "bits of an IPv6 address that make one client"),
 
     DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),

@@ -15,6 +15,7 @@ static const struct verdict_row verdicts[POLICY_VERDICT_CNT] = {
                                 STATS_POLICY_SENDER_ACCEPTED},
     [POLICY_ACCEPTED_NETWORK] = {"accepted_network", "2.1.5", "Ok", 250,
                                  STATS_POLICY_ACCEPTED_NETWORK},
+    [POLICY_ACCEPTED_LOGIN] = {"accepted_login", "2.1.5", "Ok", 250, STATS_POLICY_ACCEPTED_LOGIN},
     [POLICY_ACCEPTED_DOMAIN] = {"accepted_domain", "2.1.5", "Ok", 250,
                                 STATS_POLICY_ACCEPTED_DOMAIN},
     [POLICY_ACCEPTED_POSTMASTER] = {"accepted_postmaster", "2.1.5", "Ok", 250,
@@ -106,13 +107,22 @@ static bool is_routed(struct base_span local)
     return false;
 }
 
+bool policy_in_network(const struct policy_settings *settings, const struct policy_client *client)
+{
+    for (uint32_t i = 0; i < settings->relay_network_cnt && client->network != NULL; i++)
+        if (net_prefix_contains(&settings->relay_networks[i], client->network))
+            return true;
+    return false;
+}
+
 static enum policy_verdict judge(const struct policy_settings *settings,
                                  const struct policy_client *client,
                                  const struct smtp_address *rcpt)
 {
-    for (uint32_t i = 0; i < settings->relay_network_cnt && client->network != NULL; i++)
-        if (net_prefix_contains(&settings->relay_networks[i], client->network))
-            return POLICY_ACCEPTED_NETWORK;
+    if (policy_in_network(settings, client))
+        return POLICY_ACCEPTED_NETWORK;
+    if (client->submission && client->login.len > 0)
+        return POLICY_ACCEPTED_LOGIN;
     if (rcpt->kind == SMTP_ADDRESS_POSTMASTER)
         return POLICY_ACCEPTED_POSTMASTER;
     if (rcpt->domain.len == 0) /* the parser lets no other through */

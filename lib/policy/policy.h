@@ -3,7 +3,7 @@
  * anywhere, others to the relay domains only (RFC 5321 section 3.6; open relays are what this
  * refuses). Each verdict is a named reason with a counter.
  *
- * Left out until their issues: AUTH, sender ownership, limits by client, recipient maps.
+ * Left out until their issues: sender ownership, limits by client, recipient maps.
  *
  * Pure; any thread. Memory: settings are immutable and borrowed; texts are written to the caller's
  * buffer.
@@ -37,6 +37,7 @@ struct policy_client {
 enum policy_verdict {
     POLICY_SENDER_ACCEPTED,
     POLICY_ACCEPTED_NETWORK,    /* the client is in a relay network */
+    POLICY_ACCEPTED_LOGIN,      /* who has logged in, for submission, may send anywhere */
     POLICY_ACCEPTED_DOMAIN,     /* a relay domain */
     POLICY_ACCEPTED_POSTMASTER, /* without a domain: ours, RFC 5321 section 4.5.1 */
     POLICY_REFUSED_DOMAIN,
@@ -62,6 +63,9 @@ enum policy_verdict policy_mail(const struct policy_settings *settings, struct s
 enum policy_verdict policy_rcpt(const struct policy_settings *settings, struct stats_block *stats,
                                 const struct policy_client *client, const struct smtp_address *rcpt,
                                 struct smtp_reply *reply, char text[POLICY_TEXT_CAP]);
+
+/* Whether the client is in a relay network. */
+bool policy_in_network(const struct policy_settings *settings, const struct policy_client *client);
 
 bool policy_verdict_accepts(enum policy_verdict verdict);
 const char *policy_verdict_name(enum policy_verdict verdict);
