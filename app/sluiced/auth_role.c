@@ -1,4 +1,5 @@
 #include "auth_role.h"
+#include "auth_dovecot.h"
 #include "auth_message.h"
 #include "auth_passwd.h"
 #include "sandbox.h"
@@ -155,6 +156,23 @@ static bool drop_rights(const struct auth_message_config *c)
                                     setresuid(c->uid, c->uid, c->uid) == 0);
 }
 
+static void note(void *user, const char *text)
+{
+    tell(user, AUTH_MESSAGE_NOTE, text);
+}
+
+static bool open_dovecot(struct role_state *r, uint32_t exchange_max)
+{
+    struct auth_dovecot_settings s = {
+        .path = r->config.path, .exchange_max = exchange_max, .done = {done, r}, .note = note};
+    struct auth_dovecot *d;
+
+    if (auth_dovecot_open(&d, &s) != 0)
+        return false;
+    r->driver = auth_dovecot_driver(d);
+    return true;
+}
+
 static bool open_driver(struct role_state *r)
 {
     const struct auth_message_config *c = &r->config;
@@ -166,6 +184,8 @@ static bool open_driver(struct role_state *r)
         .done = {done, r},
     };
 
+    if (c->backend == AUTH_BACKEND_DOVECOT)
+        return open_dovecot(r, s.exchange_max);
     if (c->backend != AUTH_BACKEND_PASSWD)
         return false;
     random_bytes(s.secret, sizeof(s.secret));
@@ -305,7 +325,7 @@ int auth_role_main(int socket)
         struct pollfd fds[2] = {
             {.fd = socket, .events = POLLIN},
             {.fd = d->ops != NULL ? d->ops->wait_fd(d->state) : -1, .events = POLLIN}};
-        int n = poll(fds, 2, 1000);
+        int n = poll(fds, 2, fds[1].fd < 0 ? 200 : 1000); /* while there is no Dovecot */
         if (n < 0 && errno != EINTR)
             return 1;
         if (n > 0 && fds[0].revents != 0 && !receive(&r))

@@ -241,6 +241,10 @@ static void check_auth(struct conf_parser *p)
         related(p, "auth", "dovecot_socket", NULL, "is longer than %d bytes", SOCKET_PATH_MAX);
     for (uint32_t i = 0; i < a->mechanisms.cnt; i++) {
         size_t k = 0;
+        if (a->backend == CONF_AUTH_DOVECOT &&
+            strcmp(a->mechanisms.item[i], "SCRAM-SHA-256-PLUS") == 0)
+            related(p, "auth", "mechanisms", NULL,
+                    "SCRAM-SHA-256-PLUS cannot be carried through to Dovecot");
         while (k < BASE_ARRAY_CNT(known) && strcmp(known[k], a->mechanisms.item[i]) != 0)
             k++;
         if (k == BASE_ARRAY_CNT(known))

@@ -3,6 +3,8 @@
 """Logging in: PLAIN and LOGIN by clients of several makes, users out of files of both forms, where AUTH is not to be had,
 limits of failures, files that change, and the death of the process that knows the passwords."""
 import base64
+import hashlib
+import hmac
 import os
 import re
 import signal
@@ -28,6 +30,13 @@ BCRYPT = '{BLF-CRYPT}' + crypt.crypt('secret', crypt.mksalt(crypt.METHOD_BLOWFIS
 YESCRYPT = crypt.crypt('secret', '$y$j75$eQsBeAcnOBDtmrhA27O7l.')
 
 
+def verifier(password, iterations=4096, salt=b'sixteen bytes !!'):
+    salted = hashlib.pbkdf2_hmac('sha256', password.encode(), salt, iterations)
+    key = hmac.digest(salted, b'Client Key', 'sha256')
+    return '{SCRAM-SHA-256}' + ','.join([str(iterations)] + [base64.b64encode(b).decode() for b in (
+        salt, hashlib.sha256(key).digest(), hmac.digest(salted, b'Server Key', 'sha256'))])
+
+
 def write_users(lab, text):
     path = lab.path('gw/users')
     with open(path + '.new', 'w') as f:
@@ -38,7 +47,7 @@ def write_users(lab, text):
 
 def users(more=''):
     return ('# users\n\n' f'alice@example.org|{SHA512}\n' f'bob:{BCRYPT}:1000:1000::/home/bob::userdb_quota_rule=*:storage=5G\n'
-            f'carol@example.org:{YESCRYPT}\n' f'gone:{SHA512}:::::: nologin\n' + more)
+            f'carol@example.org:{YESCRYPT}\n' f'gone:{SHA512}:::::: nologin\n' f'sam:{verifier("secret")}\n' + more)
 
 
 def setup(lab):
@@ -189,6 +198,31 @@ def test_what_is_no_login(lab):
             check_equal(c.auth(*lines).code, code, f'{lines}'[:80])
             if code != 235:
                 check_equal(c.auth('AUTH LOGIN', b64('bob'), b64('secret')).code, 235, f'a fresh login after {lines}'[:80])
+
+
+def gsasl(port, mechanism, user, password, *args):
+    done = subprocess.run(['gsasl', '--smtp', f'--connect={GATEWAY_IP}:{port}', '-m', mechanism, '-a', user, '-p', password, '-z', user,
+                           '--x509-ca-file=', '--no-client-first', '--verbose', *args], input=b'QUIT\n', stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=30, preexec_fn=die_with_parent)
+    return done.returncode, done.stdout.decode(errors='replace')
+
+
+def test_scram_by_gsasl(lab):
+    gw.change(auth={'mechanisms': ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS']})
+    gw.ctl('reload')
+    with Clear() as c:
+        check_equal(offer(c.command('EHLO x.example')), ['AUTH PLAIN LOGIN SCRAM-SHA-256'], 'offer in clear')
+    for mechanism, port, user, password, code in (
+            ('SCRAM-SHA-256', CLEAR, 'sam', 'secret', 235), ('SCRAM-SHA-256', SUBMISSION, 'sam', 'wrong', 535),
+            ('SCRAM-SHA-256', SUBMISSION, 'nobody', 'secret', 535), ('SCRAM-SHA-256', SUBMISSION, 'bob', 'secret', 535),
+            ('SCRAM-SHA-256-PLUS', SUBMISSION, 'sam', 'secret', 235), ('SCRAM-SHA-256-PLUS', SUBMISSION, 'sam', 'wrong', 535),
+            ('PLAIN', SUBMISSION, 'sam', 'secret', 235)):
+        binding = () if mechanism.endswith('PLUS') else ('--no-cb',)
+        _, said = gsasl(port, mechanism, user, password, '--starttls' if port == SUBMISSION else '--no-starttls', *binding)
+        check(re.search(rf'^{code} ', said, re.M), f'{mechanism} {user} {password}: {said[-250:]}')
+        check_equal('SCRAM-SHA-256-PLUS' in said, port == SUBMISSION, f'offer of -PLUS: {said[-600:]}')
+    gw.change(auth={'mechanisms': None})
+    gw.ctl('reload')
 
 
 def test_gone_in_the_middle(lab):
