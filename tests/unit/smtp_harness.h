@@ -227,7 +227,7 @@ static inline void harness_answer_auth(struct harness *h, struct base_buf *out)
 
     base_assert(failed == 0);
     harness_puts(&h->trace, s->auth_begins ? smtp_sasl_name(s->auth_mechanism) : "more");
-    harness_puts(&h->trace, r.p == NULL ? " " : ":");
+    harness_puts(&h->trace, r.p == NULL ? "" : ":");
     harness_put(&h->trace, r.p, r.len);
     harness_puts(&h->trace, " ");
     if (r.p == NULL)
