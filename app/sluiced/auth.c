@@ -34,7 +34,7 @@ int auth_init(struct auth *a, const struct conf_auth *conf, struct topology *t, 
     a->log = topology_log(t, TOPOLOGY_AUTH, 0);
     a->slot_cnt = t->lane_cnt * (uint32_t)conf->exchanges;
     base_assert(a->slot_cnt < 1u << SLOT_BITS);
-    a->slots = calloc(a->slot_cnt, sizeof(a->slots[0]));
+    a->slots = calloc(a->slot_cnt, sizeof(struct auth_job *));
     a->free_slots = calloc(a->slot_cnt, sizeof(a->free_slots[0]));
     uint64_t period_ns = conf->failures_period_ns;
     if (a->slots == NULL || a->free_slots == NULL ||

@@ -263,7 +263,7 @@ static bool take_message(struct role_state *r, const struct auth_message *m, int
 {
     if (m->kind == AUTH_MESSAGE_CONFIG)
         return take_config(r, m);
-    if (r->places == NULL)
+    if (r->driver.ops == NULL)
         return false;
     switch (m->kind) {
     case AUTH_MESSAGE_FILE:
@@ -328,8 +328,10 @@ int auth_role_main(int socket)
         int n = poll(fds, 2, fds[1].fd < 0 ? 200 : 1000); /* while there is no Dovecot */
         if (n < 0 && errno != EINTR)
             return 1;
-        if (n > 0 && fds[0].revents != 0 && !receive(&r))
+        if (n > 0 && fds[0].revents != 0 && !receive(&r)) {
+            free(r.places);
             return 0;
+        }
         if (d->ops != NULL)
             d->ops->run(d->state, now_ns());
     }

@@ -364,7 +364,7 @@ static void set_response(struct own *o, struct base_span response)
     base_assert(response.len <= sizeof(o->response));
     o->none = response.p == NULL;
     o->response_len = (uint16_t)response.len;
-    if (response.len > 0)
+    if (response.p != NULL)
         memcpy(o->response, response.p, response.len);
 }
 
@@ -415,8 +415,7 @@ static void cancel(void *state, struct auth_exchange *x)
     x->own = NULL;
     if (o->id != 0) {
         int n = snprintf(line, sizeof(line), "CANCEL\t%u\n", o->id);
-        if (base_buf_put(&d->out, line, (size_t)n) != 0)
-            n = 0; /* its answer will find nobody */
+        base_buf_put(&d->out, line, (size_t)n); /* without room its answer will find nobody */
     }
     forget(d, o);
     flush(d);
@@ -467,7 +466,7 @@ int auth_dovecot_open(struct auth_dovecot **out, const struct auth_dovecot_setti
     d->out = (struct base_buf){malloc(OUT_BYTES), 0, OUT_BYTES};
     uint32_t max = settings->exchange_max;
     max = max < 1u << INDEX_BITS ? max : 1u << INDEX_BITS;
-    d->by_index = calloc(max, sizeof(d->by_index[0]));
+    d->by_index = calloc(max, sizeof(struct own *));
     if (d->in.p == NULL || d->by_index == NULL || d->out.p == NULL ||
         base_pool_init(&d->owns, max, sizeof(struct own), 16, sizeof(struct own)) != 0) {
         auth_dovecot_close(d);

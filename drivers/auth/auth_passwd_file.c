@@ -286,7 +286,7 @@ static bool open_table(struct auth_passwd_table *t, struct base_span text)
     t->text = malloc(text.len + 1);
     t->accounts = calloc(lines, sizeof(t->accounts[0]));
     t->verifiers = calloc(lines, sizeof(t->verifiers[0]));
-    t->scram = calloc(lines, sizeof(t->scram[0]));
+    t->scram = calloc(lines, sizeof(struct auth_passwd_account *));
     if (t->text == NULL || t->accounts == NULL || t->verifiers == NULL || t->scram == NULL)
         return false;
     t->cap = lines;

@@ -167,9 +167,11 @@ static void done(void *user, struct auth_exchange *x, const struct auth_answer *
     (void)user;
     assert_true(a->result == AUTH_CHALLENGE || x->own == NULL);
     answer = *a;
-    memcpy(answer_login, a->login.p, a->login.len);
+    if (a->login.len > 0)
+        memcpy(answer_login, a->login.p, a->login.len);
     answer_login[a->login.len] = 0;
-    memcpy(answer_challenge, a->challenge.p, a->challenge.len);
+    if (a->challenge.len > 0)
+        memcpy(answer_challenge, a->challenge.p, a->challenge.len);
     answer_cnt++;
 }
 
