@@ -100,7 +100,8 @@ struct topology {
     struct doorbell host_bell;
     struct doorbell auth_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
-    /* Counters, one block a thread: lanes, then spoolers, courier, control, host, auth, key threads. */
+    /* Counters, one block a thread: lanes, then spoolers, courier, control, host, auth, key
+     * threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
 };
