@@ -24,6 +24,7 @@
 #include "spool.h"
 #include "tcp.h"
 
+struct auth_job;
 struct conn;
 struct lane;
 struct tls_conn;
@@ -100,7 +101,12 @@ struct conn_transaction {
 
 struct conn_in {
     struct smtp_server smtp;
-    struct base_span login; /* who has authenticated; empty: nobody */
+    struct base_span login; /* who has authenticated; empty: nobody. In login_text */
+    struct auth_job *auth;  /* the login under way; NULL: none */
+    /* An event waits for an answer from elsewhere: it comes by conn_in_answer, and nothing is read
+     * before. */
+    bool asking;
+    char login_text[SMTP_SASL_LOGIN_MAX];
     struct conn_transaction txn;
 };
 

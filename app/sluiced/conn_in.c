@@ -3,6 +3,7 @@
  * it. The final reply to a message is sent when the spooler says durable, and not before (G1).
  */
 #include "base_time.h"
+#include "conn_auth.h"
 #include "conn_message.h"
 #include "lane.h"
 
@@ -20,6 +21,7 @@ static struct smtp_reply const reply_failed = {451, "4.3.0", "Error: message cou
 static struct smtp_reply const reply_tls = {220, "2.0.0", "Ready to start TLS"};
 static struct smtp_reply const reply_no_tls = {454, "4.7.0", "TLS not available now"};
 static struct smtp_reply const reply_injected = {554, "5.5.0", "Error: bytes behind STARTTLS"};
+static struct smtp_reply const reply_no_login = {530, "5.7.0", "Authentication required"};
 static struct smtp_reply const reply_shutdown = {421, "4.3.2", "Service is going down"};
 
 static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
@@ -85,6 +87,10 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
 
     if (l->draining)
         return &reply_shutdown;
+    if (conn_auth_missing(c, &client)) {
+        stats_inc(l->stats, STATS_AUTH_MISSING);
+        return &reply_no_login;
+    }
     if (!policy_verdict_accepts(policy_mail(&view, &client, &c->in.smtp.address, reply, text))) {
         log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
         return reply;
@@ -194,9 +200,20 @@ static enum step starttls(struct conn *c, struct base_buf *out)
         return STEP_AGAIN;
     }
     smtp_server_answer(s, &reply_tls, out);
+    conn_auth_forget(c);
     conn_tls_start(c, base_buf_span(out));
     out->len = 0;
     return STEP_WAIT;
+}
+
+static enum step authenticate(struct conn *c, struct base_buf *out)
+{
+    const struct smtp_reply *reply = conn_auth_ask(c);
+
+    if (reply == NULL)
+        return STEP_WAIT;
+    smtp_server_answer(&c->in.smtp, reply, out);
+    return STEP_AGAIN;
 }
 
 static enum step handle(struct conn *c, enum smtp_server_event event, struct base_buf *out)
@@ -233,6 +250,11 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         return STEP_WAIT;
     case SMTP_SERVER_STARTTLS:
         return starttls(c, out);
+    case SMTP_SERVER_AUTH:
+        return authenticate(c, out);
+    case SMTP_SERVER_AUTH_END:
+        conn_auth_leave(c);
+        return STEP_AGAIN;
     case SMTP_SERVER_FLUSH:
         return STEP_AGAIN;
     case SMTP_SERVER_MORE:
@@ -403,7 +425,9 @@ static void run(struct conn *c)
     enum step step = STEP_AGAIN;
 
     s->settings = &c->lane->settings->smtp; /* of this pass: a reload takes effect here */
-    while (step == STEP_AGAIN && c->tcp != NULL && !c->finishing && !c->in.txn.committing) {
+    conn_auth_offer(c);
+    while (step == STEP_AGAIN && c->tcp != NULL && !c->finishing && !c->in.txn.committing &&
+           !c->in.asking) {
         struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
         if (out.cap < SMTP_OUT_MIN)
             return; /* the peer does not read its replies: WRITABLE goes on */
@@ -458,11 +482,32 @@ static void spooled(struct conn *c, const struct spool_done *done)
     conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
 }
 
+void conn_in_answer(struct conn *c, const struct smtp_reply *reply, struct base_span challenge)
+{
+    struct smtp_server *s = &c->in.smtp;
+    struct base_buf out = {.p = c->lane->out, .cap = LANE_OUT_BYTES};
+    const struct conf *conf = c->lane->settings->conf;
+
+    c->in.asking = false;
+    if (c->tcp == NULL || c->finishing)
+        return;
+    if (conn_space(c) < SMTP_OUT_MIN / 2)
+        return conn_drop(c, "the peer does not read");
+    s->settings = &c->lane->settings->smtp;
+    if (reply != NULL)
+        smtp_server_answer(s, reply, &out);
+    else
+        smtp_server_challenge(s, challenge, &out);
+    conn_write(c, base_buf_span(&out));
+    conn_deadline(c, reply != NULL ? conf->smtp.command_timeout_ns : conf->auth.timeout_ns);
+    conn_resume(c);
+}
+
 static void timeout(struct conn *c)
 {
     struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
 
-    if (c->in.txn.committing) { /* we make it wait, not the peer */
+    if (c->in.txn.committing || c->in.asking) { /* we make it wait, not the peer */
         conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
         return;
     }
@@ -483,6 +528,7 @@ static void ended(struct conn *c, const char *why)
 
 static void app_close(struct conn *c)
 {
+    conn_auth_leave(c);
     log_event(c, STATS_LOG_DISCONNECT, c->in.smtp.message_cnt, 0,
               base_span_str(c->reason != NULL ? c->reason : "closed"));
     c->lane->in_cnt--;

@@ -355,6 +355,7 @@ bool conn_message_received(struct conn *c)
         .recipient = recipient,
         .wall_ns = c->lane->wall_ns,
         .extended = s->extended,
+        .authenticated = s->authenticated,
         .smtputf8 = s->mail.smtputf8,
     };
     if (c->tls != NULL) {

@@ -319,6 +319,8 @@ void control_write_log(struct control *c)
     while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_RESOLVER_LOG, 0), records, LOG_BATCH_MAX)) >
            0)
         write_records(c, records, n);
+    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_AUTH_LOG, 0), records, LOG_BATCH_MAX)) > 0)
+        write_records(c, records, n);
 }
 
 static void tend_opener(struct control *c)
@@ -361,6 +363,18 @@ static void tend_resolver(struct control *c)
     log_write(c->config.log, &r, 1);
 }
 
+static void tend_auth(struct control *c, uint64_t now_ns)
+{
+    struct gateway_auth *a = &c->config.gateway->auth;
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_ROLE};
+
+    if (!gateway_auth_tend(a, c->config.opener, now_ns))
+        return;
+    r.n = (uint64_t)a->pid;
+    stats_log_text(&r, base_span_str("the process of the accounts was started again"));
+    log_write(c->config.log, &r, 1);
+}
+
 static void housekeeping(struct control *c)
 {
     uint64_t now_ns = loop_now_ns();
@@ -379,6 +393,7 @@ static void housekeeping(struct control *c)
     tend_opener(c);
     control_tls_tend(c);
     control_maps_tend(c);
+    tend_auth(c, now_ns);
 }
 
 /* After a rotation; when the file cannot be made anew the old one stays in use. */

@@ -101,6 +101,8 @@ static void status(struct control *c, struct control_client *client)
     control_print(client, "lanes %u\n", g->topology.lane_cnt);
     control_print(client, "settings_generation %" PRIu64 "\n", s->generation);
     control_print(client, "opener_restarts %u\n", c->config.opener->restart_cnt);
+    if (g->auth.auth.conf != NULL)
+        control_print(client, "auth_restarts %u\n", g->auth.restart_cnt);
     status_spools(g, client);
     control_tls_status(c, client);
     control_maps_status(c, client);
@@ -227,6 +229,7 @@ void control_reload(struct control *c, struct control_client *client)
     settings_publish(&g->hub, next);
     control_maps_use(c, tables);
     gateway_resolver_use(&g->resolver, names);
+    gateway_auth_reload(&g->auth, c->config.opener);
     if (client != NULL) {
         control_print(client, "settings_generation %" PRIu64 "\n", g->hub.generation);
         for (uint32_t i = 0; i < restart_cnt && i < BASE_ARRAY_CNT(changed); i++)

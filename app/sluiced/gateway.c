@@ -185,6 +185,7 @@ static int make_loops(struct gateway *g, const struct conf *conf)
     g->courier_thread = (struct gateway_thread){.gateway = g};
     g->host_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
     g->resolver_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
+    g->auth_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
     /* These have no core of their own: they always sleep when there is nothing to do. */
     for (uint32_t i = 0; i < t->spool_cnt; i++) {
         struct gateway_spool *s = &g->spool[i];
@@ -206,6 +207,11 @@ static int make_loops(struct gateway *g, const struct conf *conf)
         int tap_fd = g->host_tap.ops->wait_fd(g->host_tap.state, 0);
         error = loop_init(&g->host_thread.loop, &t->host_bell, &tap_fd, 1, true,
                           topology_stats(t, TOPOLOGY_HOST, 0));
+    }
+    if (error == 0 && g->auth.auth.conf != NULL) {
+        error = loop_init(&g->auth_thread.loop, &t->auth_bell, &g->auth.auth.socket, 1, true,
+                          topology_stats(t, TOPOLOGY_AUTH, 0));
+        g->auth.auth.loop = &g->auth_thread.loop;
     }
     return error;
 }
@@ -253,6 +259,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
         error = open_maps(g, conf, opener, err, err_cap);
     if (error == 0)
         error = open_resolver(g, conf, opener, err, err_cap);
+    if (error == 0)
+        error = gateway_auth_open(&g->auth, conf, &g->topology, opener, err, err_cap);
     if (error == 0)
         error = make_lanes(g, err, err_cap);
     if (error != 0)
@@ -310,6 +318,9 @@ static void close_all(struct gateway *g)
         if (g->spool[i].thread.gateway != NULL)
             loop_fini(&g->spool[i].thread.loop);
     gateway_tls_fini(&g->tls);
+    gateway_auth_close(&g->auth);
+    if (g->auth_thread.gateway != NULL)
+        loop_fini(&g->auth_thread.loop);
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);
     loop_fini(&g->resolver_thread.loop);

@@ -11,6 +11,7 @@
 #include "courier.h"
 #include "disk_uring.h"
 #include "ethdev.h"
+#include "gateway_auth.h"
 #include "gateway_resolver.h"
 #include "gateway_tls.h"
 #include "host.h"
@@ -39,7 +40,7 @@ struct gateway_thread {
     struct loop loop;
     uint32_t number; /* of the lane or the spooler */
     bool started;
-    pthread_t pthread; /* spoolers, courier, host, resolver */
+    pthread_t pthread; /* spoolers, courier, host, resolver, auth */
 };
 
 struct gateway_spool {
@@ -73,6 +74,7 @@ struct gateway {
     struct rte_mempool *ctrl_pool[TOPOLOGY_LANE_MAX];
     struct rte_mempool *frame_pool[TOPOLOGY_LANE_MAX];
     struct gateway_tls tls;
+    struct gateway_auth auth;
     struct lane *lane[TOPOLOGY_LANE_MAX];
     bool accept_corruption;
     struct gateway_spool spool[TOPOLOGY_SPOOL_MAX];
@@ -82,6 +84,7 @@ struct gateway {
     struct gateway_thread host_thread;
     struct gateway_resolver resolver;
     struct gateway_thread resolver_thread;
+    struct gateway_thread auth_thread;
 };
 
 #define GATEWAY_ERROR_CAP 512

@@ -165,96 +165,121 @@ static void *resolver_main(void *arg)
 {
     struct gateway_thread *t = arg;
     struct gateway *g = t->gateway;
+    /* ---- logins ---- */
 
-    block_signals();
-    eal_free_affinity();
-    while (phase(g) != GATEWAY_STOP) {
-        uint64_t now_ns = loop_now_ns();
-        bool worked = gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns());
-        if (!loop_idle(&t->loop, worked, now_ns))
-            continue;
-        doorbell_arm(t->loop.bell);
-        now_ns = loop_now_ns();
-        if (!gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns()))
-            loop_sleep(&t->loop, now_ns, gateway_resolver_deadline(&g->resolver, now_ns));
-        doorbell_disarm(t->loop.bell);
+    static void *auth_main(void *arg)
+    {
+        struct gateway_thread *t = arg;
+        struct gateway *g = t->gateway;
+        struct auth *a = &g->auth.auth;
+
+        block_signals();
+        eal_free_affinity();
+        while (phase(g) != GATEWAY_STOP) {
+            uint64_t now_ns = loop_now_ns();
+            bool worked = gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns());
+            if (!loop_idle(&t->loop, worked, now_ns))
+                continue;
+            doorbell_arm(t->loop.bell);
+            now_ns = loop_now_ns();
+            if (!gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns()))
+                loop_sleep(&t->loop, now_ns, gateway_resolver_deadline(&g->resolver, now_ns));
+            if (!loop_idle(&t->loop, auth_pass(a, now_ns, loop_wall_ns()), now_ns))
+                continue;
+            doorbell_arm(t->loop.bell);
+            now_ns = loop_now_ns();
+            if (!auth_pass(a, now_ns, loop_wall_ns()))
+                loop_sleep(&t->loop, now_ns, auth_deadline(a));
+            doorbell_disarm(t->loop.bell);
+        }
+        return NULL;
     }
-    return NULL;
-}
 
-int gateway_threads_start(struct gateway *g)
-{
-    int error;
+    int gateway_threads_start(struct gateway * g)
+    {
+        int error;
 
-    for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
-        struct gateway_thread *t = &g->spool[i].thread;
-        error = pthread_create(&t->pthread, NULL, spooler_main, t);
+        for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
+            struct gateway_thread *t = &g->spool[i].thread;
+            error = pthread_create(&t->pthread, NULL, spooler_main, t);
+            if (error != 0)
+                return -error;
+            t->started = true;
+        }
+        error = pthread_create(&g->courier_thread.pthread, NULL, courier_main, &g->courier_thread);
         if (error != 0)
             return -error;
-        t->started = true;
-    }
-    error = pthread_create(&g->courier_thread.pthread, NULL, courier_main, &g->courier_thread);
-    if (error != 0)
-        return -error;
-    g->courier_thread.started = true;
-    error = pthread_create(&g->resolver_thread.pthread, NULL, resolver_main, &g->resolver_thread);
-    if (error != 0)
-        return -error;
-    g->resolver_thread.started = true;
-    if (g->host_tap.state != NULL) {
-        error = pthread_create(&g->host_thread.pthread, NULL, host_main, &g->host_thread);
+        g->courier_thread.started = true;
+        error =
+            pthread_create(&g->resolver_thread.pthread, NULL, resolver_main, &g->resolver_thread);
         if (error != 0)
             return -error;
-        g->host_thread.started = true;
+        g->resolver_thread.started = true;
+        if (g->host_tap.state != NULL) {
+            error = pthread_create(&g->host_thread.pthread, NULL, host_main, &g->host_thread);
+            if (error != 0)
+                return -error;
+            g->host_thread.started = true;
+        }
+        if (g->auth.auth.conf != NULL) {
+            error = pthread_create(&g->auth_thread.pthread, NULL, auth_main, &g->auth_thread);
+            if (error != 0)
+                return -error;
+            g->auth_thread.started = true;
+        }
+        for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
+            error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
+            if (error != 0)
+                return error;
+            g->lane_thread[i].started = true;
+        }
+        return 0;
     }
-    for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
-        error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
-        if (error != 0)
-            return error;
-        g->lane_thread[i].started = true;
-    }
-    return 0;
-}
 
-static void advance(struct gateway *g, enum gateway_phase next)
-{
-    atomic_store_explicit(&g->phase, next, memory_order_release);
-}
+    static void advance(struct gateway * g, enum gateway_phase next)
+    {
+        atomic_store_explicit(&g->phase, next, memory_order_release);
+    }
 
-void gateway_threads_join(struct gateway *g)
-{
-    g->end_ns = loop_now_ns() + GATEWAY_END_NS;
-    advance(g, GATEWAY_STOP_LANES);
-    for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
-        if (!g->lane_thread[i].started)
-            continue;
-        doorbell_wake(&g->topology.lane_bell[i]);
-        rte_eal_wait_lcore(i + 1);
-        g->lane_thread[i].started = false;
+    void gateway_threads_join(struct gateway * g)
+    {
+        g->end_ns = loop_now_ns() + GATEWAY_END_NS;
+        advance(g, GATEWAY_STOP_LANES);
+        for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
+            if (!g->lane_thread[i].started)
+                continue;
+            doorbell_wake(&g->topology.lane_bell[i]);
+            rte_eal_wait_lcore(i + 1);
+            g->lane_thread[i].started = false;
+        }
+        advance(g, GATEWAY_STOP_COURIER);
+        if (g->courier_thread.started) {
+            doorbell_wake(&g->topology.courier_bell);
+            pthread_join(g->courier_thread.pthread, NULL);
+            g->courier_thread.started = false;
+        }
+        advance(g, GATEWAY_STOP);
+        for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
+            doorbell_wake(&g->topology.spool[i].bell);
+        for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
+            struct gateway_thread *t = &g->spool[i].thread;
+            if (t->started)
+                pthread_join(t->pthread, NULL);
+            t->started = false;
+        }
+        if (g->resolver_thread.started) {
+            doorbell_wake(&g->topology.resolver_bell);
+            pthread_join(g->resolver_thread.pthread, NULL);
+            g->resolver_thread.started = false;
+        }
+        if (g->host_thread.started) {
+            doorbell_wake(&g->topology.host_bell);
+            pthread_join(g->host_thread.pthread, NULL);
+            g->host_thread.started = false;
+        }
+        if (g->auth_thread.started) {
+            doorbell_wake(&g->topology.auth_bell);
+            pthread_join(g->auth_thread.pthread, NULL);
+            g->auth_thread.started = false;
+        }
     }
-    advance(g, GATEWAY_STOP_COURIER);
-    if (g->courier_thread.started) {
-        doorbell_wake(&g->topology.courier_bell);
-        pthread_join(g->courier_thread.pthread, NULL);
-        g->courier_thread.started = false;
-    }
-    advance(g, GATEWAY_STOP);
-    for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
-        doorbell_wake(&g->topology.spool[i].bell);
-    for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
-        struct gateway_thread *t = &g->spool[i].thread;
-        if (t->started)
-            pthread_join(t->pthread, NULL);
-        t->started = false;
-    }
-    if (g->resolver_thread.started) {
-        doorbell_wake(&g->topology.resolver_bell);
-        pthread_join(g->resolver_thread.pthread, NULL);
-        g->resolver_thread.started = false;
-    }
-    if (g->host_thread.started) {
-        doorbell_wake(&g->topology.host_bell);
-        pthread_join(g->host_thread.pthread, NULL);
-        g->host_thread.started = false;
-    }
-}

@@ -143,6 +143,8 @@ static int open_pools(struct lane *l)
 
     for (uint32_t i = 0; i < conf->spool_cnt; i++)
         buf_cnt += (uint32_t)conf->spool[i].buffers;
+    if (conn_auth_init(l) != 0)
+        return -ENOMEM;
     if (base_pool_init(&l->conns, (uint32_t)conf->tcp.connections, sizeof(struct conn), 64,
                        sizeof(struct conn)) != 0)
         return -ENOMEM;
@@ -228,6 +230,7 @@ void lane_fini(struct lane *l)
     l->conns.free_cnt = l->conns.object_cnt;
     l->bufs.free_cnt = l->bufs.buf_cnt;
     base_pool_fini(&l->conns);
+    conn_auth_fini(l);
     spool_buf_pool_fini(&l->bufs);
     policy_work_close(l->policy_work);
     free(l);
@@ -437,6 +440,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
         lane_tls_take(l->tls);
     l->courier_rung = false;
     l->host_rung = false;
+    l->auth.rung = false;
     work += receive(l);
     work += lane_host_pass(l);
     work += resolver_answers(l->topology, TOPOLOGY_LANE, l->number);
@@ -445,6 +449,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     tcp_run(l->tcp, now_ns);
     net_run(l->net, now_ns);
     work += deliveries(l);
+    work += conn_auth_pass(l);
     work += events(l);
     work += timers(l);
     conn_out_relieve(l);
@@ -462,6 +467,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
             doorbell_ring(&l->topology->spool[i].bell);
     if (l->courier_rung)
         doorbell_ring(&l->topology->courier_bell);
+    if (l->auth.rung)
+        doorbell_ring(&l->topology->auth_bell);
     if (l->host_rung)
         doorbell_ring(&l->topology->host_bell);
     stats_inc(l->stats, work > 0 ? STATS_LANE_PASSES_BUSY : STATS_LANE_PASSES_IDLE);

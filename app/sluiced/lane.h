@@ -13,6 +13,7 @@
 
 #include "base_pool.h"
 #include "conn.h"
+#include "conn_auth.h"
 #include "conn_cache.h"
 #include "lane_tls.h"
 #include "net_rss.h"
@@ -77,6 +78,7 @@ struct lane {
     struct conn_cache idle; /* connections to next hops that wait for a message */
     struct spool_buf_pool bufs;
     struct policy_work *policy_work;
+    struct lane_auth auth;
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
     const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */

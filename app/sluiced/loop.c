@@ -55,6 +55,16 @@ void loop_fini(struct loop *l)
     l->epoll = -1;
 }
 
+int loop_watch(struct loop *l, int fd)
+{
+    return watch(l->epoll, fd);
+}
+
+void loop_unwatch(struct loop *l, int fd)
+{
+    epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 bool loop_idle(struct loop *l, bool worked, uint64_t now_ns)
 {
     if (worked) {

@@ -26,6 +26,11 @@ int loop_init(struct loop *l, struct doorbell *bell, const int *fds, unsigned fd
               struct stats_block *stats) BASE_WARN_UNUSED;
 void loop_fini(struct loop *l);
 
+/* One more descriptor, or one less, by the loop's thread. loop_watch returns 0 or a negative error.
+ */
+int loop_watch(struct loop *l, int fd) BASE_WARN_UNUSED;
+void loop_unwatch(struct loop *l, int fd);
+
 /* What to do after a pass: returns true when the thread should now arm its devices, look once more
  * and call loop_sleep if there is still nothing. */
 bool loop_idle(struct loop *l, bool worked, uint64_t now_ns);

@@ -144,6 +144,8 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         error = opener_allow(o, conf->dns.trust_anchor);
     if (error == 0)
         error = maps_each(conf, allow, o);
+    if (error == 0 && conf->auth.backend == CONF_AUTH_PASSWD)
+        error = opener_allow(o, conf->auth.passwd_file);
     if (error == 0)
         error = opener_seal(o);
     if (error != 0)

@@ -1,4 +1,5 @@
 #include "role.h"
+#include "auth_role.h"
 #include "opener.h"
 #include "resolver_role.h"
 #include "sandbox.h"
@@ -14,6 +15,7 @@
 static const struct role roles[] = {
     {"opener", opener_main, sandbox_deny_opener},
     {"resolver", resolver_role_main, sandbox_deny_resolver},
+    {"auth", auth_role_main, sandbox_deny_auth},
 };
 
 const struct role *role_find(const char *name)

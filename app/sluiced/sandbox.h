@@ -20,6 +20,7 @@ extern const int sandbox_deny_opener[];
  * every file and every other process. */
 extern const int sandbox_deny_resolver[];
 extern const int sandbox_deny_resolver_running[];
+extern const int sandbox_deny_auth[];
 
 /* The calls in the list fail with EPERM from now on, in all threads, for good. Returns 0, or a
  * negative error with the reason in why (the kernel lacks it: the caller warns and goes on). */

@@ -181,6 +181,11 @@ struct settings *settings_make(struct conf *conf)
         .hop_max = (uint32_t)conf->smtp.hops,
         .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING,
     };
+    if (conf->auth.mechanisms.cnt == 0)
+        s->auth_mechanisms = 1U << SMTP_SASL_PLAIN | 1U << SMTP_SASL_LOGIN;
+    for (uint32_t i = 0; i < conf->auth.mechanisms.cnt; i++)
+        s->auth_mechanisms |=
+            (uint8_t)(1U << smtp_sasl_find(base_span_str(conf->auth.mechanisms.item[i])));
     s->relay_networks = prefixes(&conf->relay.networks);
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
     s->exempt_networks = prefixes(&conf->sender.exempt_networks);

@@ -38,6 +38,7 @@ struct settings {
     uint64_t generation;
     struct smtp_server_settings smtp;
     struct policy_settings policy;
+    uint8_t auth_mechanisms;             /* bits by enum smtp_sasl_mechanism */
     struct settings_listener *listeners; /* in the order of conf; owned */
     struct net_addr *own;                /* addresses of all ports; owned */
     uint32_t own_cnt;

@@ -64,6 +64,9 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_RESOLVER_COURIER] = {"rc", TOPOLOGY_RESOLVER, TOPOLOGY_COURIER, sizeof(void *), 1024},
     [TOPOLOGY_CONTROL_RESOLVER] = {"kr", TOPOLOGY_CONTROL, TOPOLOGY_RESOLVER, sizeof(void *), 16},
     [TOPOLOGY_RESOLVER_CONTROL] = {"rk", TOPOLOGY_RESOLVER, TOPOLOGY_CONTROL, sizeof(void *), 16},
+    /* Never full: more than auth: exchanges at its largest. */
+    [TOPOLOGY_LANE_AUTH] = {"la", TOPOLOGY_LANE, TOPOLOGY_AUTH, sizeof(void *), 4096},
+    [TOPOLOGY_AUTH_LANE] = {"al", TOPOLOGY_AUTH, TOPOLOGY_LANE, sizeof(void *), 4096},
     [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
                            4096},
     [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_CONTROL,
@@ -72,6 +75,8 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
                               sizeof(struct stats_log_record), 8192},
     [TOPOLOGY_RESOLVER_LOG] = {"rlog", TOPOLOGY_RESOLVER, TOPOLOGY_CONTROL,
                                sizeof(struct stats_log_record), 64},
+    [TOPOLOGY_AUTH_LOG] = {"alog", TOPOLOGY_AUTH, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
+                           256},
 };
 
 static uint32_t thread_cnt(const struct topology *t, enum topology_thread thread)
@@ -126,7 +131,7 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
 
 static int make_bells(struct topology *t, bool silent)
 {
-    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->resolver_bell,
+    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->resolver_bell, &t->auth_bell,
                                  &t->control_bell};
     int error = 0;
 
@@ -191,6 +196,7 @@ void topology_fini(struct topology *t)
     doorbell_fini(&t->courier_bell);
     doorbell_fini(&t->host_bell);
     doorbell_fini(&t->resolver_bell);
+    doorbell_fini(&t->auth_bell);
     doorbell_fini(&t->control_bell);
     free(t->stats);
     *t = (struct topology){0};
@@ -226,10 +232,12 @@ struct stats_log topology_log(const struct topology *t, enum topology_thread thr
     static const uint16_t first[] = {[TOPOLOGY_LANE] = 0,
                                      [TOPOLOGY_SPOOLER] = 0xfe00,
                                      [TOPOLOGY_COURIER] = 0xff00 + TOPOLOGY_COURIER,
-                                     [TOPOLOGY_RESOLVER] = 0xff00 + TOPOLOGY_RESOLVER};
+                                     [TOPOLOGY_RESOLVER] = 0xff00 + TOPOLOGY_RESOLVER,
+                                     [TOPOLOGY_AUTH] = 0xff00 + TOPOLOGY_AUTH};
     enum topology_link_id id = thread == TOPOLOGY_LANE       ? TOPOLOGY_LANE_LOG
                                : thread == TOPOLOGY_SPOOLER  ? TOPOLOGY_SPOOLER_LOG
                                : thread == TOPOLOGY_RESOLVER ? TOPOLOGY_RESOLVER_LOG
+                               : thread == TOPOLOGY_AUTH     ? TOPOLOGY_AUTH_LOG
                                                              : TOPOLOGY_COURIER_LOG;
 
     base_assert(thread < BASE_ARRAY_CNT(first));

@@ -40,6 +40,7 @@ enum topology_thread {
     TOPOLOGY_CONTROL,
     TOPOLOGY_HOST,     /* the machine's own traffic, where the configuration has it */
     TOPOLOGY_RESOLVER, /* questions to the DNS */
+    TOPOLOGY_AUTH,     /* logins, where the configuration has users */
     TOPOLOGY_KEYOP,    /* private keys' operations, keyop_cnt of them; the last row: telemetry */
     TOPOLOGY_THREAD_CNT
 };
@@ -67,10 +68,13 @@ enum topology_link_id {
     TOPOLOGY_RESOLVER_COURIER,
     TOPOLOGY_CONTROL_RESOLVER,
     TOPOLOGY_RESOLVER_CONTROL,
-    TOPOLOGY_LANE_LOG, /* struct stats_log_record */
+    TOPOLOGY_LANE_AUTH, /* struct auth_job *: logins */
+    TOPOLOGY_AUTH_LANE, /* struct auth_job *: their answers */
+    TOPOLOGY_LANE_LOG,  /* struct stats_log_record */
     TOPOLOGY_SPOOLER_LOG,
     TOPOLOGY_COURIER_LOG,
     TOPOLOGY_RESOLVER_LOG,
+    TOPOLOGY_AUTH_LOG,
     TOPOLOGY_LINK_CNT
 };
 
@@ -103,9 +107,10 @@ struct topology {
     struct doorbell courier_bell;
     struct doorbell host_bell;
     struct doorbell resolver_bell;
+    struct doorbell auth_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
-    /* Counters, one block a thread: lanes, then spoolers, courier, control, host, resolver, key
-     * threads. */
+    /* Counters, one block a thread: lanes, then spoolers, courier, control, host, resolver, auth,
+     * key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
 };

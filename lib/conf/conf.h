@@ -49,6 +49,7 @@ enum conf_key_operations { CONF_KEY_INLINE, CONF_KEY_POOL };
 enum conf_tls_alpn { CONF_TLS_ALPN_STRICT, CONF_TLS_ALPN_IGNORE };
 enum conf_spoof { CONF_SPOOF_AUTO, CONF_SPOOF_OFF, CONF_SPOOF_LOGIN, CONF_SPOOF_STRICT };
 enum conf_map_form { CONF_MAP_TEXTHASH, CONF_MAP_PCRE, CONF_MAP_ACCOUNTS };
+enum conf_auth_backend { CONF_AUTH_NONE, CONF_AUTH_PASSWD, CONF_AUTH_DOVECOT };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
@@ -107,6 +108,8 @@ struct conf_listener {
     struct conf_list bare_newline_networks;
     uint64_t tls;     /* enum conf_tls_level; see conf_listener_tls */
     uint64_t tls_min; /* enum conf_tls_min */
+    bool auth_cleartext;
+    bool auth_required;
     const char *tls_ciphers;
     const char *tls_ciphersuites;
     const char *tls_groups;
@@ -203,6 +206,24 @@ struct conf_recipient {
     uint64_t expansion;
 };
 
+struct conf_auth {
+    uint64_t backend; /* enum conf_auth_backend */
+    const char *passwd_file;
+    const char *dovecot_socket;
+    struct conf_list mechanisms;
+    uint64_t workers;
+    uint64_t queue;
+    uint64_t exchanges; /* for each lane */
+    uint64_t timeout_ns;
+    uint64_t failure_delay_ns;
+    uint64_t failures_client; /* these: a period; 0: no limit */
+    uint64_t failures_login;
+    uint64_t failures_all;
+    uint64_t failures_period_ns;
+    uint64_t client_prefix; /* bits that make one client */
+    uint64_t client_prefix6;
+};
+
 struct conf_queue {
     uint64_t backoff_min_ns;
     uint64_t backoff_max_ns;
@@ -253,6 +274,7 @@ struct conf {
     struct conf_relay relay;
     struct conf_sender sender;
     struct conf_recipient recipient;
+    struct conf_auth auth;
     struct conf_queue queue;
     struct conf_dns dns;
     struct conf_control control;

@@ -226,6 +226,35 @@ static void check_tls(struct conf_parser *p, const struct conf_listener *l)
         named(p, "listener", l, "tls", "needs a certificate block, or none");
 }
 
+/* One on which passwords would pass in clear says so; one for servers has no users. */
+static void check_auth(struct conf_parser *p)
+{
+    static const char *const known[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
+    const struct conf_auth *a = &p->conf->auth;
+
+    if (a->backend == CONF_AUTH_PASSWD && a->passwd_file == NULL && !bad(p, "auth", "passwd_file"))
+        related(p, "auth", "passwd_file", "auth.backend", "is required for backend = passwd");
+    if (a->backend == CONF_AUTH_DOVECOT && a->dovecot_socket == NULL &&
+        !bad(p, "auth", "dovecot_socket"))
+        related(p, "auth", "dovecot_socket", "auth.backend", "is required for backend = dovecot");
+    if (a->dovecot_socket != NULL && strlen(a->dovecot_socket) > SOCKET_PATH_MAX)
+        related(p, "auth", "dovecot_socket", NULL, "is longer than %d bytes", SOCKET_PATH_MAX);
+    for (uint32_t i = 0; i < a->mechanisms.cnt; i++) {
+        size_t k = 0;
+        if (a->backend == CONF_AUTH_DOVECOT &&
+            strcmp(a->mechanisms.item[i], "SCRAM-SHA-256-PLUS") == 0)
+            related(p, "auth", "mechanisms", NULL,
+                    "SCRAM-SHA-256-PLUS cannot be carried through to Dovecot");
+        while (k < BASE_ARRAY_CNT(known) && strcmp(known[k], a->mechanisms.item[i]) != 0)
+            k++;
+        if (k == BASE_ARRAY_CNT(known))
+            related(p, "auth", "mechanisms", NULL,
+                    "%.64s is none of PLAIN LOGIN SCRAM-SHA-256 "
+                    "SCRAM-SHA-256-PLUS",
+                    a->mechanisms.item[i]);
+    }
+}
+
 static void check_listeners(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
@@ -254,6 +283,8 @@ static void check_listeners(struct conf_parser *p)
             named(p, "listener", l, "bare_newline_networks",
                   "has no effect with bare_newline = normalize");
         check_tls(p, l);
+        if (l->auth_cleartext && l->kind == CONF_KIND_MX)
+            named(p, "listener", l, "auth_cleartext", "has no place where kind = mx");
         for (uint32_t j = 0; j < i; j++)
             if (collide(l, &c->listener[j]))
                 named(p, "listener", l, "tcp_port",
@@ -391,6 +422,7 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     check_gateway(p);
     check_ports(p);
     check_listeners(p);
+    check_auth(p);
     check_spools(p);
     check_sizes(p);
     check_addresses_of_mail(p);

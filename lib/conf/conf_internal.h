@@ -12,7 +12,7 @@
 #define CONF_FILE_BYTES_MAX (1024 * 1024)
 #define CONF_ATOM_BYTES_MAX 4096
 #define CONF_FILE_CNT_MAX   256
-#define CONF_SETTING_MAX    128 /* rows of the table */
+#define CONF_SETTING_MAX    256 /* rows of the table */
 #define CONF_KEY_CAP        320 /* "block name: key" with its NUL */
 #define CONF_WHY_CAP        256
 

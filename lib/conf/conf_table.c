@@ -53,6 +53,7 @@ const struct conf_block conf_blocks[] = {
     ONE(recipient,
         "The addresses of the relay domains: accounts, aliases, and who else there is. The files "
         "may be changed at any time: they are read again within seconds, whole or not at all."),
+    ONE(auth, "Users: where their passwords are, and what is done about guessing."),
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
          "Where mail for a domain goes. One block for each domain, and default for the rest."),
@@ -137,6 +138,8 @@ const struct conf_setting conf_settings[] = {
 
     WORDS(listener, spoof_protection, "auto", "auto off login strict", false, "login: who is logged in sends as what its account owns alone, who is not may not use an account's address; strict: the From header, too. auto: login for users, off on mx"),
     TEXT(listener, BOOL, reject_unauthenticated_sender, "no", false, NULL, "refuse senders that are addresses of accounts here too, where nobody is logged in; for mx: forgeries of our own users, but also their mail by way of lists and forwarders"),
+    TEXT(listener, BOOL, auth_cleartext, "no", false, NULL, "AUTH without TLS too, so that passwords pass in clear; never on mx"),
+    TEXT(listener, BOOL, auth_required, "yes", false, NULL, "submission and submissions: MAIL needs a login, but from relay: networks"),
 
     TEXT(certificate, PATH, chain, NULL, true, "/etc/sluice/mx.pem", "PEM file: the certificate, then intermediate ones. Another file than at the start must be below the directory of this file"),
     TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),
@@ -204,6 +207,21 @@ const struct conf_setting conf_settings[] = {
     TEXT(recipient, MAPS, maps, "", true, NULL, "all addresses of the relay domains, with accounts and aliases: others are refused at RCPT; none: the next hop knows them"),
     TEXT(recipient, STRING, extension, "+", true, NULL, "character behind which a local part is an extension of the address without it; none: there are no extensions"),
     NUMBER(recipient, expansion, "1000", 1, 4096, true, "most addresses that aliases may make of one"),
+    WORDS(auth, backend, "none", "none passwd dovecot", false, "where users are: nowhere, so that AUTH is not offered; in passwd_file; or asked of Dovecot. AUTH is offered on listeners of kind submission and submissions, never on mx"),
+    TEXT(auth, PATH, passwd_file, "", false, NULL, "users and hashes, as Dovecot's passwd-file or docker-mailserver's postfix-accounts.cf; read anew within seconds after it changed"),
+    TEXT(auth, PATH, dovecot_socket, "", false, NULL, "Dovecot's auth-client socket; gateway: user must be able to connect to it"),
+    TEXT(auth, LIST, mechanisms, "", true, NULL, "of PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS; none: PLAIN and LOGIN. Clients prefer SCRAM, which needs verifiers of all users"),
+    NUMBER(auth, workers, "2", 1, 64, false, "threads that make hashes"),
+    NUMBER(auth, queue, "64", 1, 65536, false, "logins that wait for them; more are told to come later"),
+    NUMBER(auth, exchanges, "512", 16, 2048, false, "logins under way on each lane, those held back by failure_delay too"),
+    DURATION(auth, timeout, "30s", S, 10 * M, false, "wait for each answer of a client while it logs in, and of the accounts"),
+    DURATION(auth, failure_delay, "2s", 0, M, false, "a refused login hears of it so much later"),
+    NUMBER(auth, failures_client, "20", 0, 1000000, false, "failures of one client within failures_period, then 421; 0: no limit"),
+    NUMBER(auth, failures_login, "50", 0, 1000000, false, "failures of one login, then 454 to clients from which it has never logged in; 0: no limit"),
+    NUMBER(auth, failures_all, "0", 0, 100000000, false, "failures of all together, then 454; 0: no limit"),
+    DURATION(auth, failures_period, "10m", S, 7 * D, false, "the time in which those numbers are forgotten"),
+    NUMBER(auth, client_prefix, "32", 8, 32, false, "bits of an IPv4 address that make one client"),
+    NUMBER(auth, client_prefix6, "64", 16, 128, false, "bits of an IPv6 address that make one client"),
 
     DURATION(queue, backoff_min, "300s", S, D, true, "wait after the first failure"),
     DURATION(queue, backoff_max, "4000s", S, 7 * D, true, "longest wait between attempts"),

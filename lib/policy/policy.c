@@ -136,6 +136,11 @@ static bool in_networks(const struct net_prefix *networks, uint32_t cnt, const s
     return false;
 }
 
+bool policy_in_network(const struct policy_settings *settings, const struct policy_client *client)
+{
+    return in_networks(settings->relay_networks, settings->relay_network_cnt, client->network);
+}
+
 static bool is_local(const void *arg, struct base_span domain)
 {
     return domain.len <= SMTP_DOMAIN_MAX && is_relay_domain(arg, domain);

@@ -137,6 +137,9 @@ enum policy_verdict policy_from_judge(const struct policy_view *view,
 /* How this view reads addresses. */
 struct policy_reading policy_view_reading(const struct policy_view *view);
 
+/* Whether the client is in a relay network. */
+bool policy_in_network(const struct policy_settings *settings, const struct policy_client *client);
+
 bool policy_verdict_accepts(enum policy_verdict verdict);
 const char *policy_verdict_name(enum policy_verdict verdict);
 

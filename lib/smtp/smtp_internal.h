@@ -20,6 +20,18 @@
     X(TLS_TWICE, 503, "5.5.1", "Error: TLS already active", REFUSED_ORDER)                         \
     X(TLS_IN_MAIL, 503, "5.5.1", "Error: MAIL transaction in progress", REFUSED_ORDER)             \
     X(NO_AUTH, 503, "5.5.1", "Error: authentication not enabled", REFUSED_NOT_OFFERED)             \
+    X(NO_EHLO, 503, "5.5.1", "Error: send EHLO first", REFUSED_ORDER)                              \
+    X(AUTH_CLEAR, 504, "5.5.4", "Encryption required for requested authentication mechanism",      \
+      REFUSED_CLEAR)                                                                               \
+    X(AUTH_IN_MAIL, 503, "5.5.1", "Error: MAIL transaction in progress", REFUSED_ORDER)            \
+    X(AUTH_TWICE, 503, "5.5.1", "Error: already authenticated", REFUSED_ORDER)                     \
+    X(AUTH_SYNTAX, 501, "5.5.4", "Syntax: AUTH mechanism", REFUSED_SYNTAX)                         \
+    X(AUTH_UNKNOWN, 504, "5.5.4", "Error: authentication mechanism not offered",                   \
+      REFUSED_AUTH_MECHANISM)                                                                      \
+    X(AUTH_BASE64, 501, "5.5.2", "Error: bad base64 in authentication", REFUSED_AUTH_SYNTAX)       \
+    X(AUTH_CANCELLED, 501, "5.7.0", "Authentication aborted", REFUSED_AUTH_CANCELLED)              \
+    X(AUTH_LONG, 500, "5.5.6", "Error: authentication exchange line is too long",                  \
+      REFUSED_LINE_LENGTH)                                                                         \
     X(LINE_LONG, 500, "5.5.2", "Error: line too long", REFUSED_LINE_LENGTH)                        \
     X(LINE_END, 500, "5.5.2", "Error: bare <CR> or <LF> received", REFUSED_LINE_END)               \
     X(CHARACTER, 500, "5.5.2", "Error: bad syntax", REFUSED_CHARACTER)                             \
@@ -53,6 +65,7 @@
     X(CHUNK_FAILED, 503, "5.5.1", "Error: message was refused at an earlier chunk", REFUSED_CHUNK) \
     X(DATA_IN_CHUNKS, 503, "5.5.1", "Error: DATA after BDAT", REFUSED_ORDER)                       \
     X(RCPT_IN_CHUNKS, 503, "5.5.1", "Error: RCPT after BDAT", REFUSED_ORDER)                       \
+    X(AUTH_VALUE, 501, "5.5.4", "Bad AUTH syntax", REFUSED_PARAMETER)                              \
     X(DECLARED_SIZE, 552, "5.3.4", "Message size exceeds fixed limit", REFUSED_DECLARED_SIZE)      \
     X(NO_HELO, 503, "5.5.1", "Error: send HELO/EHLO first", REFUSED_ORDER)                         \
     X(NESTED_MAIL, 503, "5.5.1", "Error: nested MAIL command", REFUSED_ORDER)                      \
@@ -102,6 +115,17 @@ enum smtp_reason smtp_server_rcpt_params(struct smtp_server *s, struct base_span
 
 /* Whether this session's EHLO offered it: enum smtp_extension. */
 bool smtp_server_offers(const struct smtp_server *s, enum smtp_extension extension);
+
+/* AUTH: the command, a line of the exchange that it began, and one that is too long. */
+enum smtp_server_event smtp_server_auth(struct smtp_server *s, struct base_span argument,
+                                        struct base_buf *out);
+enum smtp_server_event smtp_server_auth_line(struct smtp_server *s, struct base_span line,
+                                             struct base_buf *out);
+enum smtp_server_event smtp_server_auth_long(struct smtp_server *s, struct base_buf *out);
+
+/* Whether EHLO offers AUTH now; its line, which is to be followed by another. */
+bool smtp_server_offers_auth(const struct smtp_server *s);
+int smtp_server_put_auth(const struct smtp_server *s, struct base_buf *out);
 
 /* Begins a body, after 354 or with a first chunk: sets what smtp_server_body works on. */
 void smtp_server_body_begin(struct smtp_server *s);

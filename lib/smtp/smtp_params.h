@@ -5,7 +5,8 @@
  * change ENVID and ORCPT (RFC 3461 section 5.2.1), and xtext decoded and encoded again need not be
  * the same.
  *
- * Left out: AUTH= (RFC 4954), BY= (2852), MT-PRIORITY (6710), and BODY=BINARYMIME (3030).
+ * AUTH= (RFC 4954) is checked and not kept. Left out: BY= (2852), MT-PRIORITY (6710), and
+ * BODY=BINARYMIME (3030).
  *
  * Pure; any thread. No memory.
  */
@@ -21,6 +22,7 @@ enum smtp_extension {
     SMTP_EXTENSION_DSN = 1,
     SMTP_EXTENSION_SMTPUTF8 = 2,
     SMTP_EXTENSION_CHUNKING = 4,
+    SMTP_EXTENSION_AUTH = 8, /* as the session offers AUTH; not for settings */
 };
 
 #define SMTP_ENVID_MAX 100 /* bytes as written: RFC 3461 section 4.4 */

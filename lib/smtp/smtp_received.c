@@ -16,8 +16,12 @@ static const char *protocol(const struct smtp_received *r)
 {
     bool secure = r->tls_version != NULL;
 
+    if (r->smtputf8 && r->authenticated)
+        return secure ? "UTF8SMTPSA" : "UTF8SMTPA";
     if (r->smtputf8)
         return secure ? "UTF8SMTPS" : "UTF8SMTP";
+    if (r->authenticated) /* nobody without EHLO is */
+        return secure ? "ESMTPSA" : "ESMTPA";
     if (r->extended)
         return secure ? "ESMTPS" : "ESMTP";
     return "SMTP";

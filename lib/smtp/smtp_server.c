@@ -106,12 +106,16 @@ static enum smtp_server_event take_line(struct smtp_server *s, struct base_span 
     case SMTP_LINE_LONG:
         *used = SMTP_LINE_MAX - 1; /* the last byte may be the CR of the end */
         s->discarding_line = true;
+        if (s->exchanging)
+            return smtp_server_auth_long(s, out);
         smtp_server_refuse(s, SMTP_REASON_LINE_LONG, out);
         return SMTP_SERVER_MORE;
     case SMTP_LINE_WHOLE:
         break;
     }
     *used = len;
+    if (s->exchanging)
+        return smtp_server_auth_line(s, base_span_of(in.p, len - 2), out);
     return smtp_server_command(s, base_span_of(in.p, len - 2), out);
 }
 
@@ -155,6 +159,7 @@ static void start_tls(struct smtp_server *s)
     smtp_server_set_state(s, SMTP_SESSION_START);
     s->extended = false;
     s->helo_len = 0;
+    s->authenticated = false;
     s->tls = SMTP_TLS_ON;
 }
 
@@ -182,6 +187,10 @@ static void accept_event(struct smtp_server *s, enum smtp_server_event asked)
     case SMTP_SERVER_STARTTLS:
         start_tls(s);
         break;
+    case SMTP_SERVER_AUTH:
+        s->authenticated = true;
+        stats_inc(s->stats, STATS_SMTP_AUTHENTICATED);
+        break;
     default:
         base_assert(false); /* DATA is accepted by NULL alone */
     }
@@ -198,6 +207,8 @@ static enum stats_id refused_stat(enum smtp_server_event asked)
         return STATS_SMTP_REFUSED_DATA;
     case SMTP_SERVER_STARTTLS:
         return STATS_SMTP_REFUSED_STARTTLS;
+    case SMTP_SERVER_AUTH:
+        return STATS_SMTP_REFUSED_AUTH;
     default:
         base_assert(asked == SMTP_SERVER_MESSAGE);
         return STATS_SMTP_REFUSED_MESSAGE;
@@ -227,6 +238,8 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply, s
     s->address = (struct smtp_address){.kind = SMTP_ADDRESS_NULL};
     s->mail.envid = base_span_of(NULL, 0);
     s->rcpt = (struct smtp_rcpt_params){0};
+    s->auth_response = base_span_of(NULL, 0);
+    s->exchanging = false;
     if (reply == NULL || (s->chunked && asked == SMTP_SERVER_DATA && reply->code != 421))
         return begin_body(s, reply, out);
     base_assert(asked != SMTP_SERVER_DATA || reply->code >= 400);

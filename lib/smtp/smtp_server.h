@@ -1,17 +1,17 @@
 /*
  * The server's side of one SMTP session: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME
  * (6152) and ENHANCEDSTATUSCODES (2034); where the settings offer them DSN (3461), SMTPUTF8
- * (6531) and CHUNKING (3030); where the caller has TLS, STARTTLS (3207). Bytes in; replies, events
- * and body bytes out.
+ * (6531) and CHUNKING (3030); where the caller has TLS, STARTTLS (3207), and where it has accounts,
+ * AUTH (4954). Bytes in; replies, events and body bytes out.
  *
- * Left out until their issues: AUTH and others; BINARYMIME; that the header section of a
+ * Left out until their issues: BINARYMIME; that the header section of a
  * message without SMTPUTF8 is ASCII is not checked. The session decides nothing about who may send
  * what: it asks its caller by an event and waits for the answer.
  *
  * Use: smtp_server_greet, then loop over smtp_server_push until it says MORE or CLOSE, also after
  * an answer and after the end of a body, with whatever input is left. It handles commands,
  * consuming their lines and writing the replies to out, until one concerns the caller: that is the
- * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS) are followed by exactly one
+ * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS, AUTH) are followed by exactly one
  * smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it
  * ends, without input where smtp_server_body_due says so. Input may be cut anywhere: the replies do
  * not depend on it.
@@ -40,6 +40,7 @@
 #include "smtp_address.h"
 #include "smtp_params.h"
 #include "smtp_reply.h"
+#include "smtp_sasl.h"
 #include "stats.h"
 
 #define SMTP_LINE_MAX                                                                              \
@@ -78,6 +79,10 @@ enum smtp_server_event {
     SMTP_SERVER_RESET,   /* the transaction is over: RSET, HELO or EHLO */
     SMTP_SERVER_STARTTLS, /* asks: 220, and what follows is TLS; else a refusal. The caller alone
                              knows whether bytes wait behind the command: see below */
+    SMTP_SERVER_AUTH,     /* asks: s->auth_... says what of an exchange. 235, a refusal, or
+                             smtp_server_challenge */
+    SMTP_SERVER_AUTH_END, /* the client has given up the exchange, or spoilt it; the reply is in out
+                           */
     SMTP_SERVER_CLOSE,    /* send out, then close; s->close_reason says why */
 };
 
@@ -138,7 +143,10 @@ struct smtp_server {
     uint64_t discard_left;           /* of a refused chunk: thrown away */
     const struct smtp_scan *scanner; /* the best of this machine */
     const char *close_reason;        /* static text */
-    uint32_t recipient_cnt;          /* accepted in this transaction */
+    /* Of AUTH, valid until the answer: base64 that was checked, a view into the pushed input; p
+     * NULL where a command has no initial response. */
+    struct base_span auth_response;
+    uint32_t recipient_cnt; /* accepted in this transaction */
     uint32_t error_cnt;
     uint32_t junk_cnt;
     uint32_t message_cnt;   /* accepted in this session */
@@ -146,19 +154,27 @@ struct smtp_server {
     uint32_t hop_cnt;
     uint64_t header_bytes;
     uint32_t header_field_cnt;
-    uint32_t line_bytes;  /* of the body's present line, as far as it is written */
-    uint8_t state;        /* enum smtp_session_state */
-    uint8_t tls;          /* enum smtp_tls: set by the caller after init, ON by the answer 220 */
-    uint8_t asked;        /* enum smtp_server_event that waits for an answer, or 0 */
-    uint8_t refusal;      /* enum smtp_refusal: NONE while the body is fine, then the first that
-                             struck; with REFUSED the one that was told */
-    uint16_t refusals;    /* a bit for each that has struck in this body */
-    uint8_t scan;         /* the body scanner's state */
-    uint8_t header_match; /* bytes of "received" matched in this header line */
-    bool normalize;       /* bare LF ends a line of a body: set by the caller after init */
-    bool bare_lf;         /* which of the two BARE_NEWLINE saw first */
-    bool lf_line;         /* the last line ended in a bare LF */
-    bool chunked;         /* the transaction's body comes by BDAT */
+    uint32_t line_bytes; /* of the body's present line, as far as it is written */
+    uint8_t state;       /* enum smtp_session_state */
+    uint8_t tls;         /* enum smtp_tls: set by the caller after init, ON by the answer 220 */
+    /* Bits by enum smtp_sasl_mechanism: those that may be used here inside TLS, in clear too with
+     * auth_clear. Set by the caller, at any time. */
+    uint8_t auth_mechanisms;
+    bool auth_clear;
+    bool authenticated;
+    bool exchanging;        /* the client's next line is a response, no command */
+    bool auth_begins;       /* of AUTH: a command; else a further response */
+    uint8_t auth_mechanism; /* enum smtp_sasl_mechanism, of the exchange */
+    uint8_t asked;          /* enum smtp_server_event that waits for an answer, or 0 */
+    uint8_t refusal;        /* enum smtp_refusal: NONE while the body is fine, then the first that
+                               struck; with REFUSED the one that was told */
+    uint16_t refusals;      /* a bit for each that has struck in this body */
+    uint8_t scan;           /* the body scanner's state */
+    uint8_t header_match;   /* bytes of "received" matched in this header line */
+    bool normalize;         /* bare LF ends a line of a body: set by the caller after init */
+    bool bare_lf;           /* which of the two BARE_NEWLINE saw first */
+    bool lf_line;           /* the last line ended in a bare LF */
+    bool chunked;           /* the transaction's body comes by BDAT */
     bool chunk_last;
     bool chunk_failed;      /* the message was refused at a chunk that was not the last */
     uint8_t discard_reason; /* enum smtp_reason */
@@ -189,11 +205,17 @@ enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span 
  * with 2xx ends the transaction as accepted, otherwise as refused. code 421 also closes: the next
  * push returns CLOSE.
  *
+ * AUTH: 235 accepts, and holds until STARTTLS or the end of the session.
+ *
  * STARTTLS: 220 accepts, and the session forgets all that the client has said (RFC 3207 section
  * 4.2). When anything was sent behind the command, before the 220, somebody else may have put it
  * there: the caller answers 5xx, which closes. 4xx: not now; the session goes on in clear. */
 void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply,
                         struct base_buf *out);
+
+/* Answers AUTH by a challenge (of SMTP_SASL_CHALLENGE_MAX at most, without base64); the client's
+ * response comes by another event. */
+void smtp_server_challenge(struct smtp_server *s, struct base_span challenge, struct base_buf *out);
 
 /*
  * Body bytes: copies in to dst (which the caller empties), without the stuffed dots, in one pass.
@@ -231,6 +253,7 @@ struct smtp_received {
     struct base_span recipient; /* for "for <...>": the one recipient; empty when several */
     uint64_t wall_ns;
     bool extended;
+    bool authenticated;
     bool smtputf8;           /* RFC 6531 section 4.3 */
     const char *tls_version; /* "TLSv1.3"; NULL: in clear */
     const char *tls_cipher;

@@ -32,19 +32,21 @@ void smtp_server_junk(struct smtp_server *s, struct base_buf *out)
 static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
 {
     char text[SMTP_DOMAIN_MAX + 192];
-    int len =
-        snprintf(text, sizeof(text), "250-%s\r\n250-PIPELINING\r\n250-SIZE", s->settings->hostname);
+    int failed, len = snprintf(text, sizeof(text), "250-%s\r\n250-PIPELINING\r\n250-SIZE",
+                               s->settings->hostname);
 
     if (s->settings->message_size_max != 0)
         len += snprintf(text + len, sizeof(text) - (size_t)len, " %llu",
                         (unsigned long long)s->settings->message_size_max);
-    snprintf(text + len, sizeof(text) - (size_t)len,
-             "\r\n%s250-8BITMIME\r\n%s%s%s250 ENHANCEDSTATUSCODES\r\n",
+    snprintf(text + len, sizeof(text) - (size_t)len, "\r\n%s250-8BITMIME\r\n%s%s%s",
              s->tls == SMTP_TLS_OFFERED || s->tls == SMTP_TLS_REQUIRED ? "250-STARTTLS\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8) ? "250-SMTPUTF8\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_DSN) ? "250-DSN\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_CHUNKING) ? "250-CHUNKING\r\n" : "");
-    int failed = base_buf_puts(out, text);
+    failed = base_buf_puts(out, text);
+    if (smtp_server_offers_auth(s))
+        failed |= smtp_server_put_auth(s, out);
+    failed |= base_buf_puts(out, "250 ENHANCEDSTATUSCODES\r\n");
     base_assert(failed == 0);
 }
 
@@ -269,7 +271,7 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
     case SMTP_VERB_STARTTLS:
         return starttls(s, command.argument, out);
     case SMTP_VERB_AUTH:
-        return refuse(s, SMTP_REASON_NO_AUTH, out);
+        return smtp_server_auth(s, command.argument, out);
     case SMTP_VERB_OTHER:
         return refuse(s, SMTP_REASON_NOT_OFFERED, out);
     default:

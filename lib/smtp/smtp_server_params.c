@@ -13,6 +13,8 @@ struct param_row {
 
 bool smtp_server_offers(const struct smtp_server *s, enum smtp_extension extension)
 {
+    if (extension == SMTP_EXTENSION_AUTH)
+        return s->extended && smtp_server_offers_auth(s);
     return s->extended && (s->settings->extensions & extension) != 0;
 }
 
@@ -62,6 +64,18 @@ static enum smtp_reason take_envid(struct smtp_server *s, struct base_span value
     return smtp_envid_valid(value) ? SMTP_REASON_CNT : SMTP_REASON_ENVID_SYNTAX;
 }
 
+/* RFC 4954 section 5: who submitted it elsewhere, as others say. No server is trusted with that, so
+ * it is checked, and nothing more. */
+static enum smtp_reason take_auth(struct smtp_server *s, struct base_span value)
+{
+    uint8_t room[SMTP_LINE_MAX];
+    struct base_buf mailbox = {room, 0, sizeof(room)};
+
+    (void)s;
+    return value.len > 0 && smtp_xtext_decode(&mailbox, value) == 0 ? SMTP_REASON_CNT
+                                                                    : SMTP_REASON_AUTH_VALUE;
+}
+
 /* RFC 3461 section 4.1. A keyword that comes again says nothing new. */
 static enum smtp_reason take_notify(struct smtp_server *s, struct base_span value)
 {
@@ -100,6 +114,7 @@ static const struct param_row mail_rows[] = {
     {"SMTPUTF8", SMTP_EXTENSION_SMTPUTF8, take_smtputf8},
     {"RET", SMTP_EXTENSION_DSN, take_ret},
     {"ENVID", SMTP_EXTENSION_DSN, take_envid},
+    {"AUTH", SMTP_EXTENSION_AUTH, take_auth},
 };
 
 static const struct param_row rcpt_rows[] = {

@@ -28,6 +28,8 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(PROXY_REFUSED, STATS_LOG_WARN, "proxy_refused", "peer=%a reason=%s")                         \
     X(TLS, STATS_LOG_INFO, "tls", "client=%a %s")                                                  \
     X(TLS_FAILED, STATS_LOG_INFO, "tls_failed", "client=%a reason=%s")                             \
+    X(AUTH, STATS_LOG_INFO, "auth", "client=%a %s")                                                \
+    X(AUTH_FAILED, STATS_LOG_WARN, "auth_failed", "warning: unknown[%a]: SASL %s")                 \
     X(DISCONNECT, STATS_LOG_INFO, "disconnect", "client=%a messages=%n reason=%s")                 \
     X(REFUSED, STATS_LOG_INFO, "refused", "id=%i client=%a code=%n reason=%s")                     \
     X(EXPANDED, STATS_LOG_INFO, "expanded", "id=%i client=%a recipients=%n line=%m to=%s")         \

@@ -275,5 +275,9 @@ const char *tls_conn_alert(const struct tls_conn *c);
 void *tls_conn_cookie(const struct tls_conn *c);
 /* After the handshake. */
 void tls_conn_facts(const struct tls_conn *c, struct tls_facts *facts);
+/* Bytes that both ends can make of this connection alone, by the label of an exporter (RFC 8446
+ * section 7.5), without a context. After the handshake. False: they cannot be made. */
+bool tls_conn_export(struct tls_conn *c, const char *label, uint8_t *out,
+                     size_t len) BASE_WARN_UNUSED;
 
 #endif

@@ -54,6 +54,13 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("STARTTLS\r\n"),
     FUZZ_TOKEN("EHLO no\r\nSTARTTLS\r\n"),
     FUZZ_TOKEN("AUTH\r\n"),
+    FUZZ_TOKEN("AUTH PLAIN\r\n"),
+    FUZZ_TOKEN("AUTH LOGIN =\r\n"),
+    FUZZ_TOKEN("AUTH PLAIN eWVz\r\n"),
+    FUZZ_TOKEN("bW9yZQ==\r\n"),
+    FUZZ_TOKEN("eWVz\r\n"),
+    FUZZ_TOKEN("*\r\n"),
+    FUZZ_TOKEN(" AUTH=<>"),
     FUZZ_TOKEN("GET / HTTP/1.0\r\n"),
     FUZZ_TOKEN("\x16\x03\x01"),
     FUZZ_TOKEN("\r\n"),
@@ -90,6 +97,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     whole->server.tls = cut->server.tls = (uint8_t)base_rand_below(&rand, SMTP_TLS_ON + 1);
     whole->server.normalize = cut->server.normalize = base_rand_below(&rand, 2) != 0;
     whole->server.scanner = smtp_scan_at(0);
+    whole->server.auth_mechanisms = cut->server.auth_mechanisms =
+        (uint8_t)base_rand_below(&rand, 1U << SMTP_SASL_MECHANISM_CNT);
+    whole->server.auth_clear = cut->server.auth_clear = base_rand_below(&rand, 2) == 0;
     uint64_t most = 1 + base_rand_below(&rand, 100);
 
     harness_feed(whole, stream.p, stream.len);

@@ -332,6 +332,15 @@ static const struct {
      "t:1: listener b: tls: needs a certificate block, or none\n"
      "t:2: listener c: tls: needs a certificate block, or none\n"
      "t:3: listener d: tls: must be one of: auto none may encrypt implicit, not secure\n"},
+    {"listener b { port = net0; tcp_port = 26; auth_cleartext = yes; }\n" REST,
+     "t:1: listener b: auth_cleartext: has no place where kind = mx\n"},
+    {"auth { backend = passwd; mechanisms = { PLAIN, CRAM-MD5 }; }\n" REST,
+     "t:1: auth: passwd_file: is required for backend = passwd\n"
+     "t:1: auth: mechanisms: CRAM-MD5 is none of PLAIN LOGIN SCRAM-SHA-256 "
+     "SCRAM-SHA-256-PLUS\n"},
+    {"auth { backend = dovecot;\nmechanisms = SCRAM-SHA-256-PLUS; }\n" REST,
+     "t:1: auth: dovecot_socket: is required for backend = dovecot\n"
+     "t:2: auth: mechanisms: SCRAM-SHA-256-PLUS cannot be carried through to Dovecot\n"},
     {"certificate a { chain = a.pem; }\n" REST,
      "t:1: certificate a: chain: must be an absolute path, not a.pem\n"
      "t:1: certificate a: key: is required\n"},

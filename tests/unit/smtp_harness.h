@@ -3,12 +3,14 @@
  * rules, and keeps replies, bodies and events as one text each. Rules, by the local part of the
  * address: "no..." is refused with 550, "later..." with 451, "shut..." with 421; a sender "nodata"
  * has DATA refused, "nomsg" the whole message with 451, "full" its body in the middle of it.
- * STARTTLS is accepted (a caller of the real one would look for bytes behind it; "no" in EHLO
+ * AUTH is answered by what the client says: "yes", "more" (another challenge), "later", "shut", or
+ * no. STARTTLS is accepted (a caller of the real one would look for bytes behind it; "no" in EHLO
  * refuses). A chunk's bodies are one as a message's: what BDAT brings is put together.
  */
 #ifndef SMTP_HARNESS_H
 #define SMTP_HARNESS_H
 
+#include "smtp_base64.h"
 #include "smtp_server.h"
 
 #include <stdio.h>
@@ -238,6 +240,33 @@ static inline bool harness_body(struct harness *h, struct base_buf *out)
     return ended;
 }
 
+static inline void harness_answer_auth(struct harness *h, struct base_buf *out)
+{
+    struct smtp_server *s = &h->server;
+    struct base_span r = s->auth_response;
+    uint8_t room[SMTP_LINE_MAX];
+    struct base_buf said = {room, 0, sizeof(room)};
+    int failed = smtp_base64_decode(&said, r);
+
+    base_assert(failed == 0);
+    harness_puts(&h->trace, s->auth_begins ? smtp_sasl_name(s->auth_mechanism) : "more");
+    harness_puts(&h->trace, r.p == NULL ? "" : ":");
+    harness_put(&h->trace, r.p, r.len);
+    harness_puts(&h->trace, " ");
+    if (r.p == NULL)
+        smtp_server_challenge(s, base_span_of(NULL, 0), out);
+    else if (harness_starts(base_buf_span(&said), "more"))
+        smtp_server_challenge(s, base_span_str("again"), out);
+    else if (harness_starts(base_buf_span(&said), "yes"))
+        smtp_server_answer(s, &(struct smtp_reply){235, "2.7.0", "Yes"}, out);
+    else if (harness_starts(base_buf_span(&said), "later"))
+        smtp_server_answer(s, &(struct smtp_reply){454, "4.7.0", "Later"}, out);
+    else if (harness_starts(base_buf_span(&said), "shut"))
+        smtp_server_answer(s, &(struct smtp_reply){421, "4.7.0", "Shut"}, out);
+    else
+        smtp_server_answer(s, &(struct smtp_reply){535, "5.7.8", "No"}, out);
+}
+
 /* One call of push and what its event asks for. Returns false when more input is needed. */
 static inline bool harness_step(struct harness *h, struct base_buf *out)
 {
@@ -273,6 +302,12 @@ static inline bool harness_step(struct harness *h, struct base_buf *out)
             smtp_server_answer(&h->server, &(struct smtp_reply){454, "4.7.0", "Later"}, out);
         else
             smtp_server_answer(&h->server, &(struct smtp_reply){220, "2.0.0", "Go"}, out);
+        break;
+    case SMTP_SERVER_AUTH:
+        harness_answer_auth(h, out);
+        break;
+    case SMTP_SERVER_AUTH_END:
+        harness_puts(&h->trace, "auth-end ");
         break;
     case SMTP_SERVER_BODY:
         break;
