@@ -165,121 +165,112 @@ static void *resolver_main(void *arg)
 {
     struct gateway_thread *t = arg;
     struct gateway *g = t->gateway;
-    /* ---- logins ---- */
 
-    static void *auth_main(void *arg)
-    {
-        struct gateway_thread *t = arg;
-        struct gateway *g = t->gateway;
-        struct auth *a = &g->auth.auth;
-
-        block_signals();
-        eal_free_affinity();
-        while (phase(g) != GATEWAY_STOP) {
-            uint64_t now_ns = loop_now_ns();
-            bool worked = gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns());
-            if (!loop_idle(&t->loop, worked, now_ns))
-                continue;
-            doorbell_arm(t->loop.bell);
-            now_ns = loop_now_ns();
-            if (!gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns()))
-                loop_sleep(&t->loop, now_ns, gateway_resolver_deadline(&g->resolver, now_ns));
-            if (!loop_idle(&t->loop, auth_pass(a, now_ns, loop_wall_ns()), now_ns))
-                continue;
-            doorbell_arm(t->loop.bell);
-            now_ns = loop_now_ns();
-            if (!auth_pass(a, now_ns, loop_wall_ns()))
-                loop_sleep(&t->loop, now_ns, auth_deadline(a));
-            doorbell_disarm(t->loop.bell);
-        }
-        return NULL;
+    block_signals();
+    eal_free_affinity();
+    while (phase(g) != GATEWAY_STOP) {
+        uint64_t now_ns = loop_now_ns();
+        bool worked = gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns());
+        if (!loop_idle(&t->loop, worked, now_ns))
+            continue;
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns()))
+            loop_sleep(&t->loop, now_ns, gateway_resolver_deadline(&g->resolver, now_ns));
+        doorbell_disarm(t->loop.bell);
     }
+    return NULL;
+}
 
-    int gateway_threads_start(struct gateway * g)
-    {
-        int error;
+/* ---- logins ---- */
 
-        for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
-            struct gateway_thread *t = &g->spool[i].thread;
-            error = pthread_create(&t->pthread, NULL, spooler_main, t);
-            if (error != 0)
-                return -error;
-            t->started = true;
-        }
-        error = pthread_create(&g->courier_thread.pthread, NULL, courier_main, &g->courier_thread);
-        if (error != 0)
-            return -error;
-        g->courier_thread.started = true;
-        error =
-            pthread_create(&g->resolver_thread.pthread, NULL, resolver_main, &g->resolver_thread);
-        if (error != 0)
-            return -error;
-        g->resolver_thread.started = true;
-        if (g->host_tap.state != NULL) {
-            error = pthread_create(&g->host_thread.pthread, NULL, host_main, &g->host_thread);
-            if (error != 0)
-                return -error;
-            g->host_thread.started = true;
-        }
-        if (g->auth.auth.conf != NULL) {
-            error = pthread_create(&g->auth_thread.pthread, NULL, auth_main, &g->auth_thread);
-            if (error != 0)
-                return -error;
-            g->auth_thread.started = true;
-        }
-        for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
-            error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
-            if (error != 0)
-                return error;
-            g->lane_thread[i].started = true;
-        }
-        return 0;
+static void *auth_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+    struct auth *a = &g->auth.auth;
+
+    block_signals();
+    eal_free_affinity();
+    while (phase(g) != GATEWAY_STOP) {
+        uint64_t now_ns = loop_now_ns();
+        if (!loop_idle(&t->loop, auth_pass(a, now_ns, loop_wall_ns()), now_ns))
+            continue;
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!auth_pass(a, now_ns, loop_wall_ns()))
+            loop_sleep(&t->loop, now_ns, auth_deadline(a));
+        doorbell_disarm(t->loop.bell);
     }
+    return NULL;
+}
 
-    static void advance(struct gateway * g, enum gateway_phase next)
-    {
-        atomic_store_explicit(&g->phase, next, memory_order_release);
-    }
+/* ---- all of them ---- */
 
-    void gateway_threads_join(struct gateway * g)
-    {
-        g->end_ns = loop_now_ns() + GATEWAY_END_NS;
-        advance(g, GATEWAY_STOP_LANES);
-        for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
-            if (!g->lane_thread[i].started)
-                continue;
-            doorbell_wake(&g->topology.lane_bell[i]);
-            rte_eal_wait_lcore(i + 1);
-            g->lane_thread[i].started = false;
-        }
-        advance(g, GATEWAY_STOP_COURIER);
-        if (g->courier_thread.started) {
-            doorbell_wake(&g->topology.courier_bell);
-            pthread_join(g->courier_thread.pthread, NULL);
-            g->courier_thread.started = false;
-        }
-        advance(g, GATEWAY_STOP);
-        for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
-            doorbell_wake(&g->topology.spool[i].bell);
-        for (uint32_t i = 0; i < g->topology.spool_cnt; i++) {
-            struct gateway_thread *t = &g->spool[i].thread;
-            if (t->started)
-                pthread_join(t->pthread, NULL);
-            t->started = false;
-        }
-        if (g->resolver_thread.started) {
-            doorbell_wake(&g->topology.resolver_bell);
-            pthread_join(g->resolver_thread.pthread, NULL);
-            g->resolver_thread.started = false;
-        }
-        if (g->host_thread.started) {
-            doorbell_wake(&g->topology.host_bell);
-            pthread_join(g->host_thread.pthread, NULL);
-            g->host_thread.started = false;
-        }
-        if (g->auth_thread.started) {
-            doorbell_wake(&g->topology.auth_bell);
-            pthread_join(g->auth_thread.pthread, NULL);
-            g->auth_thread.started = false;
-        }
+static int start(struct gateway_thread *t, void *(*run)(void *))
+{
+    int error = pthread_create(&t->pthread, NULL, run, t);
+
+    t->started = error == 0;
+    return -error;
+}
+
+static void join(struct gateway_thread *t, struct doorbell *bell)
+{
+    if (!t->started)
+        return;
+    doorbell_wake(bell);
+    pthread_join(t->pthread, NULL);
+    t->started = false;
+}
+
+int gateway_threads_start(struct gateway *g)
+{
+    int error = 0;
+
+    for (uint32_t i = 0; i < g->topology.spool_cnt && error == 0; i++)
+        error = start(&g->spool[i].thread, spooler_main);
+    if (error == 0)
+        error = start(&g->courier_thread, courier_main);
+    if (error == 0)
+        error = start(&g->resolver_thread, resolver_main);
+    if (error == 0 && g->host_tap.state != NULL)
+        error = start(&g->host_thread, host_main);
+    if (error == 0 && g->auth.auth.conf != NULL)
+        error = start(&g->auth_thread, auth_main);
+    for (uint32_t i = 0; i < g->topology.lane_cnt && error == 0; i++) {
+        error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
+        g->lane_thread[i].started = error == 0;
     }
+    return error;
+}
+
+static void advance(struct gateway *g, enum gateway_phase next)
+{
+    atomic_store_explicit(&g->phase, next, memory_order_release);
+}
+
+void gateway_threads_join(struct gateway *g)
+{
+    struct topology *t = &g->topology;
+
+    g->end_ns = loop_now_ns() + GATEWAY_END_NS;
+    advance(g, GATEWAY_STOP_LANES);
+    for (uint32_t i = 0; i < t->lane_cnt; i++) {
+        if (!g->lane_thread[i].started)
+            continue;
+        doorbell_wake(&t->lane_bell[i]);
+        rte_eal_wait_lcore(i + 1);
+        g->lane_thread[i].started = false;
+    }
+    advance(g, GATEWAY_STOP_COURIER);
+    join(&g->courier_thread, &t->courier_bell);
+    advance(g, GATEWAY_STOP);
+    for (uint32_t i = 0; i < t->spool_cnt; i++) /* they end beside each other */
+        doorbell_wake(&t->spool[i].bell);
+    for (uint32_t i = 0; i < t->spool_cnt; i++)
+        join(&g->spool[i].thread, &t->spool[i].bell);
+    join(&g->resolver_thread, &t->resolver_bell);
+    join(&g->host_thread, &t->host_bell);
+    join(&g->auth_thread, &t->auth_bell);
+}

@@ -303,7 +303,6 @@ STATS(POLICY_FROM_MALFORMED, "policy", "from_malformed", "messages", "messages r
 STATS(POLICY_FROM_LOOKUP, "policy", "from_lookup", "messages", "messages refused for now: a pattern took too long over From")
 STATS(POLICY_ACCEPTED_LOGIN, "policy", "accepted_login", "replies", "recipients accepted: the client is logged in")
 STATS(POLICY_ACCEPTED_NETWORK, "policy", "accepted_network", "replies", "recipients accepted: the client is in a relay network")
-STATS(POLICY_ACCEPTED_LOGIN, "policy", "accepted_login", "replies", "recipients accepted: the client has logged in, for submission")
 STATS(POLICY_ACCEPTED_DOMAIN, "policy", "accepted_domain", "replies", "recipients accepted: the domain is a relay domain")
 STATS(POLICY_ACCEPTED_POSTMASTER, "policy", "accepted_postmaster", "replies", "recipients accepted: Postmaster without a domain")
 STATS(POLICY_RCPT_EXPANDED, "policy", "rcpt_expanded", "replies", "recipients that aliases sent elsewhere")
