@@ -55,7 +55,7 @@ def setup(lab):
     far = Scripted(lab)
 
     def listener(port, kind='submission', **more):
-        return {'kind': kind, 'port': 'net0', 'tcp_port': port, **more}
+        return {'kind': kind, 'port': 'net0', 'tcp_port': port, 'spoof_protection': 'off', **more}
     certificate = make_certificate(lab, 'ec', 'EC', HOST)
     gw = Gateway(lab, listener_submission=listener(SUBMISSION), listener_submissions=listener(SUBMISSIONS, 'submissions'),
                  listener_clear=listener(CLEAR, tls='may', auth_cleartext=True),

@@ -96,7 +96,7 @@ def setup(lab):
     far = Scripted(lab)
 
     def listener(port, **more):
-        return {'kind': 'submission', 'port': 'net0', 'tcp_port': port, **more}
+        return {'kind': 'submission', 'port': 'net0', 'tcp_port': port, 'spoof_protection': 'off', **more}
     gw = Gateway(lab, listener_submission=listener(SUBMISSION), listener_clear=listener(CLEAR, tls='may', auth_cleartext=True),
                  certificate_ec=block(make_certificate(lab, 'ec', 'EC', HOST)),
                  relay={'networks': ['10.99.0.0/24'], 'domains': ['example.org']},
