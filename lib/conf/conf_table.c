@@ -159,7 +159,7 @@ const struct conf_setting conf_settings[] = {
     NUMBER(smtp, junk, "100", 1, 10000, true, "commands without a message after which a client is disconnected"),
     SIZE(smtp, header_size, header, "128k", K, 16 * MI, true, "largest header section"),
     NUMBER(smtp, header_fields, "1000", 1, 1000000, true, "most fields of a header section"),
-    NUMBER(smtp, line_length, "998", 0, 4294967293, true, "longest line of a message, bytes without CRLF: RFC 5321 has 998; 0: no limit"),
+    NUMBER(smtp, line_length, "65536", 0, 4294967293, true, "longest line of a message, bytes without CRLF: RFC 5321 has 998, much real mail is longer; 0: no limit"),
     NUMBER(smtp, hops, "100", 1, 1000, true, "most Received fields, against loops"),
     DURATION(smtp, command_timeout, "5m", S, H, true, "wait for a command"),
     DURATION(smtp, data_timeout, "3m", S, H, true, "wait for more of a message"),

@@ -135,7 +135,7 @@ def test_over_twice_the_size(lab):
 
 
 def test_lines_and_fields(lab):
-    refused(b'Subject: x\r\n\r\n' + b'x' * 999 + b'\r\n.\r\n', 500, 'refused_body_line')
+    refused(b'Subject: x\r\n\r\n' + b'x' * 65537 + b'\r\n.\r\n', 500, 'refused_body_line')
     refused(b'A: x\r\n' * 1001 + b'\r\nx\r\n.\r\n', 552, 'refused_header_fields')
 
 

@@ -16,7 +16,7 @@ gw = far = None
 def setup(lab):
     global gw, far
     far = Scripted(lab, mode='rcpt')
-    gw = Gateway(lab, smtp={'line_length': 0}).start()
+    gw = Gateway(lab).start()
 
 
 def empty():
