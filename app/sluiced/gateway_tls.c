@@ -81,7 +81,10 @@ static uint64_t look_at_all(const struct conf *conf, struct opener *opener)
 
 bool gateway_tls_changed(struct gateway_tls *t, const struct conf *conf, struct opener *opener)
 {
-    return t->lane_cnt > 0 && look_at_all(conf, opener) != t->seen;
+    if (t->lane_cnt == 0)
+        return false;
+    uint64_t now = look_at_all(conf, opener);
+    return now != t->seen && now != t->failed;
 }
 
 /* ---- contexts ---- */
@@ -268,9 +271,9 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
     struct gateway_tls_domain *built[TOPOLOGY_LANE_MAX] = {0};
     struct certificate_pair *pairs = calloc(conf->certificate_cnt + 1, sizeof(*pairs));
     int error = pairs == NULL ? -ENOMEM : 0;
+    uint64_t looked = look_at_all(conf, opener);
 
     snprintf(why, GATEWAY_TLS_WHY_CAP, "memory is short");
-    t->seen = look_at_all(conf, opener);
     for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++)
         error = read_pair(&pairs[i], &conf->certificate[i], opener, why);
     if (error == 0 && conf->certificate_cnt > 0 && !build_all(t, conf, pairs, built, why))
@@ -281,8 +284,10 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
     if (error != 0) {
         for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
             free_domain(built[i]);
+        t->failed = looked; /* maybe by a configuration that is not taken: seen is of the other */
         return error;
     }
+    t->seen = looked;
     for (uint32_t i = 0; i < TOPOLOGY_LANE_MAX; i++)
         if (built[i] != NULL) {
             built[i]->next = t->domains;

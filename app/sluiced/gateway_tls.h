@@ -42,7 +42,8 @@ struct gateway_tls {
     struct tls_ticket_key ticket[2];
     uint32_t ticket_cnt;
     uint64_t ticket_ns; /* when the newest was made */
-    uint64_t seen;      /* what the files looked like when they were last read */
+    uint64_t seen;      /* what the files of those in use looked like when they were read */
+    uint64_t failed;    /* likewise, at the last load that failed */
     struct base_buf chain[TLS_CERTIFICATE_MAX]; /* PEM of those in use, as it was read */
 };
 
@@ -64,7 +65,8 @@ void gateway_tls_fini(struct gateway_tls *t);
 int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct opener *opener,
                      char why[GATEWAY_TLS_WHY_CAP]) BASE_WARN_UNUSED;
 
-/* Whether the files of conf look otherwise than at the last load, failed ones too. */
+/* Whether the files of conf look otherwise than those in use, and than at the last load that
+ * failed: what is wrong is told once. */
 bool gateway_tls_changed(struct gateway_tls *t, const struct conf *conf, struct opener *opener);
 
 /* Now and then: frees what the lanes have released, and changes the ticket keys. */

@@ -17,6 +17,7 @@ static const struct verb_row verbs[] = {
     {"POST", SMTP_VERB_HTTP},     {"HEAD", SMTP_VERB_HTTP},         {"PUT", SMTP_VERB_HTTP},
     {"DELETE", SMTP_VERB_HTTP},   {"OPTIONS", SMTP_VERB_HTTP},      {"CONNECT", SMTP_VERB_HTTP},
     {"TRACE", SMTP_VERB_HTTP},    {"PATCH", SMTP_VERB_HTTP},        {"PRI", SMTP_VERB_HTTP},
+    {"PROXY", SMTP_VERB_PROXY},
 };
 
 struct smtp_command smtp_command_parse(struct base_span line)

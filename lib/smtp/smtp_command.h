@@ -23,6 +23,7 @@ enum smtp_verb {
     SMTP_VERB_STARTTLS,
     SMTP_VERB_OTHER, /* SMTP's, and not offered */
     SMTP_VERB_HTTP,
+    SMTP_VERB_PROXY, /* a PROXY header where none belongs */
     SMTP_VERB_UNKNOWN,
 };
 

@@ -217,6 +217,16 @@ static enum smtp_server_event http(struct smtp_server *s, struct base_buf *out)
     return SMTP_SERVER_CLOSE;
 }
 
+/* A proxy that talks to a listener that expects none (or talks twice): its clients would all have
+ * its address, and the rights of that. Version 2 ends by the bare LF in its signature. */
+static enum smtp_server_event proxy_header(struct smtp_server *s, struct base_buf *out)
+{
+    reply_ok(out, 500, "5.5.1", "Error: no PROXY header is expected here");
+    stats_inc(s->stats, STATS_SMTP_REFUSED_PROTOCOL);
+    smtp_server_close(s, "PROXY header where none belongs");
+    return SMTP_SERVER_CLOSE;
+}
+
 /* NUL and control characters have no place in a command; 8-bit ones only in an address, where they
  * get a reply of their own. */
 static bool characters_fine(struct base_span line, enum smtp_verb verb)
@@ -238,6 +248,8 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
 
     if (command.verb == SMTP_VERB_HTTP)
         return http(s, out);
+    if (command.verb == SMTP_VERB_PROXY)
+        return proxy_header(s, out);
     if (command.verb != SMTP_VERB_UNKNOWN)
         stats_inc(s->stats, smtp_command_stat(command.verb));
     if (command.verb == SMTP_VERB_BDAT) /* whatever is wrong with it, its chunk follows */

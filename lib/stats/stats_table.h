@@ -242,7 +242,7 @@ STATS(SMTP_REFUSED_ORDER,    "smtp", "refused_order",    "replies",  "commands o
 STATS(SMTP_REFUSED_CHARACTER, "smtp", "refused_character", "replies", "command lines with NUL, control or 8-bit characters")
 STATS(SMTP_REFUSED_LINE_LENGTH, "smtp", "refused_line_length", "replies", "command lines over the limit")
 STATS(SMTP_REFUSED_LINE_END, "smtp", "refused_line_end", "sessions", "sessions closed for a bare CR or LF in a command line")
-STATS(SMTP_REFUSED_PROTOCOL, "smtp", "refused_protocol", "sessions", "sessions closed because the client speaks HTTP or TLS")
+STATS(SMTP_REFUSED_PROTOCOL, "smtp", "refused_protocol", "sessions", "sessions closed because the client speaks HTTP, TLS or the PROXY protocol")
 STATS(SMTP_REFUSED_CLEAR,    "smtp", "refused_clear",    "replies", "530: commands in clear where TLS is required")
 STATS(SMTP_REFUSED_STARTTLS, "smtp", "refused_starttls", "replies", "STARTTLS refused: bytes behind it, or no room for another handshake")
 STATS(SMTP_REFUSED_RECIPIENTS, "smtp", "refused_recipients", "replies", "recipients over the limit of a transaction")

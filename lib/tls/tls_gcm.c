@@ -128,13 +128,14 @@ static void work(struct gcm *g, uint8_t *out, const uint8_t *in, size_t len, uin
 /* TLS 1.2: a record in place. */
 static int work_record(struct gcm *g, uint8_t *record, size_t len, size_t *done)
 {
-    size_t text = len - EXPLICIT_BYTES - TAG_BYTES;
-    uint8_t *explicit_iv = g->iv + FIXED_BYTES, *tag = record + EXPLICIT_BYTES + text;
+    uint8_t *explicit_iv = g->iv + FIXED_BYTES;
     uint8_t computed[TAG_BYTES];
 
     g->records = false; /* the next one has an AAD of its own */
     if (len < EXPLICIT_BYTES + TAG_BYTES)
         return 0;
+    size_t text = len - EXPLICIT_BYTES - TAG_BYTES;
+    uint8_t *tag = record + EXPLICIT_BYTES + text;
     *done = len;
     if (g->sealing) {
         memcpy(record, explicit_iv, EXPLICIT_BYTES);

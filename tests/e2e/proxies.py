@@ -102,12 +102,9 @@ class ToldSession(Session):
         self.sink.headers.append(self.header)
         await super().run()
 
-    async def data(self):
-        before = len(self.sink.messages)
-        go_on = await super().data()
-        for message in self.sink.messages[before:]:
-            message.header = self.header
-        return go_on
+    def keep(self, message):
+        message.header = self.header
+        super().keep(message)
 
 
 class ToldAiosmtpd(Aiosmtpd):

@@ -236,9 +236,13 @@ class Session:
         if mode in ('end_451', 'end_554'):
             await self.say('451 4.3.0 try later' if mode == 'end_451' else '554 5.6.0 not this')
             return True
-        self.sink.messages.append(Message(self.sender, self.recipients, content, self.helo, self.options))
+        self.keep(Message(self.sender, self.recipients, content, self.helo, self.options))
         await self.say('250 2.0.0 queued')
         return True
+
+    def keep(self, message):
+        """From here on tests see it."""
+        self.sink.messages.append(message)
 
 
 class SmtpSink:

@@ -49,7 +49,7 @@ def setup(lab):
         files[name] = os.path.join(gw.dir, name)
         write(name, text)
     gw.change(
-        listener_users={'kind': 'submission', 'port': 'net0', 'tcp_port': 587, 'tls': 'none'},
+        listener_users={'kind': 'submission', 'port': 'net0', 'tcp_port': 587, 'tls': 'none', 'auth_required': False},
         listener_strict={'kind': 'mx', 'port': 'net0', 'tcp_port': 26, 'reject_unauthenticated_sender': True},
         relay={'networks': [f'{HOST_IP}/32'], 'domains': ['example.org', 'other.example', 'catch.example']},
         recipient={'accounts': [files['accounts']], 'aliases': [files['aliases'], 'pcre:' + files['patterns']],

@@ -17,7 +17,7 @@ from gateway import Counted, Gateway
 from harness import GATEWAY_IP, HOST_IP, Failed, check, check_equal, die_with_parent, main, wait_until
 from mail import Client, plain, split_received
 from sinks import Scripted
-from test_tls import block, context, make_certificate
+from test_tls import ENDS, Secure, block, context, end_tls, make_certificate
 
 warnings.simplefilter('ignore', DeprecationWarning)
 import crypt  # noqa: E402 (it warns that Python 3.13 has it no more)
@@ -232,6 +232,22 @@ def test_gone_in_the_middle(lab):
             c.send(('AUTH PLAIN ' if not lines else '').encode() + plain_of('bob', 'secret').encode() + b'\r\n')
     with Clear() as c:
         check_equal(c.auth('AUTH PLAIN ' + plain_of('bob', 'secret')).code, 235, 'AUTH')
+
+
+def test_tls_ends_in_the_middle(lab):
+    """Where a response should come, or in the middle of it: what follows in clear is none."""
+    accepted = gw.counter('auth/accepted')
+    whole = plain_of('alice@example.org', 'secret')
+    for end, counter in ENDS.items():
+        for first in ('', whole[:9]):
+            with Counted(gw, counter), Secure(SUBMISSIONS, 'implicit') as c:
+                c.hello()
+                check_equal(c.command('AUTH PLAIN').code, 334, 'AUTH')
+                if first:
+                    c.send(first.encode())
+                end_tls(c, end, f'{whole[len(first):]}\r\nMAIL FROM:<alice@example.org>\r\n'.encode())
+    wait_until(lambda: gw.counter('conn/inbound') == 0, 10, 'all ended')
+    check_equal(gw.counter('auth/accepted'), accepted, 'logins')
 
 
 def test_files_that_change(lab):

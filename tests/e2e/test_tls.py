@@ -249,58 +249,55 @@ def test_one_byte_a_segment(lab):
             check(step(lambda: tls.read(1000)).startswith(b'250-'), 'EHLO inside')
 
 
-def unfinished(c, end):
-    """DATA without its end, then the given end of the connection."""
-    c.hello()
-    replies = c.envelope('a@client.example', ['cut@example.org'])
-    check_equal([r.code for r in replies], [250, 250, 354], 'envelope')
-    c.send(b'Subject: cut\r\n\r\nhalf')
-    end(c)
+ENDS = {'close_notify': 'tls/close_notifies', 'FIN': 'tls/failed_truncated', 'clear bytes': 'tls/failed_not_tls'}
 
 
-def test_end_in_the_middle_of_data(lab):
-    def notify(c):
-        """close_notify, then the rest in clear."""
-        clear = socket.socket(fileno=os.dup(c.socket.fileno()))
-        try:
+def end_tls(c, end, rest):
+    """Ends TLS in one of these ways; what would complete that in the middle of which it ends follows in clear. No more
+    than an alert comes back."""
+    clear = socket.socket(fileno=os.dup(c.socket.fileno()))
+    said = b''
+    try:
+        if end == 'close_notify':
             c.socket.settimeout(2)
-            c.socket.unwrap()
-        except (ssl.SSLError, OSError):
-            pass
-        try:
-            clear.sendall(b'\r\n.\r\nQUIT\r\n')
-            clear.settimeout(5)
-            while clear.recv(1000):
+            try:
+                c.socket.unwrap()
+            except (ssl.SSLError, OSError):
                 pass
-        except OSError:
-            pass
+        if end == 'FIN':
+            clear.shutdown(socket.SHUT_WR)
+        else:
+            clear.sendall(rest)
+        clear.settimeout(10)
+        while more := clear.recv(1000):
+            said += more
+    except ConnectionError:
+        pass
+    finally:
         clear.close()
+        c.close()
+    alert = b'\x17\x03\x03\0\x13'  # and 19 bytes more: no reply is as short
+    check(len(said) % 24 == 0 and all(said[at:at + 5] == alert for at in range(0, len(said), 24)), f'after {end}: {said!r}')
 
-    def fin(c):
-        clear = socket.socket(fileno=c.socket.detach())
-        clear.shutdown(socket.SHUT_WR)
-        clear.settimeout(5)
-        try:
-            while clear.recv(1000):
-                pass
-        except OSError:
-            pass
-        clear.close()
 
-    def garbage(c):
-        clear = socket.socket(fileno=c.socket.detach())
-        clear.sendall(b'\r\n.\r\nQUIT\r\n')
-        clear.settimeout(5)
-        try:
-            while clear.recv(1000):
-                pass
-        except OSError:
-            pass
-        clear.close()
+def test_end_in_the_middle_of_a_message(lab):
     accepted = gw.counter('conn/messages')
-    for end, counter in ((notify, 'tls/close_notifies'), (fin, 'tls/failed_truncated'), (garbage, 'tls/failed_not_tls')):
-        with Counted(gw, counter):
-            unfinished(Secure(), end)
+    half = b'Subject: cut\r\n\r\nhalf'
+    for begin, codes, more, rest in (
+            (b'DATA\r\n', [354], half, b'\r\n.\r\nQUIT\r\n'),
+            (b'BDAT 30 LAST\r\n', [], half, b' and whole\r\nQUIT\r\n'),
+            (b'BDAT 20\r\n' + half, [250], b'', b'BDAT 0 LAST\r\nQUIT\r\n'),
+            (b'BDAT 20\r\n' + half, [250], b'BDAT 0 LA', b'ST\r\nQUIT\r\n')):
+        for end, counter in ENDS.items():
+            with Counted(gw, counter), Secure() as c:
+                c.hello()
+                for text in (b'MAIL FROM:<a@client.example>\r\n', b'RCPT TO:<cut@example.org>\r\n'):
+                    c.send(text)
+                    check_equal(c.reply().code, 250, text)
+                c.send(begin)
+                check_equal([c.reply().code for _ in codes], codes, begin)
+                c.send(more)
+                end_tls(c, end, rest)
     wait_until(lambda: gw.counter('conn/inbound') == 0, 10, 'all ended')
     check_equal(gw.counter('conn/messages'), accepted, 'messages')
     check(not far.to('cut@example.org'), 'half a message was delivered')
@@ -396,10 +393,9 @@ def test_gnutls(lab):
 
 
 def test_no_renegotiation_no_early_data_one_ticket(lab):
-    said = s_client('-starttls', 'smtp', port=MX, text='QUIT\n')
-    check('Max Early Data: ' not in said or 'Max Early Data: 0' in said, 'early data')
     session = lab.path('session')
-    s_client('-starttls', 'smtp', '-sess_out', session, '-tls1_3', text='EHLO x\nQUIT\n', port=STRICT)
+    said = s_client('-starttls', 'smtp', '-sess_out', session, '-tls1_3', text='EHLO x\nQUIT\n', port=STRICT)
+    check_equal(re.findall(r'Max Early Data: (\d+)', said), ['0'], f'one ticket, no early data: {said[-900:]}')
     with Counted(gw, 'tls/resumed'):
         said = s_client('-starttls', 'smtp', '-sess_in', session, text='EHLO x\nQUIT\n', port=STRICT)
     check('Reused, TLSv1.3' in said, f'not resumed: {said[-500:]}')
@@ -539,14 +535,18 @@ def test_without_a_certificate(lab):
         gw.change(**{name: None})
     gw.start()
     wait_until(lambda: 'TLS is not offered' in gw.log(), 10, 'said once')
+    check_equal(gw.counter('tls/connections'), 0, 'connections')
     with Client() as c:
         check_equal(c.command('STARTTLS').code, 502, 'STARTTLS')
         check_equal(c.deliver('a@client.example', ['b@example.org'], plain(9)).code, 250, 'message in clear')
-    gw.change(certificate_ec={'chain': lab.path('gw/ec.pem'), 'key': lab.path('gw/ec.key')})
-    gw.ctl('reload')
-    time.sleep(0.1)
-    with Secure() as c:
-        c.hello()
+    check('no certificate is for' not in gw.log(), 'a warning too early')
+    for name in ('other', 'ec'):
+        gw.change(**{f'certificate_{name}': {'chain': lab.path(f'gw/{name}.pem'), 'key': lab.path(f'gw/{name}.key')}})
+        gw.ctl('reload')
+        time.sleep(0.1)
+        with Secure() as c:
+            c.hello()
+        wait_until(lambda: f'no certificate is for {HOST}, our gateway: hostname' in gw.log(), 10, 'said of the first one')
     check_equal(gw.stop(), 0, 'exit status')
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # limit: 170
+# alone: beside a flood, slow clients give way too
 """TLS under load, with private keys in threads of their own: all kinds of handshakes, a reload and an end amid them; and ten
 thousand handshakes that are begun and never finished, beside clients that are served all the while."""
 import os

@@ -51,6 +51,7 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("NOOP\r\n"),
     FUZZ_TOKEN("QUIT\r\n"),
     FUZZ_TOKEN("VRFY x\r\n"),
+    FUZZ_TOKEN("PROXY UNKNOWN\r\n"),
     FUZZ_TOKEN("STARTTLS\r\n"),
     FUZZ_TOKEN("EHLO no\r\nSTARTTLS\r\n"),
     FUZZ_TOKEN("AUTH\r\n"),

@@ -163,6 +163,13 @@ static const struct transcript transcripts[] = {
      "", "", .closed = true},
     {WITH_NUL("\x16\x03\x01\x02\0\x01\n\r\n"), .out = "", .trace = "", .bodies = "",
      .closed = true},
+    {"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\nEHLO a\r\n",
+     "500 5.5.1 Error: no PROXY header is expected here\r\n", "", "", .closed = true},
+    {"Proxy UNKNOWN\r\nEHLO a\r\n", "500 5.5.1 Error: no PROXY header is expected here\r\n", "", "",
+     .closed = true},
+    {WITH_NUL("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0" HI),
+     .out = UNKNOWN UNKNOWN "500 5.5.2 Error: bad syntax\r\n" BAD_LINE, .trace = "", .bodies = "",
+     .closed = true},
     /* Messages that are refused at their true end. */
     {HI ENVELOPE "a\nb\r\n.\r\nNOOP\r\n",
      HI_OK OK OK GO "550 5.5.2 Error: bare <LF> received\r\n" OK0,

@@ -385,6 +385,100 @@ static void no_tickets(void **state)
     }
 }
 
+/* ---- what is not there ---- */
+
+/* A client that sends early data all the same (RFC 8446 section 4.2.10): it is resumed, and none of
+ * these bytes is ever read. */
+static void no_early_data(void **state)
+{
+    static const char early[] = "MAIL FROM:<early@b.example>\r\n";
+    struct tls_certificate_spec c = kit_spec(&ec, "ec");
+    SSL_CTX *client = kit_client_context(TLS1_3_VERSION);
+    struct tls_domain *d;
+    SSL_SESSION *s, *forged;
+    size_t n;
+
+    (void)state;
+    rig_open(&rig, RIG_INLINE);
+    tls_lane_set_tickets(rig.lane, &key_a, NULL);
+    d = rig_domain(&rig, &c, 1, &resuming, 1);
+    s = visit(&rig, d, TLS1_3_VERSION, NULL, false);
+    assert_true(s != NULL && SSL_SESSION_has_ticket(s));
+    forged = SSL_SESSION_dup(s);
+    assert_int_equal(SSL_SESSION_set_max_early_data(forged, 1000), 1);
+    rig_accept(&link, &rig, d, 0, client, "mx.example.org");
+    assert_int_equal(SSL_set_session(link.peer.ssl, forged), 1);
+    assert_int_equal(SSL_write_early_data(link.peer.ssl, early, sizeof(early) - 1, &n), 1);
+    assert_int_equal(n, sizeof(early) - 1);
+    assert_int_equal(rig_handshake(&link), TLS_OPEN);
+    assert_int_equal(SSL_get_early_data_status(link.peer.ssl), SSL_EARLY_DATA_REJECTED);
+    assert_int_equal(SSL_session_reused(link.peer.ssl), 1);
+    assert_int_equal(link.plain_len, 0);
+    rig_talk(&link); /* what is read is what it says afterwards, and nothing else */
+    rig_end(&link);
+    SSL_SESSION_free(forged);
+    SSL_SESSION_free(s);
+    rig_domain_drop(d);
+    SSL_CTX_free(client);
+    rig_close(&rig);
+}
+
+/* The place of compression_methods in a ClientHello's record (RFC 8446 section 4.1.2). */
+static size_t compression_at(const uint8_t *hello, size_t len)
+{
+    size_t at = 5 + 4 + 2 + 32;
+
+    at += 1U + hello[at];             /* session id */
+    at += 2U + base_be16(hello + at); /* ciphers */
+    assert_true(at + 2 < len && hello[at] == 1 && hello[at + 1] == 0);
+    return at;
+}
+
+/* Puts DEFLATE (RFC 3749) in front of a ClientHello's null. */
+static size_t offer_deflate(uint8_t *hello, size_t len)
+{
+    size_t at = compression_at(hello, len);
+
+    memmove(hello + at + 2, hello + at + 1, len - at - 1);
+    hello[at] = 2;
+    hello[at + 1] = 1;
+    base_put_be16(hello + 3, (uint16_t)(base_be16(hello + 3) + 1));
+    base_put_be16(hello + 7, (uint16_t)(base_be16(hello + 7) + 1));
+    return len + 1;
+}
+
+/* OpenSSL as Debian builds it does not offer compression, so that it is put into its words. TLS 1.2
+ * chooses none; with TLS 1.3 to offer one is an error. */
+static void no_compression(void **state)
+{
+    struct tls_certificate_spec c = kit_spec(&ec, "ec");
+    struct tls_domain *d;
+
+    (void)state;
+    rig_open(&rig, RIG_INLINE);
+    d = rig_domain(&rig, &c, 1, &mx, 1);
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        SSL_CTX *client = kit_client_context(version);
+        rig_accept(&link, &rig, d, 0, client, NULL);
+        rig_peer(&link);
+        link.to_conn_len = offer_deflate(link.to_conn, link.to_conn_len);
+        rig_decode(&link);
+        if (version == TLS1_3_VERSION) {
+            assert_int_equal(tls_conn_state(link.conn), TLS_FAILED);
+            assert_int_equal(tls_conn_reason(link.conn), TLS_REASON_PROTOCOL);
+        } else {
+            const uint8_t *hello = link.to_peer;
+            assert_int_equal(tls_conn_state(link.conn), TLS_HANDSHAKE);
+            assert_true(link.to_peer_len > 50 && hello[0] == 0x16 && hello[5] == 2);
+            assert_int_equal(hello[5 + 4 + 2 + 32 + 1 + hello[43] + 2], 0);
+        }
+        rig_end(&link);
+        SSL_CTX_free(client);
+    }
+    rig_domain_drop(d);
+    rig_close(&rig);
+}
+
 static int setup(void **state)
 {
     static const char *const both[] = {"mx.example.org", "*.example.net"},
@@ -421,6 +515,8 @@ int main(void)
         cmocka_unit_test(reload),
         cmocka_unit_test(tickets),
         cmocka_unit_test(no_tickets),
+        cmocka_unit_test(no_early_data),
+        cmocka_unit_test(no_compression),
     };
 
     if (!tls_memory_use())
