@@ -18,7 +18,7 @@ _Static_assert((int)SMTP_RET_FULL == (int)SPOOL_ENVELOPE_RET_FULL &&
 /* Most bytes of the fields that are put at once: those of a recipient, or all of MAIL's. */
 #define FIELDS_MAX 1024
 _Static_assert(3 * 3 + 1 + SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX <= FIELDS_MAX, "a recipient");
-_Static_assert(9 * 3 + SMTP_ADDRESS_MAX + 8 + 18 + SMTP_DOMAIN_MAX + 8 + 1 + SMTP_ENVID_MAX <=
+_Static_assert(10 * 3 + SMTP_ADDRESS_MAX + 8 + 18 + SMTP_DOMAIN_MAX + 8 + 1 + SMTP_ENVID_MAX <=
                    FIELDS_MAX,
                "the fields of MAIL");
 
@@ -300,6 +300,8 @@ static void add_mail(struct conn *c, struct base_buf *fields)
         add(fields, SPOOL_ENVELOPE_SIZE, size, sizeof(size));
     if (params->smtputf8)
         add(fields, SPOOL_ENVELOPE_SMTPUTF8, NULL, 0);
+    if (params->requiretls)
+        add(fields, SPOOL_ENVELOPE_REQUIRETLS, NULL, 0);
     if (params->ret != SMTP_RET_NONE)
         add(fields, SPOOL_ENVELOPE_RET, &params->ret, 1);
     if (params->envid.len > 0)

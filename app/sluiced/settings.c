@@ -173,13 +173,15 @@ struct settings *settings_make(struct conf *conf)
         .hostname = conf->gateway.hostname,
         .message_size_max = conf->smtp.message_bytes,
         .recipient_max = (uint32_t)conf->smtp.recipients,
+        .mail_max = (uint32_t)conf->smtp.session_messages,
         .error_max = (uint32_t)conf->smtp.errors,
         .junk_max = (uint32_t)conf->smtp.junk,
         .header_bytes_max = (uint32_t)conf->smtp.header_bytes,
         .header_field_max = (uint32_t)conf->smtp.header_fields,
         .line_max = (uint32_t)conf->smtp.line_length,
         .hop_max = (uint32_t)conf->smtp.hops,
-        .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING,
+        .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING |
+                      SMTP_EXTENSION_REQUIRETLS | SMTP_EXTENSION_LIMITS,
     };
     if (conf->auth.mechanisms.cnt == 0)
         s->auth_mechanisms = 1U << SMTP_SASL_PLAIN | 1U << SMTP_SASL_LOGIN;

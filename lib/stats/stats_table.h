@@ -253,6 +253,7 @@ STATS(SMTP_REFUSED_AUTH_SYNTAX, "smtp", "refused_auth_syntax", "replies", "AUTH 
 STATS(SMTP_REFUSED_AUTH_CANCELLED, "smtp", "refused_auth_cancelled", "replies", "AUTH that the client gave up")
 STATS(SMTP_REFUSED_DECLARED_SIZE, "smtp", "refused_declared_size", "replies", "MAIL with a SIZE over the limit")
 STATS(SMTP_REFUSED_ERRORS,   "smtp", "refused_errors",   "sessions", "sessions closed after too many errors")
+STATS(SMTP_REFUSED_MAILS,    "smtp", "refused_mails",    "sessions", "ended by 421: more MAIL commands than smtp: session_messages")
 STATS(SMTP_REFUSED_JUNK,     "smtp", "refused_junk",     "commands", "NOOP, RSET, VRFY, HELO and EHLO over the limit, counted as errors")
 STATS(SMTP_REFUSED_TIMEOUT,  "smtp", "refused_timeout",  "sessions", "sessions closed because the client was silent")
 STATS(SMTP_REFUSED_SHUTDOWN, "smtp", "refused_shutdown", "sessions", "sessions ended by the gateway")
@@ -286,6 +287,8 @@ STATS(SMTP_CLIENT_BAD_REPLY, "smtp_client", "bad_reply", "sessions", "sessions e
 STATS(SMTP_CLIENT_CLOSED_421, "smtp_client", "closed_421", "sessions", "sessions that the server ended with 421")
 STATS(SMTP_CLIENT_TOO_LARGE, "smtp_client", "too_large", "messages", "messages over the server's SIZE, not sent")
 STATS(SMTP_CLIENT_NOT_8BIT,  "smtp_client", "not_8bit",  "messages", "8-bit messages for a server without 8BITMIME, not sent")
+STATS(SMTP_CLIENT_NOT_TLS,   "smtp_client", "not_tls",   "messages", "messages with REQUIRETLS for a next hop that cannot be held to it, not sent")
+STATS(SMTP_CLIENT_TLS_WAIVED,"smtp_client", "tls_waived","messages", "messages with REQUIRETLS and the null sender, sent on without it (RFC 8689 section 5)")
 STATS(SMTP_CLIENT_NOT_UTF8,  "smtp_client", "not_utf8",  "messages", "messages with SMTPUTF8 for a server without it, not sent")
 STATS(SMTP_CLIENT_ABANDONED, "smtp_client", "abandoned", "sessions", "sessions ended by a deadline or a lost connection")
 /* lib/policy */

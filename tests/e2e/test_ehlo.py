@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# limit: 120
+"""What EHLO promises is kept to the end: LIMITS; REQUIRETLS, which outlives a crash and never leaves in clear."""
+import json
+
+from dsn import Report
+from gateway import SLUICECTL, Counted, Gateway
+from harness import check, check_equal, main, run, wait_until
+from mail import Client, plain
+from test_tls import HOST, Secure, block, make_certificate
+from sinks import Scripted
+
+gw = far = None
+
+
+def setup(lab):
+    global gw, far
+    far = Scripted(lab, mode='rcpt')
+    gw = Gateway(lab, smtp={'session_messages': 3, 'recipients': 4},
+                 certificate_ec=block(make_certificate(lab, 'ec', 'EC', HOST))).start()
+
+
+def test_limits(lab):
+    with Client() as c, Counted(gw, 'smtp/refused_mails'):
+        words = c.expect(c.command('EHLO client.example'), 250).text.split('\n')
+        check('LIMITS MAILMAX=3 RCPTMAX=4' in words, words)
+        check('REQUIRETLS' not in words, words)
+        for n in range(3):
+            check_equal(c.deliver('a@client.example', [f'limit-{n}@example.org'], plain(n)).code, 250, 'within MAILMAX')
+        check_equal(c.command('MAIL FROM:<a@client.example>').code, 421, 'over MAILMAX')
+        check(c.closed(), 'the session is over')
+    with Client() as c:
+        c.expect(c.command('EHLO client.example'), 250)
+        check_equal(c.command('MAIL FROM:<a@client.example> REQUIRETLS').code, 555, 'in clear')
+        c.expect(c.command('MAIL FROM:<a@client.example>'), 250)
+        codes = [c.command(f'RCPT TO:<r{n}@example.org>').code for n in range(5)]
+        check_equal(codes, [250] * 4 + [452], 'RCPTMAX')
+
+
+def test_requiretls(lab):
+    """Kept through a crash, shown to the operator; its next hop is never told of it in clear, its sender is told why."""
+    far.down()
+    with Secure() as c:
+        check('REQUIRETLS' in c.hello().text.split('\n'), 'the offer inside TLS')
+        reply = c.deliver('secret@client.example', ['closed@example.org'], plain(10), 'REQUIRETLS RET=FULL')
+        check_equal(reply.code, 250, f'{reply}')
+    number = reply.text.split()[-1]
+    check('> requiretls\n' in gw.ctl('queue', 'show', number), 'queue show')
+    gw.kill()
+    dump = run(SLUICECTL, 'spool', 'dump', '--json', gw.blocks['spool']['path']).splitlines()
+    check([json.loads(line)['requiretls'] for line in dump if number in line] == [True], f'spool dump: {dump}')
+    gw.start()
+    check('> requiretls\n' in gw.ctl('queue', 'show', number), 'after the crash')
+    with Counted(gw, 'smtp_client/not_tls'):
+        far.up()
+        wait_until(lambda: far.to('secret@client.example'), 60, 'the report')
+    check_equal(far.to('closed@example.org'), [], 'sent in clear')
+    report = Report(far.to('secret@client.example')[0])
+    check_equal(report.one()['Status'], '5.7.30', 'Status')
+    check_equal(len(report.types), 2, 'nothing of the message goes back')
+
+
+def test_null_sender(lab):
+    """One that nobody could be told of goes on without it."""
+    with Secure() as c, Counted(gw, 'smtp_client/tls_waived'):
+        c.hello()
+        check_equal(c.deliver('', ['report@example.org'], plain(11), 'REQUIRETLS').code, 250, 'with the null sender')
+        wait_until(lambda: far.to('report@example.org'), 30, 'the message')
+
+
+if __name__ == '__main__':
+    main(setup)
