@@ -341,17 +341,12 @@ bool settings_is_own(const struct settings *s, const struct net_addr *a)
 
 const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain)
 {
-    uint8_t lower[SMTP_DOMAIN_MAX];
-    size_t len = domain.len < sizeof(lower) ? domain.len : sizeof(lower);
+    const struct settings_route *r = NULL;
+    struct policy_key key;
 
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = domain.p[i];
-        lower[i] = (uint8_t)(c - 'A') < 26 ? (uint8_t)(c | 0x20) : c;
+    if (policy_key_of_domain(&key, domain) == 0 && s->route_cnt > 0) {
+        struct settings_route wanted = {.domain = policy_key_domain(&key)};
+        r = bsearch(&wanted, s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
     }
-    struct settings_route key = {.domain = base_span_of(lower, len)};
-    const struct settings_route *r =
-        s->route_cnt == 0
-            ? NULL
-            : bsearch(&key, s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
     return r != NULL ? r : &s->default_route;
 }

@@ -196,7 +196,7 @@ const struct conf_setting conf_settings[] = {
 
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
     TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
-    TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to"),
+    TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to; names beyond ASCII by their A-labels (xn--...)"),
 
     TEXT(sender, MAPS, maps, "", true, NULL, "who else may send as an address: key user@domain, user or @domain, value the logins; texthash or pcre as Postfix's smtpd_sender_login_maps"),
     TEXT(sender, LIST, exempt_logins, "", true, NULL, "logins that may send as anyone"),

@@ -3,20 +3,24 @@
 """What EHLO promises is kept to the end: LIMITS; REQUIRETLS, which outlives a crash and never leaves in clear."""
 import json
 
-from dsn import Report
+from dsn import Report, octets
 from gateway import SLUICECTL, Counted, Gateway
-from harness import check, check_equal, main, run, wait_until
+from harness import HOST_IP, check, check_equal, main, run, wait_until
 from mail import Client, plain
 from test_tls import HOST, Secure, block, make_certificate
 from sinks import Scripted
 
-gw = far = None
+gw = far = near = None
+ALL = ('PIPELINING', '8BITMIME', 'SIZE 100000000', 'DSN', 'SMTPUTF8')
+BOOKS = 'xn--bcher-kva.example'
 
 
 def setup(lab):
-    global gw, far
+    global gw, far, near
     far = Scripted(lab, mode='rcpt')
-    gw = Gateway(lab, smtp={'session_messages': 3, 'recipients': 4},
+    near = Scripted(lab, mode='rcpt', offers=ALL, port=2526)
+    gw = Gateway(lab, relay={'networks': [], 'domains': ['example.org', BOOKS]},
+                 **{'route_' + BOOKS: {'host': f'{HOST_IP}:2526'}}, smtp={'session_messages': 3, 'recipients': 4},
                  certificate_ec=block(make_certificate(lab, 'ec', 'EC', HOST))).start()
 
 
@@ -42,7 +46,7 @@ def test_requiretls(lab):
     far.down()
     with Secure() as c:
         check('REQUIRETLS' in c.hello().text.split('\n'), 'the offer inside TLS')
-        reply = c.deliver('secret@client.example', ['closed@example.org'], plain(10), 'REQUIRETLS RET=FULL')
+        reply = c.deliver('secret@client.example', ['closed@example.org'], plain(10), ' REQUIRETLS RET=FULL')
         check_equal(reply.code, 250, f'{reply}')
     number = reply.text.split()[-1]
     check('> requiretls\n' in gw.ctl('queue', 'show', number), 'queue show')
@@ -60,11 +64,23 @@ def test_requiretls(lab):
     check_equal(len(report.types), 2, 'nothing of the message goes back')
 
 
+def test_one_domain(lab):
+    """U-labels and A-labels are one relay domain, one route and one destination."""
+    same = ['one@xn--bcher-kva.example', octets('zwei@bücher.example'), octets('drei@BÜCHER.example')]
+    with Client() as c:
+        check_equal(c.deliver('a@client.example', same, plain(12), ' SMTPUTF8').code, 250, 'all of them')
+        replies = c.envelope('a@client.example', [octets('x@büchner.example')], ' SMTPUTF8')
+        check_equal([r.code for r in replies][1], 554, 'another domain')
+    wait_until(lambda: near.messages, 30, 'the message')
+    check_equal(len(near.messages), 1, 'one transaction for all of them')
+    check_equal(len(near.messages[0].recipients), 3, f'{near.messages[0].recipients}')
+
+
 def test_null_sender(lab):
     """One that nobody could be told of goes on without it."""
     with Secure() as c, Counted(gw, 'smtp_client/tls_waived'):
         c.hello()
-        check_equal(c.deliver('', ['report@example.org'], plain(11), 'REQUIRETLS').code, 250, 'with the null sender')
+        check_equal(c.deliver('', ['report@example.org'], plain(11), ' REQUIRETLS').code, 250, 'with the null sender')
         wait_until(lambda: far.to('report@example.org'), 30, 'the message')
 
 
