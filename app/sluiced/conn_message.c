@@ -360,11 +360,15 @@ bool conn_message_received(struct conn *c)
         .authenticated = s->authenticated,
         .smtputf8 = s->mail.smtputf8,
     };
+    if (c->lane->settings->conf->smtp.received_login)
+        r.login = c->in.login;
     if (c->tls != NULL) {
         struct tls_facts f;
         tls_conn_facts(c->tls, &f);
         r.tls_version = f.version;
         r.tls_cipher = f.cipher;
+        r.tls_suite = f.suite;
+        r.tls_group = f.group;
         r.tls_bits = f.cipher_bits;
     }
     struct spool_buf *b = t->held_last;

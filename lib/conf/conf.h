@@ -155,6 +155,7 @@ struct conf_smtp {
     uint64_t message_bytes;
     uint64_t recipients;
     uint64_t session_messages; /* MAIL commands; 0: no limit */
+    bool received_login;
     uint64_t errors;
     uint64_t junk;
     uint64_t header_bytes;

@@ -156,6 +156,7 @@ const struct conf_setting conf_settings[] = {
     SIZE(smtp, message_size, message, "50M", K, 4 * GI, true, "largest message that is accepted"),
     NUMBER(smtp, recipients, "1000", 1, 100000, true, "most recipients of a message"),
     NUMBER(smtp, session_messages, "10000", 0, 999999, true, "MAIL commands of a session, then 421; clients know it by LIMITS; 0: no limit"),
+    TEXT(smtp, BOOL, received_login, "no", true, NULL, "the Received field names the login that submitted the message"),
     NUMBER(smtp, errors, "20", 1, 1000, true, "errors after which a client is disconnected"),
     NUMBER(smtp, junk, "100", 1, 10000, true, "commands without a message after which a client is disconnected"),
     SIZE(smtp, header_size, header, "128k", K, 16 * MI, true, "largest header section"),

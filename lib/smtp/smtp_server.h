@@ -261,13 +261,19 @@ struct smtp_received {
     bool smtputf8;           /* RFC 6531 section 4.3 */
     const char *tls_version; /* "TLSv1.3"; NULL: in clear */
     const char *tls_cipher;
+    const char *tls_suite; /* its name at IANA; NULL or "": not told */
+    const char *tls_group; /* of the key exchange; NULL or "": none */
     uint32_t tls_bits;
+    struct base_span login; /* who has logged in, UTF-8; empty: nobody, or not told */
 };
 
-#define SMTP_RECEIVED_MAX 1280
+#define SMTP_RECEIVED_LOGIN_MAX 255 /* bytes of a login; a longer one is cut */
+#define SMTP_RECEIVED_MAX       1920
 
-/* Appends the Received field of RFC 5321 section 4.4 with RFC 3848's protocol, folded, with its
- * CRLF. IPv6 clients as [IPv6:...]. Returns 0, or -ENOSPC (never with SMTP_RECEIVED_MAX room). */
+/* Appends the Received field of RFC 5321 section 4.4 with RFC 3848's protocol and RFC 8314's
+ * clause of TLS, folded, with its CRLF. IPv6 clients as [IPv6:...]. A login stands in a comment;
+ * what is not ASCII of it is "?" where the message came without SMTPUTF8. Returns 0, or -ENOSPC
+ * (never with SMTP_RECEIVED_MAX room). */
 int smtp_received_write(struct base_buf *out, const struct smtp_received *r) BASE_WARN_UNUSED;
 
 #endif
