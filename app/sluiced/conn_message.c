@@ -69,24 +69,30 @@ bool conn_message_room(const struct conn *c)
     return !c->in.txn.open || lane_spool_room(c->lane, &c->in.txn.id, 2 * c->in.txn.held_cnt + 16);
 }
 
-/* One more buffer to hold envelope or header bytes; false when there is none to spare. */
-static bool hold_more(struct conn *c)
+struct spool_buf *conn_message_hold(struct conn *c, struct spool_buf *after)
 {
     struct conn_transaction *t = &c->in.txn;
     bool may = t->held_cnt < CONN_MESSAGE_HELD_MAX && c->lane->bufs.free_cnt > BUF_RESERVE(c->lane);
     struct spool_buf *b = may ? spool_buf_get(&c->lane->bufs) : NULL;
 
     if (b == NULL)
-        return false;
+        return NULL;
     t->held_cnt++;
-    b->next = NULL;
+    b->next = after != NULL ? after->next : t->held;
     b->hold_cnt = 0;
-    if (t->held_last != NULL)
-        t->held_last->next = b;
+    if (after != NULL)
+        after->next = b;
     else
         t->held = b;
-    t->held_last = b;
-    return true;
+    if (after == t->held_last)
+        t->held_last = b;
+    return b;
+}
+
+/* One more buffer at the end; false when there is none to spare. */
+static bool hold_more(struct conn *c)
+{
+    return conn_message_hold(c, c->in.txn.held_last) != NULL;
 }
 
 /* Adds whole fields to the envelope, all of them in one buffer. */
@@ -376,6 +382,8 @@ bool conn_message_received(struct conn *c)
     if (smtp_received_write(&out, &r) != 0)
         return false;
     b->len = (uint32_t)out.len;
+    t->header = b;
+    t->header_from = b->len;
     return true;
 }
 

@@ -117,6 +117,11 @@ static enum policy_spoof spoof_of(const struct conf_listener *l)
     return l->kind == CONF_KIND_MX ? POLICY_SPOOF_OFF : POLICY_SPOOF_LOGIN;
 }
 
+static bool repairs(const struct conf_listener *l)
+{
+    return l->kind != CONF_KIND_MX && l->repair != CONF_REPAIR_NO;
+}
+
 static bool fill_listeners(struct settings *s)
 {
     const struct conf *conf = s->conf;
@@ -134,6 +139,7 @@ static bool fill_listeners(struct settings *s)
     for (uint32_t i = 0; i < conf->listener_cnt; i++) {
         s->listeners[i].conf = &conf->listener[i];
         s->listeners[i].tls = conf_listener_tls(&conf->listener[i]);
+        s->listeners[i].repair = repairs(&conf->listener[i]);
         s->listeners[i].spoof = spoof_of(&conf->listener[i]);
         s->listeners[i].tls_policy = policy_cnt;
         policy_cnt += s->listeners[i].tls != CONF_TLS_NONE;

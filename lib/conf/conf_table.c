@@ -140,6 +140,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(listener, BOOL, reject_unauthenticated_sender, "no", false, NULL, "refuse senders that are addresses of accounts here too, where nobody is logged in; for mx: forgeries of our own users, but also their mail by way of lists and forwarders"),
     TEXT(listener, BOOL, auth_cleartext, "no", false, NULL, "AUTH without TLS too, so that passwords pass in clear; never on mx"),
     TEXT(listener, BOOL, auth_required, "yes", false, NULL, "submission and submissions: MAIL needs a login, but from relay: networks"),
+    WORDS(listener, repair, "auto", "auto yes no", false, "messages get Date and Message-ID where they lack them, and lose Bcc; auto: from users. Never on mx, where mail is not ours to change"),
 
     TEXT(certificate, PATH, chain, NULL, true, "/etc/sluice/mx.pem", "PEM file: the certificate, then intermediate ones. Another file than at the start must be below the directory of this file"),
     TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),

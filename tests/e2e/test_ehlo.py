@@ -2,11 +2,12 @@
 # limit: 120
 """What EHLO promises is kept to the end: LIMITS; REQUIRETLS, which outlives a crash and never leaves in clear."""
 import json
+import re
 
 from dsn import Report, octets
 from gateway import SLUICECTL, Counted, Gateway
 from harness import HOST_IP, check, check_equal, main, run, wait_until
-from mail import Client, plain
+from mail import Client, plain, split_received
 from test_tls import HOST, Secure, block, make_certificate
 from sinks import Scripted
 
@@ -21,6 +22,8 @@ def setup(lab):
     near = Scripted(lab, mode='rcpt', offers=ALL, port=2526)
     gw = Gateway(lab, relay={'networks': [], 'domains': ['example.org', BOOKS]},
                  **{'route_' + BOOKS: {'host': f'{HOST_IP}:2526'}}, smtp={'session_messages': 3, 'recipients': 4},
+                 listener_submission={'kind': 'submission', 'port': 'net0', 'tcp_port': 587, 'tls': 'none'},
+                 listener_untouched={'kind': 'submission', 'port': 'net0', 'tcp_port': 588, 'tls': 'none', 'repair': 'no'},
                  certificate_ec=block(make_certificate(lab, 'ec', 'EC', HOST))).start()
 
 
@@ -74,6 +77,42 @@ def test_one_domain(lab):
     wait_until(lambda: near.messages, 30, 'the message')
     check_equal(len(near.messages), 1, 'one transaction for all of them')
     check_equal(len(near.messages[0].recipients), 3, f'{near.messages[0].recipients}')
+
+
+def arrived(recipient, content, port):
+    """What has become of the content on its way, without our Received field."""
+    with Client(port=port) as c:
+        check_equal(c.deliver('a@client.example', [recipient], content).code, 250, 'submitted')
+    wait_until(lambda: far.to(recipient), 30, 'the message')
+    return split_received(far.to(recipient)[0].content)[1]
+
+
+def test_repair(lab):
+    gw.change(relay={'networks': [f'{HOST_IP}/32']})
+    gw.ctl('reload')
+    whole = b'Date: Sat, 29 Feb 2020 12:34:56 +0000\r\nmessage-id: <x@y>\r\nTo: z@example.org\r\n\r\nBcc: body\r\n'
+    check_equal(arrived('whole@example.org', whole, 587), whole, 'one that lacks nothing')
+    bare = b'From: a@client.example\r\nBcc: hidden@example.org,\r\n\tmore@example.org\r\nTo: z@example.org\r\n\r\nhi\r\n'
+    with Counted(gw, 'conn/repaired_bcc'), Counted(gw, 'conn/repaired_date'), Counted(gw, 'conn/repaired_message_id'):
+        got = arrived('bare@example.org', bare, 587)
+    match = re.fullmatch(rb'Date: \w{3}, [^\r]+ [+-]\d{4}\r\nMessage-ID: <\w+@mx.gateway.example>\r\n'
+                         rb'From: a@client.example\r\nTo: z@example.org\r\n\r\nhi\r\n', got)
+    check(match, f'repaired: {got!r}')
+    check_equal(arrived('mx@example.org', bare, 25), bare, 'mail of other servers')
+    check_equal(arrived('no@example.org', bare, 588), bare, 'repair = no')
+
+
+def test_repair_over_buffers(lab):
+    """Header sections that end at any place around the end of a buffer of 16 KiB, and longer ones; Bcc across it."""
+    filler = b'X-Filler: ' + b'x' * 80 + b'\r\n'
+    for n, size in enumerate((*range(15700, 16500, 37), 40000)):
+        lines = filler * (size // len(filler))
+        lines += b'X: ' + b'y' * (size - len(lines) + 3) + b'\r\n'
+        content = lines + b'bCc: hidden@example.org,\r\n more@example.org\r\nX-Last: z\r\n\r\n' + plain(n, 3000)
+        got = arrived(f'long-{n}@example.org', content, 587)
+        check(got.startswith(b'Date: ') and b'\r\nMessage-ID: <' in got[:200], got[:300])
+        want = lines + b'X-Last: z\r\n\r\n' + plain(n, 3000)
+        check(got.endswith(b'>\r\n' + want) and len(got) - len(want) < 200, f'with {size} bytes: {got[-4000:]!r}')
 
 
 def test_null_sender(lab):
