@@ -92,11 +92,13 @@ struct conn_transaction {
     uint32_t held_cnt;
     struct spool_buf *body; /* being filled; may be held_last, then from body_from */
     uint32_t body_from;
-    uint32_t header_end; /* in held_last, once the header section is whole; else 0 */
-    bool open;           /* between an accepted MAIL and its end */
-    bool begun;          /* BEGIN went to the spooler */
-    bool committing;     /* COMMIT went: the final reply waits for it */
-    bool expanded;       /* some recipients are targets of aliases: others may be doubles */
+    struct spool_buf *header; /* where the client's header section begins, behind our fields */
+    uint32_t header_from;     /* in header */
+    uint32_t header_end;      /* in held_last, once the header section is whole; else 0 */
+    bool open;                /* between an accepted MAIL and its end */
+    bool begun;               /* BEGIN went to the spooler */
+    bool committing;          /* COMMIT went: the final reply waits for it */
+    bool expanded;            /* some recipients are targets of aliases: others may be doubles */
 };
 
 struct conn_in {

@@ -18,7 +18,7 @@ _Static_assert((int)SMTP_RET_FULL == (int)SPOOL_ENVELOPE_RET_FULL &&
 /* Most bytes of the fields that are put at once: those of a recipient, or all of MAIL's. */
 #define FIELDS_MAX 1024
 _Static_assert(3 * 3 + 1 + SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX <= FIELDS_MAX, "a recipient");
-_Static_assert(9 * 3 + SMTP_ADDRESS_MAX + 8 + 18 + SMTP_DOMAIN_MAX + 8 + 1 + SMTP_ENVID_MAX <=
+_Static_assert(10 * 3 + SMTP_ADDRESS_MAX + 8 + 18 + SMTP_DOMAIN_MAX + 8 + 1 + SMTP_ENVID_MAX <=
                    FIELDS_MAX,
                "the fields of MAIL");
 
@@ -69,24 +69,30 @@ bool conn_message_room(const struct conn *c)
     return !c->in.txn.open || lane_spool_room(c->lane, &c->in.txn.id, 2 * c->in.txn.held_cnt + 16);
 }
 
-/* One more buffer to hold envelope or header bytes; false when there is none to spare. */
-static bool hold_more(struct conn *c)
+struct spool_buf *conn_message_hold(struct conn *c, struct spool_buf *after)
 {
     struct conn_transaction *t = &c->in.txn;
     bool may = t->held_cnt < CONN_MESSAGE_HELD_MAX && c->lane->bufs.free_cnt > BUF_RESERVE(c->lane);
     struct spool_buf *b = may ? spool_buf_get(&c->lane->bufs) : NULL;
 
     if (b == NULL)
-        return false;
+        return NULL;
     t->held_cnt++;
-    b->next = NULL;
+    b->next = after != NULL ? after->next : t->held;
     b->hold_cnt = 0;
-    if (t->held_last != NULL)
-        t->held_last->next = b;
+    if (after != NULL)
+        after->next = b;
     else
         t->held = b;
-    t->held_last = b;
-    return true;
+    if (after == t->held_last)
+        t->held_last = b;
+    return b;
+}
+
+/* One more buffer at the end; false when there is none to spare. */
+static bool hold_more(struct conn *c)
+{
+    return conn_message_hold(c, c->in.txn.held_last) != NULL;
 }
 
 /* Adds whole fields to the envelope, all of them in one buffer. */
@@ -300,6 +306,8 @@ static void add_mail(struct conn *c, struct base_buf *fields)
         add(fields, SPOOL_ENVELOPE_SIZE, size, sizeof(size));
     if (params->smtputf8)
         add(fields, SPOOL_ENVELOPE_SMTPUTF8, NULL, 0);
+    if (params->requiretls)
+        add(fields, SPOOL_ENVELOPE_REQUIRETLS, NULL, 0);
     if (params->ret != SMTP_RET_NONE)
         add(fields, SPOOL_ENVELOPE_RET, &params->ret, 1);
     if (params->envid.len > 0)
@@ -358,11 +366,15 @@ bool conn_message_received(struct conn *c)
         .authenticated = s->authenticated,
         .smtputf8 = s->mail.smtputf8,
     };
+    if (c->lane->settings->conf->smtp.received_login)
+        r.login = c->in.login;
     if (c->tls != NULL) {
         struct tls_facts f;
         tls_conn_facts(c->tls, &f);
         r.tls_version = f.version;
         r.tls_cipher = f.cipher;
+        r.tls_suite = f.suite;
+        r.tls_group = f.group;
         r.tls_bits = f.cipher_bits;
     }
     struct spool_buf *b = t->held_last;
@@ -370,6 +382,8 @@ bool conn_message_received(struct conn *c)
     if (smtp_received_write(&out, &r) != 0)
         return false;
     b->len = (uint32_t)out.len;
+    t->header = b;
+    t->header_from = b->len;
     return true;
 }
 

@@ -48,6 +48,14 @@ enum conn_message_expanded conn_message_expansion(struct conn *c, struct base_sp
 /* Gives all bytes of the header section so far, ours first, to the reader of its From field. */
 void conn_message_header(const struct conn *c, struct policy_from *f);
 
+/* One more buffer to hold envelope or header bytes, behind that one (NULL: the first). NULL when
+ * there is none to spare. */
+struct spool_buf *conn_message_hold(struct conn *c, struct spool_buf *after);
+
+/* Repairs the header section, which has just become whole: before conn_message_headers_end. Returns
+ * false without a buffer for what it lacks: the message is to be refused. */
+bool conn_message_repair(struct conn *c) BASE_WARN_UNUSED;
+
 /* Writes our Received field as the first bytes of the header section. Returns false without a
  * buffer. */
 bool conn_message_received(struct conn *c);

@@ -54,7 +54,8 @@ static void begin(struct conn *c, struct delivery *d)
                  .envid = d->job.envid,
                  .ret = d->job.ret,
                  .body_8bit = d->job.body_8bit,
-                 .smtputf8 = d->job.smtputf8},
+                 .smtputf8 = d->job.smtputf8,
+                 .requiretls = d->job.requiretls},
     };
 
     c->out.delivery = d;

@@ -38,6 +38,8 @@ uint8_t courier_report_wanted(const struct delivery *d, uint32_t i)
 
 enum mail_dsn_return courier_report_content(const struct delivery *d)
 {
+    if (d->job.requiretls)
+        return MAIL_DSN_RETURN_NONE;
     return d->job.ret == SPOOL_ENVELOPE_RET_HDRS ? MAIL_DSN_RETURN_HEADERS : MAIL_DSN_RETURN_FULL;
 }
 

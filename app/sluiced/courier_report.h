@@ -47,7 +47,8 @@ int courier_report_open(struct courier_report **out, struct courier *c, const st
                         const struct spool_id *id, enum mail_dsn_return content) BASE_WARN_UNUSED;
 void courier_report_free(struct courier_report *r);
 
-/* What the message asks for by RET; without it as with RET=FULL. */
+/* What the message asks for by RET; without it as with RET=FULL. With REQUIRETLS nothing of it goes
+ * back, so that the report may go over any connection (RFC 8689 section 5). */
 enum mail_dsn_return courier_report_content(const struct delivery *d);
 
 #endif

@@ -117,6 +117,11 @@ static enum policy_spoof spoof_of(const struct conf_listener *l)
     return l->kind == CONF_KIND_MX ? POLICY_SPOOF_OFF : POLICY_SPOOF_LOGIN;
 }
 
+static bool repairs(const struct conf_listener *l)
+{
+    return l->kind != CONF_KIND_MX && l->repair != CONF_REPAIR_NO;
+}
+
 static bool fill_listeners(struct settings *s)
 {
     const struct conf *conf = s->conf;
@@ -134,6 +139,7 @@ static bool fill_listeners(struct settings *s)
     for (uint32_t i = 0; i < conf->listener_cnt; i++) {
         s->listeners[i].conf = &conf->listener[i];
         s->listeners[i].tls = conf_listener_tls(&conf->listener[i]);
+        s->listeners[i].repair = repairs(&conf->listener[i]);
         s->listeners[i].spoof = spoof_of(&conf->listener[i]);
         s->listeners[i].tls_policy = policy_cnt;
         policy_cnt += s->listeners[i].tls != CONF_TLS_NONE;
@@ -173,13 +179,15 @@ struct settings *settings_make(struct conf *conf)
         .hostname = conf->gateway.hostname,
         .message_size_max = conf->smtp.message_bytes,
         .recipient_max = (uint32_t)conf->smtp.recipients,
+        .mail_max = (uint32_t)conf->smtp.session_messages,
         .error_max = (uint32_t)conf->smtp.errors,
         .junk_max = (uint32_t)conf->smtp.junk,
         .header_bytes_max = (uint32_t)conf->smtp.header_bytes,
         .header_field_max = (uint32_t)conf->smtp.header_fields,
         .line_max = (uint32_t)conf->smtp.line_length,
         .hop_max = (uint32_t)conf->smtp.hops,
-        .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING,
+        .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING |
+                      SMTP_EXTENSION_REQUIRETLS | SMTP_EXTENSION_LIMITS,
     };
     if (conf->auth.mechanisms.cnt == 0)
         s->auth_mechanisms = 1U << SMTP_SASL_PLAIN | 1U << SMTP_SASL_LOGIN;
@@ -339,17 +347,12 @@ bool settings_is_own(const struct settings *s, const struct net_addr *a)
 
 const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain)
 {
-    uint8_t lower[SMTP_DOMAIN_MAX];
-    size_t len = domain.len < sizeof(lower) ? domain.len : sizeof(lower);
+    const struct settings_route *r = NULL;
+    struct policy_key key;
 
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = domain.p[i];
-        lower[i] = (uint8_t)(c - 'A') < 26 ? (uint8_t)(c | 0x20) : c;
+    if (policy_key_of_domain(&key, domain) == 0 && s->route_cnt > 0) {
+        struct settings_route wanted = {.domain = policy_key_domain(&key)};
+        r = bsearch(&wanted, s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
     }
-    struct settings_route key = {.domain = base_span_of(lower, len)};
-    const struct settings_route *r =
-        s->route_cnt == 0
-            ? NULL
-            : bsearch(&key, s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
     return r != NULL ? r : &s->default_route;
 }

@@ -31,6 +31,7 @@ struct settings_listener {
     enum conf_tls_level tls;                  /* never auto */
     uint32_t tls_policy; /* its place among those with another level than none */
     enum policy_spoof spoof;
+    bool repair; /* header sections */
 };
 
 struct settings {

@@ -48,6 +48,7 @@ enum conf_tls_min { CONF_TLS_MIN_12, CONF_TLS_MIN_13 };
 enum conf_key_operations { CONF_KEY_INLINE, CONF_KEY_POOL };
 enum conf_tls_alpn { CONF_TLS_ALPN_STRICT, CONF_TLS_ALPN_IGNORE };
 enum conf_spoof { CONF_SPOOF_AUTO, CONF_SPOOF_OFF, CONF_SPOOF_LOGIN, CONF_SPOOF_STRICT };
+enum conf_repair { CONF_REPAIR_AUTO, CONF_REPAIR_YES, CONF_REPAIR_NO };
 enum conf_map_form { CONF_MAP_TEXTHASH, CONF_MAP_PCRE, CONF_MAP_ACCOUNTS };
 enum conf_auth_backend { CONF_AUTH_NONE, CONF_AUTH_PASSWD, CONF_AUTH_DOVECOT };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
@@ -117,6 +118,7 @@ struct conf_listener {
     uint64_t tls_alpn;         /* enum conf_tls_alpn */
     uint64_t spoof_protection; /* enum conf_spoof */
     bool reject_unauthenticated_sender;
+    uint64_t repair; /* enum conf_repair */
 };
 
 struct conf_certificate {
@@ -154,6 +156,8 @@ struct conf_spool {
 struct conf_smtp {
     uint64_t message_bytes;
     uint64_t recipients;
+    uint64_t session_messages; /* MAIL commands; 0: no limit */
+    bool received_login;
     uint64_t errors;
     uint64_t junk;
     uint64_t header_bytes;

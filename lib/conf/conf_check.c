@@ -282,6 +282,8 @@ static void check_listeners(struct conf_parser *p)
         if (l->bare_newline == CONF_BARE_NEWLINE_NORMALIZE && l->bare_newline_networks.cnt > 0)
             named(p, "listener", l, "bare_newline_networks",
                   "has no effect with bare_newline = normalize");
+        if (l->repair == CONF_REPAIR_YES && l->kind == CONF_KIND_MX)
+            named(p, "listener", l, "repair", "yes is for submission: mail of other servers stays");
         check_tls(p, l);
         if (l->auth_cleartext && l->kind == CONF_KIND_MX)
             named(p, "listener", l, "auth_cleartext", "has no place where kind = mx");

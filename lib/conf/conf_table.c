@@ -140,6 +140,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(listener, BOOL, reject_unauthenticated_sender, "no", false, NULL, "refuse senders that are addresses of accounts here too, where nobody is logged in; for mx: forgeries of our own users, but also their mail by way of lists and forwarders"),
     TEXT(listener, BOOL, auth_cleartext, "no", false, NULL, "AUTH without TLS too, so that passwords pass in clear; never on mx"),
     TEXT(listener, BOOL, auth_required, "yes", false, NULL, "submission and submissions: MAIL needs a login, but from relay: networks"),
+    WORDS(listener, repair, "auto", "auto yes no", false, "messages get Date and Message-ID where they lack them, and lose Bcc; auto: from users. Never on mx, where mail is not ours to change"),
 
     TEXT(certificate, PATH, chain, NULL, true, "/etc/sluice/mx.pem", "PEM file: the certificate, then intermediate ones. Another file than at the start must be below the directory of this file"),
     TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),
@@ -155,6 +156,8 @@ const struct conf_setting conf_settings[] = {
 
     SIZE(smtp, message_size, message, "50M", K, 4 * GI, true, "largest message that is accepted"),
     NUMBER(smtp, recipients, "1000", 1, 100000, true, "most recipients of a message"),
+    NUMBER(smtp, session_messages, "10000", 0, 999999, true, "MAIL commands of a session, then 421; clients know it by LIMITS; 0: no limit"),
+    TEXT(smtp, BOOL, received_login, "no", true, NULL, "the Received field names the login that submitted the message"),
     NUMBER(smtp, errors, "20", 1, 1000, true, "errors after which a client is disconnected"),
     NUMBER(smtp, junk, "100", 1, 10000, true, "commands without a message after which a client is disconnected"),
     SIZE(smtp, header_size, header, "128k", K, 16 * MI, true, "largest header section"),
@@ -195,7 +198,7 @@ const struct conf_setting conf_settings[] = {
 
     TEXT(relay, NETWORKS, networks, "", true, NULL, "clients that may send to any domain"),
     TEXT(relay, BOOL, proxied, "no", true, NULL, "networks hold for client addresses out of PROXY headers, too"),
-    TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to"),
+    TEXT(relay, DOMAINS, domains, "", true, "{ example.org, .example.org }", "domains that anyone may send to; names beyond ASCII by their A-labels (xn--...)"),
 
     TEXT(sender, MAPS, maps, "", true, NULL, "who else may send as an address: key user@domain, user or @domain, value the logins; texthash or pcre as Postfix's smtpd_sender_login_maps"),
     TEXT(sender, LIST, exempt_logins, "", true, NULL, "logins that may send as anyone"),

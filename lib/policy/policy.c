@@ -101,20 +101,19 @@ static bool find_domain(const struct policy_settings *settings, struct base_span
     return false;
 }
 
-/* The domain itself, then each ".parent" of it. */
+/* The domain itself, then each ".parent" of it. One that is no valid name is none of ours. */
 static bool is_relay_domain(const struct policy_settings *settings, struct base_span domain)
 {
-    uint8_t lower[SMTP_DOMAIN_MAX];
+    struct policy_key key;
 
-    base_assert(domain.len <= sizeof(lower));
-    for (size_t i = 0; i < domain.len; i++) {
-        uint8_t c = domain.p[i];
-        lower[i] = (uint8_t)(c - 'A') < 26 ? (uint8_t)(c | 0x20) : c;
-    }
-    if (find_domain(settings, base_span_of(lower, domain.len)))
+    base_assert(domain.len <= SMTP_DOMAIN_MAX);
+    if (policy_key_of_domain(&key, domain) != 0)
+        return false;
+    struct base_span name = policy_key_domain(&key);
+    if (find_domain(settings, name))
         return true;
-    for (size_t i = 1; i < domain.len; i++)
-        if (lower[i] == '.' && find_domain(settings, base_span_of(lower + i, domain.len - i)))
+    for (size_t i = 1; i < name.len; i++)
+        if (name.p[i] == '.' && find_domain(settings, base_span_of(name.p + i, name.len - i)))
             return true;
     return false;
 }

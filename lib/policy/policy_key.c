@@ -106,6 +106,14 @@ int policy_key_address(struct policy_key *out, const struct smtp_address *addres
     return put_domain(out, address->domain);
 }
 
+int policy_key_of_domain(struct policy_key *out, struct base_span domain)
+{
+    out->len = out->at = 0;
+    if (put(out, (const uint8_t *)"@", 1) != 0)
+        return -EINVAL;
+    return put_domain(out, domain);
+}
+
 /* "@domain": what an address could have behind its local part. */
 static int domain_text(struct policy_key *out, struct base_span text)
 {

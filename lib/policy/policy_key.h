@@ -32,6 +32,11 @@ struct policy_key {
  * and matches nothing. */
 int policy_key_address(struct policy_key *out, const struct smtp_address *address) BASE_WARN_UNUSED;
 
+/* "@domain" of what stands behind the at sign of a parsed address, a name or a literal: the form in
+ * which domains are compared wherever there are any (relay domains, routes). Returns 0; -EINVAL: no
+ * valid domain name, so it matches nothing. */
+int policy_key_of_domain(struct policy_key *out, struct base_span domain) BASE_WARN_UNUSED;
+
 /* Of text as it stands in a file: any of the three kinds. Returns 0, or -EINVAL. */
 int policy_key_text(struct policy_key *out, struct base_span text) BASE_WARN_UNUSED;
 

@@ -71,6 +71,7 @@ struct queue_job {
     uint8_t ret;            /* enum spool_envelope_ret; 0: none */
     bool body_8bit;
     bool smtputf8;
+    bool requiretls;
     /* No attempt is to be made: the destination is set aside, and the message's time has come to
      * be given up, or warned of, or to have its age journalled. Each recipient's result is DEFERRED
      * without a code. */
@@ -224,6 +225,7 @@ struct queue_entry {
     uint64_t age_ns;
     uint64_t content_bytes;
     uint32_t recipient_cnt;
+    bool requiretls;
     bool held;
     bool active;            /* a job of it is out */
     struct base_span words; /* the last that were said, about words_recipient; empty: none */

@@ -13,6 +13,7 @@ void queue_job_fill(struct queue *q, struct queue_job *out, struct queue_message
         .ret = m->ret,
         .body_8bit = m->body_8bit,
         .smtputf8 = m->smtputf8,
+        .requiretls = m->requiretls,
         .standing = QUEUE_STANDING_NONE,
         .epoch = q->clock.epoch,
     };

@@ -176,7 +176,7 @@ struct head {
     struct base_span sender, envid, client, destination;
     uint64_t arrival_wall_ns;
     uint8_t ret;
-    bool body_8bit, smtputf8;
+    bool body_8bit, smtputf8, requiretls;
 };
 
 static struct head head_read(struct base_span rest)
@@ -202,6 +202,9 @@ static struct head head_read(struct base_span rest)
             break;
         case SPOOL_ENVELOPE_SMTPUTF8:
             h.smtputf8 = true;
+            break;
+        case SPOOL_ENVELOPE_REQUIRETLS:
+            h.requiretls = true;
             break;
         case SPOOL_ENVELOPE_RET:
             h.ret = f.value.p[0];
@@ -281,6 +284,7 @@ struct queue_message *queue_message_make(struct queue *q, const struct spool_id 
         .ret = h.ret & 3U,
         .body_8bit = h.body_8bit,
         .smtputf8 = h.smtputf8,
+        .requiretls = h.requiretls,
         .has_envid = h.envid.len > 0,
         .has_client = client.len > 0,
         .held = a->held,

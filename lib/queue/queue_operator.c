@@ -166,6 +166,7 @@ void queue_each(const struct queue *q, const struct spool_id *after, uint32_t ca
             .age_ns = queue_message_age(q, m),
             .content_bytes = m->content_bytes,
             .recipient_cnt = m->recipient_cnt,
+            .requiretls = m->requiretls,
             .held = m->held,
             .active = m->active_cnt > 0,
         };

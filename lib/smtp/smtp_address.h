@@ -1,8 +1,8 @@
 /*
  * Mail addresses: Reverse-path, Forward-path and Mailbox of RFC 5321 section 4.1.2. Parsed once, as
  * views into the caller's bytes; nothing is copied. With SMTPUTF8 (RFC 6531 section 3.3) an address
- * may hold UTF-8. Left out: IDN, that is U-labels and A-labels of one domain are two domains, and
- * Unicode normalization. Pure; any thread.
+ * may hold UTF-8. Left out: IDN and Unicode normalization; lib/policy/policy_key.h compares. Pure;
+ * any thread.
  */
 #ifndef SMTP_ADDRESS_H
 #define SMTP_ADDRESS_H

@@ -145,6 +145,12 @@ static void put_format(struct base_buf *out, const char *before, struct base_spa
 }
 
 /* The parameters that the server has an extension for. */
+/* RFC 8689 section 4.2.1. */
+static bool keeps_tls(const struct smtp_client *c)
+{
+    return c->secured && c->offers_requiretls;
+}
+
 static void put_mail(struct smtp_client *c, struct base_buf *out)
 {
     struct smtp_mail_params p = c->job.mail;
@@ -152,6 +158,7 @@ static void put_mail(struct smtp_client *c, struct base_buf *out)
 
     p.body_8bit &= c->offers_8bitmime;
     p.smtputf8 &= c->offers_smtputf8;
+    p.requiretls &= keeps_tls(c);
     if (!c->offers_dsn) {
         p.ret = SMTP_RET_NONE;
         p.envid = base_span_of(NULL, 0);
@@ -240,6 +247,17 @@ static bool send_due(struct smtp_client *c, struct base_buf *out)
     return true;
 }
 
+/* The next hop can be held to REQUIRETLS, or there is nobody who could be told that it cannot. */
+static bool tls_suffices(struct smtp_client *c)
+{
+    if (!c->job.mail.requiretls || keeps_tls(c))
+        return true;
+    if (c->job.sender.len > 0)
+        return false;
+    stats_inc(c->stats, STATS_SMTP_CLIENT_TLS_WAIVED);
+    return true;
+}
+
 /* Starts the envelope, or refuses the job here when the server is known not to take it. */
 static void begin_job(struct smtp_client *c)
 {
@@ -256,6 +274,11 @@ static void begin_job(struct smtp_client *c)
         smtp_client_set_reply(c, 554, "5.6.3",
                               "5.6.3 Message is 8-bit and the server does not offer 8BITMIME");
         stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_8BIT);
+        tell_all(c);
+    } else if (!tls_suffices(c)) {
+        smtp_client_set_reply(c, 550, "5.7.30",
+                              "5.7.30 REQUIRETLS: the next hop cannot be held to TLS");
+        stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_TLS);
         tell_all(c);
     } else {
         set_state(c, SMTP_CLIENT_STATE_ENVELOPE, false);

@@ -7,6 +7,10 @@
  * that: nothing is converted (RFC 6531 section 3.2, RFC 6152 section 3). Replies are bounded:
  * SMTP_LINE_MAX a line, SMTP_REPLY_LINE_CNT_MAX lines.
  *
+ * A message that came with REQUIRETLS goes only to a server that offers it over a connection that
+ * the caller says is secure (c->secured); else it fails with 5.7.30, and nothing of it is sent. One
+ * with the null sender goes on without: it could not be told of (RFC 8689 section 5).
+ *
  * Left out until their issues: STARTTLS, AUTH, BDAT.
  *
  * Use: smtp_client_init, smtp_client_start with the first job, then smtp_client_push on each input.
@@ -107,6 +111,9 @@ struct smtp_client {
     bool offers_size;
     bool offers_smtputf8;
     bool offers_dsn;
+    bool offers_requiretls;
+    bool secured;   /* set by the caller: TLS, and the server has proved its name (RFC 8689 section
+                       4.2.1) */
     bool started;   /* a job is set */
     bool reused;    /* a job was done before it */
     bool untried;   /* UNTRIED is to be told */

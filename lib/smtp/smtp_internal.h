@@ -55,6 +55,7 @@
     X(SIZE_SYNTAX, 501, "5.5.4", "Bad message size syntax", REFUSED_PARAMETER)                     \
     X(BODY_UNKNOWN, 501, "5.5.4", "Unsupported BODY type", REFUSED_PARAMETER)                      \
     X(SMTPUTF8_SYNTAX, 501, "5.5.4", "SMTPUTF8 takes no value", REFUSED_PARAMETER)                 \
+    X(REQUIRETLS_SYNTAX, 501, "5.5.4", "REQUIRETLS takes no value", REFUSED_PARAMETER)             \
     X(RET_SYNTAX, 501, "5.5.4", "RET is FULL or HDRS", REFUSED_PARAMETER)                          \
     X(ENVID_SYNTAX, 501, "5.5.4", "Bad ENVID syntax", REFUSED_PARAMETER)                           \
     X(NOTIFY_SYNTAX, 501, "5.5.4", "NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY",               \
@@ -97,6 +98,10 @@ void smtp_server_junk(struct smtp_server *s, struct base_buf *out);
 
 /* Moves the session to another state: the one place that does. */
 void smtp_server_set_state(struct smtp_server *s, enum smtp_session_state state);
+
+/* Notes one more MAIL command of the session. Returns false when it is over the limit: then 421 is
+ * written, and the session is closed. */
+bool smtp_server_count_mail(struct smtp_server *s, struct base_buf *out);
 
 /* Closes the session: no more input is looked at. */
 void smtp_server_close(struct smtp_server *s, const char *reason);

@@ -148,6 +148,8 @@ int smtp_mail_params_write(struct base_buf *out, const struct smtp_mail_params *
         failed |= base_buf_puts(out, " BODY=8BITMIME");
     if (p->smtputf8)
         failed |= base_buf_puts(out, " SMTPUTF8");
+    if (p->requiretls)
+        failed |= base_buf_puts(out, " REQUIRETLS");
     failed |= base_buf_puts(out, ret[p->ret]);
     failed |= put_value(out, " ENVID=", p->envid);
     if (failed != 0)

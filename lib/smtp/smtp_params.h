@@ -1,9 +1,9 @@
 /*
  * The parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (6152), SMTPUTF8 (6531), RET, ENVID,
- * NOTIFY and ORCPT (3461, and 6533 for ORCPT). Checked; as views into the command, nothing is
- * copied or decoded. What is kept and passed on is the text as the client wrote it: a relay may not
- * change ENVID and ORCPT (RFC 3461 section 5.2.1), and xtext decoded and encoded again need not be
- * the same.
+ * NOTIFY and ORCPT (3461, and 6533 for ORCPT), REQUIRETLS (8689). Checked; as views into the
+ * command, nothing is copied or decoded. What is kept and passed on is the text as the client wrote
+ * it: a relay may not change ENVID and ORCPT (RFC 3461 section 5.2.1), and xtext decoded and
+ * encoded again need not be the same.
  *
  * AUTH= (RFC 4954) is checked and not kept. Left out: BY= (2852), MT-PRIORITY (6710), and
  * BODY=BINARYMIME (3030).
@@ -22,7 +22,9 @@ enum smtp_extension {
     SMTP_EXTENSION_DSN = 1,
     SMTP_EXTENSION_SMTPUTF8 = 2,
     SMTP_EXTENSION_CHUNKING = 4,
-    SMTP_EXTENSION_AUTH = 8, /* as the session offers AUTH; not for settings */
+    SMTP_EXTENSION_AUTH = 8,        /* as the session offers AUTH; not for settings */
+    SMTP_EXTENSION_REQUIRETLS = 16, /* offered inside TLS only */
+    SMTP_EXTENSION_LIMITS = 32,
 };
 
 #define SMTP_ENVID_MAX 100 /* bytes as written: RFC 3461 section 4.4 */
@@ -48,6 +50,7 @@ struct smtp_mail_params {
     uint8_t ret;            /* enum smtp_ret */
     bool body_8bit;         /* BODY=8BITMIME */
     bool smtputf8;
+    bool requiretls;
 };
 
 struct smtp_rcpt_params {
@@ -72,7 +75,8 @@ bool smtp_orcpt_valid(struct base_span text, bool utf8);
 int smtp_xtext_decode(struct base_buf *out, struct base_span text) BASE_WARN_UNUSED;
 
 /* Appends the parameters, each behind a space, as MAIL and RCPT take them: of those that are given,
- * BODY, SMTPUTF8, RET and ENVID; NOTIFY and ORCPT. SIZE is not among them. Returns 0 or -ENOSPC. */
+ * BODY, SMTPUTF8, REQUIRETLS, RET and ENVID; NOTIFY and ORCPT. SIZE is not among them. Returns 0 or
+ * -ENOSPC. */
 int smtp_mail_params_write(struct base_buf *out, const struct smtp_mail_params *p) BASE_WARN_UNUSED;
 int smtp_rcpt_params_write(struct base_buf *out, const struct smtp_rcpt_params *p) BASE_WARN_UNUSED;
 

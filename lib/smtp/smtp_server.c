@@ -66,6 +66,16 @@ void smtp_server_error(struct smtp_server *s, struct base_buf *out)
     smtp_server_close(s, "too many errors");
 }
 
+bool smtp_server_count_mail(struct smtp_server *s, struct base_buf *out)
+{
+    if (s->settings->mail_max == 0 || s->mail_cnt++ < s->settings->mail_max)
+        return true;
+    write_421(s, "4.7.0", "Error: too many messages in this session", out);
+    stats_inc(s->stats, STATS_SMTP_REFUSED_MAILS);
+    smtp_server_close(s, "too many messages");
+    return false;
+}
+
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *settings,
                       struct stats_block *stats)
 {
@@ -160,6 +170,7 @@ static void start_tls(struct smtp_server *s)
     s->extended = false;
     s->helo_len = 0;
     s->authenticated = false;
+    s->mail_cnt = 0;
     s->tls = SMTP_TLS_ON;
 }
 

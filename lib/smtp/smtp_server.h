@@ -1,8 +1,9 @@
 /*
  * The server's side of one SMTP session: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME
  * (6152) and ENHANCEDSTATUSCODES (2034); where the settings offer them DSN (3461), SMTPUTF8
- * (6531) and CHUNKING (3030); where the caller has TLS, STARTTLS (3207), and where it has accounts,
- * AUTH (4954). Bytes in; replies, events and body bytes out.
+ * (6531), CHUNKING (3030), LIMITS (9422) and, inside TLS, REQUIRETLS (8689); where the caller has
+ * TLS, STARTTLS (3207), and where it has accounts, AUTH (4954). Bytes in; replies, events and body
+ * bytes out.
  *
  * Left out until their issues: BINARYMIME; that the header section of a
  * message without SMTPUTF8 is ASCII is not checked. The session decides nothing about who may send
@@ -55,9 +56,11 @@ struct smtp_server_settings {
     const char *hostname;      /* in the greeting and EHLO */
     uint64_t message_size_max; /* bytes as received; 0: no limit, SIZE without a number */
     uint32_t recipient_max;    /* in a transaction; then 452 4.5.3 */
-    uint32_t error_max;        /* refused commands, then 421 4.7.0; 0: no limit */
-    uint32_t junk_max;         /* NOOP, RSET, VRFY, HELO, EHLO without a message between; more of
-                                  them count as errors; 0: no limit */
+    uint32_t mail_max;  /* MAIL commands of a session, refused ones too, then 421 4.7.0; 0: no
+                           limit */
+    uint32_t error_max; /* refused commands, then 421 4.7.0; 0: no limit */
+    uint32_t junk_max;  /* NOOP, RSET, VRFY, HELO, EHLO without a message between; more of
+                           them count as errors; 0: no limit */
     uint32_t header_bytes_max; /* 0: no limit */
     uint32_t header_field_max; /* fields of the header section; 0: no limit */
     uint32_t line_max;         /* bytes of a line of a message, without CRLF and stuffed dot: 998 by
@@ -150,6 +153,7 @@ struct smtp_server {
     uint32_t error_cnt;
     uint32_t junk_cnt;
     uint32_t message_cnt;   /* accepted in this session */
+    uint32_t mail_cnt;      /* MAIL commands of this session, since STARTTLS */
     uint32_t overshoot_cnt; /* recipients over the limit in this session */
     uint32_t hop_cnt;
     uint64_t header_bytes;
@@ -257,13 +261,19 @@ struct smtp_received {
     bool smtputf8;           /* RFC 6531 section 4.3 */
     const char *tls_version; /* "TLSv1.3"; NULL: in clear */
     const char *tls_cipher;
+    const char *tls_suite; /* its name at IANA; NULL or "": not told */
+    const char *tls_group; /* of the key exchange; NULL or "": none */
     uint32_t tls_bits;
+    struct base_span login; /* who has logged in, UTF-8; empty: nobody, or not told */
 };
 
-#define SMTP_RECEIVED_MAX 1280
+#define SMTP_RECEIVED_LOGIN_MAX 255 /* bytes of a login; a longer one is cut */
+#define SMTP_RECEIVED_MAX       1920
 
-/* Appends the Received field of RFC 5321 section 4.4 with RFC 3848's protocol, folded, with its
- * CRLF. IPv6 clients as [IPv6:...]. Returns 0, or -ENOSPC (never with SMTP_RECEIVED_MAX room). */
+/* Appends the Received field of RFC 5321 section 4.4 with RFC 3848's protocol and RFC 8314's
+ * clause of TLS, folded, with its CRLF. IPv6 clients as [IPv6:...]. A login stands in a comment;
+ * what is not ASCII of it is "?" where the message came without SMTPUTF8. Returns 0, or -ENOSPC
+ * (never with SMTP_RECEIVED_MAX room). */
 int smtp_received_write(struct base_buf *out, const struct smtp_received *r) BASE_WARN_UNUSED;
 
 #endif

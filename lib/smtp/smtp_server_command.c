@@ -29,6 +29,23 @@ void smtp_server_junk(struct smtp_server *s, struct base_buf *out)
     smtp_server_error(s, out);
 }
 
+/* RFC 9422 section 3: a value has six digits at most. Both are promises: what is above can be had,
+ * too. */
+static int put_limits(const struct smtp_server *s, struct base_buf *out)
+{
+    const uint32_t most = 999999;
+    uint32_t mails = s->settings->mail_max, recipients = s->settings->recipient_max;
+    char text[64];
+    int len = snprintf(text, sizeof(text), "250-LIMITS");
+
+    if (mails != 0)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, " MAILMAX=%u",
+                        mails < most ? mails : most);
+    snprintf(text + len, sizeof(text) - (size_t)len, " RCPTMAX=%u\r\n",
+             recipients < most ? recipients : most);
+    return base_buf_puts(out, text);
+}
+
 static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
 {
     char text[SMTP_DOMAIN_MAX + 192];
@@ -38,14 +55,17 @@ static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
     if (s->settings->message_size_max != 0)
         len += snprintf(text + len, sizeof(text) - (size_t)len, " %llu",
                         (unsigned long long)s->settings->message_size_max);
-    snprintf(text + len, sizeof(text) - (size_t)len, "\r\n%s250-8BITMIME\r\n%s%s%s",
+    snprintf(text + len, sizeof(text) - (size_t)len, "\r\n%s250-8BITMIME\r\n%s%s%s%s",
              s->tls == SMTP_TLS_OFFERED || s->tls == SMTP_TLS_REQUIRED ? "250-STARTTLS\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8) ? "250-SMTPUTF8\r\n" : "",
              smtp_server_offers(s, SMTP_EXTENSION_DSN) ? "250-DSN\r\n" : "",
-             smtp_server_offers(s, SMTP_EXTENSION_CHUNKING) ? "250-CHUNKING\r\n" : "");
+             smtp_server_offers(s, SMTP_EXTENSION_CHUNKING) ? "250-CHUNKING\r\n" : "",
+             smtp_server_offers(s, SMTP_EXTENSION_REQUIRETLS) ? "250-REQUIRETLS\r\n" : "");
     failed = base_buf_puts(out, text);
     if (smtp_server_offers_auth(s))
         failed |= smtp_server_put_auth(s, out);
+    if (smtp_server_offers(s, SMTP_EXTENSION_LIMITS))
+        failed |= put_limits(s, out);
     failed |= base_buf_puts(out, "250 ENHANCEDSTATUSCODES\r\n");
     base_assert(failed == 0);
 }
@@ -96,6 +116,8 @@ static enum smtp_server_event mail(struct smtp_server *s, struct base_span argum
 {
     size_t used;
 
+    if (!smtp_server_count_mail(s, out))
+        return SMTP_SERVER_CLOSE;
     if (s->state == SMTP_SESSION_START)
         return refuse(s, SMTP_REASON_NO_HELO, out);
     if (s->state != SMTP_SESSION_GREETED)

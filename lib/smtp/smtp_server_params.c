@@ -15,6 +15,8 @@ bool smtp_server_offers(const struct smtp_server *s, enum smtp_extension extensi
 {
     if (extension == SMTP_EXTENSION_AUTH)
         return s->extended && smtp_server_offers_auth(s);
+    if (extension == SMTP_EXTENSION_REQUIRETLS && s->tls != SMTP_TLS_ON)
+        return false; /* RFC 8689 section 2 */
     return s->extended && (s->settings->extensions & extension) != 0;
 }
 
@@ -46,6 +48,13 @@ static enum smtp_reason take_smtputf8(struct smtp_server *s, struct base_span va
 {
     s->mail.smtputf8 = true;
     return value.p == NULL ? SMTP_REASON_CNT : SMTP_REASON_SMTPUTF8_SYNTAX;
+}
+
+/* RFC 8689 section 2. */
+static enum smtp_reason take_requiretls(struct smtp_server *s, struct base_span value)
+{
+    s->mail.requiretls = true;
+    return value.p == NULL ? SMTP_REASON_CNT : SMTP_REASON_REQUIRETLS_SYNTAX;
 }
 
 /* RFC 3461 section 4.3. */
@@ -112,6 +121,7 @@ static const struct param_row mail_rows[] = {
     {"SIZE", 0, take_size},
     {"BODY", 0, take_body},
     {"SMTPUTF8", SMTP_EXTENSION_SMTPUTF8, take_smtputf8},
+    {"REQUIRETLS", SMTP_EXTENSION_REQUIRETLS, take_requiretls},
     {"RET", SMTP_EXTENSION_DSN, take_ret},
     {"ENVID", SMTP_EXTENSION_DSN, take_envid},
     {"AUTH", SMTP_EXTENSION_AUTH, take_auth},

@@ -51,6 +51,7 @@ static bool value_fits(const struct spool_envelope_field *f)
         return len == 8;
     case SPOOL_ENVELOPE_BODY_8BIT:
     case SPOOL_ENVELOPE_SMTPUTF8:
+    case SPOOL_ENVELOPE_REQUIRETLS:
         return len == 0;
     case SPOOL_ENVELOPE_CLIENT_ADDRESS:
     case SPOOL_ENVELOPE_CLIENT_DESTINATION:
@@ -76,7 +77,7 @@ static bool place_fits(uint8_t type, uint32_t *seen)
 {
     const uint32_t recipient = 1U << SPOOL_ENVELOPE_RECIPIENT;
 
-    if (type > SPOOL_ENVELOPE_CLIENT_DESTINATION)
+    if (type > SPOOL_ENVELOPE_REQUIRETLS)
         return true;
     uint32_t bit = 1U << type;
     if (type == SPOOL_ENVELOPE_RECIPIENT)

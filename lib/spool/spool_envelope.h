@@ -24,6 +24,7 @@ enum spool_envelope_type {
     SPOOL_ENVELOPE_NOTIFY = 11,  /* 1 byte, enum spool_envelope_notify; of the RECIPIENT before */
     SPOOL_ENVELOPE_ORCPT = 12,   /* type ";" xtext as it was written; of the RECIPIENT before */
     SPOOL_ENVELOPE_CLIENT_DESTINATION = 13, /* where it had connected to, as CLIENT_ADDRESS */
+    SPOOL_ENVELOPE_REQUIRETLS = 14,         /* no value: RFC 8689 */
 };
 
 /* Parameters of RFC 3461 as numbers: of the format, never to be changed. */

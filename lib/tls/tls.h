@@ -222,6 +222,7 @@ enum tls_reason {
 struct tls_facts {
     const char *version;     /* "TLSv1.3" */
     const char *cipher;      /* "TLS_AES_128_GCM_SHA256" */
+    const char *suite;       /* the cipher by its name at IANA; "" without one */
     const char *group;       /* "x25519", or "" when there was no key exchange */
     const char *signature;   /* key of the server's certificate: "EC", "RSA", or "" */
     uint32_t signature_bits; /* of that key */

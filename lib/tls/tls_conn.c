@@ -463,6 +463,7 @@ void tls_conn_facts(const struct tls_conn *c, struct tls_facts *f)
     memset(f, 0, sizeof(*f));
     f->version = SSL_get_version(c->ssl);
     f->cipher = cipher != NULL ? SSL_CIPHER_get_name(cipher) : "";
+    f->suite = cipher != NULL ? SSL_CIPHER_standard_name(cipher) : "";
     f->cipher_bits = cipher != NULL ? (uint32_t)SSL_CIPHER_get_bits(cipher, NULL) : 0;
     f->group = group != NID_undef && group != 0 ? SSL_group_to_name(c->ssl, group) : "";
     f->group = f->group != NULL ? f->group : "";

@@ -120,8 +120,9 @@ def plain(number, size=600, seed=0):
 
 RECEIVED = re.compile(
     rb'\AReceived: from (?P<helo>\S+) \(\[(?P<client>[0-9.]+|IPv6:[0-9a-f:]+)\]\)\s+'
-    rb'(?:\(using (?P<tls>TLSv1\.[23]) with cipher \S+ \(\d+ bits\)\)\s+)?by (?P<by>\S+) with (?P<with>SMTP|ESMTPS?A?) id '
-    rb'(?P<id>[0-9A-Za-z-]+)(?:\s+for <(?P<for>[^>]+)>)?;\s+'
+    rb'(?:\(using (?P<tls>TLSv1\.[23]) with cipher \S+ \(\d+ bits\)(?: key-exchange \S+)?\)\s+)?'
+    rb'(?:\(Authenticated sender: (?P<login>[^\r\n]*)\)\s+)?by (?P<by>\S+) with (?P<with>SMTP|ESMTPS?A?) id '
+    rb'(?P<id>[0-9A-Za-z-]+)(?:\s+for <(?P<for>[^>]+)>)?(?:\s+tls TLS_\w+)?;\s+'
     rb'(?P<date>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4})\r\n')
 
 

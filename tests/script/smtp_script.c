@@ -117,6 +117,7 @@ static void set(struct script *s, unsigned line, const char *p)
         uint32_t *value;
     } numbers[] = {
         {"recipients", &s->settings.recipient_max},
+        {"mails", &s->settings.mail_max},
         {"errors", &s->settings.error_max},
         {"junk", &s->settings.junk_max},
         {"header", &s->settings.header_bytes_max},
@@ -139,6 +140,10 @@ static void set(struct script *s, unsigned line, const char *p)
                 s->settings.extensions |= SMTP_EXTENSION_DSN;
             else if (word_is(&p, "smtputf8"))
                 s->settings.extensions |= SMTP_EXTENSION_SMTPUTF8;
+            else if (word_is(&p, "limits"))
+                s->settings.extensions |= SMTP_EXTENSION_LIMITS;
+            else if (word_is(&p, "requiretls"))
+                s->settings.extensions |= SMTP_EXTENSION_REQUIRETLS;
             else if (word_is(&p, "chunking"))
                 s->settings.extensions |= SMTP_EXTENSION_CHUNKING;
             else

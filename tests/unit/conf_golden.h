@@ -12,6 +12,10 @@ static const struct {
     const char *text;
     const char *errors;
 } golden[] = {
+    {"gateway{hostname=h;}port net0{device=d;address=10.9.0.1/24;}listener "
+     "mx{port=net0;repair=yes;}"
+     "route default{host=10.9.0.2:25;}",
+     "t:1: listener mx: repair: yes is for submission: mail of other servers stays\n"},
     {"gateway { user = \"abc; }\n" REST, "t:1: gateway: string is not closed on its line\n"
                                          "t:2: gateway: hostname: is required\n"},
     {"log { file = \"a\\q\"; }\n" REST,

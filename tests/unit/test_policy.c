@@ -172,6 +172,63 @@ static void senders(void **state)
     assert_int_equal(reply.code, 250);
 }
 
+/* One domain in all its spellings; what is no name of any is nobody's. */
+static void domains_beyond_ascii(void **state)
+{
+    (void)state;
+    static struct base_span names[2];
+    static const struct {
+        const char *path;
+        enum policy_verdict verdict;
+    } paths[] = {
+        {"<u@b\xc3\xbc"
+         "cher.example>",
+         POLICY_ACCEPTED_DOMAIN},
+        {"<u@B\xc3\x9c"
+         "CHER.Example>",
+         POLICY_ACCEPTED_DOMAIN},
+        {"<u@bu\xcc\x88"
+         "cher.example>",
+         POLICY_ACCEPTED_DOMAIN}, /* u and a diaeresis */
+        {"<u@b\xc3\xbc"
+         "cher\xe3\x80\x82"
+         "example>",
+         POLICY_ACCEPTED_DOMAIN}, /* U+3002 */
+        {"<u@xn--bcher-kva.example>", POLICY_ACCEPTED_DOMAIN},
+        {"<u@XN--BCHER-KVA.example>", POLICY_ACCEPTED_DOMAIN},
+        {"<\xc3\xbc@b\xc3\xbc"
+         "cher.example>",
+         POLICY_ACCEPTED_DOMAIN},
+        {"<u@mail.\xc3\xb6.example>", POLICY_ACCEPTED_DOMAIN}, /* .xn--nda.example */
+        {"<u@\xc3\xb6.example>", POLICY_REFUSED_DOMAIN},
+        {"<u@bucher.example>", POLICY_REFUSED_DOMAIN},
+        {"<u@x.b\xc3\xbc"
+         "cher.example>",
+         POLICY_REFUSED_DOMAIN},
+        {"<u@\xe2\x80\x8d.example>", POLICY_REFUSED_DOMAIN}, /* a joiner alone is no label */
+        {"<u@b\xc3\xbc"
+         "cher.example.evil.test>",
+         POLICY_REFUSED_DOMAIN},
+    };
+    struct policy_settings s = {.relay_domains = names, .relay_domain_cnt = 2};
+    struct policy_view utf8 = {.settings = &s, .stats = &stats};
+    struct policy_client from = {0};
+    struct smtp_address rcpt;
+    struct smtp_reply reply;
+    char text[POLICY_TEXT_CAP];
+    size_t used;
+
+    names[0] = base_span_str(".xn--nda.example");
+    names[1] = base_span_str("xn--bcher-kva.example");
+    assert_true(policy_settings_valid(&s));
+    for (size_t i = 0; i < BASE_ARRAY_CNT(paths); i++) {
+        assert_int_equal(
+            smtp_path_parse_utf8(&rcpt, &used, base_span_str(paths[i].path), SMTP_PATH_FORWARD), 0);
+        if (policy_rcpt(&utf8, &from, &rcpt, &reply, text) != paths[i].verdict)
+            fail_msg("%s", paths[i].path);
+    }
+}
+
 static void invalid_settings(void **state)
 {
     (void)state;
@@ -189,8 +246,11 @@ static void invalid_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verdicts),         cmocka_unit_test(not_addresses),
-        cmocka_unit_test(reply_texts),      cmocka_unit_test(senders),
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(not_addresses),
+        cmocka_unit_test(reply_texts),
+        cmocka_unit_test(senders),
+        cmocka_unit_test(domains_beyond_ascii),
         cmocka_unit_test(invalid_settings),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -43,6 +43,8 @@ static struct spool_arrival *arrival_of(const char *sender, const char *const *r
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_RET, base_span_of(&ret, 1)), 0);
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_ENVID, base_span_str("Q+2B")), 0);
     assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_SMTPUTF8, base_span_of(NULL, 0)), 0);
+    assert_int_equal(spool_envelope_put(&b, SPOOL_ENVELOPE_REQUIRETLS, base_span_of(NULL, 0)), 0);
+    assert_int_equal(spool_envelope_check(base_buf_span(&b)), -EINVAL); /* no recipient yet */
     for (uint32_t i = 0; i < cnt; i++) { /* NOTIFY for each second one, ORCPT for each third */
         a->outcomes[i].recipient = i;
         int rc = spool_envelope_put(&b, SPOOL_ENVELOPE_RECIPIENT, base_span_str(recipients[i]));
@@ -154,6 +156,7 @@ static void test_jobs_by_domain(void **state)
     assert_true(base_span_eq(queue_recipient(job.message, 2), base_span_str("c@one.EXAMPLE")));
     assert_true(job.body_8bit);
     assert_true(job.smtputf8);
+    assert_true(job.requiretls);
     assert_int_equal(job.ret, SPOOL_ENVELOPE_RET_HDRS);
     assert_true(base_span_eq(job.envid, base_span_str("Q+2B")));
     for (uint32_t i = 0; i < 4; i++) { /* what is of the next one is not of this one */

@@ -12,6 +12,7 @@ struct job {
     uint64_t size_bytes;
     bool body_8bit;
     bool smtputf8;
+    bool requiretls;
     uint8_t ret;
     const char *envid;
     struct {
@@ -47,6 +48,10 @@ static const struct job eight = {
     .sender = "a@b", .rcpt = {"c@d"}, .body = "\xff\r\n", .size_bytes = 3, .body_8bit = true};
 static const struct job utf8 = {
     .sender = "\xc3\xa4@b", .rcpt = {"c@d"}, .body = "", .body_8bit = true, .smtputf8 = true};
+static const struct job tls = {
+    .sender = "a@b", .rcpt = {"c@d", "e@f"}, .body = "hi\r\n", .size_bytes = 4, .requiretls = true};
+static const struct job tls_bounce = {
+    .sender = "", .rcpt = {"c@d"}, .body = "hi\r\n", .size_bytes = 4, .requiretls = true};
 static const struct job dsn = {
     .sender = "a@b",
     .rcpt = {"c@d", "e@f", "g@h"},
@@ -301,6 +306,17 @@ static const struct script scripts[] = {
      "0=250/2.0.0 1=250/2.0.0 2=250/2.0.0 done close",
      {&dsn, NULL},
      false},
+    {"REQUIRETLS and a server without it, or in clear, or both",
+     {HI, "<250-mx\r\n250 REQUIRETLS\r\n", QUIT},
+     "0=550/5.7.30 1=550/5.7.30 done close",
+     {&tls, NULL},
+     false},
+    {"REQUIRETLS and the null sender",
+     {HI, "<250-mx\r\n250 REQUIRETLS\r\n", ">MAIL FROM:<>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK,
+      ">DATA\r\n", GO, BODY, OK, QUIT},
+     "0=250/2.0.0 done close",
+     {&tls_bounce, NULL},
+     false},
     {"no SMTPUTF8", {HI, PIPE, QUIT}, "0=550/5.6.7 done close", {&utf8, NULL}, false},
     {"SMTPUTF8",
      {HI, "<250-mx\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n",
@@ -416,6 +432,7 @@ static void start_job(struct player *p, const struct job *job)
                                       .mail.size_bytes = job->size_bytes,
                                       .mail.body_8bit = job->body_8bit,
                                       .mail.smtputf8 = job->smtputf8,
+                                      .mail.requiretls = job->requiretls,
                                       .mail.ret = job->ret,
                                       .mail.envid = text_of(job->envid),
                                       .rcpt_params = job_params,
@@ -538,6 +555,37 @@ static void scripts_whole_and_cut(void **state)
         for (size_t cut = 1; cut<len; cut += len> 500 ? 11 : 1)
             play(&scripts[i], cut);
         play(&scripts[i], SIZE_MAX);
+    }
+}
+
+/* What the caller vouches for and the server offers is passed on. */
+static void requiretls_on_a_secure_connection(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    struct smtp_client c;
+    uint8_t room[8192];
+    struct base_buf out = {room, 0, sizeof(room)};
+    size_t used;
+
+    for (int offered = 0; offered < 2; offered++) {
+        out.len = 0;
+        smtp_client_init(&c, "me.test", &stats);
+        c.secured = true;
+        smtp_client_start(&c, &(struct smtp_client_job){.sender = base_span_str("a@b"),
+                                                        .recipient = job_rcpt,
+                                                        .user = (void *)(uintptr_t)&tls,
+                                                        .recipient_cnt = 1,
+                                                        .mail.requiretls = true});
+        assert_int_equal(smtp_client_push(&c, base_span_str("220 x\r\n"), &used, &out),
+                         SMTP_CLIENT_MORE);
+        struct base_span said =
+            base_span_str(offered ? "250-x\r\n250 requiretls\r\n" : "250-x\r\n250 REQUIRETLSX\r\n");
+        enum smtp_client_event event = smtp_client_push(&c, said, &used, &out);
+        const char *wanted = "MAIL FROM:<a@b> REQUIRETLS\r\n";
+        assert_int_equal(event, offered ? SMTP_CLIENT_MORE : SMTP_CLIENT_RESULT);
+        assert_int_equal(memmem(out.p, out.len, wanted, strlen(wanted)) != NULL, offered);
+        assert_int_equal(memmem(out.p, out.len, "MAIL", 4) != NULL, offered);
     }
 }
 
@@ -707,9 +755,13 @@ static void refused_in_body(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scripts_whole_and_cut), cmocka_unit_test(fail_in_each_state),
-        cmocka_unit_test(fail_between_jobs),     cmocka_unit_test(fail_while_telling),
-        cmocka_unit_test(refused_in_body),       cmocka_unit_test(quit_without_room),
+        cmocka_unit_test(scripts_whole_and_cut),
+        cmocka_unit_test(requiretls_on_a_secure_connection),
+        cmocka_unit_test(fail_in_each_state),
+        cmocka_unit_test(fail_between_jobs),
+        cmocka_unit_test(fail_while_telling),
+        cmocka_unit_test(refused_in_body),
+        cmocka_unit_test(quit_without_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

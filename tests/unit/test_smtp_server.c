@@ -525,6 +525,28 @@ static void received_field(void **state)
                 "Received: from c.test ([IPv6:2001:db8::1])\r\n"
                 "\t(using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128 bits))\r\n"
                 "\tby mx.test with ESMTPS id ID1;\r\n\tSat, 29 Feb 2020 12:34:56 +0000\r\n");
+    r.tls_suite = "TLS_AES_128_GCM_SHA256";
+    r.tls_group = "x25519";
+    r.login = base_span_str("a\xc3\xa4(x)\\\r\n b");
+    r.recipient = base_span_str("c@d");
+    out.len = 0;
+    assert_int_equal(smtp_received_write(&out, &r), 0);
+    expect_text(
+        &out, "",
+        "Received: from c.test ([IPv6:2001:db8::1])\r\n"
+        "\t(using TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128 bits) key-exchange x25519)\r\n"
+        "\t(Authenticated sender: a??\\(x\\)\\\\?? b)\r\n"
+        "\tby mx.test with ESMTPS id ID1\r\n\tfor <c@d>\r\n\ttls TLS_AES_128_GCM_SHA256;\r\n"
+        "\tSat, 29 Feb 2020 12:34:56 +0000\r\n");
+    r.smtputf8 = true;
+    r.login = base_span_str("\xc3\xa4");
+    out.len = 0;
+    assert_int_equal(smtp_received_write(&out, &r), 0);
+    assert_non_null(memmem(out.p, out.len, "sender: \xc3\xa4)", 11));
+    r.login = base_span_str("\xc3(");
+    out.len = 0;
+    assert_int_equal(smtp_received_write(&out, &r), 0);
+    assert_non_null(memmem(out.p, out.len, "sender: ?\\()", 12));
     out.len = 0;
     out.cap = 50;
     assert_true(smtp_received_write(&out, &r) < 0);
@@ -536,12 +558,13 @@ static void received_field_longest(void **state)
 {
     (void)state;
     uint8_t room[SMTP_RECEIVED_MAX];
-    char name[SMTP_DOMAIN_MAX + 1], mailbox[SMTP_ADDRESS_MAX];
+    char name[SMTP_DOMAIN_MAX + 1], mailbox[SMTP_ADDRESS_MAX], login[400];
     struct base_buf out = {room, 0, sizeof(room)};
 
     memset(name, 'a', SMTP_DOMAIN_MAX);
     name[SMTP_DOMAIN_MAX] = 0;
     memset(mailbox, 'b', sizeof(mailbox));
+    memset(login, '(', sizeof(login));
     struct smtp_received r = {
         .helo = base_span_of(name, SMTP_DOMAIN_MAX),
         .client_address = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
@@ -552,7 +575,10 @@ static void received_field_longest(void **state)
         .extended = true,
         .tls_version = "TLSv1.3",
         .tls_cipher = "ECDHE-ECDSA-CHACHA20-POLY1305-LONGEST",
+        .tls_suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+        .tls_group = "X25519MLKEM768",
         .tls_bits = UINT32_MAX,
+        .login = base_span_of(login, sizeof(login)),
     };
     assert_int_equal(smtp_received_write(&out, &r), 0);
 }
