@@ -26,10 +26,10 @@ def setup(lab):
                  limits={'connections_per_client': 8, 'message_rate': 3, 'unknown_recipients': 2,
                          'early_commands': 'refuse', 'data_rate_min': 1000, 'exempt_networks': [f'{HOST_IP}/32']},
                  smtp={'data_timeout': '2s'}, relay={'networks': [f'{HOST_IP}/32'], 'domains': ['example.org']})
-    accounts = os.path.join(gw.dir, 'accounts')
-    with open(accounts, 'w') as f:
-        f.write('known@example.org:x\n')
-    gw.change(recipient={'accounts': [accounts]})
+    known = os.path.join(gw.dir, 'known')
+    with open(known, 'w') as f:
+        f.write('known@example.org x\n')
+    gw.change(recipient={'maps': [f'texthash:{known}']})
     gw.start()
     for address in SOURCES:
         run('ip', 'addr', 'add', f'{address}/32', 'dev', 'gw0')
