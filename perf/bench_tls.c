@@ -269,9 +269,8 @@ static bool openssl_records; /* ours, too, seals by OpenSSL's AES-GCM */
 /* The suite of both sides, of TLS 1.3 and of 1.2. */
 static const char *suite = "TLS_AES_128_GCM_SHA256";
 static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
-static char signatures[] =
-    "ECDSA+SHA256:ECDSA+SHA384:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
-    "rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
+static char signatures[] = "ECDSA+SHA256:ECDSA+SHA384:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
+                           "rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
 
 enum driver { INLINE, DEFERRED, POOL };
 

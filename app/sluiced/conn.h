@@ -109,6 +109,11 @@ struct conn_in {
      * before. */
     bool asking;
     char login_text[SMTP_SASL_LOGIN_MAX];
+    uint64_t body_want;   /* bytes of a message until it gets more time */
+    uint32_t limit_row;   /* where its client counts it (policy_limit.h) */
+    uint32_t unknown_cnt; /* recipients that nobody has */
+    bool limit_exempt;
+    bool body_got; /* any, in that time */
     struct conn_transaction txn;
 };
 
@@ -209,6 +214,10 @@ extern const struct conn_app_ops conn_out_ops;
 
 /* A new connection from a client; greets, behind TLS where the listener has it from the start. */
 void conn_in_start(struct conn *c);
+/* The 220, or 421 when the gateway goes down. */
+void conn_in_greet(struct conn *c);
+/* Makes the client wait for it where the listener does so; else returns false. */
+bool conn_greet_pause(struct conn *c) BASE_WARN_UNUSED;
 /* TLS stands, from the start or by STARTTLS: the session goes on. */
 void conn_in_secured(struct conn *c);
 /* Whether an inbound connection may have TLS; opens it, or returns false when there can be none

@@ -3,6 +3,7 @@
  * it. The final reply to a message is sent when the spooler says durable, and not before (G1).
  */
 #include "base_time.h"
+#include "client_limits.h"
 #include "conn_auth.h"
 #include "conn_message.h"
 #include "lane.h"
@@ -91,6 +92,11 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
         stats_inc(l->stats, STATS_AUTH_MISSING);
         return &reply_no_login;
     }
+    why = client_limits_mail(c, reply, text);
+    if (why != NULL) {
+        log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(why));
+        return reply;
+    }
     if (!policy_verdict_accepts(policy_mail(&view, &client, &c->in.smtp.address, reply, text))) {
         log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
         return reply;
@@ -118,6 +124,8 @@ static const struct smtp_reply *take_recipient(struct conn *c, const struct poli
     enum policy_verdict verdict =
         policy_rcpt_expand(view, &s->address, s->mail.smtputf8, e, reply, text);
     if (!policy_verdict_accepts(verdict)) {
+        if (verdict == POLICY_RCPT_UNKNOWN)
+            client_limits_unknown(c);
         log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
         return reply;
     }
@@ -149,9 +157,17 @@ static void answer_rcpt(struct conn *c, struct base_buf *out)
     struct policy_view view = view_of(c->lane);
     struct smtp_reply reply;
     char text[POLICY_TEXT_CAP], name[POLICY_TEXT_CAP];
+    const char *why = client_limits_rcpt(c, &reply, text);
 
-    if (!policy_verdict_accepts(policy_rcpt(&view, &client, &s->address, &reply, text))) {
-        log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
+    if (why == NULL) {
+        enum policy_verdict verdict = policy_rcpt(&view, &client, &s->address, &reply, text);
+        if (!policy_verdict_accepts(verdict))
+            why = reply.text;
+        if (verdict == POLICY_RCPT_UNKNOWN)
+            client_limits_unknown(c);
+    }
+    if (why != NULL) {
+        log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(why));
         smtp_server_answer(s, &reply, out);
         return;
     }
@@ -231,8 +247,10 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         return STEP_AGAIN;
     case SMTP_SERVER_DATA:
         smtp_server_answer(s, conn_message_received(c) ? NULL : &reply_busy, out);
+        client_limits_body_begin(c);
         return STEP_AGAIN;
     case SMTP_SERVER_BODY:
+        client_limits_body_begin(c);
         return STEP_AGAIN;
     case SMTP_SERVER_MESSAGE:
         conn_message_commit(c);
@@ -282,13 +300,17 @@ static enum step command(struct conn *c, struct base_buf *out)
     uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
     size_t consumed = 0;
 
+    c->in.smtp.more_behind = n > 1;
     if (n == 0 && c->in.smtp.state != SMTP_SESSION_CLOSING)
         return STEP_WAIT;
     if (n == 0) /* CLOSE comes from the next push, whatever there is to read */
         spans[0] = base_span_of(NULL, 0);
     enum smtp_server_event event = smtp_server_push(&c->in.smtp, spans[0], &consumed, out);
-    if (event == SMTP_SERVER_MORE && consumed == 0 && n > 1)
-        event = smtp_server_push(&c->in.smtp, gather(c, spans, n), &consumed, out);
+    if (event == SMTP_SERVER_MORE && consumed == 0 && n > 1) {
+        struct base_span all = gather(c, spans, n);
+        c->in.smtp.more_behind = conn_has_more(c, all.len);
+        event = smtp_server_push(&c->in.smtp, all, &consumed, out);
+    }
     /* The address of an event that asks is a view into the input: answer first, then consume. But
      * what stands behind the consumed is looked at for STARTTLS. */
     if (event == SMTP_SERVER_STARTTLS)
@@ -323,6 +345,7 @@ static enum step body(struct conn *c, struct base_buf *out)
             smtp_server_refuse_body(s, &reply_busy);
         if (b == NULL) {
             conn_stall(c);
+            client_limits_body_begin(c);
             stats_inc(c->lane->stats, STATS_CONN_STALLED_BUFFERS);
             step = STEP_WAIT;
             break;
@@ -349,15 +372,16 @@ static enum step body(struct conn *c, struct base_buf *out)
         }
     }
     conn_consume(c, used);
-    conn_deadline(c, s->state == SMTP_SESSION_BODY
-                         ? c->lane->settings->conf->smtp.data_timeout_ns
-                         : c->lane->settings->conf->smtp.command_timeout_ns);
+    if (s->state == SMTP_SESSION_BODY)
+        client_limits_body_bytes(c, used);
+    else
+        conn_deadline(c, client_limits_command_ns(c->lane));
     return step;
 }
 
 /* ---- the application's ops ---- */
 
-static void greet(struct conn *c)
+void conn_in_greet(struct conn *c)
 {
     struct lane *l = c->lane;
     struct base_buf out = {.p = l->out, .cap = sizeof(l->out)};
@@ -370,22 +394,36 @@ static void greet(struct conn *c)
         smtp_server_greet(&c->in.smtp, &out);
     }
     conn_write(c, base_buf_span(&out));
-    conn_deadline(c, l->settings->conf->smtp.command_timeout_ns);
+    conn_deadline(c, client_limits_command_ns(l));
 }
 
 void conn_in_secured(struct conn *c)
 {
     if (c->in.smtp.tls == SMTP_TLS_ON) { /* by STARTTLS */
-        conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+        conn_deadline(c, client_limits_command_ns(c->lane));
         return;
     }
     c->in.smtp.tls = SMTP_TLS_ON;
-    greet(c);
+    conn_in_greet(c);
+}
+
+/* Over a limit: 421 instead of the greeting; where TLS comes first there is nobody to hear it. */
+static void turn_away(struct conn *c, const char *why, const char *text)
+{
+    struct base_buf out = {.p = c->lane->out, .cap = sizeof(c->lane->out)};
+
+    log_event(c, STATS_LOG_REFUSED, 421, 0, base_span_str(why));
+    if (c->listener->tls == CONF_TLS_IMPLICIT)
+        return conn_drop(c, why);
+    smtp_server_shutdown(&c->in.smtp, &(struct smtp_reply){421, "4.7.0", text}, &out);
+    conn_write(c, base_buf_span(&out));
+    conn_finish(c, why);
 }
 
 void conn_in_start(struct conn *c)
 {
     struct lane *l = c->lane;
+    char text[POLICY_TEXT_CAP];
 
     l->in_cnt++;
     stats_inc(l->stats, STATS_CONN_ACCEPTED);
@@ -394,6 +432,9 @@ void conn_in_start(struct conn *c)
     smtp_server_init(&c->in.smtp, &l->settings->smtp, l->stats);
     c->in.smtp.normalize = settings_normalizes(c->listener, c->unproven ? NULL : &c->remote.addr);
     log_connect(c);
+    const char *why = client_limits_open(c, text);
+    if (why != NULL)
+        return turn_away(c, why, text);
     switch (c->listener->tls) {
     case CONF_TLS_IMPLICIT:
         if (!conn_tls_open(c))
@@ -405,7 +446,8 @@ void conn_in_start(struct conn *c)
     default:
         c->in.smtp.tls = conn_tls_possible(c) ? SMTP_TLS_OFFERED : SMTP_TLS_NONE;
     }
-    greet(c);
+    if (!conn_greet_pause(c))
+        conn_in_greet(c);
 }
 
 /* A session without a message ends when the gateway goes down. */
@@ -435,14 +477,16 @@ static void run(struct conn *c)
             return; /* the peer does not read its replies: WRITABLE goes on */
         if (!conn_message_room(c)) {
             stats_inc(c->lane->stats, STATS_CONN_STALLED_RING);
+            if (s->state == SMTP_SESSION_BODY)
+                client_limits_body_begin(c);
             return conn_stall(c);
         }
         if (s->state == SMTP_SESSION_BODY) {
             step = body(c, &out);
         } else {
             step = command(c, &out);
-            if (step == STEP_AGAIN)
-                conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+            if (step == STEP_AGAIN && s->state != SMTP_SESSION_BODY)
+                conn_deadline(c, client_limits_command_ns(c->lane));
         }
         conn_write(c, base_buf_span(&out));
     }
@@ -481,7 +525,7 @@ static void spooled(struct conn *c, const struct spool_done *done)
     s->settings = &c->lane->settings->smtp;
     smtp_server_answer(s, &reply, &out);
     conn_write(c, base_buf_span(&out));
-    conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+    conn_deadline(c, client_limits_command_ns(c->lane));
 }
 
 void conn_in_answer(struct conn *c, const struct smtp_reply *reply, struct base_span challenge)
@@ -501,7 +545,7 @@ void conn_in_answer(struct conn *c, const struct smtp_reply *reply, struct base_
     else
         smtp_server_challenge(s, challenge, &out);
     conn_write(c, base_buf_span(&out));
-    conn_deadline(c, reply != NULL ? conf->smtp.command_timeout_ns : conf->auth.timeout_ns);
+    conn_deadline(c, reply != NULL ? client_limits_command_ns(c->lane) : conf->auth.timeout_ns);
     conn_resume(c);
 }
 
@@ -510,16 +554,16 @@ static void timeout(struct conn *c)
     struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
 
     if (c->in.txn.committing || c->in.asking) { /* we make it wait, not the peer */
-        conn_deadline(c, c->lane->settings->conf->smtp.command_timeout_ns);
+        conn_deadline(c, client_limits_command_ns(c->lane));
         return;
     }
-    stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
+    const char *why = client_limits_timeout(c);
     if (out.cap < SMTP_OUT_MIN)
         return conn_drop(c, "timeout, and the peer does not read");
     c->in.smtp.settings = &c->lane->settings->smtp; /* those it had may be gone since a reload */
     smtp_server_timeout(&c->in.smtp, &out);
     conn_write(c, base_buf_span(&out));
-    conn_finish(c, "timeout");
+    conn_finish(c, why);
 }
 
 static void ended(struct conn *c, const char *why)
@@ -533,6 +577,7 @@ static void app_close(struct conn *c)
     conn_auth_leave(c);
     log_event(c, STATS_LOG_DISCONNECT, c->in.smtp.message_cnt, 0,
               base_span_str(c->reason != NULL ? c->reason : "closed"));
+    client_limits_close(c);
     c->lane->in_cnt--;
 }
 

@@ -143,6 +143,19 @@ static int open_resolver(struct gateway *g, const struct conf *conf, struct open
     return error == 0 ? 0 : fail(err, err_cap, error, "no memory for the resolver");
 }
 
+/* ---- clients ---- */
+
+static int open_limits(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
+{
+    uint64_t clients = conf->limits.clients + conf->gateway.lanes * conf->tcp.connections;
+    uint8_t key[16];
+
+    if (random_bytes(key, sizeof(key)) != 0 ||
+        policy_limits_init(&g->limits, (uint32_t)clients, key) != 0)
+        return fail(err, err_cap, -ENOMEM, "no memory for the clients: lower limits: clients");
+    return 0;
+}
+
 /* ---- threads ---- */
 
 static int make_lanes(struct gateway *g, char *err, size_t err_cap)
@@ -159,6 +172,7 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
             .ctrl_pool = g->ctrl_pool[i],
             .frame_pool = g->frame_pool[i],
             .tls = g->tls.lane_cnt > 0 ? g->tls.lane[i] : NULL,
+            .limits = &g->limits,
             .number = i,
             .rss = g->rss_known ? &g->rss : NULL,
             .port_min = g->port_min,
@@ -262,6 +276,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     if (error == 0)
         error = gateway_auth_open(&g->auth, conf, &g->topology, opener, err, err_cap);
     if (error == 0)
+        error = open_limits(g, conf, err, err_cap);
+    if (error == 0)
         error = make_lanes(g, err, err_cap);
     if (error != 0)
         return error;
@@ -321,6 +337,7 @@ static void close_all(struct gateway *g)
     gateway_auth_close(&g->auth);
     if (g->auth_thread.gateway != NULL)
         loop_fini(&g->auth_thread.loop);
+    policy_limits_fini(&g->limits);
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);
     loop_fini(&g->resolver_thread.loop);

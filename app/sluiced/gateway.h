@@ -19,6 +19,7 @@
 #include "loop.h"
 #include "maps.h"
 #include "opener.h"
+#include "policy_limit.h"
 #include "settings.h"
 #include "spooler.h"
 #include "topology.h"
@@ -75,6 +76,7 @@ struct gateway {
     struct rte_mempool *frame_pool[TOPOLOGY_LANE_MAX];
     struct gateway_tls tls;
     struct gateway_auth auth;
+    struct policy_limits limits; /* of clients, all lanes */
     struct lane *lane[TOPOLOGY_LANE_MAX];
     bool accept_corruption;
     struct gateway_spool spool[TOPOLOGY_SPOOL_MAX];

@@ -1,5 +1,6 @@
 #include "lane.h"
 #include "base_time.h"
+#include "client_limits.h"
 #include "resolver.h"
 
 #include <errno.h>
@@ -166,6 +167,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->port = config->port;
     l->push_layers = config->push_layers;
     l->tls = config->tls;
+    l->limits = config->limits;
     l->lane_cnt = config->topology->lane_cnt;
     l->rss = l->lane_cnt > 1 ? config->rss : NULL;
     l->port_min = config->port_min != 0 ? config->port_min : LANE_PORT_MIN;
@@ -453,6 +455,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += events(l);
     work += timers(l);
     conn_out_relieve(l);
+    client_limits_stress(l);
     if (l->tls != NULL)
         lane_tls_relieve(l);
     resume(l);

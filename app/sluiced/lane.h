@@ -32,6 +32,7 @@ struct lane_config {
     struct rte_mempool *ctrl_pool;
     struct rte_mempool *frame_pool; /* NULL: data_pool */
     struct lane_tls *tls;           /* NULL: there is no TLS */
+    struct policy_limits *limits;   /* of all lanes; NULL: clients are not counted */
     uint32_t number;
     uint8_t secret[16];
     const struct net_rss *rss;   /* how the port spreads segments; NULL: nobody knows. Borrowed */
@@ -52,7 +53,8 @@ struct lane {
     struct net_port *port;
     struct net *net;
     struct tcp_stack *tcp;
-    struct lane_tls *tls; /* NULL: none */
+    struct lane_tls *tls;         /* NULL: none */
+    struct policy_limits *limits; /* shared by all lanes; NULL: none */
     struct topology *topology;
     struct settings_hub *hub;
     /* By spool. */
@@ -66,11 +68,13 @@ struct lane {
     uint32_t id_counter;
     uint32_t transaction_cnt; /* open in all connections */
     uint32_t in_cnt, out_cnt; /* connections */
+    uint32_t shorten_cnt;     /* connections still to be looked at, since stress began */
     uint32_t spool_turn;      /* which one the next message is offered to first */
     uint32_t spoolers_rung;   /* pushed something this pass: ring once at its end; bits, by spool */
     bool courier_rung;
     bool host_rung;
     bool draining; /* take no new connections or transactions */
+    bool stress;   /* connections are nearly all taken: see client_limits.h */
     bool drained;  /* those that were idle have been told */
     struct stats_log log;
     struct base_wheel wheel;

@@ -163,6 +163,7 @@ static void free_parts(struct settings *s)
     free(s->relay_networks);
     free(s->relay_domains);
     free(s->exempt_networks);
+    free(s->limit_exempt_networks);
     free(s->exempt_logins);
 }
 
@@ -186,6 +187,7 @@ struct settings *settings_make(struct conf *conf)
         .header_field_max = (uint32_t)conf->smtp.header_fields,
         .line_max = (uint32_t)conf->smtp.line_length,
         .hop_max = (uint32_t)conf->smtp.hops,
+        .early_refused = conf->limits.early_commands == CONF_EARLY_REFUSE,
         .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING |
                       SMTP_EXTENSION_REQUIRETLS | SMTP_EXTENSION_LIMITS,
     };
@@ -197,8 +199,9 @@ struct settings *settings_make(struct conf *conf)
     s->relay_networks = prefixes(&conf->relay.networks);
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
     s->exempt_networks = prefixes(&conf->sender.exempt_networks);
+    s->limit_exempt_networks = prefixes(&conf->limits.exempt_networks);
     s->exempt_logins = calloc(conf->sender.exempt_logins.cnt + 1, sizeof(s->exempt_logins[0]));
-    if (s->exempt_networks == NULL || s->exempt_logins == NULL)
+    if (s->exempt_networks == NULL || s->exempt_logins == NULL || s->limit_exempt_networks == NULL)
         goto fail;
     if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s))
         goto fail;

@@ -46,6 +46,7 @@ struct settings {
     struct net_prefix *relay_networks; /* what policy points to; owned */
     struct base_span *relay_domains;
     struct net_prefix *exempt_networks;
+    struct net_prefix *limit_exempt_networks; /* conf->limits.exempt_networks.cnt of them */
     struct policy_key *exempt_logins;
     struct settings_route *routes; /* sorted by domain; owned */
     uint32_t route_cnt;

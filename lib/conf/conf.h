@@ -51,6 +51,7 @@ enum conf_spoof { CONF_SPOOF_AUTO, CONF_SPOOF_OFF, CONF_SPOOF_LOGIN, CONF_SPOOF_
 enum conf_repair { CONF_REPAIR_AUTO, CONF_REPAIR_YES, CONF_REPAIR_NO };
 enum conf_map_form { CONF_MAP_TEXTHASH, CONF_MAP_PCRE, CONF_MAP_ACCOUNTS };
 enum conf_auth_backend { CONF_AUTH_NONE, CONF_AUTH_PASSWD, CONF_AUTH_DOVECOT };
+enum conf_early_commands { CONF_EARLY_COUNT, CONF_EARLY_REFUSE };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
@@ -105,7 +106,8 @@ struct conf_listener {
     struct conf_list proxy_from;
     uint64_t proxy_timeout_ns;
     uint64_t proxy_unknown; /* enum conf_proxy_unknown */
-    uint64_t bare_newline;  /* enum conf_bare_newline */
+    uint64_t greet_pause_ns;
+    uint64_t bare_newline; /* enum conf_bare_newline */
     struct conf_list bare_newline_networks;
     uint64_t tls;     /* enum conf_tls_level; see conf_listener_tls */
     uint64_t tls_min; /* enum conf_tls_min */
@@ -169,6 +171,25 @@ struct conf_smtp {
     uint64_t client_connect_timeout_ns;
     uint64_t client_idle_ns;
     uint64_t client_reuse;
+};
+
+struct conf_limits { /* rates are a minute's; 0: no limit */
+    uint64_t connections_per_client;
+    uint64_t connection_rate;
+    uint64_t message_rate;
+    uint64_t recipient_rate;
+    uint64_t login_message_rate;
+    uint64_t login_recipient_rate;
+    uint64_t unknown_recipients; /* of a session */
+    uint64_t unknown_recipient_rate;
+    uint64_t client_prefix; /* bits */
+    uint64_t client_prefix6;
+    uint64_t clients;
+    struct conf_list exempt_networks; /* CIDR */
+    uint64_t early_commands;          /* enum conf_early_commands */
+    uint64_t data_rate_min_bytes;     /* a second */
+    uint64_t stress;                  /* per cent */
+    uint64_t stress_timeout_ns;
 };
 
 struct conf_tcp {
@@ -273,6 +294,7 @@ struct conf_log {
 struct conf {
     struct conf_gateway gateway;
     struct conf_smtp smtp;
+    struct conf_limits limits;
     struct conf_tcp tcp;
     struct conf_tls tls;
     struct conf_relay relay;

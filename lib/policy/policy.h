@@ -9,7 +9,8 @@
  * belongs to an account is for nobody else. The null sender is everybody's: readers of mail answer
  * by it that a message was read. `strict` holds for the From field, too.
  *
- * Left out until their issues: limits by client, recipients asked of the next hop, SRS.
+ * Limits by client are policy_limit.h. Left out until their issues: recipients asked of the next
+ * hop, SRS.
  *
  * Pure; any thread with a work area of its own. Memory: settings and tables are immutable and
  * borrowed; texts are written to the caller's buffer.

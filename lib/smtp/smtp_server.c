@@ -129,6 +129,24 @@ static enum smtp_server_event take_line(struct smtp_server *s, struct base_span 
     return smtp_server_command(s, base_span_of(in.p, len - 2), out);
 }
 
+/* Whether the session ends because more was sent before the answer (RFC 2920 section 3.1). Somebody
+ * who does not listen is no mail server, or puts words into another's mouth. */
+static bool spoken_early(struct smtp_server *s, bool more, struct base_buf *out)
+{
+    s->waits = false;
+    if (!more || s->state == SMTP_SESSION_CLOSING)
+        return false;
+    stats_inc(s->stats, STATS_LIMIT_EARLY_COMMANDS);
+    if (!s->settings->early_refused)
+        return false;
+    stats_inc(s->stats, STATS_LIMIT_EARLY_REFUSED);
+    smtp_reply_write(out, &(struct smtp_reply){.code = 554,
+                                               .enhanced = "5.5.0",
+                                               .text = "Error: SMTP protocol synchronization"});
+    smtp_server_close(s, "improper command pipelining");
+    return true;
+}
+
 enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span in,
                                         size_t *consumed, struct base_buf *out)
 {
@@ -157,6 +175,8 @@ enum smtp_server_event smtp_server_push(struct smtp_server *s, struct base_span 
             event = take_line(s, rest, &used, out);
         }
         *consumed += used;
+        if (s->waits && spoken_early(s, in.len > *consumed || s->more_behind, out))
+            return SMTP_SERVER_CLOSE;
         if (event != SMTP_SERVER_MORE || used == 0)
             return event;
     }

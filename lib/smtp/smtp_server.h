@@ -15,7 +15,7 @@
  * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS, AUTH) are followed by exactly one
  * smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it
  * ends, without input where smtp_server_body_due says so. Input may be cut anywhere: the replies do
- * not depend on it.
+ * not depend on it, but for what early_refused says: what has come already is all that can be seen.
  *
  * End of data is CRLF "." CRLF and nothing else. A bare CR or LF, a NUL, a line or header over its
  * limits, too many Received lines or a message over SIZE is refused after the true end of data, and
@@ -66,6 +66,8 @@ struct smtp_server_settings {
     uint32_t line_max;         /* bytes of a line of a message, without CRLF and stuffed dot: 998 by
                                   RFC 5321 section 4.5.3.1.6; 0: no limit */
     uint32_t hop_max;          /* Received lines, then 554 5.4.6; 0: no limit */
+    bool early_refused;        /* input behind a command whose answer has to come first ends the
+                                  session; else it is counted */
     uint32_t extensions;       /* bits of enum smtp_extension that EHLO offers */
 };
 
@@ -183,6 +185,8 @@ struct smtp_server {
     bool chunk_failed;      /* the message was refused at a chunk that was not the last */
     uint8_t discard_reason; /* enum smtp_reason */
     bool extended;          /* EHLO, so ESMTP */
+    bool waits;             /* the command must have been the last that was sent */
+    bool more_behind;       /* input waits behind what is pushed: set by the caller before push */
     bool discarding_line;   /* an overlong line is being thrown away */
     bool in_header;
     uint8_t helo_len;

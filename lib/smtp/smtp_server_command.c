@@ -281,6 +281,10 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
     if (s->tls == SMTP_TLS_REQUIRED && command.verb != SMTP_VERB_UNKNOWN &&
         !goes_in_clear(command.verb))
         return refuse(s, SMTP_REASON_TLS_FIRST, out);
+    /* STARTTLS has a check of its own, stricter. */
+    s->waits = command.verb == SMTP_VERB_EHLO || command.verb == SMTP_VERB_HELO ||
+               command.verb == SMTP_VERB_DATA ||
+               (!s->extended && command.verb != SMTP_VERB_STARTTLS);
     switch (command.verb) {
     case SMTP_VERB_HELO:
         return hello(s, false, command.argument, out);

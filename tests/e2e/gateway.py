@@ -74,6 +74,7 @@ class Gateway:
             'listener mx': {'kind': 'mx', 'port': 'net0', 'tcp_port': 25},
             'spool': {'path': os.path.join(self.dir, 'spool'), 'size': '256M', 'segment_size': '16M'},
             'smtp': {'message_size': '50M'},
+            'limits': {'connections_per_client': 0},  # all clients of a test have one address
             'queue': {'backoff_min': '1s', 'backoff_max': '2s'},
             'relay': {'networks': ['10.9.0.0/24'], 'domains': ['example.org']},
             'route default': {'host': f'{HOST_IP}:2525'},
