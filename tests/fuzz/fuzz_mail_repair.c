@@ -64,6 +64,8 @@ static size_t naive(const uint8_t *p, size_t len, uint8_t *out, bool *date, bool
     return kept;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *wanted = malloc(size + 1), *got = malloc(size + 1), *copy = malloc(size + 1);
