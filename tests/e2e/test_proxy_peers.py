@@ -30,7 +30,8 @@ def setup(lab):
     far = Scripted(lab)
     listeners = {f'listener_p{port}': {'kind': kind, 'port': 'net0', 'tcp_port': port, 'proxy': 'required',
                                        'proxy_from': [f'{HOST_IP}/32'], 'proxy_timeout': '3s',
-                                       'auth_required': 'no' if kind != 'mx' else None}  # users are no matter of this test
+                                       'auth_required': 'no' if kind != 'mx' else None,
+                                       'repair': 'no' if kind != 'mx' else None}  # users are no matter of this test
                  for port, kind in PORTS.items()}
     gw = Gateway(lab, certificate_ec=block(make_certificate(lab, 'ec', 'EC', HOST)),
                  certificate_other=block(make_certificate(lab, 'other', 'RSA', OTHER)))
