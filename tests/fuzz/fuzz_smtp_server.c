@@ -113,8 +113,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     expect_same(&whole->trace, &cut->trace);
     expect_same(&whole->bodies, &cut->bodies);
     base_assert(whole->closed == cut->closed);
+    /* Which commands others followed at once is the one thing that does depend on the cut. */
     for (int i = 0; i < STATS_CNT; i++)
-        base_assert(stats_get(&whole->stats, i) == stats_get(&cut->stats, i));
+        base_assert(i == STATS_LIMIT_EARLY_COMMANDS ||
+                    stats_get(&whole->stats, i) == stats_get(&cut->stats, i));
     /* Replies are lines that end in CRLF. */
     for (size_t i = 0; i < cut->out.len; i++)
         base_assert((cut->out.p[i] != '\n' || cut->out.p[i - 1] == '\r') && cut->out.p[i] != 0);
