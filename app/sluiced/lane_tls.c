@@ -6,6 +6,10 @@
 /* Looked at in a pass: more than may be parked before the first that is not. */
 #define RELIEVE_MAX 512
 
+/* Unfinished handshakes that a client may have without being one of those that fill the lane: a
+ * flood comes faster than an honest client's next flight. */
+#define CLIENT_FEW 4
+
 int lane_tls_init(struct lane_tls *t, uint32_t handshake_max, const uint8_t key[16])
 {
     t->handshake_max = handshake_max;
@@ -42,18 +46,27 @@ void lane_tls_end(struct conn *c)
     client_table_remove(&c->lane->tls->clients, &c->remote.addr);
 }
 
-void lane_tls_relieve(struct lane *l)
+/* The oldest give way until keep are left, but for those of clients that have few. */
+static void press(struct lane *l, uint32_t keep, uint32_t few)
 {
     struct lane_tls *t = l->tls;
-    uint32_t keep = t->handshake_max - t->handshake_max / 8;
     struct base_list *at = t->handshakes.next;
 
     for (uint32_t i = 0; i < RELIEVE_MAX && t->clients.cnt > keep && at != &t->handshakes; i++) {
         struct conn *c = base_container_of(at, struct conn, handshake);
         at = at->next;
-        if (tls_conn_wants(c->tls) == TLS_WANT_INPUT)
+        if (tls_conn_wants(c->tls) == TLS_WANT_INPUT &&
+            client_table_count(&t->clients, &c->remote.addr) > few)
             conn_tls_press(c);
     }
+}
+
+void lane_tls_relieve(struct lane *l)
+{
+    uint32_t max = l->tls->handshake_max;
+
+    press(l, max - max / 8, CLIENT_FEW);
+    press(l, max - max / 16, 0);
 }
 
 void lane_tls_take(struct lane_tls *t)
