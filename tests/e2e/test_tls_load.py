@@ -228,7 +228,7 @@ def test_half_open_flood(lab):
         time.sleep(0.01)
     check(flood.error is None, f'flood: {flood.error}')
     check_equal(len(flood.sockets), FLOOD, 'connections of the flood')
-    check(served >= FLOOD // WAVE, f'{served} clients served meanwhile')
+    check(served >= FLOOD // WAVE - 1, f'{served} clients served meanwhile')  # the first wave waits for none
     check(500 < most <= 1024, f'{most} unfinished handshakes, of the 1024 that may be')
     wait_until(lambda: gw.counter('tls/handshaking') == 0, 30, 'the last of the flood end')
     grown = {name: count - before[name] for name, count in ends().items()}
