@@ -230,6 +230,7 @@ def test_half_open_flood(lab):
     check_equal(len(flood.sockets), FLOOD, 'connections of the flood')
     check(served >= FLOOD // WAVE - 1, f'{served} clients served meanwhile')  # the first wave waits for none
     check(500 < most <= 1024, f'{most} unfinished handshakes, of the 1024 that may be')
+    wait_until(lambda: gw.counter('conn/accepted') - accepted == FLOOD + served, 30, 'all of the flood arrive')
     wait_until(lambda: gw.counter('tls/handshaking') == 0, 30, 'the last of the flood end')
     grown = {name: count - before[name] for name, count in ends().items()}
     check_equal(sum(grown.values()), FLOOD, f'ends of the flood: {grown}')
