@@ -1,6 +1,7 @@
 /* The address list of a From field: RFC 5322 section 3.4 with RFC 6854's groups. */
 #include "policy_from.h"
 
+#include <ctype.h>
 #include <errno.h>
 
 #define COMMENT_DEPTH_MAX 16
@@ -92,11 +93,15 @@ static size_t quoted(struct base_span s)
     return 0;
 }
 
+/* RFC 5321 section 4.1.3 alone: what RFC 5322 has beyond it, an @ say, others read otherwise. */
 static size_t literal(struct base_span s)
 {
-    for (size_t i = 1; i < s.len && s.p[i] != '[' && s.p[i] != '\\'; i++)
+    for (size_t i = 1; i < s.len; i++) {
         if (s.p[i] == ']')
-            return i + 1;
+            return i > 1 ? i + 1 : 0;
+        if (!isalnum(s.p[i]) && s.p[i] != '.' && s.p[i] != ':' && s.p[i] != '-')
+            return 0;
+    }
     return 0;
 }
 
