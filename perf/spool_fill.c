@@ -2,7 +2,10 @@
  * Fills the spool of a gateway that is not running with small messages, each deferred once and due
  * in an hour, so that it finds a long queue when it starts, and leaves it alone.
  *
- * usage: spool_fill DIR MESSAGES BYTES SEGMENT_BYTES      prints how long it took
+ * usage: spool_fill DIR MESSAGES BYTES SEGMENT_BYTES [DOMAINS [LIVE]]      prints how long it took
+ *
+ * Message n is for d(n mod DOMAINS).example.org, 100 if not said; LIVE more, for live.example.org,
+ * lie between them, evenly.
  */
 #include "base_time.h"
 #include "disk_uring.h"
@@ -18,7 +21,8 @@
 
 #define UNDER_WAY 1024
 #define BYTES_CAP 65536
-#define DOMAINS   100
+#define DOMAINS   100 /* if not said */
+#define LINE      78
 
 /* A message on its way: its bytes are borrowed by the spool until it is durable. */
 struct slot {
@@ -33,6 +37,7 @@ struct fill {
     struct stats_block stats;
     uint8_t *body;
     uint32_t body_len;
+    uint32_t domain_cnt, total_cnt, live_cnt;
     uint64_t wall_ns;
     uint32_t begun_cnt, done_cnt;
     struct slot *free;
@@ -61,7 +66,13 @@ static uint32_t envelope_write(struct fill *f, struct slot *s, uint32_t n)
     snprintf(text, sizeof(text), "sender%u@client.example", n % 1000);
     int rc = spool_envelope_put(&b, SPOOL_ENVELOPE_SENDER, base_span_str(text)) |
              spool_envelope_put(&b, SPOOL_ENVELOPE_ARRIVAL, base_span_of(wall, sizeof(wall)));
-    snprintf(text, sizeof(text), "recipient%u@d%u.example.org", n, n % DOMAINS);
+    /* Live ones are those where the count of live ones, spread over all, goes up. */
+    uint64_t total = f->total_cnt;
+    uint32_t live = (uint32_t)((uint64_t)(n + 1) * f->live_cnt / total);
+    if (live != (uint32_t)((uint64_t)n * f->live_cnt / total))
+        snprintf(text, sizeof(text), "recipient%u@live.example.org", n);
+    else
+        snprintf(text, sizeof(text), "recipient%u@d%u.example.org", n, (n - live) % f->domain_cnt);
     rc |= spool_envelope_put(&b, SPOOL_ENVELOPE_RECIPIENT, base_span_str(text));
     if (rc != 0)
         die("no room for the envelope");
@@ -170,18 +181,28 @@ int main(int argc, char **argv)
 {
     static struct fill f;
 
-    if (argc != 5)
-        die("usage: spool_fill DIR MESSAGES BYTES SEGMENT_BYTES");
+    if (argc < 5 || argc > 7)
+        die("usage: spool_fill DIR MESSAGES BYTES SEGMENT_BYTES [DOMAINS [LIVE]]");
     uint32_t cnt = (uint32_t)strtoul(argv[2], NULL, 10);
     f.body_len = (uint32_t)strtoul(argv[3], NULL, 10);
-    if (cnt == 0 || cnt > 10000000 || f.body_len == 0 || f.body_len > BYTES_CAP)
-        die("1 to 10000000 messages of 1 to 65536 bytes");
+    f.domain_cnt = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : DOMAINS;
+    f.live_cnt = argc > 6 ? (uint32_t)strtoul(argv[6], NULL, 10) : 0;
+    if (cnt == 0 || cnt > 10000000 || f.body_len < LINE || f.body_len > BYTES_CAP)
+        die("1 to 10000000 messages of 78 to 65536 bytes");
+    if (f.domain_cnt == 0 || f.domain_cnt > cnt || f.live_cnt > 10000000)
+        die("1 to MESSAGES domains, up to 10000000 live messages");
+    cnt += f.live_cnt;
+    f.body_len -= f.body_len % LINE == 1; /* no room for a line end */
+    f.total_cnt = cnt;
     f.wall_ns = clock_ns(CLOCK_REALTIME);
     f.body = malloc(f.body_len);
     struct slot *slots = calloc(UNDER_WAY, sizeof(*slots));
     if (f.body == NULL || slots == NULL)
         die("no memory");
     memset(f.body, 'x', f.body_len);
+    for (uint32_t i = LINE; i <= f.body_len; i += LINE)
+        memcpy(f.body + i - 2, "\r\n", 2);
+    memcpy(f.body + f.body_len - 2, "\r\n", 2);
     for (uint32_t i = 0; i < UNDER_WAY; i++) {
         slots[i].next = f.free;
         f.free = &slots[i];

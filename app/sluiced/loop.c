@@ -34,7 +34,7 @@ static int watch(int epoll, int fd)
 int loop_init(struct loop *l, struct doorbell *bell, const int *fds, unsigned fd_cnt, bool sleeps,
               struct stats_block *stats)
 {
-    *l = (struct loop){.bell = bell, .sleeps = sleeps, .stats = stats};
+    *l = (struct loop){.bell = bell, .sleeps = sleeps, .stats = stats, .spin_ns = LOOP_SPIN_NS};
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0)
         return -errno;
@@ -77,7 +77,7 @@ bool loop_idle(struct loop *l, bool worked, uint64_t now_ns)
         l->idle_since_ns = now_ns;
         return false;
     }
-    return now_ns - l->idle_since_ns >= LOOP_SPIN_NS;
+    return now_ns - l->idle_since_ns >= l->spin_ns;
 }
 
 void loop_sleep(struct loop *l, uint64_t now_ns, uint64_t deadline_ns)

@@ -153,9 +153,9 @@ struct base_timer *base_wheel_pop(struct base_wheel *w, uint64_t now_ns)
             link_timer(w, t); /* moved later since: the lazy part */
         }
         w->used[0][(w->tick & SLOT_MASK) / 64] &= ~(UINT64_C(1) << (w->tick & SLOT_MASK) % 64);
-        uint64_t next = w->timer_cnt > 0 ? next_tick(w) : UINT64_MAX;
         if (w->tick >= now_tick)
             return NULL;
+        uint64_t next = w->timer_cnt > 0 ? next_tick(w) : UINT64_MAX;
         w->tick = next < now_tick ? next : now_tick;
         cascade(w);
     }

@@ -53,6 +53,7 @@ class Postfix:
         self.make_queue()
         self.main = self.defaults() | (main or {})
         self.listen = listen or {}
+        self.without = ()  # services that are not started
         self.write()
         lab.at_end(self.stop)
 
@@ -85,7 +86,7 @@ class Postfix:
         with open(os.path.join(self.conf, 'main.cf'), 'w') as f:
             f.writelines(f'{key} = {value}\n' for key, value in self.main.items())
         with open(os.path.join(self.conf, 'master.cf'), 'w') as f:
-            f.write(SERVICES)
+            f.writelines(line for line in SERVICES.splitlines(True) if line.split()[0] not in self.without)
             for where, args in self.listen.items():
                 address, _, program = where.partition('=')
                 f.write(f'{address} inet n - n - - {program or "smtpd"}' + ''.join(f' {a}' for a in args) + '\n')
