@@ -120,6 +120,8 @@ void conn_out_start(struct lane *l, struct delivery *d)
     d->unattempted = false;
     d->dsn_passed_on = false;
     d->refused = false;
+    d->next_host = false;
+    d->tls = DELIVERY_TLS_NOTHING;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
     if (c == NULL)
@@ -169,6 +171,8 @@ static void take_result(struct conn *c)
     memcpy(r->enhanced, from->enhanced, sizeof(r->enhanced));
     d->dsn_passed_on = c->out.smtp.offers_dsn;
     d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
+    d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4);
+    d->tls = DELIVERY_TLS_CLEAR;
     d->result_cnt++;
 }
 

@@ -311,6 +311,7 @@ static void start(struct courier *c, const struct queue_job *job)
     const struct settings_route *route = settings_route_find(c->settings, job->domain);
     d->host = route->host;
     d->policy = 0;
+    d->requirement = NULL;
     courier_proxy_fill(c, d, route->proxy);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
@@ -330,6 +331,30 @@ static void start(struct courier *c, const struct queue_job *job)
 static bool may_start(const struct courier *c)
 {
     return !c->draining && c->free != NULL && c->active_cnt < c->limit;
+}
+
+static enum dane_level level_of(const struct delivery *d)
+{
+    return d->requirement != NULL ? (enum dane_level)d->requirement->level : DANE_LEVEL_NONE;
+}
+
+/* "tls=dane/verified " */
+static int put_tls(struct base_buf *out, const struct delivery *d)
+{
+    if (d->tls == DELIVERY_TLS_NOTHING)
+        return 0;
+    return base_buf_puts(out, "tls=") | base_buf_puts(out, delivery_tls_level_name(level_of(d))) |
+           base_buf_puts(out, "/") |
+           base_buf_puts(out, delivery_tls_name((enum delivery_tls)d->tls)) |
+           base_buf_puts(out, " ");
+}
+
+static void count_tls(const struct courier *c, const struct delivery *d)
+{
+    enum stats_id id = delivery_tls_counter(level_of(d), (enum delivery_tls)d->tls);
+
+    if (id != STATS_CNT)
+        stats_inc(c->stats, id);
 }
 
 static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
@@ -359,7 +384,7 @@ static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
         log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
     struct base_span words = base_span_of(r->text, r->text_len);
     bool fits = base_buf_puts(&out, "to=<") == 0 && base_buf_put_span(&out, to) == 0 &&
-                base_buf_puts(&out, "> ") == 0;
+                base_buf_puts(&out, "> ") == 0 && put_tls(&out, d) == 0;
     if (fits) {
         size_t room = out.cap - out.len;
         words.len = words.len < room ? words.len : room;
@@ -472,6 +497,7 @@ static void finish(struct courier *c, struct delivery *d)
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
+    count_tls(c, d);
     if (!d->job.set_aside) {
         courier_lanes_put(&c->lanes, d);
         queue_answer(c->queue, &d->job, answer_of(d));
@@ -504,6 +530,8 @@ static void not_started(struct courier *c, const struct queue_job *job)
     c->active_cnt++;
     d->job = *job;
     d->host = settings_route_find(c->settings, job->domain)->host;
+    d->requirement = NULL;
+    d->tls = DELIVERY_TLS_NOTHING;
     d->unattempted = false;
     d->refused = false;
     d->dsn_passed_on = false;
