@@ -32,7 +32,8 @@ struct delivery {
                         same host and policy */
     /* What the next hop must prove; NULL: nothing, the connection is in clear. The courier's. */
     const struct dane_requirement *requirement;
-    uint8_t tls_begin;    /* enum delivery_tls_begin */
+    void *requirement_texts; /* the courier's: what is to be freed of it */
+    uint8_t tls_begin;       /* enum delivery_tls_begin */
     bool tls_lenient;     /* what can not be had of the requirement is told of and done without */
     bool tls_clear_after; /* clear text after a failed handshake, where TLS is optional */
     /* The PROXY header that the next hop gets: its version, 0: none, and its addresses, port and
@@ -41,6 +42,7 @@ struct delivery {
     bool proxy_client;
     struct net_endpoint client, client_destination;
     uint32_t lane;       /* that carries it out */
+    uint8_t tls_try;     /* the lane's: enum conn_tls_try */
     bool unattempted;    /* the lane could not even try: not an attempt, without results */
     bool refused;        /* the next hop took no mail at all for now (4xx before MAIL) */
     bool next_host;      /* this address heard nothing of the message, and did not fail it for good:
