@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from harness import HOST_IP, check, run, wait_until
 
-NAME = 'next.example'
+NAME = 'mx.next.example'
 PATIENCE = 60
 
 
@@ -44,7 +44,7 @@ def certificates(lab):
     return SimpleNamespace(
         ca=path('ca.pem'),
         good=certificate('good', ['DNS:' + NAME, 'DNS:secure.example', f'IP:{HOST_IP}']),
-        wild=certificate('wild', ['DNS:*.example']),
+        wild=certificate('wild', ['DNS:*.next.example']),
         other=certificate('other', ['DNS:other.example']),
         old=certificate('old', ['DNS:' + NAME, f'IP:{HOST_IP}'], days=('20200101000000Z', '20210101000000Z')),
         strange=certificate('strange', ['DNS:' + NAME, f'IP:{HOST_IP}'], authority='stranger'))
@@ -69,10 +69,10 @@ class Gone(Exception):
 class Hop:
     """A server with a thread for each connection. Its mode:
     starttls, implicit; absent (no STARTTLS); refuse (454); unknown (502); inject (bytes behind the 220); garbage, cut, mute
-    (in place of a handshake); picky (as cut, to a ClientHello over 255 bytes); first_cut (the first handshake is cut)."""
+    (in place of a handshake); picky (as cut, to a ClientHello over limit bytes)."""
 
     def __init__(self, lab, pair=None, mode='starttls', host=HOST_IP, port=2525):
-        self.messages, self.sessions, self.hellos, self.mode, self.names, self.cuts = [], [], [], mode, [], 0
+        self.messages, self.sessions, self.hellos, self.mode, self.names, self.limit = [], [], [], mode, [], 0
         self.context = None
         if pair is not None:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -144,11 +144,12 @@ class Session:
                 raise Gone
         size = struct.unpack('>H', header[3:5])[0]
         self.hop.hellos.append(size)
-        self.hop.cuts += 1
+        if mode in ('garbage', 'cut'):
+            self.socket.recv(65536)  # else the end would be a reset
         if mode == 'garbage':
             self.socket.sendall(b'550 this is not TLS at all\r\n')
             raise Gone
-        if mode == 'cut' or (mode == 'picky' and size > 255) or (mode == 'first_cut' and self.hop.cuts == 1):
+        if mode == 'cut' or (mode == 'picky' and size > self.hop.limit):
             raise Gone
         if mode == 'mute':
             while self.socket.recv(65536):
