@@ -8,7 +8,7 @@
 #define FILE_BYTES_MAX (1 << 20)
 #define SECRET_MODE    0640
 
-static int read_all(struct certificate_file *f, int fd, bool secret)
+int certificate_file_read(struct certificate_file *f, int fd, bool secret)
 {
     struct stat st;
 
@@ -45,7 +45,7 @@ int certificate_pair_read(struct certificate_pair *p, const struct conf_certific
         int fd = open_file(user, secret ? c->key : c->chain);
         int error = fd;
         if (fd >= 0) {
-            error = read_all(&p->file[*which], fd, secret);
+            error = certificate_file_read(&p->file[*which], fd, secret);
             close(fd);
         }
         if (error < 0)

@@ -15,6 +15,9 @@ struct certificate_file {
     size_t len;
 };
 
+/* All of it; the text is the caller's also after an error. Returns 0, or a negative one. */
+int certificate_file_read(struct certificate_file *f, int fd, bool secret) BASE_WARN_UNUSED;
+
 /* Chain and key; wiped when they have been used. */
 struct certificate_pair {
     struct certificate_file file[2];

@@ -351,6 +351,8 @@ void conn_event(struct conn *c, uint32_t flags)
 {
     if (c->tcp == NULL)
         return settle(c);
+    if (flags & TCP_EVENT_CONNECTED)
+        c->connected = true;
     if (flags & TCP_EVENT_PEER_CLOSED)
         c->peer_closed = true;
     if (flags & TCP_EVENT_FAILED) {

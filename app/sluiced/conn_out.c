@@ -10,6 +10,7 @@
  * goes on over a fresh connection, where the same would be a failure.
  */
 #include "base_time.h"
+#include "conn_tls_out.h"
 #include "lane.h"
 #include "proxy.h"
 
@@ -105,11 +106,15 @@ static void open_fresh(struct lane *l, struct delivery *d)
         l->push_layers(c, true);
     c->remote = d->host;
     c->out.policy = d->policy;
+    c->out.alone = d->tls_try == CONN_TLS_TRY_CLEAR;
     smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
+    smtp_client_want_tls(&c->out.smtp, conn_tls_out_want(d));
     begin(c, d);
     conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
     if (d->proxy != 0)
         say_client(c, d);
+    if (d->tls_begin == DELIVERY_TLS_IMPLICIT && c->tcp != NULL && d->requirement != NULL)
+        conn_tls_out_start(c);
 }
 
 void conn_out_start(struct lane *l, struct delivery *d)
@@ -120,6 +125,9 @@ void conn_out_start(struct lane *l, struct delivery *d)
     d->unattempted = false;
     d->dsn_passed_on = false;
     d->refused = false;
+    d->next_host = false;
+    d->tls = DELIVERY_TLS_NOTHING;
+    d->tls_try = CONN_TLS_TRY_WHOLE;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
     if (c == NULL)
@@ -139,6 +147,12 @@ static void start_over(struct conn *c)
     open_fresh(c->lane, d);
 }
 
+void conn_out_again(struct conn *c, uint8_t tls_try)
+{
+    c->out.delivery->tls_try = tls_try;
+    start_over(c);
+}
+
 static void give_back(struct conn *c, const char *why)
 {
     struct delivery *d = c->out.delivery;
@@ -155,6 +169,16 @@ static void give_back(struct conn *c, const char *why)
     lane_deliver_back(c->lane, d);
 }
 
+static enum delivery_tls tls_of(const struct conn *c)
+{
+    const struct smtp_client *s = &c->out.smtp;
+
+    return s->tls_refused ? DELIVERY_TLS_FAILED
+           : s->encrypted ? (enum delivery_tls)c->out.tls
+           : s->agreed    ? DELIVERY_TLS_CLEAR
+                          : DELIVERY_TLS_NOTHING;
+}
+
 static void take_result(struct conn *c)
 {
     const struct smtp_client_result *from = &c->out.smtp.result;
@@ -169,6 +193,8 @@ static void take_result(struct conn *c)
     memcpy(r->enhanced, from->enhanced, sizeof(r->enhanced));
     d->dsn_passed_on = c->out.smtp.offers_dsn;
     d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
+    d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4);
+    d->tls = (uint8_t)tls_of(c);
     d->result_cnt++;
 }
 
@@ -310,7 +336,7 @@ static void keep_or_leave(struct conn *c)
     struct lane *l = c->lane;
 
     if (conf->client_idle_ns == 0 || o->job_cnt >= conf->client_reuse || l->draining ||
-        c->peer_closed || l->idle.max == 0 || few_left(l, CONN_CACHE_SHARE))
+        c->peer_closed || o->alone || l->idle.max == 0 || few_left(l, CONN_CACHE_SHARE))
         return leave(c);
     base_assert(!o->sending && !o->reading && o->data == NULL);
     if (l->idle.cnt == l->idle.max)
@@ -360,6 +386,13 @@ static bool step(struct conn *c)
     case SMTP_CLIENT_RESULT:
         take_result(c);
         return true;
+    case SMTP_CLIENT_TLS:
+        if (conn_has_more(c, 0)) {
+            smtp_client_injected(&o->smtp);
+            return true;
+        }
+        conn_tls_out_start(c);
+        return false;
     case SMTP_CLIENT_BODY:
         o->sending = true;
         o->offset = 0;
@@ -401,13 +434,11 @@ static void run(struct conn *c)
         conn_finish(c, "going down");
 }
 
-/* Ends the session with what is known: each open recipient hears why. */
-static void fail(struct conn *c, const char *why)
+/* The session is over: each open recipient hears why. */
+static void tell_end(struct conn *c, const char *why)
 {
     struct conn_out *o = &c->out;
 
-    o->sending = false;
-    smtp_client_fail(&o->smtp, why);
     for (uint32_t i = 0; i <= SMTP_CLIENT_RCPT_MAX; i++) {
         struct base_buf out = {.p = c->lane->out, .cap = LANE_OUT_BYTES};
         size_t consumed = 0;
@@ -422,6 +453,26 @@ static void fail(struct conn *c, const char *why)
     give_back(c, why);
 }
 
+/* Ends the session with what is known. */
+void conn_out_fail(struct conn *c, const char *why)
+{
+    c->out.sending = false;
+    smtp_client_fail(&c->out.smtp, why);
+    tell_end(c, why);
+}
+
+void conn_out_refuse(struct conn *c, const char *enhanced, const char *why)
+{
+    smtp_client_refuse(&c->out.smtp, enhanced, why);
+    tell_end(c, why);
+}
+
+void conn_out_unattempted(struct conn *c, const char *why)
+{
+    c->out.delivery->unattempted = true;
+    conn_out_fail(c, why);
+}
+
 static void timeout(struct conn *c)
 {
     if (c->out.idle)
@@ -429,7 +480,7 @@ static void timeout(struct conn *c)
     if (c->out.reading) /* we make the peer wait, not the reverse */
         return conn_deadline(c, 60 * BASE_NS_S);
     stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
-    fail(c, "timed out waiting for the next hop");
+    conn_out_fail(c, "timed out waiting for the next hop");
     conn_drop(c, "timeout");
 }
 
@@ -438,7 +489,7 @@ static void ended(struct conn *c, const char *why)
     if (c->out.idle)
         lost_idle(c);
     else
-        fail(c, why);
+        conn_out_fail(c, why);
     conn_finish(c, why);
 }
 

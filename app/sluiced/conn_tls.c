@@ -192,8 +192,8 @@ static const struct conn_app_ops handshake_ops = {
 
 bool conn_tls_possible(const struct conn *c)
 {
-    return c->lane->tls != NULL && c->lane->tls->domain != NULL && c->listener != NULL &&
-           c->listener->tls != CONF_TLS_NONE;
+    return c->lane->tls != NULL && c->lane->tls->domain != NULL && c->lane->tls->accepts &&
+           c->listener != NULL && c->listener->tls != CONF_TLS_NONE;
 }
 
 bool conn_tls_open(struct conn *c)

@@ -8,6 +8,7 @@
 #include "courier_control.h"
 #include "courier_proxy.h"
 #include "courier_report.h"
+#include "courier_requirement.h"
 #include "resolver.h"
 #include "spool_status.h"
 
@@ -29,13 +30,20 @@ struct courier_write {
     struct spool_outcome outcomes[]; /* OUTCOME: its payload */
 };
 
-/* The next hop: all domains that go there are one destination. */
+/* The next hop: all domains that go there, and ask the same of it, are one destination. */
 static size_t destination(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX])
 {
     const struct courier *c = user;
 
-    base_static_assert(NET_ENDPOINT_TEXT_CAP <= QUEUE_DESTINATION_MAX, "it fits");
-    return net_endpoint_format((char *)out, &settings_route_find(c->settings, domain)->host);
+    const struct settings_route *route = settings_route_find(c->settings, domain);
+    uint64_t key = courier_requirement_key(c, route, domain);
+
+    base_static_assert(NET_ENDPOINT_TEXT_CAP + sizeof(key) <= QUEUE_DESTINATION_MAX, "it fits");
+    size_t len = net_endpoint_format((char *)out, &route->host);
+    if (key == 0)
+        return len;
+    base_put_le64(out + len, key);
+    return len + sizeof(key);
 }
 
 static struct queue_config queue_config_of(struct courier *c, uint64_t seed)
@@ -298,38 +306,33 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
 
 /* ---- deliveries ---- */
 
-static void start(struct courier *c, const struct queue_job *job)
-{
-    struct delivery *d = c->free;
-
-    /* Deliveries whose outcomes could not be journalled for long would all be made again after a
-     * crash: there is a bound. */
-    if (spool_of(c, &job->id)->write_cnt >= WRITE_MAX)
-        return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
-    c->free = d->next;
-    d->job = *job;
-    const struct settings_route *route = settings_route_find(c->settings, job->domain);
-    d->host = route->host;
-    d->policy = 0;
-    courier_proxy_fill(c, d, route->proxy);
-    courier_lanes_take(&c->lanes, d);
-    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
-    if (rte_ring_sp_enqueue(ring, d) != 0) {
-        d->unattempted = true;
-        courier_lanes_put(&c->lanes, d);
-        queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
-        d->next = c->free;
-        c->free = d;
-        return;
-    }
-    c->active_cnt++;
-    stats_inc(c->stats, STATS_COURIER_DELIVERIES);
-    doorbell_ring(&c->topology->lane_bell[d->lane]);
-}
-
 static bool may_start(const struct courier *c)
 {
     return !c->draining && c->free != NULL && c->active_cnt < c->limit;
+}
+
+static enum dane_level level_of(const struct delivery *d)
+{
+    return d->requirement != NULL ? (enum dane_level)d->requirement->level : DANE_LEVEL_NONE;
+}
+
+/* "tls=dane/verified " */
+static int put_tls(struct base_buf *out, const struct delivery *d)
+{
+    if (d->tls == DELIVERY_TLS_NOTHING)
+        return 0;
+    return base_buf_puts(out, "tls=") | base_buf_puts(out, delivery_tls_level_name(level_of(d))) |
+           base_buf_puts(out, "/") |
+           base_buf_puts(out, delivery_tls_name((enum delivery_tls)d->tls)) |
+           base_buf_puts(out, " ");
+}
+
+static void count_tls(const struct courier *c, const struct delivery *d)
+{
+    enum stats_id id = delivery_tls_counter(level_of(d), (enum delivery_tls)d->tls);
+
+    if (id != STATS_CNT)
+        stats_inc(c->stats, id);
 }
 
 static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
@@ -359,7 +362,7 @@ static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
         log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
     struct base_span words = base_span_of(r->text, r->text_len);
     bool fits = base_buf_puts(&out, "to=<") == 0 && base_buf_put_span(&out, to) == 0 &&
-                base_buf_puts(&out, "> ") == 0;
+                base_buf_puts(&out, "> ") == 0 && put_tls(&out, d) == 0;
     if (fits) {
         size_t room = out.cap - out.len;
         words.len = words.len < room ? words.len : room;
@@ -379,6 +382,7 @@ static uint8_t state_of(uint16_t code)
 
 static void put(struct courier *c, struct delivery *d)
 {
+    courier_requirement_drop(d);
     d->next = c->free;
     c->free = d;
     c->active_cnt--;
@@ -466,20 +470,12 @@ static enum queue_answer answer_of(const struct delivery *d)
                                 : QUEUE_ANSWER_NO;
 }
 
-static void finish(struct courier *c, struct delivery *d)
+static void conclude(struct courier *c, struct delivery *d)
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
-    if (!d->job.set_aside) {
-        courier_lanes_put(&c->lanes, d);
-        queue_answer(c->queue, &d->job, answer_of(d));
-    }
-    if (d->unattempted) {
-        queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
-        return put(c, d);
-    }
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
@@ -494,25 +490,88 @@ static void finish(struct courier *c, struct delivery *d)
         put(c, d);
 }
 
-/* The next hop is set aside, and what waits for it has to hear of that: an end without a try. */
-static void not_started(struct courier *c, const struct queue_job *job)
+static void finish(struct courier *c, struct delivery *d)
 {
-    static const char words[] = "the next hop does not answer, and waits to be tried again";
-    struct delivery *d = c->free;
+    courier_lanes_put(&c->lanes, d);
+    queue_answer(c->queue, &d->job, answer_of(d));
+    count_tls(c, d);
+    if (d->unattempted) {
+        queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
+        return put(c, d);
+    }
+    conclude(c, d);
+}
 
-    c->free = d->next;
+/* The attempt ends before it began: words, behind an enhanced code if there is one. */
+static void end_unsent(struct courier *c, struct delivery *d, const char *words)
+{
+    size_t len = strlen(words), code = words[0] == '4' ? strcspn(words, " ") : 0;
+
+    base_assert(len <= DELIVERY_TEXT_MAX && code < sizeof(d->result[0].enhanced));
     c->active_cnt++;
-    d->job = *job;
-    d->host = settings_route_find(c->settings, job->domain)->host;
+    d->tls = DELIVERY_TLS_NOTHING;
     d->unattempted = false;
     d->refused = false;
     d->dsn_passed_on = false;
-    d->result_cnt = job->recipient_cnt;
+    d->result_cnt = d->job.recipient_cnt;
     for (uint32_t i = 0; i < d->result_cnt; i++) {
-        d->result[i] = (struct delivery_result){.text_len = sizeof(words) - 1};
-        memcpy(d->result[i].text, words, sizeof(words) - 1);
+        d->result[i] = (struct delivery_result){.text_len = (uint8_t)len};
+        memcpy(d->result[i].text, words, len);
+        memcpy(d->result[i].enhanced, words, code);
     }
-    finish(c, d);
+    conclude(c, d);
+}
+
+/* The next hop is set aside, and what waits for it has to hear of that: an end without a try. */
+static void not_started(struct courier *c, const struct queue_job *job)
+{
+    struct delivery *d = c->free;
+
+    c->free = d->next;
+    d->job = *job;
+    d->host = settings_route_find(c->settings, job->domain)->host;
+    d->requirement = NULL;
+    d->requirement_texts = NULL;
+    end_unsent(c, d, "the next hop does not answer, and waits to be tried again");
+}
+
+/* What it would have to prove cannot be known. */
+static void not_sent(struct courier *c, struct delivery *d, const char *why)
+{
+    queue_answer(c->queue, &d->job, QUEUE_ANSWER_NONE);
+    end_unsent(c, d, why);
+}
+
+static void start(struct courier *c, const struct queue_job *job)
+{
+    struct delivery *d = c->free;
+
+    /* Deliveries whose outcomes could not be journalled for long would all be made again after a
+     * crash: there is a bound. */
+    if (spool_of(c, &job->id)->write_cnt >= WRITE_MAX)
+        return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
+    c->free = d->next;
+    d->job = *job;
+    const struct settings_route *route = settings_route_find(c->settings, job->domain);
+    d->host = route->host;
+    const char *why = courier_requirement_fill(c, d, route);
+    if (why != NULL)
+        return not_sent(c, d, why);
+    courier_proxy_fill(c, d, route->proxy);
+    courier_lanes_take(&c->lanes, d);
+    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
+    if (rte_ring_sp_enqueue(ring, d) != 0) {
+        d->unattempted = true;
+        courier_lanes_put(&c->lanes, d);
+        courier_requirement_drop(d);
+        queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
+        d->next = c->free;
+        c->free = d;
+        return;
+    }
+    c->active_cnt++;
+    stats_inc(c->stats, STATS_COURIER_DELIVERIES);
+    doorbell_ring(&c->topology->lane_bell[d->lane]);
 }
 
 static uint32_t start_due(struct courier *c)

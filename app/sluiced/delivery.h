@@ -6,6 +6,7 @@
 #ifndef DELIVERY_H
 #define DELIVERY_H
 
+#include "delivery_tls.h"
 #include "net_addr.h"
 #include "queue.h"
 
@@ -26,16 +27,27 @@ struct delivery {
     struct delivery *next; /* the courier's free list */
     struct queue_job job;
     struct net_endpoint host;
-    uint64_t policy; /* what the next hop must prove, 0: nothing. A connection is shared only by
-                        deliveries with the same host and policy */
+    uint64_t policy; /* of all that a connection begins with: requirement->digest, tls_begin,
+                        tls_lenient, the PROXY header. One is shared only by deliveries with the
+                        same host and policy */
+    /* What the next hop must prove; NULL: nothing, the connection is in clear. The courier's. */
+    const struct dane_requirement *requirement;
+    void *requirement_texts; /* the courier's: what is to be freed of it */
+    uint8_t tls_begin;       /* enum delivery_tls_begin */
+    bool tls_lenient;     /* what can not be had of the requirement is told of and done without */
+    bool tls_clear_after; /* clear text after a failed handshake, where TLS is optional */
     /* The PROXY header that the next hop gets: its version, 0: none, and its addresses, port and
      * all 0: there is no client (LOCAL, UNKNOWN). Part of policy. */
     uint8_t proxy;
     bool proxy_client;
     struct net_endpoint client, client_destination;
     uint32_t lane;       /* that carries it out */
+    uint8_t tls_try;     /* the lane's: enum conn_tls_try */
     bool unattempted;    /* the lane could not even try: not an attempt, without results */
     bool refused;        /* the next hop took no mail at all for now (4xx before MAIL) */
+    bool next_host;      /* this address heard nothing of the message, and did not fail it for good:
+                            another one of the same destination may take it at once */
+    uint8_t tls;         /* enum delivery_tls */
     bool dsn_passed_on;  /* the next hop offers DSN: it answers for what it took (RFC 3461 section
                             5.2.1); else a success that was to be notified is ours to tell */
     uint32_t result_cnt; /* told; recipients not told count as

@@ -15,6 +15,8 @@
 
 #define TICKET_CHANGE_NS (1800 * BASE_NS_S) /* a ticket lives for an hour: two keys are enough */
 
+#define CLIENT_POLICIES 2 /* the usual one, and the one with the small first message */
+
 /* ---- files ---- */
 
 static int open_by(void *opener, const char *path)
@@ -76,6 +78,8 @@ static uint64_t look_at_all(const struct conf *conf, struct opener *opener)
         h = (h ^ look(opener, conf->certificate[i].chain)) * 1099511628211U;
         h = (h ^ look(opener, conf->certificate[i].key)) * 1099511628211U;
     }
+    if (gateway_tls_trust_wanted(conf) && conf->delivery.ca_file != NULL)
+        h = (h ^ look(opener, conf->delivery.ca_file)) * 1099511628211U;
     return h;
 }
 
@@ -115,6 +119,7 @@ struct tls_policy_spec gateway_tls_policy(const struct conf_listener *l)
 /* Contexts for one lane. NULL: why says it. */
 static struct gateway_tls_domain *build(struct gateway_tls *t, uint32_t lane,
                                         const struct tls_domain_spec *spec,
+                                        const struct dane_trust *trust,
                                         char why[GATEWAY_TLS_WHY_CAP])
 {
     struct gateway_tls_domain *d = calloc(1, sizeof(*d));
@@ -123,20 +128,25 @@ static struct gateway_tls_domain *build(struct gateway_tls *t, uint32_t lane,
     if (d == NULL)
         return NULL;
     d->lane = lane;
+    if (trust != NULL && (d->trust = dane_trust_share(trust)) == NULL) {
+        free(d);
+        return NULL;
+    }
     d->tls = tls_domain_build(t->lane[lane]->engine, spec, why, GATEWAY_TLS_WHY_CAP);
     if (d->tls != NULL)
         return d;
+    dane_trust_free(d->trust);
     free(d);
     return NULL;
 }
 
 static bool build_all(struct gateway_tls *t, const struct conf *conf,
-                      const struct certificate_pair *pairs, struct gateway_tls_domain **out,
-                      char why[GATEWAY_TLS_WHY_CAP])
+                      const struct certificate_pair *pairs, const struct dane_trust *trust,
+                      struct gateway_tls_domain **out, char why[GATEWAY_TLS_WHY_CAP])
 {
     const struct conf *started = t->started->conf;
     struct tls_certificate_spec *c = calloc(conf->certificate_cnt + 1, sizeof(*c));
-    struct tls_policy_spec *p = calloc(started->listener_cnt + 1, sizeof(*p));
+    struct tls_policy_spec *p = calloc(started->listener_cnt + CLIENT_POLICIES, sizeof(*p));
     struct tls_domain_spec spec = {.certificates = c,
                                    .certificate_cnt = conf->certificate_cnt,
                                    .policies = p,
@@ -149,11 +159,15 @@ static bool build_all(struct gateway_tls *t, const struct conf *conf,
             .chain_pem = span_of(&pairs[i], CERTIFICATE_CHAIN),
             .key_pem = span_of(&pairs[i], CERTIFICATE_KEY),
         };
-    for (uint32_t i = 0; ok && i < started->listener_cnt; i++)
+    for (uint32_t i = 0; ok && i < started->listener_cnt && conf->certificate_cnt > 0; i++)
         if (t->started->listeners[i].tls != CONF_TLS_NONE)
             p[spec.policy_cnt++] = gateway_tls_policy(&started->listener[i]);
+    t->client_policy = spec.policy_cnt;
+    for (uint32_t i = 0; ok && i < CLIENT_POLICIES; i++)
+        p[spec.policy_cnt++] = (struct tls_policy_spec){
+            .label = "next hops", .client = true, .small = i == 1, .version_min = TLS_VERSION_12};
     for (uint32_t i = 0; ok && i < t->lane_cnt; i++)
-        ok = (out[i] = build(t, i, &spec, why)) != NULL;
+        ok = (out[i] = build(t, i, &spec, trust, why)) != NULL;
     free(c);
     free(p);
     return ok;
@@ -203,6 +217,9 @@ static void post(struct gateway_tls *t, uint32_t lane)
 
     recall(t, lane);
     u->domain = t->domain[lane] != NULL ? t->domain[lane]->tls : NULL;
+    u->trust = t->domain[lane] != NULL ? t->domain[lane]->trust : NULL;
+    u->client_policy = t->client_policy;
+    u->accepts = gateway_tls_certificate(t, 0) != NULL;
     memcpy(u->ticket, t->ticket, sizeof(u->ticket));
     u->ticket_cnt = t->ticket_cnt;
     atomic_store_explicit(&u->taken, false, memory_order_relaxed);
@@ -215,6 +232,7 @@ static void free_domain(struct gateway_tls_domain *d)
     if (d == NULL)
         return;
     tls_domain_free(d->tls);
+    dane_trust_free(d->trust);
     free(d);
 }
 
@@ -270,14 +288,18 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
 {
     struct gateway_tls_domain *built[TOPOLOGY_LANE_MAX] = {0};
     struct certificate_pair *pairs = calloc(conf->certificate_cnt + 1, sizeof(*pairs));
+    struct dane_trust *trust = NULL;
     int error = pairs == NULL ? -ENOMEM : 0;
     uint64_t looked = look_at_all(conf, opener);
 
     snprintf(why, GATEWAY_TLS_WHY_CAP, "memory is short");
     for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++)
         error = read_pair(&pairs[i], &conf->certificate[i], opener, why);
-    if (error == 0 && conf->certificate_cnt > 0 && !build_all(t, conf, pairs, built, why))
+    if (error == 0)
+        error = gateway_tls_trust_read(&trust, conf, opener, why);
+    if (error == 0 && !build_all(t, conf, pairs, trust, built, why))
         error = -EINVAL;
+    dane_trust_free(trust);
     if (error == 0)
         keep_chains(t, pairs, conf->certificate_cnt);
     wipe(pairs, pairs != NULL ? conf->certificate_cnt : 0);
@@ -319,8 +341,6 @@ int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
 
     memset(t, 0, sizeof(*t));
     t->started = started;
-    if (!gateway_tls_wanted(started))
-        return 0;
     if (!new_ticket_key(t, loop_now_ns()) || getrandom(key, sizeof(key), 0) != sizeof(key))
         return -EIO;
     if (topology->keyop_cnt > 0)

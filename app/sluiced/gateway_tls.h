@@ -11,6 +11,7 @@
 #ifndef GATEWAY_TLS_H
 #define GATEWAY_TLS_H
 
+#include "dane_trust.h"
 #include "lane_tls.h"
 #include "opener.h"
 #include "settings.h"
@@ -24,13 +25,15 @@ struct keyop_pool;
 /* Contexts that a lane has or had. */
 struct gateway_tls_domain {
     struct tls_domain *tls;
+    struct dane_trust *trust; /* NULL: none was asked for */
     uint32_t lane;
     bool taken; /* by its lane: freed when that has released them */
     struct gateway_tls_domain *next;
 };
 
 struct gateway_tls {
-    uint32_t lane_cnt; /* 0: no listener has TLS */
+    uint32_t lane_cnt;
+    uint32_t client_policy; /* of the newest domains */
     struct lane_tls *lane[TOPOLOGY_LANE_MAX];
     struct keyop_inline *driver[TOPOLOGY_LANE_MAX]; /* of the lanes, where there is no pool */
     struct keyop_pool *pool;
@@ -53,7 +56,7 @@ bool gateway_tls_wanted(const struct settings *s);
 /* How many threads for keys the settings ask for: the topology has rings for them. */
 uint32_t gateway_tls_key_threads(const struct settings *s);
 
-/* Engines for the lanes, where any listener has TLS, and the threads for keys, which run from now
+/* Engines for the lanes, and the threads for keys, which run from now
  * on. Returns 0 or a negative error: -EAGAIN when threads do not start. */
 int gateway_tls_init(struct gateway_tls *t, const struct settings *started,
                      struct topology *topology) BASE_WARN_UNUSED;
@@ -86,6 +89,14 @@ uint64_t gateway_tls_days(const struct tls_certificate_info *info, int64_t now_s
 
 /* Whether one of its names is the host's, or a wildcard for it. */
 bool gateway_tls_names(const struct tls_certificate_info *info, const char *host);
+
+/* ---- gateway_tls_trust.c, for the functions above ---- */
+
+/* Whether any level needs authorities. */
+bool gateway_tls_trust_wanted(const struct conf *conf);
+/* *out: NULL where none are wanted. Returns 0, or a negative error with a sentence in why. */
+int gateway_tls_trust_read(struct dane_trust **out, const struct conf *conf, struct opener *opener,
+                           char why[GATEWAY_TLS_WHY_CAP]) BASE_WARN_UNUSED;
 
 /* ---- gateway_tls_lane.c, for the functions above ---- */
 

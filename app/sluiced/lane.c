@@ -1,6 +1,7 @@
 #include "lane.h"
 #include "base_time.h"
 #include "client_limits.h"
+#include "conn_tls_out.h"
 #include "resolver.h"
 
 #include <errno.h>
@@ -460,7 +461,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
         lane_tls_relieve(l);
     resume(l);
     if (l->tls != NULL)
-        work += lane_tls_pass(l);
+        work += lane_tls_pass(l) + conn_tls_out_pass(l);
     if (l->draining && !l->drained)
         tell_drain(l);
     tcp_flush(l->tcp, now_ns);
@@ -485,7 +486,7 @@ uint64_t lane_deadline(const struct lane *l)
     uint64_t n = net_deadline(l->net);
     uint64_t w = base_wheel_next(&l->wheel);
 
-    if (l->tls != NULL && tls_lane_busy(l->tls->engine))
+    if (l->tls != NULL && (tls_lane_busy(l->tls->engine) || lane_tls_judges(l->tls)))
         return l->now_ns;
     if (!base_list_empty(&l->stalled)) /* what they wait for may come without a ring of our bell */
         w = l->now_ns + BASE_NS_MS;

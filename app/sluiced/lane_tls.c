@@ -14,6 +14,7 @@ int lane_tls_init(struct lane_tls *t, uint32_t handshake_max, const uint8_t key[
 {
     t->handshake_max = handshake_max;
     base_list_init(&t->handshakes);
+    base_list_init(&t->unproved);
     return client_table_init(&t->clients, handshake_max, key);
 }
 
@@ -43,7 +44,8 @@ void lane_tls_end(struct conn *c)
     if (!base_list_linked(&c->handshake))
         return;
     base_list_remove(&c->handshake);
-    client_table_remove(&c->lane->tls->clients, &c->remote.addr);
+    if (c->listener != NULL) /* else it is one to a next hop, which nobody counts */
+        client_table_remove(&c->lane->tls->clients, &c->remote.addr);
 }
 
 /* The oldest give way until keep are left, but for those of clients that have few. */
@@ -83,6 +85,9 @@ void lane_tls_take(struct lane_tls *t)
             tls_domain_retire(t->domain);
         t->domain = u->domain;
     }
+    t->trust = u->trust;
+    t->client_policy = u->client_policy;
+    t->accepts = u->accepts;
     if (u->ticket_cnt > 0)
         tls_lane_set_tickets(t->engine, &u->ticket[0], u->ticket_cnt > 1 ? &u->ticket[1] : NULL);
     atomic_store_explicit(&u->taken, true, memory_order_release);

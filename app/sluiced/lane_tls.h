@@ -24,10 +24,14 @@
 #include <stdatomic.h>
 
 struct conn;
+struct dane_trust;
 struct lane;
 
 struct lane_tls_update {
     struct tls_domain *domain; /* NULL: there is no TLS */
+    struct dane_trust *trust;  /* lives as long as domain; NULL: there is none */
+    uint32_t client_policy;    /* of it, for next hops; the one behind it has the small message */
+    bool accepts;              /* it has the listeners' policies */
     struct tls_ticket_key ticket[2];
     uint32_t ticket_cnt;
     /* Set by the lane (release) when it holds nothing of this struct; control reads (acquire). */
@@ -37,6 +41,11 @@ struct lane_tls_update {
 struct lane_tls {
     struct tls_lane *engine;
     struct tls_domain *domain; /* the lane's; NULL: none */
+    struct dane_trust *trust;  /* as in the update */
+    uint32_t client_policy;    /* likewise */
+    bool accepts;              /* likewise */
+    struct base_list unproved; /* connections to next hops (conn.handshake) whose certificate is to
+                                  be judged, the oldest first */
     uint32_t handshake_max;
     struct base_list handshakes; /* of connections (conn.handshake), the oldest first */
     struct client_table clients; /* how many each has of these */
@@ -55,6 +64,12 @@ void lane_tls_take(struct lane_tls *t);
 
 /* Once a pass, after input: handshakes go on. Returns how many did. */
 uint32_t lane_tls_pass(struct lane *l);
+
+/* Whether a server's certificate waits to be judged. */
+static inline bool lane_tls_judges(const struct lane_tls *t)
+{
+    return !base_list_empty(&t->unproved);
+}
 
 /* Whether the connection's client may begin another handshake. */
 bool lane_tls_allows(const struct conn *c);

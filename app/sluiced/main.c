@@ -140,6 +140,8 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         if (error == 0)
             error = opener_allow(o, conf->certificate[i].key);
     }
+    if (error == 0 && conf->delivery.ca_file != NULL && conf->delivery.ca_file[0] != 0)
+        error = opener_allow(o, conf->delivery.ca_file);
     if (error == 0 && conf->dns.trust_anchor != NULL && conf->dns.trust_anchor[0] != 0)
         error = opener_allow(o, conf->dns.trust_anchor);
     if (error == 0)

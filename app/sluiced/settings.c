@@ -1,17 +1,23 @@
-#include "settings.h"
+#include "settings_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include <rte_rcu_qsbr.h>
 
+int settings_compare_text(struct base_span x, struct base_span y)
+{
+    size_t n = x.len < y.len ? x.len : y.len;
+    int c = n > 0 ? memcmp(x.p, y.p, n) : 0;
+
+    return c != 0 ? c : (x.len > y.len) - (x.len < y.len);
+}
+
 static int compare_routes(const void *a, const void *b)
 {
     const struct settings_route *x = a, *y = b;
-    size_t n = x->domain.len < y->domain.len ? x->domain.len : y->domain.len;
-    int c = n > 0 ? memcmp(x->domain.p, y->domain.p, n) : 0;
 
-    return c != 0 ? c : (x->domain.len > y->domain.len) - (x->domain.len < y->domain.len);
+    return settings_compare_text(x->domain, y->domain);
 }
 
 /* conf_parse has checked every address, so parsing one again cannot fail. */
@@ -19,7 +25,9 @@ static void fill_routes(struct settings *s)
 {
     for (uint32_t i = 0; i < s->conf->route_cnt; i++) {
         const struct conf_route *r = &s->conf->route[i];
-        struct settings_route route = {.proxy = (enum conf_proxy_send)r->proxy};
+        struct settings_route route = {.proxy = (enum conf_proxy_send)r->proxy,
+                                       .tls = (enum conf_route_tls)r->tls,
+                                       .verify = r->verify};
 
         base_assert(net_endpoint_parse(&route.host, base_span_str(r->host)) == 0);
         if (strcmp(r->name, "default") == 0) {
@@ -159,6 +167,7 @@ static void free_parts(struct settings *s)
         free(s->listeners[i].bare_newline_networks);
     }
     free(s->listeners);
+    settings_free_destinations(s);
     free(s->own);
     free(s->relay_networks);
     free(s->relay_domains);
@@ -203,7 +212,8 @@ struct settings *settings_make(struct conf *conf)
     s->exempt_logins = calloc(conf->sender.exempt_logins.cnt + 1, sizeof(s->exempt_logins[0]));
     if (s->exempt_networks == NULL || s->exempt_logins == NULL || s->limit_exempt_networks == NULL)
         goto fail;
-    if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s))
+    if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s) ||
+        !settings_fill_destinations(s))
         goto fail;
     fill_policy(s);
     fill_routes(s);

@@ -10,6 +10,7 @@
 #define SETTINGS_H
 
 #include "conf.h"
+#include "dane_requirement.h"
 #include "net_addr.h"
 #include "policy.h"
 #include "smtp_server.h"
@@ -22,6 +23,19 @@ struct settings_route {
     struct base_span domain; /* lower case */
     struct net_endpoint host;
     enum conf_proxy_send proxy;
+    enum conf_route_tls tls;
+    bool verify;
+};
+
+/* What the next hops of a destination must prove. */
+struct settings_destination {
+    struct base_span domain; /* lower case; of .domain with the dot; empty: of all others */
+    enum dane_level level;
+    bool lenient;             /* defer_on_tls_error = no */
+    const char *const *names; /* conf's */
+    uint32_t name_cnt;
+    struct base_span *fingerprints; /* owned, with what they point to */
+    uint32_t fingerprint_cnt;
 };
 
 struct settings_listener {
@@ -50,7 +64,10 @@ struct settings {
     struct policy_key *exempt_logins;
     struct settings_route *routes; /* sorted by domain; owned */
     uint32_t route_cnt;
-    struct settings_route default_route; /* without a domain */
+    struct settings_route default_route;       /* without a domain */
+    struct settings_destination *destinations; /* likewise */
+    uint32_t destination_cnt;
+    struct settings_destination default_destination;
     struct settings *next_retired;
     uint64_t retire_token;
 };
@@ -109,5 +126,10 @@ bool settings_is_own(const struct settings *s, const struct net_addr *a);
 
 /* Where mail for the domain goes. */
 const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain);
+
+/* What is asked of the next hops of the domain: by its own block, or the nearest above it that has
+ * a dot before its name, or the delivery block. */
+const struct settings_destination *settings_destination_find(const struct settings *s,
+                                                             struct base_span domain);
 
 #endif

@@ -44,6 +44,18 @@ enum conf_tls_level {
     CONF_TLS_ENCRYPT,
     CONF_TLS_IMPLICIT
 };
+/* As enum dane_level. */
+enum conf_delivery_tls {
+    CONF_DELIVERY_TLS_NONE,
+    CONF_DELIVERY_TLS_MAY,
+    CONF_DELIVERY_TLS_ENCRYPT,
+    CONF_DELIVERY_TLS_DANE,
+    CONF_DELIVERY_TLS_DANE_ONLY,
+    CONF_DELIVERY_TLS_FINGERPRINT,
+    CONF_DELIVERY_TLS_VERIFY,
+    CONF_DELIVERY_TLS_SECURE
+};
+enum conf_route_tls { CONF_ROUTE_TLS_STARTTLS, CONF_ROUTE_TLS_IMPLICIT, CONF_ROUTE_TLS_NONE };
 enum conf_tls_min { CONF_TLS_MIN_12, CONF_TLS_MIN_13 };
 enum conf_key_operations { CONF_KEY_INLINE, CONF_KEY_POOL };
 enum conf_tls_alpn { CONF_TLS_ALPN_STRICT, CONF_TLS_ALPN_IGNORE };
@@ -55,6 +67,9 @@ enum conf_early_commands { CONF_EARLY_COUNT, CONF_EARLY_REFUSE };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
+
+#define CONF_FINGERPRINT_BYTES 32
+#define CONF_PROOF_MAX         16 /* names, or fingerprints, of a destination */
 
 /* A list of strings, in the order of the file. */
 struct conf_list {
@@ -265,6 +280,24 @@ struct conf_route {
     const char *file;
     const char *host; /* "address:port" */
     uint64_t proxy;   /* enum conf_proxy_send */
+    uint64_t tls;     /* enum conf_route_tls */
+    bool verify;
+};
+
+struct conf_delivery {
+    uint64_t tls; /* enum conf_delivery_tls */
+    bool defer_on_tls_error;
+    const char *ca_file; /* NULL: none */
+};
+
+struct conf_destination {
+    const char *name; /* of the block: a domain, or .domain for all below it */
+    uint32_t line;
+    const char *file;
+    uint64_t tls; /* enum conf_delivery_tls */
+    bool defer_on_tls_error;
+    struct conf_list names;        /* of certificates; none: by tls */
+    struct conf_list fingerprints; /* SHA-256, hexadecimal, with or without colons */
 };
 
 struct conf_dns {
@@ -302,6 +335,7 @@ struct conf {
     struct conf_recipient recipient;
     struct conf_auth auth;
     struct conf_queue queue;
+    struct conf_delivery delivery;
     struct conf_dns dns;
     struct conf_control control;
     struct conf_telemetry telemetry;
@@ -316,6 +350,8 @@ struct conf {
     uint32_t certificate_cnt;
     struct conf_route *route;
     uint32_t route_cnt;
+    struct conf_destination *destination;
+    uint32_t destination_cnt;
 };
 
 /* ---- the table ---- */
@@ -410,5 +446,8 @@ void conf_write_default(FILE *out);
 
 /* One line a setting: "block.key  type  default  help", for --help. */
 void conf_write_help(FILE *out);
+
+/* Reads 64 hexadecimal digits, pairs of which may have colons between them. False: it is none. */
+bool conf_fingerprint_parse(uint8_t out[CONF_FINGERPRINT_BYTES], const char *text);
 
 #endif

@@ -428,6 +428,7 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     check_spools(p);
     check_sizes(p);
     check_addresses_of_mail(p);
+    conf_check_delivery(p);
     if (c->certificate_cnt > CERTIFICATE_MAX)
         named(p, "certificate", &c->certificate[CERTIFICATE_MAX], "", "is over the limit of %d",
               CERTIFICATE_MAX);

@@ -135,6 +135,9 @@ struct conf_prefix {
 /* Reads "address" or "address/length". False: it is none. */
 bool conf_prefix_parse(struct conf_prefix *out, const char *text);
 
+/* RFC 1123 section 2.1: labels of letters, digits and inner hyphens. */
+bool conf_is_domain(const char *text);
+
 /* ---- the parse ---- */
 
 /* Where a setting was given, for duplicates and for errors found later. */
@@ -173,6 +176,7 @@ void conf_read_required(struct conf_parser *p, const struct conf_block *b, uint3
 
 /* What settings say about each other. The main file's name and last line serve for what is missing.
  */
+void conf_check_delivery(struct conf_parser *p); /* a part of it */
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line);
 
 #endif

@@ -170,7 +170,7 @@ static void open_instance(struct conf_parser *p, const char *name, uint32_t line
     uint32_t *cnt = (uint32_t *)(void *)((char *)p->conf + b->cnt_offset);
     at = *(char **)(void *)at;
     const char *why = conf_value_check_name(b, name);
-    if (strcmp(b->name, "route") == 0)
+    if (strcmp(b->name, "route") == 0 || strcmp(b->name, "destination") == 0)
         name = conf_value_lower(p->arena, name);
     for (uint32_t i = 0; i < *cnt && why == NULL; i++) {
         const struct conf_named *n = (const void *)(at + (size_t)i * b->item_bytes);

@@ -60,6 +60,12 @@ const struct conf_block conf_blocks[] = {
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
          "Where mail for a domain goes. One block for each domain, and default for the rest."),
+    ONE(delivery, "Mail on its way out: what next hops must prove. Nothing here is about clients."),
+    {"destination", "partner.example",
+     "What the next hops of one domain must prove, or, with a dot before it, of all below it; in "
+     "place of the delivery block's.",
+     __builtin_offsetof(struct conf, destination), __builtin_offsetof(struct conf, destination_cnt),
+     sizeof(struct conf_destination), true, false, true},
     ONE(dns, "Questions to the DNS. They leave by this machine's own network, from a process of "
              "their own, which validates what comes (DNSSEC)."),
     ONE(control, "The socket of sluicectl."),
@@ -258,6 +264,18 @@ const struct conf_setting conf_settings[] = {
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
     WORDS(route, proxy, "none", "none v1 v2", true, "PROXY header that the next hop gets first, with the address of the client that sent the message: none, or of that version"),
 
+    WORDS(route, tls, "starttls", "starttls implicit none", true, "how TLS begins there: by STARTTLS, as far as delivery: tls asks for it; before the greeting; or never, whatever else says"),
+    TEXT(route, BOOL, verify, "no", true, NULL, "the next hop must have a certificate of tls: ca_file's authorities for its name, or for destination: names; as destination: tls = verify"),
+
+    WORDS(delivery, tls, "dane", "none may encrypt dane dane-only fingerprint verify secure", true, "none: clear text. may: TLS where it is offered, whoever the server is. encrypt: TLS, or no delivery. dane: what the TLSA records of the next hop ask for; may where there are none that can be used. dane-only: such records, or no delivery. fingerprint: destination: fingerprints. verify: a certificate of ca_file's authorities for the next hop's name. secure: one for the destination's own name"),
+    TEXT(delivery, BOOL, defer_on_tls_error, "yes", true, NULL, "what does not prove what it must gets no mail: it waits for the next try; no: it is sent all the same, with whatever TLS there is, and the log says so"),
+    TEXT(delivery, PATH, ca_file, "/etc/ssl/certs/ca-certificates.crt", true, NULL, "PEM file of the authorities that verify and secure trust. Another file than at the start must be below the directory of this file"),
+
+    {"destination", "tls", CONF_TYPE_ENUM, AT(destination, tls), NULL, 0, 0, "none may encrypt dane dane-only fingerprint verify secure", true, "as delivery: tls", "secure"},
+    TEXT(destination, BOOL, defer_on_tls_error, "yes", true, NULL, "as delivery: defer_on_tls_error"),
+    TEXT(destination, LIST, names, "", true, NULL, "names that the certificate may have, with verify and secure; none: that of the next hop, or of the destination"),
+    TEXT(destination, LIST, fingerprints, "", true, NULL, "SHA-256 of the certificate, or of its public key, in hexadecimal digits; of several, one"),
+
     TEXT(dns, SERVERS, servers, "", true, NULL, "resolvers that are asked, address or address:port, which have to know DNSSEC; none: the servers of each zone, from the root on"),
     TEXT(dns, STUBS, stubs, "", true, NULL, "zones with servers of their own, as { \"bl.example.net=192.0.2.54\" }, not signed unless trust_anchor has a key of theirs"),
     TEXT(dns, PATH, trust_anchor, "", true, NULL, "file of DS or DNSKEY records to validate by, one a line. Another file than at the start must be below the directory of this file; none: the root's keys of 2017 and 2024"),
@@ -287,6 +305,7 @@ NAMED(port);
 NAMED(listener);
 NAMED(certificate);
 NAMED(route);
+NAMED(destination);
 NAMED(spool);
 
 const struct conf_block *conf_block_find(const char *name)

@@ -153,8 +153,7 @@ static bool is_endpoint(const char *text)
            *end == 0 && port > 0;
 }
 
-/* RFC 1123 section 2.1: labels of letters, digits and inner hyphens. */
-static bool is_domain(const char *text)
+bool conf_is_domain(const char *text)
 {
     size_t label = 0, len = strlen(text);
 
@@ -175,7 +174,10 @@ static bool is_domain(const char *text)
 const char *conf_value_check_name(const struct conf_block *b, const char *name)
 {
     if (strcmp(b->name, "route") == 0)
-        return is_domain(name) ? NULL : "the name must be a domain, or default";
+        return conf_is_domain(name) ? NULL : "the name must be a domain, or default";
+    if (strcmp(b->name, "destination") == 0)
+        return conf_is_domain(name + (name[0] == '.')) ? NULL
+                                                       : "the name must be a domain, or .domain";
     size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
     return len > 0 && len < 32 && name[len] == 0 ? NULL
                                                  : "the name must be 1 to 31 letters, digits and _";
@@ -218,7 +220,7 @@ static bool is_stub(const char *text)
     if (equals == NULL || (size_t)(equals - text) >= sizeof(zone))
         return false;
     snprintf(zone, sizeof(zone), "%.*s", (int)(equals - text), text);
-    return is_domain(zone) && is_server(equals + 1);
+    return conf_is_domain(zone) && is_server(equals + 1);
 }
 
 /* Checks one atom of a type that stays text. Returns what it should be, or NULL. */
@@ -241,13 +243,13 @@ static const char *check_text(enum conf_type type, const char *text)
     case CONF_TYPE_ENDPOINT:
         return is_endpoint(text) ? NULL : "address:port";
     case CONF_TYPE_DOMAIN:
-        return is_domain(text) ? NULL : "a domain";
+        return conf_is_domain(text) ? NULL : "a domain";
     case CONF_TYPE_MAPS:
         return conf_map(text, CONF_MAP_TEXTHASH, &form) != NULL
                    ? NULL
                    : "/path, texthash:/path, pcre:/path or accounts:/path";
     case CONF_TYPE_DOMAINS:
-        return is_domain(text[0] == '.' ? text + 1 : text)
+        return conf_is_domain(text[0] == '.' ? text + 1 : text)
                    ? NULL
                    : "a domain, or .domain for all below it";
     case CONF_TYPE_SERVERS:

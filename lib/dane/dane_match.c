@@ -3,24 +3,14 @@
  * the path to it is verified by libcrypto with that one certificate as all that is trusted: names,
  * dates, CA bits and path lengths are libcrypto's to check, what is an anchor is decided here.
  */
-#include "dane.h"
+#include "dane_internal.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-struct work {
-    const struct dane_record *records;
-    uint32_t record_cnt;
-    X509 *leaf;
-    STACK_OF(X509) * others; /* the chain without the leaf, and without repetitions of it */
-    const char *const *names;
-    uint32_t name_cnt;
-    int64_t now_s;
-};
-
-static X509 *read_certificate(struct base_span der)
+X509 *dane_certificate_read(struct base_span der)
 {
     const uint8_t *p = der.p;
     X509 *x = d2i_X509(NULL, &p, (long)der.len);
@@ -60,7 +50,7 @@ static bool is_of(const struct dane_record *r, X509 *x)
 
 /* ---- a trust anchor ---- */
 
-static enum dane_result judge(int error)
+enum dane_result dane_work_judge(int error)
 {
     switch (error) {
     case X509_V_ERR_CERT_NOT_YET_VALID:
@@ -73,17 +63,19 @@ static enum dane_result judge(int error)
     }
 }
 
-static bool has_name(const struct work *w)
+bool dane_work_has_name(const struct dane_work *w)
 {
-    for (uint32_t i = 0; i < w->name_cnt; i++)
-        if (X509_check_host(w->leaf, w->names[i], 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) ==
-            1)
+    for (uint32_t i = 0; i < w->name_cnt; i++) {
+        const char *name = w->names[i];
+        if (X509_check_host(w->leaf, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1 ||
+            X509_check_ip_asc(w->leaf, name, 0) == 1) /* of a name: it is none */
             return true;
+    }
     return false;
 }
 
 /* With this certificate as all that is trusted. */
-static enum dane_result verify(const struct work *w, X509 *anchor)
+static enum dane_result verify(const struct dane_work *w, X509 *anchor)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -98,9 +90,9 @@ static enum dane_result verify(const struct work *w, X509 *anchor)
         X509_VERIFY_PARAM_set_auth_level(p, 1);
         X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_SERVER);
         if (X509_verify_cert(ctx) != 1)
-            result = judge(X509_STORE_CTX_get_error(ctx));
+            result = dane_work_judge(X509_STORE_CTX_get_error(ctx));
         else
-            result = has_name(w) ? DANE_MATCH_TA : DANE_NAME_MISMATCH;
+            result = dane_work_has_name(w) ? DANE_MATCH_TA : DANE_NAME_MISMATCH;
     }
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(store);
@@ -109,7 +101,7 @@ static enum dane_result verify(const struct work *w, X509 *anchor)
 
 /* The certificate that a bare key (2 1 0) has signed stands for it: whoever verifies up to that one
  * has verified up to the key. */
-static X509 *signed_by(const struct work *w, const struct dane_record *r)
+static X509 *signed_by(const struct dane_work *w, const struct dane_record *r)
 {
     const uint8_t *p = r->data.p;
     EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)r->data.len);
@@ -128,7 +120,7 @@ static X509 *signed_by(const struct work *w, const struct dane_record *r)
 }
 
 /* An anchor that the record itself brings: it need not be in the chain. */
-static enum dane_result match_brought(const struct work *w, const struct dane_record *r)
+static enum dane_result match_brought(const struct dane_work *w, const struct dane_record *r)
 {
     enum dane_result result = DANE_NO_MATCH;
 
@@ -136,7 +128,7 @@ static enum dane_result match_brought(const struct work *w, const struct dane_re
         X509 *x = signed_by(w, r);
         return x != NULL ? verify(w, x) : DANE_NO_MATCH;
     }
-    X509 *x = read_certificate(r->data);
+    X509 *x = dane_certificate_read(r->data);
     if (x != NULL && X509_cmp(x, w->leaf) != 0) {
         result = verify(w, x);
         if (result == DANE_NOT_VALID) /* of another chain altogether, as a rule */
@@ -146,7 +138,7 @@ static enum dane_result match_brought(const struct work *w, const struct dane_re
     return result;
 }
 
-static enum dane_result match_ta(const struct work *w, const struct dane_record *r)
+static enum dane_result match_ta(const struct dane_work *w, const struct dane_record *r)
 {
     enum dane_result result = DANE_NO_MATCH;
 
@@ -165,26 +157,33 @@ static enum dane_result match_ta(const struct work *w, const struct dane_record 
 
 /* ---- all records ---- */
 
-static bool open_chain(struct work *w, const struct dane_chain *chain)
+bool dane_work_open(struct dane_work *w, const struct dane_chain *chain)
 {
-    w->leaf = chain->cnt > 0 ? read_certificate(chain->der[0]) : NULL;
+    w->leaf = chain->cnt > 0 ? dane_certificate_read(chain->der[0]) : NULL;
     w->others = sk_X509_new_null();
     for (uint32_t i = 1; i < chain->cnt && w->leaf != NULL && w->others != NULL; i++) {
-        X509 *x = read_certificate(chain->der[i]);
+        X509 *x = dane_certificate_read(chain->der[i]);
         if (x == NULL || X509_cmp(x, w->leaf) == 0 || sk_X509_push(w->others, x) == 0)
             X509_free(x); /* what can't be read is nobody's issuer */
     }
     return w->leaf != NULL && w->others != NULL;
 }
 
+void dane_work_close(struct dane_work *w)
+{
+    sk_X509_pop_free(w->others, X509_free);
+    X509_free(w->leaf);
+    ERR_clear_error();
+}
+
 enum dane_result dane_match(const struct dane_record *records, uint32_t cnt,
                             const struct dane_chain *chain, const char *const *names,
                             uint32_t name_cnt, int64_t now_s, uint32_t *matched)
 {
-    struct work w = {.names = names, .name_cnt = name_cnt, .now_s = now_s};
+    struct dane_work w = {.names = names, .name_cnt = name_cnt, .now_s = now_s};
     enum dane_result result = DANE_NO_CERTIFICATE;
 
-    if (open_chain(&w, chain))
+    if (dane_work_open(&w, chain))
         result = DANE_NO_MATCH;
     for (uint32_t i = 0; i < cnt && result != DANE_NO_CERTIFICATE && !dane_result_ok(result); i++) {
         enum dane_result one = DANE_NO_MATCH;
@@ -197,8 +196,6 @@ enum dane_result dane_match(const struct dane_record *records, uint32_t cnt,
         if (one != DANE_NO_MATCH)
             result = one;
     }
-    sk_X509_pop_free(w.others, X509_free);
-    X509_free(w.leaf);
-    ERR_clear_error();
+    dane_work_close(&w);
     return result;
 }

@@ -52,4 +52,8 @@ struct dane_requirement {
     uint64_t digest;
 };
 
+/* What is to stand in digest, of all else; key: the caller's secret, as destinations are chosen by
+ * others as well. */
+uint64_t dane_requirement_digest(const struct dane_requirement *r, const uint8_t key[16]);
+
 #endif

@@ -6,7 +6,7 @@
 _Static_assert(SMTP_CLIENT_TEXT_MAX > UINT8_MAX, "text_len counts it");
 _Static_assert(SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX + 100 < SMTP_OUT_MIN, "room for RCPT");
 
-static void set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due)
+void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due)
 {
     base_assert(c->state != SMTP_CLIENT_STATE_CLOSED);
     c->state = (uint8_t)state;
@@ -95,11 +95,11 @@ static bool is_untried(const struct smtp_client *c)
 }
 
 /* The session is over; c->reply is why, for the recipients that are open. */
-static enum smtp_client_event end_session(struct smtp_client *c)
+enum smtp_client_event smtp_client_end_session(struct smtp_client *c)
 {
     bool untried = is_untried(c);
 
-    set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
+    smtp_client_set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
     if (untried)
         set_untried(c);
     else
@@ -112,7 +112,7 @@ static enum smtp_client_event bad_reply(struct smtp_client *c, const char *why)
     if (why != NULL)
         smtp_client_set_reply(c, 0, "", why);
     stats_inc(c->stats, STATS_SMTP_CLIENT_BAD_REPLY);
-    return end_session(c);
+    return smtp_client_end_session(c);
 }
 
 void smtp_client_fail(struct smtp_client *c, const char *why)
@@ -121,11 +121,24 @@ void smtp_client_fail(struct smtp_client *c, const char *why)
         return;
     stats_inc(c->stats, STATS_SMTP_CLIENT_ABANDONED);
     if (c->telling) { /* their fate is known, and stays */
-        set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
         return;
     }
     smtp_client_set_reply(c, 0, "", why);
-    end_session(c);
+    smtp_client_end_session(c);
+}
+
+void smtp_client_refuse(struct smtp_client *c, const char *enhanced, const char *why)
+{
+    char text[SMTP_CLIENT_TEXT_MAX];
+
+    if (c->state == SMTP_CLIENT_STATE_CLOSED)
+        return;
+    base_assert(!c->reused && !c->telling);
+    c->tls_refused = true;
+    snprintf(text, sizeof(text), "%s %s", enhanced, why);
+    smtp_client_set_reply(c, 0, enhanced, text);
+    smtp_client_end_session(c);
 }
 
 /* The server refuses to talk to us, or to start afresh: leave politely, but wait for nothing. */
@@ -133,7 +146,7 @@ static enum smtp_client_event refused_session(struct smtp_client *c, struct base
 {
     int failed = base_buf_puts(out, "QUIT\r\n"); /* without room the peer sees the end as well */
     (void)failed;
-    return end_session(c);
+    return smtp_client_end_session(c);
 }
 
 static void put_format(struct base_buf *out, const char *before, struct base_span mailbox,
@@ -214,7 +227,7 @@ static bool send_envelope(struct smtp_client *c, struct base_buf *out)
         put_envelope(c, c->sent_cnt++, out);
     }
     if (c->abandoned && c->answered_cnt == c->sent_cnt)
-        set_state(c, SMTP_CLIENT_STATE_RSET, true);
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_RSET, true);
     return true;
 }
 
@@ -234,6 +247,9 @@ static bool send_due(struct smtp_client *c, struct base_buf *out)
         break;
     case SMTP_CLIENT_STATE_HELO:
         put_format(out, "HELO ", base_span_str(c->hostname), "\r\n");
+        break;
+    case SMTP_CLIENT_STATE_STARTTLS:
+        put_format(out, "STARTTLS\r\n", base_span_of(NULL, 0), "");
         break;
     case SMTP_CLIENT_STATE_RSET:
         put_format(out, "RSET\r\n", base_span_of(NULL, 0), "");
@@ -281,7 +297,7 @@ static void begin_job(struct smtp_client *c)
         stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_TLS);
         tell_all(c);
     } else {
-        set_state(c, SMTP_CLIENT_STATE_ENVELOPE, false);
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_ENVELOPE, false);
     }
 }
 
@@ -318,19 +334,19 @@ static enum smtp_client_event data_reply(struct smtp_client *c, bool more_input)
 {
     if (c->reply.code == 354) {
         if (!c->accepted_any) {
-            set_state(c, SMTP_CLIENT_STATE_END, true);
+            smtp_client_set_state(c, SMTP_CLIENT_STATE_END, true);
             return SMTP_CLIENT_MORE;
         }
         if (more_input)
             return bad_reply(c, "the server replies before it was asked");
-        set_state(c, SMTP_CLIENT_STATE_BODY, false);
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_BODY, false);
         c->body_scan = 0;
         return SMTP_CLIENT_BODY;
     }
     if (c->reply.code < 400)
         return bad_reply(c, "the server's reply to DATA is neither 354 nor a refusal");
     tell_all(c);
-    set_state(c, SMTP_CLIENT_STATE_RSET, true);
+    smtp_client_set_state(c, SMTP_CLIENT_STATE_RSET, true);
     return SMTP_CLIENT_MORE;
 }
 
@@ -360,23 +376,53 @@ static enum smtp_client_event hello_reply(struct smtp_client *c, struct base_buf
         return bad_reply(c, "the server's greeting is 3xx");
     if (c->state == SMTP_CLIENT_STATE_EHLO && class == 5) {
         stats_inc(c->stats, STATS_SMTP_CLIENT_HELO_FALLBACK);
-        set_state(c, SMTP_CLIENT_STATE_HELO, true);
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_HELO, true);
         return SMTP_CLIENT_MORE;
     }
     if (class != 2)
         return refused_session(c, out);
-    if (c->state == SMTP_CLIENT_STATE_GREETING)
-        set_state(c, SMTP_CLIENT_STATE_EHLO, true);
-    else
-        set_state(c, SMTP_CLIENT_STATE_READY, false);
+    if (c->state == SMTP_CLIENT_STATE_GREETING) {
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_EHLO, true);
+        return SMTP_CLIENT_MORE;
+    }
+    switch (smtp_client_after_hello(c)) {
+    case SMTP_CLIENT_HELLO_STARTTLS:
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_STARTTLS, true);
+        break;
+    case SMTP_CLIENT_HELLO_REFUSE:
+        return refused_session(c, out);
+    case SMTP_CLIENT_HELLO_READY:
+        c->agreed = true;
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
+        break;
+    }
     return SMTP_CLIENT_MORE;
+}
+
+static enum smtp_client_event starttls_reply(struct smtp_client *c, bool more_input,
+                                             struct base_buf *out)
+{
+    switch (smtp_client_after_starttls(c, more_input)) {
+    case SMTP_CLIENT_STARTTLS_GO:
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_HANDSHAKE, false);
+        return SMTP_CLIENT_TLS;
+    case SMTP_CLIENT_STARTTLS_CLEAR:
+        c->agreed = true;
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
+        return SMTP_CLIENT_MORE;
+    case SMTP_CLIENT_STARTTLS_REFUSE:
+        return refused_session(c, out);
+    case SMTP_CLIENT_STARTTLS_INJECTED:
+        break;
+    }
+    return bad_reply(c, NULL);
 }
 
 static enum smtp_client_event end_reply(struct smtp_client *c)
 {
     if (c->reply.code / 100 == 3)
         return bad_reply(c, "the server's reply to the end of data is 3xx");
-    set_state(c, SMTP_CLIENT_STATE_READY, false);
+    smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
     tell_all(c);
     return SMTP_CLIENT_MORE;
 }
@@ -398,10 +444,10 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, bool wanted, b
 {
     count_reply(c);
     if (c->state == SMTP_CLIENT_STATE_QUIT)
-        return end_session(c);
+        return smtp_client_end_session(c);
     if (c->reply.code == 421) {
         stats_inc(c->stats, STATS_SMTP_CLIENT_CLOSED_421);
-        return end_session(c);
+        return smtp_client_end_session(c);
     }
     if (!wanted) {
         /* A refusal in the middle of the body is a verdict; what else it would answer is unknown.
@@ -414,6 +460,8 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, bool wanted, b
     case SMTP_CLIENT_STATE_EHLO:
     case SMTP_CLIENT_STATE_HELO:
         return hello_reply(c, out);
+    case SMTP_CLIENT_STATE_STARTTLS:
+        return starttls_reply(c, more_input, out);
     case SMTP_CLIENT_STATE_ENVELOPE:
         return envelope_reply(c, more_input);
     case SMTP_CLIENT_STATE_END:
@@ -421,7 +469,7 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, bool wanted, b
     case SMTP_CLIENT_STATE_RSET:
         if (c->reply.code / 100 != 2) /* nobody knows what it still holds of the last message */
             return refused_session(c, out);
-        set_state(c, SMTP_CLIENT_STATE_READY, false);
+        smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
         return SMTP_CLIENT_MORE;
     default:
         base_assert(false);
@@ -433,6 +481,7 @@ static bool wants_reply(const struct smtp_client *c)
 {
     switch ((enum smtp_client_state)c->state) {
     case SMTP_CLIENT_STATE_READY:
+    case SMTP_CLIENT_STATE_HANDSHAKE:
     case SMTP_CLIENT_STATE_BODY:
         return false;
     case SMTP_CLIENT_STATE_ENVELOPE:
@@ -497,14 +546,15 @@ void smtp_client_quit(struct smtp_client *c, struct base_buf *out)
         return;
     base_assert(c->state == SMTP_CLIENT_STATE_READY);
     bool sent = base_buf_puts(out, "QUIT\r\n") == 0;
-    set_state(c, sent ? SMTP_CLIENT_STATE_QUIT : SMTP_CLIENT_STATE_CLOSED, false);
+    smtp_client_set_state(c, sent ? SMTP_CLIENT_STATE_QUIT : SMTP_CLIENT_STATE_CLOSED, false);
 }
 
 uint64_t smtp_client_timeout_ns(const struct smtp_client *c)
 {
     static const uint16_t seconds[SMTP_CLIENT_STATE_CNT] = {
         [SMTP_CLIENT_STATE_GREETING] = 300, [SMTP_CLIENT_STATE_EHLO] = 300,
-        [SMTP_CLIENT_STATE_HELO] = 300,     [SMTP_CLIENT_STATE_READY] = 300,
+        [SMTP_CLIENT_STATE_HELO] = 300,     [SMTP_CLIENT_STATE_STARTTLS] = 300,
+        [SMTP_CLIENT_STATE_HANDSHAKE] = 60, [SMTP_CLIENT_STATE_READY] = 300,
         [SMTP_CLIENT_STATE_ENVELOPE] = 300, [SMTP_CLIENT_STATE_BODY] = 180,
         [SMTP_CLIENT_STATE_END] = 600,      [SMTP_CLIENT_STATE_RSET] = 60,
         [SMTP_CLIENT_STATE_QUIT] = 60,      [SMTP_CLIENT_STATE_CLOSED] = 1,

@@ -11,7 +11,15 @@
  * the caller says is secure (c->secured); else it fails with 5.7.30, and nothing of it is sent. One
  * with the null sender goes on without: it could not be told of (RFC 8689 section 5).
  *
- * Left out until their issues: STARTTLS, AUTH, BDAT.
+ * TLS (RFC 3207): smtp_client_want_tls says before the first push whether it is to be asked for.
+ * Where the server offers STARTTLS and says 220, the event TLS comes: the caller shakes hands, then
+ * calls smtp_client_encrypted, and the session goes on with another EHLO, all that was learnt in
+ * clear forgotten. Bytes behind the 220 came in clear: they end the session (injection). A server
+ * that does not offer it, or refuses, gets the mail in clear where TLS is OPTIONAL; where it is
+ * REQUIRED, each recipient's result is code 0 with 4.7.4. Who the server is, and what the
+ * connection must prove, is the caller's to judge: smtp_client_refuse ends the session with that.
+ *
+ * Left out until their issues: AUTH, BDAT.
  *
  * Use: smtp_client_init, smtp_client_start with the first job, then smtp_client_push on each input.
  * RESULT tells the fate of one recipient, each recipient exactly once. After BODY the caller feeds
@@ -52,6 +60,7 @@ struct smtp_client_job {
 enum smtp_client_event {
     SMTP_CLIENT_MORE,    /* needs input */
     SMTP_CLIENT_FLUSH,   /* out has less than SMTP_OUT_MIN left */
+    SMTP_CLIENT_TLS,     /* 220 to STARTTLS has come: begin TLS, then smtp_client_encrypted */
     SMTP_CLIENT_BODY,    /* 354 has come: send the body */
     SMTP_CLIENT_RESULT,  /* c->result is filled in; push again for the next */
     SMTP_CLIENT_DONE,    /* all recipients have their result; the session can take another job */
@@ -59,6 +68,12 @@ enum smtp_client_event {
                             reply: the job is not this session's any more. CLOSE follows */
     SMTP_CLIENT_CLOSE,   /* the session is over: send out, close. Recipients without a result have
                             had theirs as RESULT events before */
+};
+
+enum smtp_client_tls {
+    SMTP_CLIENT_TLS_OFF,
+    SMTP_CLIENT_TLS_OPTIONAL,
+    SMTP_CLIENT_TLS_REQUIRED,
 };
 
 struct smtp_client_result {
@@ -74,10 +89,12 @@ enum smtp_client_state {
     SMTP_CLIENT_STATE_GREETING,
     SMTP_CLIENT_STATE_EHLO,
     SMTP_CLIENT_STATE_HELO,
-    SMTP_CLIENT_STATE_READY,    /* between jobs */
-    SMTP_CLIENT_STATE_ENVELOPE, /* MAIL, RCPT and DATA replies are awaited */
-    SMTP_CLIENT_STATE_BODY,     /* the caller sends the body */
-    SMTP_CLIENT_STATE_END,      /* the reply to the end of data is awaited */
+    SMTP_CLIENT_STATE_STARTTLS,  /* its reply is awaited */
+    SMTP_CLIENT_STATE_HANDSHAKE, /* the caller's */
+    SMTP_CLIENT_STATE_READY,     /* between jobs */
+    SMTP_CLIENT_STATE_ENVELOPE,  /* MAIL, RCPT and DATA replies are awaited */
+    SMTP_CLIENT_STATE_BODY,      /* the caller sends the body */
+    SMTP_CLIENT_STATE_END,       /* the reply to the end of data is awaited */
     SMTP_CLIENT_STATE_RSET,
     SMTP_CLIENT_STATE_QUIT,
     SMTP_CLIENT_STATE_CLOSED,
@@ -112,6 +129,11 @@ struct smtp_client {
     bool offers_smtputf8;
     bool offers_dsn;
     bool offers_requiretls;
+    bool offers_starttls;
+    bool encrypted;   /* TLS stands */
+    uint8_t tls;      /* enum smtp_client_tls */
+    bool agreed;      /* what the session is to have stands: jobs may go */
+    bool tls_refused; /* the session ended for want of TLS, or of what it was to prove */
     bool secured;   /* set by the caller: TLS, and the server has proved its name (RFC 8689 section
                        4.2.1) */
     bool started;   /* a job is set */
@@ -124,6 +146,17 @@ struct smtp_client {
 };
 
 void smtp_client_init(struct smtp_client *c, const char *hostname, struct stats_block *stats);
+
+/* After init, before the first push. */
+void smtp_client_want_tls(struct smtp_client *c, enum smtp_client_tls tls);
+
+/* TLS stands, after the event TLS, or before the first push where it comes before the greeting;
+ * secured: see there. */
+void smtp_client_encrypted(struct smtp_client *c, bool secured);
+
+/* Bytes of the server in clear, behind its 220, were found outside of what was pushed: the session
+ * is over as if they had been in it. After the event TLS. */
+void smtp_client_injected(struct smtp_client *c);
 
 /* Sets the next job: before the first push, or after DONE. Commands go out with the next push. The
  * session may have ended since DONE (smtp_client_fail): UNTRIED then. */
@@ -149,6 +182,10 @@ void smtp_client_quit(struct smtp_client *c, struct base_buf *out);
 /* The connection is gone or a deadline passed: pushes after it give each open recipient its RESULT
  * (code 0, the given static text), or UNTRIED; then CLOSE. */
 void smtp_client_fail(struct smtp_client *c, const char *why);
+
+/* Likewise, where the connection is not what it has to be, before any job was done over it:
+ * enhanced ("4.7.5") goes into the result and before the text, which may be built by the caller. */
+void smtp_client_refuse(struct smtp_client *c, const char *enhanced, const char *why);
 
 /* RFC 5321 section 4.5.3.2: how long the present state may wait for the server. */
 uint64_t smtp_client_timeout_ns(const struct smtp_client *c);

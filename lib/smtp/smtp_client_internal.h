@@ -15,6 +15,35 @@ enum smtp_client_take {
 enum smtp_client_take smtp_client_take_reply(struct smtp_client *c, struct base_span in,
                                              size_t *used);
 
+/* ---- smtp_client_tls.c ---- */
+
+enum smtp_client_hello {
+    SMTP_CLIENT_HELLO_READY,    /* what was agreed on will do */
+    SMTP_CLIENT_HELLO_STARTTLS, /* ask for it */
+    SMTP_CLIENT_HELLO_REFUSE,   /* c->reply says why */
+};
+
+/* What comes after an EHLO or HELO that was taken. */
+enum smtp_client_hello smtp_client_after_hello(struct smtp_client *c);
+
+enum smtp_client_starttls {
+    SMTP_CLIENT_STARTTLS_GO,       /* begin TLS */
+    SMTP_CLIENT_STARTTLS_CLEAR,    /* refused: go on in clear */
+    SMTP_CLIENT_STARTTLS_REFUSE,   /* refused, but required: c->reply says so */
+    SMTP_CLIENT_STARTTLS_INJECTED, /* bytes came behind it: c->reply says so */
+};
+
+/* The reply to STARTTLS is in c->reply; more_input: something came behind it. */
+enum smtp_client_starttls smtp_client_after_starttls(struct smtp_client *c, bool more_input);
+
+/* ---- smtp_client.c ---- */
+
+void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due);
+/* Ends the session; c->reply is why, for the recipients that are open. */
+enum smtp_client_event smtp_client_end_session(struct smtp_client *c);
+
+/* ---- smtp_client_reply.c ---- */
+
 /* Sets c->reply to one of our own. The text is cut as a server's is. */
 void smtp_client_set_reply(struct smtp_client *c, uint16_t code, const char *enhanced,
                            const char *text);

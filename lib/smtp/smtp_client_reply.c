@@ -75,6 +75,8 @@ static void note_keyword(struct smtp_client *c, struct base_span text)
         c->offers_dsn = true;
     if (base_span_caseeq(keyword, base_span_str("REQUIRETLS")))
         c->offers_requiretls = true;
+    if (base_span_caseeq(keyword, base_span_str("STARTTLS")))
+        c->offers_starttls = true;
     if (base_span_caseeq(keyword, base_span_str("SIZE"))) {
         c->offers_size = true;
         struct base_span value = base_span_of(text.p + len, text.len - len);

@@ -27,6 +27,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(CONNECT_PROXY, STATS_LOG_INFO, "connect", "client=%a lane=%n proxy=%s")                      \
     X(PROXY_REFUSED, STATS_LOG_WARN, "proxy_refused", "peer=%a reason=%s")                         \
     X(TLS, STATS_LOG_INFO, "tls", "client=%a %s")                                                  \
+    X(TLS_RELAY, STATS_LOG_INFO, "tls", "relay=%a %s")                                             \
     X(TLS_FAILED, STATS_LOG_INFO, "tls_failed", "client=%a reason=%s")                             \
     X(AUTH, STATS_LOG_INFO, "auth", "client=%a %s")                                                \
     X(AUTH_FAILED, STATS_LOG_WARN, "auth_failed", "warning: unknown[%a]: SASL %s")                 \

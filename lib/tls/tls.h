@@ -11,9 +11,11 @@
  *   tls_conn    one connection.
  *
  * Left out: TLS 1.0 and 1.1, 0-RTT, renegotiation, compression, session caches, OCSP stapling, RSA
- * key exchange, client certificates of our own; verification of servers by name or DANE comes with
- * delivery. When TLS starts (STARTTLS, and that no byte waits anywhere then), deadlines and who may
- * connect are the caller's.
+ * key exchange, client certificates of our own. Sessions with servers are never resumed: each
+ * connection shows its certificate, so that what it is held to is always of now. Nothing is looked
+ * at of that certificate during the handshake: tls_conn_chain hands it to whoever judges it. When
+ * TLS starts (STARTTLS, and that no byte waits anywhere then), deadlines and who may connect are
+ * the caller's.
  *
  * The batch: a handshake that needs a signature is parked (OpenSSL's ASYNC jobs: a stack of its
  * own) and the operation gathered. tls_lane_run, once a pass, hands what was gathered to the driver
@@ -30,6 +32,7 @@
 
 #include "base_assert.h"
 #include "base_bytes.h"
+#include "dane.h"
 #include "stats.h"
 #include "tls_kex.h"
 #include "tls_keyop.h"
@@ -117,6 +120,8 @@ enum tls_alpn {
 struct tls_policy_spec {
     const char *label;        /* in sentences: the listener */
     bool client;              /* for connections that we open */
+    bool small;               /* clients: the shortest first message there can be, for what stands
+                                 in the way of others */
     bool ask_certificate;     /* servers: ask the client for one and look at nothing of it */
     uint8_t tickets;          /* servers: 0 or 1 */
     uint8_t alpn;             /* servers: enum tls_alpn */
@@ -276,6 +281,10 @@ const char *tls_conn_alert(const struct tls_conn *c);
 void *tls_conn_cookie(const struct tls_conn *c);
 /* After the handshake. */
 void tls_conn_facts(const struct tls_conn *c, struct tls_facts *facts);
+/* The certificates that the server has shown, the first its own, after the handshake of a
+ * connection of ours; to be freed by dane_chain_free. Returns 0, -EINVAL (none, or more than
+ * DANE_CHAIN_MAX), or -ENOMEM. Slow: it copies. */
+int tls_conn_chain(const struct tls_conn *c, struct dane_chain *out) BASE_WARN_UNUSED;
 /* Bytes that both ends can make of this connection alone, by the label of an exporter (RFC 8446
  * section 7.5), without a context. After the handshake. False: they cannot be made. */
 bool tls_conn_export(struct tls_conn *c, const char *label, uint8_t *out,

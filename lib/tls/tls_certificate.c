@@ -5,6 +5,8 @@
  */
 #include "tls_internal.h"
 
+#include "dane_trust.h"
+
 #include <stdio.h>
 
 #include <openssl/core_names.h>
@@ -108,20 +110,6 @@ static const char *check_kind(EVP_PKEY *k, uint8_t *kind, struct tls_certificate
     return NULL;
 }
 
-static int64_t unix_time(const ASN1_TIME *t)
-{
-    struct tm tm;
-    int64_t days, year;
-
-    if (ASN1_TIME_to_tm(t, &tm) != 1)
-        return 0;
-    /* Days since 1970 of the proleptic Gregorian calendar, years begun in March. */
-    year = tm.tm_year + 1900 - (tm.tm_mon < 2);
-    days = 365 * year + year / 4 - year / 100 + year / 400 +
-           (153 * ((tm.tm_mon + 10) % 12) + 2) / 5 + tm.tm_mday - 1 - 719468;
-    return ((days * 24 + tm.tm_hour) * 60 + tm.tm_min) * 60 + tm.tm_sec;
-}
-
 bool tls_name_normalize(char *to, struct base_span from)
 {
     if (from.len > 0 && from.p[from.len - 1] == '.')
@@ -175,7 +163,7 @@ static void warn(struct tls_certificate *c, const struct tls_certificate_spec *s
     }
     for (int i = 0; i < sk_X509_num(c->chain); i++) {
         const X509 *x = sk_X509_value(c->chain, i);
-        if (now_s != 0 && now_s >= unix_time(X509_get0_notAfter(x))) {
+        if (now_s != 0 && now_s >= dane_unix_time(X509_get0_notAfter(x))) {
             snprintf(to, sizeof(info->warning), "certificate %d of the chain has expired", i + 2);
             return;
         }
@@ -228,8 +216,8 @@ enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, struct tls_certificate
         *wrong = "the key does not belong to the certificate";
     if (*wrong != NULL)
         return TLS_CHECK_KEY;
-    c->info.not_before_s = unix_time(X509_get0_notBefore(c->leaf));
-    c->info.not_after_s = unix_time(X509_get0_notAfter(c->leaf));
+    c->info.not_before_s = dane_unix_time(X509_get0_notBefore(c->leaf));
+    c->info.not_after_s = dane_unix_time(X509_get0_notAfter(c->leaf));
     c->info.chain_cnt = 1 + (uint32_t)sk_X509_num(c->chain);
     for (uint32_t i = 0; i < spec->name_cnt; i++)
         add_name(&c->info, base_span_str(spec->names[i]));

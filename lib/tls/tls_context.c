@@ -12,8 +12,10 @@
 #include <openssl/rand.h>
 
 #define SECURITY_LEVEL       2 /* 112 bits: no SHA-1 in signatures, no RSA below 2048 */
+#define CLIENT_LEVEL         1 /* with servers, where the choice may be clear text: RSA from 1024 */
 #define TICKET_S             3600
 #define CERTIFICATE_LIST_MAX (32 * 1024) /* bytes that a client may send as its chain */
+#define SERVER_LIST_MAX      (64 * 1024) /* likewise, a server */
 
 static const char default_ciphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -27,6 +29,13 @@ static const char default_groups[] = "X25519:P-256:P-384";
 static const char server_signatures[] =
     "ECDSA+SHA256:ECDSA+SHA384:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
     "RSA+SHA256:RSA+SHA384:RSA+SHA512";
+/* What a small client asks for: about 200 bytes, with a name. Some that stand between are known to
+ * lose longer messages. */
+static const char small_ciphers[] =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384";
+static const char small_ciphersuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
+static const char small_groups[] = "X25519:P-256";
+static const char small_signatures[] = "ECDSA+SHA256:rsa_pss_rsae_sha256:RSA+SHA256";
 static const unsigned char session_context[] = "sluice";
 
 static struct tls_conn *conn_of(SSL *ssl)
@@ -129,8 +138,9 @@ static int on_session_id(SSL *ssl, unsigned char *id, unsigned *len)
     return 1;
 }
 
-/* "ask": whatever chain the client shows is as good as none; it costs no verification. */
-static int on_client_chain(X509_STORE_CTX *store, void *arg)
+/* Whatever chain the peer shows is taken: it costs no verification here. A client's ("ask") is as
+ * good as none, a server's is judged after the handshake. */
+static int on_chain(X509_STORE_CTX *store, void *arg)
 {
     (void)store, (void)arg;
     return 1;
@@ -142,13 +152,19 @@ static bool set_list(SSL_CTX *ctx, int command, const char *list)
     return SSL_CTX_ctrl(ctx, command, 0, (void *)(uintptr_t)list) == 1;
 }
 
+static const char *given(const char *text, const char *otherwise)
+{
+    return text != NULL ? text : otherwise;
+}
+
 const char *tls_context_set_algorithms(SSL_CTX *ctx, const struct tls_policy_spec *spec)
 {
-    const char *groups = spec->groups != NULL ? spec->groups : default_groups;
-    const char *ciphers = spec->ciphers != NULL ? spec->ciphers : default_ciphers;
-    const char *suites = spec->ciphersuites != NULL ? spec->ciphersuites : default_ciphersuites;
+    const char *groups = given(spec->groups, spec->small ? small_groups : default_groups);
+    const char *ciphers = given(spec->ciphers, spec->small ? small_ciphers : default_ciphers);
+    const char *suites =
+        given(spec->ciphersuites, spec->small ? small_ciphersuites : default_ciphersuites);
 
-    SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
+    SSL_CTX_set_security_level(ctx, spec->client ? CLIENT_LEVEL : SECURITY_LEVEL);
     if ((spec->version_min != TLS_VERSION_12 && spec->version_min != TLS_VERSION_13) ||
         SSL_CTX_set_min_proto_version(ctx, spec->version_min) != 1 ||
         SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1)
@@ -160,6 +176,8 @@ const char *tls_context_set_algorithms(SSL_CTX *ctx, const struct tls_policy_spe
     if (!set_list(ctx, SSL_CTRL_SET_GROUPS_LIST, groups))
         return "the list of groups names an unknown one";
     if (!spec->client && !set_list(ctx, SSL_CTRL_SET_SIGALGS_LIST, server_signatures))
+        return "the kinds of signatures are unknown";
+    if (spec->small && !set_list(ctx, SSL_CTRL_SET_SIGALGS_LIST, small_signatures))
         return "the kinds of signatures are unknown";
     return NULL;
 }
@@ -191,10 +209,17 @@ static const char *set_server(SSL_CTX *ctx, struct tls_domain *d, struct tls_pol
     SSL_CTX_set_timeout(ctx, TICKET_S);
     if (spec->ask_certificate) {
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-        SSL_CTX_set_cert_verify_callback(ctx, on_client_chain, NULL);
+        SSL_CTX_set_cert_verify_callback(ctx, on_chain, NULL);
         SSL_CTX_set_max_cert_list(ctx, CERTIFICATE_LIST_MAX);
     }
     return NULL;
+}
+
+static void set_client(SSL_CTX *ctx)
+{
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_set_cert_verify_callback(ctx, on_chain, NULL);
+    SSL_CTX_set_max_cert_list(ctx, SERVER_LIST_MAX);
 }
 
 SSL_CTX *tls_context_new(struct tls_domain *d, const struct tls_policy_spec *spec,
@@ -213,7 +238,7 @@ SSL_CTX *tls_context_new(struct tls_domain *d, const struct tls_policy_spec *spe
         wrong = tls_context_set_algorithms(ctx, spec);
     }
     if (wrong == NULL && spec->client)
-        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+        set_client(ctx);
     if (wrong == NULL && !spec->client)
         wrong = set_server(ctx, d, policy, spec, set);
     ERR_clear_error();

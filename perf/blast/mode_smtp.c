@@ -116,6 +116,7 @@ static bool step(struct lane *l, struct session *s)
         smtp_client_quit(&s->smtp, &out);
         session_send(l, s, out.p, out.len);
         return true;
+    case SMTP_CLIENT_TLS:     /* is not asked for */
     case SMTP_CLIENT_UNTRIED: /* CLOSE is next, and counts it */
         return true;
     case SMTP_CLIENT_CLOSE:

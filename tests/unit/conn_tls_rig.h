@@ -71,6 +71,7 @@ static inline void make_tls(struct lane_config *config)
     rig_tls.lane.engine = tls_lane_init(&s);
     assert_non_null(rig_tls.lane.engine);
     rig_tls.domain = rig_tls.lane.domain = build_domain();
+    rig_tls.lane.accepts = true;
     config->tls = &rig_tls.lane;
 }
 

@@ -370,7 +370,7 @@ static void parked_ones_end(void **state)
 /* Certificates are changed while handshakes are parked on the old key. */
 static void reload_while_parked(void **state)
 {
-    struct lane_tls_update update = {0};
+    struct lane_tls_update update = {.accepts = true};
     struct tls_domain *old = rig_tls.domain;
 
     (void)state;

@@ -1,0 +1,279 @@
+#include "conn_tls_out.h"
+#include "base_time.h"
+#include "lane.h"
+
+#include <stdio.h>
+
+static void log_handshake(const struct conn *c)
+{
+    struct stats_log_record r = {
+        .wall_ns = c->lane->wall_ns, .event = STATS_LOG_TLS_RELAY, .port = c->remote.port};
+    char text[STATS_LOG_TEXT_CAP];
+    struct tls_facts f;
+
+    tls_conn_facts(c->tls, &f);
+    snprintf(text, sizeof(text), "version=%s cipher=%s bits=%u group=%s key=%s", f.version,
+             f.cipher, f.cipher_bits, f.group[0] != 0 ? f.group : "-",
+             f.signature[0] != 0 ? f.signature : "-");
+    memcpy(r.address, c->remote.addr.b, sizeof(r.address));
+    stats_log_text(&r, base_span_str(text));
+    stats_log_push(&c->lane->log, &r);
+}
+
+/* ---- the layer ---- */
+
+static enum conn_layer_result decode(void *state, struct base_span in, size_t *consumed,
+                                     struct base_buf *out, struct base_buf *down)
+{
+    struct conn *c = state;
+
+    c->out.tls_heard |= in.len > 0;
+    switch (tls_conn_decode(c->tls, in, consumed, out, down)) {
+    case TLS_FAILED:
+        return CONN_LAYER_BAD;
+    case TLS_CLOSED:
+        return CONN_LAYER_ENDED;
+    default:
+        break;
+    }
+    return tls_conn_wants(c->tls) == TLS_WANT_ROOM && out->len < out->cap ? CONN_LAYER_AGAIN
+                                                                          : CONN_LAYER_OK;
+}
+
+static enum conn_layer_result encode(void *state, struct base_span in, size_t *consumed,
+                                     struct base_buf *out)
+{
+    struct conn *c = state;
+
+    return tls_conn_encode(c->tls, in, consumed, out) == TLS_FAILED ? CONN_LAYER_BAD
+                                                                    : CONN_LAYER_OK;
+}
+
+static void farewell(void *state, struct base_buf *down)
+{
+    tls_conn_shutdown(((struct conn *)state)->tls, down);
+}
+
+static void ended_below(void *state)
+{
+    (void)tls_conn_ended(((struct conn *)state)->tls);
+}
+
+static void layer_close(void *state)
+{
+    struct conn *c = state;
+
+    tls_conn_close(c->tls);
+    c->tls = NULL;
+}
+
+static const struct conn_layer_ops layer = {
+    .name = "tls",
+    .decode = decode,
+    .encode = encode,
+    .farewell = farewell,
+    .ended = ended_below,
+    .close = layer_close,
+    .bad = "TLS failed",
+    .overhead_bytes = TLS_RECORD_OVERHEAD,
+};
+
+/* ---- a handshake that comes to nothing ---- */
+
+static bool optional(const struct delivery *d)
+{
+    return d->tls_begin == DELIVERY_TLS_BY_STARTTLS && !d->job.requiretls &&
+           (d->requirement->proof == DANE_PROOF_OPTIONAL || d->tls_lenient);
+}
+
+/* The delivery leaves the connection, which only has to be ended any more. */
+static void failed(struct conn *c, const char *why)
+{
+    struct delivery *d = c->out.delivery;
+    char text[DELIVERY_TEXT_MAX];
+
+    if (base_list_linked(&c->handshake))
+        base_list_remove(&c->handshake);
+    if (d == NULL)
+        return;
+    if (!c->connected && d->tls_begin == DELIVERY_TLS_IMPLICIT)
+        return conn_out_fail(c, why);
+    if (d->tls_try == CONN_TLS_TRY_WHOLE && !c->out.tls_heard) {
+        stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_SMALL);
+        return conn_out_again(c, CONN_TLS_TRY_SMALL);
+    }
+    if (optional(d) && d->tls_clear_after) {
+        stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_CLEAR);
+        return conn_out_again(c, CONN_TLS_TRY_CLEAR);
+    }
+    stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_FAILED);
+    snprintf(text, sizeof(text), "TLS handshake failed: %s", why);
+    conn_out_refuse(c, "4.7.5", text);
+}
+
+static const char *reason_of(const struct conn *c, char *text, size_t cap)
+{
+    static const char *const words[TLS_REASON_CNT] = {
+        [TLS_REASON_NOT_TLS] = "what the server sent is not TLS",
+        [TLS_REASON_PROTOCOL] = "the server broke the protocol",
+        [TLS_REASON_VERSION] = "no version in common",
+        [TLS_REASON_CIPHER] = "no cipher or group in common",
+        [TLS_REASON_TRUNCATED] = "the server closed the connection",
+        [TLS_REASON_MEMORY] = "memory is short",
+    };
+    enum tls_reason reason = tls_conn_reason(c->tls);
+
+    if (reason == TLS_REASON_ALERT)
+        snprintf(text, cap, "the server says \"%s\"", tls_conn_alert(c->tls));
+    else
+        snprintf(text, cap, "%s", words[reason] != NULL ? words[reason] : tls_reason_name(reason));
+    return text;
+}
+
+/* ---- until the server has proved itself ---- */
+
+static void proved(struct conn *c, enum delivery_tls tls)
+{
+    enum dane_proof proof = (enum dane_proof)c->out.delivery->requirement->proof;
+    bool names_server = proof == DANE_PROOF_RECORDS || proof == DANE_PROOF_NAMES;
+
+    c->out.tls = (uint8_t)tls;
+    c->app = &conn_out_ops;
+    smtp_client_encrypted(&c->out.smtp, names_server && tls == DELIVERY_TLS_VERIFIED);
+    conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
+}
+
+static void run(struct conn *c)
+{
+    char text[DELIVERY_TEXT_MAX];
+    struct base_span span;
+
+    if (base_list_linked(&c->handshake)) /* it waits to be judged */
+        return;
+    (void)conn_view(c, &span, 1); /* what there is is the session's */
+    if (c->tcp == NULL)
+        return;
+    switch (tls_conn_state(c->tls)) {
+    case TLS_HANDSHAKE:
+        return;
+    case TLS_OPEN:
+        break;
+    default:
+        failed(c, reason_of(c, text, sizeof(text)));
+        return conn_finish(c, "TLS failed");
+    }
+    log_handshake(c);
+    if (c->out.delivery->requirement->proof > DANE_PROOF_ENCRYPTED) {
+        base_list_push_back(&c->lane->tls->unproved, &c->handshake);
+        return;
+    }
+    proved(c, DELIVERY_TLS_UNTRUSTED);
+    c->app->run(c);
+}
+
+/* Not proved: another host has its turn, unless the operator wants the mail to flow. */
+static void unproved(struct conn *c, const char *why)
+{
+    const struct delivery *d = c->out.delivery;
+
+    if (d->tls_lenient && !d->job.requiretls)
+        return proved(c, DELIVERY_TLS_UNTRUSTED);
+    stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_UNPROVED);
+    conn_out_refuse(c, "4.7.5", why);
+    conn_finish(c, "not proved");
+}
+
+uint32_t conn_tls_out_pass(struct lane *l)
+{
+    struct base_list *node = base_list_pop_front(&l->tls->unproved);
+    char why[DELIVERY_TEXT_MAX];
+
+    if (node == NULL)
+        return 0;
+    struct conn *c = base_container_of(node, struct conn, handshake);
+    enum delivery_tls tls =
+        conn_tls_judge(c, c->out.delivery->requirement, why, sizeof(why) - sizeof("4.7.5"));
+    if (tls == DELIVERY_TLS_UNTRUSTED)
+        unproved(c, why);
+    else
+        proved(c, tls);
+    conn_resume(c);
+    return 1;
+}
+
+static void spooled(struct conn *c, const struct spool_done *done)
+{
+    (void)c;
+    (void)done;
+    base_assert(false); /* no message is under way */
+}
+
+static void timeout(struct conn *c)
+{
+    stats_inc(c->lane->stats, STATS_CONN_TLS_TIMEOUTS);
+    failed(c, c->connected ? "it took too long" : "timed out waiting for the next hop");
+    conn_drop(c, "TLS handshake took too long");
+}
+
+static void ended(struct conn *c, const char *why)
+{
+    (void)tls_conn_ended(c->tls);
+    failed(c, why);
+    conn_finish(c, why);
+}
+
+static void app_close(struct conn *c)
+{
+    char text[DELIVERY_TEXT_MAX];
+
+    if (tls_conn_state(c->tls) == TLS_FAILED)
+        failed(c, reason_of(c, text, sizeof(text)));
+    if (base_list_linked(&c->handshake))
+        base_list_remove(&c->handshake);
+    conn_out_ops.close(c);
+}
+
+static bool release(struct conn *c)
+{
+    return conn_out_ops.release(c);
+}
+
+static const struct conn_app_ops handshake_ops = {
+    .name = "tls handshake out",
+    .run = run,
+    .spooled = spooled,
+    .timeout = timeout,
+    .ended = ended,
+    .close = app_close,
+    .release = release,
+};
+
+/* ---- the beginning ---- */
+
+enum smtp_client_tls conn_tls_out_want(const struct delivery *d)
+{
+    if (d->requirement == NULL || d->requirement->proof == DANE_PROOF_CLEAR ||
+        d->tls_begin == DELIVERY_TLS_IMPLICIT || d->tls_try == CONN_TLS_TRY_CLEAR)
+        return SMTP_CLIENT_TLS_OFF;
+    return optional(d) ? SMTP_CLIENT_TLS_OPTIONAL : SMTP_CLIENT_TLS_REQUIRED;
+}
+
+void conn_tls_out_start(struct conn *c)
+{
+    const struct delivery *d = c->out.delivery;
+    struct lane_tls *t = c->lane->tls;
+
+    base_assert(c->tls == NULL && (c->plain == NULL || c->plain->len == c->plain_at));
+    if (t != NULL && t->domain != NULL && c->layer_cnt < CONN_LAYER_MAX)
+        c->tls = tls_conn_connect(t->engine, t->domain,
+                                  t->client_policy + (d->tls_try == CONN_TLS_TRY_SMALL),
+                                  d->requirement->sni, c);
+    if (c->tls == NULL) {
+        conn_out_unattempted(c, "no room for another TLS handshake");
+        return conn_drop(c, "no room for another TLS handshake");
+    }
+    conn_push_layer(c, &layer, c);
+    c->app = &handshake_ops;
+    conn_deadline(c, c->lane->settings->conf->tls.handshake_timeout_ns);
+    c->app->run(c);
+}
