@@ -74,7 +74,7 @@ def gateway(lab, name, routes, messages, domains, live=0, **changes):
 def ours(lab, sink, destinations, reuse, tls):
     routes = {f'd{i}.example.org': f'{HOST_IP}:{PORT + i}' for i in range(destinations)}
     gw = gateway(lab, f'gw{destinations}{reuse}{tls}', routes, MESSAGES, destinations,
-                 smtp={} if reuse else {'client_reuse': 1})
+                 smtp={} if reuse else {'client_reuse': 1}, delivery={'tls': 'may' if tls else 'none'})
     cpu = gw.cpu_seconds()
     seconds, got = sink.wait(MESSAGES, lambda: gw.ctl('queue', 'flush'))
     wait_until(lambda: 'messages 0\n' in gw.ctl('queue', 'stat'), BOUND_S, 'an empty queue')
@@ -149,7 +149,7 @@ def delivery(lab, table):
     make_veth()
     def add(who, metric, value, unit):
         table.add('delivery', metric, value, unit, who)
-    for tls in (False,):
+    for tls in (False, True):
         for destinations in (1, 1000):
             sink = Sink(lab, destinations, tls)
             for reuse in (True, False):
