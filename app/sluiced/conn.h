@@ -113,7 +113,8 @@ struct conn_in {
     uint32_t limit_row;   /* where its client counts it (policy_limit.h) */
     uint32_t unknown_cnt; /* recipients that nobody has */
     bool limit_exempt;
-    bool body_got; /* any, in that time */
+    bool body_got;  /* any, in that time */
+    bool certified; /* a certificate says who the client is: EXTERNAL is offered */
     struct conn_transaction txn;
 };
 

@@ -399,6 +399,7 @@ void conn_in_greet(struct conn *c)
 
 void conn_in_secured(struct conn *c)
 {
+    conn_auth_secured(c);
     if (c->in.smtp.tls == SMTP_TLS_ON) { /* by STARTTLS */
         conn_deadline(c, client_limits_command_ns(c->lane));
         return;

@@ -165,6 +165,10 @@ static void send_response(struct auth_dovecot *d, struct own *o, bool begins)
                  o->x->secure ? "\tsecured" : "");
         failed |= base_buf_puts(&line, head);
         put_client(&line, o->x);
+        if (o->x->mechanism == SMTP_SASL_EXTERNAL) {
+            failed |= base_buf_puts(&line, "\tvalid-client-cert\tcert_username=");
+            failed |= base_buf_puts(&line, o->login);
+        }
         if (!o->none)
             failed |= base_buf_puts(&line, "\tresp=");
     } else {
@@ -341,7 +345,7 @@ static void receive(struct auth_dovecot *d)
 /* The first message of a client says for whom it acts: itself alone. True: it may go on. */
 static bool check_first(struct auth_dovecot *d, struct own *o, struct base_span response)
 {
-    struct smtp_sasl_facts facts = {0};
+    struct smtp_sasl_facts facts = {.identity = base_span_str(o->login)};
     uint8_t room[SMTP_SASL_CHALLENGE_MAX];
     struct base_buf unused = {room, 0, sizeof(room)};
     struct smtp_sasl s;
@@ -353,7 +357,7 @@ static bool check_first(struct auth_dovecot *d, struct own *o, struct base_span 
     enum smtp_sasl_step step = smtp_sasl_push(&s, response, &unused);
     memcpy(o->login, s.login, sizeof(o->login));
     smtp_sasl_clear(&s);
-    if (step == SMTP_SASL_PASSWORD || step == SMTP_SASL_VERIFIER)
+    if (step == SMTP_SASL_PASSWORD || step == SMTP_SASL_VERIFIER || step == SMTP_SASL_ACCOUNT)
         return true;
     end(d, o, step == SMTP_SASL_MALFORMED ? AUTH_MALFORMED : AUTH_REFUSED, base_span_str(o->login));
     return false;
@@ -368,6 +372,21 @@ static void set_response(struct own *o, struct base_span response)
         memcpy(o->response, response.p, response.len);
 }
 
+/* Whom the certificate names, as the line has it: a word. */
+static bool take_identity(struct own *o)
+{
+    struct base_span name = o->x->identity;
+
+    if (name.len == 0 || name.len > SMTP_SASL_LOGIN_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.p[i] <= ' ' || name.p[i] > '~')
+            return false;
+    memcpy(o->login, name.p, name.len);
+    o->login[name.len] = 0;
+    return true;
+}
+
 static void begin(void *state, struct auth_exchange *x, struct base_span response)
 {
     struct auth_dovecot *d = state;
@@ -380,6 +399,9 @@ static void begin(void *state, struct auth_exchange *x, struct base_span respons
     o->x = x;
     x->own = o;
     base_list_init(&o->place);
+    o->login[0] = 0;
+    if (x->mechanism == SMTP_SASL_EXTERNAL && !take_identity(o))
+        return end(d, o, AUTH_REFUSED, base_span_of(NULL, 0));
     if (!check_first(d, o, response))
         return;
     set_response(o, response);

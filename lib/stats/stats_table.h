@@ -468,6 +468,7 @@ STATS(AUTH_CANCEL_LOST,       "auth", "cancel_lost",       "messages", "the proc
 STATS(AUTH_LOADED,            "auth", "loaded",            "files",   "changed passwd files that were taken")
 STATS(AUTH_NOT_LOADED,        "auth", "not_loaded",        "files",   "changed passwd files that are broken: the old accounts stay")
 STATS(AUTH_LOST,              "auth", "lost",              "processes", "processes of the accounts that died")
+STATS(AUTH_CERTIFICATES,      "auth", "certificates",      "connections", "clients whose certificate is for a mail address by tls_client_ca: EXTERNAL is offered")
 STATS(AUTH_MISSING,           "auth", "missing",           "replies", "530 at MAIL: nobody is logged in")
 STATS(CONN_IN,                "conn", "inbound",           "connections now", "connections from clients")
 STATS(CONN_OUT,               "conn", "outbound",          "connections now", "connections to next hops")
