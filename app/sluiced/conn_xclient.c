@@ -65,6 +65,7 @@ const struct smtp_reply *conn_xclient_answer(struct conn *c, struct smtp_reply *
     client_limits_close(c);
     take_ends(c, &x);
     conn_auth_forget(c);
+    c->in.certified = false; /* the certificate is the proxy's */
     if (smtp_xclient_is_known(&x, SMTP_XCLIENT_LOGIN)) {
         size_t len = strlen(x.login);
         memcpy(c->in.login_text, x.login, len);

@@ -95,7 +95,7 @@ struct tls_name {
 struct tls_policy {
     bool client;
     uint8_t alpn;
-    bool client_ca; /* certificates of clients are verified */
+    bool client_ca;    /* certificates of clients are verified */
     SSL_CTX **context; /* by set; 0 is the default */
 };
 

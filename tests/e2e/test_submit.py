@@ -21,11 +21,12 @@ gw = far = None
 class Authority:
     """A certificate authority of the lab; issue makes a pair for mail addresses."""
 
-    def __init__(self, lab, name):
+    def __init__(self, lab, name, kind='EC'):
         self.lab, self.name = lab, name
         self.chain, self.key = lab.path(f'gw/{name}.pem'), lab.path(f'gw/{name}.key')
         os.makedirs(os.path.dirname(self.chain), exist_ok=True)
-        run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', f'/CN={name}',
+        new = ('ec', '-pkeyopt', 'ec_paramgen_curve:P-384') if kind == 'EC' else ('rsa:2048',)
+        run('openssl', 'req', '-x509', '-newkey', *new, '-nodes', '-subj', f'/CN={name}',
             '-addext', 'basicConstraints=critical,CA:true', '-keyout', self.key, '-out', self.chain)
 
     def issue(self, name, *addresses, usage='clientAuth', days=30):
@@ -43,7 +44,7 @@ class Authority:
 def setup(lab):
     global gw, far, ours, foreign
     far = Scripted(lab)
-    ours, foreign = Authority(lab, 'ours'), Authority(lab, 'foreign')
+    ours, foreign = Authority(lab, 'ours'), Authority(lab, 'foreign', 'RSA')
 
     def listener(port, kind='submission', **more):
         return {'kind': kind, 'port': 'net0', 'tcp_port': port, 'repair': 'no', **more}

@@ -348,6 +348,10 @@ static const struct {
      "t:3: listener d: tls_client_ca: must be an absolute path, not ca.pem\n"
      "t:4: listener e: xclient_networks: must be network/length with no bit set "
      "behind the length, not 192.0.2.1/24\n"},
+    {"listener b { port = net0; tcp_port = 587; kind = submission; tls_client_ca = /ca.pem; "
+     "}\n" REST,
+     "t:1: listener b: tls: needs a certificate block, or none\n"
+     "t:1: listener b: tls_client_ca: has no effect without auth: backend\n"},
     {"limits { connections_per_client = -1;\nconnection_rate = many;\nmessage_rate = 200001;\n"
      "recipient_rate = 1m;\nlogin_message_rate = { 1, 2 };\nlogin_recipient_rate = ; }\n" REST,
      "t:1: limits: connections_per_client: must be a number: digits, not -1\n"
