@@ -29,6 +29,7 @@ struct own {
     uint64_t since_ns;
     bool checked; /* the client's first message has been looked at */
     bool none;    /* there is no response */
+    bool pending; /* its answer is due: nothing else of Dovecot's counts */
     uint16_t response_len;
     uint8_t response[SMTP_SASL_RESPONSE_MAX];
     char login[SMTP_SASL_LOGIN_MAX + 1]; /* as the client said, when it did */
@@ -178,6 +179,7 @@ static void send_response(struct auth_dovecot *d, struct own *o, bool begins)
     failed |= smtp_base64_encode(&line, base_span_of(o->response, o->response_len));
     failed |= base_buf_puts(&line, "\n");
     base_assert(failed == 0);
+    o->pending = true;
     bool full = base_buf_put_span(&d->out, base_buf_span(&line)) != 0;
     OPENSSL_cleanse(room, line.len);
     OPENSSL_cleanse(o->response, sizeof(o->response));
@@ -250,6 +252,7 @@ static void take_challenge(struct auth_dovecot *d, struct own *o, struct base_sp
 
     if (smtp_base64_decode(&challenge, text) != 0)
         return end(d, o, AUTH_UNAVAILABLE, base_span_of(NULL, 0));
+    o->pending = false;
     struct auth_answer a = {.result = AUTH_CHALLENGE, .challenge = base_buf_span(&challenge)};
     d->settings.done.done(d->settings.done.user, o->x, &a);
 }
@@ -295,8 +298,8 @@ static bool take_line(struct auth_dovecot *d, struct base_span line)
     if (!goes_on && !ok && !is(command, "FAIL"))
         return true; /* SPID, CUID, COOKIE, and what later versions say */
     o = find(d, word);
-    if (o == NULL)
-        return true; /* given up meanwhile */
+    if (o == NULL || !o->pending)
+        return true; /* given up meanwhile; or it speaks while the client thinks */
     if (goes_on)
         take_challenge(d, o, take_word(&line));
     else

@@ -76,8 +76,9 @@ static void done(void *user, struct auth_exchange *x, const struct auth_answer *
     struct one *o = base_container_of(x, struct one, x);
 
     (void)user;
-    base_assert(o >= ones && o < ones + EXCHANGE_CNT && o->asked && !o->over);
-    o->asked = a->result == AUTH_CHALLENGE && o->asked;
+    base_assert(o >= ones && o < ones + EXCHANGE_CNT && !o->over);
+    base_assert(o->asked || a->result == AUTH_UNAVAILABLE); /* that, when the connection breaks */
+    o->asked = false;
     o->answer_cnt++;
     if (a->result == AUTH_CHALLENGE) {
         base_assert(a->challenge.len <= SMTP_SASL_CHALLENGE_MAX);
@@ -112,6 +113,7 @@ static void answer_challenges(struct auth_driver *d)
     for (int i = 0; i < EXCHANGE_CNT; i++)
         if (!ones[i].over && ones[i].answer_cnt > ones[i].ask_cnt && ones[i].ask_cnt < 3) {
             ones[i].ask_cnt = ones[i].answer_cnt;
+            ones[i].asked = true;
             d->ops->resume(d->state, &ones[i].x, base_span_str("bob"));
         }
 }
@@ -127,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     size_t cut = data[0] + 1u;
-    fuzz_expand(&stream, tokens, BASE_ARRAY_CNT(tokens), data + 1, size - 1);
+    fuzz_expand(&stream, base_span_of(data + 1, size - 1), tokens, BASE_ARRAY_CNT(tokens));
     may_accept = memmem(stream.p, stream.len, "OK\t", 3) != NULL &&
                  memmem(stream.p, stream.len, "user=", 5) != NULL;
     listen_once();
