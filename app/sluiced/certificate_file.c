@@ -36,14 +36,14 @@ int certificate_file_read(struct certificate_file *f, int fd, bool secret)
     return 0;
 }
 
-int certificate_file_read(struct certificate_file *f, const char *path,
+int certificate_file_load(struct certificate_file *f, const char *path,
                           int (*open_file)(void *user, const char *path), void *user)
 {
     *f = (struct certificate_file){0};
     int fd = open_file(user, path);
     if (fd < 0)
         return fd;
-    int error = read_all(f, fd, false);
+    int error = certificate_file_read(f, fd, false);
     close(fd);
     return error;
 }

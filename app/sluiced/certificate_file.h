@@ -25,7 +25,7 @@ struct certificate_pair {
 enum { CERTIFICATE_CHAIN, CERTIFICATE_KEY };
 
 /* A file without secrets. Returns 0, or a negative error; f->text is the caller's to free. */
-int certificate_file_read(struct certificate_file *f, const char *path,
+int certificate_file_load(struct certificate_file *f, const char *path,
                           int (*open_file)(void *user, const char *path),
                           void *user) BASE_WARN_UNUSED;
 

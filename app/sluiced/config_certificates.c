@@ -51,7 +51,7 @@ static bool check_policy(FILE *out, const struct conf_listener *l, config_open o
     int error = 0;
 
     if (l->tls_client_ca != NULL)
-        error = certificate_file_read(&ca, l->tls_client_ca, open_file, user);
+        error = certificate_file_load(&ca, l->tls_client_ca, open_file, user);
     spec.client_ca_pem = base_span_of(ca.text, ca.len);
     bool good = error == 0 && tls_check_policy(&spec, why, sizeof(why));
     if (error != 0)

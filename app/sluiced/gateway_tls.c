@@ -48,7 +48,7 @@ static int read_authorities(struct certificate_file *ca, const struct conf *star
         const struct conf_listener *l = &started->listener[i];
         if (l->tls_client_ca == NULL)
             continue;
-        error = certificate_file_read(&ca[i], l->tls_client_ca, open_by, opener);
+        error = certificate_file_load(&ca[i], l->tls_client_ca, open_by, opener);
         if (error != 0)
             snprintf(why, GATEWAY_TLS_WHY_CAP,
                      "listener %.31s: tls_client_ca: cannot read %.200s (%s)", l->name,
