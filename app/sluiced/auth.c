@@ -192,7 +192,8 @@ static enum auth_result admit(struct auth *a, struct auth_job *job, uint64_t now
 {
     uint64_t pair = key_of_pair(a, job);
 
-    if (auth_limit_reached(&a->login, key_of_login(a, job), now_ns) &&
+    if (job->mechanism != SMTP_SASL_EXTERNAL && /* in which nothing can be guessed */
+        auth_limit_reached(&a->login, key_of_login(a, job), now_ns) &&
         !auth_limit_seen(&a->pair, pair, now_ns)) {
         stats_inc(a->stats, STATS_AUTH_LIMITED_LOGIN);
         return AUTH_BUSY;
@@ -220,6 +221,8 @@ static void ask(struct auth *a, struct auth_job *job, enum auth_message_kind kin
     memcpy(m.client, job->client.b, sizeof(m.client));
     memcpy(m.binding, job->binding, sizeof(m.binding));
     auth_message_set_data(&m, base_span_of(job->data, job->data_len));
+    if (kind == AUTH_MESSAGE_BEGIN)
+        auth_message_set_login(&m, base_span_of(job->login, job->login_len));
     int error = a->socket < 0 ? -EPIPE : auth_send(a->socket, &m, -1);
     OPENSSL_cleanse(&m, sizeof(m));
     OPENSSL_cleanse(job->data, sizeof(job->data));

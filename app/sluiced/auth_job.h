@@ -36,9 +36,9 @@ struct auth_job {
     /* The answer. */
     uint8_t result; /* enum auth_result */
     bool closes;    /* too many failures: the connection ends with it */
-    uint16_t login_len;
-    char login[SMTP_SASL_LOGIN_MAX + 1];
     /* Both. */
+    uint16_t login_len; /* in the question: whom a certificate names */
+    char login[SMTP_SASL_LOGIN_MAX + 1];
     uint16_t data_len;
     uint8_t data[SMTP_SASL_RESPONSE_MAX];
 };

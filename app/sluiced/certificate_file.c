@@ -36,6 +36,18 @@ int certificate_file_read(struct certificate_file *f, int fd, bool secret)
     return 0;
 }
 
+int certificate_file_load(struct certificate_file *f, const char *path,
+                          int (*open_file)(void *user, const char *path), void *user)
+{
+    *f = (struct certificate_file){0};
+    int fd = open_file(user, path);
+    if (fd < 0)
+        return fd;
+    int error = certificate_file_read(f, fd, false);
+    close(fd);
+    return error;
+}
+
 int certificate_pair_read(struct certificate_pair *p, const struct conf_certificate *c,
                           int (*open_file)(void *user, const char *path), void *user, int *which)
 {

@@ -24,6 +24,11 @@ struct certificate_pair {
 };
 enum { CERTIFICATE_CHAIN, CERTIFICATE_KEY };
 
+/* A file without secrets. Returns 0, or a negative error; f->text is the caller's to free. */
+int certificate_file_load(struct certificate_file *f, const char *path,
+                          int (*open_file)(void *user, const char *path),
+                          void *user) BASE_WARN_UNUSED;
+
 /* Both files of c, which open_file gives as descriptors (or negative errors). Returns 0, or a
  * negative error with *which of them could not be read. */
 int certificate_pair_read(struct certificate_pair *p, const struct conf_certificate *c,

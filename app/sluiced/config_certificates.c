@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void say(FILE *out, const struct conf_certificate *c, int which, const char *kind,
                 const char *why)
@@ -40,12 +41,33 @@ static bool check_one(FILE *out, const struct conf_certificate *c, config_open o
     return error == 0 && result == TLS_CHECK_OK;
 }
 
+/* What a listener says of TLS, with the authorities of its clients. */
+static bool check_policy(FILE *out, const struct conf_listener *l, config_open open_file,
+                         void *user)
+{
+    struct tls_policy_spec spec = gateway_tls_policy(l);
+    struct certificate_file ca = {0};
+    char why[GATEWAY_TLS_WHY_CAP];
+    int error = 0;
+
+    if (l->tls_client_ca != NULL)
+        error = certificate_file_load(&ca, l->tls_client_ca, open_file, user);
+    spec.client_ca_pem = base_span_of(ca.text, ca.len);
+    bool good = error == 0 && tls_check_policy(&spec, why, sizeof(why));
+    if (error != 0)
+        fprintf(out, "%s:%u: listener %s: tls_client_ca: cannot read %s (%s)\n", l->file, l->line,
+                l->name, l->tls_client_ca, certificate_file_why(error));
+    else if (!good)
+        fprintf(out, "%s:%u: listener %s: tls: %s\n", l->file, l->line, l->name, why);
+    free(ca.text);
+    return good;
+}
+
 bool config_check_certificates(FILE *out, const struct conf *conf, config_open open_file,
                                void *user, int64_t now_s)
 {
     struct tls_certificate_info info;
     bool good = true, named = false;
-    char why[GATEWAY_TLS_WHY_CAP];
 
     for (uint32_t i = 0; i < conf->certificate_cnt; i++) {
         info = (struct tls_certificate_info){0};
@@ -55,13 +77,7 @@ bool config_check_certificates(FILE *out, const struct conf *conf, config_open o
     if (good && !named && conf->certificate_cnt > 0)
         say(out, &conf->certificate[0], CERTIFICATE_CHAIN,
             "warning: ", "no certificate is for gateway: hostname");
-    for (uint32_t i = 0; i < conf->listener_cnt; i++) {
-        const struct conf_listener *l = &conf->listener[i];
-        struct tls_policy_spec spec = gateway_tls_policy(l);
-        if (tls_check_policy(&spec, why, sizeof(why)))
-            continue;
-        fprintf(out, "%s:%u: listener %s: tls: %s\n", l->file, l->line, l->name, why);
-        good = false;
-    }
+    for (uint32_t i = 0; i < conf->listener_cnt; i++)
+        good &= check_policy(out, &conf->listener[i], open_file, user);
     return good;
 }

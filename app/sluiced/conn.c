@@ -300,6 +300,11 @@ bool conn_has_more(struct conn *c, size_t n)
     return tcp_recv_len(c->tcp) > 0 || (c->plain != NULL && c->plain->len - c->plain_at > n);
 }
 
+void conn_starve(struct conn *c)
+{
+    c->starved = true;
+}
+
 void conn_consume(struct conn *c, size_t n)
 {
     if (c->tcp == NULL || n == 0)
@@ -318,6 +323,7 @@ static void service(struct conn *c)
         return;
     if (!flush_tail(c))
         return;
+    c->starved = false;
     if (!c->finishing)
         c->app->run(c);
 }
@@ -325,7 +331,7 @@ static void service(struct conn *c)
 /* Whether no byte comes any more, and the application has had all. */
 static bool input_is_over(struct conn *c)
 {
-    if (!c->input_ended && !(c->peer_closed && tcp_recv_ended(c->tcp)))
+    if (!c->input_ended && !(c->peer_closed && (c->starved || tcp_recv_ended(c->tcp))))
         return false;
     /* Layers may hold bytes that the application could not take yet: no room for its replies. */
     return c->layer_cnt == 0 || conn_space(c) >= SMTP_OUT_MIN;

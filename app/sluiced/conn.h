@@ -113,7 +113,8 @@ struct conn_in {
     uint32_t limit_row;   /* where its client counts it (policy_limit.h) */
     uint32_t unknown_cnt; /* recipients that nobody has */
     bool limit_exempt;
-    bool body_got; /* any, in that time */
+    bool body_got;  /* any, in that time */
+    bool certified; /* a certificate says who the client is: EXTERNAL is offered */
     struct conn_transaction txn;
 };
 
@@ -161,6 +162,7 @@ struct conn {
     bool finishing;     /* close when the output is out */
     bool peer_closed;   /* no byte will come beyond those that wait */
     bool input_ended;   /* likewise, says a layer */
+    bool starved;       /* the application has seen all that waits, and can do nothing with it */
     bool unproven;      /* the remote address is a header's word that gives no rights */
     uint16_t awaited;   /* spool completions on their way to us */
     const char *reason; /* why it ended; static text */
@@ -195,6 +197,9 @@ void conn_resume(struct conn *c); /* a resource that it waited for may be there 
 /* Plaintext that waits, up to cap spans; borrowed until conn_consume. Returns the number. */
 uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap);
 void conn_consume(struct conn *c, size_t n);
+/* What waits, all of which was seen, is the beginning of something: without more of it nothing can
+ * be done. Holds until the next run; where no more can come, the connection ends. */
+void conn_starve(struct conn *c);
 /* Whether bytes wait behind the first n of what conn_view has shown, here or in a layer's input. */
 bool conn_has_more(struct conn *c, size_t n);
 

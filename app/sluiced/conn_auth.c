@@ -63,6 +63,18 @@ void conn_auth_offer(struct conn *c)
     s->auth_mechanisms = c->lane->settings->auth_mechanisms;
     if ((s->auth_mechanisms & 1U << SMTP_SASL_SCRAM_SHA_256_PLUS) != 0 && !binds(c))
         s->auth_mechanisms &= (uint8_t) ~(1U << SMTP_SASL_SCRAM_SHA_256_PLUS);
+    if (c->in.certified)
+        s->auth_mechanisms |= 1U << SMTP_SASL_EXTERNAL;
+}
+
+void conn_auth_secured(struct conn *c)
+{
+    char identity[SMTP_SASL_LOGIN_MAX + 1];
+
+    c->in.certified = c->listener->conf->tls_client_ca != NULL &&
+                      tls_conn_identity(c->tls, identity, sizeof(identity)) > 0;
+    if (c->in.certified)
+        stats_inc(c->lane->stats, STATS_AUTH_CERTIFICATES);
 }
 
 /* ---- the way there ---- */
@@ -103,6 +115,9 @@ static struct auth_job *open_job(struct conn *c)
     if (s->auth_mechanism == SMTP_SASL_SCRAM_SHA_256_PLUS &&
         tls_conn_export(c->tls, "EXPORTER-Channel-Binding", job->binding, sizeof(job->binding)))
         job->flags |= AUTH_MESSAGE_BOUND;
+    job->login_len = 0;
+    if (s->auth_mechanism == SMTP_SASL_EXTERNAL)
+        job->login_len = (uint16_t)tls_conn_identity(c->tls, job->login, sizeof(job->login));
     return job;
 }
 

@@ -27,6 +27,9 @@ struct lane_auth {
 int conn_auth_init(struct lane *l) BASE_WARN_UNUSED;
 void conn_auth_fini(struct lane *l);
 
+/* TLS stands: whether a certificate says who the client is. */
+void conn_auth_secured(struct conn *c);
+
 /* What the session offers now, by its listener, TLS and the settings. */
 void conn_auth_offer(struct conn *c);
 

@@ -6,6 +6,7 @@
 #include "client_limits.h"
 #include "conn_auth.h"
 #include "conn_message.h"
+#include "conn_xclient.h"
 #include "lane.h"
 
 #include <errno.h>
@@ -270,6 +271,9 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         return starttls(c, out);
     case SMTP_SERVER_AUTH:
         return authenticate(c, out);
+    case SMTP_SERVER_XCLIENT:
+        smtp_server_answer(s, conn_xclient_answer(c, &reply, text), out);
+        return STEP_AGAIN;
     case SMTP_SERVER_AUTH_END:
         conn_auth_leave(c);
         return STEP_AGAIN;
@@ -310,7 +314,10 @@ static enum step command(struct conn *c, struct base_buf *out)
         struct base_span all = gather(c, spans, n);
         c->in.smtp.more_behind = conn_has_more(c, all.len);
         event = smtp_server_push(&c->in.smtp, all, &consumed, out);
+        spans[0] = all;
     }
+    if (event == SMTP_SERVER_MORE && consumed == 0 && !conn_has_more(c, spans[0].len))
+        conn_starve(c);
     /* The address of an event that asks is a view into the input: answer first, then consume. But
      * what stands behind the consumed is looked at for STARTTLS. */
     if (event == SMTP_SERVER_STARTTLS)
@@ -399,6 +406,7 @@ void conn_in_greet(struct conn *c)
 
 void conn_in_secured(struct conn *c)
 {
+    conn_auth_secured(c);
     if (c->in.smtp.tls == SMTP_TLS_ON) { /* by STARTTLS */
         conn_deadline(c, client_limits_command_ns(c->lane));
         return;
@@ -431,6 +439,7 @@ void conn_in_start(struct conn *c)
         l->push_layers(c, false);
     smtp_server_init(&c->in.smtp, &l->settings->smtp, l->stats);
     c->in.smtp.normalize = settings_normalizes(c->listener, c->unproven ? NULL : &c->remote.addr);
+    c->in.smtp.xclient = conn_xclient_allowed(c);
     log_connect(c);
     const char *why = client_limits_open(c, text);
     if (why != NULL)

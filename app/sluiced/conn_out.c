@@ -377,7 +377,11 @@ static bool step(struct conn *c)
                 base_buf_put(&line, spans[i].p, spans[i].len < room ? spans[i].len : room) == 0);
         }
         event = smtp_client_push(&o->smtp, base_buf_span(&line), &consumed, &out);
+        in = base_buf_span(&line);
     }
+    if (event == SMTP_CLIENT_MORE && consumed == 0 && out.len == 0 && in.len > 0 &&
+        !conn_has_more(c, in.len))
+        conn_starve(c);
     conn_consume(c, consumed);
     conn_write(c, base_buf_span(&out));
     if (!o->idle && (consumed > 0 || out.len > 0))

@@ -86,7 +86,7 @@ static void run(struct conn *c)
     if (rc == PROXY_BAD)
         return refuse(c, fault_stat(fault), proxy_fault_text(fault));
     if (rc == PROXY_MORE)
-        return;
+        return conn_starve(c);
     if (!header.addressed && !header.local &&
         c->listener->conf->proxy_unknown == CONF_PROXY_UNKNOWN_REFUSE)
         return refuse(c, STATS_PROXY_NO_CLIENT, "PROXY header names no client");

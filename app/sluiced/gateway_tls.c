@@ -38,6 +38,32 @@ static int read_pair(struct certificate_pair *p, const struct conf_certificate *
     return error;
 }
 
+/* Authorities of clients, by listener. They are files as at the start, read anew. */
+static int read_authorities(struct certificate_file *ca, const struct conf *started,
+                            struct opener *opener, char why[GATEWAY_TLS_WHY_CAP])
+{
+    int error = 0;
+
+    for (uint32_t i = 0; i < started->listener_cnt && error == 0; i++) {
+        const struct conf_listener *l = &started->listener[i];
+        if (l->tls_client_ca == NULL)
+            continue;
+        error = certificate_file_load(&ca[i], l->tls_client_ca, open_by, opener);
+        if (error != 0)
+            snprintf(why, GATEWAY_TLS_WHY_CAP,
+                     "listener %.31s: tls_client_ca: cannot read %.200s (%s)", l->name,
+                     l->tls_client_ca, certificate_file_why(error));
+    }
+    return error;
+}
+
+static void free_authorities(struct certificate_file *ca, uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt && ca != NULL; i++)
+        free(ca[i].text);
+    free(ca);
+}
+
 static void wipe(struct certificate_pair *pairs, uint32_t cnt)
 {
     for (uint32_t i = 0; i < cnt; i++)
@@ -70,9 +96,15 @@ static uint64_t look(struct opener *opener, const char *path)
     return h;
 }
 
-static uint64_t look_at_all(const struct conf *conf, struct opener *opener)
+static uint64_t look_at_all(const struct gateway_tls *t, const struct conf *conf,
+                            struct opener *opener)
 {
+    const struct conf *started = t->started->conf;
     uint64_t h = conf->certificate_cnt;
+
+    for (uint32_t i = 0; i < started->listener_cnt; i++)
+        if (started->listener[i].tls_client_ca != NULL)
+            h = (h ^ look(opener, started->listener[i].tls_client_ca)) * 1099511628211U;
 
     for (uint32_t i = 0; i < conf->certificate_cnt; i++) {
         h = (h ^ look(opener, conf->certificate[i].chain)) * 1099511628211U;
@@ -87,7 +119,7 @@ bool gateway_tls_changed(struct gateway_tls *t, const struct conf *conf, struct 
 {
     if (t->lane_cnt == 0)
         return false;
-    uint64_t now = look_at_all(conf, opener);
+    uint64_t now = look_at_all(t, conf, opener);
     return now != t->seen && now != t->failed;
 }
 
@@ -141,8 +173,9 @@ static struct gateway_tls_domain *build(struct gateway_tls *t, uint32_t lane,
 }
 
 static bool build_all(struct gateway_tls *t, const struct conf *conf,
-                      const struct certificate_pair *pairs, const struct dane_trust *trust,
-                      struct gateway_tls_domain **out, char why[GATEWAY_TLS_WHY_CAP])
+                      const struct certificate_pair *pairs, const struct certificate_file *ca,
+                      const struct dane_trust *trust, struct gateway_tls_domain **out,
+                      char why[GATEWAY_TLS_WHY_CAP])
 {
     const struct conf *started = t->started->conf;
     struct tls_certificate_spec *c = calloc(conf->certificate_cnt + 1, sizeof(*c));
@@ -160,8 +193,10 @@ static bool build_all(struct gateway_tls *t, const struct conf *conf,
             .key_pem = span_of(&pairs[i], CERTIFICATE_KEY),
         };
     for (uint32_t i = 0; ok && i < started->listener_cnt && conf->certificate_cnt > 0; i++)
-        if (t->started->listeners[i].tls != CONF_TLS_NONE)
-            p[spec.policy_cnt++] = gateway_tls_policy(&started->listener[i]);
+        if (t->started->listeners[i].tls != CONF_TLS_NONE) {
+            p[spec.policy_cnt] = gateway_tls_policy(&started->listener[i]);
+            p[spec.policy_cnt++].client_ca_pem = base_span_of(ca[i].text, ca[i].len);
+        }
     t->client_policy = spec.policy_cnt;
     for (uint32_t i = 0; ok && i < CLIENT_POLICIES; i++)
         p[spec.policy_cnt++] = (struct tls_policy_spec){
@@ -287,19 +322,24 @@ int gateway_tls_load(struct gateway_tls *t, const struct conf *conf, struct open
                      char why[GATEWAY_TLS_WHY_CAP])
 {
     struct gateway_tls_domain *built[TOPOLOGY_LANE_MAX] = {0};
+    const struct conf *started = t->started->conf;
     struct certificate_pair *pairs = calloc(conf->certificate_cnt + 1, sizeof(*pairs));
+    struct certificate_file *ca = calloc(started->listener_cnt + 1, sizeof(*ca));
     struct dane_trust *trust = NULL;
-    int error = pairs == NULL ? -ENOMEM : 0;
-    uint64_t looked = look_at_all(conf, opener);
+    int error = pairs == NULL || ca == NULL ? -ENOMEM : 0;
+    uint64_t looked = look_at_all(t, conf, opener);
 
     snprintf(why, GATEWAY_TLS_WHY_CAP, "memory is short");
     for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++)
         error = read_pair(&pairs[i], &conf->certificate[i], opener, why);
     if (error == 0)
         error = gateway_tls_trust_read(&trust, conf, opener, why);
-    if (error == 0 && !build_all(t, conf, pairs, trust, built, why))
+    if (error == 0)
+        error = read_authorities(ca, started, opener, why);
+    if (error == 0 && !build_all(t, conf, pairs, ca, trust, built, why))
         error = -EINVAL;
     dane_trust_free(trust);
+    free_authorities(ca, started->listener_cnt);
     if (error == 0)
         keep_chains(t, pairs, conf->certificate_cnt);
     wipe(pairs, pairs != NULL ? conf->certificate_cnt : 0);

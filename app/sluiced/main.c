@@ -142,6 +142,9 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
     }
     if (error == 0 && conf->delivery.ca_file != NULL && conf->delivery.ca_file[0] != 0)
         error = opener_allow(o, conf->delivery.ca_file);
+    for (uint32_t i = 0; i < conf->listener_cnt && error == 0; i++)
+        if (conf->listener[i].tls_client_ca != NULL)
+            error = opener_allow(o, conf->listener[i].tls_client_ca);
     if (error == 0 && conf->dns.trust_anchor != NULL && conf->dns.trust_anchor[0] != 0)
         error = opener_allow(o, conf->dns.trust_anchor);
     if (error == 0)

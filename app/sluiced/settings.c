@@ -153,7 +153,9 @@ static bool fill_listeners(struct settings *s)
         policy_cnt += s->listeners[i].tls != CONF_TLS_NONE;
         s->listeners[i].proxy_from = prefixes(&conf->listener[i].proxy_from);
         s->listeners[i].bare_newline_networks = prefixes(&conf->listener[i].bare_newline_networks);
-        if (s->listeners[i].proxy_from == NULL || s->listeners[i].bare_newline_networks == NULL)
+        s->listeners[i].xclient_networks = prefixes(&conf->listener[i].xclient_networks);
+        if (s->listeners[i].xclient_networks == NULL || s->listeners[i].proxy_from == NULL ||
+            s->listeners[i].bare_newline_networks == NULL)
             return false;
     }
     return true;
@@ -165,6 +167,7 @@ static void free_parts(struct settings *s)
     for (uint32_t i = 0; s->listeners != NULL && i < s->conf->listener_cnt; i++) {
         free(s->listeners[i].proxy_from);
         free(s->listeners[i].bare_newline_networks);
+        free(s->listeners[i].xclient_networks);
     }
     free(s->listeners);
     settings_free_destinations(s);

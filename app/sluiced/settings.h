@@ -42,6 +42,7 @@ struct settings_listener {
     const struct conf_listener *conf;
     struct net_prefix *proxy_from;            /* conf->proxy_from.cnt of them */
     struct net_prefix *bare_newline_networks; /* likewise */
+    struct net_prefix *xclient_networks;      /* likewise */
     enum conf_tls_level tls;                  /* never auto */
     uint32_t tls_policy; /* its place among those with another level than none */
     enum policy_spoof spoof;

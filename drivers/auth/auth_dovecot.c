@@ -29,6 +29,7 @@ struct own {
     uint64_t since_ns;
     bool checked; /* the client's first message has been looked at */
     bool none;    /* there is no response */
+    bool pending; /* its answer is due: nothing else of Dovecot's counts */
     uint16_t response_len;
     uint8_t response[SMTP_SASL_RESPONSE_MAX];
     char login[SMTP_SASL_LOGIN_MAX + 1]; /* as the client said, when it did */
@@ -165,6 +166,10 @@ static void send_response(struct auth_dovecot *d, struct own *o, bool begins)
                  o->x->secure ? "\tsecured" : "");
         failed |= base_buf_puts(&line, head);
         put_client(&line, o->x);
+        if (o->x->mechanism == SMTP_SASL_EXTERNAL) {
+            failed |= base_buf_puts(&line, "\tvalid-client-cert\tcert_username=");
+            failed |= base_buf_puts(&line, o->login);
+        }
         if (!o->none)
             failed |= base_buf_puts(&line, "\tresp=");
     } else {
@@ -174,6 +179,7 @@ static void send_response(struct auth_dovecot *d, struct own *o, bool begins)
     failed |= smtp_base64_encode(&line, base_span_of(o->response, o->response_len));
     failed |= base_buf_puts(&line, "\n");
     base_assert(failed == 0);
+    o->pending = true;
     bool full = base_buf_put_span(&d->out, base_buf_span(&line)) != 0;
     OPENSSL_cleanse(room, line.len);
     OPENSSL_cleanse(o->response, sizeof(o->response));
@@ -246,6 +252,7 @@ static void take_challenge(struct auth_dovecot *d, struct own *o, struct base_sp
 
     if (smtp_base64_decode(&challenge, text) != 0)
         return end(d, o, AUTH_UNAVAILABLE, base_span_of(NULL, 0));
+    o->pending = false;
     struct auth_answer a = {.result = AUTH_CHALLENGE, .challenge = base_buf_span(&challenge)};
     d->settings.done.done(d->settings.done.user, o->x, &a);
 }
@@ -291,8 +298,8 @@ static bool take_line(struct auth_dovecot *d, struct base_span line)
     if (!goes_on && !ok && !is(command, "FAIL"))
         return true; /* SPID, CUID, COOKIE, and what later versions say */
     o = find(d, word);
-    if (o == NULL)
-        return true; /* given up meanwhile */
+    if (o == NULL || !o->pending)
+        return true; /* given up meanwhile; or it speaks while the client thinks */
     if (goes_on)
         take_challenge(d, o, take_word(&line));
     else
@@ -341,7 +348,7 @@ static void receive(struct auth_dovecot *d)
 /* The first message of a client says for whom it acts: itself alone. True: it may go on. */
 static bool check_first(struct auth_dovecot *d, struct own *o, struct base_span response)
 {
-    struct smtp_sasl_facts facts = {0};
+    struct smtp_sasl_facts facts = {.identity = base_span_str(o->login)};
     uint8_t room[SMTP_SASL_CHALLENGE_MAX];
     struct base_buf unused = {room, 0, sizeof(room)};
     struct smtp_sasl s;
@@ -353,7 +360,7 @@ static bool check_first(struct auth_dovecot *d, struct own *o, struct base_span 
     enum smtp_sasl_step step = smtp_sasl_push(&s, response, &unused);
     memcpy(o->login, s.login, sizeof(o->login));
     smtp_sasl_clear(&s);
-    if (step == SMTP_SASL_PASSWORD || step == SMTP_SASL_VERIFIER)
+    if (step == SMTP_SASL_PASSWORD || step == SMTP_SASL_VERIFIER || step == SMTP_SASL_ACCOUNT)
         return true;
     end(d, o, step == SMTP_SASL_MALFORMED ? AUTH_MALFORMED : AUTH_REFUSED, base_span_str(o->login));
     return false;
@@ -368,6 +375,21 @@ static void set_response(struct own *o, struct base_span response)
         memcpy(o->response, response.p, response.len);
 }
 
+/* Whom the certificate names, as the line has it: a word. */
+static bool take_identity(struct own *o)
+{
+    struct base_span name = o->x->identity;
+
+    if (name.len == 0 || name.len > SMTP_SASL_LOGIN_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.p[i] <= ' ' || name.p[i] > '~')
+            return false;
+    memcpy(o->login, name.p, name.len);
+    o->login[name.len] = 0;
+    return true;
+}
+
 static void begin(void *state, struct auth_exchange *x, struct base_span response)
 {
     struct auth_dovecot *d = state;
@@ -380,6 +402,9 @@ static void begin(void *state, struct auth_exchange *x, struct base_span respons
     o->x = x;
     x->own = o;
     base_list_init(&o->place);
+    o->login[0] = 0;
+    if (x->mechanism == SMTP_SASL_EXTERNAL && !take_identity(o))
+        return end(d, o, AUTH_REFUSED, base_span_of(NULL, 0));
     if (!check_first(d, o, response))
         return;
     set_response(o, response);

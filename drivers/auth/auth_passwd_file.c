@@ -1,6 +1,7 @@
 #include "auth_passwd_file.h"
 #include "smtp_base64.h"
 #include "smtp_params.h"
+#include "smtp_saslprep.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -210,7 +211,8 @@ static int read_line(struct reader *r, char *line)
 {
     struct auth_passwd_table *t = r->table;
     struct auth_passwd_account a = {.login = line};
-    char *password = strpbrk(line, ":|");
+    char *password = strpbrk(line, ":|"), prepared[SMTP_SASL_LOGIN_MAX + 1];
+    size_t prepared_len;
 
     if (password == NULL)
         return bad(r, "neither login:password nor login|password");
@@ -223,6 +225,10 @@ static int read_line(struct reader *r, char *line)
     if (len == 0 || len > SMTP_SASL_LOGIN_MAX || !smtp_utf8_valid(base_span_of(line, len)) ||
         strpbrk(line, " \t") != NULL)
         return bad(r, "no login: text without blanks, 1 to %d bytes", SMTP_SASL_LOGIN_MAX);
+    if (smtp_saslprep(base_span_of(line, len), prepared, sizeof(prepared), &prepared_len) &&
+        strcmp(line, prepared) != 0)
+        return bad(r, "the login has to be in the form that clients' names get (SASLprep): %.255s",
+                   prepared);
     int error = read_password(r, &a, password);
     /* uid:gid:gecos:home:shell:extra, of which the last may have colons. */
     for (int i = 0; i < 5 && more != NULL && separator == ':'; i++) {

@@ -132,8 +132,10 @@ struct conf_listener {
     const char *tls_ciphersuites;
     const char *tls_groups;
     uint64_t tls_tickets;
-    uint64_t tls_alpn;         /* enum conf_tls_alpn */
-    uint64_t spoof_protection; /* enum conf_spoof */
+    uint64_t tls_alpn;                 /* enum conf_tls_alpn */
+    const char *tls_client_ca;         /* NULL: no certificates of clients */
+    struct conf_list xclient_networks; /* CIDR */
+    uint64_t spoof_protection;         /* enum conf_spoof */
     bool reject_unauthenticated_sender;
     uint64_t repair; /* enum conf_repair */
 };

@@ -285,6 +285,12 @@ static void check_listeners(struct conf_parser *p)
         if (l->repair == CONF_REPAIR_YES && l->kind == CONF_KIND_MX)
             named(p, "listener", l, "repair", "yes is for submission: mail of other servers stays");
         check_tls(p, l);
+        if (l->tls_client_ca != NULL && l->kind == CONF_KIND_MX)
+            named(p, "listener", l, "tls_client_ca", "has no place where kind = mx");
+        else if (l->tls_client_ca != NULL && conf_listener_tls(l) == CONF_TLS_NONE)
+            named(p, "listener", l, "tls_client_ca", "has no effect without TLS");
+        else if (l->tls_client_ca != NULL && c->auth.backend == CONF_AUTH_NONE)
+            named(p, "listener", l, "tls_client_ca", "has no effect without auth: backend");
         if (l->auth_cleartext && l->kind == CONF_KIND_MX)
             named(p, "listener", l, "auth_cleartext", "has no place where kind = mx");
         for (uint32_t j = 0; j < i; j++)

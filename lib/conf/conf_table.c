@@ -145,6 +145,8 @@ const struct conf_setting conf_settings[] = {
     TEXT(listener, STRING, tls_groups, "", false, NULL, "groups of the key exchange, the best first; none: X25519:P-256:P-384"),
     NUMBER(listener, tls_tickets, "0", 0, 1, false, "session tickets given in a handshake"),
     WORDS(listener, tls_alpn, "strict", "strict ignore", false, "clients whose protocols (ALPN) are all foreign: refused, or taken as if they had named none"),
+    TEXT(listener, PATH, tls_client_ca, "", false, NULL, "PEM file of authorities: their certificates log users in by AUTH EXTERNAL, as the one mail address (rfc822Name) in subjectAltName; none: no client is asked for one"),
+    TEXT(listener, NETWORKS, xclient_networks, "", false, NULL, "proxies that may say by XCLIENT (Postfix's) who the client is, and on listeners for users who has logged in"),
 
     WORDS(listener, spoof_protection, "auto", "auto off login strict", false, "login: who is logged in sends as what its account owns alone, who is not may not use an account's address; strict: the From header, too. auto: login for users, off on mx"),
     TEXT(listener, BOOL, reject_unauthenticated_sender, "no", false, NULL, "refuse senders that are addresses of accounts here too, where nobody is logged in; for mx: forgeries of our own users, but also their mail by way of lists and forwarders"),

@@ -21,6 +21,7 @@ enum smtp_verb {
     SMTP_VERB_VRFY,
     SMTP_VERB_AUTH,
     SMTP_VERB_STARTTLS,
+    SMTP_VERB_XCLIENT,
     SMTP_VERB_OTHER, /* SMTP's, and not offered */
     SMTP_VERB_HTTP,
     SMTP_VERB_PROXY, /* a PROXY header where none belongs */

@@ -32,6 +32,8 @@
     X(AUTH_CANCELLED, 501, "5.7.0", "Authentication aborted", REFUSED_AUTH_CANCELLED)              \
     X(AUTH_LONG, 500, "5.5.6", "Error: authentication exchange line is too long",                  \
       REFUSED_LINE_LENGTH)                                                                         \
+    X(XCLIENT_IN_MAIL, 503, "5.5.1", "Error: MAIL transaction in progress", REFUSED_ORDER)         \
+    X(XCLIENT_SYNTAX, 501, "5.5.4", "Syntax: XCLIENT attribute=value", REFUSED_SYNTAX)             \
     X(LINE_LONG, 500, "5.5.2", "Error: line too long", REFUSED_LINE_LENGTH)                        \
     X(LINE_END, 500, "5.5.2", "Error: bare <CR> or <LF> received", REFUSED_LINE_END)               \
     X(CHARACTER, 500, "5.5.2", "Error: bad syntax", REFUSED_CHARACTER)                             \
@@ -127,6 +129,11 @@ enum smtp_server_event smtp_server_auth(struct smtp_server *s, struct base_span 
 enum smtp_server_event smtp_server_auth_line(struct smtp_server *s, struct base_span line,
                                              struct base_buf *out);
 enum smtp_server_event smtp_server_auth_long(struct smtp_server *s, struct base_buf *out);
+
+/* XCLIENT: the command, and what comes of it once it is accepted. */
+enum smtp_server_event smtp_server_xclient(struct smtp_server *s, struct base_span argument,
+                                           struct base_buf *out);
+void smtp_server_take_xclient(struct smtp_server *s);
 
 /* Whether EHLO offers AUTH now; its line, which is to be followed by another. */
 bool smtp_server_offers_auth(const struct smtp_server *s);

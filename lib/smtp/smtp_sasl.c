@@ -1,5 +1,5 @@
 #include "smtp_sasl_internal.h"
-#include "smtp_params.h"
+#include "smtp_saslprep.h"
 
 #include <openssl/crypto.h>
 
@@ -49,23 +49,31 @@ void smtp_sasl_clear(struct smtp_sasl *s)
 
 bool smtp_sasl_set_login(struct smtp_sasl *s, struct base_span login)
 {
-    if (login.len == 0 || login.len > SMTP_SASL_LOGIN_MAX || !smtp_utf8_valid(login))
+    size_t len = 0;
+
+    if (!smtp_saslprep(login, s->login, sizeof(s->login), &len))
         return false;
-    memcpy(s->login, login.p, login.len);
-    s->login[login.len] = 0;
-    s->login_len = (uint16_t)login.len;
+    s->login_len = (uint16_t)len;
     return true;
+}
+
+bool smtp_sasl_is_login(const struct smtp_sasl *s, struct base_span name)
+{
+    char prepared[SMTP_SASL_LOGIN_MAX + 1];
+    size_t len;
+
+    return smtp_saslprep(name, prepared, sizeof(prepared), &len) &&
+           base_span_eq(base_span_of(prepared, len), base_span_of(s->login, s->login_len));
 }
 
 /* No account has an empty password, nor one with a NUL, which would end it for crypt(3). */
 static bool set_password(struct smtp_sasl *s, struct base_span password)
 {
-    if (password.len == 0 || password.len > SMTP_SASL_PASSWORD_MAX ||
-        memchr(password.p, 0, password.len) != NULL)
+    size_t len = 0;
+
+    if (!smtp_saslprep(password, s->password, sizeof(s->password), &len))
         return false;
-    memcpy(s->password, password.p, password.len);
-    s->password[password.len] = 0;
-    s->password_len = (uint16_t)password.len;
+    s->password_len = (uint16_t)len;
     return true;
 }
 
@@ -94,7 +102,7 @@ static enum smtp_sasl_step plain(struct smtp_sasl *s, struct base_span response)
         return SMTP_SASL_MALFORMED;
     if (!smtp_sasl_set_login(s, authcid) || !set_password(s, response))
         return SMTP_SASL_REFUSED;
-    if (authzid.len > 0 && !base_span_eq(authzid, authcid))
+    if (authzid.len > 0 && !smtp_sasl_is_login(s, authzid))
         return SMTP_SASL_REFUSED;
     return SMTP_SASL_PASSWORD;
 }
@@ -127,8 +135,7 @@ static enum smtp_sasl_step external(struct smtp_sasl *s, struct base_span respon
     s->stage = STAGE_OVER;
     if (response.len > 0 && memchr(response.p, 0, response.len) != NULL)
         return SMTP_SASL_MALFORMED;
-    if (s->login_len == 0 ||
-        (response.len > 0 && !base_span_eq(response, base_span_of(s->login, s->login_len))))
+    if (s->login_len == 0 || (response.len > 0 && !smtp_sasl_is_login(s, response)))
         return SMTP_SASL_REFUSED;
     return SMTP_SASL_ACCOUNT;
 }

@@ -5,7 +5,8 @@
  * answers.
  *
  * Who logs in may not act for another: an authorization identity that is not the login is refused.
- * Left out: SASLprep (RFC 4013) - UTF-8 is compared as it comes; OAUTHBEARER and CRAM-MD5.
+ * Names and passwords are prepared by SASLprep (smtp_saslprep.h), as accounts and the hashes of
+ * passwords have to be. Left out: OAUTHBEARER and CRAM-MD5.
  *
  * Lifecycle: smtp_sasl_init for each exchange, nothing of an earlier one is left; then push until
  * something other than CHALLENGE or a question comes; smtp_sasl_clear at the end, since passwords

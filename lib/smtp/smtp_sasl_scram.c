@@ -102,7 +102,7 @@ static enum smtp_sasl_step check_flag(const struct smtp_sasl *s, struct base_spa
 }
 
 /* "a=login" or nothing. */
-static enum smtp_sasl_step check_authzid(struct base_span authzid, struct base_span login)
+static enum smtp_sasl_step check_authzid(const struct smtp_sasl *s, struct base_span authzid)
 {
     uint8_t name[SMTP_SASL_LOGIN_MAX];
     size_t len;
@@ -113,7 +113,7 @@ static enum smtp_sasl_step check_authzid(struct base_span authzid, struct base_s
         return SMTP_SASL_MALFORMED;
     if (!decode_name(base_span_of(authzid.p + 2, authzid.len - 2), name, sizeof(name), &len))
         return SMTP_SASL_MALFORMED;
-    return base_span_eq(base_span_of(name, len), login) ? SMTP_SASL_CHALLENGE : SMTP_SASL_REFUSED;
+    return smtp_sasl_is_login(s, base_span_of(name, len)) ? SMTP_SASL_CHALLENGE : SMTP_SASL_REFUSED;
 }
 
 static enum smtp_sasl_step first(struct smtp_sasl *s, struct base_span response)
@@ -136,7 +136,7 @@ static enum smtp_sasl_step first(struct smtp_sasl *s, struct base_span response)
     if (step == SMTP_SASL_CHALLENGE && !smtp_sasl_set_login(s, base_span_of(login, len)))
         step = SMTP_SASL_REFUSED;
     if (step == SMTP_SASL_CHALLENGE)
-        step = check_authzid(authzid, base_span_of(login, len));
+        step = check_authzid(s, authzid);
     if (step != SMTP_SASL_CHALLENGE)
         return step;
     memcpy(s->gs2, response.p, gs2_len);

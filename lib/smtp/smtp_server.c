@@ -218,6 +218,9 @@ static void accept_event(struct smtp_server *s, enum smtp_server_event asked)
     case SMTP_SERVER_STARTTLS:
         start_tls(s);
         break;
+    case SMTP_SERVER_XCLIENT:
+        smtp_server_take_xclient(s);
+        break;
     case SMTP_SERVER_AUTH:
         s->authenticated = true;
         stats_inc(s->stats, STATS_SMTP_AUTHENTICATED);
@@ -240,6 +243,8 @@ static enum stats_id refused_stat(enum smtp_server_event asked)
         return STATS_SMTP_REFUSED_STARTTLS;
     case SMTP_SERVER_AUTH:
         return STATS_SMTP_REFUSED_AUTH;
+    case SMTP_SERVER_XCLIENT:
+        return STATS_SMTP_REFUSED_XCLIENT;
     default:
         base_assert(asked == SMTP_SERVER_MESSAGE);
         return STATS_SMTP_REFUSED_MESSAGE;
@@ -277,6 +282,7 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_reply *reply, s
     smtp_reply_write(out, reply);
     if (reply->code < 300) {
         accept_event(s, asked);
+        s->xclient_text = base_span_of(NULL, 0);
         return;
     }
     base_assert(reply->code >= 400);

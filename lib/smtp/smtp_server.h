@@ -2,8 +2,8 @@
  * The server's side of one SMTP session: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME
  * (6152) and ENHANCEDSTATUSCODES (2034); where the settings offer them DSN (3461), SMTPUTF8
  * (6531), CHUNKING (3030), LIMITS (9422) and, inside TLS, REQUIRETLS (8689); where the caller has
- * TLS, STARTTLS (3207), and where it has accounts, AUTH (4954). Bytes in; replies, events and body
- * bytes out.
+ * TLS, STARTTLS (3207), where it has accounts, AUTH (4954), and for proxies Postfix's XCLIENT.
+ * Bytes in; replies, events and body bytes out.
  *
  * Left out until their issues: BINARYMIME; that the header section of a
  * message without SMTPUTF8 is ASCII is not checked. The session decides nothing about who may send
@@ -12,8 +12,8 @@
  * Use: smtp_server_greet, then loop over smtp_server_push until it says MORE or CLOSE, also after
  * an answer and after the end of a body, with whatever input is left. It handles commands,
  * consuming their lines and writing the replies to out, until one concerns the caller: that is the
- * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS, AUTH) are followed by exactly one
- * smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it
+ * event. Ones that ask (MAIL, RCPT, DATA, MESSAGE, STARTTLS, AUTH, XCLIENT) are followed by exactly
+ * one smtp_server_answer before the next push. After BODY the caller runs smtp_server_body until it
  * ends, without input where smtp_server_body_due says so. Input may be cut anywhere: the replies do
  * not depend on it, but for what early_refused says: what has come already is all that can be seen.
  *
@@ -88,6 +88,8 @@ enum smtp_server_event {
                              smtp_server_challenge */
     SMTP_SERVER_AUTH_END, /* the client has given up the exchange, or spoilt it; the reply is in out
                            */
+    SMTP_SERVER_XCLIENT,  /* asks: s->xclient_text, which smtp_xclient_parse takes. 220 accepts: the
+                             session starts over, as that client's */
     SMTP_SERVER_CLOSE,    /* send out, then close; s->close_reason says why */
 };
 
@@ -151,7 +153,8 @@ struct smtp_server {
     /* Of AUTH, valid until the answer: base64 that was checked, a view into the pushed input; p
      * NULL where a command has no initial response. */
     struct base_span auth_response;
-    uint32_t recipient_cnt; /* accepted in this transaction */
+    struct base_span xclient_text; /* likewise, of XCLIENT: its argument */
+    uint32_t recipient_cnt;        /* accepted in this transaction */
     uint32_t error_cnt;
     uint32_t junk_cnt;
     uint32_t message_cnt;   /* accepted in this session */
@@ -167,6 +170,7 @@ struct smtp_server {
      * auth_clear. Set by the caller, at any time. */
     uint8_t auth_mechanisms;
     bool auth_clear;
+    bool xclient; /* the peer may say who its client is: set by the caller after init */
     bool authenticated;
     bool exchanging;        /* the client's next line is a response, no command */
     bool auth_begins;       /* of AUTH: a command; else a further response */

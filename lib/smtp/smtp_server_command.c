@@ -1,5 +1,6 @@
 #include "smtp_internal.h"
 #include "smtp_line.h"
+#include "smtp_xclient.h"
 
 #include <stdio.h>
 
@@ -66,6 +67,8 @@ static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
         failed |= smtp_server_put_auth(s, out);
     if (smtp_server_offers(s, SMTP_EXTENSION_LIMITS))
         failed |= put_limits(s, out);
+    if (s->xclient)
+        failed |= base_buf_puts(out, "250-" SMTP_XCLIENT_OFFER "\r\n");
     failed |= base_buf_puts(out, "250 ENHANCEDSTATUSCODES\r\n");
     base_assert(failed == 0);
 }
@@ -228,7 +231,7 @@ static enum smtp_server_event starttls(struct smtp_server *s, struct base_span a
 static bool goes_in_clear(enum smtp_verb verb)
 {
     return verb == SMTP_VERB_EHLO || verb == SMTP_VERB_HELO || verb == SMTP_VERB_NOOP ||
-           verb == SMTP_VERB_STARTTLS || verb == SMTP_VERB_QUIT;
+           verb == SMTP_VERB_STARTTLS || verb == SMTP_VERB_QUIT || verb == SMTP_VERB_XCLIENT;
 }
 
 static enum smtp_server_event http(struct smtp_server *s, struct base_buf *out)
@@ -282,8 +285,8 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
         !goes_in_clear(command.verb))
         return refuse(s, SMTP_REASON_TLS_FIRST, out);
     /* STARTTLS has a check of its own, stricter. */
-    s->waits = command.verb == SMTP_VERB_EHLO || command.verb == SMTP_VERB_HELO ||
-               command.verb == SMTP_VERB_DATA ||
+    s->waits = command.verb == SMTP_VERB_XCLIENT || command.verb == SMTP_VERB_EHLO ||
+               command.verb == SMTP_VERB_HELO || command.verb == SMTP_VERB_DATA ||
                (!s->extended && command.verb != SMTP_VERB_STARTTLS);
     switch (command.verb) {
     case SMTP_VERB_HELO:
@@ -310,6 +313,8 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
         return starttls(s, command.argument, out);
     case SMTP_VERB_AUTH:
         return smtp_server_auth(s, command.argument, out);
+    case SMTP_VERB_XCLIENT:
+        return smtp_server_xclient(s, command.argument, out);
     case SMTP_VERB_OTHER:
         return refuse(s, SMTP_REASON_NOT_OFFERED, out);
     default:

@@ -25,6 +25,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
 #define STATS_LOG_EVENTS(X)                                                                        \
     X(CONNECT, STATS_LOG_INFO, "connect", "client=%a lane=%n")                                     \
     X(CONNECT_PROXY, STATS_LOG_INFO, "connect", "client=%a lane=%n proxy=%s")                      \
+    X(XCLIENT, STATS_LOG_INFO, "xclient", "client=%a %s")                                          \
     X(PROXY_REFUSED, STATS_LOG_WARN, "proxy_refused", "peer=%a reason=%s")                         \
     X(TLS, STATS_LOG_INFO, "tls", "client=%a %s")                                                  \
     X(TLS_RELAY, STATS_LOG_INFO, "tls", "relay=%a %s")                                             \

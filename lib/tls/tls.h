@@ -11,11 +11,11 @@
  *   tls_conn    one connection.
  *
  * Left out: TLS 1.0 and 1.1, 0-RTT, renegotiation, compression, session caches, OCSP stapling, RSA
- * key exchange, client certificates of our own. Sessions with servers are never resumed: each
- * connection shows its certificate, so that what it is held to is always of now. Nothing is looked
- * at of that certificate during the handshake: tls_conn_chain hands it to whoever judges it. When
- * TLS starts (STARTTLS, and that no byte waits anywhere then), deadlines and who may connect are
- * the caller's.
+ * key exchange, client certificates of our own, revocation of clients'. Sessions with servers are
+ * never resumed: each connection shows its certificate, so that what it is held to is always of
+ * now. Nothing is looked at of that certificate during the handshake: tls_conn_chain hands it to
+ * whoever judges it. When TLS starts (STARTTLS, and that no byte waits anywhere then), deadlines
+ * and who may connect are the caller's.
  *
  * The batch: a handshake that needs a signature is parked (OpenSSL's ASYNC jobs: a stack of its
  * own) and the operation gathered. tls_lane_run, once a pass, hands what was gathered to the driver
@@ -118,14 +118,16 @@ enum tls_alpn {
 };
 
 struct tls_policy_spec {
-    const char *label;        /* in sentences: the listener */
-    bool client;              /* for connections that we open */
-    bool small;               /* clients: the shortest first message there can be, for what stands
-                                 in the way of others */
-    bool ask_certificate;     /* servers: ask the client for one and look at nothing of it */
-    uint8_t tickets;          /* servers: 0 or 1 */
-    uint8_t alpn;             /* servers: enum tls_alpn */
-    uint16_t version_min;     /* TLS_VERSION_... */
+    const char *label;    /* in sentences: the listener */
+    bool client;          /* for connections that we open */
+    bool small;           /* clients: the shortest first message there can be, for what stands
+                             in the way of others */
+    bool ask_certificate; /* servers: ask the client for one and look at nothing of it */
+    struct base_span client_ca_pem; /* servers: authorities of client certificates, which are asked
+                                       for then; there are no tickets. Empty: none */
+    uint8_t tickets;                /* servers: 0 or 1 */
+    uint8_t alpn;                   /* servers: enum tls_alpn */
+    uint16_t version_min;           /* TLS_VERSION_... */
     const char *ciphers;      /* of TLS 1.2, as OpenSSL spells it; NULL: forward secrecy and AEAD,
                                  then CBC */
     const char *ciphersuites; /* of TLS 1.3; NULL: AES-128-GCM, ChaCha20, AES-256-GCM */
@@ -285,6 +287,10 @@ void tls_conn_facts(const struct tls_conn *c, struct tls_facts *facts);
  * connection of ours; to be freed by dane_chain_free. Returns 0, -EINVAL (none, or more than
  * DANE_CHAIN_MAX), or -ENOMEM. Slow: it copies. */
 int tls_conn_chain(const struct tls_conn *c, struct dane_chain *out) BASE_WARN_UNUSED;
+/* The mail address that a client's certificate is for: the one rfc822Name of its subjectAltName,
+ * where the chain holds by the policy's client_ca_pem and is good for clients now. After the
+ * handshake. Returns its length, terminated by NUL in out; 0: there is none such. Slow. */
+size_t tls_conn_identity(const struct tls_conn *c, char *out, size_t cap) BASE_WARN_UNUSED;
 /* Bytes that both ends can make of this connection alone, by the label of an exporter (RFC 8446
  * section 7.5), without a context. After the handshake. False: they cannot be made. */
 bool tls_conn_export(struct tls_conn *c, const char *label, uint8_t *out,

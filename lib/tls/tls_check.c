@@ -34,6 +34,8 @@ bool tls_check_policy(const struct tls_policy_spec *spec, char *why, size_t why_
     SSL_CTX *ctx = libctx != NULL ? SSL_CTX_new_ex(libctx, NULL, TLS_server_method()) : NULL;
     const char *wrong = ctx != NULL ? tls_context_set_algorithms(ctx, spec) : "memory is short";
 
+    if (wrong == NULL && spec->client_ca_pem.len > 0)
+        wrong = tls_client_ca_set(ctx, libctx, spec->client_ca_pem);
     ERR_clear_error();
     SSL_CTX_free(ctx);
     OSSL_LIB_CTX_free(libctx);

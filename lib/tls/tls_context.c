@@ -212,6 +212,8 @@ static const char *set_server(SSL_CTX *ctx, struct tls_domain *d, struct tls_pol
         SSL_CTX_set_cert_verify_callback(ctx, on_chain, NULL);
         SSL_CTX_set_max_cert_list(ctx, CERTIFICATE_LIST_MAX);
     }
+    if (policy->client_ca)
+        return tls_client_ca_set(ctx, d->libctx, spec->client_ca_pem);
     return NULL;
 }
 

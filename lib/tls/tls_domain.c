@@ -48,6 +48,7 @@ static bool build_policy(struct tls_domain *d, struct tls_policy *p,
 
     p->client = spec->client;
     p->alpn = spec->alpn;
+    p->client_ca = spec->client_ca_pem.len > 0;
     if (!spec->client && d->certificate_cnt == 0) {
         snprintf(why, cap, "%s: there is no certificate", spec->label);
         return false;

@@ -95,6 +95,7 @@ struct tls_name {
 struct tls_policy {
     bool client;
     uint8_t alpn;
+    bool client_ca;    /* certificates of clients are verified */
     SSL_CTX **context; /* by set; 0 is the default */
 };
 
@@ -227,6 +228,9 @@ const char *tls_context_set_algorithms(SSL_CTX *ctx, const struct tls_policy_spe
 SSL_CTX *tls_context_new(struct tls_domain *d, const struct tls_policy_spec *spec,
                          struct tls_policy *policy, const struct tls_name *set, char *why,
                          size_t cap);
+
+/* tls_client_ca.c. Returns NULL, or what is wrong. */
+const char *tls_client_ca_set(SSL_CTX *ctx, OSSL_LIB_CTX *libctx, struct base_span pem);
 
 /* tls_provider.c. The context of our provider, which each of its functions is given. */
 struct tls_provider {

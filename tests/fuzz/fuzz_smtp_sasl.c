@@ -4,7 +4,9 @@
 #include "auth_message.h"
 #include "auth_passwd_file.h"
 #include "smtp_base64.h"
+#include "smtp_params.h"
 #include "smtp_sasl.h"
+#include "smtp_saslprep.h"
 
 #include <stdlib.h>
 
@@ -71,6 +73,21 @@ static void base64(const uint8_t *data, size_t size)
     free((void *)(uintptr_t)in.p);
 }
 
+/* What is prepared is text, and stays as it is. */
+static void saslprep(const uint8_t *data, size_t size)
+{
+    struct base_span in = copy(data, size < 1000 ? size : 1000);
+    char out[256], again[256];
+    size_t len, len_again;
+
+    if (smtp_saslprep(in, out, sizeof(out), &len)) {
+        base_assert(len > 0 && strlen(out) == len && smtp_utf8_valid(base_span_of(out, len)));
+        if (smtp_saslprep(base_span_of(out, len), again, sizeof(again), &len_again))
+            base_assert(strcmp(out, again) == 0);
+    }
+    free((void *)(uintptr_t)in.p);
+}
+
 static void message(const uint8_t *data, size_t size)
 {
     struct base_span in = copy(data, size);
@@ -101,13 +118,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
-    uint8_t what = data[0] % 8, bits = data[0] / 8;
+    uint8_t what = data[0] % 9, bits = data[0] / 9;
     data++;
     size--;
     if (what < SMTP_SASL_MECHANISM_CNT)
         exchange((enum smtp_sasl_mechanism)what, bits, data, size);
     else if (what == 5)
         base64(data, size);
+    else if (what == 8)
+        saslprep(data, size);
     else if (what == 6)
         message(data, size);
     else

@@ -33,7 +33,8 @@ struct script {
     unsigned line;  /* of it */
     struct smtp_server_settings settings;
     enum smtp_tls tls;
-    bool normalize;
+    bool normalize, auth_clear, xclient;
+    uint8_t auth_mechanisms;
     struct statement statement[STATEMENT_MAX];
     size_t statement_cnt;
 };
@@ -150,6 +151,20 @@ static void set(struct script *s, unsigned line, const char *p)
                 die(s, line, "no such extension");
     } else if (word_is(&p, "normalize")) {
         s->normalize = true;
+    } else if (word_is(&p, "auth_clear")) {
+        s->auth_clear = true;
+    } else if (word_is(&p, "xclient")) {
+        s->xclient = true;
+    } else if (word_is(&p, "auth")) {
+        while (*p != 0)
+            if (word_is(&p, "plain"))
+                s->auth_mechanisms |= 1U << SMTP_SASL_PLAIN;
+            else if (word_is(&p, "login"))
+                s->auth_mechanisms |= 1U << SMTP_SASL_LOGIN;
+            else if (word_is(&p, "external"))
+                s->auth_mechanisms |= 1U << SMTP_SASL_EXTERNAL;
+            else
+                die(s, line, "no such mechanism");
     } else if (word_is(&p, "tls")) {
         size_t i = 0;
         while (i < BASE_ARRAY_CNT(tls_words) && strcmp(p, tls_words[i]) != 0)
@@ -176,7 +191,8 @@ static void begin_case(struct script *s, unsigned line, const char *name)
         .extensions = SMTP_EXTENSION_DSN | SMTP_EXTENSION_SMTPUTF8 | SMTP_EXTENSION_CHUNKING,
     };
     s->tls = SMTP_TLS_NONE;
-    s->normalize = false;
+    s->normalize = s->auth_clear = s->xclient = false;
+    s->auth_mechanisms = 0;
 }
 
 static void take_line(struct script *s, unsigned line, const char *p)
@@ -318,6 +334,9 @@ static bool run_script(const struct script *s, enum way way, bool quiet)
     r.h = harness_open(&s->settings, way == BY_BYTE ? 1 : 100, ROOM);
     r.h->server.tls = (uint8_t)s->tls;
     r.h->server.normalize = s->normalize;
+    r.h->server.auth_clear = s->auth_clear;
+    r.h->server.auth_mechanisms = s->auth_mechanisms;
+    r.h->server.xclient = s->xclient;
     bool fine = run_case(&r);
     harness_close(r.h);
     free(r.input);

@@ -338,6 +338,44 @@ static const struct {
      "t:3: listener d: tls: must be one of: auto none may encrypt implicit, not secure\n"},
     {"listener b { port = net0; tcp_port = 26; auth_cleartext = yes; }\n" REST,
      "t:1: listener b: auth_cleartext: has no place where kind = mx\n"},
+    {"listener b { port = net0; tcp_port = 26; tls_client_ca = /ca.pem; }\n"
+     "listener c { port = net0; tcp_port = 587; kind = submission; tls = none; tls_client_ca = "
+     "/ca.pem; }\n"
+     "listener d { port = net0; tcp_port = 27; tls_client_ca = ca.pem; }\n"
+     "listener e { port = net0; tcp_port = 28; xclient_networks = 192.0.2.1/24; }\n" REST,
+     "t:1: listener b: tls_client_ca: has no place where kind = mx\n"
+     "t:2: listener c: tls_client_ca: has no effect without TLS\n"
+     "t:3: listener d: tls_client_ca: must be an absolute path, not ca.pem\n"
+     "t:4: listener e: xclient_networks: must be network/length with no bit set "
+     "behind the length, not 192.0.2.1/24\n"},
+    {"listener b { port = net0; tcp_port = 587; kind = submission; tls_client_ca = /ca.pem; "
+     "}\n" REST,
+     "t:1: listener b: tls: needs a certificate block, or none\n"
+     "t:1: listener b: tls_client_ca: has no effect without auth: backend\n"},
+    {"limits { connections_per_client = -1;\nconnection_rate = many;\nmessage_rate = 200001;\n"
+     "recipient_rate = 1m;\nlogin_message_rate = { 1, 2 };\nlogin_recipient_rate = ; }\n" REST,
+     "t:1: limits: connections_per_client: must be a number: digits, not -1\n"
+     "t:2: limits: connection_rate: must be a number: digits, not many\n"
+     "t:3: limits: message_rate: must be 0 to 200000, not 200001\n"
+     "t:4: limits: recipient_rate: must be a number: digits, not 1m\n"
+     "t:5: limits: login_message_rate: takes one value, not a list\n"
+     "t:6: limits: login_recipient_rate: expected a value\n"},
+    {"limits { unknown_recipients = 1000001;\nclient_prefix = 33;\nclient_prefix6 = 8;\nclients = "
+     "63;\nexempt_networks = { 10.0.0.0/33, 10.0.0.1/8, ten };\nearly_commands = yes; }\n" REST,
+     "t:1: limits: unknown_recipients: must be 0 to 1000000, not 1000001\n"
+     "t:2: limits: client_prefix: must be 8 to 32, not 33\n"
+     "t:3: limits: client_prefix6: must be 16 to 128, not 8\n"
+     "t:4: limits: clients: must be 64 to 16777216, not 63\n"
+     "t:5: limits: exempt_networks: must be network/length, not 10.0.0.0/33\n"
+     "t:6: limits: early_commands: must be one of: count refuse, not yes\n"},
+    {"limits { data_rate_min = 500x;\nstress = 101;\nstress_timeout = 10;\nstres = 1; }\n" REST,
+     "t:1: limits: data_rate_min: must be a size: digits with k, M, G, T or no unit, not 500x\n"
+     "t:2: limits: stress: must be 0 to 100, not 101\n"
+     "t:3: limits: stress_timeout: must be a duration: digits with ms, s, m, h, d or w, not 10\n"
+     "t:4: limits: stres: unknown key; did you mean stress?\n"},
+    {"limits { stress = 1;\nstress = 2; }\nlimits { stress = 3; }\n" REST,
+     "t:2: limits: stress: given twice, first at t:1\n"
+     "t:3: limits: stress: given twice, first at t:1\n"},
     {"auth { backend = passwd; mechanisms = { PLAIN, CRAM-MD5 }; }\n" REST,
      "t:1: auth: passwd_file: is required for backend = passwd\n"
      "t:1: auth: mechanisms: CRAM-MD5 is none of PLAIN LOGIN SCRAM-SHA-256 "

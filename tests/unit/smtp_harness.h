@@ -306,6 +306,10 @@ static inline bool harness_step(struct harness *h, struct base_buf *out)
     case SMTP_SERVER_AUTH:
         harness_answer_auth(h, out);
         break;
+    case SMTP_SERVER_XCLIENT:
+        harness_puts(&h->trace, "xclient ");
+        smtp_server_answer(&h->server, &(struct smtp_reply){220, NULL, "mx.test ESMTP"}, out);
+        break;
     case SMTP_SERVER_AUTH_END:
         harness_puts(&h->trace, "auth-end ");
         break;

@@ -3,6 +3,7 @@
 
 #include "smtp_base64.h"
 #include "smtp_sasl.h"
+#include "smtp_saslprep.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,6 +94,21 @@ static const struct exchange exchanges[] = {
     {SMTP_SASL_PLAIN, {{0}, SAYS("\0bob\0s")}, 2, SMTP_SASL_PASSWORD, "bob", "s", ""},
     {SMTP_SASL_PLAIN, {SAYS("bob\0bob\0s")}, 1, SMTP_SASL_PASSWORD, "bob", "s", NONE},
     {SMTP_SASL_PLAIN, {SAYS("\0b\xc3\xb6\0s")}, 1, SMTP_SASL_PASSWORD, "b\xc3\xb6", "s", NONE},
+    {SMTP_SASL_PLAIN,
+     {SAYS("bo\xcc\x88\0b\xc3\xb6\0\xe2\x85\xa8")},
+     1,
+     SMTP_SASL_PASSWORD,
+     "b\xc3\xb6",
+     "IX",
+     NONE},
+    {SMTP_SASL_PLAIN, {SAYS("\0bob\0a\tb")}, 1, SMTP_SASL_REFUSED, "bob", NONE, NONE},
+    {SMTP_SASL_LOGIN,
+     {SAYS("bo\xcc\x88"), SAYS("a\xcc\x88")},
+     2,
+     SMTP_SASL_PASSWORD,
+     "b\xc3\xb6",
+     "\xc3\xa4",
+     "Password:"},
     {SMTP_SASL_PLAIN, {SAYS("amy\0bob\0s")}, 1, SMTP_SASL_REFUSED, "bob", NONE, NONE},
     {SMTP_SASL_PLAIN, {SAYS("Bob\0bob\0s")}, 1, SMTP_SASL_REFUSED, "bob", NONE, NONE},
     {SMTP_SASL_PLAIN, {SAYS("\0bob\0")}, 1, SMTP_SASL_REFUSED, "bob", NONE, NONE},
@@ -123,6 +139,81 @@ static const struct exchange exchanges[] = {
     {SMTP_SASL_EXTERNAL, {SAYS("bob")}, 1, SMTP_SASL_REFUSED, "carol", NONE, NONE},
     {SMTP_SASL_EXTERNAL, {SAYS("carol\0")}, 1, SMTP_SASL_MALFORMED, "carol", NONE, NONE},
 };
+
+/* ---- SASLprep ---- */
+
+static void saslprep_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        struct message in;
+        const char *out; /* NULL: refused */
+    } rows[] = {
+        /* RFC 4013 section 3. */
+        {SAYS("I\xc2\xadX"), "IX"},
+        {SAYS("user"), "user"},
+        {SAYS("USER"), "USER"},
+        {SAYS("\xc2\xaa"), "a"},
+        {SAYS("\xe2\x85\xa8"), "IX"},
+        {SAYS("\x07"), NULL},
+        {SAYS("\xd8\xa7\x31"), NULL}, /* begins from the right, and does not end so */
+        /* One word on two keyboards. */
+        {SAYS("b\xc3\xa4r"), "b\xc3\xa4r"},
+        {SAYS("ba\xcc\x88r"), "b\xc3\xa4r"},
+        {SAYS("\xef\xbc\xa1"), "A"},     /* full width */
+        {SAYS("a\xc2\xa0z"), "a z"},     /* a space that does not break */
+        {SAYS("a\xe3\x80\x80z"), "a z"}, /* an ideographic one */
+        {SAYS("a\xe2\x81\xa0z"), "az"},  /* a word joiner: mapped to nothing */
+        {SAYS("\xef\xb7\xba"), "\xd8\xb5\xd9\x84\xd9\x89 \xd8\xa7\xd9\x84\xd9\x84\xd9\x87 "
+                               "\xd8\xb9\xd9\x84\xd9\x8a\xd9\x87 "
+                               "\xd9\x88\xd8\xb3\xd9\x84\xd9\x85"},
+        {SAYS("\xf0\x9f\x94\x91"), "\xf0\x9f\x94\x91"}, /* younger than Unicode 3.2 */
+        {SAYS(" a~"), " a~"},
+        {SAYS(""), NULL},
+        {SAYS("\xc2\xad"), NULL}, /* nothing is left */
+        {SAYS("a\0b"), NULL},
+        {SAYS("a\tb"), NULL},
+        {SAYS("a\x7f"), NULL},
+        {SAYS("\xc3"), NULL},
+        {SAYS("\xed\xa0\x80"), NULL},     /* half of a surrogate pair */
+        {SAYS("\xee\x80\x80"), NULL},     /* private use */
+        {SAYS("\xe2\x80\xae"), NULL},     /* turns the direction */
+        {SAYS("\xef\xbf\xbd"), NULL},     /* the replacement character */
+        {SAYS("\xf3\xa0\x80\xa0"), NULL}, /* a tag */
+    };
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        char out[256], again[256];
+        size_t len, len_again;
+        bool good =
+            smtp_saslprep(base_span_of(rows[i].in.p, rows[i].in.len), out, sizeof(out), &len);
+        if (good != (rows[i].out != NULL))
+            fail_msg("row %zu: %d", i, good);
+        if (!good)
+            continue;
+        assert_string_equal(out, rows[i].out);
+        assert_true(smtp_saslprep(base_span_of(out, len), again, sizeof(again), &len_again));
+        assert_string_equal(again, out);
+    }
+}
+
+static void saslprep_lengths(void **state)
+{
+    (void)state;
+    char in[1001], out[1024];
+    size_t len;
+
+    memset(in, 'a', sizeof(in));
+    assert_true(smtp_saslprep(base_span_of(in, 255), out, 256, &len));
+    assert_int_equal(len, 255);
+    assert_false(smtp_saslprep(base_span_of(in, 256), out, 256, &len));
+    assert_false(smtp_saslprep(base_span_of(in, 1001), out, sizeof(out), &len));
+    memcpy(in, "\xc3\xa4", 2);
+    assert_true(smtp_saslprep(base_span_of(in, 255), out, 256, &len));
+    assert_false(smtp_saslprep(base_span_of(in, 256), out, 256, &len));
+    for (size_t i = 0; i + 3 <= 999; i += 3)
+        memcpy(in + i, "\xef\xb7\xba", 3); /* each becomes 18 */
+    assert_false(smtp_saslprep(base_span_of(in, 999), out, sizeof(out), &len));
+}
 
 static void exchange_rows(void **state)
 {
@@ -411,9 +502,14 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(base64_rows),   cmocka_unit_test(exchange_rows),
-        cmocka_unit_test(long_ones),     cmocka_unit_test(rfc_vector),
-        cmocka_unit_test(scram_clients), cmocka_unit_test(scram_finals),
+        cmocka_unit_test(base64_rows),
+        cmocka_unit_test(saslprep_rows),
+        cmocka_unit_test(saslprep_lengths),
+        cmocka_unit_test(exchange_rows),
+        cmocka_unit_test(long_ones),
+        cmocka_unit_test(rfc_vector),
+        cmocka_unit_test(scram_clients),
+        cmocka_unit_test(scram_finals),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("smtp_sasl", tests, NULL, NULL);
