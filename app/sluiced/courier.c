@@ -595,7 +595,6 @@ static bool send(struct courier *c, struct delivery *d, const char **why)
         return false;
     }
     c->active_cnt++;
-    stats_inc(c->stats, STATS_COURIER_DELIVERIES);
     doorbell_ring(&c->topology->lane_bell[d->lane]);
     return true;
 }
@@ -620,8 +619,10 @@ static void start(struct courier *c, const struct queue_job *job)
     c->free = d->next;
     d->job = *job;
     d->probe = NULL;
-    if (send(c, d, &why))
+    if (send(c, d, &why)) {
+        stats_inc(c->stats, STATS_COURIER_DELIVERIES);
         return;
+    }
     if (why != NULL)
         return not_sent(c, d, why);
     queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);

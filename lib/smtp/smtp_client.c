@@ -66,6 +66,8 @@ static enum smtp_client_event tell_one(struct smtp_client *c, uint32_t recipient
     c->told_cnt++;
     c->result = c->reply;
     c->result.recipient = recipient;
+    if (c->job.probe) /* no mail: its caller counts */
+        return SMTP_CLIENT_RESULT;
     if (c->reply.code == 0)
         stats_inc(c->stats, STATS_SMTP_CLIENT_NO_REPLY);
     else if (c->reply.code < 300)
