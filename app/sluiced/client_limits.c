@@ -1,6 +1,6 @@
 #include "client_limits.h"
 #include "base_time.h"
-#include "lane.h"
+#include "conn_in_internal.h"
 #include "policy_limit.h"
 
 #include <stdio.h>
@@ -42,8 +42,7 @@ const char *client_limits_open(struct conn *c, char text[POLICY_TEXT_CAP])
 
     c->in.limit_row = POLICY_LIMIT_NONE;
     c->in.limit_exempt = is_exempt(c);
-    bool nobody = c->unproven && memcmp(&c->remote, &c->proxy, sizeof(c->proxy)) == 0;
-    if (l->limits == NULL || c->in.limit_exempt || nobody)
+    if (l->limits == NULL || c->in.limit_exempt || conn_in_nobody(c))
         return NULL;
     struct policy_limit_client client = policy_limit_client(
         &c->remote.addr, (uint32_t)conf->client_prefix, (uint32_t)conf->client_prefix6);

@@ -27,6 +27,7 @@
 struct auth_job;
 struct conn;
 struct lane;
+struct rcpt_job;
 struct tls_conn;
 struct settings_listener;
 
@@ -105,6 +106,7 @@ struct conn_in {
     struct smtp_server smtp;
     struct base_span login; /* who has authenticated; empty: nobody. In login_text */
     struct auth_job *auth;  /* the login under way; NULL: none */
+    struct rcpt_job *rcpt;  /* the recipient whose reply waits; NULL: none */
     /* An event waits for an answer from elsewhere: it comes by conn_in_answer, and nothing is read
      * before. */
     bool asking;

@@ -5,7 +5,9 @@
 #include "base_time.h"
 #include "client_limits.h"
 #include "conn_auth.h"
+#include "conn_in_internal.h"
 #include "conn_message.h"
+#include "conn_rcpt.h"
 #include "conn_xclient.h"
 #include "lane.h"
 
@@ -15,10 +17,8 @@
 enum step { STEP_AGAIN, STEP_WAIT };
 
 static struct smtp_reply const reply_mail_ok = {250, "2.1.0", "Ok"};
-static struct smtp_reply const reply_rcpt_ok = {250, "2.1.5", "Ok"};
 static struct smtp_reply const reply_full = {452, "4.3.1", "Insufficient system storage"};
 static struct smtp_reply const reply_busy = {452, "4.3.2", "System is busy, try again later"};
-static struct smtp_reply const reply_many = {452, "4.5.3", "Error: too many recipients"};
 static struct smtp_reply const reply_failed = {451, "4.3.0", "Error: message could not be stored"};
 static struct smtp_reply const reply_tls = {220, "2.0.0", "Ready to start TLS"};
 static struct smtp_reply const reply_no_tls = {454, "4.7.0", "TLS not available now"};
@@ -26,8 +26,8 @@ static struct smtp_reply const reply_injected = {554, "5.5.0", "Error: bytes beh
 static struct smtp_reply const reply_no_login = {530, "5.7.0", "Authentication required"};
 static struct smtp_reply const reply_shutdown = {421, "4.3.2", "Service is going down"};
 
-static void log_event(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
-                      struct base_span text)
+void conn_in_log(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
+                 struct base_span text)
 {
     struct stats_log_record r = {.wall_ns = c->lane->wall_ns,
                                  .n = n,
@@ -49,29 +49,34 @@ static void log_connect(struct conn *c)
 
     if (c->proxy.port != 0)
         len = net_endpoint_format(proxy, &c->proxy);
-    log_event(c, len > 0 ? STATS_LOG_CONNECT_PROXY : STATS_LOG_CONNECT, c->lane->number, 0,
-              base_span_of(proxy, len));
+    conn_in_log(c, len > 0 ? STATS_LOG_CONNECT_PROXY : STATS_LOG_CONNECT, c->lane->number, 0,
+                base_span_of(proxy, len));
 }
 
-/* What policy may know of the client. An address out of a header gives rights only where the
- * settings say so. */
-static struct policy_client client_of(const struct conn *c)
+bool conn_in_nobody(const struct conn *c)
+{
+    return c->unproven && memcmp(&c->remote, &c->proxy, sizeof(c->proxy)) == 0;
+}
+
+struct policy_client conn_in_client(const struct conn *c)
 {
     bool trusted = !c->unproven && (c->proxy.port == 0 || c->lane->settings->conf->relay.proxied);
 
     return (struct policy_client){.network = trusted ? &c->remote.addr : NULL,
                                   .login = c->in.login,
                                   .submission = c->listener->conf->kind != CONF_KIND_MX,
+                                  .null_sender = c->in.txn.open && conn_message_sender(c).len == 0,
                                   .spoof = c->listener->spoof,
                                   .refuse_unauthenticated =
                                       c->listener->conf->reject_unauthenticated_sender};
 }
 
-static struct policy_view view_of(const struct lane *l)
+struct policy_view conn_in_view(const struct lane *l)
 {
     return (struct policy_view){.settings = &l->settings->policy,
                                 .tables = l->tables,
                                 .work = l->policy_work,
+                                .wall_ns = l->wall_ns,
                                 .stats = l->stats};
 }
 
@@ -82,8 +87,8 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
                                             char text[POLICY_TEXT_CAP])
 {
     struct lane *l = c->lane;
-    struct policy_client client = client_of(c);
-    struct policy_view view = view_of(l);
+    struct policy_client client = conn_in_client(c);
+    struct policy_view view = conn_in_view(l);
     const char *why;
     uint32_t spool;
 
@@ -95,17 +100,17 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
     }
     why = client_limits_mail(c, reply, text);
     if (why != NULL) {
-        log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(why));
+        conn_in_log(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(why));
         return reply;
     }
     if (!policy_verdict_accepts(policy_mail(&view, &client, &c->in.smtp.address, reply, text))) {
-        log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
+        conn_in_log(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
         return reply;
     }
     spool = lane_choose_spool(l, &why);
     if (spool == TOPOLOGY_SPOOL_NONE) {
         stats_inc(l->stats, STATS_CONN_REFUSED_SPOOL);
-        log_event(c, STATS_LOG_REFUSED, 452, 0, base_span_str(why));
+        conn_in_log(c, STATS_LOG_REFUSED, 452, 0, base_span_str(why));
         snprintf(text, POLICY_TEXT_CAP, "%s: %s", reply_full.text, why);
         *reply = (struct smtp_reply){reply_full.code, reply_full.enhanced, text};
         return reply;
@@ -113,79 +118,11 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
     return conn_message_begin(c, spool) ? &reply_mail_ok : &reply_busy;
 }
 
-/* Puts the recipient into the message, or what aliases make of it. Returns NULL, or why not. */
-static const struct smtp_reply *take_recipient(struct conn *c, const struct policy_view *view,
-                                               struct base_span mailbox, struct smtp_reply *reply,
-                                               char text[POLICY_TEXT_CAP])
-{
-    struct smtp_server *s = &c->in.smtp;
-    struct policy_expansion *e = &c->lane->expansion;
-    uint32_t doubles = 0;
-
-    enum policy_verdict verdict =
-        policy_rcpt_expand(view, &s->address, s->mail.smtputf8, e, reply, text);
-    if (!policy_verdict_accepts(verdict)) {
-        if (verdict == POLICY_RCPT_UNKNOWN)
-            client_limits_unknown(c);
-        log_event(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
-        return reply;
-    }
-    if (e->cnt == 0)
-        return conn_message_recipient(c, mailbox) ? NULL : &reply_busy;
-    switch (conn_message_expansion(c, mailbox, e->target, e->cnt, &doubles)) {
-    case CONN_MESSAGE_EXPANDED:
-        break;
-    case CONN_MESSAGE_NO_BUFFER:
-        return &reply_busy;
-    case CONN_MESSAGE_TOO_MANY:
-        stats_inc(view->stats, STATS_POLICY_RCPT_LIMIT);
-        log_event(c, STATS_LOG_REFUSED, reply_many.code, 0, base_span_str(reply_many.text));
-        return &reply_many;
-    }
-    stats_add(view->stats, STATS_POLICY_RCPT_TARGETS, e->cnt - doubles);
-    stats_add(view->stats, STATS_POLICY_RCPT_DOUBLES, doubles);
-    for (uint32_t i = 0; i < e->cnt; i++)
-        if (!policy_is_local(view, e->target[i]))
-            stats_inc(view->stats, STATS_POLICY_RCPT_FORWARDED);
-    log_event(c, STATS_LOG_EXPANDED, e->cnt - doubles, e->line, mailbox);
-    return NULL;
-}
-
-static void answer_rcpt(struct conn *c, struct base_buf *out)
-{
-    struct smtp_server *s = &c->in.smtp;
-    struct policy_client client = client_of(c);
-    struct policy_view view = view_of(c->lane);
-    struct smtp_reply reply;
-    char text[POLICY_TEXT_CAP], name[POLICY_TEXT_CAP];
-    const char *why = client_limits_rcpt(c, &reply, text);
-
-    if (why == NULL) {
-        enum policy_verdict verdict = policy_rcpt(&view, &client, &s->address, &reply, text);
-        if (!policy_verdict_accepts(verdict))
-            why = reply.text;
-        if (verdict == POLICY_RCPT_UNKNOWN)
-            client_limits_unknown(c);
-    }
-    if (why != NULL) {
-        log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(why));
-        smtp_server_answer(s, &reply, out);
-        return;
-    }
-    struct base_span mailbox = s->address.mailbox;
-    if (s->address.kind == SMTP_ADDRESS_POSTMASTER) { /* of this host: RFC 5321 section 4.5.1 */
-        int n = snprintf(name, sizeof(name), "postmaster@%s", c->lane->settings->smtp.hostname);
-        mailbox = base_span_of(name, (size_t)n);
-    }
-    const struct smtp_reply *refusal = take_recipient(c, &view, mailbox, &reply, text);
-    smtp_server_answer(s, refusal != NULL ? refusal : &reply_rcpt_ok, out);
-}
-
 /* The header section is whole: the message is refused at its end when From is not the login's. */
 static void check_from(struct conn *c)
 {
-    struct policy_client client = client_of(c);
-    struct policy_view view = view_of(c->lane);
+    struct policy_client client = conn_in_client(c);
+    struct policy_view view = conn_in_view(c->lane);
     struct policy_from *f = &c->lane->from;
     struct smtp_reply reply;
     char text[POLICY_TEXT_CAP];
@@ -196,7 +133,7 @@ static void check_from(struct conn *c)
     conn_message_header(c, f);
     if (policy_verdict_accepts(policy_from_judge(&view, &client, f, &reply, text)))
         return;
-    log_event(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
+    conn_in_log(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
     smtp_server_refuse_body(&c->in.smtp, &reply);
 }
 
@@ -208,7 +145,7 @@ static enum step starttls(struct conn *c, struct base_buf *out)
 
     if (conn_has_more(c, 0)) {
         stats_inc(c->lane->stats, STATS_CONN_STARTTLS_INJECTED);
-        log_event(c, STATS_LOG_REFUSED, 554, 0, base_span_str("bytes behind STARTTLS"));
+        conn_in_log(c, STATS_LOG_REFUSED, 554, 0, base_span_str("bytes behind STARTTLS"));
         smtp_server_answer(s, &reply_injected, out);
         return STEP_AGAIN;
     }
@@ -244,8 +181,7 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         smtp_server_answer(s, answer_mail(c, &reply, text), out);
         return STEP_AGAIN;
     case SMTP_SERVER_RCPT:
-        answer_rcpt(c, out);
-        return STEP_AGAIN;
+        return conn_rcpt_answer(c, out) ? STEP_AGAIN : STEP_WAIT;
     case SMTP_SERVER_DATA:
         smtp_server_answer(s, conn_message_received(c) ? NULL : &reply_busy, out);
         client_limits_body_begin(c);
@@ -257,7 +193,7 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         conn_message_commit(c);
         return STEP_WAIT;
     case SMTP_SERVER_REFUSED:
-        log_event(c, STATS_LOG_REFUSED, 550, 0, base_span_str(smtp_refusal_name(s->refusal)));
+        conn_in_log(c, STATS_LOG_REFUSED, 550, 0, base_span_str(smtp_refusal_name(s->refusal)));
         conn_message_drop(c);
         return STEP_AGAIN;
     case SMTP_SERVER_RESET:
@@ -420,7 +356,7 @@ static void turn_away(struct conn *c, const char *why, const char *text)
 {
     struct base_buf out = {.p = c->lane->out, .cap = sizeof(c->lane->out)};
 
-    log_event(c, STATS_LOG_REFUSED, 421, 0, base_span_str(why));
+    conn_in_log(c, STATS_LOG_REFUSED, 421, 0, base_span_str(why));
     if (c->listener->tls == CONF_TLS_IMPLICIT)
         return conn_drop(c, why);
     smtp_server_shutdown(&c->in.smtp, &(struct smtp_reply){421, "4.7.0", text}, &out);
@@ -444,6 +380,7 @@ void conn_in_start(struct conn *c)
     const char *why = client_limits_open(c, text);
     if (why != NULL)
         return turn_away(c, why, text);
+    client_lists_begin(c);
     switch (c->listener->tls) {
     case CONF_TLS_IMPLICIT:
         if (!conn_tls_open(c))
@@ -511,11 +448,12 @@ static void spooled(struct conn *c, const struct spool_done *done)
     base_assert(done->op == SPOOL_COMMIT && c->in.txn.committing);
     if (done->status == 0) {
         stats_inc(c->lane->stats, STATS_CONN_MESSAGES);
-        log_event(c, STATS_LOG_ACCEPTED, s->message_bytes, s->recipient_cnt, base_span_of(NULL, 0));
+        conn_in_log(c, STATS_LOG_ACCEPTED, s->message_bytes, s->recipient_cnt,
+                    base_span_of(NULL, 0));
     } else {
         stats_inc(c->lane->stats, STATS_CONN_NOT_STORED);
-        log_event(c, STATS_LOG_NOT_STORED, 0, 0,
-                  base_span_str(done->status == -ENOSPC ? "no space" : "write failed"));
+        conn_in_log(c, STATS_LOG_NOT_STORED, 0, 0,
+                    base_span_str(done->status == -ENOSPC ? "no space" : "write failed"));
     }
     c->in.txn = (struct conn_transaction){0};
     if (c->tcp == NULL || c->finishing)
@@ -562,6 +500,8 @@ static void timeout(struct conn *c)
 {
     struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
 
+    if (c->in.asking && conn_rcpt_timeout(c))
+        return;
     if (c->in.txn.committing || c->in.asking) { /* we make it wait, not the peer */
         conn_deadline(c, client_limits_command_ns(c->lane));
         return;
@@ -584,8 +524,9 @@ static void ended(struct conn *c, const char *why)
 static void app_close(struct conn *c)
 {
     conn_auth_leave(c);
-    log_event(c, STATS_LOG_DISCONNECT, c->in.smtp.message_cnt, 0,
-              base_span_str(c->reason != NULL ? c->reason : "closed"));
+    conn_rcpt_leave(c);
+    conn_in_log(c, STATS_LOG_DISCONNECT, c->in.smtp.message_cnt, 0,
+                base_span_str(c->reason != NULL ? c->reason : "closed"));
     client_limits_close(c);
     c->lane->in_cnt--;
 }

@@ -16,8 +16,8 @@ _Static_assert((int)SMTP_RET_FULL == (int)SPOOL_ENVELOPE_RET_FULL &&
                "lib/smtp and lib/spool agree");
 
 /* Most bytes of the fields that are put at once: those of a recipient, or all of MAIL's. */
-#define FIELDS_MAX 1024
-_Static_assert(3 * 3 + 1 + SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX <= FIELDS_MAX, "a recipient");
+#define FIELDS_MAX 1280
+_Static_assert(5 * 3 + 1 + 2 * SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX <= FIELDS_MAX, "a recipient");
 _Static_assert(10 * 3 + SMTP_ADDRESS_MAX + 8 + 18 + SMTP_DOMAIN_MAX + 8 + 1 + SMTP_ENVID_MAX <=
                    FIELDS_MAX,
                "the fields of MAIL");
@@ -120,17 +120,34 @@ static void add(struct base_buf *out, enum spool_envelope_type type, const void 
     base_assert(failed == 0);
 }
 
-static bool put_recipient(struct conn *c, struct base_span mailbox, struct base_span orcpt)
+struct base_span conn_message_sender(const struct conn *c)
+{
+    const struct spool_buf *b = c->in.txn.held;
+    struct spool_envelope_field f;
+
+    while (b->hold_cnt == 0) /* header bytes alone */
+        b = b->next;
+    struct base_span rest = base_span_of(b->data, b->hold_cnt);
+    int got = spool_envelope_next(&rest, &f);
+    base_assert(got == 1 && f.type == SPOOL_ENVELOPE_SENDER);
+    return f.value;
+}
+
+static bool put_recipient(struct conn *c, struct base_span mailbox,
+                          const struct spool_envelope_recipient *r)
 {
     uint8_t bytes[FIELDS_MAX];
     struct base_buf fields = {.p = bytes, .cap = sizeof(bytes)};
-    uint8_t notify = c->in.smtp.rcpt.notify;
 
     add(&fields, SPOOL_ENVELOPE_RECIPIENT, mailbox.p, mailbox.len);
-    if (notify != 0)
-        add(&fields, SPOOL_ENVELOPE_NOTIFY, &notify, 1);
-    if (orcpt.len > 0)
-        add(&fields, SPOOL_ENVELOPE_ORCPT, orcpt.p, orcpt.len);
+    if (r->notify != 0)
+        add(&fields, SPOOL_ENVELOPE_NOTIFY, &r->notify, 1);
+    if (r->orcpt.len > 0)
+        add(&fields, SPOOL_ENVELOPE_ORCPT, r->orcpt.p, r->orcpt.len);
+    if (r->from.len > 0)
+        add(&fields, SPOOL_ENVELOPE_FROM, r->from.p, r->from.len);
+    if (r->expanded)
+        add(&fields, SPOOL_ENVELOPE_EXPANDED, NULL, 0);
     return put_fields(c, base_buf_span(&fields));
 }
 
@@ -140,7 +157,13 @@ static void put_endpoint(uint8_t to[18], const struct net_endpoint *e)
     base_put_le16(to + 16, e->port);
 }
 
-/* A recipient in a set: by a hash of it in lower case, which stands for it. */
+/* Of the recipient whose other fields stand next: nothing is delivered to it. */
+static bool is_expanded(struct base_span rest)
+{
+    return spool_envelope_recipient_read(rest).expanded;
+}
+
+/* A hash of a recipient in lower case: its place in a set. */
 static uint64_t recipient_hash(struct base_span mailbox)
 {
     static const uint8_t key[16] = "recipients twice";
@@ -151,26 +174,24 @@ static uint64_t recipient_hash(struct base_span mailbox)
         uint8_t c = mailbox.p[i];
         lower[i] = (uint8_t)(c - 'A') < 26 ? (uint8_t)(c | 0x20) : c;
     }
-    uint64_t h = base_siphash(key, lower, len);
-    return h != 0 ? h : 1; /* 0: a free slot */
+    return base_siphash(key, lower, len);
 }
 
-/* Returns false when it was there. */
-static bool set_add(uint64_t *set, struct base_span mailbox)
+/* Puts the recipient in. Returns false when it was there. */
+static bool set_add(struct base_span *set, struct base_span mailbox)
 {
-    uint64_t h = recipient_hash(mailbox);
-    uint32_t i = (uint32_t)h & (LANE_RECIPIENT_SLOTS - 1);
+    uint32_t i = (uint32_t)recipient_hash(mailbox) & (LANE_RECIPIENT_SLOTS - 1);
 
-    while (set[i] != 0 && set[i] != h)
+    while (set[i].len > 0 && !base_span_caseeq(set[i], mailbox))
         i = (i + 1) & (LANE_RECIPIENT_SLOTS - 1);
-    if (set[i] == h)
+    if (set[i].len > 0)
         return false;
-    set[i] = h;
+    set[i] = mailbox;
     return true;
 }
 
 /* Fills the set with the recipients of the message. Returns false when they are too many for it. */
-static bool set_fill(const struct conn *c, uint64_t *set, uint32_t *cnt)
+static bool set_fill(const struct conn *c, struct base_span *set, uint32_t *cnt)
 {
     memset(set, 0, LANE_RECIPIENT_SLOTS * sizeof(set[0]));
     *cnt = 0;
@@ -178,7 +199,7 @@ static bool set_fill(const struct conn *c, uint64_t *set, uint32_t *cnt)
         struct base_span rest = base_span_of(b->data, b->hold_cnt);
         struct spool_envelope_field f;
         while (spool_envelope_next(&rest, &f) == 1) {
-            if (f.type != SPOOL_ENVELOPE_RECIPIENT)
+            if (f.type != SPOOL_ENVELOPE_RECIPIENT || is_expanded(rest))
                 continue;
             if (++*cnt > CONN_MESSAGE_EXPANDED_MAX)
                 return false;
@@ -195,7 +216,8 @@ static bool has_recipient(const struct conn *c, struct base_span mailbox)
         struct base_span rest = base_span_of(b->data, b->hold_cnt);
         struct spool_envelope_field f;
         while (spool_envelope_next(&rest, &f) == 1)
-            if (f.type == SPOOL_ENVELOPE_RECIPIENT && base_span_caseeq(f.value, mailbox))
+            if (f.type == SPOOL_ENVELOPE_RECIPIENT && base_span_caseeq(f.value, mailbox) &&
+                !is_expanded(rest))
                 return true;
     }
     return false;
@@ -205,7 +227,9 @@ bool conn_message_recipient(struct conn *c, struct base_span mailbox)
 {
     if (c->in.txn.expanded && has_recipient(c, mailbox))
         return true;
-    return put_recipient(c, mailbox, c->in.smtp.rcpt.orcpt);
+    return put_recipient(c, mailbox,
+                         &(struct spool_envelope_recipient){.notify = c->in.smtp.rcpt.notify,
+                                                            .orcpt = c->in.smtp.rcpt.orcpt});
 }
 
 /* The address as an ORCPT parameter: RFC 3461 section 4.2, RFC 6533 section 3 beyond ASCII. Empty
@@ -244,31 +268,48 @@ static void take_back(struct conn *c, struct spool_buf *last, uint32_t len)
     last->hold_cnt = (uint16_t)len;
 }
 
-enum conn_message_expanded conn_message_expansion(struct conn *c, struct base_span alias,
-                                                  const struct base_span *targets,
-                                                  uint32_t target_cnt, uint32_t *double_cnt)
+/* What several targets get of NOTIFY: success has been told by then. */
+static uint8_t notify_of_targets(uint8_t notify)
+{
+    if ((notify & SPOOL_ENVELOPE_NOTIFY_SUCCESS) == 0)
+        return notify;
+    notify &= (uint8_t)~SPOOL_ENVELOPE_NOTIFY_SUCCESS;
+    return notify != 0 ? notify : SPOOL_ENVELOPE_NOTIFY_NEVER;
+}
+
+enum conn_message_expanded conn_message_expansion(struct conn *c, struct conn_message_alias *a)
 {
     struct conn_transaction *t = &c->in.txn;
     struct spool_buf *last = t->held_last;
-    uint32_t len = last->len;
+    uint32_t len = last->len, cnt;
     uint8_t bytes[SMTP_ORCPT_MAX];
     struct base_buf made = {.p = bytes, .cap = sizeof(bytes)};
-    struct base_span orcpt = c->in.smtp.rcpt.orcpt;
-    uint64_t *set = c->lane->recipients;
+    struct spool_envelope_recipient r = {.notify = c->in.smtp.rcpt.notify,
+                                         .orcpt = c->in.smtp.rcpt.orcpt};
+    struct base_span *set = c->lane->recipients;
     enum conn_message_expanded result = CONN_MESSAGE_EXPANDED;
-    uint32_t cnt;
 
-    *double_cnt = 0;
+    a->double_cnt = 0;
     if (!set_fill(c, set, &cnt))
         return CONN_MESSAGE_TOO_MANY;
-    if (orcpt.len == 0)
-        orcpt = make_orcpt(&made, alias);
-    for (uint32_t i = 0; i < target_cnt && result == CONN_MESSAGE_EXPANDED; i++) {
-        if (!set_add(set, targets[i]))
-            ++*double_cnt;
+    if (r.orcpt.len == 0)
+        r.orcpt = make_orcpt(&made, a->address);
+    if (a->target_cnt > 1 && (r.notify & SPOOL_ENVELOPE_NOTIFY_SUCCESS) != 0) {
+        struct spool_envelope_recipient list = {.notify = SPOOL_ENVELOPE_NOTIFY_SUCCESS,
+                                                .orcpt = c->in.smtp.rcpt.orcpt,
+                                                .expanded = true};
+        if (!put_recipient(c, a->address, &list))
+            result = CONN_MESSAGE_NO_BUFFER;
+        r.notify = notify_of_targets(r.notify);
+    }
+    for (uint32_t i = 0; i < a->target_cnt && result == CONN_MESSAGE_EXPANDED; i++) {
+        bool away = a->forward_from.len > 0 && a->forwarded(a->user, a->targets[i]);
+        r.from = away ? a->forward_from : base_span_of(NULL, 0);
+        if (!set_add(set, a->targets[i]))
+            a->double_cnt++;
         else if (++cnt > CONN_MESSAGE_EXPANDED_MAX)
             result = CONN_MESSAGE_TOO_MANY;
-        else if (!put_recipient(c, targets[i], orcpt))
+        else if (!put_recipient(c, a->targets[i], &r))
             result = CONN_MESSAGE_NO_BUFFER;
     }
     if (result != CONN_MESSAGE_EXPANDED)

@@ -31,19 +31,34 @@ bool conn_message_begin(struct conn *c, uint32_t spool);
  * all of it or nothing. Returns false when no buffer can be had for it. */
 bool conn_message_recipient(struct conn *c, struct base_span mailbox);
 
-/* The same for an alias: adds its targets, without those that the message has already, all of them
+/* The sender of the message that is open; empty: null. Until COMMIT. */
+struct base_span conn_message_sender(const struct conn *c);
+
+/*
+ * The same for an alias: adds its targets, without those that the message has already, all of them
  * or none. Each keeps what RCPT said, and the alias's own address as its ORCPT where RCPT gave none
- * (RFC 3461 section 5.2.1). Sets *double_cnt. A sender to be rewritten for those of other domains
- * (SRS) would be a field of theirs, added here. */
+ * (RFC 3461 section 5.2.1). Sets double_cnt.
+ *
+ * With several targets success is told of the alias itself, which is "expanded" (section 5.2.7.3):
+ * it becomes a recipient that is not delivered to, and its targets lose NOTIFY=SUCCESS.
+ */
+struct conn_message_alias {
+    struct base_span address;
+    const struct base_span *targets;
+    uint32_t target_cnt;
+    /* The sender for targets that forwarded says yes to; empty: as the message has it. */
+    struct base_span forward_from;
+    bool (*forwarded)(void *user, struct base_span target);
+    void *user;
+    uint32_t double_cnt;
+};
 #define CONN_MESSAGE_EXPANDED_MAX 4096 /* recipients of a message, when an alias is among them */
 enum conn_message_expanded {
     CONN_MESSAGE_EXPANDED,
     CONN_MESSAGE_NO_BUFFER,
     CONN_MESSAGE_TOO_MANY /* recipients */
 };
-enum conn_message_expanded conn_message_expansion(struct conn *c, struct base_span alias,
-                                                  const struct base_span *targets,
-                                                  uint32_t target_cnt, uint32_t *double_cnt);
+enum conn_message_expanded conn_message_expansion(struct conn *c, struct conn_message_alias *a);
 
 /* Gives all bytes of the header section so far, ours first, to the reader of its From field. */
 void conn_message_header(const struct conn *c, struct policy_from *f);

@@ -20,14 +20,18 @@ static struct base_span recipient(void *user, uint32_t index)
 {
     const struct delivery *d = user;
 
+    if (d->probe != NULL)
+        return d->probe_mailbox;
     return queue_recipient(d->job.message, d->job.recipients[index]);
 }
 
 static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
 {
     const struct delivery *d = user;
-    struct spool_envelope_recipient r =
-        queue_recipient_params(d->job.message, d->job.recipients[index]);
+    struct spool_envelope_recipient r = {0};
+
+    if (d->probe == NULL)
+        r = queue_recipient_params(d->job.message, d->job.recipients[index]);
 
     return (struct smtp_rcpt_params){.notify = r.notify, .orcpt = r.orcpt};
 }
@@ -46,11 +50,12 @@ static void fill_results(struct delivery *d, const char *why)
 static void begin(struct conn *c, struct delivery *d)
 {
     struct smtp_client_job job = {
-        .sender = d->job.sender,
+        .sender = d->job.from,
         .recipient = recipient,
         .rcpt_params = rcpt_params,
         .user = d,
         .recipient_cnt = d->job.recipient_cnt,
+        .probe = d->probe != NULL,
         .mail = {.size_bytes = d->job.content_bytes,
                  .envid = d->job.envid,
                  .ret = d->job.ret,
@@ -128,6 +133,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
     d->next_host = false;
     d->tls = DELIVERY_TLS_NOTHING;
     d->tls_try = CONN_TLS_TRY_WHOLE;
+    d->probe_answered = false;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
     if (c == NULL)
@@ -195,6 +201,7 @@ static void take_result(struct conn *c)
     d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
     d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4);
     d->tls = (uint8_t)tls_of(c);
+    d->probe_answered = c->out.smtp.answered_cnt > 1;
     d->result_cnt++;
 }
 
@@ -389,6 +396,9 @@ static bool step(struct conn *c)
     switch (event) {
     case SMTP_CLIENT_RESULT:
         take_result(c);
+        /* Somebody waits for a probe's answer; what is left, RSET, is the connection's alone. */
+        if (o->delivery != NULL && o->delivery->probe != NULL)
+            give_back(c, "no result");
         return true;
     case SMTP_CLIENT_TLS:
         if (conn_has_more(c, 0)) {

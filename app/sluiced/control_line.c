@@ -1,4 +1,5 @@
 #include "control_line.h"
+#include "policy_key.h"
 
 #include <errno.h>
 
@@ -74,6 +75,7 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
                           row->words == CONTROL_WORDS_ONE ? 1 : 2, bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;
+    out->filter.same_domain = policy_key_same_domain;
     bool fits = true;
     if (row->words == CONTROL_WORDS_ID)
         fits = out->filter.by_id;

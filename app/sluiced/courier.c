@@ -81,6 +81,8 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     }
     memcpy(c->secret, secret, sizeof(c->secret));
     int error = courier_bounce_init(c);
+    if (error == 0)
+        error = courier_verify_init(c);
     if (error != 0)
         return error;
     c->changes.number = 1;
@@ -121,6 +123,7 @@ void courier_fini(struct courier *c)
     }
     courier_cat_fini(c);
     courier_bounce_fini(c);
+    courier_verify_fini(c);
     if (c->queue != NULL)
         queue_fini(c->queue);
     courier_lanes_fini(&c->lanes);
@@ -493,6 +496,10 @@ static void conclude(struct courier *c, struct delivery *d)
 static void finish(struct courier *c, struct delivery *d)
 {
     courier_lanes_put(&c->lanes, d);
+    if (d->probe != NULL) {
+        courier_verify_done(c, d);
+        return put(c, d);
+    }
     queue_answer(c->queue, &d->job, answer_of(d));
     count_tls(c, d);
     if (d->unattempted) {
@@ -529,6 +536,7 @@ static void not_started(struct courier *c, const struct queue_job *job)
 
     c->free = d->next;
     d->job = *job;
+    d->probe = NULL;
     d->host = settings_route_find(c->settings, job->domain)->host;
     d->requirement = NULL;
     d->requirement_texts = NULL;
@@ -542,9 +550,67 @@ static void not_sent(struct courier *c, struct delivery *d, const char *why)
     end_unsent(c, d, why);
 }
 
+/* An alias whose targets are recipients of their own: all there is to do is to tell its sender. */
+static void expanded(struct courier *c, const struct queue_job *job)
+{
+    static const char words[] = "expanded: its targets are recipients of their own";
+    struct delivery *d = c->free;
+
+    c->free = d->next;
+    c->active_cnt++;
+    d->job = *job;
+    d->probe = NULL;
+    d->host = (struct net_endpoint){0};
+    d->requirement = NULL;
+    d->requirement_texts = NULL;
+    d->tls = DELIVERY_TLS_NOTHING;
+    d->unattempted = false;
+    d->refused = false;
+    d->dsn_passed_on = false;
+    d->result_cnt = job->recipient_cnt;
+    for (uint32_t i = 0; i < d->result_cnt; i++) {
+        d->result[i] = (struct delivery_result){.code = 250, .text_len = sizeof(words) - 1};
+        memcpy(d->result[i].text, words, sizeof(words) - 1);
+    }
+    queue_answer(c->queue, &d->job, QUEUE_ANSWER_NONE);
+    conclude(c, d);
+}
+
+/* By the route of the job's domain to a lane. Returns false when that cannot be: with a reason in
+ * *why when it will not soon; NULL: the lane's ring is full. */
+static bool send(struct courier *c, struct delivery *d, const char **why)
+{
+    const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
+
+    d->host = route->host;
+    *why = courier_requirement_fill(c, d, route);
+    if (*why != NULL)
+        return false;
+    courier_proxy_fill(c, d, route->proxy);
+    courier_lanes_take(&c->lanes, d);
+    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
+    if (rte_ring_sp_enqueue(ring, d) != 0) {
+        d->unattempted = true;
+        courier_lanes_put(&c->lanes, d);
+        return false;
+    }
+    c->active_cnt++;
+    doorbell_ring(&c->topology->lane_bell[d->lane]);
+    return true;
+}
+
+/* One that was not sent is free again. */
+static void unsent(struct courier *c, struct delivery *d)
+{
+    courier_requirement_drop(d);
+    d->next = c->free;
+    c->free = d;
+}
+
 static void start(struct courier *c, const struct queue_job *job)
 {
     struct delivery *d = c->free;
+    const char *why;
 
     /* Deliveries whose outcomes could not be journalled for long would all be made again after a
      * crash: there is a bound. */
@@ -552,26 +618,32 @@ static void start(struct courier *c, const struct queue_job *job)
         return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
     c->free = d->next;
     d->job = *job;
-    const struct settings_route *route = settings_route_find(c->settings, job->domain);
-    d->host = route->host;
-    const char *why = courier_requirement_fill(c, d, route);
-    if (why != NULL)
-        return not_sent(c, d, why);
-    courier_proxy_fill(c, d, route->proxy);
-    courier_lanes_take(&c->lanes, d);
-    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
-    if (rte_ring_sp_enqueue(ring, d) != 0) {
-        d->unattempted = true;
-        courier_lanes_put(&c->lanes, d);
-        courier_requirement_drop(d);
-        queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
-        d->next = c->free;
-        c->free = d;
+    d->probe = NULL;
+    if (send(c, d, &why)) {
+        stats_inc(c->stats, STATS_COURIER_DELIVERIES);
         return;
     }
-    c->active_cnt++;
-    stats_inc(c->stats, STATS_COURIER_DELIVERIES);
-    doorbell_ring(&c->topology->lane_bell[d->lane]);
+    if (why != NULL)
+        return not_sent(c, d, why);
+    queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
+    unsent(c, d);
+}
+
+bool courier_probe(struct courier *c, const struct queue_job *job,
+                   struct policy_verify_entry *probe, struct base_span mailbox)
+{
+    struct delivery *d = c->free;
+    const char *why;
+
+    base_assert(d != NULL && job->message == NULL && job->recipient_cnt == 1);
+    c->free = d->next;
+    d->job = *job;
+    d->probe = probe;
+    d->probe_mailbox = mailbox;
+    if (send(c, d, &why))
+        return true;
+    unsent(c, d);
+    return false;
 }
 
 static uint32_t start_due(struct courier *c)
@@ -582,7 +654,9 @@ static uint32_t start_due(struct courier *c)
     for (; n < BURST && may_start(c); n++) {
         if (!queue_next(c->queue, &job, c->now_ns))
             break;
-        if (job.set_aside)
+        if (job.expanded && !job.set_aside)
+            expanded(c, &job);
+        else if (job.set_aside)
             not_started(c, &job);
         else
             start(c, &job);
@@ -623,6 +697,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
         work += arrivals(c, &c->spool[i]);
     work += finished(c);
     work += resolver_answers(c->topology, TOPOLOGY_COURIER, 0);
+    work += courier_verify_pass(c);
     work += start_due(c);
     work += courier_control_run(c);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++)

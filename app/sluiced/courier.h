@@ -16,6 +16,7 @@
 #include "base_list.h"
 #include "courier_lane.h"
 #include "courier_request.h"
+#include "courier_verify.h"
 #include "delivery.h"
 #include "queue.h"
 #include "settings.h"
@@ -70,6 +71,7 @@ struct courier {
     uint64_t now_ns, wall_ns;
     struct courier_changes changes;
     struct courier_cat cat;
+    struct courier_verify verify;
     bool draining; /* starts no new deliveries */
 };
 
@@ -83,6 +85,12 @@ void courier_fini(struct courier *c);
 void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
                     const struct spool_outcome *outcomes, uint32_t cnt);
 bool courier_may_change(const struct courier *c);
+
+/* Sends a delivery without a message, which ends in courier_verify_done: MAIL and RCPT as the job
+ * says (no message, one recipient: mailbox, which lives until then). A free delivery is there.
+ * Returns false when it can not be sent now. */
+bool courier_probe(struct courier *c, const struct queue_job *job,
+                   struct policy_verify_entry *probe, struct base_span mailbox) BASE_WARN_UNUSED;
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);

@@ -42,6 +42,7 @@ static const enum stats_id told_stats[MAIL_DSN_KIND_CNT] = {
     [MAIL_DSN_DELAYED] = STATS_COURIER_TOLD_DELAYED,
     [MAIL_DSN_DELIVERED] = STATS_COURIER_TOLD_RELAYED, /* does not happen: nothing ends here */
     [MAIL_DSN_RELAYED] = STATS_COURIER_TOLD_RELAYED,
+    [MAIL_DSN_EXPANDED] = STATS_COURIER_TOLD_EXPANDED,
 };
 
 int courier_bounce_init(struct courier *c)

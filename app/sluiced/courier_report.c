@@ -23,6 +23,10 @@ uint8_t courier_report_wanted(const struct delivery *d, uint32_t i)
         kind = MAIL_DSN_FAILED;
         break;
     case SPOOL_OUTCOME_DELIVERED:
+        if (d->job.expanded) {
+            kind = MAIL_DSN_EXPANDED;
+            break;
+        }
         /* RFC 3461 section 5.2.2: nobody behind a server without DSN would tell. */
         if (d->dsn_passed_on)
             return 0;
@@ -88,7 +92,10 @@ static void recipient_fill(struct courier *c, struct courier_report *t, const st
         .last_attempt_wall_ns = c->wall_ns,
         .retry_until_wall_ns = r->state == SPOOL_OUTCOME_DEFERRED ? retry_until(c, d) : 0,
     };
-    words_fill(to, r, text, base_span_str(t->remote));
+    if (to->kind == MAIL_DSN_EXPANDED)
+        to->reason = base_span_str("It stands for several addresses.");
+    else
+        words_fill(to, r, text, base_span_str(t->remote));
     /* RFC 3463: delivery time expired; no answer that could be told. */
     if (to->status.len == 0 && r->expired)
         to->status = base_span_str("4.4.7");

@@ -10,6 +10,8 @@
 #include "net_addr.h"
 #include "queue.h"
 
+struct policy_verify_entry;
+
 #define DELIVERY_TEXT_MAX 120
 
 struct delivery_result {
@@ -41,6 +43,11 @@ struct delivery {
     uint8_t proxy;
     bool proxy_client;
     struct net_endpoint client, client_destination;
+    /* Not NULL: no message is sent, the next hop is only asked for this recipient
+     * (courier_verify.h); the job has no message. */
+    struct policy_verify_entry *probe;
+    struct base_span probe_mailbox;
+    bool probe_answered; /* its result is what was said to RCPT */
     uint32_t lane;       /* that carries it out */
     uint8_t tls_try;     /* the lane's: enum conn_tls_try */
     bool unattempted;    /* the lane could not even try: not an attempt, without results */

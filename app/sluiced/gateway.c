@@ -326,6 +326,7 @@ void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg)
 
 static void close_all(struct gateway *g)
 {
+    gateway_resolver_fini(&g->resolver); /* the lanes' questions are still there */
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++) {
         if (g->lane[i] != NULL)
             lane_fini(g->lane[i]);
@@ -342,7 +343,6 @@ static void close_all(struct gateway *g)
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);
     loop_fini(&g->resolver_thread.loop);
-    gateway_resolver_fini(&g->resolver);
     if (g->courier.deliveries != NULL)
         courier_fini(&g->courier);
     if (g->port_open)

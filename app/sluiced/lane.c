@@ -138,14 +138,14 @@ static int listen_all(struct lane *l, char *err, size_t err_cap)
     return 0;
 }
 
-static int open_pools(struct lane *l)
+static int open_pools(struct lane *l, const uint8_t secret[16])
 {
     const struct conf *conf = l->settings->conf;
     uint32_t buf_cnt = 0;
 
     for (uint32_t i = 0; i < conf->spool_cnt; i++)
         buf_cnt += (uint32_t)conf->spool[i].buffers;
-    if (conn_auth_init(l) != 0)
+    if (conn_auth_init(l) != 0 || conn_rcpt_init(l) != 0 || client_lists_init(l, secret) != 0)
         return -ENOMEM;
     if (base_pool_init(&l->conns, (uint32_t)conf->tcp.connections, sizeof(struct conn), 64,
                        sizeof(struct conn)) != 0)
@@ -193,7 +193,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     conn_cache_init(&l->idle, (uint32_t)l->settings->conf->tcp.connections, config->secret);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
     lane_host_init(l, &l->settings->conf->port[0]);
-    error = l->policy_work != NULL ? open_pools(l) : -ENOMEM;
+    error = l->policy_work != NULL ? open_pools(l, config->secret) : -ENOMEM;
     if (error == 0)
         error = open_net(l, config, &l->settings->conf->port[0], now_ns);
     if (error == 0)
@@ -234,6 +234,8 @@ void lane_fini(struct lane *l)
     l->bufs.free_cnt = l->bufs.buf_cnt;
     base_pool_fini(&l->conns);
     conn_auth_fini(l);
+    conn_rcpt_fini(l);
+    client_lists_fini(l);
     spool_buf_pool_fini(&l->bufs);
     policy_work_close(l->policy_work);
     free(l);
@@ -453,6 +455,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     net_run(l->net, now_ns);
     work += deliveries(l);
     work += conn_auth_pass(l);
+    work += conn_rcpt_pass(l);
     work += events(l);
     work += timers(l);
     conn_out_relieve(l);

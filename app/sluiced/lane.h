@@ -15,6 +15,8 @@
 #include "conn.h"
 #include "conn_auth.h"
 #include "conn_cache.h"
+#include "conn_rcpt.h"
+#include "client_lists.h"
 #include "lane_tls.h"
 #include "net_rss.h"
 #include "settings.h"
@@ -83,6 +85,8 @@ struct lane {
     struct spool_buf_pool bufs;
     struct policy_work *policy_work;
     struct lane_auth auth;
+    struct lane_rcpt rcpt;
+    struct client_lists lists;
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
     const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */
@@ -95,7 +99,7 @@ struct lane {
     uint8_t layer_out[2][LANE_OUT_BYTES];
     struct policy_from from;
     struct policy_expansion expansion;
-    uint64_t recipients[LANE_RECIPIENT_SLOTS]; /* a set of a message's */
+    struct base_span recipients[LANE_RECIPIENT_SLOTS]; /* a set of a message's */
 };
 
 /* What ARP told one lane, for the others: answers come to one queue only. */

@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
 struct list {
     const struct conf_list *items;
     enum conf_map_form usual;
@@ -34,6 +37,8 @@ int maps_each(const struct conf *conf, int (*each)(void *arg, const char *path),
     for (int i = 0; i < LIST_CNT; i++)
         for (uint32_t k = 0; k < lists[i].items->cnt && error == 0; k++)
             error = each(arg, conf_map(lists[i].items->item[k], lists[i].usual, &form));
+    for (uint32_t i = 0; i < conf->srs.secrets.cnt && error == 0; i++)
+        error = each(arg, conf->srs.secrets.item[i]);
     return error;
 }
 
@@ -158,6 +163,63 @@ static bool read_map(struct reading *r, const struct list *list, const char *ite
     return false;
 }
 
+/* ---- secrets ---- */
+
+#define SECRET_BYTES_MIN 16
+#define SECRET_BYTES_MAX 4096
+
+/* Makes a key of the file's bytes, without what ends its last line. Returns NULL, or why not. */
+static const char *read_secret(uint8_t key[16], int fd)
+{
+    uint8_t bytes[SECRET_BYTES_MAX], digest[SHA256_DIGEST_LENGTH];
+    struct stat st;
+    const char *why = NULL;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return "not a file";
+    if ((st.st_mode & 0137) != 0)
+        return "too many may read or change it: mode 640 at most";
+    ssize_t n = read(fd, bytes, sizeof(bytes));
+    while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r' || bytes[n - 1] == ' '))
+        n--;
+    if (n < SECRET_BYTES_MIN)
+        why = "a secret has 16 bytes or more";
+    else if (n == (ssize_t)sizeof(bytes))
+        why = "a secret has less than 4096 bytes";
+    else
+        SHA256(bytes, (size_t)n, digest);
+    if (why == NULL)
+        memcpy(key, digest, 16);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+    OPENSSL_cleanse(digest, sizeof(digest));
+    return why;
+}
+
+static bool read_srs(struct reading *r)
+{
+    const struct conf_srs *conf = &r->conf->srs;
+    const char *why = NULL;
+
+    if (conf->domain == NULL)
+        return true;
+    struct mail_srs *srs = policy_tables_add_srs(r->tables, conf->domain);
+    if (srs == NULL) {
+        snprintf(r->notes->error, MAPS_TEXT_CAP, "srs: memory is short");
+        return false;
+    }
+    srs->age_max_days = (uint32_t)(conf->max_age_ns / (86400 * UINT64_C(1000000000)));
+    for (uint32_t i = 0; i < conf->secrets.cnt && why == NULL; i++) {
+        int fd = r->open_file(r->user, conf->secrets.item[i]);
+        why = fd < 0 ? why_unread(fd) : read_secret(srs->key[srs->key_cnt++], fd);
+        if (fd >= 0)
+            close(fd);
+        if (why != NULL)
+            snprintf(r->notes->error, MAPS_TEXT_CAP, "srs: secrets: %.250s: %s",
+                     conf->secrets.item[i], why);
+    }
+    return why == NULL;
+}
+
 static void warn_swapped(struct reading *r)
 {
     const struct policy_tables *t = r->tables;
@@ -190,6 +252,7 @@ struct policy_tables *maps_read(const struct conf *conf, maps_open open_file, vo
     for (int i = 0; i < LIST_CNT; i++)
         for (uint32_t k = 0; k < lists[i].items->cnt && ok; k++)
             ok = read_map(&r, &lists[i], lists[i].items->item[k]);
+    ok = ok && read_srs(&r);
     if (ok) {
         warn_swapped(&r);
         return r.tables;

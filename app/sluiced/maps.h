@@ -1,6 +1,7 @@
 /*
- * Map files of addresses (recipient and sender blocks): read whole through the opener, made into
- * one immutable set of tables (lib/policy), or not at all. What is wrong is told as file:line: why.
+ * Map files of addresses (recipient and sender blocks) and the secrets of srs: read whole through
+ * the opener, made into one immutable set of tables (lib/policy), or not at all. What is wrong is
+ * told as file:line: why.
  *
  * Threads: control's. Memory: the tables are the caller's.
  */

@@ -80,6 +80,7 @@ static void fill_policy(struct settings *s)
         .login_domain = sender->login_domain != NULL ? base_span_str(sender->login_domain)
                                                      : base_span_of(NULL, 0),
         .extension = s->conf->recipient.extension != NULL ? s->conf->recipient.extension[0] : 0,
+        .extension_propagate = s->conf->recipient.extension_propagate,
         .expansion_max = (uint32_t)s->conf->recipient.expansion,
         .exempt_networks = s->exempt_networks,
         .exempt_network_cnt = sender->exempt_networks.cnt,
@@ -130,6 +131,47 @@ static bool repairs(const struct conf_listener *l)
     return l->kind != CONF_KIND_MX && l->repair != CONF_REPAIR_NO;
 }
 
+static bool looks_up(const struct conf_listener *l)
+{
+    return l->dns_lists == CONF_DNS_LISTS_YES ||
+           (l->dns_lists == CONF_DNS_LISTS_AUTO && l->kind == CONF_KIND_MX);
+}
+
+static bool fill_lists(struct settings *s)
+{
+    const struct conf *conf = s->conf;
+    uint32_t cnt = 0;
+
+    for (uint32_t i = 0; i < conf->dns_list_cnt; i++)
+        cnt += conf->dns_list[i].answers.cnt;
+    s->list_answers = calloc(cnt + 1, sizeof(s->list_answers[0]));
+    if (s->list_answers == NULL)
+        return false;
+    cnt = 0;
+    for (; s->list_cnt < conf->dns_list_cnt; s->list_cnt++) {
+        const struct conf_dns_list *c = &conf->dns_list[s->list_cnt];
+        s->lists[s->list_cnt] = (struct settings_list){.zone = c->zone,
+                                                       .weight = (int32_t)c->weight,
+                                                       .answers = &s->list_answers[cnt],
+                                                       .answer_cnt = c->answers.cnt};
+        for (uint32_t i = 0; i < c->answers.cnt; i++)
+            base_assert(conf_octets_parse(&s->list_answers[cnt++], c->answers.item[i]));
+    }
+    return true;
+}
+
+/* RFC 5782 section 2.1: answers are in 127.0.0.0/8; others are of who has taken the zone over. Of
+ * those the last are errors by custom, such as "too many questions". */
+bool settings_list_match(const struct settings_list *list, const uint8_t answer[4])
+{
+    if (list->answer_cnt == 0)
+        return answer[0] == 127 && (answer[1] != 255 || answer[2] != 255);
+    for (uint32_t i = 0; i < list->answer_cnt; i++)
+        if (conf_octets_match(&list->answers[i], answer))
+            return true;
+    return false;
+}
+
 static bool fill_listeners(struct settings *s)
 {
     const struct conf *conf = s->conf;
@@ -148,6 +190,7 @@ static bool fill_listeners(struct settings *s)
         s->listeners[i].conf = &conf->listener[i];
         s->listeners[i].tls = conf_listener_tls(&conf->listener[i]);
         s->listeners[i].repair = repairs(&conf->listener[i]);
+        s->listeners[i].lists = looks_up(&conf->listener[i]);
         s->listeners[i].spoof = spoof_of(&conf->listener[i]);
         s->listeners[i].tls_policy = policy_cnt;
         policy_cnt += s->listeners[i].tls != CONF_TLS_NONE;
@@ -177,6 +220,7 @@ static void free_parts(struct settings *s)
     free(s->exempt_networks);
     free(s->limit_exempt_networks);
     free(s->exempt_logins);
+    free(s->list_answers);
 }
 
 struct settings *settings_make(struct conf *conf)
@@ -216,7 +260,7 @@ struct settings *settings_make(struct conf *conf)
     if (s->exempt_networks == NULL || s->exempt_logins == NULL || s->limit_exempt_networks == NULL)
         goto fail;
     if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s) ||
-        !settings_fill_destinations(s))
+        !settings_fill_destinations(s) || !fill_lists(s))
         goto fail;
     fill_policy(s);
     fill_routes(s);

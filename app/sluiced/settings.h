@@ -38,6 +38,14 @@ struct settings_destination {
     uint32_t fingerprint_cnt;
 };
 
+/* A DNS list; without patterns every answer counts that RFC 5782 knows. */
+struct settings_list {
+    const char *zone;
+    int32_t weight;
+    const struct conf_octets *answers; /* in settings */
+    uint32_t answer_cnt;
+};
+
 struct settings_listener {
     const struct conf_listener *conf;
     struct net_prefix *proxy_from;            /* conf->proxy_from.cnt of them */
@@ -47,6 +55,7 @@ struct settings_listener {
     uint32_t tls_policy; /* its place among those with another level than none */
     enum policy_spoof spoof;
     bool repair; /* header sections */
+    bool lists;  /* clients are looked up in DNS lists */
 };
 
 struct settings {
@@ -63,7 +72,10 @@ struct settings {
     struct net_prefix *exempt_networks;
     struct net_prefix *limit_exempt_networks; /* conf->limits.exempt_networks.cnt of them */
     struct policy_key *exempt_logins;
-    struct settings_route *routes; /* sorted by domain; owned */
+    struct settings_list lists[CONF_DNS_LIST_MAX];
+    uint32_t list_cnt;
+    struct conf_octets *list_answers; /* of all lists; owned */
+    struct settings_route *routes;    /* sorted by domain; owned */
     uint32_t route_cnt;
     struct settings_route default_route;       /* without a domain */
     struct settings_destination *destinations; /* likewise */
@@ -124,6 +136,9 @@ bool settings_normalizes(const struct settings_listener *l, const struct net_add
 
 /* One of the gateway's own addresses. */
 bool settings_is_own(const struct settings *s, const struct net_addr *a);
+
+/* Whether an address is an answer by which the list has the client. */
+bool settings_list_match(const struct settings_list *list, const uint8_t answer[4]);
 
 /* Where mail for the domain goes. */
 const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain);

@@ -64,6 +64,11 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_RESOLVER_COURIER] = {"rc", TOPOLOGY_RESOLVER, TOPOLOGY_COURIER, sizeof(void *), 1024},
     [TOPOLOGY_CONTROL_RESOLVER] = {"kr", TOPOLOGY_CONTROL, TOPOLOGY_RESOLVER, sizeof(void *), 16},
     [TOPOLOGY_RESOLVER_CONTROL] = {"rk", TOPOLOGY_RESOLVER, TOPOLOGY_CONTROL, sizeof(void *), 16},
+    /* Never full: more than a lane has recipients that wait (conn_rcpt.c). */
+    [TOPOLOGY_LANE_VERIFY] = {"lv", TOPOLOGY_LANE, TOPOLOGY_COURIER, sizeof(void *),
+                              TOPOLOGY_VERIFY_DEPTH},
+    [TOPOLOGY_VERIFY_LANE] = {"vl", TOPOLOGY_COURIER, TOPOLOGY_LANE, sizeof(void *),
+                              TOPOLOGY_VERIFY_DEPTH},
     /* Never full: more than auth: exchanges at its largest. */
     [TOPOLOGY_LANE_AUTH] = {"la", TOPOLOGY_LANE, TOPOLOGY_AUTH, sizeof(void *), 4096},
     [TOPOLOGY_AUTH_LANE] = {"al", TOPOLOGY_AUTH, TOPOLOGY_LANE, sizeof(void *), 4096},

@@ -24,6 +24,8 @@ struct rte_ring;
 #define TOPOLOGY_SPOOL_NONE UINT32_MAX
 #define TOPOLOGY_KEYOP_MAX  64
 
+#define TOPOLOGY_VERIFY_DEPTH 1024 /* of the rings between lanes and courier for recipients */
+
 /* One row of the way of a message: what README's table shows, in its order. */
 struct topology_step {
     const char *name;
@@ -68,9 +70,11 @@ enum topology_link_id {
     TOPOLOGY_RESOLVER_COURIER,
     TOPOLOGY_CONTROL_RESOLVER,
     TOPOLOGY_RESOLVER_CONTROL,
-    TOPOLOGY_LANE_AUTH, /* struct auth_job *: logins */
-    TOPOLOGY_AUTH_LANE, /* struct auth_job *: their answers */
-    TOPOLOGY_LANE_LOG,  /* struct stats_log_record */
+    TOPOLOGY_LANE_VERIFY, /* struct rcpt_job *: whether the next hop takes a recipient */
+    TOPOLOGY_VERIFY_LANE, /* struct rcpt_job *: the answers */
+    TOPOLOGY_LANE_AUTH,   /* struct auth_job *: logins */
+    TOPOLOGY_AUTH_LANE,   /* struct auth_job *: their answers */
+    TOPOLOGY_LANE_LOG,    /* struct stats_log_record */
     TOPOLOGY_SPOOLER_LOG,
     TOPOLOGY_COURIER_LOG,
     TOPOLOGY_RESOLVER_LOG,

@@ -21,11 +21,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONF_ERROR_MAX   100  /* then "too many errors" */
-#define CONF_INCLUDE_MAX 16   /* nesting of includes */
-#define CONF_BLOCK_MAX   1024 /* instances of a named block, routes included */
-#define CONF_LIST_MAX    4096 /* items of a list */
-#define CONF_SPOOL_MAX   16   /* directories of the spool */
+#define CONF_ERROR_MAX    100  /* then "too many errors" */
+#define CONF_INCLUDE_MAX  16   /* nesting of includes */
+#define CONF_BLOCK_MAX    1024 /* instances of a named block, routes included */
+#define CONF_LIST_MAX     4096 /* items of a list */
+#define CONF_SPOOL_MAX    16   /* directories of the spool */
+#define CONF_DNS_LIST_MAX 16   /* DNS lists: a bit each */
+#define CONF_SECRET_MAX   8    /* of srs */
 
 /* Of queue: deliveries. A power of two: a ring has room for all of them. */
 #define CONF_DELIVERIES_MAX 16384
@@ -63,6 +65,8 @@ enum conf_spoof { CONF_SPOOF_AUTO, CONF_SPOOF_OFF, CONF_SPOOF_LOGIN, CONF_SPOOF_
 enum conf_repair { CONF_REPAIR_AUTO, CONF_REPAIR_YES, CONF_REPAIR_NO };
 enum conf_map_form { CONF_MAP_TEXTHASH, CONF_MAP_PCRE, CONF_MAP_ACCOUNTS };
 enum conf_auth_backend { CONF_AUTH_NONE, CONF_AUTH_PASSWD, CONF_AUTH_DOVECOT };
+enum conf_dns_lists { CONF_DNS_LISTS_AUTO, CONF_DNS_LISTS_YES, CONF_DNS_LISTS_NO };
+enum conf_verify { CONF_VERIFY_NO, CONF_VERIFY_NEXT_HOP };
 enum conf_early_commands { CONF_EARLY_COUNT, CONF_EARLY_REFUSE };
 enum conf_congestion { CONF_CONGESTION_CUBIC, CONF_CONGESTION_NEWRENO };
 enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
@@ -137,7 +141,8 @@ struct conf_listener {
     struct conf_list xclient_networks; /* CIDR */
     uint64_t spoof_protection;         /* enum conf_spoof */
     bool reject_unauthenticated_sender;
-    uint64_t repair; /* enum conf_repair */
+    uint64_t repair;    /* enum conf_repair */
+    uint64_t dns_lists; /* enum conf_dns_lists */
 };
 
 struct conf_certificate {
@@ -205,7 +210,10 @@ struct conf_limits { /* rates are a minute's; 0: no limit */
     struct conf_list exempt_networks; /* CIDR */
     uint64_t early_commands;          /* enum conf_early_commands */
     uint64_t data_rate_min_bytes;     /* a second */
-    uint64_t stress;                  /* per cent */
+    uint64_t dns_list_threshold;
+    uint64_t dns_list_timeout_ns;
+    uint64_t dns_list_clients; /* for each lane */
+    uint64_t stress;           /* per cent */
     uint64_t stress_timeout_ns;
 };
 
@@ -246,6 +254,20 @@ struct conf_recipient {
     struct conf_list accounts, aliases, maps; /* see conf_map */
     const char *extension;                    /* one character; NULL: none */
     uint64_t expansion;
+    bool extension_propagate;
+    uint64_t verify; /* enum conf_verify */
+    uint64_t verify_timeout_ns;
+    uint64_t verify_cache;
+    uint64_t verify_positive_expire_ns;
+    uint64_t verify_positive_refresh_ns;
+    uint64_t verify_negative_expire_ns;
+    uint64_t verify_negative_refresh_ns;
+};
+
+struct conf_srs {
+    const char *domain;       /* NULL: senders are not rewritten */
+    struct conf_list secrets; /* files; the first one signs */
+    uint64_t max_age_ns;
 };
 
 struct conf_auth {
@@ -302,6 +324,15 @@ struct conf_destination {
     struct conf_list fingerprints; /* SHA-256, hexadecimal, with or without colons */
 };
 
+struct conf_dns_list {
+    const char *name;
+    uint32_t line;
+    const char *file;
+    const char *zone;
+    int64_t weight;
+    struct conf_list answers; /* see conf_octets */
+};
+
 struct conf_dns {
     struct conf_list servers; /* "address" or "address:port"; none: recursion from the root */
     struct conf_list stubs;   /* "zone=address" or "zone=address:port" */
@@ -335,6 +366,7 @@ struct conf {
     struct conf_relay relay;
     struct conf_sender sender;
     struct conf_recipient recipient;
+    struct conf_srs srs;
     struct conf_auth auth;
     struct conf_queue queue;
     struct conf_delivery delivery;
@@ -354,6 +386,8 @@ struct conf {
     uint32_t route_cnt;
     struct conf_destination *destination;
     uint32_t destination_cnt;
+    struct conf_dns_list *dns_list;
+    uint32_t dns_list_cnt;
 };
 
 /* ---- the table ---- */
@@ -362,6 +396,7 @@ enum conf_type {
     CONF_TYPE_STRING,    /* const char * */
     CONF_TYPE_BOOL,      /* bool: yes no */
     CONF_TYPE_NUMBER,    /* uint64_t, plain */
+    CONF_TYPE_WEIGHT,    /* int64_t, -1000 to 1000 */
     CONF_TYPE_SIZE,      /* uint64_t bytes: k M G (1024) */
     CONF_TYPE_DURATION,  /* uint64_t ns: ms s m h d w */
     CONF_TYPE_ENUM,      /* uint64_t: one of the words */
@@ -376,6 +411,8 @@ enum conf_type {
     CONF_TYPE_MAPS,      /* struct conf_list of map files, see conf_map */
     CONF_TYPE_SERVERS,   /* struct conf_list of "address" or "address:port", checked */
     CONF_TYPE_STUBS,     /* struct conf_list of "zone=" and a server, checked */
+    CONF_TYPE_ANSWERS,   /* struct conf_list of IPv4 patterns, see conf_octets */
+    CONF_TYPE_PATHS,     /* struct conf_list of absolute paths */
 };
 
 struct conf_setting {
@@ -436,6 +473,15 @@ enum conf_tls_level conf_listener_tls(const struct conf_listener *l);
  * and returns the path. */
 const char *conf_map(const char *item, enum conf_map_form usual, enum conf_map_form *form);
 #define CONF_MAP_MAX 16 /* files of one list */
+
+/* IPv4 addresses by a pattern as Postfix writes it: each byte is a number, or numbers and ranges in
+ * brackets ("127.0.0.[2..11;14]"). A set of values for each byte. */
+struct conf_octets {
+    uint64_t values[4][4];
+};
+/* Returns false when text is no pattern. */
+bool conf_octets_parse(struct conf_octets *out, const char *text) BASE_WARN_UNUSED;
+bool conf_octets_match(const struct conf_octets *o, const uint8_t address[4]);
 
 /* Settings that differ and may not be changed by a reload: writes up to cap rows and returns how
  * many there are, each once. A named block that is new, gone or in another place counts as its

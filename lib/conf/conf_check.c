@@ -422,6 +422,50 @@ static void check_addresses_of_mail(struct conf_parser *p)
                 r->extension);
 }
 
+static void check_lists(struct conf_parser *p)
+{
+    const struct conf *c = p->conf;
+
+    if (c->dns_list_cnt > CONF_DNS_LIST_MAX)
+        named(p, "dns_list", &c->dns_list[CONF_DNS_LIST_MAX], "", "more than %d lists",
+              CONF_DNS_LIST_MAX);
+    for (uint32_t i = 0; i < c->dns_list_cnt; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (c->dns_list[i].zone != NULL && c->dns_list[j].zone != NULL &&
+                c->dns_list[i].answers.cnt == 0 && c->dns_list[j].answers.cnt == 0 &&
+                strcmp(c->dns_list[i].zone, c->dns_list[j].zone) == 0)
+                named(p, "dns_list", &c->dns_list[i], "zone", "is that of dns_list %s, too",
+                      c->dns_list[j].name);
+}
+
+static void check_srs(struct conf_parser *p)
+{
+    const struct conf_srs *s = &p->conf->srs;
+
+    if (s->domain != NULL && s->secrets.cnt == 0 && !bad(p, "srs", "secrets"))
+        related(p, "srs", "secrets", "srs.domain", "is required for domain");
+    if (s->domain == NULL && s->secrets.cnt > 0 && !bad(p, "srs", "domain"))
+        related(p, "srs", "domain", "srs.secrets", "is required for secrets");
+    if (s->secrets.cnt > CONF_SECRET_MAX)
+        related(p, "srs", "secrets", NULL, "must be at most %d files, not %u", CONF_SECRET_MAX,
+                s->secrets.cnt);
+}
+
+/* A refresh that comes after the end would never come. */
+static void check_verify(struct conf_parser *p)
+{
+    const struct conf_recipient *r = &p->conf->recipient;
+
+    if (r->verify_positive_refresh_ns > r->verify_positive_expire_ns &&
+        !bad(p, "recipient", "verify_positive_expire"))
+        related(p, "recipient", "verify_positive_refresh", "recipient.verify_positive_expire",
+                "must not be over verify_positive_expire");
+    if (r->verify_negative_refresh_ns > r->verify_negative_expire_ns &&
+        !bad(p, "recipient", "verify_negative_expire"))
+        related(p, "recipient", "verify_negative_refresh", "recipient.verify_negative_expire",
+                "must not be over verify_negative_expire");
+}
+
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
 {
     const struct conf *c = p->conf;
@@ -435,6 +479,9 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     check_sizes(p);
     check_addresses_of_mail(p);
     conf_check_delivery(p);
+    check_lists(p);
+    check_srs(p);
+    check_verify(p);
     if (c->certificate_cnt > CERTIFICATE_MAX)
         named(p, "certificate", &c->certificate[CERTIFICATE_MAX], "", "is over the limit of %d",
               CERTIFICATE_MAX);

@@ -23,6 +23,7 @@ static bool same_value(const struct conf_setting *s, const char *a, const char *
     case CONF_TYPE_BOOL:
         return *(const bool *)x == *(const bool *)y;
     case CONF_TYPE_NUMBER:
+    case CONF_TYPE_WEIGHT:
     case CONF_TYPE_SIZE:
     case CONF_TYPE_DURATION:
     case CONF_TYPE_ENUM:
@@ -34,6 +35,8 @@ static bool same_value(const struct conf_setting *s, const char *a, const char *
     case CONF_TYPE_MAPS:
     case CONF_TYPE_SERVERS:
     case CONF_TYPE_STUBS:
+    case CONF_TYPE_ANSWERS:
+    case CONF_TYPE_PATHS:
         return same_list(x, y);
     case CONF_TYPE_STRING:
     case CONF_TYPE_ADDRESS:

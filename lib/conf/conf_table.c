@@ -48,6 +48,12 @@ const struct conf_block conf_blocks[] = {
     ONE(limits,
         "What one client may have and do: all addresses of a prefix, or a login; counted over all "
         "lanes, behind a proxy by the address that its header names."),
+    {"dns_list", "blocked",
+     "A DNS list (RFC 5782) that clients are looked up in, all lists at once while they connect. "
+     "One "
+     "block for each. limits: dns_list_threshold says what comes of it.",
+     __builtin_offsetof(struct conf, dns_list), __builtin_offsetof(struct conf, dns_list_cnt),
+     sizeof(struct conf_dns_list), true, false, true},
     ONE(tcp, "Connections and their buffers."),
     ONE(tls, "Limits of TLS."),
     ONE(relay, "Who may send where."),
@@ -56,6 +62,10 @@ const struct conf_block conf_blocks[] = {
     ONE(recipient,
         "The addresses of the relay domains: accounts, aliases, and who else there is. The files "
         "may be changed at any time: they are read again within seconds, whole or not at all."),
+    ONE(srs,
+        "Senders of other domains, where aliases forward their mail to other domains again: they "
+        "are rewritten to a domain of ours (SRS), so that SPF holds, and reports to such an "
+        "address go back to the sender."),
     ONE(auth, "Users: where their passwords are, and what is done about guessing."),
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
@@ -154,6 +164,8 @@ const struct conf_setting conf_settings[] = {
     TEXT(listener, BOOL, auth_required, "yes", false, NULL, "submission and submissions: MAIL needs a login, but from relay: networks"),
     WORDS(listener, repair, "auto", "auto yes no", false, "messages get Date and Message-ID where they lack them, and lose Bcc; auto: from users. Never on mx, where mail is not ours to change"),
 
+    WORDS(listener, dns_lists, "auto", "auto yes no", false, "look up clients in the dns_list blocks; auto: where kind = mx. Not who has logged in, nor relay: networks, nor limits: exempt_networks"),
+
     TEXT(certificate, PATH, chain, NULL, true, "/etc/sluice/mx.pem", "PEM file: the certificate, then intermediate ones. Another file than at the start must be below the directory of this file"),
     TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),
 
@@ -196,8 +208,15 @@ const struct conf_setting conf_settings[] = {
     TEXT(limits, NETWORKS, exempt_networks, "", true, NULL, "clients for whom nothing in this block holds but the stress mode, nor greet_pause"),
     WORDS(limits, early_commands, "count", "count refuse", true, "commands or data sent behind one whose answer has to come first (HELO, EHLO, DATA, and all of clients without EHLO): counted, or 554 and the end"),
     SIZE(limits, data_rate_min, data_rate_min, "500", 0, GI, true, "bytes a second that a message has to bring, measured over smtp: data_timeout; else 421"),
+    NUMBER(limits, dns_list_threshold, "1", 0, 16000, true, "sum of the weights of the dns_list blocks in which a client stands, from which on its recipients get 554; 0: never"),
+    DURATION(limits, dns_list_timeout, "5s", 100 * MS, 30 * S, true, "wait for the answer of a list; one that does not come, or is an error, weighs nothing"),
+    NUMBER(limits, dns_list_clients, "4096", 64, 1048576, false, "clients of which each lane keeps the answers, for as long as these say, 300 bytes each"),
     NUMBER(limits, stress, "90", 0, 100, true, "per cent of tcp: connections from which on time-outs are stress_timeout"),
     DURATION(limits, stress_timeout, "10s", S, 5 * M, true, "wait for a command or for more of a message then"),
+
+    TEXT(dns_list, DOMAIN, zone, NULL, true, "bl.example.net", "zone of the list; one that others write to you for yourself, as \"key.zen.example.net\", too"),
+    {"dns_list", "weight", CONF_TYPE_WEIGHT, AT(dns_list, weight), "1", 0, 0, NULL, true, "what standing in it weighs, -1000 to 1000; below 0: a list of clients to be let in", NULL},
+    TEXT(dns_list, ANSWERS, answers, "", true, NULL, "answers that count, as { 127.0.0.2, \"127.0.0.[4..7;10]\" }; none: 127.0.0.0/8 but 127.255.255.0/24, by which lists tell that they were asked wrongly"),
 
     NUMBER(tcp, connections, "16384", 16, 1048576, false, "open connections of each lane"),
     NUMBER(tcp, half_open, "4096", 16, 1048576, false, "connections being opened by peers, of each lane"),
@@ -239,6 +258,19 @@ const struct conf_setting conf_settings[] = {
     TEXT(recipient, MAPS, maps, "", true, NULL, "all addresses of the relay domains, with accounts and aliases: others are refused at RCPT; none: the next hop knows them"),
     TEXT(recipient, STRING, extension, "+", true, NULL, "character behind which a local part is an extension of the address without it; none: there are no extensions"),
     NUMBER(recipient, expansion, "1000", 1, 4096, true, "most addresses that aliases may make of one"),
+    TEXT(recipient, BOOL, extension_propagate, "no", true, NULL, "user+x goes on as target+x where an alias of user, or a catch-all, is taken for it"),
+    WORDS(recipient, verify, "no", "no next_hop", true, "ask the next hop, by MAIL FROM:<> and RCPT alone, whether it takes a recipient of the relay domains that no map names; who it refuses is refused at RCPT"),
+    DURATION(recipient, verify_timeout, "9s", 100 * MS, 5 * M, true, "wait for it so long, then 450; the answer is there when the client comes again"),
+    NUMBER(recipient, verify_cache, "10000", 16, 10000000, true, "addresses of which the answer is kept, 400 bytes each"),
+    DURATION(recipient, verify_positive_expire, "31d", S, 365 * D, true, "a good answer holds so long"),
+    DURATION(recipient, verify_positive_refresh, "7d", S, 365 * D, true, "and is asked for again, beside, when it is so old"),
+    DURATION(recipient, verify_negative_expire, "3d", S, 365 * D, true, "a refusal for good holds so long"),
+    DURATION(recipient, verify_negative_refresh, "3h", S, 365 * D, true, "and is asked for again, beside, when it is so old"),
+
+    TEXT(srs, DOMAIN, domain, "", true, NULL, "domain of the rewritten addresses, whose MX is this gateway; none: nothing is rewritten"),
+    TEXT(srs, PATHS, secrets, "", true, NULL, "files with a secret each, 16 bytes or more, readable for root and a group at most (640); the first signs, all verify. Read again within seconds after they changed"),
+    DURATION(srs, max_age, "21d", D, 365 * D, true, "a rewritten address takes reports for so long"),
+
     WORDS(auth, backend, "none", "none passwd dovecot", false, "where users are: nowhere, so that AUTH is not offered; in passwd_file; or asked of Dovecot. AUTH is offered on listeners of kind submission and submissions, never on mx"),
     TEXT(auth, PATH, passwd_file, "", false, NULL, "users and hashes, as Dovecot's passwd-file or docker-mailserver's postfix-accounts.cf; read anew within seconds after it changed"),
     TEXT(auth, PATH, dovecot_socket, "", false, NULL, "Dovecot's auth-client socket; gateway: user must be able to connect to it"),
@@ -308,6 +340,7 @@ NAMED(listener);
 NAMED(certificate);
 NAMED(route);
 NAMED(destination);
+NAMED(dns_list);
 NAMED(spool);
 
 const struct conf_block *conf_block_find(const char *name)

@@ -10,7 +10,8 @@ struct unit {
     uint64_t factor;
 };
 
-#define NS_S UINT64_C(1000000000)
+#define NS_S            UINT64_C(1000000000)
+#define CONF_WEIGHT_MAX 1000
 
 /* The largest first. */
 static const struct unit units[] = {
@@ -84,6 +85,22 @@ static const char *set_number(const struct conf_setting *s, uint64_t *out, const
     conf_value_format(max, s->type, s->max);
     snprintf(why, CONF_WHY_CAP, "must be %s to %s, not %.64s", min, max, text);
     return why;
+}
+
+static const char *set_weight(int64_t *out, const char *text, char why[CONF_WHY_CAP])
+{
+    uint64_t v = 0;
+    bool negative = *text == '-';
+    const char *end = digits(text + negative, CONF_WEIGHT_MAX, &v);
+
+    *out = 0;
+    if (end == NULL || *end != 0) {
+        snprintf(why, CONF_WHY_CAP, "must be a number, -%d to %d, not %.64s", CONF_WEIGHT_MAX,
+                 CONF_WEIGHT_MAX, text);
+        return why;
+    }
+    *out = negative ? -(int64_t)v : (int64_t)v;
+    return NULL;
 }
 
 /* Finds text among words, which blanks part. Returns its place, or -1 and why. */
@@ -227,10 +244,12 @@ static bool is_stub(const char *text)
 static const char *check_text(enum conf_type type, const char *text)
 {
     struct conf_prefix p;
+    struct conf_octets octets;
     enum conf_map_form form;
 
     switch (type) {
     case CONF_TYPE_PATH:
+    case CONF_TYPE_PATHS:
         return text[0] == '/' ? NULL : "an absolute path";
     case CONF_TYPE_ADDRESS:
         return conf_prefix_parse(&p, text) && strchr(text, '/') == NULL ? NULL : "an IP address";
@@ -256,6 +275,10 @@ static const char *check_text(enum conf_type type, const char *text)
         return is_server(text) ? NULL : "an IP address, or address:port";
     case CONF_TYPE_STUBS:
         return is_stub(text) ? NULL : "\"zone=address\" or \"zone=address:port\"";
+    case CONF_TYPE_ANSWERS:
+        return conf_octets_parse(&octets, text)
+                   ? NULL
+                   : "an IPv4 address, with numbers and ranges in brackets: 127.0.0.[2..11;14]";
     default:
         return NULL;
     }
@@ -275,7 +298,7 @@ static bool is_list(enum conf_type type)
 {
     return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
            type == CONF_TYPE_DOMAINS || type == CONF_TYPE_MAPS || type == CONF_TYPE_SERVERS ||
-           type == CONF_TYPE_STUBS;
+           type == CONF_TYPE_STUBS || type == CONF_TYPE_ANSWERS || type == CONF_TYPE_PATHS;
 }
 
 static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,
@@ -318,6 +341,8 @@ const char *conf_value_set(const struct conf_setting *s, void *base, const struc
                    : set_texts(s, field, &(struct conf_value){0}, a, why);
     if (s->type == CONF_TYPE_NUMBER || s->type == CONF_TYPE_SIZE || s->type == CONF_TYPE_DURATION)
         return set_number(s, field, v->item[0], why);
+    if (s->type == CONF_TYPE_WEIGHT)
+        return set_weight(field, v->item[0], why);
     if (s->type != CONF_TYPE_ENUM && s->type != CONF_TYPE_BOOL)
         return set_texts(s, field, v, a, why);
     int word = find_word(s->type == CONF_TYPE_BOOL ? "no yes" : s->words, v->item[0], why);

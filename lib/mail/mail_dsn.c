@@ -22,6 +22,7 @@ bool mail_dsn_wanted(struct base_span sender, unsigned notify, enum mail_dsn_kin
         return notify == 0 || (notify & MAIL_DSN_NOTIFY_DELAY) != 0;
     case MAIL_DSN_DELIVERED:
     case MAIL_DSN_RELAYED:
+    case MAIL_DSN_EXPANDED:
         return (notify & MAIL_DSN_NOTIFY_SUCCESS) != 0;
     case MAIL_DSN_KIND_CNT:
         break;
@@ -106,8 +107,9 @@ static const char *subject(const struct mail_dsn *dsn)
         return "Your message could not be delivered";
     if (any_of(dsn, MAIL_DSN_DELAYED))
         return "Your message is delayed";
-    return any_of(dsn, MAIL_DSN_RELAYED) ? "Your message was handed on"
-                                         : "Your message was delivered";
+    return any_of(dsn, MAIL_DSN_RELAYED)    ? "Your message was handed on"
+           : any_of(dsn, MAIL_DSN_EXPANDED) ? "Your message was sent on to a list"
+                                            : "Your message was delivered";
 }
 
 static void header(struct mail_dsn *dsn)

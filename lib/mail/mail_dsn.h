@@ -11,8 +11,8 @@
  * random, and a quoted line that starts like it all the same gets a space in front.
  *
  * Left out: who sends the report on its way (its envelope sender is <>, its recipient the sender of
- * the original; BODY=8BITMIME when mail_dsn_is_8bit, SMTPUTF8 when utf8), lists and "expanded"
- * (RFC 3464 section 2.3.3; nothing is expanded here), Received-From-MTA, translations of the text.
+ * the original; BODY=8BITMIME when mail_dsn_is_8bit, SMTPUTF8 when utf8), mailing lists
+ * (RFC 3461 section 5.2.7.1), Received-From-MTA, translations of the text.
  *
  *     if (mail_dsn_wanted(sender, notify, kind))      for each recipient
  *     mail_dsn_open(dsn, &report)
@@ -42,6 +42,7 @@ enum mail_dsn_kind {
     MAIL_DSN_DELAYED,   /* still being tried */
     MAIL_DSN_DELIVERED, /* in the mailbox */
     MAIL_DSN_RELAYED,   /* handed to a server without the DSN extension: no report will follow */
+    MAIL_DSN_EXPANDED,  /* an alias of several: they are recipients of their own now */
     MAIL_DSN_KIND_CNT
 };
 

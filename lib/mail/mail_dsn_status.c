@@ -101,8 +101,9 @@ static void put_text(struct mail_dsn *dsn, const char *name, struct base_span te
 void mail_dsn_status_detail(struct mail_dsn *dsn, const struct mail_dsn_recipient *r)
 {
     static const char *const actions[MAIL_DSN_KIND_CNT] = {"failed", "delayed", "delivered",
-                                                           "relayed"};
-    static const char *const statuses[MAIL_DSN_KIND_CNT] = {"5.0.0", "4.0.0", "2.0.0", "2.0.0"};
+                                                           "relayed", "expanded"};
+    static const char *const statuses[MAIL_DSN_KIND_CNT] = {"5.0.0", "4.0.0", "2.0.0", "2.0.0",
+                                                            "2.0.0"};
 
     mail_dsn_puts(dsn, "Action: ");
     mail_dsn_puts(dsn, actions[r->kind]);

@@ -42,6 +42,9 @@ void mail_dsn_text_kind(struct mail_dsn *dsn)
         [MAIL_DSN_RELAYED] = "Your message was handed to the next mail server for the addresses "
                              "below. You asked to be told of its delivery; that server does not "
                              "promise to, so this may be the last you hear of it.",
+        [MAIL_DSN_EXPANDED] =
+            "Your message was sent on to the members of the lists below. You asked "
+            "to be told of its delivery; of single members you hear no more.",
     };
 
     paragraph(dsn, what[dsn->kind]);

@@ -27,6 +27,7 @@ static const struct verdict_row verdicts[POLICY_VERDICT_CNT] = {
     ROW(ACCEPTED_DOMAIN, 250, "2.1.5", "accepted_domain", "Ok"),
     ROW(ACCEPTED_POSTMASTER, 250, "2.1.5", "accepted_postmaster", "Ok"),
     ROW(RCPT_EXPANDED, 250, "2.1.5", "rcpt_expanded", "Ok"),
+    ROW(SRS_ACCEPTED, 250, "2.1.5", "srs_accepted", "Ok"),
     ROW(FROM_ACCEPTED, 250, "2.6.0", "from_accepted", "Ok"),
     ROW(SENDER_NOT_OWNED, 553, "5.7.1", "sender_not_owned", SENDER "not owned by user"),
     ROW(SENDER_NOT_LOGGED_IN, 553, "5.7.1", "sender_not_logged_in", SENDER "not logged in"),
@@ -39,6 +40,9 @@ static const struct verdict_row verdicts[POLICY_VERDICT_CNT] = {
     ROW(RCPT_LOOP, 451, "4.3.5", "rcpt_loop", "Alias leads to itself"),
     ROW(RCPT_LIMIT, 451, "4.3.5", "rcpt_limit", "Alias has too many recipients"),
     ROW(RCPT_UTF8, 553, "5.6.7", "rcpt_utf8", "Alias needs SMTPUTF8"),
+    ROW(SRS_FORGED, 550, "5.1.1", "srs_forged", RCPT "SRS address with a wrong signature"),
+    ROW(SRS_EXPIRED, 550, "5.1.1", "srs_expired", RCPT "SRS address has expired"),
+    ROW(SRS_NO_REPORT, 550, "5.7.1", "srs_no_report", RCPT "SRS address takes reports only"),
     ROW(FROM_NOT_OWNED, 550, "5.7.1", "from_not_owned", FROM "not owned by user"),
     ROW(FROM_MISSING, 550, "5.7.1", "from_missing", FROM "it names no address"),
     ROW(FROM_SEVERAL, 550, "5.7.1", "from_several", FROM "there are several"),
@@ -148,6 +152,7 @@ static bool is_local(const void *arg, struct base_span domain)
 struct policy_reading policy_view_reading(const struct policy_view *view)
 {
     return (struct policy_reading){.extension = view->settings->extension,
+                                   .propagate = view->settings->extension_propagate,
                                    .login_domain = view->settings->login_domain,
                                    .is_local = is_local,
                                    .arg = view->settings};
@@ -330,7 +335,10 @@ static enum policy_verdict judge(const struct policy_view *view, const struct po
                                  const struct smtp_address *rcpt)
 {
     const struct policy_settings *s = view->settings;
+    enum policy_verdict rewritten = policy_srs_judge(view, client, rcpt);
 
+    if (rewritten != POLICY_VERDICT_CNT)
+        return rewritten;
     if (client->submission && client->login.len > 0)
         return check_exists(view, rcpt, POLICY_ACCEPTED_LOGIN);
     if (in_networks(s->relay_networks, s->relay_network_cnt, client->network))

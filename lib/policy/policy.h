@@ -9,8 +9,7 @@
  * belongs to an account is for nobody else. The null sender is everybody's: readers of mail answer
  * by it that a message was read. `strict` holds for the From field, too.
  *
- * Limits by client are policy_limit.h. Left out until their issues: recipients asked of the next
- * hop, SRS.
+ * Limits by client are policy_limit.h, what next hops say of recipients is policy_verify.h.
  *
  * Pure; any thread with a work area of its own. Memory: settings and tables are immutable and
  * borrowed; texts are written to the caller's buffer.
@@ -36,6 +35,7 @@ struct policy_settings {
     const struct base_span *relay_domains;
     struct base_span login_domain; /* lower case, of logins without one; empty: none */
     char extension;                /* begins one in local parts; 0: there are none */
+    bool extension_propagate;      /* it is passed on to the targets of aliases */
     uint32_t expansion_max;        /* addresses that a recipient may become; 0: POLICY_TARGET_MAX */
     /* For whom ownership does not matter. */
     const struct net_prefix *exempt_networks;
@@ -55,6 +55,7 @@ struct policy_client {
     const struct net_addr *network; /* the address by which a network is known; NULL: in none */
     struct base_span login;         /* who has authenticated; empty: nobody */
     bool submission;                /* a listener for users, not for other servers */
+    bool null_sender;               /* of the message: it is a report */
     enum policy_spoof spoof;        /* of the listener */
     bool refuse_unauthenticated;    /* addresses of accounts are for logins, here too */
 };
@@ -65,6 +66,7 @@ struct policy_view {
     const struct policy_tables *tables; /* NULL: no map is given */
     struct policy_work *work;           /* not NULL where tables are not */
     struct stats_block *stats;
+    uint64_t wall_ns; /* for the age of rewritten senders */
 };
 
 enum policy_verdict {
@@ -76,6 +78,7 @@ enum policy_verdict {
     POLICY_ACCEPTED_DOMAIN,      /* a relay domain */
     POLICY_ACCEPTED_POSTMASTER,  /* without a domain: ours, RFC 5321 section 4.5.1 */
     POLICY_RCPT_EXPANDED,        /* an alias: its targets take its place */
+    POLICY_SRS_ACCEPTED,         /* a rewritten sender of ours: policy_srs_reverse tells which */
     POLICY_FROM_ACCEPTED,        /* the From field */
     POLICY_SENDER_NOT_OWNED,     /* by the login */
     POLICY_SENDER_NOT_LOGGED_IN, /* and it is an account's */
@@ -88,6 +91,9 @@ enum policy_verdict {
     POLICY_RCPT_LOOP,       /* an alias that leads nowhere: 4xx */
     POLICY_RCPT_LIMIT,      /* an alias with too many targets: 4xx */
     POLICY_RCPT_UTF8,       /* an alias to an address beyond ASCII, of a message without SMTPUTF8 */
+    POLICY_SRS_FORGED,      /* a rewritten sender that is none of ours */
+    POLICY_SRS_EXPIRED,
+    POLICY_SRS_NO_REPORT, /* mail with a sender to a rewritten one */
     POLICY_FROM_NOT_OWNED,
     POLICY_FROM_MISSING,
     POLICY_FROM_SEVERAL,
@@ -123,9 +129,24 @@ enum policy_verdict policy_rcpt_expand(const struct policy_view *view,
                                        struct policy_expansion *out, struct smtp_reply *reply,
                                        char text[POLICY_TEXT_CAP]);
 
-/* Whether an expansion's target is of our own domains; mail to others is forwarded, which is where
- * a sender of another domain would have to be rewritten. */
+/* Whether an expansion's target is of our own domains; mail to others is forwarded. */
 bool policy_is_local(const struct policy_view *view, struct base_span mailbox);
+
+/* ---- rewritten senders ---- */
+
+/* What a recipient is by SRS alone; POLICY_VERDICT_CNT: nothing to do with it. Not counted. */
+enum policy_verdict policy_srs_judge(const struct policy_view *view,
+                                     const struct policy_client *client,
+                                     const struct smtp_address *rcpt);
+/* Appends the sender that a POLICY_SRS_ACCEPTED recipient stands for, to whom the report goes.
+ * False: it is too old by now. out needs MAIL_SRS_OUT_CAP room. */
+bool policy_srs_reverse(const struct policy_view *view, const struct smtp_address *rcpt,
+                        struct base_buf *out) BASE_WARN_UNUSED;
+/* Whether forwarded mail of that sender (empty: null) needs another one. */
+bool policy_srs_wanted(const struct policy_view *view, struct base_span sender);
+/* Appends it. False: it cannot be rewritten. As policy_srs_reverse. */
+bool policy_srs_forward(const struct policy_view *view, struct base_span sender,
+                        struct base_buf *out) BASE_WARN_UNUSED;
 
 /* Whether the From field has to be looked at. */
 bool policy_from_wanted(const struct policy_view *view, const struct policy_client *client);

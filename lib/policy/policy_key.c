@@ -132,6 +132,14 @@ static int domain_text(struct policy_key *out, struct base_span text)
     return put_domain(out, address.domain);
 }
 
+bool policy_key_same_domain(struct base_span a, struct base_span b)
+{
+    struct policy_key x, y;
+
+    return policy_key_of_domain(&x, a) == 0 && policy_key_of_domain(&y, b) == 0 &&
+           policy_key_eq(&x, &y);
+}
+
 int policy_key_text(struct policy_key *out, struct base_span text)
 {
     struct smtp_address address;

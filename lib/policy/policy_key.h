@@ -37,6 +37,9 @@ int policy_key_address(struct policy_key *out, const struct smtp_address *addres
  * valid domain name, so it matches nothing. */
 int policy_key_of_domain(struct policy_key *out, struct base_span domain) BASE_WARN_UNUSED;
 
+/* Whether two domains are one, however they are spelled. */
+bool policy_key_same_domain(struct base_span a, struct base_span b);
+
 /* Of text as it stands in a file: any of the three kinds. Returns 0, or -EINVAL. */
 int policy_key_text(struct policy_key *out, struct base_span text) BASE_WARN_UNUSED;
 

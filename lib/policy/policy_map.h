@@ -82,6 +82,7 @@ struct policy_hit {
     const struct policy_map *map;
     uint32_t line;
     struct base_span items;
+    bool unextended; /* an alias of the address without its extension, or of its whole domain */
 };
 
 /* The line of exactly that key; for maps of patterns the first that matches the text. Addresses

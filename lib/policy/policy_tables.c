@@ -16,7 +16,23 @@ void policy_tables_free(struct policy_tables *t)
     for (int role = 0; role < POLICY_ROLE_CNT; role++)
         for (uint32_t i = 0; i < t->cnt[role]; i++)
             policy_map_free(t->map[role][i]);
+    free(t->srs);
     free(t);
+}
+
+struct mail_srs *policy_tables_add_srs(struct policy_tables *t, const char *domain)
+{
+    size_t len = strlen(domain);
+
+    base_assert(t->srs == NULL);
+    if (len >= sizeof(t->srs_domain))
+        return NULL;
+    t->srs = calloc(1, sizeof(*t->srs));
+    if (t->srs == NULL)
+        return NULL;
+    memcpy(t->srs_domain, domain, len + 1);
+    t->srs->domain = base_span_of(t->srs_domain, len);
+    return t->srs;
 }
 
 int policy_tables_add(struct policy_tables *t, enum policy_role role, struct policy_map *map)
@@ -76,15 +92,20 @@ static enum policy_found find_exact(const struct policy_map *m, const struct pol
     if (policy_map_find(m, address, NULL, hit) == POLICY_FOUND)
         return POLICY_FOUND;
     if (policy_key_base(&other, address, r->extension) &&
-        policy_map_find(m, &other, NULL, hit) == POLICY_FOUND)
+        policy_map_find(m, &other, NULL, hit) == POLICY_FOUND) {
+        hit->unextended = true;
         return POLICY_FOUND;
+    }
     if (!name_key(r, address, &other))
         return POLICY_FOUND_NOT;
     if (policy_map_find(m, &other, NULL, hit) == POLICY_FOUND)
         return POLICY_FOUND;
     struct policy_key base;
-    return policy_key_base(&base, &other, r->extension) ? policy_map_find(m, &base, NULL, hit)
-                                                        : POLICY_FOUND_NOT;
+    if (!policy_key_base(&base, &other, r->extension) ||
+        policy_map_find(m, &base, NULL, hit) != POLICY_FOUND)
+        return POLICY_FOUND_NOT;
+    hit->unextended = true;
+    return POLICY_FOUND;
 }
 
 static enum policy_found find_domain(const struct policy_map *m, const struct policy_key *address,
@@ -92,7 +113,10 @@ static enum policy_found find_domain(const struct policy_map *m, const struct po
 {
     struct policy_key domain;
 
-    return domain_key(address, &domain) ? policy_map_find(m, &domain, NULL, hit) : POLICY_FOUND_NOT;
+    if (!domain_key(address, &domain) || policy_map_find(m, &domain, NULL, hit) != POLICY_FOUND)
+        return POLICY_FOUND_NOT;
+    hit->unextended = true;
+    return POLICY_FOUND;
 }
 
 enum policy_found policy_find_key(const struct policy_tables *t, const struct policy_reading *r,

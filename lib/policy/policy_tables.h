@@ -18,6 +18,7 @@
 #ifndef POLICY_TABLES_H
 #define POLICY_TABLES_H
 
+#include "mail_srs.h"
 #include "policy_map.h"
 
 #define POLICY_MAP_MAX    16   /* files for a role */
@@ -26,12 +27,19 @@
 struct policy_tables {
     struct policy_map *map[POLICY_ROLE_CNT][POLICY_MAP_MAX];
     uint32_t cnt[POLICY_ROLE_CNT];
+    struct mail_srs *srs;  /* NULL: senders are not rewritten */
+    char srs_domain[256];  /* which it points to, in lower case */
     uint64_t retire_token; /* its publisher's */
     struct policy_tables *next_retired;
 };
 
 struct policy_tables *policy_tables_make(void) BASE_WARN_UNUSED; /* NULL: no memory */
 void policy_tables_free(struct policy_tables *t);
+/* Rewritten addresses are of that domain from now on; the caller fills in keys and age. Returns
+ * NULL without memory, or when the domain is too long. */
+struct mail_srs *policy_tables_add_srs(struct policy_tables *t,
+                                       const char *domain) BASE_WARN_UNUSED;
+
 /* Takes the map. Returns 0, or -ENOSPC (the map stays the caller's). */
 int policy_tables_add(struct policy_tables *t, enum policy_role role,
                       struct policy_map *map) BASE_WARN_UNUSED;
@@ -45,6 +53,7 @@ bool policy_tables_swapped(const struct policy_tables *t, const struct policy_ma
 /* How addresses are read. Borrowed; any may be empty. */
 struct policy_reading {
     char extension;                /* what begins one in a local part; 0: nothing does */
+    bool propagate;                /* it goes on to the targets of an alias that has none */
     struct base_span login_domain; /* of logins without one */
     bool (*is_local)(const void *arg, struct base_span domain);
     const void *arg;

@@ -11,18 +11,26 @@ static uint64_t hash_of(const struct policy_key *key)
     return h != 0 ? h : 1; /* 0: a free slot */
 }
 
-/* Returns false when it was there. */
+/* Puts the address into the set, as that of the next node. Returns false when it was there. Where
+ * hashes are the same the addresses decide. */
 static bool see(struct policy_walk *k, const struct policy_key *key)
 {
     uint64_t h = hash_of(key);
     uint32_t i = (uint32_t)h & (POLICY_WALK_SLOTS - 1);
+    struct policy_key there;
 
     base_static_assert((POLICY_WALK_SLOTS & (POLICY_WALK_SLOTS - 1)) == 0, "a mask");
-    while (k->seen[i] != 0 && k->seen[i] != h)
-        i = (i + 1) & (POLICY_WALK_SLOTS - 1);
-    if (k->seen[i] == h)
-        return false;
+    for (; k->seen[i] != 0; i = (i + 1) & (POLICY_WALK_SLOTS - 1)) {
+        uint16_t node = k->seen_node[i];
+        if (k->seen[i] != h)
+            continue;
+        if (node == 0
+                ? policy_key_eq(k->start, key)
+                : policy_key_text(&there, k->node[node].text) == 0 && policy_key_eq(&there, key))
+            return false;
+    }
     k->seen[i] = h;
+    k->seen_node[i] = (uint16_t)k->cnt;
     return true;
 }
 
@@ -36,12 +44,13 @@ void policy_walk_start(struct policy_walk *k, const struct policy_tables *t,
     k->work = w;
     k->start = start;
     k->max = max;
-    k->cnt = 1;
+    k->cnt = 0;
     k->next = 0;
     k->hit = (struct policy_hit){0};
     k->node[0] = (struct policy_node){.text = policy_key_span(start)};
     memset(k->seen, 0, sizeof(k->seen));
     (void)see(k, start);
+    k->cnt = 1;
 }
 
 /* "@domain" as a target: the same local part there. The text goes into the work area. */
@@ -69,6 +78,42 @@ static bool with_domain(struct policy_walk *k, const struct policy_key *of, stru
     return kept != NULL;
 }
 
+static bool is_word(struct base_span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.p[i];
+        if ((uint8_t)((c | 0x20) - 'a') >= 26 && (uint8_t)(c - '0') >= 10 && c < 0x80 &&
+            strchr("-_+=#", c) == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* The extension of the address goes on to the target, where it can stand in a plain local part that
+ * is not too long by it. The text goes into the work area. */
+static bool with_extension(struct policy_walk *k, const struct policy_key *of,
+                           struct base_span *item)
+{
+    const struct policy_reading *r = k->reading;
+    uint8_t room[POLICY_KEY_CAP];
+    struct base_buf out = {.p = room, .cap = sizeof(room)};
+    const uint8_t *from =
+        of->at > 1 && r->extension != 0 ? memchr(of->text + 1, r->extension, of->at - 1u) : NULL;
+    const uint8_t *at = item->len > 0 ? memrchr(item->p, '@', item->len) : NULL;
+
+    if (!r->propagate || !k->hit.unextended || from == NULL || at == NULL || item->p[0] == '"')
+        return true;
+    struct base_span extension = base_span_of(from, (size_t)(of->text + of->at - from));
+    struct base_span local = base_span_of(item->p, (size_t)(at - item->p));
+    if (!is_word(extension) || local.len + extension.len > SMTP_LOCAL_MAX)
+        return true;
+    int failed = base_buf_put_span(&out, local) | base_buf_put_span(&out, extension) |
+                 base_buf_put(&out, at, item->len - local.len);
+    const uint8_t *kept = failed == 0 ? policy_work_keep(k->work, base_buf_span(&out)) : NULL;
+    *item = base_span_of(kept, out.len);
+    return kept != NULL;
+}
+
 /* Puts the targets of an alias behind the others. */
 static enum policy_step add_targets(struct policy_walk *k, const struct policy_key *of,
                                     uint16_t step)
@@ -78,7 +123,8 @@ static enum policy_step add_targets(struct policy_walk *k, const struct policy_k
     bool kept = false; /* itself, once */
 
     while (policy_items_next(&items, &item)) {
-        if (item.len > 0 && item.p[0] == '@' && !with_domain(k, of, &item))
+        bool whole_domain = item.len > 0 && item.p[0] == '@';
+        if (whole_domain ? !with_domain(k, of, &item) : !with_extension(k, of, &item))
             return POLICY_STEP_ERROR;
         if (policy_key_text(&key, item) != 0 || key.at == 0 || !policy_key_has_domain(&key))
             return POLICY_STEP_ERROR;

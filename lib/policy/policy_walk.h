@@ -21,7 +21,8 @@ struct policy_walk {
     uint32_t cnt, next; /* nodes in all; of the one that is looked at next */
     struct policy_hit hit;
     struct policy_node node[POLICY_TARGET_MAX];
-    uint64_t seen[POLICY_WALK_SLOTS];
+    uint64_t seen[POLICY_WALK_SLOTS]; /* hashes; 0: free */
+    uint16_t seen_node[POLICY_WALK_SLOTS];
 };
 
 /* The alias of one address, in the order that policy_tables.h tells. */

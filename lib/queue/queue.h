@@ -65,6 +65,7 @@ struct queue_job {
     struct spool_id id;
     struct base_span sender; /* these views live as long as the job */
     struct base_span domain; /* of the recipients, as written by the first */
+    struct base_span from;   /* the sender for these recipients: sender, unless it was rewritten */
     uint64_t content_bytes;
     uint64_t arrival_wall_ns;
     struct base_span envid; /* ENVID of MAIL as written; empty: none */
@@ -72,6 +73,9 @@ struct queue_job {
     bool body_8bit;
     bool smtputf8;
     bool requiretls;
+    /* The recipients are aliases whose targets are others: nothing is to be delivered, their sender
+     * is to be told (SPOOL_ENVELOPE_EXPANDED). */
+    bool expanded;
     /* No attempt is to be made: the destination is set aside, and the message's time has come to
      * be given up, or warned of, or to have its age journalled. Each recipient's result is DEFERRED
      * without a code. */
@@ -91,7 +95,8 @@ struct base_span queue_recipient(const struct queue_message *m, uint32_t index);
 /* What stands behind the last @; empty when there is none. */
 struct base_span queue_domain(struct base_span mailbox);
 
-/* NOTIFY and ORCPT of a recipient, read from the envelope; the view lives as long as the job. */
+/* What the envelope says of a recipient, read from the envelope; the view lives as long as the job.
+ */
 struct spool_envelope_recipient queue_recipient_params(const struct queue_message *m,
                                                        uint32_t index);
 

@@ -208,6 +208,29 @@ static bool reason_match(const struct queue_filter *f, const struct queue_entry 
     return contains(base_span_str(o->code != 0 ? codes : codes + 4), f->reason);
 }
 
+static bool is_ascii(struct base_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static bool same_domain(const struct queue_filter *f, struct base_span a, struct base_span b)
+{
+    if (f->same_domain == NULL || (is_ascii(a) && is_ascii(b)))
+        return base_span_caseeq(a, b);
+    return f->same_domain(a, b);
+}
+
+static bool same_address(const struct queue_filter *f, struct base_span a, struct base_span b)
+{
+    struct base_span x = queue_domain(a), y = queue_domain(b);
+
+    return base_span_caseeq(base_span_of(a.p, a.len - x.len), base_span_of(b.p, b.len - y.len)) &&
+           same_domain(f, x, y);
+}
+
 static bool recipient_match(const struct queue_filter *f, const struct queue_entry *e, uint32_t i)
 {
     const struct spool_outcome at = queue_entry_outcome(e, i), *o = &at;
@@ -221,13 +244,13 @@ static bool recipient_match(const struct queue_filter *f, const struct queue_ent
         (f->reason.p != NULL && !reason_match(f, e, o)))
         return false;
     return f->domain.p == NULL ||
-           base_span_caseeq(queue_domain(queue_recipient(e->message, i)), f->domain);
+           same_domain(f, queue_domain(queue_recipient(e->message, i)), f->domain);
 }
 
 bool queue_filter_match(const struct queue_filter *f, const struct queue_entry *e, uint64_t wall_ns)
 {
     if ((f->by_id && !spool_id_eq(&f->id, &e->id)) ||
-        (f->sender.p != NULL && !base_span_caseeq(e->sender, f->sender)) ||
+        (f->sender.p != NULL && !same_address(f, e->sender, f->sender)) ||
         (f->state == QUEUE_FILTER_HELD && !e->held))
         return false;
     if (f->older_ns != 0 &&

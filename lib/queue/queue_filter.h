@@ -35,6 +35,9 @@ struct queue_filter {
     uint32_t code_max;
     uint32_t enhanced_min; /* 0: any; the enhanced code (spool_status.h) likewise */
     uint32_t enhanced_max;
+    /* Whether two domains are one, of which one at least is not ASCII; set by the caller after the
+     * parse. NULL: no two such are. */
+    bool (*same_domain)(struct base_span a, struct base_span b);
 };
 
 /* Reads words. Returns 0; or -EINVAL and in *bad the word that is wrong, or lacks its value.

@@ -22,14 +22,27 @@ void queue_job_fill(struct queue *q, struct queue_job *out, struct queue_message
 void queue_job_take(struct queue *q, struct queue_job *job, struct queue_item *item)
 {
     struct queue_message *m = job->message;
-    if (job->recipient_cnt == 0)
+    if (job->recipient_cnt == 0) {
+        struct spool_envelope_recipient r = queue_recipient_params(m, item->index);
         job->domain = queue_domain(queue_recipient(m, item->index));
+        job->from = r.from.len > 0 ? r.from : job->sender;
+        job->expanded = r.expanded;
+    }
     queue_place_none(q, item);
     queue_place_count(q, item, -1);
     item->active = 1;
     queue_place_count(q, item, 1);
     m->active_cnt++;
     job->recipients[job->recipient_cnt++] = item->index;
+}
+
+/* Whether the recipient may be in the job: it has the same sender. */
+static bool fits_job(const struct queue_job *job, const struct queue_item *item)
+{
+    struct spool_envelope_recipient r = queue_recipient_params(job->message, item->index);
+
+    return r.expanded == job->expanded &&
+           base_span_eq(r.from.len > 0 ? r.from : job->sender, job->from);
 }
 
 bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
@@ -54,7 +67,8 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
         struct queue_item *item = queue_item_at(q, handle);
         uint32_t next = item->ready.next;
         queue_job_take(q, out, item);
-        if (next == handle || queue_message_of(queue_item_at(q, next)) != m)
+        if (next == handle || queue_message_of(queue_item_at(q, next)) != m ||
+            !fits_job(out, queue_item_at(q, next)))
             break;
         handle = next;
     }

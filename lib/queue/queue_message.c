@@ -13,6 +13,8 @@
 #define TEXT_PARAMS    0xff /* a byte of bits follows, then the text, then what the bits tell */
 #define PARAM_NOTIFY   1    /* 1 byte */
 #define PARAM_ORCPT    2    /* a text */
+#define PARAM_FROM     4    /* a text */
+#define PARAM_EXPANDED 8    /* nothing */
 #define TEXT_BYTES_MAX 3
 
 /* An endpoint as the envelope has it; where all are of IPv4, without what is the same in each. */
@@ -121,6 +123,9 @@ struct spool_envelope_recipient queue_recipient_params(const struct queue_messag
         r.notify = *at++;
     if ((bits & PARAM_ORCPT) != 0)
         r.orcpt = text_read(&at);
+    if ((bits & PARAM_FROM) != 0)
+        r.from = text_read(&at);
+    r.expanded = (bits & PARAM_EXPANDED) != 0;
     return r;
 }
 
@@ -148,14 +153,17 @@ static bool reader_next(struct reader *r)
 static uint8_t bits_of(const struct reader *r)
 {
     return (uint8_t)((r->params.notify != 0 ? PARAM_NOTIFY : 0) |
-                     (r->params.orcpt.len > 0 ? PARAM_ORCPT : 0));
+                     (r->params.orcpt.len > 0 ? PARAM_ORCPT : 0) |
+                     (r->params.from.len > 0 ? PARAM_FROM : 0) |
+                     (r->params.expanded ? PARAM_EXPANDED : 0));
 }
 
 static size_t recipient_bytes(const struct reader *r)
 {
     uint8_t bits = bits_of(r);
     return text_bytes(r->mailbox) + (bits != 0 ? 2U : 0U) + (r->params.notify != 0 ? 1U : 0U) +
-           ((bits & PARAM_ORCPT) != 0 ? text_bytes(r->params.orcpt) : 0);
+           ((bits & PARAM_ORCPT) != 0 ? text_bytes(r->params.orcpt) : 0) +
+           ((bits & PARAM_FROM) != 0 ? text_bytes(r->params.from) : 0);
 }
 
 static uint8_t *recipient_put(uint8_t *at, const struct reader *r)
@@ -168,7 +176,9 @@ static uint8_t *recipient_put(uint8_t *at, const struct reader *r)
     at = text_put(at, r->mailbox);
     if ((bits & PARAM_NOTIFY) != 0)
         *at++ = r->params.notify;
-    return (bits & PARAM_ORCPT) != 0 ? text_put(at, r->params.orcpt) : at;
+    if ((bits & PARAM_ORCPT) != 0)
+        at = text_put(at, r->params.orcpt);
+    return (bits & PARAM_FROM) != 0 ? text_put(at, r->params.from) : at;
 }
 
 /* What is of the message itself. */

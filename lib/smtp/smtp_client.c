@@ -66,6 +66,8 @@ static enum smtp_client_event tell_one(struct smtp_client *c, uint32_t recipient
     c->told_cnt++;
     c->result = c->reply;
     c->result.recipient = recipient;
+    if (c->job.probe) /* no mail: its caller counts */
+        return SMTP_CLIENT_RESULT;
     if (c->reply.code == 0)
         stats_inc(c->stats, STATS_SMTP_CLIENT_NO_REPLY);
     else if (c->reply.code < 300)
@@ -176,7 +178,7 @@ static void put_mail(struct smtp_client *c, struct base_buf *out)
         p.ret = SMTP_RET_NONE;
         p.envid = base_span_of(NULL, 0);
     }
-    if (c->offers_size)
+    if (c->offers_size && !c->job.probe)
         snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)p.size_bytes);
     put_format(out, "MAIL FROM:<", c->job.sender, ">");
     put_format(out, size, base_span_of(NULL, 0), "");
@@ -214,11 +216,12 @@ static void put_envelope(struct smtp_client *c, uint32_t index, struct base_buf 
  * no reply either when pipelined, but is left out once it is known that nobody would get it. */
 static bool send_envelope(struct smtp_client *c, struct base_buf *out)
 {
-    uint32_t total = c->job.recipient_cnt + 2;
+    uint32_t total = c->job.recipient_cnt + (c->job.probe ? 1 : 2);
 
     while (!c->abandoned && c->sent_cnt < total &&
            (c->offers_pipelining || c->answered_cnt == c->sent_cnt)) {
-        if (c->sent_cnt == total - 1 && c->answered_cnt == c->sent_cnt && !c->accepted_any) {
+        if (!c->job.probe && c->sent_cnt == total - 1 && c->answered_cnt == c->sent_cnt &&
+            !c->accepted_any) {
             c->abandoned = true;
             break;
         }
@@ -226,7 +229,8 @@ static bool send_envelope(struct smtp_client *c, struct base_buf *out)
             return false;
         put_envelope(c, c->sent_cnt++, out);
     }
-    if (c->abandoned && c->answered_cnt == c->sent_cnt)
+    bool over = c->abandoned || (c->job.probe && c->sent_cnt == total);
+    if (over && c->answered_cnt == c->sent_cnt)
         smtp_client_set_state(c, SMTP_CLIENT_STATE_RSET, true);
     return true;
 }
@@ -321,6 +325,8 @@ static enum smtp_client_event rcpt_reply(struct smtp_client *c, uint32_t recipie
         return bad_reply(c, "the server's reply to RCPT is 3xx");
     if (!waiting)
         return SMTP_CLIENT_MORE;
+    if (c->reply.code < 300 && c->job.probe)
+        return tell_one(c, recipient);
     if (c->reply.code < 300) {
         c->rcpt[recipient] = SMTP_CLIENT_RCPT_ACCEPTED;
         c->accepted_any = true;

@@ -53,6 +53,8 @@ struct smtp_client_job {
     struct smtp_rcpt_params (*rcpt_params)(void *user, uint32_t index);
     void *user;
     uint32_t recipient_cnt; /* 1..SMTP_CLIENT_RCPT_MAX */
+    /* No message: each recipient's result is what the server says to RCPT, then RSET. */
+    bool probe;
     /* Checked; size_bytes is the message's true size, for SIZE=. */
     struct smtp_mail_params mail;
 };

@@ -45,6 +45,7 @@ static bool value_fits(const struct spool_envelope_field *f)
 
     switch (f->type) {
     case SPOOL_ENVELOPE_RECIPIENT:
+    case SPOOL_ENVELOPE_FROM:
         return len > 0;
     case SPOOL_ENVELOPE_ARRIVAL:
     case SPOOL_ENVELOPE_SIZE:
@@ -52,6 +53,7 @@ static bool value_fits(const struct spool_envelope_field *f)
     case SPOOL_ENVELOPE_BODY_8BIT:
     case SPOOL_ENVELOPE_SMTPUTF8:
     case SPOOL_ENVELOPE_REQUIRETLS:
+    case SPOOL_ENVELOPE_EXPANDED:
         return len == 0;
     case SPOOL_ENVELOPE_CLIENT_ADDRESS:
     case SPOOL_ENVELOPE_CLIENT_DESTINATION:
@@ -70,14 +72,16 @@ static bool value_fits(const struct spool_envelope_field *f)
     }
 }
 
-#define RECIPIENT_FIELDS (1U << SPOOL_ENVELOPE_NOTIFY | 1U << SPOOL_ENVELOPE_ORCPT)
+#define RECIPIENT_FIELDS                                                                           \
+    (1U << SPOOL_ENVELOPE_NOTIFY | 1U << SPOOL_ENVELOPE_ORCPT | 1U << SPOOL_ENVELOPE_FROM |        \
+     1U << SPOOL_ENVELOPE_EXPANDED)
 
 /* Whether a field may come here; notes it in *seen. Unknown types may come as they like. */
 static bool place_fits(uint8_t type, uint32_t *seen)
 {
     const uint32_t recipient = 1U << SPOOL_ENVELOPE_RECIPIENT;
 
-    if (type > SPOOL_ENVELOPE_REQUIRETLS)
+    if (type > SPOOL_ENVELOPE_EXPANDED)
         return true;
     uint32_t bit = 1U << type;
     if (type == SPOOL_ENVELOPE_RECIPIENT)
@@ -114,6 +118,10 @@ struct spool_envelope_recipient spool_envelope_recipient_read(struct base_span r
             r.notify = f.value.p[0];
         else if (f.type == SPOOL_ENVELOPE_ORCPT)
             r.orcpt = f.value;
+        else if (f.type == SPOOL_ENVELOPE_FROM)
+            r.from = f.value;
+        else if (f.type == SPOOL_ENVELOPE_EXPANDED)
+            r.expanded = true;
     }
     return r;
 }

@@ -25,6 +25,12 @@ enum spool_envelope_type {
     SPOOL_ENVELOPE_ORCPT = 12,   /* type ";" xtext as it was written; of the RECIPIENT before */
     SPOOL_ENVELOPE_CLIENT_DESTINATION = 13, /* where it had connected to, as CLIENT_ADDRESS */
     SPOOL_ENVELOPE_REQUIRETLS = 14,         /* no value: RFC 8689 */
+    /* Of the RECIPIENT before: the sender for it alone, in place of SENDER (SRS), who is still the
+     * one that is told what became of it. */
+    SPOOL_ENVELOPE_FROM = 15,
+    /* No value; of the RECIPIENT before: an alias whose targets are recipients themselves. Nothing
+     * is delivered to it, its sender is told that it was expanded. */
+    SPOOL_ENVELOPE_EXPANDED = 16,
 };
 
 /* Parameters of RFC 3461 as numbers: of the format, never to be changed. */
@@ -62,6 +68,8 @@ int spool_envelope_check(struct base_span envelope) BASE_WARN_UNUSED;
 struct spool_envelope_recipient {
     uint8_t notify;         /* bits; 0: not given */
     struct base_span orcpt; /* view; empty: not given */
+    struct base_span from;  /* likewise */
+    bool expanded;
 };
 
 /* Reads the fields behind a RECIPIENT of a checked envelope: rest begins right after it. Bounded by

@@ -101,6 +101,27 @@ class Zones:
         time.sleep(1.1)  # the TTL: nobody has the old ones any more
 
 
+class Nsd:
+    """A real nsd with unsigned zones of its own: name -> records."""
+
+    def __init__(self, lab, address, zones):
+        self.lab, self.address, self.dir = lab, address, lab.path(f'nsd-{address[1]}')
+        os.makedirs(self.dir, mode=0o755)
+        conf = os.path.join(self.dir, 'nsd.conf')
+        with open(conf, 'w') as f:
+            f.write(f'server:\n  ip-address: {address[0]}@{address[1]}\n  username: ""\n  chroot: ""\n  zonesdir: "{self.dir}"\n'
+                    f'  database: ""\n  pidfile: "{self.dir}/nsd.pid"\n  xfrdfile: "{self.dir}/xfrd.state"\n  zonelistfile: '
+                    f'"{self.dir}/zone.list"\n  server-count: 1\n  rrl-ratelimit: 0\nremote-control:\n  control-enable: no\n')
+            for zone, records in zones.items():
+                with open(os.path.join(self.dir, zone), 'w') as z:
+                    z.write(head(zone) + records)
+                f.write(f'zone:\n  name: "{zone}"\n  zonefile: "{self.dir}/{zone}"\n')
+        log = open(lab.path(f'nsd-{address[1]}.log'), 'ab')
+        self.child = lab.spawn(find_program('nsd'), '-d', '-c', conf, stdout=log, stderr=log)
+        log.close()
+        wait_until(lambda: ask(address, next(iter(zones)), TXT) is not None, 20, 'nsd answers')
+
+
 def wire_name(name):
     return b''.join(bytes([len(label)]) + label.encode() for label in name.split('.')) + b'\0'
 

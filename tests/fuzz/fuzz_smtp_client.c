@@ -48,6 +48,7 @@ struct run {
     uint32_t job_max;
     bool started;    /* a job is under way */
     bool body;       /* it had its 354 */
+    bool probe;      /* it has no message */
     uint8_t last[2]; /* bytes sent last */
 };
 
@@ -78,11 +79,13 @@ static void start(struct run *r)
     r->started = true;
     r->body = false;
     memset(r->told, 0, sizeof(r->told));
+    r->probe = base_rand_below(&r->rand, 4) == 0;
     smtp_client_start(&r->client,
                       &(struct smtp_client_job){
                           .sender = base_span_str("a@b"),
                           .recipient = rcpt,
                           .recipient_cnt = r->rcpt_cnt,
+                          .probe = r->probe,
                           .rcpt_params = base_rand_below(&r->rand, 2) == 0 ? params : NULL,
                           .mail.smtputf8 = base_rand_below(&r->rand, 8) == 0,
                           .mail.ret = (uint8_t)base_rand_below(&r->rand, 3),
@@ -118,6 +121,7 @@ static bool handle(struct run *r, enum smtp_client_event event, struct base_buf 
         r->told_cnt++;
         break;
     case SMTP_CLIENT_BODY:
+        base_assert(!r->probe);
         r->body = true;
         smtp_client_body(&r->client, base_span_str(".x\r\n..\r\n\r\ny\r\n"), &used, out);
         smtp_client_body_end(&r->client, out);

@@ -25,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             base_assert(r.orcpt.len <= SPOOL_ENVELOPE_ORCPT_MAX && r.notify < 16);
             base_assert(r.orcpt.len == 0 ||
                         (r.orcpt.p >= rest.p && r.orcpt.p + r.orcpt.len <= rest.p + rest.len));
+            base_assert(r.from.len == 0 ||
+                        (r.from.p >= rest.p && r.from.p + r.from.len <= rest.p + rest.len));
         }
     }
     base_assert(want < 0 || (got == 0 && want == recipient_cnt && want > 0));

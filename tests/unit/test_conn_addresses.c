@@ -175,6 +175,191 @@ static void no_buffer_in_the_middle(void **state)
     check_home();
 }
 
+/* What the envelope says, a line a recipient: mailbox, NOTIFY, ORCPT, sender, "expanded". */
+static const char *envelope_of(const struct conn *c)
+{
+    static char text[4096];
+    size_t len = 0;
+
+    text[0] = 0;
+    for (const struct spool_buf *s = c->in.txn.held; s != NULL; s = s->next) {
+        struct base_span rest = base_span_of(s->data, s->hold_cnt);
+        struct spool_envelope_field f;
+        while (spool_envelope_next(&rest, &f) == 1) {
+            if (f.type != SPOOL_ENVELOPE_RECIPIENT)
+                continue;
+            struct spool_envelope_recipient r = spool_envelope_recipient_read(rest);
+            len +=
+                (size_t)snprintf(text + len, sizeof(text) - len, "%.*s %u %.*s %.*s%s\n",
+                                 (int)f.value.len, f.value.p, r.notify, (int)r.orcpt.len, r.orcpt.p,
+                                 (int)r.from.len, r.from.p, r.expanded ? " expanded" : "");
+        }
+    }
+    return text;
+}
+
+/* RFC 3461 section 5.2.7: success is told of the list; one target keeps all that was asked. */
+static void expanded(void **state)
+{
+    static const struct {
+        const char *rcpt, *want;
+    } rows[] = {
+        {"<team@a.test> NOTIFY=SUCCESS", "team@a.test 2   expanded\n"
+                                         "alice@a.test 1 rfc822;team@a.test \n"
+                                         "bob@a.test 1 rfc822;team@a.test \n"},
+        {"<team@a.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;o@x.test",
+         "team@a.test 2 rfc822;o@x.test  expanded\n"
+         "alice@a.test 8 rfc822;o@x.test \n"
+         "bob@a.test 8 rfc822;o@x.test \n"},
+        {"<team@a.test> NOTIFY=FAILURE", "alice@a.test 4 rfc822;team@a.test \n"
+                                         "bob@a.test 4 rfc822;team@a.test \n"},
+        {"<team@a.test>", "alice@a.test 0 rfc822;team@a.test \n"
+                          "bob@a.test 0 rfc822;team@a.test \n"},
+        {"<sales@a.test> NOTIFY=SUCCESS,FAILURE", "alice@a.test 6 rfc822;sales@a.test \n"},
+        {"<alice@a.test> NOTIFY=SUCCESS", "alice@a.test 2  \n"},
+    };
+
+    (void)state;
+    publish();
+    struct tcp_conn *c = client("EHLO c.example\r\n");
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        char line[160];
+        snprintf(line, sizeof(line), "MAIL FROM:<x@y.test>\r\nRCPT TO:%s\r\n", rows[i].rcpt);
+        say(c, line);
+        turn(c, 5);
+        assert_string_equal(envelope_of(only_conn()), rows[i].want);
+        say(c, "RSET\r\n");
+        turn(c, 5);
+    }
+    tcp_close(b->tcp, c);
+    check_home();
+}
+
+/* The sender is told of the list, and of no member; nothing is delivered to the list. */
+static void expanded_and_told(void **state)
+{
+    (void)state;
+    publish();
+    b->courier_off = false;
+    struct tcp_conn *c = client("EHLO c.example\r\nMAIL FROM:<x@y.test>\r\n"
+                                "RCPT TO:<team@a.test> NOTIFY=SUCCESS\r\nDATA\r\n");
+    say(c, "Subject: x\r\n\r\nbody\r\n.\r\n");
+    turn(c, 30);
+    told("queued as");
+    assert_int_equal(stats_get(b->courier.stats, STATS_COURIER_TOLD_EXPANDED), 1);
+    assert_int_equal(stats_get(b->courier.stats, STATS_COURIER_BOUNCES), 1);
+    assert_int_equal(queued().message_cnt, 2); /* it, and the report */
+    tcp_close(b->tcp, c);
+    if (b->sink != NULL)
+        tcp_abort(b->tcp, b->sink);
+    b->sink = NULL;
+    turn(NULL, 20);
+}
+
+/* ---- forwarding ---- */
+
+static void publish_srs(void)
+{
+    struct policy_tables *t = policy_tables_make();
+    static struct base_span ours[2];
+
+    add(t, POLICY_FORM_TEXT, POLICY_ROLE_ALIASES,
+        "away@a.test friend@far.test\nmixed@a.test friend@far.test bob@a.test\n");
+    struct mail_srs *srs = policy_tables_add_srs(t, "srs.a.test");
+    assert_non_null(srs);
+    srs->key_cnt = 1;
+    srs->age_max_days = 10;
+    settings_publish_tables(&b->hub, t);
+    struct settings *s = b->hub.started;
+    ours[0] = base_span_str("a.test");
+    ours[1] = base_span_str("srs.a.test");
+    s->policy.relay_network_cnt = 0;
+    s->policy.relay_domains = ours;
+    s->policy.relay_domain_cnt = 2;
+}
+
+static void rewritten(void **state)
+{
+    char address[128], line[200];
+
+    (void)state;
+    publish_srs();
+    struct tcp_conn *c = client("EHLO c.example\r\nMAIL FROM:<Joe@y.test>\r\n"
+                                "RCPT TO:<mixed@a.test>\r\n");
+    const char *text = envelope_of(only_conn());
+    assert_int_equal(sscanf(text, "friend@far.test 0 rfc822;mixed@a.test %127s", address), 1);
+    assert_true(strncmp(address, "SRS0=", 5) == 0);
+    assert_string_equal(strstr(text, "=y.test=Joe@srs.a.test\nbob@a.test 0 rfc822;mixed@a.test \n"),
+                        "=y.test=Joe@srs.a.test\nbob@a.test 0 rfc822;mixed@a.test \n");
+    /* Our own users, reports, and what cannot be rewritten. */
+    static const char *const as_they_are[] = {"<bob@a.test>", "<>", "<\"a b\"@y.test>"};
+    for (size_t i = 0; i < BASE_ARRAY_CNT(as_they_are); i++) {
+        snprintf(line, sizeof(line), "RSET\r\nMAIL FROM:%s\r\nRCPT TO:<away@a.test>\r\n",
+                 as_they_are[i]);
+        say(c, line);
+        turn(c, 5);
+        assert_string_equal(envelope_of(only_conn()), "friend@far.test 0 rfc822;away@a.test \n");
+    }
+    assert_int_equal(lane_stat(STATS_POLICY_SRS_REWRITTEN), 1);
+    assert_int_equal(lane_stat(STATS_POLICY_SRS_UNFIT), 1);
+    /* A report goes back to the sender, whoever that is; other mail does not. */
+    forget();
+    snprintf(line, sizeof(line), "RSET\r\nMAIL FROM:<>\r\nRCPT TO:<%s>\r\n", address);
+    say(c, line);
+    turn(c, 5);
+    told("250 2.1.5");
+    assert_string_equal(envelope_of(only_conn()), "Joe@y.test 0  \n");
+    forget();
+    snprintf(line, sizeof(line), "RSET\r\nMAIL FROM:<x@y.test>\r\nRCPT TO:<%s>\r\n", address);
+    say(c, line);
+    turn(c, 5);
+    told("550 5.7.1 <SRS0=");
+    forget();
+    address[6] ^= 1;
+    snprintf(line, sizeof(line), "RSET\r\nMAIL FROM:<>\r\nRCPT TO:<%s>\r\nRCPT TO:<x@far.test>\r\n",
+             address);
+    say(c, line);
+    turn(c, 5);
+    told("550 5.1.1 <SRS0=");
+    told("554 5.7.1 <x@far.test>: Relay access denied");
+    assert_string_equal(envelope_of(only_conn()), "");
+    assert_int_equal(lane_stat(STATS_POLICY_SRS_FORGED), 1);
+    assert_int_equal(lane_stat(STATS_POLICY_SRS_NO_REPORT), 1);
+    tcp_close(b->tcp, c);
+    check_home();
+}
+
+/* One message, two senders: the next hop sees two transactions. */
+static void two_senders(void **state)
+{
+    (void)state;
+    publish_srs();
+    b->courier_off = false;
+    struct tcp_conn *c = client("EHLO c.example\r\nMAIL FROM:<joe@y.test>\r\n"
+                                "RCPT TO:<mixed@a.test>\r\nDATA\r\n");
+    say(c, "Subject: x\r\n\r\nbody\r\n.\r\n");
+    turn(c, 30);
+    told("queued as");
+    assert_non_null(b->sink);
+    struct tcp_conn *first = b->sink;
+    say(first, "220 sink\r\n");
+    turn(c, 10);
+    say(first, "250 sink\r\n");
+    turn(c, 10);
+    bool rewritten_first = strstr(b->asked, "MAIL FROM:<SRS0=") != NULL;
+    assert_true(rewritten_first || strstr(b->asked, "MAIL FROM:<joe@y.test>") != NULL);
+    say(first, "250 2.1.0 ok\r\n");
+    turn(c, 10);
+    assert_int_equal(strstr(b->asked, "RCPT TO:<friend@far.test>") != NULL, rewritten_first);
+    say(first, "250 2.1.5 ok\r\n");
+    turn(c, 10);
+    assert_non_null(strstr(b->asked, "DATA\r\n"));
+    tcp_abort(b->tcp, first);
+    b->sink = NULL;
+    tcp_close(b->tcp, c);
+    turn(NULL, 20);
+}
+
 /* ---- senders ---- */
 
 static void owned_or_not(void **state)
@@ -269,8 +454,16 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_bench, close_bench)
     const struct CMUnitTest tests[] = {
-        CASE(aliases_in_a_session), CASE(too_many_in_all), CASE(no_buffer_in_the_middle),
-        CASE(owned_or_not),         CASE(from_field),      CASE(from_behind_a_long_header),
+        CASE(aliases_in_a_session),
+        CASE(too_many_in_all),
+        CASE(no_buffer_in_the_middle),
+        CASE(expanded),
+        CASE(expanded_and_told),
+        CASE(rewritten),
+        CASE(two_senders),
+        CASE(owned_or_not),
+        CASE(from_field),
+        CASE(from_behind_a_long_header),
     };
 
     b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);

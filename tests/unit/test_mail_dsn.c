@@ -75,16 +75,17 @@ static void test_wanted(void **state)
     };
     static const struct {
         unsigned notify;
-        bool wanted[MAIL_DSN_KIND_CNT]; /* failed, delayed, delivered, relayed */
+        bool wanted[MAIL_DSN_KIND_CNT]; /* failed, delayed, delivered, relayed, expanded */
     } rows[] = {
-        {0, {true, true, false, false}},
-        {NEVER, {false, false, false, false}},
-        {SUCCESS, {false, false, true, true}},
-        {FAILURE, {true, false, false, false}},
-        {DELAY, {false, true, false, false}},
-        {SUCCESS | FAILURE, {true, false, true, true}},
-        {SUCCESS | FAILURE | DELAY, {true, true, true, true}},
-        {NEVER | SUCCESS | FAILURE, {false, false, false, false}}, /* refused at RCPT already */
+        {0, {true, true, false, false, false}},
+        {NEVER, {false, false, false, false, false}},
+        {SUCCESS, {false, false, true, true, true}},
+        {FAILURE, {true, false, false, false, false}},
+        {DELAY, {false, true, false, false, false}},
+        {SUCCESS | FAILURE, {true, false, true, true, true}},
+        {SUCCESS | FAILURE | DELAY, {true, true, true, true, true}},
+        {NEVER | SUCCESS | FAILURE,
+         {false, false, false, false, false}}, /* refused at RCPT already */
     };
 
     (void)state;

@@ -342,6 +342,64 @@ static void expansions(void **state)
     }
 }
 
+/* user+x becomes target+x, where the alias is that of user. */
+static void extensions(void **state)
+{
+    static const struct {
+        const char *rcpt, *targets;
+    } rows[] = {
+        {"<sales+x@example.org>", "alice+x@example.org"},
+        {"<Sales+X+y@Example.ORG>", "alice+x+y@example.org"},
+        {"<chain+x@example.org>", "alice+x@example.org"},
+        {"<team+x@example.org>", "alice+x@example.org bob+x@example.org"},
+        {"<sales@example.org>", "alice@example.org"},
+        {"<bob+list@example.org>", "carol@example.org"}, /* the alias has the extension */
+        {"<any+x@example.net>", "boss+x@example.net"},
+        {"<sales+x@old.example>", "alice+x@example.org"}, /* once */
+        {"<new+x@old.example>", "new+x@example.org"},
+        {"<hostmaster+x@example.org>", "carol+x@example.org"},
+        {"<\"sales+a b\"@example.org>", "alice@example.org"}, /* no plain local part */
+        {"<shop-1@example.org>", "carol@example.org"},
+        {"<all+x@example.org>",
+         "carol+x@example.org all+x@example.org alice+x@example.org bob+x@example.org"},
+    };
+    static struct policy_expansion e;
+    struct smtp_reply reply;
+    char text[POLICY_TEXT_CAP], got[1024];
+    char longest[100];
+
+    (void)state;
+    settings.extension_propagate = true;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        struct smtp_address rcpt;
+        size_t used, n = 0;
+        assert_int_equal(
+            smtp_path_parse(&rcpt, &used, base_span_str(rows[i].rcpt), SMTP_PATH_FORWARD), 0);
+        enum policy_verdict v = policy_rcpt_expand(&view, &rcpt, false, &e, &reply, text);
+        got[0] = 0;
+        for (uint32_t k = 0; k < e.cnt; k++)
+            n += (size_t)snprintf(got + n, sizeof(got) - n, "%s%.*s", k > 0 ? " " : "",
+                                  (int)e.target[k].len, (const char *)e.target[k].p);
+        if (v != POLICY_RCPT_EXPANDED || strcmp(got, rows[i].targets) != 0)
+            fail_msg("%s: %s %s", rows[i].rcpt, policy_verdict_name(v), got);
+    }
+    /* What would be too long is left out. */
+    for (size_t len = 50; len <= 64 - 6; len++) {
+        struct smtp_address rcpt;
+        size_t used;
+        memset(longest, 'x', sizeof(longest));
+        int n = snprintf(longest, sizeof(longest), "<team+%0*d@example.org>", (int)len, 0);
+        assert_int_equal(
+            smtp_path_parse(&rcpt, &used, base_span_of(longest, (size_t)n), SMTP_PATH_FORWARD), 0);
+        assert_int_equal(policy_rcpt_expand(&view, &rcpt, false, &e, &reply, text),
+                         POLICY_RCPT_EXPANDED);
+        assert_int_equal(e.cnt, 2);
+        assert_int_equal(e.target[0].len > 17, len + 1 + 5 <= 64);
+        assert_int_equal(e.target[1].len > 15, len + 1 + 3 <= 64);
+    }
+    settings.extension_propagate = false;
+}
+
 /* Bounds: a list longer than the limit, and a chain as long as it. */
 static void limits(void **state)
 {
@@ -451,10 +509,11 @@ static void columns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(logins),           cmocka_unit_test(replies),
-        cmocka_unit_test(not_logged_in),    cmocka_unit_test(exempt),
-        cmocka_unit_test(expansions),       cmocka_unit_test(limits),
-        cmocka_unit_test(known_recipients), cmocka_unit_test(columns),
+        cmocka_unit_test(logins),        cmocka_unit_test(replies),
+        cmocka_unit_test(not_logged_in), cmocka_unit_test(exempt),
+        cmocka_unit_test(extensions),    cmocka_unit_test(expansions),
+        cmocka_unit_test(limits),        cmocka_unit_test(known_recipients),
+        cmocka_unit_test(columns),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -13,6 +13,7 @@ struct job {
     bool body_8bit;
     bool smtputf8;
     bool requiretls;
+    bool probe;
     uint8_t ret;
     const char *envid;
     struct {
@@ -52,6 +53,7 @@ static const struct job tls = {
     .sender = "a@b", .rcpt = {"c@d", "e@f"}, .body = "hi\r\n", .size_bytes = 4, .requiretls = true};
 static const struct job tls_bounce = {
     .sender = "", .rcpt = {"c@d"}, .body = "hi\r\n", .size_bytes = 4, .requiretls = true};
+static const struct job ask = {.sender = "", .rcpt = {"c@d", "e@f"}, .probe = true};
 static const struct job dsn = {
     .sender = "a@b",
     .rcpt = {"c@d", "e@f", "g@h"},
@@ -103,6 +105,24 @@ static const struct script scripts[] = {
       ">.\r\n", OK, QUIT},
      "0=250/ done 0=250/2.0.0 done close",
      {&one, &bounce},
+     false},
+    {"no message, only asked",
+     {HI, PLAIN, ">MAIL FROM:<>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">RCPT TO:<e@f>\r\n",
+      "<550 5.1.1 no\r\n", RSET, QUIT},
+     "0=250/2.0.0 1=550/5.1.1 done close",
+     {&ask, NULL},
+     false},
+    {"no message, pipelined, then a message",
+     {HI, PIPE, ">MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\n",
+      "<250 1\r\n451 4.7.1 later\r\n250 2.1.5 ok\r\n", RSET, MAIL_PIPE, TAKEN, BODY, OK, QUIT},
+     "0=451/4.7.1 1=250/2.1.5 done 0=250/2.0.0 done close",
+     {&ask, &one},
+     false},
+    {"no message, sender refused",
+     {HI, PIPE, ">MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\n",
+      "<550 5.7.1 no\r\n503 x\r\n503 x\r\n", RSET, QUIT},
+     "0=550/5.7.1 1=550/5.7.1 done close",
+     {&ask, NULL},
      false},
     {"mixed recipients",
      {HI, PIPE, TWO_PIPE, "<250 1\r\n550 5.1.1 no\r\n250 ok\r\n354 go\r\n", TWO_BODY, OK, QUIT},
@@ -429,6 +449,7 @@ static void start_job(struct player *p, const struct job *job)
                                       .recipient = job_rcpt,
                                       .user = &copy,
                                       .recipient_cnt = cnt,
+                                      .probe = job->probe,
                                       .mail.size_bytes = job->size_bytes,
                                       .mail.body_8bit = job->body_8bit,
                                       .mail.smtputf8 = job->smtputf8,
