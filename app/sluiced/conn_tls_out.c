@@ -191,6 +191,7 @@ uint32_t conn_tls_out_pass(struct lane *l)
     if (node == NULL)
         return 0;
     struct conn *c = base_container_of(node, struct conn, handshake);
+    stats_inc(l->stats, STATS_CONN_TLS_OUT_JUDGED);
     enum delivery_tls tls =
         conn_tls_judge(c, c->out.delivery->requirement, why, sizeof(why) - sizeof("4.7.5"));
     if (tls == DELIVERY_TLS_UNTRUSTED)
