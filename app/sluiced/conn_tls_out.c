@@ -82,7 +82,7 @@ static const struct conn_layer_ops layer = {
 
 static bool optional(const struct delivery *d)
 {
-    return d->tls_begin == DELIVERY_TLS_BY_STARTTLS && !d->job.requiretls &&
+    return d->tls_begin == DELIVERY_TLS_BY_STARTTLS &&
            (d->requirement->proof == DANE_PROOF_OPTIONAL || d->tls_lenient);
 }
 
@@ -102,7 +102,7 @@ static void failed(struct conn *c, const char *why)
         stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_SMALL);
         return conn_out_again(c, CONN_TLS_TRY_SMALL);
     }
-    if (optional(d) && d->tls_clear_after) {
+    if (optional(d) && d->tls_clear_after && !d->job.requiretls) {
         stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_CLEAR);
         return conn_out_again(c, CONN_TLS_TRY_CLEAR);
     }
@@ -191,6 +191,7 @@ uint32_t conn_tls_out_pass(struct lane *l)
     if (node == NULL)
         return 0;
     struct conn *c = base_container_of(node, struct conn, handshake);
+    stats_inc(l->stats, STATS_CONN_TLS_OUT_JUDGED);
     enum delivery_tls tls =
         conn_tls_judge(c, c->out.delivery->requirement, why, sizeof(why) - sizeof("4.7.5"));
     if (tls == DELIVERY_TLS_UNTRUSTED)

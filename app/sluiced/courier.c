@@ -127,6 +127,8 @@ void courier_fini(struct courier *c)
     if (c->queue != NULL)
         queue_fini(c->queue);
     courier_lanes_fini(&c->lanes);
+    for (uint32_t i = 0; c->deliveries != NULL && i < c->delivery_cnt; i++)
+        courier_requirement_drop(&c->deliveries[i]); /* of those that are out still */
     free(c->deliveries);
 }
 

@@ -114,7 +114,7 @@ enum dane_result dane_verify(const struct dane_trust *t, const struct dane_chain
         result = DANE_NO_MATCH;
         if (t != NULL && X509_STORE_CTX_init(ctx, t->store, w.leaf, w.others) == 1) {
             X509_VERIFY_PARAM *p = X509_STORE_CTX_get0_param(ctx);
-            X509_VERIFY_PARAM_set_flags(p, X509_V_FLAG_TRUSTED_FIRST);
+            X509_VERIFY_PARAM_set_flags(p, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
             X509_VERIFY_PARAM_set_time(p, (time_t)now_s);
             X509_VERIFY_PARAM_set_depth(p, DANE_CHAIN_MAX);
             X509_VERIFY_PARAM_set_auth_level(p, AUTH_LEVEL);

@@ -504,6 +504,7 @@ STATS(CONN_TLS_PRESSED,       "conn", "tls_pressed",       "connections", "dropp
 STATS(CONN_TLS_OUT_SMALL,     "conn", "tls_out_small",     "deliveries", "handshakes to which a next hop had said nothing, tried once more with the smallest first message")
 STATS(CONN_TLS_OUT_CLEAR,     "conn", "tls_out_clear",     "deliveries", "tried in clear over a fresh connection, after a failed handshake")
 STATS(CONN_TLS_OUT_FAILED,    "conn", "tls_out_failed",    "deliveries", "deferred: the handshake with the next hop failed")
+STATS(CONN_TLS_OUT_JUDGED,    "conn", "tls_out_judged",    "connections", "certificates of next hops that were looked at")
 STATS(CONN_TLS_OUT_UNPROVED,  "conn", "tls_out_unproved",  "deliveries", "deferred: the next hop did not prove what it had to")
 STATS(CONN_STARTTLS_INJECTED, "conn", "starttls_injected", "connections", "554 and closed: bytes behind STARTTLS that were sent in clear")
 STATS(LIST_ASKED,             "dns_lists", "asked",        "questions", "questions to DNS lists whether they have a client")

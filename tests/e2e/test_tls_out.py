@@ -7,6 +7,7 @@ import re
 from gateway import Counted, Gateway
 from harness import HOST_IP, check, check_equal, main, wait_until
 from mail import Client, plain
+from postfix import Postfix
 from sinks import Aiosmtpd
 from tlshop import NAME, Hop, certificates, fingerprint
 
@@ -29,6 +30,7 @@ CASES = {
     'broken.example': ({}, None),
     'small.example': ({}, {'tls': 'encrypt'}),
     'inject.example': ({}, None),
+    'postfix.example': ({}, {'tls': 'verify', 'names': [NAME]}),
 }
 gw = pairs = None
 
@@ -114,9 +116,10 @@ def deferred(domain, *words):
 def again(far, domain):
     """What a hop has had so far is forgotten; no idle connection to it is left."""
     wait_until(lambda: gw.counter('conn/idle') == 0, 10, f'idle connections are closed ({domain})')
-    far.sessions.clear()
-    far.hellos.clear()
-    far.names.clear()
+    if far is not None:
+        far.sessions.clear()
+        far.hellos.clear()
+        far.names.clear()
 
 
 def test_encrypt(lab):
@@ -194,6 +197,17 @@ def test_implicit(lab):
     far = hop(lab, domain)  # it greets in clear
     deferred(domain, 'tls=encrypt/failed', '4.7.5 TLS handshake failed: what the server sent is not TLS')
     check_equal(far.sessions[0].commands, [], 'the session')
+
+
+def test_postfix(lab):
+    domain = 'postfix.example'
+    postfix = Postfix(lab, listen={f'{HOST_IP}:{port_of(domain)}': []}, main={
+        'smtpd_tls_cert_file': pairs.good[0], 'smtpd_tls_key_file': pairs.good[1], 'smtpd_tls_security_level': 'encrypt',
+        'smtpd_tls_loglevel': '1', 'relay_domains': domain, 'relay_transport': 'discard:'}).start()
+    check(outcome(domain, 'delivered').startswith('tls=verify/verified '), f'log: {log_of(domain)}')
+    check('TLS connection established from' in postfix.log(), 'Postfix saw no TLS')
+    again(None, domain)
+    postfix.stop()
 
 
 def test_none(lab):

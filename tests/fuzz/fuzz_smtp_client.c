@@ -25,6 +25,9 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("250-DSN\r\n"),
     FUZZ_TOKEN("250 SMTPUTF8\r\n"),
     FUZZ_TOKEN("220 x\r\n250 x\r\n"),
+    FUZZ_TOKEN("250 STARTTLS\r\n"),
+    FUZZ_TOKEN("220 x\r\n250-x\r\n250 STARTTLS\r\n"),
+    FUZZ_TOKEN("454 4.7.0 x\r\n"),
     FUZZ_TOKEN("250-PIPELINING\r\n"),
     FUZZ_TOKEN("250 1\r\n250 2\r\n250 3\r\n354 x\r\n"),
     FUZZ_TOKEN("250 1\r\n550 2\r\n550 3\r\n354 x\r\n"),
@@ -120,8 +123,25 @@ static bool handle(struct run *r, enum smtp_client_event event, struct base_buf 
         r->told[result->recipient] = 1;
         r->told_cnt++;
         break;
+    case SMTP_CLIENT_TLS:
+        base_assert(r->client.tls != SMTP_CLIENT_TLS_OFF && !r->client.encrypted);
+        base_assert(r->job_cnt == 0 && r->told_cnt == 0);
+        switch (base_rand_below(&r->rand, 4)) {
+        case 0:
+            smtp_client_refuse(&r->client, "4.7.5", "not proved");
+            break;
+        case 1:
+            smtp_client_injected(&r->client);
+            break;
+        default:
+            smtp_client_encrypted(&r->client, base_rand_below(&r->rand, 2) == 0);
+            base_assert(!r->client.offers_pipelining && !r->client.offers_starttls);
+            break;
+        }
+        break;
     case SMTP_CLIENT_BODY:
         base_assert(!r->probe);
+        base_assert(r->client.tls != SMTP_CLIENT_TLS_REQUIRED || r->client.encrypted);
         r->body = true;
         smtp_client_body(&r->client, base_span_str(".x\r\n..\r\n\r\ny\r\n"), &used, out);
         smtp_client_body_end(&r->client, out);
@@ -188,6 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         base_rand_init(&r->rand, data[0] | (uint64_t)data[1] << 8);
     }
     smtp_client_init(&r->client, "me", &r->stats);
+    smtp_client_want_tls(&r->client, (enum smtp_client_tls)base_rand_below(&r->rand, 3));
     r->job_max = 1 + (uint32_t)base_rand_below(&r->rand, 8);
     start(r);
     uint64_t most = 1 + base_rand_below(&r->rand, 200);
