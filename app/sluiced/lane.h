@@ -15,6 +15,8 @@
 #include "conn.h"
 #include "conn_auth.h"
 #include "conn_cache.h"
+#include "conn_eightbit.h"
+#include "conn_login.h"
 #include "lane_tls.h"
 #include "net_rss.h"
 #include "settings.h"
@@ -83,6 +85,8 @@ struct lane {
     struct spool_buf_pool bufs;
     struct policy_work *policy_work;
     struct lane_auth auth;
+    struct conn_login login;       /* at next hops */
+    struct conn_eightbit eightbit; /* messages that are being converted */
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
     const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */
