@@ -125,9 +125,12 @@ struct conn_out {
     struct delivery *delivery;
     struct spool_buf *data; /* message bytes, being sent from data_at */
     uint32_t data_at;
-    uint64_t offset; /* next to be read */
-    bool reading;    /* a READ is at the spooler */
-    bool sending;    /* between 354 and the end of data */
+    uint64_t offset;                /* next to be read */
+    bool reading;                   /* a READ is at the spooler */
+    bool sending;                   /* between 354 and the end of data */
+    bool checking;                  /* the content is read for the client's CHECK */
+    struct mail_eightbit *eightbit; /* looks and converts; NULL: nothing to do */
+    uint64_t login;                 /* settings_login at the next hop; 0: none */
     bool quitting;
     bool idle; /* between two messages, in the lane's cache */
     struct base_list same_bucket, by_age;

@@ -13,6 +13,7 @@
 #include "conn_tls_out.h"
 #include "lane.h"
 #include "proxy.h"
+#include "settings_logins.h"
 
 #include <stdio.h>
 
@@ -22,7 +23,7 @@ static struct base_span recipient(void *user, uint32_t index)
 
     if (d->probe != NULL)
         return d->probe_mailbox;
-    return queue_recipient(d->job.message, d->job.recipients[index]);
+    return queue_recipient(d->job.message, d->job.recipients[d->open[index]]);
 }
 
 static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
@@ -31,31 +32,45 @@ static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
     struct spool_envelope_recipient r = {0};
 
     if (d->probe == NULL)
-        r = queue_recipient_params(d->job.message, d->job.recipients[index]);
+        r = queue_recipient_params(d->job.message, d->job.recipients[d->open[index]]);
 
     return (struct smtp_rcpt_params){.notify = r.notify, .orcpt = r.orcpt};
+}
+
+static bool is_open(const struct delivery_result *r)
+{
+    return r->code == 0 && r->text_len == 0;
 }
 
 /* A result for all recipients that have none. */
 static void fill_results(struct delivery *d, const char *why)
 {
-    for (; d->result_cnt < d->job.recipient_cnt; d->result_cnt++) {
-        struct delivery_result *r = &d->result[d->result_cnt];
-        *r = (struct delivery_result){0};
-        r->text_len = (uint8_t)snprintf(r->text, sizeof(r->text), "%s", why);
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++) {
+        struct delivery_result *r = &d->result[i];
+        if (is_open(r))
+            r->text_len = (uint8_t)snprintf(r->text, sizeof(r->text), "%s", why);
     }
+    d->result_cnt = d->job.recipient_cnt;
 }
 
-/* Gives the session its job. */
+/* Gives the session its job: the recipients that have no result yet. */
 static void begin(struct conn *c, struct delivery *d)
 {
+    uint32_t cnt = 0;
+
+    base_static_assert(QUEUE_JOB_RCPT_MAX <= UINT8_MAX, "open holds positions");
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        if (is_open(&d->result[i]))
+            d->open[cnt++] = (uint8_t)i;
     struct smtp_client_job job = {
         .sender = d->job.from,
         .recipient = recipient,
         .rcpt_params = rcpt_params,
         .user = d,
-        .recipient_cnt = d->job.recipient_cnt,
+        .recipient_cnt = cnt,
         .probe = d->probe != NULL,
+        .chunking = c->lane->settings->conf->smtp.client_chunking,
+        .check = d->probe == NULL,
         .mail = {.size_bytes = d->job.content_bytes,
                  .envid = d->job.envid,
                  .ret = d->job.ret,
@@ -85,6 +100,12 @@ static void say_client(struct conn *c, const struct delivery *d)
         conn_resume(c);
 }
 
+/* The login that the connection needs, of this pass's settings. */
+static const struct settings_login *login_of(const struct conn *c)
+{
+    return settings_login_find(c->lane->settings, c->out.login);
+}
+
 static void open_fresh(struct lane *l, struct delivery *d)
 {
     struct net_endpoint any = {0};
@@ -100,7 +121,7 @@ static void open_fresh(struct lane *l, struct delivery *d)
         if (c != NULL)
             conn_discard(c);
         else
-            d->unattempted = true; /* ours is the lack: no attempt is spent on it */
+            d->unattempted = d->result_cnt == 0; /* ours is the lack: no attempt is spent on it */
         stats_inc(l->stats, STATS_CONN_OUT_FAILED);
         fill_results(d, why);
         return lane_deliver_back(l, d);
@@ -114,6 +135,9 @@ static void open_fresh(struct lane *l, struct delivery *d)
     c->out.alone = d->tls_try == CONN_TLS_TRY_CLEAR;
     smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
     smtp_client_want_tls(&c->out.smtp, conn_tls_out_want(d));
+    c->out.login = d->login;
+    if (d->login != 0)
+        conn_login_random(&l->login, c->out.smtp.auth_random);
     begin(c, d);
     conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
     if (d->proxy != 0)
@@ -134,6 +158,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
     d->tls = DELIVERY_TLS_NOTHING;
     d->tls_try = CONN_TLS_TRY_WHOLE;
     d->probe_answered = false;
+    d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
     if (c == NULL)
@@ -144,12 +169,21 @@ void conn_out_start(struct lane *l, struct delivery *d)
     conn_resume(c);
 }
 
+/* What was read of the message for the client's CHECK, or to be converted. */
+static void drop_converter(struct conn *c)
+{
+    c->out.checking = false;
+    conn_eightbit_put(&c->lane->eightbit, c->out.eightbit);
+    c->out.eightbit = NULL;
+}
+
 /* The reused connection was over before the next hop said a word about the delivery. */
 static void start_over(struct conn *c)
 {
     struct delivery *d = c->out.delivery;
 
     c->out.delivery = NULL;
+    drop_converter(c);
     open_fresh(c->lane, d);
 }
 
@@ -166,12 +200,8 @@ static void give_back(struct conn *c, const char *why)
     if (d == NULL)
         return;
     c->out.delivery = NULL;
-    for (uint32_t i = 0; i < d->job.recipient_cnt; i++) {
-        struct delivery_result *r = &d->result[i];
-        if (r->code == 0 && r->text_len == 0)
-            r->text_len = (uint8_t)snprintf(r->text, sizeof(r->text), "%s", why);
-    }
-    d->result_cnt = d->job.recipient_cnt;
+    drop_converter(c);
+    fill_results(d, why);
     lane_deliver_back(c->lane, d);
 }
 
@@ -192,12 +222,13 @@ static void take_result(struct conn *c)
 
     if (d == NULL || from->recipient >= d->job.recipient_cnt)
         return;
-    struct delivery_result *r = &d->result[from->recipient];
+    struct delivery_result *r = &d->result[d->open[from->recipient]];
     r->code = from->code;
     r->text_len = from->text_len < DELIVERY_TEXT_MAX ? from->text_len : DELIVERY_TEXT_MAX;
     memcpy(r->text, from->text, r->text_len);
     memcpy(r->enhanced, from->enhanced, sizeof(r->enhanced));
     d->dsn_passed_on = c->out.smtp.offers_dsn;
+    d->auth_trouble = c->out.smtp.auth_trouble;
     d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
     d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4);
     d->tls = (uint8_t)tls_of(c);
@@ -230,10 +261,43 @@ static bool read_more(struct conn *c)
     return true;
 }
 
+/* Sends what of the buffer there is room for, converted where the client wants it. */
+static void send_piece(struct conn *c, struct base_buf *out)
+{
+    struct conn_out *o = &c->out;
+    uint8_t room[MAIL_EIGHTBIT_OUT_MIN];
+    size_t consumed = 0, used = 0;
+
+    if (!o->smtp.convert) {
+        smtp_client_body(&o->smtp,
+                         base_span_of(o->data->data + o->data_at, o->data->len - o->data_at),
+                         &consumed, out);
+        o->data_at += (uint32_t)consumed;
+        return;
+    }
+    while (o->data_at < o->data->len && out->cap - out->len >= SMTP_OUT_MIN) {
+        struct base_buf piece = {.p = room, .cap = sizeof(room)};
+        mail_eightbit_convert(o->eightbit,
+                              base_span_of(o->data->data + o->data_at, o->data->len - o->data_at),
+                              &used, &piece);
+        o->data_at += (uint32_t)used;
+        smtp_client_body(&o->smtp, base_buf_span(&piece), &consumed, out);
+        base_assert(consumed == piece.len);
+    }
+}
+
 static void end_of_message(struct conn *c)
 {
     struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+    uint8_t room[MAIL_EIGHTBIT_OUT_MIN];
+    struct base_buf last = {.p = room, .cap = sizeof(room)};
+    size_t consumed;
 
+    if (c->out.smtp.convert) {
+        mail_eightbit_end(c->out.eightbit, &last);
+        smtp_client_body(&c->out.smtp, base_buf_span(&last), &consumed, &out);
+        base_assert(consumed == last.len);
+    }
     smtp_client_body_end(&c->out.smtp, &out);
     c->out.sending = false;
     conn_write(c, base_buf_span(&out));
@@ -256,11 +320,7 @@ static void send_body(struct conn *c)
             return;
         }
         struct base_buf out = {.p = c->lane->out, .cap = space};
-        size_t consumed = 0;
-        smtp_client_body(&o->smtp,
-                         base_span_of(o->data->data + o->data_at, o->data->len - o->data_at),
-                         &consumed, &out);
-        o->data_at += (uint32_t)consumed;
+        send_piece(c, &out);
         if (o->data_at == o->data->len) {
             spool_buf_put(&c->lane->bufs, o->data);
             o->data = NULL;
@@ -289,6 +349,51 @@ static void spooled(struct conn *c, const struct spool_done *done)
     o->data = done->buf;
     o->data_at = 0;
     o->offset += done->len;
+}
+
+/* ---- the look at the content, before it is sent ---- */
+
+static void tell_content(struct conn *c)
+{
+    struct conn_out *o = &c->out;
+    bool bounce = c->lane->settings->conf->delivery.eightbit == CONF_EIGHTBIT_BOUNCE;
+
+    mail_eightbit_looked(o->eightbit);
+    struct smtp_client_content content = {
+        .header = o->eightbit->header,
+        .body = o->eightbit->body,
+        .why_not = bounce ? "Message is 8-bit and the server does not offer 8BITMIME"
+                          : o->eightbit->why_not,
+    };
+    smtp_client_checked(&o->smtp, &content);
+    o->checking = false;
+    if (!content.body || content.why_not != NULL)
+        drop_converter(c);
+}
+
+static void look(struct conn *c)
+{
+    struct conn_out *o = &c->out;
+
+    while (o->checking && c->tcp != NULL) {
+        if (o->eightbit == NULL) {
+            o->eightbit = conn_eightbit_take(&c->lane->eightbit);
+            if (o->eightbit == NULL)
+                return conn_stall(c);
+            mail_eightbit_init(o->eightbit);
+        }
+        if (o->offset >= o->delivery->job.content_bytes && o->data == NULL && !o->reading)
+            return tell_content(c);
+        if (o->data == NULL) {
+            if (!read_more(c))
+                conn_stall(c);
+            return;
+        }
+        mail_eightbit_look(o->eightbit, base_span_of(o->data->data, o->data->len));
+        spool_buf_put(&c->lane->bufs, o->data);
+        o->data = NULL;
+        conn_deadline(c, smtp_client_timeout_ns(&o->smtp));
+    }
 }
 
 /* ---- between two messages ---- */
@@ -343,7 +448,8 @@ static void keep_or_leave(struct conn *c)
     struct lane *l = c->lane;
 
     if (conf->client_idle_ns == 0 || o->job_cnt >= conf->client_reuse || l->draining ||
-        c->peer_closed || o->alone || l->idle.max == 0 || few_left(l, CONN_CACHE_SHARE))
+        c->peer_closed || o->alone || smtp_client_exhausted(&o->smtp) || l->idle.max == 0 ||
+        few_left(l, CONN_CACHE_SHARE))
         return leave(c);
     base_assert(!o->sending && !o->reading && o->data == NULL);
     if (l->idle.cnt == l->idle.max)
@@ -360,6 +466,61 @@ static void lost_idle(struct conn *c)
 }
 
 /* ---- the session ---- */
+
+/* Keys for the login are made, some of them in each pass. Returns false when it has to wait. */
+static bool give_keys(struct conn *c)
+{
+    struct conn_out *o = &c->out;
+    const struct settings_login *login = login_of(c);
+
+    base_assert(login != NULL); /* run has looked */
+    switch (conn_login_derive(&c->lane->login, o->login, login->credentials.password,
+                              &o->smtp.sasl.salt, &o->smtp.keys)) {
+    case 1:
+        return true;
+    case 0:
+        o->smtp.keys = NULL;
+        conn_stall(c);
+        return false;
+    default:
+        o->smtp.keys = NULL;
+        give_back(c, "the keys for the login could not be made");
+        conn_drop(c, "no keys");
+        return false;
+    }
+}
+
+/* The server's LIMITS end the session before the delivery is over: the rest goes over another. */
+static void go_elsewhere(struct conn *c)
+{
+    struct delivery *d = c->out.delivery;
+
+    c->out.delivery = NULL;
+    drop_converter(c);
+    leave(c);
+    open_fresh(c->lane, d);
+}
+
+/* Settings that no longer have the login of a session that is not through with it: the delivery is
+ * made anew by the new ones. Returns false then. */
+static bool refresh_login(struct conn *c)
+{
+    struct conn_out *o = &c->out;
+
+    o->smtp.credentials = NULL;
+    if (o->login == 0 || o->smtp.state >= SMTP_CLIENT_STATE_READY)
+        return true;
+    const struct settings_login *login = login_of(c);
+    if (login != NULL) {
+        o->smtp.credentials = &login->credentials;
+        return true;
+    }
+    if (o->delivery != NULL)
+        o->delivery->unattempted = o->delivery->result_cnt == 0;
+    give_back(c, "the login for the next hop has changed");
+    conn_drop(c, "login changed");
+    return false;
+}
 
 /* One push of the client. Returns false when nothing more can be done now. */
 static bool step(struct conn *c)
@@ -410,6 +571,8 @@ static bool step(struct conn *c)
     case SMTP_CLIENT_BODY:
         o->sending = true;
         o->offset = 0;
+        if (o->smtp.convert)
+            mail_eightbit_begin(o->eightbit);
         send_body(c);
         return false;
     case SMTP_CLIENT_DONE:
@@ -418,6 +581,16 @@ static bool step(struct conn *c)
             return false;
         keep_or_leave(c);
         return true; /* what came behind the last reply is no news that would wake us */
+    case SMTP_CLIENT_KEYS:
+        return give_keys(c);
+    case SMTP_CLIENT_CHECK:
+        o->checking = true;
+        o->offset = 0;
+        look(c);
+        return !o->checking;
+    case SMTP_CLIENT_LEFT:
+        go_elsewhere(c);
+        return true;
     case SMTP_CLIENT_UNTRIED:
         start_over(c);
         return true;
@@ -438,6 +611,10 @@ static bool step(struct conn *c)
 static void run(struct conn *c)
 {
     c->out.smtp.hostname = c->lane->settings->smtp.hostname; /* of this pass */
+    if (!refresh_login(c))
+        return;
+    if (c->out.checking)
+        look(c);
     if (c->out.sending)
         send_body(c);
     while (c->tcp != NULL && !c->finishing && !c->out.sending && step(c))
@@ -471,6 +648,7 @@ static void tell_end(struct conn *c, const char *why)
 void conn_out_fail(struct conn *c, const char *why)
 {
     c->out.sending = false;
+    c->out.checking = false;
     smtp_client_fail(&c->out.smtp, why);
     tell_end(c, why);
 }
@@ -483,7 +661,7 @@ void conn_out_refuse(struct conn *c, const char *enhanced, const char *why)
 
 void conn_out_unattempted(struct conn *c, const char *why)
 {
-    c->out.delivery->unattempted = true;
+    c->out.delivery->unattempted = c->out.delivery->result_cnt == 0;
     conn_out_fail(c, why);
 }
 

@@ -1,4 +1,5 @@
 #include "base_time.h"
+#include "settings_logins.h"
 #include "control.h"
 
 #include <errno.h>
@@ -204,7 +205,8 @@ void control_reload(struct control *c, struct control_client *client)
         conf_compare(g->hub.started->conf, conf, changed, BASE_ARRAY_CNT(changed));
     char why[CONTROL_WHY_CAP];
     base_static_assert(sizeof(why) >= GATEWAY_TLS_WHY_CAP &&
-                           sizeof(why) >= GATEWAY_RESOLVER_WHY_CAP,
+                           sizeof(why) >= GATEWAY_RESOLVER_WHY_CAP &&
+                           sizeof(why) >= SETTINGS_LOGINS_WHY_CAP,
                        "one sentence for all");
     struct policy_tables *tables = control_maps_read(c, conf, why);
     struct resolver_config *names =
@@ -224,6 +226,14 @@ void control_reload(struct control *c, struct control_client *client)
         if (client != NULL)
             control_refuse(client, "no memory; the old configuration stays\n");
         return log_reload(c, g->hub.generation, "refused: no memory");
+    }
+    if (settings_logins_read(next, open_by_opener, c->config.opener, why) != 0) {
+        policy_tables_free(tables);
+        resolver_config_free(names);
+        settings_free(next);
+        if (client != NULL)
+            control_refuse(client, "%s; the old configuration stays\n", why);
+        return log_refused(c, why);
     }
     log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
     settings_publish(&g->hub, next);

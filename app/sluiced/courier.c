@@ -6,6 +6,7 @@
 #include "courier_cat.h"
 #include "courier_command.h"
 #include "courier_control.h"
+#include "courier_login.h"
 #include "courier_proxy.h"
 #include "courier_report.h"
 #include "courier_requirement.h"
@@ -30,20 +31,22 @@ struct courier_write {
     struct spool_outcome outcomes[]; /* OUTCOME: its payload */
 };
 
-/* The next hop: all domains that go there, and ask the same of it, are one destination. */
+/* The next hop: all domains that go there, and ask the same of it, are one destination; those that
+ * log in there are another for each user, since a login that is refused says nothing about the
+ * others. */
 static size_t destination(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX])
 {
     const struct courier *c = user;
-
     const struct settings_route *route = settings_route_find(c->settings, domain);
     uint64_t key = courier_requirement_key(c, route, domain);
 
     base_static_assert(NET_ENDPOINT_TEXT_CAP + sizeof(key) <= QUEUE_DESTINATION_MAX, "it fits");
     size_t len = net_endpoint_format((char *)out, &route->host);
-    if (key == 0)
-        return len;
-    base_put_le64(out + len, key);
-    return len + sizeof(key);
+    if (key != 0) {
+        base_put_le64(out + len, key);
+        len += sizeof(key);
+    }
+    return len + courier_login_name(route->login, out + len, QUEUE_DESTINATION_MAX - len);
 }
 
 static struct queue_config queue_config_of(struct courier *c, uint64_t seed)
@@ -481,6 +484,7 @@ static void conclude(struct courier *c, struct delivery *d)
     uint32_t cnt = d->job.recipient_cnt;
 
     base_assert(d->result_cnt == cnt);
+    courier_login_tell(c, d);
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
@@ -522,6 +526,7 @@ static void end_unsent(struct courier *c, struct delivery *d, const char *words)
     d->unattempted = false;
     d->refused = false;
     d->dsn_passed_on = false;
+    d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
     d->result_cnt = d->job.recipient_cnt;
     for (uint32_t i = 0; i < d->result_cnt; i++) {
         d->result[i] = (struct delivery_result){.text_len = (uint8_t)len};
@@ -588,6 +593,7 @@ static bool send(struct courier *c, struct delivery *d, const char **why)
     *why = courier_requirement_fill(c, d, route);
     if (*why != NULL)
         return false;
+    courier_login_fill(c, d, route->login);
     courier_proxy_fill(c, d, route->proxy);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);

@@ -47,9 +47,12 @@ struct delivery {
      * (courier_verify.h); the job has no message. */
     struct policy_verify_entry *probe;
     struct base_span probe_mailbox;
-    bool probe_answered; /* its result is what was said to RCPT */
-    uint32_t lane;       /* that carries it out */
-    uint8_t tls_try;     /* the lane's: enum conn_tls_try */
+    bool probe_answered;  /* its result is what was said to RCPT */
+    uint64_t login;       /* settings_login that the next hop wants, 0: none. Part of policy */
+    uint8_t auth_trouble; /* enum smtp_client_auth_trouble */
+    uint8_t open[QUEUE_JOB_RCPT_MAX]; /* the lane's: positions that the session's job is about */
+    uint32_t lane;                    /* that carries it out */
+    uint8_t tls_try;                  /* the lane's: enum conn_tls_try */
     bool unattempted;    /* the lane could not even try: not an attempt, without results */
     bool refused;        /* the next hop took no mail at all for now (4xx before MAIL) */
     bool next_host;      /* this address heard nothing of the message, and did not fail it for good:

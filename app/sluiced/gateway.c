@@ -1,3 +1,4 @@
+#include "settings_logins.h"
 #include "gateway.h"
 #include "base_time.h"
 #include "eal.h"
@@ -254,7 +255,13 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     if (first == NULL || random_bytes(secret, sizeof(secret)) != 0)
         return fail(err, err_cap, -ENOMEM, "no memory for the settings");
     conf = first->conf;
-    int error = settings_hub_init(&g->hub, first, lanes + 1);
+    char why[SETTINGS_LOGINS_WHY_CAP];
+    int error = settings_logins_read(first, open_by_opener, opener, why);
+    if (error != 0) {
+        settings_free(first);
+        return fail(err, err_cap, error, why);
+    }
+    error = settings_hub_init(&g->hub, first, lanes + 1);
     if (error != 0)
         return fail(err, err_cap, error, "no memory for the settings");
     error = topology_init_keyop(&g->topology, lanes, conf->spool_cnt,

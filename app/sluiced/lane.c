@@ -190,6 +190,7 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     base_list_init(&l->open);
     base_list_init(&l->stalled);
     base_wheel_init(&l->wheel, now_ns);
+    conn_login_init(&l->login, config->secret);
     conn_cache_init(&l->idle, (uint32_t)l->settings->conf->tcp.connections, config->secret);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
     lane_host_init(l, &l->settings->conf->port[0]);
@@ -238,6 +239,7 @@ void lane_fini(struct lane *l)
     client_lists_fini(l);
     spool_buf_pool_fini(&l->bufs);
     policy_work_close(l->policy_work);
+    conn_login_fini(&l->login);
     free(l);
 }
 

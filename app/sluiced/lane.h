@@ -17,6 +17,8 @@
 #include "conn_cache.h"
 #include "conn_rcpt.h"
 #include "client_lists.h"
+#include "conn_eightbit.h"
+#include "conn_login.h"
 #include "lane_tls.h"
 #include "net_rss.h"
 #include "settings.h"
@@ -87,6 +89,8 @@ struct lane {
     struct lane_auth auth;
     struct lane_rcpt rcpt;
     struct client_lists lists;
+    struct conn_login login;       /* at next hops */
+    struct conn_eightbit eightbit; /* messages that are being converted */
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
     const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */

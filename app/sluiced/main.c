@@ -10,6 +10,7 @@
 #include "gateway.h"
 #include "role.h"
 #include "sandbox.h"
+#include "settings_logins.h"
 #include "telemetry.h"
 #include "tls_memory.h"
 
@@ -64,6 +65,23 @@ static bool check_certificates(const struct conf *conf)
 {
     return config_check_certificates(stderr, conf, open_directly, NULL,
                                      (int64_t)(loop_wall_ns() / BASE_NS_S));
+}
+
+/* The passwords for next hops, likewise. */
+static bool check_logins(const struct conf *conf)
+{
+    char why[SETTINGS_LOGINS_WHY_CAP];
+    bool good = true;
+
+    for (uint32_t i = 0; i < conf->route_cnt; i++) {
+        const struct conf_route *r = &conf->route[i];
+        if (r->auth_user == NULL || settings_logins_check(r, open_directly, NULL, why) == 0)
+            continue;
+        fprintf(stderr, "%s:%u: route %s: auth_password_file: %s\n", r->file, r->line, r->name,
+                why);
+        good = false;
+    }
+    return good;
 }
 
 static void warn(const char *text)
@@ -149,6 +167,9 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         error = opener_allow(o, conf->dns.trust_anchor);
     if (error == 0)
         error = maps_each(conf, allow, o);
+    for (uint32_t i = 0; i < conf->route_cnt && error == 0; i++)
+        if (conf->route[i].auth_password_file != NULL)
+            error = opener_allow(o, conf->route[i].auth_password_file);
     if (error == 0 && conf->auth.backend == CONF_AUTH_PASSWD)
         error = opener_allow(o, conf->auth.passwd_file);
     if (error == 0)
@@ -409,6 +430,7 @@ int main(int argc, char **argv)
             return 2;
         bool fine = check_certificates(conf);
         fine = check_maps(conf) && fine;
+        fine = check_logins(conf) && fine;
         conf_free(conf);
         if (!fine)
             return 2;

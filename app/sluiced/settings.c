@@ -27,8 +27,13 @@ static void fill_routes(struct settings *s)
         const struct conf_route *r = &s->conf->route[i];
         struct settings_route route = {.proxy = (enum conf_proxy_send)r->proxy,
                                        .tls = (enum conf_route_tls)r->tls,
-                                       .verify = r->verify};
+                                       .verify = r->verify,
+                                       .name = r->name};
 
+        if (r->auth_user != NULL) {
+            route.login = &s->logins[s->login_cnt++];
+            route.login->conf = r;
+        }
         base_assert(net_endpoint_parse(&route.host, base_span_str(r->host)) == 0);
         if (strcmp(r->name, "default") == 0) {
             s->default_route = route;
@@ -221,6 +226,9 @@ static void free_parts(struct settings *s)
     free(s->limit_exempt_networks);
     free(s->exempt_logins);
     free(s->list_answers);
+    if (s->logins != NULL)
+        explicit_bzero(s->logins, s->login_cnt * sizeof(s->logins[0]));
+    free(s->logins);
 }
 
 struct settings *settings_make(struct conf *conf)
@@ -252,12 +260,14 @@ struct settings *settings_make(struct conf *conf)
     for (uint32_t i = 0; i < conf->auth.mechanisms.cnt; i++)
         s->auth_mechanisms |=
             (uint8_t)(1U << smtp_sasl_find(base_span_str(conf->auth.mechanisms.item[i])));
+    s->logins = calloc(conf->route_cnt + 1, sizeof(s->logins[0]));
     s->relay_networks = prefixes(&conf->relay.networks);
     s->relay_domains = calloc(conf->relay.domains.cnt + 1, sizeof(s->relay_domains[0]));
     s->exempt_networks = prefixes(&conf->sender.exempt_networks);
     s->limit_exempt_networks = prefixes(&conf->limits.exempt_networks);
     s->exempt_logins = calloc(conf->sender.exempt_logins.cnt + 1, sizeof(s->exempt_logins[0]));
-    if (s->exempt_networks == NULL || s->exempt_logins == NULL || s->limit_exempt_networks == NULL)
+    if (s->logins == NULL || s->exempt_networks == NULL || s->exempt_logins == NULL ||
+        s->limit_exempt_networks == NULL)
         goto fail;
     if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s) ||
         !settings_fill_destinations(s) || !fill_lists(s))

@@ -13,14 +13,25 @@
 #include "dane_requirement.h"
 #include "net_addr.h"
 #include "policy.h"
+#include "smtp_sasl_client.h"
 #include "smtp_server.h"
 
 #include <stdatomic.h>
 
 struct rte_rcu_qsbr;
 
+/* A login at a next hop; settings_logins.h fills in the password. */
+struct settings_login {
+    const struct conf_route *conf; /* of the same snapshot */
+    uint64_t id;                   /* of all that is in it; 0: not read */
+    struct smtp_credentials credentials;
+    char password[SMTP_SASL_PASSWORD_MAX + 1];
+};
+
 struct settings_route {
-    struct base_span domain; /* lower case */
+    struct base_span domain;      /* lower case */
+    const char *name;             /* of the block */
+    struct settings_login *login; /* NULL: none */
     struct net_endpoint host;
     enum conf_proxy_send proxy;
     enum conf_route_tls tls;
@@ -75,7 +86,9 @@ struct settings {
     struct settings_list lists[CONF_DNS_LIST_MAX];
     uint32_t list_cnt;
     struct conf_octets *list_answers; /* of all lists; owned */
-    struct settings_route *routes;    /* sorted by domain; owned */
+    struct settings_login *logins; /* owned, wiped at the end */
+    uint32_t login_cnt;
+    struct settings_route *routes; /* sorted by domain; owned */
     uint32_t route_cnt;
     struct settings_route default_route;       /* without a domain */
     struct settings_destination *destinations; /* likewise */

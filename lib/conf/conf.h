@@ -37,6 +37,7 @@ enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
 enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
 enum conf_proxy { CONF_PROXY_NONE, CONF_PROXY_REQUIRED };
 enum conf_proxy_send { CONF_PROXY_SEND_NONE, CONF_PROXY_SEND_V1, CONF_PROXY_SEND_V2 };
+enum conf_eightbit { CONF_EIGHTBIT_CONVERT, CONF_EIGHTBIT_BOUNCE };
 enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
 enum conf_bare_newline { CONF_BARE_NEWLINE_REJECT, CONF_BARE_NEWLINE_NORMALIZE };
 enum conf_tls_level {
@@ -193,6 +194,7 @@ struct conf_smtp {
     uint64_t client_connect_timeout_ns;
     uint64_t client_idle_ns;
     uint64_t client_reuse;
+    bool client_chunking;
 };
 
 struct conf_limits { /* rates are a minute's; 0: no limit */
@@ -306,12 +308,17 @@ struct conf_route {
     uint64_t proxy;   /* enum conf_proxy_send */
     uint64_t tls;     /* enum conf_route_tls */
     bool verify;
+    const char *auth_user;          /* NULL: no login */
+    const char *auth_password_file; /* with auth_user */
+    bool auth_cleartext;
+    struct conf_list auth_mechanisms; /* none: all */
 };
 
 struct conf_delivery {
     uint64_t tls; /* enum conf_delivery_tls */
     bool defer_on_tls_error;
     const char *ca_file; /* NULL: none */
+    uint64_t eightbit;   /* enum conf_eightbit */
 };
 
 struct conf_destination {

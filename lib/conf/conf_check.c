@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define SOCKET_PATH_MAX 107 /* sun_path less its NUL */
+#define LOGIN_MAX       255 /* lib/smtp */
 #define ADDRESS_MAX     16  /* of a port: NET_ADDRESS_MAX */
 #define CERTIFICATE_MAX 16  /* the opener's list has room for their files */
 #define IPV6_MTU_MIN    1280
@@ -466,6 +467,32 @@ static void check_verify(struct conf_parser *p)
                 "must not be over verify_negative_expire");
 }
 
+static void check_mechanisms(struct conf_parser *p, const struct conf_route *r)
+{
+    static const char *const known[] = {"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"};
+
+    for (uint32_t i = 0; i < r->auth_mechanisms.cnt; i++) {
+        size_t k = 0;
+        while (k < BASE_ARRAY_CNT(known) && strcmp(known[k], r->auth_mechanisms.item[i]) != 0)
+            k++;
+        if (k == BASE_ARRAY_CNT(known))
+            named(p, "route", r, "auth_mechanisms",
+                  "%.64s is none of SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN",
+                  r->auth_mechanisms.item[i]);
+    }
+}
+
+static void check_route(struct conf_parser *p, const struct conf_route *r)
+{
+    if (r->auth_user != NULL && r->auth_password_file == NULL)
+        named(p, "route", r, "auth_password_file", "is required for auth_user");
+    if (r->auth_user == NULL && r->auth_password_file != NULL)
+        named(p, "route", r, "auth_user", "is required for auth_password_file");
+    if (r->auth_user != NULL && strlen(r->auth_user) > LOGIN_MAX)
+        named(p, "route", r, "auth_user", "is longer than %d bytes", LOGIN_MAX);
+    check_mechanisms(p, r);
+}
+
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
 {
     const struct conf *c = p->conf;
@@ -487,6 +514,8 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
               CERTIFICATE_MAX);
     for (uint32_t i = 0; i < c->route_cnt; i++)
         has_default |= strcmp(c->route[i].name, "default") == 0;
+    for (uint32_t i = 0; i < c->route_cnt; i++)
+        check_route(p, &c->route[i]);
     if (c->port_cnt == 0)
         conf_error_add(p->errors, file, last_line, "port", "at least one is required");
     if (c->listener_cnt == 0)

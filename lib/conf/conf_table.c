@@ -193,6 +193,7 @@ const struct conf_setting conf_settings[] = {
     DURATION(smtp, client_connect_timeout, "30s", S, 10 * M, true, "wait for a next hop to answer a connection"),
     DURATION(smtp, client_idle, "2s", 0, 5 * M, true, "time that a connection to a next hop is kept open for a further message; 0: none is"),
     NUMBER(smtp, client_reuse, "100", 1, 1000000, true, "most messages over one connection to a next hop"),
+    TEXT(smtp, BOOL, client_chunking, "yes", true, NULL, "messages go out by BDAT to next hops that offer CHUNKING"),
 
     NUMBER(limits, connections_per_client, "50", 0, 1000000, true, "connections of a client at a time, then 421; 0: no limit, here and in the lines below"),
     NUMBER(limits, connection_rate, "0", 0, 200000, true, "connections of a client in a minute, then 421"),
@@ -297,6 +298,10 @@ const struct conf_setting conf_settings[] = {
 
     TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
     WORDS(route, proxy, "none", "none v1 v2", true, "PROXY header that the next hop gets first, with the address of the client that sent the message: none, or of that version"),
+    TEXT(route, STRING, auth_user, "", true, NULL, "login at the next hop (AUTH); none: mail goes there without one. When it fails the mail waits"),
+    TEXT(route, PATH, auth_password_file, "", true, NULL, "file with the password of auth_user, mode 640 at most, read anew on reload. Another file than at the start must be below the directory of this file"),
+    TEXT(route, BOOL, auth_cleartext, "no", true, NULL, "log in although the connection is not encrypted: a password may pass in clear"),
+    TEXT(route, LIST, auth_mechanisms, "", true, NULL, "of SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN, the first that the next hop offers, in this order; none: all of them"),
 
     WORDS(route, tls, "starttls", "starttls implicit none", true, "how TLS begins there: by STARTTLS, as far as delivery: tls asks for it; before the greeting; or never, whatever else says"),
     TEXT(route, BOOL, verify, "no", true, NULL, "the next hop must have a certificate of tls: ca_file's authorities for its name, or for destination: names; as destination: tls = verify"),
@@ -304,6 +309,7 @@ const struct conf_setting conf_settings[] = {
     WORDS(delivery, tls, "dane", "none may encrypt dane dane-only fingerprint verify secure", true, "none: clear text. may: TLS where it is offered, whoever the server is. encrypt: TLS, or no delivery. dane: what the TLSA records of the next hop ask for; may where there are none that can be used. dane-only: such records, or no delivery. fingerprint: destination: fingerprints. verify: a certificate of ca_file's authorities for the next hop's name. secure: one for the destination's own name"),
     TEXT(delivery, BOOL, defer_on_tls_error, "yes", true, NULL, "what does not prove what it must gets no mail: it waits for the next try; no: it is sent all the same, with whatever TLS there is, and the log says so"),
     TEXT(delivery, PATH, ca_file, "/etc/ssl/certs/ca-certificates.crt", true, NULL, "PEM file of the authorities that verify and secure trust. Another file than at the start must be below the directory of this file"),
+    WORDS(delivery, eightbit, "convert", "convert bounce", true, "messages with 8-bit content for a next hop without 8BITMIME: their parts become quoted-printable or base64, or they fail (5.6.3), as signed ones always do"),
 
     {"destination", "tls", CONF_TYPE_ENUM, AT(destination, tls), NULL, 0, 0, "none may encrypt dane dane-only fingerprint verify secure", true, "as delivery: tls", "secure"},
     TEXT(destination, BOOL, defer_on_tls_error, "yes", true, NULL, "as delivery: defer_on_tls_error"),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 _Static_assert(SMTP_CLIENT_TEXT_MAX > UINT8_MAX, "text_len counts it");
+_Static_assert(SMTP_CLIENT_RCPT_WAITING == 0, "what memset makes");
 _Static_assert(SMTP_ADDRESS_MAX + SMTP_ORCPT_MAX + 100 < SMTP_OUT_MIN, "room for RCPT");
 
 void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due)
@@ -13,11 +14,31 @@ void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state state, 
     c->command_due = command_due;
 }
 
-/* From here on each open recipient gets c->reply as its result. */
+/* Whether recipients before tell_end are open; moves tell_from to the first of them. */
+static bool any_to_tell(struct smtp_client *c)
+{
+    while (c->tell_from < c->tell_end && c->rcpt[c->tell_from] == SMTP_CLIENT_RCPT_TOLD)
+        c->tell_from++;
+    return c->tell_from < c->tell_end;
+}
+
+/* From here on each open recipient before end gets c->reply as its result. */
+static void tell(struct smtp_client *c, uint32_t end)
+{
+    c->tell_from = 0;
+    c->tell_end = end;
+    c->telling = c->started && any_to_tell(c);
+}
+
 static void tell_all(struct smtp_client *c)
 {
-    c->telling = c->started && c->told_cnt < c->job.recipient_cnt;
-    c->tell_from = 0;
+    tell(c, c->job.recipient_cnt);
+}
+
+/* Those of this transaction, and with them those of earlier ones, who all have been told. */
+static void tell_window(struct smtp_client *c)
+{
+    tell(c, c->first + c->cnt);
 }
 
 /* The server closed between two messages, which it may: that is no attempt at the second one. */
@@ -43,12 +64,14 @@ void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job)
     c->job = *job;
     c->started = true;
     c->telling = false;
-    c->abandoned = false;
-    c->accepted_any = false;
-    c->sent_cnt = 0;
+    c->first = 0;
+    c->cnt = 0;
     c->answered_cnt = 0;
     c->told_cnt = 0;
     c->untried = false;
+    c->checking = false;
+    c->checked = false;
+    c->convert = false;
     memset(c->rcpt, SMTP_CLIENT_RCPT_WAITING, sizeof(c->rcpt));
     stats_inc(c->stats, STATS_SMTP_CLIENT_JOBS);
     if (c->state == SMTP_CLIENT_STATE_CLOSED && c->reused) { /* since the last job */
@@ -80,11 +103,8 @@ static enum smtp_client_event tell_one(struct smtp_client *c, uint32_t recipient
 
 static enum smtp_client_event tell_next(struct smtp_client *c)
 {
-    while (c->rcpt[c->tell_from] == SMTP_CLIENT_RCPT_TOLD)
-        c->tell_from++;
-    base_assert(c->tell_from < c->job.recipient_cnt);
     enum smtp_client_event event = tell_one(c, c->tell_from);
-    c->telling = c->told_cnt < c->job.recipient_cnt;
+    c->telling = any_to_tell(c);
     return event;
 }
 
@@ -159,13 +179,8 @@ static void put_format(struct base_buf *out, const char *before, struct base_spa
     base_assert(failed == 0);
 }
 
-/* The parameters that the server has an extension for. */
-/* RFC 8689 section 4.2.1. */
-static bool keeps_tls(const struct smtp_client *c)
-{
-    return c->secured && c->offers_requiretls;
-}
-
+/* The parameters that the server has an extension for. A converted message has a size that is not
+ * known yet. */
 static void put_mail(struct smtp_client *c, struct base_buf *out)
 {
     struct smtp_mail_params p = c->job.mail;
@@ -173,12 +188,12 @@ static void put_mail(struct smtp_client *c, struct base_buf *out)
 
     p.body_8bit &= c->offers_8bitmime;
     p.smtputf8 &= c->offers_smtputf8;
-    p.requiretls &= keeps_tls(c);
+    p.requiretls &= smtp_client_keeps_tls(c);
     if (!c->offers_dsn) {
         p.ret = SMTP_RET_NONE;
         p.envid = base_span_of(NULL, 0);
     }
-    if (c->offers_size && !c->job.probe)
+    if (c->offers_size && !c->convert && !c->job.probe)
         snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)p.size_bytes);
     put_format(out, "MAIL FROM:<", c->job.sender, ">");
     put_format(out, size, base_span_of(NULL, 0), "");
@@ -201,27 +216,52 @@ static void put_rcpt(struct smtp_client *c, uint32_t recipient, struct base_buf 
     put_format(out, "\r\n", base_span_of(NULL, 0), "");
 }
 
-/* Envelope command index: MAIL, one RCPT for each recipient, DATA. */
+/* Envelope command index: MAIL, one RCPT for each recipient, DATA unless BDAT is used or nothing is
+ * sent. */
 static void put_envelope(struct smtp_client *c, uint32_t index, struct base_buf *out)
 {
     if (index == 0)
         put_mail(c, out);
-    else if (index <= c->job.recipient_cnt)
-        put_rcpt(c, index - 1, out);
+    else if (index <= c->cnt)
+        put_rcpt(c, c->first + index - 1, out);
     else
         put_format(out, "DATA\r\n", base_span_of(NULL, 0), "");
+}
+
+static uint32_t envelope_cnt(const struct smtp_client *c)
+{
+    return c->cnt + (c->chunk || c->job.probe ? 1 : 2);
+}
+
+/* All recipients have been answered: the chunk that is the message, or nothing. */
+static bool send_chunk(struct smtp_client *c, struct base_buf *out)
+{
+    char command[48];
+
+    if (!c->accepted_any) {
+        c->abandoned = true;
+        return true;
+    }
+    if (out->cap - out->len < SMTP_OUT_MIN)
+        return false;
+    c->chunk_left = c->job.mail.size_bytes;
+    snprintf(command, sizeof(command), "BDAT %llu LAST\r\n", (unsigned long long)c->chunk_left);
+    put_format(out, command, base_span_of(NULL, 0), "");
+    smtp_client_set_state(c, SMTP_CLIENT_STATE_BODY, false);
+    c->body_due = true;
+    stats_inc(c->stats, STATS_SMTP_CLIENT_CHUNKED);
+    return true;
 }
 
 /* Sends what of the envelope may go out now: all of it, or one command (RFC 2920). DATA waits for
  * no reply either when pipelined, but is left out once it is known that nobody would get it. */
 static bool send_envelope(struct smtp_client *c, struct base_buf *out)
 {
-    uint32_t total = c->job.recipient_cnt + (c->job.probe ? 1 : 2);
+    uint32_t total = envelope_cnt(c);
 
     while (!c->abandoned && c->sent_cnt < total &&
            (c->offers_pipelining || c->answered_cnt == c->sent_cnt)) {
-        if (!c->job.probe && c->sent_cnt == total - 1 && c->answered_cnt == c->sent_cnt &&
-            !c->accepted_any) {
+        if (c->sent_cnt == c->cnt + 1 && c->answered_cnt == c->sent_cnt && !c->accepted_any) {
             c->abandoned = true;
             break;
         }
@@ -229,6 +269,8 @@ static bool send_envelope(struct smtp_client *c, struct base_buf *out)
             return false;
         put_envelope(c, c->sent_cnt++, out);
     }
+    if (c->chunk && !c->abandoned && c->answered_cnt == total && !send_chunk(c, out))
+        return false;
     bool over = c->abandoned || (c->job.probe && c->sent_cnt == total);
     if (over && c->answered_cnt == c->sent_cnt)
         smtp_client_set_state(c, SMTP_CLIENT_STATE_RSET, true);
@@ -255,6 +297,9 @@ static bool send_due(struct smtp_client *c, struct base_buf *out)
     case SMTP_CLIENT_STATE_STARTTLS:
         put_format(out, "STARTTLS\r\n", base_span_of(NULL, 0), "");
         break;
+    case SMTP_CLIENT_STATE_AUTH:
+        smtp_client_auth_command(c, out);
+        break;
     case SMTP_CLIENT_STATE_RSET:
         put_format(out, "RSET\r\n", base_span_of(NULL, 0), "");
         break;
@@ -267,42 +312,28 @@ static bool send_due(struct smtp_client *c, struct base_buf *out)
     return true;
 }
 
-/* The next hop can be held to REQUIRETLS, or there is nobody who could be told that it cannot. */
-static bool tls_suffices(struct smtp_client *c)
+/* Starts the next transaction of the job, or refuses the job here when the server is known not to
+ * take it. Returns MORE, CHECK or LEFT. */
+static enum smtp_client_event begin_transaction(struct smtp_client *c)
 {
-    if (!c->job.mail.requiretls || keeps_tls(c))
-        return true;
-    if (c->job.sender.len > 0)
-        return false;
-    stats_inc(c->stats, STATS_SMTP_CLIENT_TLS_WAIVED);
-    return true;
-}
-
-/* Starts the envelope, or refuses the job here when the server is known not to take it. */
-static void begin_job(struct smtp_client *c)
-{
-    if (c->server_size_max != 0 && c->job.mail.size_bytes > c->server_size_max) {
-        smtp_client_set_reply(c, 552, "5.3.4", "5.3.4 Message is larger than the server's SIZE");
-        stats_inc(c->stats, STATS_SMTP_CLIENT_TOO_LARGE);
+    if (!smtp_client_acceptable(c)) {
         tell_all(c);
-    } else if (c->job.mail.smtputf8 && !c->offers_smtputf8) {
-        smtp_client_set_reply(c, 550, "5.6.7",
-                              "5.6.7 Message needs SMTPUTF8 and the server does not offer it");
-        stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_UTF8);
-        tell_all(c);
-    } else if (c->job.mail.body_8bit && !c->offers_8bitmime) {
-        smtp_client_set_reply(c, 554, "5.6.3",
-                              "5.6.3 Message is 8-bit and the server does not offer 8BITMIME");
-        stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_8BIT);
-        tell_all(c);
-    } else if (!tls_suffices(c)) {
-        smtp_client_set_reply(c, 550, "5.7.30",
-                              "5.7.30 REQUIRETLS: the next hop cannot be held to TLS");
-        stats_inc(c->stats, STATS_SMTP_CLIENT_NOT_TLS);
-        tell_all(c);
-    } else {
-        smtp_client_set_state(c, SMTP_CLIENT_STATE_ENVELOPE, false);
+        return SMTP_CLIENT_MORE;
     }
+    if (c->checking)
+        return SMTP_CLIENT_CHECK;
+    if (!smtp_client_open_window(c)) {
+        stats_inc(c->stats, STATS_SMTP_CLIENT_LIMITED);
+        c->started = false;
+        return SMTP_CLIENT_LEFT;
+    }
+    c->sent_cnt = 0;
+    c->answered_cnt = 0;
+    c->abandoned = false;
+    c->accepted_any = false;
+    c->chunk = c->job.chunking && c->offers_chunking && !c->convert && !c->job.probe;
+    smtp_client_set_state(c, SMTP_CLIENT_STATE_ENVELOPE, false);
+    return SMTP_CLIENT_MORE;
 }
 
 /* RFC 5321 section 4.5.3.1.10: 552 to RCPT was once said for "too many recipients" and is then to
@@ -351,7 +382,7 @@ static enum smtp_client_event data_reply(struct smtp_client *c, bool more_input)
     }
     if (c->reply.code < 400)
         return bad_reply(c, "the server's reply to DATA is neither 354 nor a refusal");
-    tell_all(c);
+    tell_window(c);
     smtp_client_set_state(c, SMTP_CLIENT_STATE_RSET, true);
     return SMTP_CLIENT_MORE;
 }
@@ -360,10 +391,10 @@ static enum smtp_client_event envelope_reply(struct smtp_client *c, bool more_in
 {
     uint32_t index = c->answered_cnt++;
 
-    if (index == c->job.recipient_cnt + 1)
+    if (index == c->cnt + 1)
         return data_reply(c, more_input);
     if (index > 0)
-        return rcpt_reply(c, index - 1);
+        return rcpt_reply(c, c->first + index - 1);
     if (c->reply.code / 100 == 3)
         return bad_reply(c, "the server's reply to MAIL is 3xx");
     if (c->reply.code >= 400) {
@@ -371,6 +402,25 @@ static enum smtp_client_event envelope_reply(struct smtp_client *c, bool more_in
         tell_all(c);
     }
     return SMTP_CLIENT_MORE;
+}
+
+/* The login goes on, is done, or has failed: then no mail goes there. */
+static enum smtp_client_event auth_step(struct smtp_client *c, enum smtp_client_auth step,
+                                        struct base_buf *out)
+{
+    if (step == SMTP_CLIENT_AUTH_FAILED)
+        return refused_session(c, out);
+    c->agreed = step == SMTP_CLIENT_AUTH_OVER;
+    smtp_client_set_state(c, c->agreed ? SMTP_CLIENT_STATE_READY : SMTP_CLIENT_STATE_AUTH,
+                          step == SMTP_CLIENT_AUTH_MORE);
+    return SMTP_CLIENT_MORE;
+}
+
+/* Whether TLS stands or not is settled: a login is next, where one is needed. */
+static enum smtp_client_event log_in(struct smtp_client *c, struct base_buf *out)
+{
+    return auth_step(c, c->credentials != NULL ? smtp_client_auth_begin(c) : SMTP_CLIENT_AUTH_OVER,
+                     out);
 }
 
 /* Greeting, EHLO and HELO. */
@@ -398,9 +448,7 @@ static enum smtp_client_event hello_reply(struct smtp_client *c, struct base_buf
     case SMTP_CLIENT_HELLO_REFUSE:
         return refused_session(c, out);
     case SMTP_CLIENT_HELLO_READY:
-        c->agreed = true;
-        smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
-        break;
+        return log_in(c, out);
     }
     return SMTP_CLIENT_MORE;
 }
@@ -413,9 +461,7 @@ static enum smtp_client_event starttls_reply(struct smtp_client *c, bool more_in
         smtp_client_set_state(c, SMTP_CLIENT_STATE_HANDSHAKE, false);
         return SMTP_CLIENT_TLS;
     case SMTP_CLIENT_STARTTLS_CLEAR:
-        c->agreed = true;
-        smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
-        return SMTP_CLIENT_MORE;
+        return log_in(c, out);
     case SMTP_CLIENT_STARTTLS_REFUSE:
         return refused_session(c, out);
     case SMTP_CLIENT_STARTTLS_INJECTED:
@@ -429,7 +475,7 @@ static enum smtp_client_event end_reply(struct smtp_client *c)
     if (c->reply.code / 100 == 3)
         return bad_reply(c, "the server's reply to the end of data is 3xx");
     smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
-    tell_all(c);
+    tell_window(c);
     return SMTP_CLIENT_MORE;
 }
 
@@ -468,6 +514,8 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, bool wanted, b
         return hello_reply(c, out);
     case SMTP_CLIENT_STATE_STARTTLS:
         return starttls_reply(c, more_input, out);
+    case SMTP_CLIENT_STATE_AUTH:
+        return auth_step(c, smtp_client_auth_reply(c), out);
     case SMTP_CLIENT_STATE_ENVELOPE:
         return envelope_reply(c, more_input);
     case SMTP_CLIENT_STATE_END:
@@ -495,6 +543,17 @@ static bool wants_reply(const struct smtp_client *c)
     default:
         return !c->command_due;
     }
+}
+
+/* Takes what is a challenge; *used 0 with MORE: it is none. */
+static enum smtp_client_event challenge(struct smtp_client *c, struct base_span in, size_t *used,
+                                        struct base_buf *out)
+{
+    *used = 0;
+    if (out->cap - out->len < SMTP_OUT_MIN)
+        return SMTP_CLIENT_FLUSH;
+    return smtp_client_auth_challenge(c, in, used, out) == SMTP_CLIENT_AUTH_KEYS ? SMTP_CLIENT_KEYS
+                                                                                 : SMTP_CLIENT_MORE;
 }
 
 enum smtp_client_event smtp_client_push(struct smtp_client *c, struct base_span in,
@@ -525,14 +584,28 @@ enum smtp_client_event smtp_client_push(struct smtp_client *c, struct base_span 
         /* What comes before a command is sent is no reply to it. */
         bool wanted = wants_reply(c);
         if (wanted || rest.len == 0) {
-            if (ready && c->started) {
-                begin_job(c);
+            if (ready && c->started && !c->checking) {
+                enum smtp_client_event begun = begin_transaction(c);
+                if (begun != SMTP_CLIENT_MORE)
+                    return begun;
                 continue;
             }
             needed = send_due(c, out) ? SMTP_CLIENT_MORE : SMTP_CLIENT_FLUSH;
+            if (c->body_due && rest.len == 0) {
+                c->body_due = false;
+                return SMTP_CLIENT_BODY;
+            }
         }
         if (rest.len == 0)
             return needed;
+        if (c->state == SMTP_CLIENT_STATE_AUTH && wanted) {
+            enum smtp_client_event event = challenge(c, rest, &used, out);
+            *consumed += used;
+            if (event == SMTP_CLIENT_KEYS || event == SMTP_CLIENT_FLUSH)
+                return event;
+            if (used > 0)
+                continue;
+        }
         enum smtp_client_take take = smtp_client_take_reply(c, rest, &used);
         *consumed += used;
         if (take == SMTP_CLIENT_TAKE_MORE)
@@ -543,6 +616,15 @@ enum smtp_client_event smtp_client_push(struct smtp_client *c, struct base_span 
         if (event != SMTP_CLIENT_MORE)
             return event;
     }
+}
+
+void smtp_client_checked(struct smtp_client *c, const struct smtp_client_content *content)
+{
+    if (!c->checking) /* the session ended meanwhile */
+        return;
+    c->checking = false;
+    c->checked = true;
+    c->content = *content;
 }
 
 void smtp_client_quit(struct smtp_client *c, struct base_buf *out)
@@ -561,9 +643,10 @@ uint64_t smtp_client_timeout_ns(const struct smtp_client *c)
         [SMTP_CLIENT_STATE_GREETING] = 300, [SMTP_CLIENT_STATE_EHLO] = 300,
         [SMTP_CLIENT_STATE_HELO] = 300,     [SMTP_CLIENT_STATE_STARTTLS] = 300,
         [SMTP_CLIENT_STATE_HANDSHAKE] = 60, [SMTP_CLIENT_STATE_READY] = 300,
-        [SMTP_CLIENT_STATE_ENVELOPE] = 300, [SMTP_CLIENT_STATE_BODY] = 180,
-        [SMTP_CLIENT_STATE_END] = 600,      [SMTP_CLIENT_STATE_RSET] = 60,
-        [SMTP_CLIENT_STATE_QUIT] = 60,      [SMTP_CLIENT_STATE_CLOSED] = 1,
+        [SMTP_CLIENT_STATE_AUTH] = 120,     [SMTP_CLIENT_STATE_ENVELOPE] = 300,
+        [SMTP_CLIENT_STATE_BODY] = 180,     [SMTP_CLIENT_STATE_END] = 600,
+        [SMTP_CLIENT_STATE_RSET] = 60,      [SMTP_CLIENT_STATE_QUIT] = 60,
+        [SMTP_CLIENT_STATE_CLOSED] = 1,
     };
     return seconds[c->state] * BASE_NS_S;
 }

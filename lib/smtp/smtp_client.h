@@ -1,11 +1,25 @@
 /*
- * The client's side of one SMTP session: greeting, EHLO (HELO when refused), MAIL, RCPT..., DATA,
- * body, QUIT. Pipelines when the server offers PIPELINING (RFC 2920), declares SIZE and BODY when
- * offered, and passes on RET, ENVID, NOTIFY and ORCPT to a server that offers DSN (RFC 3461 section
- * 5.2.1; what else is owed to the sender when it does not is the caller's: c->offers_dsn). A
- * message that came with SMTPUTF8 or BODY=8BITMIME is failed here when the server does not offer
- * that: nothing is converted (RFC 6531 section 3.2, RFC 6152 section 3). Replies are bounded:
- * SMTP_LINE_MAX a line, SMTP_REPLY_LINE_CNT_MAX lines.
+ * The client's side of one SMTP session: greeting, EHLO (HELO when refused), AUTH, MAIL, RCPT...,
+ * DATA, body, QUIT. Pipelines when the server offers PIPELINING (RFC 2920), declares SIZE and BODY
+ * when offered, and passes on RET, ENVID, NOTIFY and ORCPT to a server that offers DSN (RFC 3461
+ * section 5.2.1; what else is owed to the sender when it does not is the caller's: c->offers_dsn).
+ * Replies are bounded: SMTP_LINE_MAX a line, SMTP_REPLY_LINE_CNT_MAX lines.
+ *
+ * A server that offers CHUNKING gets the message as one "BDAT n LAST" behind the replies to RCPT
+ * (RFC 3030), without stuffed dots. It never gets it earlier, so that what UNTRIED says holds.
+ *
+ * LIMITS (RFC 9422) are kept: a job of more recipients than RCPTMAX is several transactions, each
+ * with a body of its own; where MAILMAX or RCPTDOMAINMAX is used up, LEFT gives back what is open.
+ *
+ * Mail that the server is not known to be able to take - SMTPUTF8 (RFC 6531 section 3.2), 8-bit
+ * content without 8BITMIME (RFC 6152 section 3) - is asked about by CHECK: the caller looks at the
+ * content and says what it holds, and whether it can be converted. Without that (job.check false)
+ * such a message is failed by what was declared.
+ *
+ * AUTH (RFC 4954) is done where the caller has credentials, by the strongest mechanism that both
+ * sides have, and never without TLS unless the credentials say so. When it fails the job is
+ * deferred, whatever the server's code: the mistake is the operator's, not the sender's, and mail
+ * that bounced would not come back when it is mended. c->auth_trouble says what it was.
  *
  * A message that came with REQUIRETLS goes only to a server that offers it over a connection that
  * the caller says is secure (c->secured); else it fails with 5.7.30, and nothing of it is sent. One
@@ -19,7 +33,7 @@
  * REQUIRED, each recipient's result is code 0 with 4.7.4. Who the server is, and what the
  * connection must prove, is the caller's to judge: smtp_client_refuse ends the session with that.
  *
- * Left out until their issues: AUTH, BDAT.
+ * Left out: BINARYMIME, BURL.
  *
  * Use: smtp_client_init, smtp_client_start with the first job, then smtp_client_push on each input.
  * RESULT tells the fate of one recipient, each recipient exactly once. After BODY the caller feeds
@@ -40,6 +54,7 @@
 #define SMTP_CLIENT_H
 
 #include "base_bytes.h"
+#include "smtp_sasl_client.h"
 #include "smtp_server.h"
 
 #define SMTP_CLIENT_RCPT_MAX    100 /* recipients of a job: RFC 5321 section 4.5.3.1.8 */
@@ -57,17 +72,32 @@ struct smtp_client_job {
     bool probe;
     /* Checked; size_bytes is the message's true size, for SIZE=. */
     struct smtp_mail_params mail;
+    bool chunking; /* BDAT may be used: body brings exactly mail.size_bytes bytes */
+    bool check;    /* the caller can look at the content: CHECK. The content may be 8-bit then
+                      though that was not declared */
+};
+
+/* The answer to CHECK: what of the content is beyond ASCII. */
+struct smtp_client_content {
+    bool header;         /* header sections: of the message, and those of parts */
+    bool body;           /* anything else */
+    const char *why_not; /* body cannot be converted, or is not to be: static text */
 };
 
 enum smtp_client_event {
     SMTP_CLIENT_MORE,    /* needs input */
     SMTP_CLIENT_FLUSH,   /* out has less than SMTP_OUT_MIN left */
     SMTP_CLIENT_TLS,     /* 220 to STARTTLS has come: begin TLS, then smtp_client_encrypted */
-    SMTP_CLIENT_BODY,    /* 354 has come: send the body */
+    SMTP_CLIENT_BODY,    /* send the body, from its beginning; converted when c->convert */
+    SMTP_CLIENT_KEYS,    /* push the same input again with c->keys for c->sasl.salt */
+    SMTP_CLIENT_CHECK,   /* look at the content and call smtp_client_checked; pushes before that
+                            do nothing but notice the end of the session */
     SMTP_CLIENT_RESULT,  /* c->result is filled in; push again for the next */
     SMTP_CLIENT_DONE,    /* all recipients have their result; the session can take another job */
     SMTP_CLIENT_UNTRIED, /* the session ended before this job, which was not its first, had any
                             reply: the job is not this session's any more. CLOSE follows */
+    SMTP_CLIENT_LEFT,    /* the server's LIMITS let this session take no more: recipients without a
+                            result are not its any more; smtp_client_quit is due */
     SMTP_CLIENT_CLOSE,   /* the session is over: send out, close. Recipients without a result have
                             had theirs as RESULT events before */
 };
@@ -93,14 +123,29 @@ enum smtp_client_state {
     SMTP_CLIENT_STATE_HELO,
     SMTP_CLIENT_STATE_STARTTLS,  /* its reply is awaited */
     SMTP_CLIENT_STATE_HANDSHAKE, /* the caller's */
-    SMTP_CLIENT_STATE_READY,     /* between jobs */
-    SMTP_CLIENT_STATE_ENVELOPE,  /* MAIL, RCPT and DATA replies are awaited */
-    SMTP_CLIENT_STATE_BODY,      /* the caller sends the body */
-    SMTP_CLIENT_STATE_END,       /* the reply to the end of data is awaited */
+    SMTP_CLIENT_STATE_AUTH,
+    SMTP_CLIENT_STATE_READY,    /* between jobs */
+    SMTP_CLIENT_STATE_ENVELOPE, /* MAIL, RCPT and DATA replies are awaited */
+    SMTP_CLIENT_STATE_BODY,     /* the caller sends the body */
+    SMTP_CLIENT_STATE_END,      /* the reply to the end of data is awaited */
     SMTP_CLIENT_STATE_RSET,
     SMTP_CLIENT_STATE_QUIT,
     SMTP_CLIENT_STATE_CLOSED,
     SMTP_CLIENT_STATE_CNT
+};
+
+/* Why there is no login, so that no mail goes there. */
+enum smtp_client_auth_trouble {
+    SMTP_CLIENT_AUTH_FINE,
+    SMTP_CLIENT_AUTH_CLEARTEXT,    /* the connection is in clear, and the credentials forbid that */
+    SMTP_CLIENT_AUTH_NOT_OFFERED,  /* the server does not offer AUTH, here */
+    SMTP_CLIENT_AUTH_NO_MECHANISM, /* none that both have, or the server takes none of them */
+    SMTP_CLIENT_AUTH_WANTS_TLS,    /* the server wants TLS for it (530, 538) */
+    SMTP_CLIENT_AUTH_REFUSED,      /* user or password is wrong (535 and other 5xx) */
+    SMTP_CLIENT_AUTH_LATER,        /* 4xx */
+    SMTP_CLIENT_AUTH_UNPROVEN,     /* the server did not prove that it knows the password, or what
+                                      it says is no message of the mechanism */
+    SMTP_CLIENT_AUTH_TROUBLE_CNT
 };
 
 /* Fate of a recipient inside a job. */
@@ -121,10 +166,25 @@ struct smtp_client {
     uint32_t answered_cnt;           /* and answered */
     uint32_t told_cnt;               /* results given */
     uint32_t tell_from;              /* recipients before this one are told */
-    uint16_t reply_line_cnt;         /* lines of the reply that have come */
-    uint8_t state;                   /* enum smtp_client_state */
-    uint8_t body_scan;               /* what the body ends with so far */
-    bool command_due;                /* the state's command is not sent yet */
+    uint32_t tell_end;               /* those from here on are not being told */
+    uint32_t first, cnt;             /* recipients of this transaction */
+    uint32_t mail_max, rcpt_max, domain_max; /* LIMITS; 0: none */
+    uint32_t mail_cnt, domain_cnt;           /* used of them */
+    uint64_t chunk_left;                     /* bytes of the chunk that is being sent */
+    /* Set by the caller before the first push, and looked at until the login is done; borrowed for
+     * each push. NULL: none is needed. */
+    const struct smtp_credentials *credentials;
+    const struct smtp_sasl_keys *keys; /* the answer to KEYS; borrowed for the next push */
+    struct smtp_sasl_client sasl;
+    uint8_t auth_random[SMTP_SASL_NONCE_BYTES]; /* set with credentials */
+    uint8_t auth_offered;                       /* bits by enum smtp_sasl_client_mechanism */
+    uint8_t auth_tried;
+    uint8_t auth_trouble; /* enum smtp_client_auth_trouble */
+    bool offers_auth;
+    uint16_t reply_line_cnt; /* lines of the reply that have come */
+    uint8_t state;           /* enum smtp_client_state */
+    uint8_t body_scan;       /* what the body ends with so far */
+    bool command_due;        /* the state's command is not sent yet */
     bool offers_pipelining;
     bool offers_8bitmime;
     bool offers_size;
@@ -136,6 +196,7 @@ struct smtp_client {
     uint8_t tls;      /* enum smtp_client_tls */
     bool agreed;      /* what the session is to have stands: jobs may go */
     bool tls_refused; /* the session ended for want of TLS, or of what it was to prove */
+    bool offers_chunking;
     bool secured;   /* set by the caller: TLS, and the server has proved its name (RFC 8689 section
                        4.2.1) */
     bool started;   /* a job is set */
@@ -144,6 +205,12 @@ struct smtp_client {
     bool telling;   /* each open recipient gets reply as its result */
     bool abandoned; /* no more of the envelope is sent */
     bool accepted_any;
+    bool chunk;    /* this transaction sends BDAT */
+    bool body_due; /* BODY is to be told */
+    bool checking; /* CHECK was told */
+    bool checked;  /* and answered: content holds */
+    bool convert;  /* what the caller sends must be 7-bit */
+    struct smtp_client_content content;
     uint8_t rcpt[SMTP_CLIENT_RCPT_MAX]; /* enum smtp_client_rcpt */
 };
 
@@ -177,7 +244,14 @@ void smtp_client_body(struct smtp_client *c, struct base_span in, size_t *consum
 /* Ends the message: CRLF if it does not end in one, then ".CRLF". Needs 5 bytes of out. */
 void smtp_client_body_end(struct smtp_client *c, struct base_buf *out);
 
-/* After DONE: writes QUIT; push returns CLOSE when it is answered, or at once if out had no room.
+/* The answer to CHECK; the next push goes on. */
+void smtp_client_checked(struct smtp_client *c, const struct smtp_client_content *content);
+
+/* After DONE: the server's LIMITS let the session take no further job. */
+bool smtp_client_exhausted(const struct smtp_client *c);
+
+/* After DONE or LEFT: writes QUIT; push returns CLOSE when it is answered, or at once if out had no
+ * room.
  */
 void smtp_client_quit(struct smtp_client *c, struct base_buf *out);
 

@@ -1,5 +1,6 @@
 /*
- * The message as it goes out: dots at the start of a line are doubled. Any LF starts a line here,
+ * The message as it goes out. As a chunk it is what it is; else dots at the start of a line are
+ * doubled. Any LF starts a line here,
  * so that even a bare one, which the spool never holds, could not smuggle an end of data.
  */
 #include "smtp_client.h"
@@ -10,6 +11,18 @@ enum body_scan {
     BODY_CR, /* after a CR */
 };
 
+/* RFC 3030: the bytes that BDAT has told of, as they are. */
+static void chunk(struct smtp_client *c, struct base_span in, size_t *consumed,
+                  struct base_buf *out)
+{
+    size_t n = in.len < out->cap - out->len ? in.len : out->cap - out->len;
+    int failed = base_buf_put(out, in.p, n);
+
+    base_assert(failed == 0 && n <= c->chunk_left);
+    c->chunk_left -= n;
+    *consumed = n;
+}
+
 void smtp_client_body(struct smtp_client *c, struct base_span in, size_t *consumed,
                       struct base_buf *out)
 {
@@ -18,6 +31,8 @@ void smtp_client_body(struct smtp_client *c, struct base_span in, size_t *consum
     *consumed = in.len;
     if (c->state != SMTP_CLIENT_STATE_BODY) /* the session failed meanwhile */
         return;
+    if (c->chunk)
+        return chunk(c, in, consumed, out);
     while (i < in.len && out->len < out->cap) {
         if (c->body_scan == BODY_LINE && in.p[i] == '.') {
             if (out->cap - out->len < 2)
@@ -46,8 +61,12 @@ void smtp_client_body_end(struct smtp_client *c, struct base_buf *out)
 
     if (c->state != SMTP_CLIENT_STATE_BODY)
         return;
-    int failed = base_buf_puts(out, ends[c->body_scan]);
-    base_assert(failed == 0);
+    if (c->chunk) {
+        base_assert(c->chunk_left == 0);
+    } else {
+        int failed = base_buf_puts(out, ends[c->body_scan]);
+        base_assert(failed == 0);
+    }
     c->state = SMTP_CLIENT_STATE_END;
     c->command_due = false;
 }

@@ -48,4 +48,35 @@ enum smtp_client_event smtp_client_end_session(struct smtp_client *c);
 void smtp_client_set_reply(struct smtp_client *c, uint16_t code, const char *enhanced,
                            const char *text);
 
+/* What EHLO says of LIMITS: "RCPTMAX=100 MAILMAX=10". */
+void smtp_client_note_limits(struct smtp_client *c, struct base_span text);
+/* Chooses the recipients of the next transaction. False: the session may have no further one. */
+bool smtp_client_open_window(struct smtp_client *c);
+
+/* Whether the server can take the job as far as is known; when not, c->reply says why. Sets
+ * checking when the content has to be looked at first. */
+bool smtp_client_acceptable(struct smtp_client *c);
+/* The next hop can be held to TLS for this job (RFC 8689 section 4.2.1). */
+bool smtp_client_keeps_tls(const struct smtp_client *c);
+
+/* What EHLO says of AUTH: "PLAIN LOGIN". */
+void smtp_client_note_auth(struct smtp_client *c, struct base_span text);
+
+enum smtp_client_auth {
+    SMTP_CLIENT_AUTH_MORE, /* the next message is due, or another mechanism */
+    SMTP_CLIENT_AUTH_KEYS,
+    SMTP_CLIENT_AUTH_OVER,   /* the login is done */
+    SMTP_CLIENT_AUTH_FAILED, /* c->reply says why; leave */
+    SMTP_CLIENT_AUTH_NOT,    /* what comes is no challenge: take it as a reply */
+};
+/* Chooses a mechanism: MORE or FAILED. */
+enum smtp_client_auth smtp_client_auth_begin(struct smtp_client *c);
+/* The command, with the first message where it fits. out has SMTP_OUT_MIN room. */
+void smtp_client_auth_command(struct smtp_client *c, struct base_buf *out);
+/* Takes a challenge off in, and answers it: MORE, KEYS or NOT. Likewise. */
+enum smtp_client_auth smtp_client_auth_challenge(struct smtp_client *c, struct base_span in,
+                                                 size_t *used, struct base_buf *out);
+/* c->reply ends the exchange: MORE, OVER or FAILED. */
+enum smtp_client_auth smtp_client_auth_reply(struct smtp_client *c);
+
 #endif

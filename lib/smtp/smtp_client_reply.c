@@ -77,11 +77,17 @@ static void note_keyword(struct smtp_client *c, struct base_span text)
         c->offers_requiretls = true;
     if (base_span_caseeq(keyword, base_span_str("STARTTLS")))
         c->offers_starttls = true;
+    if (base_span_caseeq(keyword, base_span_str("CHUNKING")))
+        c->offers_chunking = true;
+    struct base_span value = base_span_of(text.p + len, text.len - len);
+    while (value.len > 0 && value.p[0] == ' ')
+        value = base_span_of(value.p + 1, value.len - 1);
+    if (base_span_caseeq(keyword, base_span_str("AUTH")))
+        smtp_client_note_auth(c, value);
+    if (base_span_caseeq(keyword, base_span_str("LIMITS")))
+        smtp_client_note_limits(c, value);
     if (base_span_caseeq(keyword, base_span_str("SIZE"))) {
         c->offers_size = true;
-        struct base_span value = base_span_of(text.p + len, text.len - len);
-        while (value.len > 0 && value.p[0] == ' ')
-            value = base_span_of(value.p + 1, value.len - 1);
         if (!smtp_number_parse(value, &c->server_size_max))
             c->server_size_max = 0;
     }

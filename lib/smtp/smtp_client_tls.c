@@ -22,6 +22,12 @@ static void forget(struct smtp_client *c)
     c->offers_dsn = false;
     c->offers_requiretls = false;
     c->offers_starttls = false;
+    c->offers_chunking = false;
+    c->offers_auth = false;
+    c->auth_offered = 0;
+    c->mail_max = 0;
+    c->rcpt_max = 0;
+    c->domain_max = 0;
     c->server_size_max = 0;
 }
 

@@ -116,6 +116,13 @@ static bool step(struct lane *l, struct session *s)
         smtp_client_quit(&s->smtp, &out);
         session_send(l, s, out.p, out.len);
         return true;
+    case SMTP_CLIENT_LEFT: /* over the server's LIMITS: its own mistake, or --per-connection's */
+        session_fail(l, s, LANE_FAIL_REPLY);
+        return false;
+    case SMTP_CLIENT_KEYS: /* nothing here logs in, or looks at its mail */
+    case SMTP_CLIENT_CHECK:
+        base_assert(false);
+        return false;
     case SMTP_CLIENT_TLS:     /* is not asked for */
     case SMTP_CLIENT_UNTRIED: /* CLOSE is next, and counts it */
         return true;

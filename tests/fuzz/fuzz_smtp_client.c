@@ -1,5 +1,6 @@
 /* The client against any server, with up to eight jobs on a session: each recipient gets one
- * result, or none of its job, which only happens to a further one before its MAIL had a reply; a
+ * result, or none of its job, which only happens to a further one before its MAIL had a reply, or
+ * by the server's LIMITS; a password goes out behind AUTH alone; a
  * session comes to its end, and what is sent is lines that end in CRLF. */
 #include "smtp_client.h"
 #include "smtp_harness.h"
@@ -29,6 +30,17 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("220 x\r\n250-x\r\n250 STARTTLS\r\n"),
     FUZZ_TOKEN("454 4.7.0 x\r\n"),
     FUZZ_TOKEN("250-PIPELINING\r\n"),
+    FUZZ_TOKEN("220 x\r\n250-x\r\n250-CHUNKING\r\n250 PIPELINING\r\n"),
+    FUZZ_TOKEN("220 x\r\n250-x\r\n250 AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256\r\n"),
+    FUZZ_TOKEN("250-AUTH LOGIN\r\n"),
+    FUZZ_TOKEN("250-CHUNKING\r\n"),
+    FUZZ_TOKEN("250-LIMITS RCPTMAX=2 MAILMAX=3\r\n"),
+    FUZZ_TOKEN("250-LIMITS RCPTDOMAINMAX=1\r\n"),
+    FUZZ_TOKEN("235 x\r\n"),
+    FUZZ_TOKEN("334 \r\n"),
+    FUZZ_TOKEN("334 cj1BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQXgscz1jMkZzZEE9PSxpPTQwOTY=\r\n"),
+    FUZZ_TOKEN("504 x\r\n"),
+    FUZZ_TOKEN("535 x\r\n"),
     FUZZ_TOKEN("250 1\r\n250 2\r\n250 3\r\n354 x\r\n"),
     FUZZ_TOKEN("250 1\r\n550 2\r\n550 3\r\n354 x\r\n"),
     FUZZ_TOKEN("\r\n"),
@@ -44,6 +56,8 @@ struct run {
     struct smtp_client client;
     struct stats_block stats;
     struct base_rand rand;
+    struct smtp_credentials credentials;
+    struct smtp_sasl_keys keys;
     uint8_t told[SMTP_CLIENT_RCPT_MAX];
     uint32_t rcpt_cnt;
     uint32_t told_cnt;
@@ -95,6 +109,8 @@ static void start(struct run *r)
                           .mail.envid = base_span_str("e+2B"),
                           .mail.size_bytes = base_rand_below(&r->rand, 12),
                           .mail.body_8bit = base_rand_below(&r->rand, 2) == 0,
+                          .chunking = base_rand_below(&r->rand, 2) == 0,
+                          .check = base_rand_below(&r->rand, 2) == 0,
                       });
 }
 
@@ -139,10 +155,33 @@ static bool handle(struct run *r, enum smtp_client_event event, struct base_buf 
             break;
         }
         break;
+    case SMTP_CLIENT_KEYS:
+        r->client.keys = &r->keys;
+        break;
+    case SMTP_CLIENT_CHECK:
+        smtp_client_checked(
+            &r->client, &(struct smtp_client_content){
+                            .header = base_rand_below(&r->rand, 4) == 0,
+                            .body = base_rand_below(&r->rand, 2) == 0,
+                            .why_not = base_rand_below(&r->rand, 4) == 0 ? "it is signed" : NULL});
+        break;
+    case SMTP_CLIENT_LEFT:
+        base_assert(r->started && r->told_cnt < r->rcpt_cnt);
+        r->started = false;
+        r->job_cnt = r->job_max;
+        smtp_client_quit(&r->client, out);
+        break;
     case SMTP_CLIENT_BODY:
         base_assert(!r->probe);
         base_assert(r->client.tls != SMTP_CLIENT_TLS_REQUIRED || r->client.encrypted);
         r->body = true;
+        if (r->client.chunk) {
+            base_assert(r->client.chunk_left < 12);
+            smtp_client_body(&r->client, base_span_of("xxxxxxxxxxxx", r->client.chunk_left), &used,
+                             out);
+            smtp_client_body_end(&r->client, out);
+            break;
+        }
         smtp_client_body(&r->client, base_span_str(".x\r\n..\r\n\r\ny\r\n"), &used, out);
         smtp_client_body_end(&r->client, out);
         break;
@@ -209,6 +248,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     smtp_client_init(&r->client, "me", &r->stats);
     smtp_client_want_tls(&r->client, (enum smtp_client_tls)base_rand_below(&r->rand, 3));
+    r->credentials = (struct smtp_credentials){.user = base_span_str("tim"),
+                                               .password = base_span_str("secret"),
+                                               .mechanisms = (uint8_t)base_rand_below(&r->rand, 16),
+                                               .cleartext = base_rand_below(&r->rand, 4) != 0};
+    if (base_rand_below(&r->rand, 2) == 0)
+        r->client.credentials = &r->credentials;
+    if (r->client.tls == SMTP_CLIENT_TLS_OFF)
+        r->client.encrypted = base_rand_below(&r->rand, 2) == 0;
     r->job_max = 1 + (uint32_t)base_rand_below(&r->rand, 8);
     start(r);
     uint64_t most = 1 + base_rand_below(&r->rand, 200);

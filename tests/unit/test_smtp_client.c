@@ -20,6 +20,14 @@ struct job {
         uint8_t notify;
         const char *orcpt;
     } dsn[4]; /* by recipient */
+    bool chunking;
+    const struct smtp_client_content *content; /* the answer to CHECK; NULL: none is to be asked */
+};
+
+struct login {
+    struct smtp_credentials credentials;
+    bool encrypted;
+    enum smtp_client_auth_trouble trouble;
 };
 
 struct script {
@@ -29,6 +37,7 @@ struct script {
     const char *trace; /* results: index=code/enhanced, then done and close */
     const struct job *job[3];
     bool whole_only; /* the outcome depends on when the bytes come, as it must */
+    const struct login *login;
 };
 
 static const struct job one = {
@@ -66,6 +75,64 @@ static const struct job dsn = {
             {0, "rfc822;g@h"}},
 };
 
+static const struct smtp_client_content ascii = {.body = false}, high_body = {.body = true},
+                                        high_header = {.header = true},
+                                        signed_body = {.body = true, .why_not = "it is signed"};
+static const struct job chunk = {
+    .sender = "a@b", .rcpt = {"c@d", "e@f"}, .body = ".hi\r\n", .size_bytes = 5, .chunking = true};
+static const struct job chunk_empty = {
+    .sender = "a@b", .rcpt = {"c@d"}, .body = "", .chunking = true};
+static const struct job many = {
+    .sender = "a@b", .rcpt = {"c@d", "e@D", "g@h"}, .body = "hi\r\n", .size_bytes = 4};
+static const struct job looked_ascii = {.sender = "a@b",
+                                        .rcpt = {"c@d"},
+                                        .body = "hi\r\n",
+                                        .size_bytes = 4,
+                                        .body_8bit = true,
+                                        .chunking = true,
+                                        .smtputf8 = true,
+                                        .content = &ascii};
+static const struct job looked_body = {.sender = "a@b",
+                                       .rcpt = {"c@d"},
+                                       .body = "hi\r\n",
+                                       .size_bytes = 9,
+                                       .chunking = true,
+                                       .content = &high_body};
+static const struct job looked_signed = {.sender = "a@b",
+                                         .rcpt = {"c@d", "e@f"},
+                                         .body = "",
+                                         .body_8bit = true,
+                                         .content = &signed_body};
+static const struct job looked_header = {
+    .sender = "a@b", .rcpt = {"c@d"}, .body = "", .smtputf8 = true, .content = &high_header};
+static const struct job raw_header = {
+    .sender = "a@b", .rcpt = {"c@d"}, .body = "", .content = &high_header};
+static const struct job utf8_rcpt = {
+    .sender = "a@b", .rcpt = {"c@d", "\xc3\xa4@f"}, .smtputf8 = true, .content = &ascii};
+
+#define CREDENTIALS(bits, clear)                                                                   \
+    {                                                                                              \
+        .user = {(const uint8_t *)"tim", 3}, .password = {(const uint8_t *)"secret", 6},           \
+        .mechanisms = bits, .cleartext = clear                                                     \
+    }
+static const struct login inside_tls = {CREDENTIALS(15, false), true, SMTP_CLIENT_AUTH_FINE},
+                          in_clear = {CREDENTIALS(15, true), false, SMTP_CLIENT_AUTH_FINE},
+                          not_in_clear = {CREDENTIALS(15, false), false,
+                                          SMTP_CLIENT_AUTH_CLEARTEXT},
+                          refused = {CREDENTIALS(15, false), true, SMTP_CLIENT_AUTH_REFUSED},
+                          later = {CREDENTIALS(15, false), true, SMTP_CLIENT_AUTH_LATER},
+                          not_offered = {CREDENTIALS(15, true), false,
+                                         SMTP_CLIENT_AUTH_NOT_OFFERED},
+                          wants_tls = {CREDENTIALS(15, true), false, SMTP_CLIENT_AUTH_WANTS_TLS},
+                          no_plain = {CREDENTIALS(3, false), true, SMTP_CLIENT_AUTH_NO_MECHANISM},
+                          unproven = {CREDENTIALS(15, false), true, SMTP_CLIENT_AUTH_UNPROVEN},
+                          cut_off = {CREDENTIALS(15, false), true, SMTP_CLIENT_AUTH_FINE};
+#define AUTH_PLAIN ">AUTH PLAIN AHRpbQBzZWNyZXQ=\r\n"
+#define NONCE      "AAAAAAAAAAAAAAAAAAAAAAAA"
+#define SCRAM      ">AUTH SCRAM-SHA-256 biwsbj10aW0scj1BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\r\n"
+#define MAIL_PLAIN                                                                                 \
+    ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">DATA\r\n", GO, BODY, OK, QUIT
+
 #define HI        "<220 mx ESMTP\r\n", ">EHLO me.test\r\n"
 #define PIPE      "<250-mx\r\n250-SIZE 100\r\n250-8bitmime\r\n250 Pipelining\r\n"
 #define PLAIN     "<250 mx\r\n"
@@ -87,326 +154,8 @@ static const struct job dsn = {
     LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10                        \
         "250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n"
 
-static const struct script scripts[] = {
-    {"plain",
-     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">DATA\r\n", GO, BODY,
-      "<250 2.6.0 queued as 1\r\n", QUIT},
-     "0=250/2.6.0 done close",
-     {&one, NULL},
-     false},
-    {"pipelined",
-     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250-2\r\n250 2\r\n354 go\r\n", BODY, OK, QUIT},
-     "0=250/2.0.0 done close",
-     {&one, NULL},
-     false},
-    {"two jobs",
-     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 go\r\n", BODY, "<250 ok\r\n",
-      ">MAIL FROM:<> SIZE=0\r\nRCPT TO:<c@d>\r\nDATA\r\n", "<250 1\r\n250 2\r\n354 go\r\n",
-      ">.\r\n", OK, QUIT},
-     "0=250/ done 0=250/2.0.0 done close",
-     {&one, &bounce},
-     false},
-    {"no message, only asked",
-     {HI, PLAIN, ">MAIL FROM:<>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">RCPT TO:<e@f>\r\n",
-      "<550 5.1.1 no\r\n", RSET, QUIT},
-     "0=250/2.0.0 1=550/5.1.1 done close",
-     {&ask, NULL},
-     false},
-    {"no message, pipelined, then a message",
-     {HI, PIPE, ">MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\n",
-      "<250 1\r\n451 4.7.1 later\r\n250 2.1.5 ok\r\n", RSET, MAIL_PIPE, TAKEN, BODY, OK, QUIT},
-     "0=451/4.7.1 1=250/2.1.5 done 0=250/2.0.0 done close",
-     {&ask, &one},
-     false},
-    {"no message, sender refused",
-     {HI, PIPE, ">MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\n",
-      "<550 5.7.1 no\r\n503 x\r\n503 x\r\n", RSET, QUIT},
-     "0=550/5.7.1 1=550/5.7.1 done close",
-     {&ask, NULL},
-     false},
-    {"mixed recipients",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 5.1.1 no\r\n250 ok\r\n354 go\r\n", TWO_BODY, OK, QUIT},
-     "0=550/5.1.1 1=250/2.0.0 done close",
-     {&two, NULL},
-     false},
-    {"mixed recipients, plain",
-     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">RCPT TO:<e@f>\r\n",
-      "<450-4.2.0 later\r\n450 4.2.0 x\r\n", ">DATA\r\n", GO, TWO_BODY, OK, QUIT},
-     "1=450/4.2.0 0=250/2.0.0 done close",
-     {&two, NULL},
-     false},
-    {"no recipient, plain",
-     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", "<550 no\r\n",
-      ">RCPT TO:<e@f>\r\n", "<450 no\r\n", RSET, QUIT},
-     "0=550/ 1=450/ done close",
-     {&two, NULL},
-     false},
-    {"no recipient, DATA refused",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 no\r\n550 no\r\n554 5.5.1 nobody\r\n", RSET, QUIT},
-     "0=550/ 1=550/ done close",
-     {&two, NULL},
-     false},
-    {"no recipient, 354 all the same",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 no\r\n550 no\r\n354 go\r\n", ">.\r\n", "<250 ok\r\n",
-      QUIT},
-     "0=550/ 1=550/ done close",
-     {&two, NULL},
-     false},
-    {"sender refused, plain",
-     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", "<553 5.1.8 no\r\n", RSET, QUIT},
-     "0=553/5.1.8 1=553/5.1.8 done close",
-     {&two, NULL},
-     false},
-    {"sender refused, pipelined, then the next job",
-     {HI, PIPE, TWO_PIPE, "<451 4.1.8 no\r\n503 x\r\n503 x\r\n503 x\r\n", RSET, MAIL_PIPE,
-      "<250 1\r\n250 2\r\n354 go\r\n", BODY, OK, QUIT},
-     "0=451/4.1.8 1=451/4.1.8 done 0=250/2.0.0 done close",
-     {&two, &one},
-     false},
-    {"sender refused, 250 and 354 all the same",
-     {HI, PIPE, TWO_PIPE, "<553 no\r\n250 x\r\n250 x\r\n354 x\r\n", ">.\r\n", "<250 ok\r\n", QUIT},
-     "0=553/ 1=553/ done close",
-     {&two, NULL},
-     false},
-    {"DATA refused",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n250 2\r\n250 3\r\n451 4.3.0 no\r\n", RSET, QUIT},
-     "0=451/4.3.0 1=451/4.3.0 done close",
-     {&two, NULL},
-     false},
-    {"message refused",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n250 2\r\n550 3\r\n354 go\r\n", TWO_BODY, "<554 5.7.1 spam\r\n",
-      QUIT},
-     "1=550/ 0=554/5.7.1 done close",
-     {&two, NULL},
-     false},
-    {"552 to RCPT is temporary",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n552 too many\r\n552 5.2.2 full\r\n554 no\r\n", RSET, QUIT},
-     "0=452/4.5.3 1=552/5.2.2 done close",
-     {&two, NULL},
-     false},
-    {"HELO fallback",
-     {HI, "<502 what?\r\n", ">HELO me.test\r\n", "<250-mx\r\n250 PIPELINING\r\n",
-      ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">DATA\r\n", GO, BODY, OK, QUIT},
-     "0=250/2.0.0 done close",
-     {&one, NULL},
-     false},
-    {"HELO refused",
-     {HI, "<502 what?\r\n", ">HELO me.test\r\n", "<504 no\r\n", ">QUIT\r\n"},
-     "0=504/ close",
-     {&one, NULL},
-     false},
-    {"EHLO later",
-     {HI, "<451 4.7.1 no\r\n", ">QUIT\r\n"},
-     "0=451/4.7.1 close",
-     {&one, NULL},
-     false},
-    {"greeting refused",
-     {"<554-no\r\n554 5.3.2 mail\r\n", ">QUIT\r\n"},
-     "0=554/ 1=554/ close",
-     {&two, NULL},
-     false},
-    {"keywords match whole",
-     {HI, "<250-mx\r\n250-XPIPELINING\r\n250-PIPELININGX\r\n250-SIZES 1\r\n250 SIZE=1\r\n",
-      ">MAIL FROM:<a@b>\r\n", "<421 x\r\n"},
-     "0=421/ close",
-     {&one, NULL},
-     false},
-    {"the first line holds no keyword",
-     {HI, "<250-PIPELINING\r\n250-PIPE LINING\r\n250 SIZE 100000000000000000000\r\n",
-      ">MAIL FROM:<a@b> SIZE=4\r\n", "<421 x\r\n"},
-     "0=421/ close",
-     {&one, NULL},
-     false},
-    {"421 as the greeting", {"<421 4.3.2 down\r\n"}, "0=421/4.3.2 close", {&one, NULL}, false},
-    {"421 to EHLO", {HI, "<421 4.3.2 down\r\n"}, "0=421/4.3.2 close", {&one, NULL}, false},
-    {"421 to MAIL", {HI, PIPE, TWO_PIPE, "<421 x\r\n"}, "0=421/ 1=421/ close", {&two, NULL}, false},
-    {"421 to RCPT",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 2\r\n421 x\r\n"},
-     "0=550/ 1=421/ close",
-     {&two, NULL},
-     false},
-    {"421 to DATA",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 2\r\n250 3\r\n421 x\r\n"},
-     "0=550/ 1=421/ close",
-     {&two, NULL},
-     false},
-    {"421 to the message",
-     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 go\r\n", BODY, "<421 x\r\n"},
-     "0=421/ close",
-     {&one, NULL},
-     false},
-    {"421 to RSET",
-     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", "<550 x\r\n", ">RSET\r\n", "<421 x\r\n"},
-     "0=550/ close",
-     {&one, NULL},
-     false},
-    {"421 before the next job",
-     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 go\r\n", BODY, "<250 ok\r\n421 bye\r\n"},
-     "0=250/ done untried close",
-     {&one, &bounce},
-     true},
-    {"421 to the next MAIL",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, TWO_PIPE, "<421 4.3.2 enough\r\n"},
-     "0=250/2.0.0 done untried close",
-     {&one, &two},
-     false},
-    {"421 to the next MAIL, plain",
-     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK, ">DATA\r\n", GO, BODY, OK,
-      ">MAIL FROM:<>\r\n", "<421 x\r\n"},
-     "0=250/2.0.0 done untried close",
-     {&one, &bounce},
-     false},
-    {"421 to the next RCPT is an attempt",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, TWO_PIPE, "<250 1\r\n421 x\r\n"},
-     "0=250/2.0.0 done 0=421/ 1=421/ close",
-     {&one, &two},
-     false},
-    {"421 to the end of the next message is an attempt",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, TAKEN, BODY, "<421 x\r\n"},
-     "0=250/2.0.0 done 0=421/ close",
-     {&one, &one},
-     false},
-    {"the next MAIL refused is an attempt",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, "<452 x\r\n503 x\r\n503 x\r\n", RSET, QUIT},
-     "0=250/2.0.0 done 0=452/ done close",
-     {&one, &one},
-     false},
-    {"an unreadable reply to the next MAIL",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, "<what?\r\n"},
-     "0=250/2.0.0 done untried close",
-     {&one, &one},
-     false},
-    {"354 to the next MAIL is an attempt",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, MAIL_PIPE, "<354 x\r\n"},
-     "0=250/2.0.0 done 0=0/ close",
-     {&one, &one},
-     false},
-    {"a reply too many before the next job",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, "<250 ok\r\n250 again\r\n"},
-     "0=250/ done untried close",
-     {&one, &one},
-     true},
-    {"three jobs, each after a refusal",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, "<554 5.7.1 spam\r\n", TWO_PIPE,
-      "<250 1\r\n550 no\r\n550 no\r\n554 no\r\n", RSET, MAIL_PIPE, TAKEN, BODY, OK, QUIT},
-     "0=554/5.7.1 done 0=550/ 1=550/ done 0=250/2.0.0 done close",
-     {&one, &two, &one},
-     false},
-    {"refused here, then the next job",
-     {HI, PIPE, MAIL_PIPE, TAKEN, BODY, OK, QUIT},
-     "0=552/5.3.4 1=552/5.3.4 done 0=250/2.0.0 done close",
-     {&large, &one},
-     false},
-    {"RSET refused",
-     {HI, PLAIN, ">MAIL FROM:<a@b>\r\n", "<550 x\r\n", ">RSET\r\n", "<502 x\r\n", ">QUIT\r\n"},
-     "0=550/ close",
-     {&one, &one},
-     false},
-    {"too large", {HI, PIPE, QUIT}, "0=552/5.3.4 1=552/5.3.4 done close", {&large, NULL}, false},
-    {"not 8-bit", {HI, PLAIN, QUIT}, "0=554/5.6.3 done close", {&eight, NULL}, false},
-    {"8-bit",
-     {HI, PIPE, ">MAIL FROM:<a@b> SIZE=3 BODY=8BITMIME\r\nRCPT TO:<c@d>\r\nDATA\r\n",
-      "<250 1\r\n250 2\r\n354 go\r\n", ">\xff\r\n.\r\n", OK, QUIT},
-     "0=250/2.0.0 done close",
-     {&eight, NULL},
-     false},
-    {"DSN",
-     {HI, "<250-mx\r\n250-PIPELINING\r\n250-dsn\r\n250 8BITMIME\r\n",
-      ">MAIL FROM:<a@b> RET=HDRS ENVID=Q+2B1\r\n"
-      "RCPT TO:<c@d> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;x+2By@d\r\n"
-      "RCPT TO:<e@f> NOTIFY=NEVER\r\nRCPT TO:<g@h> ORCPT=rfc822;g@h\r\nDATA\r\n",
-      "<250 1\r\n250 2\r\n250 3\r\n250 4\r\n354 go\r\n", BODY, OK, QUIT},
-     "0=250/2.0.0 1=250/2.0.0 2=250/2.0.0 done close",
-     {&dsn, NULL},
-     false},
-    {"no DSN: left out",
-     {HI, "<250-mx\r\n250-PIPELINING\r\n250-DSNX\r\n250 SIZE\r\n",
-      ">MAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nRCPT TO:<g@h>\r\nDATA\r\n",
-      "<250 1\r\n250 2\r\n250 3\r\n250 4\r\n354 go\r\n", BODY, OK, QUIT},
-     "0=250/2.0.0 1=250/2.0.0 2=250/2.0.0 done close",
-     {&dsn, NULL},
-     false},
-    {"REQUIRETLS and a server without it, or in clear, or both",
-     {HI, "<250-mx\r\n250 REQUIRETLS\r\n", QUIT},
-     "0=550/5.7.30 1=550/5.7.30 done close",
-     {&tls, NULL},
-     false},
-    {"REQUIRETLS and the null sender",
-     {HI, "<250-mx\r\n250 REQUIRETLS\r\n", ">MAIL FROM:<>\r\n", OK, ">RCPT TO:<c@d>\r\n", OK,
-      ">DATA\r\n", GO, BODY, OK, QUIT},
-     "0=250/2.0.0 done close",
-     {&tls_bounce, NULL},
-     false},
-    {"no SMTPUTF8", {HI, PIPE, QUIT}, "0=550/5.6.7 done close", {&utf8, NULL}, false},
-    {"SMTPUTF8",
-     {HI, "<250-mx\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n",
-      ">MAIL FROM:<\xc3\xa4@b> BODY=8BITMIME SMTPUTF8\r\n", OK, ">RCPT TO:<c@d>\r\n", OK,
-      ">DATA\r\n", GO, ">.\r\n", OK, QUIT},
-     "0=250/2.0.0 done close",
-     {&utf8, NULL},
-     false},
-    {"enhanced code of another class, or none",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n550 4.1.1 no\r\n550 5.1.1234 no\r\n354 go\r\n", ">.\r\n", OK,
-      QUIT},
-     "0=550/ 1=550/ done close",
-     {&two, NULL},
-     false},
-    {"100 lines",
-     {HI, "<" LINES99 "250 x\r\n", ">MAIL FROM:<a@b>\r\n", "<421 x\r\n"},
-     "0=421/ close",
-     {&one, NULL},
-     false},
-    {"101 lines", {HI, "<" LINES99 "250-x\r\n250 x\r\n"}, "0=0/ close", {&one, NULL}, false},
-    {"a line of 2048",
-     {HI, "<250 " X500 X500 X500 X500 X10 X10 X10 X10 "12\r\n", ">MAIL FROM:<a@b>\r\n",
-      "<421 x\r\n"},
-     "0=421/ close",
-     {&one, NULL},
-     false},
-    {"a line of 2049",
-     {HI, "<250 " X500 X500 X500 X500 X10 X10 X10 X10 "123\r\n"},
-     "0=0/ close",
-     {&one, NULL},
-     false},
-    {"the code changes", {HI, "<250-x\r\n251 y\r\n"}, "0=0/ close", {&one, NULL}, false},
-    {"bare LF", {HI, "<250 x\n250 y\r\n"}, "0=0/ close", {&one, NULL}, false},
-    {"no code", {"<hello\r\n"}, "0=0/ close", {&one, NULL}, false},
-    {"short code", {"<22\r\n"}, "0=0/ close", {&one, NULL}, false},
-    {"long code", {"<2200 x\r\n"}, "0=0/ close", {&one, NULL}, false},
-    {"code alone",
-     {"<220\r\n", ">EHLO me.test\r\n", "<421\r\n"},
-     "0=421/ close",
-     {&one, NULL},
-     false},
-    {"code 1xx", {"<120 wait\r\n"}, "0=0/ close", {&one, NULL}, false},
-    {"354 to MAIL", {HI, PIPE, TWO_PIPE, "<354 go\r\n"}, "0=0/ 1=0/ close", {&two, NULL}, false},
-    {"354 to RCPT",
-     {HI, PIPE, TWO_PIPE, "<250 1\r\n354 go\r\n"},
-     "0=0/ 1=0/ close",
-     {&two, NULL},
-     false},
-    {"250 to DATA",
-     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n250 3\r\n"},
-     "0=0/ close",
-     {&one, NULL},
-     false},
-    {"354 to the message",
-     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 3\r\n", BODY, "<354 x\r\n"},
-     "0=0/ close",
-     {&one, NULL},
-     false},
-    {"a reply too many behind the greeting",
-     {"<220 x\r\n250 y\r\n"},
-     "0=0/ close",
-     {&one, NULL},
-     true},
-    {"a reply too many behind EHLO", {HI, "<250 x\r\n250 y\r\n"}, "0=0/ close", {&one, NULL}, true},
-    {"a reply too many behind 354",
-     {HI, PIPE, MAIL_PIPE, "<250 1\r\n250 2\r\n354 3\r\n250 4\r\n"},
-     "0=0/ close",
-     {&one, NULL},
-     true},
-};
+#include "smtp_client_more.h"
+#include "smtp_client_scripts.h"
 
 struct player {
     struct smtp_client client;
@@ -457,6 +206,8 @@ static void start_job(struct player *p, const struct job *job)
                                       .mail.ret = job->ret,
                                       .mail.envid = text_of(job->envid),
                                       .rcpt_params = job_params,
+                                      .chunking = job->chunking,
+                                      .check = job->content != NULL,
                                   });
 }
 
@@ -480,7 +231,15 @@ static void play_event(struct player *p, enum smtp_client_event event, struct ba
         snprintf(text, sizeof(text), "%u=%u/%s ", r->recipient, r->code, r->enhanced);
         harness_puts(&p->trace, text);
     } else if (event == SMTP_CLIENT_BODY) {
+        if (p->client.convert)
+            harness_puts(&p->trace, "convert ");
         play_body(p, out);
+    } else if (event == SMTP_CLIENT_CHECK) {
+        harness_puts(&p->trace, "check ");
+        smtp_client_checked(&p->client, p->script->job[p->job_idx]->content);
+    } else if (event == SMTP_CLIENT_LEFT) {
+        harness_puts(&p->trace, "left ");
+        smtp_client_quit(&p->client, out);
     } else if (event == SMTP_CLIENT_DONE) {
         harness_puts(&p->trace, "done ");
         p->job_idx++;
@@ -528,6 +287,8 @@ static size_t play(const struct script *s, size_t cut)
     harness_grow(&p->out, 8192);
     harness_grow(&p->trace, 1024);
     smtp_client_init(&p->client, "me.test", &p->stats);
+    p->client.credentials = s->login != NULL ? &s->login->credentials : NULL;
+    p->client.encrypted = s->login != NULL && s->login->encrypted;
     start_job(p, s->job[0]);
     player_feed(p, "", 0);
     for (size_t i = 0; s->step[i] != NULL; i++) {
@@ -559,6 +320,7 @@ static size_t play(const struct script *s, size_t cut)
     if (strcmp((char *)p->trace.p, s->trace) != 0)
         print_error("%s, cut %zu\n", s->name, cut);
     assert_string_equal((char *)p->trace.p, s->trace);
+    assert_int_equal(p->client.auth_trouble, s->login != NULL ? s->login->trouble : 0);
     free(p->in.p);
     free(p->out.p);
     free(p->trace.p);
@@ -566,17 +328,24 @@ static size_t play(const struct script *s, size_t cut)
     return sent;
 }
 
+static void play_everywhere(const struct script *s)
+{
+    size_t len = play(s, 0);
+
+    if (s->whole_only)
+        return;
+    for (size_t cut = 1; cut<len; cut += len> 500 ? 11 : 1)
+        play(s, cut);
+    play(s, SIZE_MAX);
+}
+
 static void scripts_whole_and_cut(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_CNT(scripts); i++) {
-        size_t len = play(&scripts[i], 0);
-        if (scripts[i].whole_only)
-            continue;
-        for (size_t cut = 1; cut<len; cut += len> 500 ? 11 : 1)
-            play(&scripts[i], cut);
-        play(&scripts[i], SIZE_MAX);
-    }
+    for (size_t i = 0; i < BASE_ARRAY_CNT(scripts); i++)
+        play_everywhere(&scripts[i]);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(more_scripts); i++)
+        play_everywhere(&more_scripts[i]);
 }
 
 /* What the caller vouches for and the server offers is passed on. */

@@ -1,0 +1,27 @@
+/*
+ * The login that a delivery's next hop wants, and what the operator hears when there is none: the
+ * reason stands in the line of each recipient; what to change, in a warning of its own.
+ *
+ * Threads: the courier's.
+ */
+#ifndef COURIER_LOGIN_H
+#define COURIER_LOGIN_H
+
+#include "delivery.h"
+#include "settings.h"
+#include "smtp_client.h"
+
+struct courier;
+
+/* d has its policy, which becomes one of this login's alone. login: NULL: none. */
+void courier_login_fill(const struct courier *c, struct delivery *d,
+                        const struct settings_login *login);
+
+/* What a destination's name has behind the next hop's: " user NAME", cut to cap; nothing without a
+ * login. Returns its length. */
+size_t courier_login_name(const struct settings_login *login, uint8_t *out, size_t cap);
+
+/* Says in the log what is to be changed, when the delivery failed for the want of a login. */
+void courier_login_tell(struct courier *c, const struct delivery *d);
+
+#endif
