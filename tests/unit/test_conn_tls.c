@@ -78,7 +78,7 @@ static void cut_hello(void **state)
     size_t len = client_hello(hello, sizeof(hello));
 
     (void)state;
-    for (size_t at = 1; at < len; at += RIG_PARKING ? 1 : 7) {
+    for (size_t at = 1; at < len; at += RIG_SANITIZED ? 7 : 1) {
         struct peer *p = peer_connect(at % 8, IMPLICIT);
         p->secure = true;
         p->chunk = at;
@@ -303,14 +303,6 @@ static void established_are_served(void **state)
 
 /* ---- operations that take their time ---- */
 
-/* This build has no jobs that are parked; the other has these tests. */
-static bool parking(const char *name)
-{
-    if (!RIG_PARKING)
-        printf("skip %s: nothing is parked in builds with sanitizers (tls.h)\n", name);
-    return RIG_PARKING;
-}
-
 static void open_held(uint32_t from, uint32_t end)
 {
     for (uint32_t i = from; i < end; i++) {
@@ -326,8 +318,6 @@ static void open_held(uint32_t from, uint32_t end)
 static void one_burst_a_pass(void **state)
 {
     (void)state;
-    if (!parking("one_burst_a_pass"))
-        return;
     open_held(0, 6);
     assert_int_equal(slow.held_cnt, 6);
     assert_int_equal(slow.bursts, 1);
@@ -353,8 +343,6 @@ static void one_burst_a_pass(void **state)
 static void parked_ones_end(void **state)
 {
     (void)state;
-    if (!parking("parked_ones_end"))
-        return;
     open_held(0, 4);
     peer_quit(&peers[3]); /* one goes away by itself */
     run_long(HANDSHAKE_TIMEOUT_NS + BASE_NS_S);
@@ -374,8 +362,6 @@ static void reload_while_parked(void **state)
     struct tls_domain *old = rig_tls.domain;
 
     (void)state;
-    if (!parking("reload_while_parked"))
-        return;
     open_held(0, 3);
     update.domain = rig_tls.domain = build_domain();
     atomic_store(&rig_tls.lane.next, &update);
@@ -401,10 +387,6 @@ static void reload_while_parked(void **state)
 static void stop_while_parked(void **state)
 {
     (void)state;
-    if (!parking("stop_while_parked")) {
-        lane_tls_leave(b->lane);
-        return;
-    }
     open_held(0, 3);
     assert_int_equal(slow.held_cnt, 3);
     slow.release_cnt = 100;
@@ -499,8 +481,6 @@ static void old_ones_give_way(void **state)
 static void parked_ones_stay(void **state)
 {
     (void)state;
-    if (!parking("parked_ones_stay"))
-        return;
     set_per_client(0);
     open_held(0, 13);
     for (uint32_t i = 13; i < 16; i++) {
