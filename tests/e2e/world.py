@@ -41,10 +41,11 @@ class Row:
     """id: of the table that it is a row of. dane, only: what is to come of mail at the levels dane and dane-only: how it
     arrives (verified, trusted, untrusted: by TLS; clear), or "defer 4.7.5", "bounce 5.1.2". at: name of the host at which
     it arrives, where that is not the first. finger: what posttls-finger makes of it, where that is something else, and
-    why says why; None: it has no opinion."""
+    why says why; None: it has no opinion. to: "route": mail for the domain goes to its host mx by a route; "literal": mail is
+    for the address of mx in brackets."""
 
-    def __init__(self, id, name, records, dane, only, at=None, finger=(), why=''):
-        self.id, self.name = id, name
+    def __init__(self, id, name, records, dane, only, at=None, finger=(), why='', to='domain'):
+        self.id, self.name, self.to = id, name, to
         self.label, _, self.zone = name.partition('/')
         self.domain = self.target = f'{self.label}.{self.zone + "." if self.zone else ""}lab'
         self.records = [r.split() for r in records.split(';') if r.strip()]
@@ -54,8 +55,16 @@ class Row:
         self.hosts = {}  # name: address
         check(self.finger is self.expect or why, f'{name}: another opinion without a reason')
 
+        if to == 'route':
+            self.target = f'[mx.{self.domain}]'
+
     def recipient(self):
-        return f'to@{self.domain}'
+        """Whoever it is, the mail is for this row: hosts that rows share are told apart by it."""
+        return f'{self.label}@{self.target if self.to == "literal" else self.domain}'
+
+    def arrives_at(self):
+        """The address; None: nowhere."""
+        return self.hosts.get(self.at) or next(iter(self.hosts.values()), None)
 
 
 def zone_of(name, row):
@@ -260,6 +269,8 @@ class World:
         address = f'198.51.{100 + number // 256}.{number % 256}'
         self.next += 1
         row.hosts[name] = address
+        if row.to == 'literal':
+            row.target = f'[{address}]'
         chain, _, how = what.partition(',')
         if chain != '-':
             first = self.chains[chain][0] if chain in self.chains else self.certificates[chain]
