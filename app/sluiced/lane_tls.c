@@ -84,11 +84,11 @@ static void press_unserved(struct lane *l, uint32_t keep)
 
 void lane_tls_relieve(struct lane *l)
 {
-    uint32_t max = l->tls->handshake_max;
+    uint32_t max = l->tls->handshake_max, keep = max - (max + 15) / 16;
 
-    press_waiting(l, max - max / 8, CLIENT_FEW);
-    press_unserved(l, max - max / 16);
-    press_waiting(l, max - max / 16, 0);
+    press_waiting(l, max - (max + 7) / 8, CLIENT_FEW);
+    press_unserved(l, keep);
+    press_waiting(l, keep, 0);
 }
 
 void lane_tls_make_room(struct conn *c)

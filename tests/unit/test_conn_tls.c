@@ -399,14 +399,20 @@ static void stop_while_parked(void **state)
 
 /* ---- caps ---- */
 
-static void behind_proxy(uint32_t i, const char *client)
+static void name_client(uint32_t i, const char *client)
 {
     char header[128];
 
     snprintf(header, sizeof(header), "PROXY TCP%c %s %s 4711 466\r\n",
              strchr(client, ':') != NULL ? '6' : '4', client,
              strchr(client, ':') != NULL ? "2001:db8:f::1" : "203.0.113.1");
-    peer_bytes(peer_connect(i, PROXIED), header, strlen(header));
+    peer_bytes(&peers[i], header, strlen(header));
+}
+
+static void behind_proxy(uint32_t i, const char *client)
+{
+    peer_connect(i, PROXIED);
+    name_client(i, client);
     run_ms(3);
 }
 
@@ -495,6 +501,39 @@ static void parked_ones_stay(void **state)
         assert_non_null(strstr(peers[i].got, "220 "));
 }
 
+/* Whole hellos that come faster than they are answered: the newest of the client with many go, and
+ * one that comes from elsewhere gets a place, also amid a pass that has brought more than fit. */
+static void unserved_ones_give_way(void **state)
+{
+    static const bool gone[16] = {[9] = true, [10] = true, [11] = true, [13] = true, [14] = true};
+
+    (void)state;
+    set_per_client(0);
+    for (uint32_t i = 0; i < 13; i++) {
+        behind_proxy(i, i < 12 ? "198.51.100.7" : "198.51.100.8");
+        peers[i].secure = true;
+        run_ms(3);
+    }
+    assert_int_equal(lane_stat(STATS_TLS_PARKED), 4);
+    assert_int_equal(lane_stat(STATS_TLS_WAITING), 7);
+    assert_int_equal(lane_stat(STATS_CONN_TLS_PRESSED), 2);
+    assert_int_equal(lane_stat(STATS_TLS_REFUSED_FULL), 0);
+    for (uint32_t i = 13; i < 16; i++)
+        peer_connect(i, PROXIED);
+    run_ms(3);
+    for (uint32_t i = 13; i < 16; i++) {
+        name_client(i, i < 15 ? "198.51.100.7" : "198.51.100.8");
+        peers[i].secure = true;
+    }
+    run_ms(10);
+    assert_int_equal(lane_stat(STATS_TLS_REFUSED_FULL), 1);
+    assert_int_equal(lane_stat(STATS_CONN_TLS_PRESSED), 4);
+    slow.release_cnt = 100;
+    run_ms(50);
+    for (uint32_t i = 0; i < 16; i++)
+        assert_int_equal(strstr(peers[i].got, "220 ") == NULL, gone[i]);
+}
+
 static int setup(void **state)
 {
     static const char *const names[] = {"gw.example"};
@@ -539,6 +578,8 @@ int main(void)
         TEST(each_client_has_its_share),
         TEST(old_ones_give_way),
         HELD_TEST(parked_ones_stay),
+        cmocka_unit_test_setup_teardown(unserved_ones_give_way, open_few_jobs_bench,
+                                        close_tls_bench),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
