@@ -149,6 +149,33 @@ def test_gateway_dane(lab):
     gateway_rows('dane')
 
 
+def outcome(recipient, before=0):
+    """The word of the table, of the line of the log that comes behind the first ones."""
+    def there():
+        lines = [line for line in LINE.findall(gw.log()) if line[2] == recipient]
+        return lines if len(lines) > before else None
+    wait_until(there, 30, f'an outcome of {recipient}')
+    return outcomes()[recipient][0]
+
+
+def test_records_change(lab):
+    """What was proved by the records before proves nothing by others: no kept connection, no session. The next try asks anew."""
+    if gw is None:
+        raise Skip('there is no gateway that could')
+
+    def send(recipient):
+        with Client() as c:
+            check_equal(c.deliver('', [recipient], plain(1)).code, 250, recipient)
+        return outcome(recipient)
+    name = '_25._tcp.mx.rekey.lab'
+    check_equal(send('first@rekey.lab'), 'verified', 'before')
+    world.names.publish('lab', name, 'TLSA', world.certificates['other'].tlsa())
+    check_equal(send('second@rekey.lab'), 'defer 4.7.5', 'with another key published')
+    world.names.publish('lab', name, 'TLSA', world.certificates['leaf'].tlsa())
+    gw.ctl('queue', 'flush', '--domain', 'rekey.lab')
+    check_equal(outcome('second@rekey.lab', 1), 'verified', 'with its own again')
+
+
 def test_gateway_dane_only(lab):
     gateway_rows('dane-only')
 

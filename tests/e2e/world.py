@@ -20,6 +20,7 @@ Zones: lab. signed (NSEC), plain.lab. not signed, optout.lab. signed with NSEC3 
 key than lab. says. A row whose name is "NAME/plain" is the domain NAME.plain.lab.
 """
 import asyncio
+import logging
 import os
 import re
 import ssl
@@ -86,7 +87,9 @@ class Names:
         self.anchor = os.path.join(self.dir, 'anchor.ds')
         with open(self.anchor, 'w') as f:
             f.write(self.ds('.'))
-        self.write(zones, broken)
+        self.zones, self.broken, self.nsd = zones, broken, None
+        self.other = self.key('bogus.lab')
+        self.write()
 
     def key(self, zone):
         made = run(self.keygen, '-k', '-a', 'ECDSAP256SHA256', '-r', '/dev/urandom', zone, cwd=self.dir).split()[-1]
@@ -99,22 +102,21 @@ class Names:
     def path(self, zone):
         return os.path.join(self.dir, (zone if zone != '.' else 'root') + '.zone')
 
-    def write(self, zones, broken):
-        other = self.key('bogus.lab')
+    def write(self):
         glue = f'ns.lab. A {NSD}\n'
         parts = {'.': f'lab. NS ns.lab.\n{glue}{self.ds("lab")}\n',
                  'lab': f'{glue}plain NS ns.lab.\noptout NS ns.lab.\nbogus NS ns.lab.\n{self.ds("optout.lab")}\n'}
-        with open(other + '.ds') as f:
+        with open(self.other + '.ds') as f:
             parts['lab'] += f.read() + '\n'
         for zone in ZONES:
             with open(self.path(zone), 'w') as f:
-                f.write(f'$ORIGIN {zone.strip(".")}.\n$TTL 5\n@ SOA ns.lab. root.lab. 1 3600 600 86400 5\n@ NS ns.lab.\n' +
-                        parts.get(zone, '') + ''.join(zones.get(zone, [])))
+                f.write(f'$ORIGIN {zone.strip(".")}.\n$TTL 2\n@ SOA ns.lab. root.lab. 1 3600 600 86400 2\n@ NS ns.lab.\n' +
+                        parts.get(zone, '') + ''.join(self.zones.get(zone, [])))
             if zone in self.keys:
                 how = ['-n', '-p', '-t', '0', '-s', 'ab'] if zone == 'optout.lab' else []
                 run(self.signer, *how, '-o', zone, '-f', self.path(zone) + '.signed', self.path(zone), self.keys[zone], cwd=self.dir)
                 os.rename(self.path(zone) + '.signed', self.path(zone))
-        for zone, name, kind in broken:
+        for zone, name, kind in self.broken:
             self.spoil(zone, name, kind)
 
     def spoil(self, zone, name, kind):
@@ -126,7 +128,17 @@ class Names:
         with open(self.path(zone), 'w') as f:
             f.write(text)
 
-    def start(self):
+    def publish(self, zone, name, kind, data):
+        """In place of what the name has of the kind; nobody has the old when this returns."""
+        line = f'{name}. {kind} '
+        self.zones[zone] = [r for r in self.zones[zone] if not r.startswith(line)] + [f'{line}{data}\n']
+        self.nsd.terminate()
+        self.nsd.wait()
+        self.write()
+        self.start_nsd()
+        time.sleep(2.2)  # the TTL
+
+    def start_nsd(self):
         conf, log = os.path.join(self.dir, 'nsd.conf'), open(self.lab.path('nsd.log'), 'ab')
         with open(conf, 'w') as f:
             f.write(f'server:\n  ip-address: {NSD}\n  username: ""\n  chroot: ""\n  zonesdir: "{self.dir}"\n  database: ""\n'
@@ -134,12 +146,16 @@ class Names:
                     f'"{self.dir}/zone.list"\n  server-count: 1\n  rrl-ratelimit: 0\nremote-control:\n  control-enable: no\n')
             for zone in ZONES + self.lame:  # of the lame ones there is no file: SERVFAIL
                 f.write(f'zone:\n  name: "{zone}"\n  zonefile: "{self.path(zone)}"\n')
-        self.lab.spawn(find_program('nsd'), '-d', '-c', conf, stdout=log, stderr=log)
+        self.nsd = self.lab.spawn(find_program('nsd'), '-d', '-c', conf, stdout=log, stderr=log)
+        wait_until(lambda: ask((NSD, 53), 'ns.lab', A) is not None, 20, 'nsd answers')
+
+    def start(self):
+        self.start_nsd()
         conf, log = os.path.join(self.dir, 'unbound.conf'), open(self.lab.path('unbound.log'), 'ab')
         with open(conf, 'w') as f:
             f.write(f'server:\n  interface: {RESOLVER}\n  username: ""\n  chroot: ""\n  directory: "{self.dir}"\n  pidfile: ""\n'
                     f'  use-syslog: no\n  do-daemonize: no\n  do-ip6: no\n  num-threads: 1\n  module-config: "validator iterator"\n'
-                    f'  trust-anchor-file: "{self.anchor}"\n  val-log-level: 1\n  cache-max-ttl: 5\n'
+                    f'  trust-anchor-file: "{self.anchor}"\n  val-log-level: 1\n  cache-max-ttl: 2\n'
                     f'stub-zone:\n  name: "."\n  stub-addr: {NSD}\nremote-control:\n  control-enable: no\n')
         self.lab.spawn(find_program('unbound'), '-d', '-c', conf, stdout=log, stderr=log)
         wait_until(lambda: (ask((RESOLVER, 53), 'ns.lab', A, True) or b'xxxx')[3] & 15 == 0, 20, 'unbound answers')
@@ -151,6 +167,7 @@ class Hosts:
 
     def __init__(self, lab):
         self.arrived, self.talked, self.servers, self.contexts = [], [], [], {}
+        logging.getLogger('asyncio').setLevel(logging.ERROR)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -179,7 +196,7 @@ class Hosts:
         self.servers.append(asyncio.run_coroutine_threadsafe(start, self.loop).result(20))
 
     async def session(self, reader, writer, address, context, starttls):
-        """starttls: yes, no (not offered), refused (454), broken (what is not TLS follows), injected (a reply behind 220)."""
+        """starttls: yes, no (not offered), refused (454), broken (what is no TLS answers), injected (a reply behind 220)."""
         secure, name, recipients = False, None, []
         writer.write(b'220 world ESMTP\r\n')
         while line := await reader.readline():
@@ -190,10 +207,12 @@ class Hosts:
                              (b'250-STARTTLS\r\n' if starttls != 'no' and not secure else b'') + b'250 8BITMIME\r\n')
             elif word == b'STAR' and starttls == 'refused':
                 writer.write(b'454 4.7.0 not now\r\n')
-            elif word == b'STAR' and starttls in ('broken', 'injected'):
-                writer.write(b'220 go\r\n' + (b'this is not TLS at all\r\n' if starttls == 'broken' else b'250 injected\r\n'))
-            elif word == b'STAR' and not secure:
+            elif word == b'STAR' and starttls == 'broken':
                 writer.write(b'220 go\r\n')
+                await reader.read(1)
+                writer.write(b'this is not TLS at all\r\n')
+            elif word == b'STAR' and not secure:
+                writer.write(b'220 go\r\n' + (b'250 injected\r\n' if starttls == 'injected' else b''))
                 await writer.drain()
                 await writer.start_tls(context)
                 secure, name = True, getattr(writer.get_extra_info('ssl_object'), 'asked_for', None)

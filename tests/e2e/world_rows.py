@@ -99,6 +99,8 @@ ROWS = [
     R('D28', 'strip', ON + 'mx A @-;' + EE, 'defer 4.7.4', 'defer 4.7.4'),
     R('D28', 'refuses', ON + 'mx A @leaf,refused;' + EE, 'defer 4.7.4', 'defer 4.7.4'),
     R('D28', 'breaks', ON + 'mx A @leaf,broken;' + EE, 'defer 4.7.5', 'defer 4.7.5'),
+    R('L6', 'injected', ON + 'mx A @leaf,injected;' + EE, 'defer 4.7.5', 'defer 4.7.5', finger=('verified', 'verified'),
+      why='Postfix throws away what comes behind 220, the gateway ends the connection'),
     R('D29', 'bad', LEAF + 'mx TLSA 3 1 1 other', 'defer 4.7.5', 'defer 4.7.5'),
     R('D29', 'two', LEAF + 'mx TLSA 3 1 1 other; . MX 20 two; two A @leaf,postfix; two TLSA 3 1 1 leaf', 'verified', 'verified',
       at='two', finger=('defer', 'defer'), why=NOT_HERE),
@@ -139,4 +141,5 @@ ROWS = [
     R('D56', 'both', ON + 'mx A @both; mx TLSA 3 1 1 other; mx TLSA 2 0 1 ca', 'verified', 'verified'),
     R('D56', 'bothee', LEAF + 'mx TLSA 3 1 1 leaf; mx TLSA 2 0 1 other', 'verified', 'verified'),
     R('D57', 'rollover', LEAF + 'mx TLSA 3 1 1 other; mx TLSA 3 1 1 leaf', 'verified', 'verified'),
+    R('D59', 'rekey', LEAF + EE, 'verified', 'verified'),
 ]
