@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway import SLUICED, Gateway
@@ -167,11 +168,16 @@ def test_records_change(lab):
         with Client() as c:
             check_equal(c.deliver('', [recipient], plain(1)).code, 250, recipient)
         return outcome(recipient)
-    name = '_25._tcp.mx.rekey.lab'
+
+    def publish(name):
+        record = world.certificates[name].tlsa()
+        world.names.publish('lab', '_25._tcp.mx.rekey.lab', 'TLSA', record)
+        wait_until(lambda: record.split()[3] in gw.ctl('explain', 'to@rekey.lab'), 20, 'the new record')
+        time.sleep(1.2)  # its TTL: what deliveries have been told of the old
     check_equal(send('first@rekey.lab'), 'verified', 'before')
-    world.names.publish('lab', name, 'TLSA', world.certificates['other'].tlsa())
+    publish('other')
     check_equal(send('second@rekey.lab'), 'defer 4.7.5', 'with another key published')
-    world.names.publish('lab', name, 'TLSA', world.certificates['leaf'].tlsa())
+    publish('leaf')
     gw.ctl('queue', 'flush', '--domain', 'rekey.lab')
     check_equal(outcome('second@rekey.lab', 1), 'verified', 'with its own again')
 

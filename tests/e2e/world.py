@@ -110,7 +110,7 @@ class Names:
             parts['lab'] += f.read() + '\n'
         for zone in ZONES:
             with open(self.path(zone), 'w') as f:
-                f.write(f'$ORIGIN {zone.strip(".")}.\n$TTL 2\n@ SOA ns.lab. root.lab. 1 3600 600 86400 2\n@ NS ns.lab.\n' +
+                f.write(f'$ORIGIN {zone.strip(".")}.\n$TTL 1\n@ SOA ns.lab. root.lab. 1 3600 600 86400 1\n@ NS ns.lab.\n' +
                         parts.get(zone, '') + ''.join(self.zones.get(zone, [])))
             if zone in self.keys:
                 how = ['-n', '-p', '-t', '0', '-s', 'ab'] if zone == 'optout.lab' else []
@@ -129,14 +129,13 @@ class Names:
             f.write(text)
 
     def publish(self, zone, name, kind, data):
-        """In place of what the name has of the kind; nobody has the old when this returns."""
+        """In place of what the name has of the kind. Others may remember that for a second."""
         line = f'{name}. {kind} '
         self.zones[zone] = [r for r in self.zones[zone] if not r.startswith(line)] + [f'{line}{data}\n']
         self.nsd.terminate()
         self.nsd.wait()
         self.write()
         self.start_nsd()
-        time.sleep(2.2)  # the TTL
 
     def start_nsd(self):
         conf, log = os.path.join(self.dir, 'nsd.conf'), open(self.lab.path('nsd.log'), 'ab')
@@ -155,7 +154,7 @@ class Names:
         with open(conf, 'w') as f:
             f.write(f'server:\n  interface: {RESOLVER}\n  username: ""\n  chroot: ""\n  directory: "{self.dir}"\n  pidfile: ""\n'
                     f'  use-syslog: no\n  do-daemonize: no\n  do-ip6: no\n  num-threads: 1\n  module-config: "validator iterator"\n'
-                    f'  trust-anchor-file: "{self.anchor}"\n  val-log-level: 1\n  cache-max-ttl: 2\n'
+                    f'  trust-anchor-file: "{self.anchor}"\n  val-log-level: 1\n  cache-max-ttl: 1\n'
                     f'stub-zone:\n  name: "."\n  stub-addr: {NSD}\nremote-control:\n  control-enable: no\n')
         self.lab.spawn(find_program('unbound'), '-d', '-c', conf, stdout=log, stderr=log)
         wait_until(lambda: (ask((RESOLVER, 53), 'ns.lab', A, True) or b'xxxx')[3] & 15 == 0, 20, 'unbound answers')
