@@ -55,7 +55,8 @@ def test_start_gateway(lab):
         raise Skip('this gateway has no TLS to next hops')
     routes = {f'route_{r.domain}': {'host': f'{r.target}:25'} for r in ROWS if r.to == 'route'}
     gw = Gateway(lab, queue={'backoff_min': '1d', 'backoff_max': '2d'}, relay={'networks': ['10.9.0.0/24']},
-                 smtp={'client_connect_timeout': '5s'}, dns={'servers': [RESOLVER], 'trust_anchor': world.names.anchor},
+                 smtp={'client_connect_timeout': '5s', 'client_idle': '60s'},
+                 dns={'servers': [RESOLVER], 'trust_anchor': world.names.anchor},
                  route_default={'host': None, 'via': 'mx', 'private_networks': ['198.51.100.0/23']}, delivery={'tls': 'dane'},
                  **routes).start()
 
