@@ -28,7 +28,7 @@ import threading
 import time
 
 from harness import check, find_program, run, wait_until
-from pki import EXPIRED, Pki
+from pki import Pki
 from postfix import LIBRARIES, Postfix
 from zones import A, ask
 
