@@ -240,7 +240,8 @@ void conn_in_secured(struct conn *c);
 bool conn_tls_possible(const struct conn *c);
 bool conn_tls_open(struct conn *c) BASE_WARN_UNUSED;
 void conn_tls_start(struct conn *c, struct base_span last_clear);
-/* Its handshake makes room for others: the connection is dropped. */
+/* Its handshake makes room for others: the connection is dropped, its struct is gone later. May be
+ * called amid an event of another connection. */
 void conn_tls_press(struct conn *c);
 /* A new connection from a proxy: reads its header, then goes on with conn_in_start. */
 void conn_proxy_start(struct conn *c);

@@ -153,13 +153,13 @@ static void timeout(struct conn *c)
     conn_drop(c, "TLS handshake took too long");
 }
 
-/* As a timer that has run out: the struct may be gone afterwards. */
+/* The struct stays until the stalled have their turn: an event of this pass may still name it. */
 void conn_tls_press(struct conn *c)
 {
     stats_inc(c->lane->stats, STATS_CONN_TLS_PRESSED);
     log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes, this one waited longest");
     conn_drop(c, "TLS handshake gave way to others");
-    conn_resume(c);
+    conn_stall(c);
 }
 
 static void ended(struct conn *c, const char *why)
@@ -208,6 +208,7 @@ bool conn_tls_open(struct conn *c)
         log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes of this client");
         return false;
     }
+    lane_tls_make_room(c);
     c->tls = tls_conn_accept(t->engine, t->domain, c->listener->tls_policy, c);
     if (c->tls == NULL) {
         log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes, or memory is short");

@@ -211,26 +211,19 @@ void control_reload(struct control *c, struct control_client *client)
     struct policy_tables *tables = control_maps_read(c, conf, why);
     struct resolver_config *names =
         tables != NULL ? gateway_resolver_prepare(conf, c->config.opener, why) : NULL;
-    if (names == NULL || control_tls_load(c, conf, why) != 0) {
-        policy_tables_free(tables);
-        resolver_config_free(names);
+    struct settings *next = NULL;
+    if (names == NULL) {
         conf_free(conf);
-        if (client != NULL)
-            control_refuse(client, "%s; the old configuration stays\n", why);
-        return log_refused(c, why);
+    } else if ((next = settings_make(conf)) == NULL) {
+        snprintf(why, sizeof(why), "memory is short");
     }
-    struct settings *next = settings_make(conf);
-    if (next == NULL) {
+    /* Certificates last, as nothing fails behind them: the old ones stay with the old settings. */
+    if (next == NULL || settings_logins_read(next, open_by_opener, c->config.opener, why) != 0 ||
+        control_tls_load(c, next->conf, why) != 0) {
+        if (next != NULL)
+            settings_free(next);
         policy_tables_free(tables);
         resolver_config_free(names);
-        if (client != NULL)
-            control_refuse(client, "no memory; the old configuration stays\n");
-        return log_reload(c, g->hub.generation, "refused: no memory");
-    }
-    if (settings_logins_read(next, open_by_opener, c->config.opener, why) != 0) {
-        policy_tables_free(tables);
-        resolver_config_free(names);
-        settings_free(next);
         if (client != NULL)
             control_refuse(client, "%s; the old configuration stays\n", why);
         return log_refused(c, why);

@@ -48,8 +48,14 @@ void lane_tls_end(struct conn *c)
         client_table_remove(&c->lane->tls->clients, &c->remote.addr);
 }
 
-/* The oldest give way until keep are left, but for those of clients that have few. */
-static void press(struct lane *l, uint32_t keep, uint32_t few)
+static bool has_more(const struct lane_tls *t, const struct conn *c, uint32_t few)
+{
+    return client_table_count(&t->clients, &c->remote.addr) > few;
+}
+
+/* Those that wait for their client give way until keep are left, the oldest first; but for those of
+ * clients that have few. */
+static void press_waiting(struct lane *l, uint32_t keep, uint32_t few)
 {
     struct lane_tls *t = l->tls;
     struct base_list *at = t->handshakes.next;
@@ -57,18 +63,41 @@ static void press(struct lane *l, uint32_t keep, uint32_t few)
     for (uint32_t i = 0; i < RELIEVE_MAX && t->clients.cnt > keep && at != &t->handshakes; i++) {
         struct conn *c = base_container_of(at, struct conn, handshake);
         at = at->next;
-        if (tls_conn_wants(c->tls) == TLS_WANT_INPUT &&
-            client_table_count(&t->clients, &c->remote.addr) > few)
+        if (tls_conn_wants(c->tls) == TLS_WANT_INPUT && has_more(t, c, few))
+            conn_tls_press(c);
+    }
+}
+
+/* Likewise those whose turn has not come, the newest first: they have cost least. */
+static void press_unserved(struct lane *l, uint32_t keep)
+{
+    struct lane_tls *t = l->tls;
+    struct base_list *at = t->handshakes.prev;
+
+    for (uint32_t i = 0; i < RELIEVE_MAX && t->clients.cnt > keep && at != &t->handshakes; i++) {
+        struct conn *c = base_container_of(at, struct conn, handshake);
+        at = at->prev;
+        if (tls_conn_wants(c->tls) == TLS_WANT_TURN && has_more(t, c, CLIENT_FEW))
             conn_tls_press(c);
     }
 }
 
 void lane_tls_relieve(struct lane *l)
 {
-    uint32_t max = l->tls->handshake_max;
+    uint32_t max = l->tls->handshake_max, keep = max - (max + 15) / 16;
 
-    press(l, max - max / 8, CLIENT_FEW);
-    press(l, max - max / 16, 0);
+    press_waiting(l, max - (max + 7) / 8, CLIENT_FEW);
+    press_unserved(l, keep);
+    press_waiting(l, keep, 0);
+}
+
+void lane_tls_make_room(struct conn *c)
+{
+    struct lane_tls *t = c->lane->tls;
+
+    if (t->clients.cnt < t->handshake_max || t->stepping || has_more(t, c, CLIENT_FEW - 1))
+        return;
+    lane_tls_relieve(c->lane);
 }
 
 void lane_tls_take(struct lane_tls *t)
@@ -98,8 +127,10 @@ uint32_t lane_tls_pass(struct lane *l)
     struct tls_conn *ready[LANE_BURST];
     uint32_t n = tls_lane_run(l->tls->engine, ready, LANE_BURST);
 
+    l->tls->stepping = true;
     for (uint32_t i = 0; i < n; i++)
         conn_resume(tls_conn_cookie(ready[i]));
+    l->tls->stepping = false;
     return n;
 }
 

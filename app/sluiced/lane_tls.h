@@ -9,7 +9,9 @@
  * Handshakes that are not done are in a list, the oldest first, and counted for each client. While
  * more than seven of eight that a lane may have are taken, those that wait longest for their client
  * are dropped: a flood of half-open ones drives out itself, while a client that answers within the
- * time in which the lane's share fills gets through. One that waits for us is never dropped so.
+ * time in which the lane's share fills gets through. Whole ClientHellos may come faster than they
+ * are answered: where fifteen of sixteen places are taken, those whose turn has not come give way,
+ * too, if their clients have many; and only then clients that have few.
  *
  * Threads: next and taken are written by both sides, see there; the rest is the lane's while it
  * runs. Memory: all is control's (gateway_tls.c) and outlives the lane.
@@ -49,6 +51,7 @@ struct lane_tls {
     uint32_t handshake_max;
     struct base_list handshakes; /* of connections (conn.handshake), the oldest first */
     struct client_table clients; /* how many each has of these */
+    bool stepping;               /* lane_tls_pass holds some whose turn it is */
     /* Control stores (release), the lane exchanges for NULL (acquire); control may, too. */
     _Atomic(struct lane_tls_update *) next;
 };
@@ -78,9 +81,12 @@ void lane_tls_begin(struct conn *c);
 /* It is done, or will never be; nothing when none has begun. */
 void lane_tls_end(struct conn *c);
 
-/* Each pass, while no event of a connection is being handled: drops handshakes when too many of
- * them wait for their clients. */
+/* Each pass: drops handshakes when too many places are taken. Their places are free
+ * at once, their connections' structs at the lane's next turn of the stalled. */
 void lane_tls_relieve(struct lane *l);
+/* Before the connection's begins, amid its event: likewise, when all places are taken and its
+ * client has few. A pass may bring more than the last one has left places for. */
+void lane_tls_make_room(struct conn *c);
 
 /* The lane's thread ends: closes TLS on all connections, which are not used any more. */
 void lane_tls_leave(struct lane *l);

@@ -20,8 +20,7 @@
  * The batch: a handshake that needs a signature is parked (OpenSSL's ASYNC jobs: a stack of its
  * own) and the operation gathered. tls_lane_run, once a pass, hands what was gathered to the driver
  * as a burst, polls it and tells which connections can go on. Parking is off where the driver does
- * not want it and in builds with sanitizers, which do not know those stacks; then each signature is
- * made on the spot.
+ * not want it; then each signature is made on the spot.
  *
  * Threads: tls_lane_init and fini, tls_domain_build and free are control's, one thread; the rest
  * the lane's. Memory: OpenSSL's objects come from its allocator (tls_memory.h makes that per

@@ -18,19 +18,6 @@
 #include <openssl/provider.h>
 #include <openssl/ssl.h>
 
-/* ASYNC's stacks are unknown to the address and the thread sanitizer: a long jump from one to the
- * other looks to them like a wild one. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TLS_PARKING 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TLS_PARKING 0
-#endif
-#endif
-#ifndef TLS_PARKING
-#define TLS_PARKING 1
-#endif
-
 #define TLS_LANE_BURST 64 /* completions taken at once */
 #define TLS_NOISE_MAX  32 /* messages without data after the handshake, for each MiB of data */
 

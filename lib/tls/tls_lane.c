@@ -28,8 +28,7 @@ struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
     base_list_init(&l->turn);
     base_list_init(&l->ready);
     base_list_init(&l->domains);
-    l->parking = TLS_PARKING && settings->parked_max > 0 &&
-                 settings->keyop.ops->deferred(settings->keyop.state);
+    l->parking = settings->parked_max > 0 && settings->keyop.ops->deferred(settings->keyop.state);
     l->mb = settings->openssl_records ? NULL : tls_gcm_open();
     l->gathered = calloc(2 * parked_max, sizeof(struct tls_op *));
     if (l->gathered == NULL ||

@@ -34,7 +34,7 @@ def ask(*commands, user=None):
     if user:
         args = ['setpriv', '--reuid=nobody', '--regid=nogroup', *user, 'env', 'RUNTIME_DIRECTORY=/var/run'] + args
     done = subprocess.run(args, input='\n'.join(commands + ('quit',)).encode() + b'\n', timeout=30,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_parent)
     found = {}
     for line in done.stdout.decode().splitlines():
         start = line.find('{"/')

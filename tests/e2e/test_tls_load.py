@@ -19,7 +19,7 @@ from mail import Client, plain
 from sinks import Scripted
 from test_tls import HOST, MX, OTHER, SUBMISSIONS, Secure, block, context, make_certificate
 
-FLOOD, WAVE = 10000, 100  # fewer come between two clients than there are places left free
+FLOOD, WAVE = 10000, 400  # more come at once than there are places left free
 SOURCES = [f'10.9.0.{n}' for n in range(10, 30)]
 gw = far = None
 
@@ -207,7 +207,7 @@ class Flood(threading.Thread):
             self.error = why
 
 
-ENDS = ('conn/tls_client_full', 'conn/tls_pressed', 'conn/tls_timeouts')
+ENDS = ('conn/tls_client_full', 'conn/tls_pressed', 'conn/tls_timeouts', 'tls/refused_full')
 
 
 def ends():
@@ -234,10 +234,11 @@ def test_half_open_flood(lab):
     wait_until(lambda: gw.counter('tls/handshaking') == 0, 30, 'the last of the flood end')
     grown = {name: count - before[name] for name, count in ends().items()}
     check_equal(sum(grown.values()), FLOOD, f'ends of the flood: {grown}')
+    grown.pop('tls/refused_full')  # only where hellos come faster than they are answered
     check(all(grown.values()), f'each of the ends: {grown}')
     check_equal(gw.counter('tls/accepted') - done, served, 'handshakes done')
     check_equal(gw.counter('conn/accepted') - accepted, FLOOD + served, 'connections')
-    check_equal(tls('refused_full', 'failed_keyop', 'failed_internal'), [0, 0, 0], 'no client was refused')
+    check_equal(tls('failed_keyop', 'failed_internal'), [0, 0], 'no handshake failed for want of us')
     for s in flood.sockets:
         s.close()
     wait_until(lambda: gw.counter('conn/inbound') == 0, 30, 'all connections ended')

@@ -75,11 +75,12 @@ def test_lists_of_a_listener(lab):
 
 
 def test_what_is_not_there(lab):
-    """Renegotiation by the client, compression, early data, tickets where none are set."""
+    """Renegotiation by the client, early data, tickets where none are set. (OpenSSL as Debian has it cannot offer compression:
+    tests/unit/test_tls_domain.c puts that into a client's words.)"""
     said = s_client('-tls1_2', text='R\nQUIT\n')
     check('RENEGOTIATING' in said and 'no renegotiation' in said, f'renegotiation: {said[-400:]}')
-    said = s_client('-tls1_2', '-comp', '-ign_eof')
-    check('Compression: NONE' in said and 'Secure Renegotiation IS supported' in said, f'said {said[-900:]}')
+    said = s_client('-tls1_2', '-ign_eof')
+    check('Secure Renegotiation IS supported' in said, f'said {said[-900:]}')
     said = s_client('-tls1_3', '-ign_eof')
     check('Early data was not sent' in said and 'New Session Ticket' not in said, f'said {said[-900:]}')
     check(gw.alive(), 'the gateway runs')

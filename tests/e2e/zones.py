@@ -126,13 +126,13 @@ def wire_name(name):
     return b''.join(bytes([len(label)]) + label.encode() for label in name.split('.')) + b'\0'
 
 
-def ask(server, name, kind):
+def ask(server, name, kind, recursion=False):
     """One question over UDP; the reply's bytes, or None."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(0.2)
         s.connect(server)
         try:
-            s.send(struct.pack('>6H', 7, 0, 1, 0, 0, 0) + wire_name(name) + struct.pack('>2H', kind, 1))
+            s.send(struct.pack('>6H', 7, recursion << 8, 1, 0, 0, 0) + wire_name(name) + struct.pack('>2H', kind, 1))
             return s.recv(4096)
         except OSError:
             return None

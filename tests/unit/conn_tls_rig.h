@@ -32,6 +32,8 @@ static struct {
     SSL_CTX *client;
     bool held;         /* keys' operations wait for slow.release_cnt */
     uint32_t step_max; /* of a pass */
+    uint32_t job_max;  /* parked at a time */
+    uint32_t handshake_max;
 } rig_tls;
 
 /* ---- the gateway's side ---- */
@@ -60,14 +62,15 @@ static inline void make_tls(struct lane_config *config)
     slow.inner = keyop_inline_open(false, 1);
     slow.take_max = 64;
     struct tls_lane_settings s = {.connection_max = 16,
-                                  .handshake_max = 16,
-                                  .parked_max = rig_tls.held ? 16 : 0,
+                                  .handshake_max = rig_tls.handshake_max,
+                                  .parked_max = rig_tls.held ? rig_tls.job_max : 0,
                                   .step_max = rig_tls.step_max,
                                   .keyop = {&slow_ops, &slow},
                                   .keyop_wakes = true,
                                   .stats = topology_stats(config->topology, TOPOLOGY_LANE, 0)};
     memset(&rig_tls.lane, 0, sizeof(rig_tls.lane));
-    assert_int_equal(lane_tls_init(&rig_tls.lane, 16, (const uint8_t[16]){7}), 0);
+    assert_int_equal(lane_tls_init(&rig_tls.lane, rig_tls.handshake_max, (const uint8_t[16]){7}),
+                     0);
     rig_tls.lane.engine = tls_lane_init(&s);
     assert_non_null(rig_tls.lane.engine);
     rig_tls.domain = rig_tls.lane.domain = build_domain();
@@ -273,6 +276,10 @@ static inline int open_tls_bench(void **state)
     bench_lane = make_tls;
     if (rig_tls.step_max == 0)
         rig_tls.step_max = 16;
+    if (rig_tls.job_max == 0)
+        rig_tls.job_max = 16;
+    if (rig_tls.handshake_max == 0)
+        rig_tls.handshake_max = 16;
     (void)open_bench(state);
     (void)peer_connect(0, MX);
     run_ms(5); /* ARP */
@@ -285,6 +292,13 @@ static inline int open_held_bench(void **state)
 {
     rig_tls.held = true;
     return open_tls_bench(state);
+}
+
+static inline int open_few_jobs_bench(void **state)
+{
+    rig_tls.job_max = 4;
+    rig_tls.handshake_max = 12;
+    return open_held_bench(state);
 }
 
 static inline int open_two_steps_bench(void **state)
@@ -309,7 +323,7 @@ static inline int close_left_bench(void **state)
         memset(&peers[i], 0, sizeof(peers[i]));
     }
     rig_tls.held = false;
-    rig_tls.step_max = 0;
+    rig_tls.step_max = rig_tls.job_max = rig_tls.handshake_max = 0;
     return close_bench(state);
 }
 

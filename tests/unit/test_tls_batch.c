@@ -79,21 +79,11 @@ static void finish_links(uint32_t from, uint32_t cnt)
 
 /* ---- parking ---- */
 
-/* The other build has these tests. */
-static bool parking(const char *name)
-{
-    if (!RIG_PARKING)
-        printf("skip %s: nothing is parked in builds with sanitizers (tls.h)\n", name);
-    return RIG_PARKING;
-}
-
 static void bursts(void **state)
 {
     struct tls_domain *d;
 
     (void)state;
-    if (!parking("bursts"))
-        return;
     d = open_slow(rig_settings(&rig), &rsa);
     open_links(d, 6);
     for (int i = 0; i < 6; i++)
@@ -127,8 +117,6 @@ static void disconnects(void **state)
     struct tls_domain *d;
 
     (void)state;
-    if (!parking("disconnects"))
-        return;
     d = open_slow(rig_settings(&rig), &ec);
     open_links(d, 6);
     rig_end(&links[0]);
@@ -162,8 +150,6 @@ static void retired_early(void **state)
     struct tls_domain *d;
 
     (void)state;
-    if (!parking("retired_early"))
-        return;
     d = open_slow(rig_settings(&rig), &ec);
     open_links(d, 1);
     assert_int_equal(run(), 0);
@@ -209,8 +195,6 @@ static void no_job(void **state)
     uint32_t parked = 0;
 
     (void)state;
-    if (!parking("no_job"))
-        return;
     s.parked_max = 2;
     d = open_slow(s, &ec);
     open_links(d, LINKS);
@@ -242,11 +226,9 @@ static void turns(void **state)
     open_links(d, 6);
     for (int i = 0; i < 6; i++)
         assert_int_equal(tls_conn_wants(links[i].conn) == TLS_WANT_TURN, i >= 2);
-    if (RIG_PARKING) { /* to resume one is a step like others */
-        assert_int_equal(run(), 2);
-        assert_true(links[2].to_conn_len > 0);
-        assert_int_equal(counted(STATS_TLS_WAITING), 4);
-    }
+    assert_int_equal(run(), 2); /* to resume one is a step like others */
+    assert_true(links[2].to_conn_len > 0);
+    assert_int_equal(counted(STATS_TLS_WAITING), 4);
     assert_true(links[2].to_conn_len > 0); /* not consumed */
     rig_decode(&links[5]);                 /* no overtaking */
     assert_int_equal(tls_conn_wants(links[5].conn), TLS_WANT_TURN);
@@ -255,8 +237,7 @@ static void turns(void **state)
     assert_int_equal(links[2].to_conn_len, 0);
     assert_int_equal(links[3].to_conn_len, 0);
     assert_true(links[5].to_conn_len > 0);
-    if (RIG_PARKING)
-        assert_int_equal(run(), 2);
+    assert_int_equal(run(), 2);
     run();
     assert_int_equal(links[5].to_conn_len, 0);
     finish_links(0, 4);
@@ -422,14 +403,14 @@ static void *failing_take(size_t bytes, const char *file, int line)
 {
     if (inside && allocations_left-- <= 0)
         return NULL;
-    return RIG_PARKING ? tls_memory_take(bytes, file, line) : malloc(bytes);
+    return RIG_SANITIZED ? malloc(bytes) : tls_memory_take(bytes, file, line);
 }
 
 static void *failing_resize(void *p, size_t bytes, const char *file, int line)
 {
     if (inside && allocations_left-- <= 0)
         return NULL;
-    return RIG_PARKING ? tls_memory_resize(p, bytes, file, line) : realloc(p, bytes);
+    return RIG_SANITIZED ? realloc(p, bytes) : tls_memory_resize(p, bytes, file, line);
 }
 
 static void give(void *p, const char *file, int line)
@@ -522,7 +503,7 @@ int main(void)
     };
 
     if (CRYPTO_set_mem_functions(failing_take, failing_resize,
-                                 RIG_PARKING ? tls_memory_give : give) != 1)
+                                 RIG_SANITIZED ? give : tls_memory_give) != 1)
         return 1;
     return cmocka_run_group_tests(tests, setup, teardown);
 }

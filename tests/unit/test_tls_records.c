@@ -197,7 +197,7 @@ static int64_t size_of(void *p)
 
 static void *take(size_t bytes, const char *file, int line)
 {
-    void *p = RIG_PARKING ? tls_memory_take(bytes, file, line) : malloc(bytes);
+    void *p = RIG_SANITIZED ? malloc(bytes) : tls_memory_take(bytes, file, line);
 
     held += size_of(p);
     return p;
@@ -206,16 +206,16 @@ static void *take(size_t bytes, const char *file, int line)
 static void give(void *p, const char *file, int line)
 {
     held -= size_of(p);
-    if (RIG_PARKING)
-        tls_memory_give(p, file, line);
-    else
+    if (RIG_SANITIZED)
         free(p);
+    else
+        tls_memory_give(p, file, line);
 }
 
 static void *resize(void *p, size_t bytes, const char *file, int line)
 {
     int64_t before = size_of(p);
-    void *q = RIG_PARKING ? tls_memory_resize(p, bytes, file, line) : realloc(p, bytes);
+    void *q = RIG_SANITIZED ? realloc(p, bytes) : tls_memory_resize(p, bytes, file, line);
 
     held += size_of(q) - before;
     return q;

@@ -15,15 +15,19 @@
 
 #define RIG_PIPE 65536
 
-/* Whether handshakes are parked in this build: tls.h. */
-#define RIG_PARKING 1
+/* Sanitizers have an allocator of their own. Handshakes are parked with them, too: to the address
+ * sanitizer a job's stack is a block like others (its one warning, that a long jump leaves a stack
+ * which it does not know, means that it unpoisons nothing there: no frame is given up by a park).
+ * To the thread sanitizer a job belongs to the thread that runs it, which is true; only the call
+ * stacks that it prints may be another job's. */
+#define RIG_SANITIZED 0
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef RIG_PARKING
-#define RIG_PARKING 0
+#undef RIG_SANITIZED
+#define RIG_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#undef RIG_PARKING
-#define RIG_PARKING 0
+#undef RIG_SANITIZED
+#define RIG_SANITIZED 1
 #endif
 #endif
 
