@@ -98,6 +98,7 @@ static void open_fresh(struct lane *l, struct delivery *d)
             d->unattempted = true; /* ours is the lack: no attempt is spent on it */
         stats_inc(l->stats, STATS_CONN_OUT_FAILED);
         fill_results(d, why);
+        d->next_host = true;
         return lane_deliver_back(l, d);
     }
     l->out_cnt++;

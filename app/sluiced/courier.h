@@ -15,6 +15,7 @@
 
 #include "base_list.h"
 #include "courier_lane.h"
+#include "courier_plan.h"
 #include "courier_request.h"
 #include "delivery.h"
 #include "queue.h"
@@ -59,6 +60,7 @@ struct courier {
     uint32_t delivery_cnt, active_cnt;
     uint32_t limit; /* of active_cnt, by the settings of the last pass */
     struct courier_lanes lanes;
+    struct courier_plans plans;
     uint32_t write_cnt; /* journal entries, of all spools */
     /* Reports to senders: not begun; with something for the spooler; with the spooler. */
     struct base_list bounce_wait, bounce_todo, bounce_sent;

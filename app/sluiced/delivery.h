@@ -23,8 +23,15 @@ struct delivery_result {
     bool expired;   /* it failed because its lifetime was over */
 };
 
+struct courier_plan;
+
 struct delivery {
-    struct delivery *next; /* the courier's free list */
+    struct delivery *next; /* the courier's free list, and what waits for a plan */
+    /* The courier's: where it may go, and how far it has come. */
+    struct courier_plan *plan;
+    uint32_t plan_start, plan_try;
+    const char *host_name; /* of the plan; NULL: the route has an address */
+    bool fatal;            /* nobody was asked, and it fails for good (no such domain) */
     struct queue_job job;
     struct net_endpoint host;
     uint64_t policy; /* of all that a connection begins with: requirement->digest, tls_begin,
@@ -32,8 +39,7 @@ struct delivery {
                         same host and policy */
     /* What the next hop must prove; NULL: nothing, the connection is in clear. The courier's. */
     const struct dane_requirement *requirement;
-    void *requirement_texts; /* the courier's: what is to be freed of it */
-    uint8_t tls_begin;       /* enum delivery_tls_begin */
+    uint8_t tls_begin;    /* enum delivery_tls_begin */
     bool tls_lenient;     /* what can not be had of the requirement is told of and done without */
     bool tls_clear_after; /* clear text after a failed handshake, where TLS is optional */
     /* The PROXY header that the next hop gets: its version, 0: none, and its addresses, port and

@@ -416,10 +416,25 @@ static void check_addresses_of_mail(struct conf_parser *p)
                 r->extension);
 }
 
+static void check_routes(struct conf_parser *p)
+{
+    for (uint32_t i = 0; i < p->conf->route_cnt; i++) {
+        const struct conf_route *r = &p->conf->route[i];
+        if (r->via == CONF_VIA_HOST && r->host.cnt == 0)
+            named(p, "route", r, "host", "is required where via = host");
+        if (r->via == CONF_VIA_MX && r->host.cnt > 0)
+            named(p, "route", r, "host", "has no effect with via = mx");
+        if (r->host.cnt > CONF_ROUTE_HOST_MAX)
+            named(p, "route", r, "host", "must be at most %d, not %u", CONF_ROUTE_HOST_MAX,
+                  r->host.cnt);
+        if (r->host.cnt > 0 && r->private_networks.cnt > 0)
+            named(p, "route", r, "private_networks", "has no effect without via = mx");
+    }
+}
+
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
 {
     const struct conf *c = p->conf;
-    bool has_default = false;
 
     check_gateway(p);
     check_ports(p);
@@ -432,12 +447,9 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     if (c->certificate_cnt > CERTIFICATE_MAX)
         named(p, "certificate", &c->certificate[CERTIFICATE_MAX], "", "is over the limit of %d",
               CERTIFICATE_MAX);
-    for (uint32_t i = 0; i < c->route_cnt; i++)
-        has_default |= strcmp(c->route[i].name, "default") == 0;
+    check_routes(p);
     if (c->port_cnt == 0)
         conf_error_add(p->errors, file, last_line, "port", "at least one is required");
     if (c->listener_cnt == 0)
         conf_error_add(p->errors, file, last_line, "listener", "at least one is required");
-    if (!has_default)
-        conf_error_add(p->errors, file, last_line, "route default", "is required");
 }
