@@ -75,8 +75,6 @@ static void set_names(const struct courier_plan *p, struct plan_host *h)
     } else if (r->level == DANE_LEVEL_SECURE) {
         h->names[r->name_cnt++] = p->domain;
     } else {
-        if (h->name[0] == 0)
-            net_addr_format(h->text, &h->address[0].addr);
         h->names[r->name_cnt++] = h->name[0] != 0 ? h->name : h->text;
     }
     /* A server is asked for its certificate by name, never by address (RFC 6066 section 3). */
@@ -110,6 +108,8 @@ void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct 
 
     if (h->refusal != PLAN_HOST_TAKEN)
         return;
+    if (h->name[0] == 0)
+        net_addr_format(h->text, &h->address[0].addr);
     h->decision = dane_decide(&h->facts);
     forgive(p, &h->decision);
     if (h->decision.next)
@@ -246,8 +246,10 @@ static bool defer_by_host(struct courier_plan *p)
         }
         if (h->refusal != PLAN_HOST_TAKEN || !h->decision.next || h->decision.lasting)
             continue;
-        end(p, PLAN_DEFER, h->decision.enhanced, "%.40s: %s%s%.40s", h->name,
-            dane_why_text((enum dane_why)h->decision.why), why[0] != 0 ? ": " : "", why);
+        const char *only = h->facts.level == DANE_LEVEL_DANE_ONLY ? "dane-only: " : "";
+        end(p, PLAN_DEFER, h->decision.enhanced, "%s%.40s: %s%s%.40s", only,
+            h->name[0] != 0 ? h->name : h->text, dane_why_text((enum dane_why)h->decision.why),
+            why[0] != 0 ? ": " : "", why);
         return true;
     }
     return false;
