@@ -43,6 +43,8 @@ static void usage(FILE *out)
         "  explain ADDRESS    where its mail goes and why, without sending: route, MX, addresses,\n"
         "                     TLSA records, the state of DNSSEC of each, what the next hop must\n"
         "                     prove. Also with --json\n"
+        "  probe DOMAIN       likewise, of a domain, a host or an address; then connects as for a\n"
+        "                     delivery: would each be accepted? Also with --json\n"
         "  sender check LOGIN ADDRESS  may the login send as the address, and why\n"
         "  recipient check ADDRESS     is it known, and where does its mail go\n"
         "  reload             read the configuration again; tells which changes need a restart\n"

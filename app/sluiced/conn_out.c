@@ -98,6 +98,9 @@ static void open_fresh(struct lane *l, struct delivery *d)
             d->unattempted = true; /* ours is the lack: no attempt is spent on it */
         stats_inc(l->stats, STATS_CONN_OUT_FAILED);
         fill_results(d, why);
+        if (d->probe)
+            d->result[0].text_len =
+                (uint8_t)snprintf(d->result[0].text, sizeof(d->result[0].text), "%s", why);
         d->next_host = true;
         return lane_deliver_back(l, d);
     }
@@ -120,7 +123,8 @@ static void open_fresh(struct lane *l, struct delivery *d)
 
 void conn_out_start(struct lane *l, struct delivery *d)
 {
-    struct conn *c = l->draining ? NULL : conn_cache_take(&l->idle, &d->host, d->policy);
+    struct conn *c =
+        l->draining || d->probe ? NULL : conn_cache_take(&l->idle, &d->host, d->policy);
 
     d->result_cnt = 0;
     d->unattempted = false;
@@ -154,22 +158,6 @@ void conn_out_again(struct conn *c, uint8_t tls_try)
     start_over(c);
 }
 
-static void give_back(struct conn *c, const char *why)
-{
-    struct delivery *d = c->out.delivery;
-
-    if (d == NULL)
-        return;
-    c->out.delivery = NULL;
-    for (uint32_t i = 0; i < d->job.recipient_cnt; i++) {
-        struct delivery_result *r = &d->result[i];
-        if (r->code == 0 && r->text_len == 0)
-            r->text_len = (uint8_t)snprintf(r->text, sizeof(r->text), "%s", why);
-    }
-    d->result_cnt = d->job.recipient_cnt;
-    lane_deliver_back(c->lane, d);
-}
-
 static enum delivery_tls tls_of(const struct conn *c)
 {
     const struct smtp_client *s = &c->out.smtp;
@@ -178,6 +166,41 @@ static enum delivery_tls tls_of(const struct conn *c)
            : s->encrypted ? (enum delivery_tls)c->out.tls
            : s->agreed    ? DELIVERY_TLS_CLEAR
                           : DELIVERY_TLS_NOTHING;
+}
+
+/* What a session without a message came to: the server's words, where it ended with some. */
+static void tell_probe(const struct conn *c, struct delivery *d, const char *why)
+{
+    const struct smtp_client *s = &c->out.smtp;
+    struct delivery_result *r = &d->result[0];
+    bool good = s->state == SMTP_CLIENT_STATE_READY, said = !good && s->reply.text_len > 0;
+    struct base_span words = said ? base_span_of(s->reply.text, s->reply.text_len)
+                                  : base_span_str(good ? "mail would be taken" : why);
+
+    *r = (struct delivery_result){.code = good ? 250 : said ? s->reply.code : 0};
+    r->text_len = (uint8_t)(words.len < sizeof(r->text) ? words.len : sizeof(r->text));
+    memcpy(r->text, words.p, r->text_len);
+    if (said)
+        memcpy(r->enhanced, s->reply.enhanced, sizeof(r->enhanced));
+    d->tls = (uint8_t)tls_of(c);
+}
+
+static void give_back(struct conn *c, const char *why)
+{
+    struct delivery *d = c->out.delivery;
+
+    if (d == NULL)
+        return;
+    c->out.delivery = NULL;
+    if (d->probe)
+        tell_probe(c, d, why);
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++) {
+        struct delivery_result *r = &d->result[i];
+        if (r->code == 0 && r->text_len == 0)
+            r->text_len = (uint8_t)snprintf(r->text, sizeof(r->text), "%s", why);
+    }
+    d->result_cnt = d->job.recipient_cnt;
+    lane_deliver_back(c->lane, d);
 }
 
 static void take_result(struct conn *c)
@@ -400,6 +423,7 @@ static bool step(struct conn *c)
         send_body(c);
         return false;
     case SMTP_CLIENT_DONE:
+        o->alone |= o->delivery != NULL && o->delivery->probe;
         give_back(c, "no result");
         if (c->tcp == NULL)
             return false;

@@ -129,6 +129,7 @@ static void ask_courier(struct control *c, struct control_client *client)
         [CONTROL_QUEUE_REQUEUE] = COURIER_QUEUE_REQUEUE,
         [CONTROL_QUEUE_DELETE] = COURIER_QUEUE_DELETE,
         [CONTROL_EXPLAIN] = COURIER_EXPLAIN,
+        [CONTROL_PROBE] = COURIER_PROBE,
     };
     struct topology *t = &c->config.gateway->topology;
     struct courier_request *r = &client->request;

@@ -6,6 +6,7 @@
 #include "courier_cat.h"
 #include "courier_command.h"
 #include "courier_control.h"
+#include "courier_probe.h"
 #include "courier_report.h"
 #include "courier_start.h"
 #include "resolver.h"
@@ -513,6 +514,8 @@ void courier_finish(struct courier *c, struct delivery *d)
 static void came_back(struct courier *c, struct delivery *d)
 {
     courier_lanes_put(&c->lanes, d);
+    if (d->probe)
+        return courier_probe_done(c, d);
     count_tls(c, d);
     if (d->unattempted || !d->next_host || !courier_start_next(c, d))
         courier_finish(c, d);

@@ -32,6 +32,7 @@ static void take(struct courier *c, struct courier_request *r)
         courier_list_stat(c, r);
         break;
     case COURIER_EXPLAIN:
+    case COURIER_PROBE:
         return courier_explain_start(c, r);
     case COURIER_QUEUE_CAT:
         courier_request_push(&c->cat.requests, r);

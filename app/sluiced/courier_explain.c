@@ -336,15 +336,15 @@ static void put_outcome(struct out *o, const struct courier_plan *p)
     close_line(o);
 }
 
-void courier_explain_answer(struct courier *c, const struct courier_plan *p,
-                            struct courier_request *r)
+void courier_explain_print(struct courier *c, const struct courier_plan *p,
+                           struct courier_request *r)
 {
     struct out o = {.r = r, .json = r->filter.json, .first = true};
     uint32_t shown = 0;
 
     if (p->outcome == PLAN_OLD) {
         r->error = "the configuration has changed meanwhile, try again";
-        return courier_control_answer(c, r);
+        return;
     }
     if (o.json)
         courier_print_text(r, "{");
@@ -366,7 +366,6 @@ void courier_explain_answer(struct courier *c, const struct courier_plan *p,
     put_targets(&o, p);
     put_outcome(&o, p);
     courier_print_text(r, o.json ? "}\n" : "");
-    courier_control_answer(c, r);
 }
 
 void courier_explain_start(struct courier *c, struct courier_request *r)

@@ -14,8 +14,8 @@
 /* Begins: the answer comes when all is looked up. */
 void courier_explain_start(struct courier *c, struct courier_request *r);
 
-/* The plan is made: answers. */
-void courier_explain_answer(struct courier *c, const struct courier_plan *p,
-                            struct courier_request *r);
+/* The plan is made: prints it. */
+void courier_explain_print(struct courier *c, const struct courier_plan *p,
+                           struct courier_request *r);
 
 #endif

@@ -3,7 +3,9 @@
 #include "base_siphash.h"
 #include "base_time.h"
 #include "courier.h"
+#include "courier_control.h"
 #include "courier_explain.h"
+#include "courier_probe.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -303,7 +305,11 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
     if (p->request != NULL) {
         struct courier_request *r = p->request;
         p->request = NULL;
-        courier_explain_answer(c, p, r);
+        courier_explain_print(c, p, r);
+        if (r->kind == COURIER_PROBE && r->error == NULL)
+            courier_probe_start(c, p, r);
+        else
+            courier_control_answer(c, r);
         courier_plan_release(c, p);
     }
 }
@@ -311,6 +317,9 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
 int courier_plan_explain(struct courier *c, struct courier_request *r)
 {
     struct base_span domain = queue_domain(r->word), name;
+
+    if (domain.len == 0 && r->kind == COURIER_PROBE)
+        domain = r->word;
     uint8_t text[QUEUE_DESTINATION_MAX];
     struct policy_key key;
     size_t len;

@@ -16,7 +16,7 @@ bool courier_may_start(const struct courier *c)
     return !c->draining && c->free != NULL && c->active_cnt < c->limit;
 }
 
-static struct delivery *get(struct courier *c, const struct queue_job *job)
+struct delivery *courier_delivery_get(struct courier *c, const struct queue_job *job)
 {
     struct delivery *d = c->free;
 
@@ -33,6 +33,8 @@ static struct delivery *get(struct courier *c, const struct queue_job *job)
     d->refused = false;
     d->next_host = false;
     d->fatal = false;
+    d->probe = false;
+    d->request = NULL;
     d->dsn_passed_on = false;
     d->result_cnt = 0;
     return d;
@@ -123,7 +125,7 @@ static void start(struct courier *c, const struct queue_job *job)
      * crash: there is a bound. */
     if (courier_journal_full(c, &job->id))
         return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
-    struct delivery *d = get(c, job);
+    struct delivery *d = courier_delivery_get(c, job);
     if (courier_plan_take(c, d))
         go(c, d);
 }
@@ -131,7 +133,7 @@ static void start(struct courier *c, const struct queue_job *job)
 /* The next hop is set aside, and what waits for it has to hear of that: an end without a try. */
 static void not_started(struct courier *c, const struct queue_job *job)
 {
-    struct delivery *d = get(c, job);
+    struct delivery *d = courier_delivery_get(c, job);
 
     d->host = settings_route_find(c->settings, job->domain)->host;
     end_all(c, d, "", "the next hop does not answer, and waits to be tried again");

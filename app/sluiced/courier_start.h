@@ -22,6 +22,9 @@ bool courier_start_next(struct courier *c, struct delivery *d);
 
 /* courier.c: the attempt is over. */
 void courier_finish(struct courier *c, struct delivery *d);
+/* One that is free, for the job. After courier_may_start. */
+struct delivery *courier_delivery_get(struct courier *c, const struct queue_job *job);
+
 /* courier.c: the delivery is free again. */
 void courier_delivery_put(struct courier *c, struct delivery *d);
 /* courier.c: so many outcomes of the spool are not durable that no more may come. */

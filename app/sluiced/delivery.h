@@ -24,14 +24,18 @@ struct delivery_result {
 };
 
 struct courier_plan;
+struct courier_request;
 
 struct delivery {
     struct delivery *next; /* the courier's free list, and what waits for a plan */
     /* The courier's: where it may go, and how far it has come. */
     struct courier_plan *plan;
     uint32_t plan_start, plan_try;
-    const char *host_name; /* of the plan; NULL: the route has an address */
-    bool fatal;            /* nobody was asked, and it fails for good (no such domain) */
+    const char *host_name;           /* of the plan; NULL: the route has an address */
+    bool fatal;                      /* nobody was asked, and it fails for good (no such domain) */
+    struct courier_request *request; /* probe: who waits for it */
+    bool probe; /* without a message and recipients: the connection and what it proves, result[0]
+                   tells of it, 250: it would be accepted */
     struct queue_job job;
     struct net_endpoint host;
     uint64_t policy; /* of all that a connection begins with: requirement->digest, tls_begin,

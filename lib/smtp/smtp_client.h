@@ -52,7 +52,7 @@ struct smtp_client_job {
     /* NOTIFY and ORCPT of a recipient, checked, views that live as long as the job; NULL: none. */
     struct smtp_rcpt_params (*rcpt_params)(void *user, uint32_t index);
     void *user;
-    uint32_t recipient_cnt; /* 1..SMTP_CLIENT_RCPT_MAX */
+    uint32_t recipient_cnt; /* 0..SMTP_CLIENT_RCPT_MAX; 0: DONE tells that it could go, CLOSE not */
     /* Checked; size_bytes is the message's true size, for SIZE=. */
     struct smtp_mail_params mail;
 };

@@ -48,6 +48,7 @@ static void test_lines(void **state)
         {"recipient check a@b", 0, CONTROL_RECIPIENT_CHECK},
         {"explain a@b", 0, CONTROL_EXPLAIN},
         {"explain a@b --json", 0, CONTROL_EXPLAIN},
+        {"probe b --json", 0, CONTROL_PROBE},
         {"explain --json", -EDOM, CONTROL_EXPLAIN},
         {"explain a@b c@d", -EDOM, CONTROL_EXPLAIN},
         {"explain", -EDOM, CONTROL_EXPLAIN},
