@@ -120,7 +120,6 @@ struct courier_plan {
     bool explain;    /* for an operator: unusable records are remembered, too */
     uint8_t outcome; /* enum plan_outcome */
     uint8_t state;   /* of its making (courier_plan_make.c) */
-    bool unsure;     /* a lookup has failed */
     uint32_t open_cnt, source_at;
     uint32_t ttl_s;
     struct delivery *waiting;        /* the one that came last first */

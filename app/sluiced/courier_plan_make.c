@@ -91,7 +91,6 @@ static struct dane_lookup lookup_of(struct courier_plan *p, const struct dns_ans
     struct dane_lookup l = {.state = state[a->status], .secure = a->secure};
     uint32_t ttl_s = l.state == DANE_STATE_ERROR ? UNSURE_TTL_S : a->ttl_s;
 
-    p->unsure |= l.state == DANE_STATE_ERROR;
     p->ttl_s = ttl_s < p->ttl_s ? ttl_s : p->ttl_s;
     return l;
 }
@@ -229,7 +228,6 @@ static void take_mx(struct courier *c, struct courier_plan *p, const struct dns_
     int cnt = a->status == DNS_OK ? read_mx(c, a, rows, &null) : 0;
     if (cnt < 0) {
         p->mx = (struct dane_lookup){.state = DANE_STATE_ERROR};
-        p->unsure = true;
         plan_text(p->why, sizeof(p->why), "a malformed MX record");
     }
     p->mx_verdict = (uint8_t)dane_decide_mx(p->mx, null);
@@ -348,10 +346,10 @@ static bool ask_addresses(struct courier *c, struct courier_plan *p, uint32_t i)
     static const uint16_t type[] = {[PLAN_ASK_A] = DNS_TYPE_A, [PLAN_ASK_AAAA] = DNS_TYPE_AAAA};
     struct plan_host *h = &p->hosts[i];
 
-    for (uint8_t kind = PLAN_ASK_A; kind <= PLAN_ASK_AAAA; kind++) {
+    for (unsigned kind = PLAN_ASK_A; kind <= PLAN_ASK_AAAA; kind++) {
         if (h->asked & 1U << kind || !settings_has_family(c->settings, kind == PLAN_ASK_AAAA))
             continue;
-        if (!ask(c, p, i, kind, h->name, type[kind]))
+        if (!ask(c, p, i, (uint8_t)kind, h->name, type[kind]))
             return false;
         h->asked = (uint8_t)(h->asked | 1U << kind);
         h->open_cnt++;
