@@ -40,12 +40,17 @@ static void usage(FILE *out)
         "    --reason TEXT      part of the last words or codes, in any case of letters\n"
         "  hold, release, requeue and delete need one of them, or --all. A recipient that is\n"
         "  delivered meets no condition. --json: list, show and stat as one JSON object a line.\n"
+        "  explain ADDRESS    where its mail goes and why, without sending: route, MX, addresses,\n"
+        "                     TLSA records, the state of DNSSEC of each, what the next hop must\n"
+        "                     prove. Also with --json\n"
+        "  probe DOMAIN       likewise, of a domain, a host or an address; then connects as for a\n"
+        "                     delivery: would each be accepted? Also with --json\n"
         "  sender check LOGIN ADDRESS  may the login send as the address, and why\n"
         "  recipient check ADDRESS     is it known, and where does its mail go\n"
         "  reload             read the configuration again; tells which changes need a restart\n"
         "  stop               drain and stop\n"
         "The socket is %s unless -s says otherwise. Its group may use status,\n"
-        "queue list, show and stat, and check; root and the gateway's user all.\n",
+        "queue list, show and stat, explain and check; root and the gateway's user all.\n",
         DEFAULT_SOCKET);
     spool_command_usage(out);
 }

@@ -21,8 +21,8 @@ static struct base_span recipient(void *user, uint32_t index)
 {
     const struct delivery *d = user;
 
-    if (d->probe != NULL)
-        return d->probe_mailbox;
+    if (d->verify != NULL)
+        return d->verify_mailbox;
     return queue_recipient(d->job.message, d->job.recipients[d->open[index]]);
 }
 
@@ -31,7 +31,7 @@ static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
     const struct delivery *d = user;
     struct spool_envelope_recipient r = {0};
 
-    if (d->probe == NULL)
+    if (d->verify == NULL)
         r = queue_recipient_params(d->job.message, d->job.recipients[d->open[index]]);
 
     return (struct smtp_rcpt_params){.notify = r.notify, .orcpt = r.orcpt};
@@ -68,9 +68,9 @@ static void begin(struct conn *c, struct delivery *d)
         .rcpt_params = rcpt_params,
         .user = d,
         .recipient_cnt = cnt,
-        .probe = d->probe != NULL,
+        .probe = d->verify != NULL,
         .chunking = c->lane->settings->conf->smtp.client_chunking,
-        .check = d->probe == NULL,
+        .check = d->verify == NULL,
         .mail = {.size_bytes = d->job.content_bytes,
                  .envid = d->job.envid,
                  .ret = d->job.ret,
@@ -124,6 +124,10 @@ static void open_fresh(struct lane *l, struct delivery *d)
             d->unattempted = d->result_cnt == 0; /* ours is the lack: no attempt is spent on it */
         stats_inc(l->stats, STATS_CONN_OUT_FAILED);
         fill_results(d, why);
+        if (d->probe)
+            d->result[0].text_len =
+                (uint8_t)snprintf(d->result[0].text, sizeof(d->result[0].text), "%s", why);
+        d->next_host = true;
         return lane_deliver_back(l, d);
     }
     l->out_cnt++;
@@ -148,7 +152,8 @@ static void open_fresh(struct lane *l, struct delivery *d)
 
 void conn_out_start(struct lane *l, struct delivery *d)
 {
-    struct conn *c = l->draining ? NULL : conn_cache_take(&l->idle, &d->host, d->policy);
+    struct conn *c =
+        l->draining || d->probe ? NULL : conn_cache_take(&l->idle, &d->host, d->policy);
 
     d->result_cnt = 0;
     d->unattempted = false;
@@ -157,7 +162,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
     d->next_host = false;
     d->tls = DELIVERY_TLS_NOTHING;
     d->tls_try = CONN_TLS_TRY_WHOLE;
-    d->probe_answered = false;
+    d->verify_answered = false;
     d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         d->result[i] = (struct delivery_result){0};
@@ -193,18 +198,6 @@ void conn_out_again(struct conn *c, uint8_t tls_try)
     start_over(c);
 }
 
-static void give_back(struct conn *c, const char *why)
-{
-    struct delivery *d = c->out.delivery;
-
-    if (d == NULL)
-        return;
-    c->out.delivery = NULL;
-    drop_converter(c);
-    fill_results(d, why);
-    lane_deliver_back(c->lane, d);
-}
-
 static enum delivery_tls tls_of(const struct conn *c)
 {
     const struct smtp_client *s = &c->out.smtp;
@@ -213,6 +206,37 @@ static enum delivery_tls tls_of(const struct conn *c)
            : s->encrypted ? (enum delivery_tls)c->out.tls
            : s->agreed    ? DELIVERY_TLS_CLEAR
                           : DELIVERY_TLS_NOTHING;
+}
+
+/* What a session without a message came to: the server's words, where it ended with some. */
+static void tell_probe(const struct conn *c, struct delivery *d, const char *why)
+{
+    const struct smtp_client *s = &c->out.smtp;
+    struct delivery_result *r = &d->result[0];
+    bool good = s->state == SMTP_CLIENT_STATE_READY, said = !good && s->reply.text_len > 0;
+    struct base_span words = said ? base_span_of(s->reply.text, s->reply.text_len)
+                                  : base_span_str(good ? "mail would be taken" : why);
+
+    *r = (struct delivery_result){.code = good ? 250 : said ? s->reply.code : 0};
+    r->text_len = (uint8_t)(words.len < sizeof(r->text) ? words.len : sizeof(r->text));
+    memcpy(r->text, words.p, r->text_len);
+    if (said)
+        memcpy(r->enhanced, s->reply.enhanced, sizeof(r->enhanced));
+    d->tls = (uint8_t)tls_of(c);
+}
+
+static void give_back(struct conn *c, const char *why)
+{
+    struct delivery *d = c->out.delivery;
+
+    if (d == NULL)
+        return;
+    c->out.delivery = NULL;
+    drop_converter(c);
+    if (d->probe)
+        tell_probe(c, d, why);
+    fill_results(d, why);
+    lane_deliver_back(c->lane, d);
 }
 
 static void take_result(struct conn *c)
@@ -232,7 +256,7 @@ static void take_result(struct conn *c)
     d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
     d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4);
     d->tls = (uint8_t)tls_of(c);
-    d->probe_answered = c->out.smtp.answered_cnt > 1;
+    d->verify_answered = c->out.smtp.answered_cnt > 1;
     d->result_cnt++;
 }
 
@@ -558,7 +582,7 @@ static bool step(struct conn *c)
     case SMTP_CLIENT_RESULT:
         take_result(c);
         /* Somebody waits for a probe's answer; what is left, RSET, is the connection's alone. */
-        if (o->delivery != NULL && o->delivery->probe != NULL)
+        if (o->delivery != NULL && o->delivery->verify != NULL)
             give_back(c, "no result");
         return true;
     case SMTP_CLIENT_TLS:
@@ -576,6 +600,7 @@ static bool step(struct conn *c)
         send_body(c);
         return false;
     case SMTP_CLIENT_DONE:
+        o->alone |= o->delivery != NULL && o->delivery->probe;
         give_back(c, "no result");
         if (c->tcp == NULL)
             return false;

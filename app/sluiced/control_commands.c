@@ -129,6 +129,8 @@ static void ask_courier(struct control *c, struct control_client *client)
         [CONTROL_QUEUE_RELEASE] = COURIER_QUEUE_RELEASE,
         [CONTROL_QUEUE_REQUEUE] = COURIER_QUEUE_REQUEUE,
         [CONTROL_QUEUE_DELETE] = COURIER_QUEUE_DELETE,
+        [CONTROL_EXPLAIN] = COURIER_EXPLAIN,
+        [CONTROL_PROBE] = COURIER_PROBE,
     };
     struct topology *t = &c->config.gateway->topology;
     struct courier_request *r = &client->request;
@@ -138,6 +140,7 @@ static void ask_courier(struct control *c, struct control_client *client)
         socklen_t len = sizeof(peer);
         r->kind = kind[client->command.verb];
         r->filter = client->command.filter;
+        r->word = client->command.word[0];
         r->after = queue_filter_start(&r->filter);
         if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
             r->uid = peer.uid;
@@ -281,7 +284,7 @@ void control_command(struct control *c, struct control_client *client, size_t le
         refuse_words(client, bad);
     else if (rc != 0 && row->words == CONTROL_WORDS_TWO)
         control_refuse(client, "%s needs a login and an address\n", row->text);
-    else if (rc != 0 && row->words == CONTROL_WORDS_ONE)
+    else if (rc != 0 && (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_JSON))
         control_refuse(client, "%s needs an address\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)
         control_refuse(client, "%s needs the id of a message\n", row->text);

@@ -14,6 +14,8 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_QUEUE_RELEASE] = {"queue release", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
     [CONTROL_QUEUE_REQUEUE] = {"queue requeue", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
     [CONTROL_QUEUE_DELETE] = {"queue delete", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
+    [CONTROL_EXPLAIN] = {"explain", CONTROL_LOOK, CONTROL_WORDS_JSON},
+    [CONTROL_PROBE] = {"probe", CONTROL_CHANGE, CONTROL_WORDS_JSON},
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
     [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
@@ -42,8 +44,8 @@ static enum control_verb verb_find(struct base_span line)
     return CONTROL_VERB_CNT;
 }
 
-/* Exactly cnt words. */
-static int take_words(struct control_line *out, struct base_span rest, int cnt,
+/* Exactly cnt words, and --json where json. */
+static int take_words(struct control_line *out, struct base_span rest, int cnt, bool json,
                       struct base_span *bad)
 {
     struct base_span word;
@@ -51,6 +53,10 @@ static int take_words(struct control_line *out, struct base_span rest, int cnt,
     int got, n = 0;
 
     while ((got = queue_filter_word(&rest, &word, &quoted)) == 1) {
+        if (json && !quoted && base_span_eq(word, base_span_str("--json"))) {
+            out->filter.json = true;
+            continue;
+        }
         if (n < cnt)
             out->word[n] = word;
         n++;
@@ -70,9 +76,11 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
         return -ENOENT;
     const struct control_row *row = &control_rows[out->verb];
     size_t at = strlen(row->text);
-    if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO)
+    if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO ||
+        row->words == CONTROL_WORDS_JSON)
         return take_words(out, base_span_of(line.p + at, line.len - at),
-                          row->words == CONTROL_WORDS_ONE ? 1 : 2, bad);
+                          row->words == CONTROL_WORDS_TWO ? 2 : 1, row->words == CONTROL_WORDS_JSON,
+                          bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;
     out->filter.same_domain = policy_key_same_domain;

@@ -22,6 +22,8 @@ enum control_verb {
     CONTROL_QUEUE_RELEASE,
     CONTROL_QUEUE_REQUEUE,
     CONTROL_QUEUE_DELETE,
+    CONTROL_EXPLAIN,
+    CONTROL_PROBE,
     CONTROL_SENDER_CHECK,
     CONTROL_RECIPIENT_CHECK,
     CONTROL_RELOAD,
@@ -37,6 +39,7 @@ enum control_words {
                               hit the whole queue */
     CONTROL_WORDS_ID,      /* the id of one message, no condition */
     CONTROL_WORDS_ONE,     /* one word */
+    CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
     CONTROL_WORDS_TWO,     /* two */
 };
 

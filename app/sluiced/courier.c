@@ -7,9 +7,9 @@
 #include "courier_command.h"
 #include "courier_control.h"
 #include "courier_login.h"
-#include "courier_proxy.h"
+#include "courier_probe.h"
 #include "courier_report.h"
-#include "courier_requirement.h"
+#include "courier_start.h"
 #include "resolver.h"
 #include "spool_status.h"
 
@@ -31,22 +31,11 @@ struct courier_write {
     struct spool_outcome outcomes[]; /* OUTCOME: its payload */
 };
 
-/* The next hop: all domains that go there, and ask the same of it, are one destination; those that
- * log in there are another for each user, since a login that is refused says nothing about the
- * others. */
 static size_t destination(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX])
 {
     const struct courier *c = user;
-    const struct settings_route *route = settings_route_find(c->settings, domain);
-    uint64_t key = courier_requirement_key(c, route, domain);
 
-    base_static_assert(NET_ENDPOINT_TEXT_CAP + sizeof(key) <= QUEUE_DESTINATION_MAX, "it fits");
-    size_t len = net_endpoint_format((char *)out, &route->host);
-    if (key != 0) {
-        base_put_le64(out + len, key);
-        len += sizeof(key);
-    }
-    return len + courier_login_name(route->login, out + len, QUEUE_DESTINATION_MAX - len);
+    return courier_plan_destination(c->settings, domain, out);
 }
 
 static struct queue_config queue_config_of(struct courier *c, uint64_t seed)
@@ -97,6 +86,8 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
         c->deliveries[i].next = c->free;
         c->free = &c->deliveries[i];
     }
+    if (courier_plans_init(&c->plans, secret) != 0)
+        return -ENOMEM;
     if (courier_lanes_init(&c->lanes, topology->lane_cnt, c->secret) != 0)
         return -ENOMEM;
     struct queue_config q = queue_config_of(c, base_siphash(c->secret, "queue", strlen("queue")));
@@ -115,6 +106,7 @@ void courier_fini(struct courier *c)
 {
     struct spool_done done;
 
+    c->settings = settings_current(c->hub);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++) {
         struct courier_spool *s = &c->spool[i];
         while (rte_ring_sc_dequeue_elem(s->from, &done, sizeof(done)) == 0)
@@ -130,8 +122,9 @@ void courier_fini(struct courier *c)
     if (c->queue != NULL)
         queue_fini(c->queue);
     courier_lanes_fini(&c->lanes);
-    for (uint32_t i = 0; c->deliveries != NULL && i < c->delivery_cnt; i++)
-        courier_requirement_drop(&c->deliveries[i]); /* of those that are out still */
+    for (uint32_t i = 0; i < c->delivery_cnt && c->deliveries != NULL; i++)
+        courier_plan_put(c, &c->deliveries[i]);
+    courier_plans_fini(&c->plans);
     free(c->deliveries);
 }
 
@@ -314,9 +307,22 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
 
 /* ---- deliveries ---- */
 
-static bool may_start(const struct courier *c)
+bool courier_journal_full(struct courier *c, const struct spool_id *id)
 {
-    return !c->draining && c->free != NULL && c->active_cnt < c->limit;
+    return spool_of(c, id)->write_cnt >= WRITE_MAX;
+}
+
+/* "host=mx.example.org "; and the code of our own words: a server's begin with theirs. */
+static int put_host(struct base_buf *out, const struct delivery *d, const struct delivery_result *r)
+{
+    int full = 0;
+
+    if (d->host_name != NULL)
+        full = base_buf_puts(out, "host=") | base_buf_puts(out, d->host_name) |
+               base_buf_puts(out, " ");
+    if (r->code == 0 && r->enhanced[0] != 0)
+        full |= base_buf_puts(out, r->enhanced) | base_buf_puts(out, " ");
+    return full;
 }
 
 static enum dane_level level_of(const struct delivery *d)
@@ -370,7 +376,8 @@ static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
         log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
     struct base_span words = base_span_of(r->text, r->text_len);
     bool fits = base_buf_puts(&out, "to=<") == 0 && base_buf_put_span(&out, to) == 0 &&
-                base_buf_puts(&out, "> ") == 0 && put_tls(&out, d) == 0;
+                base_buf_puts(&out, "> ") == 0 && put_host(&out, d, r) == 0 &&
+                put_tls(&out, d) == 0;
     if (fits) {
         size_t room = out.cap - out.len;
         words.len = words.len < room ? words.len : room;
@@ -388,9 +395,9 @@ static uint8_t state_of(uint16_t code)
                              : SPOOL_OUTCOME_DEFERRED;
 }
 
-static void put(struct courier *c, struct delivery *d)
+void courier_delivery_put(struct courier *c, struct delivery *d)
 {
-    courier_requirement_drop(d);
+    courier_plan_put(c, d);
     d->next = c->free;
     c->free = d;
     c->active_cnt--;
@@ -450,7 +457,7 @@ static void settle(struct courier *c, struct delivery *d, bool reported)
 void courier_reported(struct courier *c, struct delivery *d)
 {
     settle(c, d, true);
-    put(c, d);
+    courier_delivery_put(c, d);
 }
 
 void courier_unreported(struct courier *c, struct delivery *d)
@@ -463,7 +470,7 @@ void courier_unreported(struct courier *c, struct delivery *d)
     settle(c, d, false);
     if (d->job.recipient_cnt > 0)
         queue_put_back(c->queue, &d->job, c->now_ns + wait_ns);
-    put(c, d);
+    courier_delivery_put(c, d);
 }
 
 /* What the attempt says about the next hop itself. */
@@ -473,22 +480,37 @@ static enum queue_answer answer_of(const struct delivery *d)
 
     for (uint32_t i = 0; i < d->result_cnt; i++)
         any |= d->result[i].code != 0;
+    if (d->fatal) /* there is nobody to be asked */
+        return QUEUE_ANSWER_YES;
+    if (d->job.expanded) /* nobody was */
+        return QUEUE_ANSWER_NONE;
     return d->unattempted       ? QUEUE_ANSWER_NONE
            : any && !d->refused ? QUEUE_ANSWER_YES
                                 : QUEUE_ANSWER_NO;
 }
 
-static void conclude(struct courier *c, struct delivery *d)
+void courier_finish(struct courier *c, struct delivery *d)
 {
     struct queue_result results[QUEUE_JOB_RCPT_MAX];
     uint32_t cnt = d->job.recipient_cnt;
 
-    base_assert(d->result_cnt == cnt);
+    base_assert(d->result_cnt == cnt || d->unattempted);
+    if (d->verify != NULL) {
+        courier_verify_done(c, d);
+        return courier_delivery_put(c, d);
+    }
+    if (!d->job.set_aside)
+        queue_answer(c->queue, &d->job, answer_of(d));
+    if (d->unattempted) {
+        queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
+        return courier_delivery_put(c, d);
+    }
     courier_login_tell(c, d);
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,
-                                           .state = state_of(d->result[i].code)};
+                                           .state = d->fatal ? SPOOL_OUTCOME_FAILED
+                                                             : state_of(d->result[i].code)};
     queue_judge(c->queue, &d->job, results);
     courier_bounce_choose(c, d, results);
     settle(c, d, false);
@@ -496,180 +518,18 @@ static void conclude(struct courier *c, struct delivery *d)
     if (d->job.recipient_cnt > 0)
         courier_bounce_start(c, d);
     else
-        put(c, d);
+        courier_delivery_put(c, d);
 }
 
-static void finish(struct courier *c, struct delivery *d)
+/* An address has had its turn. */
+static void came_back(struct courier *c, struct delivery *d)
 {
     courier_lanes_put(&c->lanes, d);
-    if (d->probe != NULL) {
-        courier_verify_done(c, d);
-        return put(c, d);
-    }
-    queue_answer(c->queue, &d->job, answer_of(d));
+    if (d->probe)
+        return courier_probe_done(c, d);
     count_tls(c, d);
-    if (d->unattempted) {
-        queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
-        return put(c, d);
-    }
-    conclude(c, d);
-}
-
-/* The attempt ends before it began: words, behind an enhanced code if there is one. */
-static void end_unsent(struct courier *c, struct delivery *d, const char *words)
-{
-    size_t len = strlen(words), code = words[0] == '4' ? strcspn(words, " ") : 0;
-
-    base_assert(len <= DELIVERY_TEXT_MAX && code < sizeof(d->result[0].enhanced));
-    c->active_cnt++;
-    d->tls = DELIVERY_TLS_NOTHING;
-    d->unattempted = false;
-    d->refused = false;
-    d->dsn_passed_on = false;
-    d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
-    d->result_cnt = d->job.recipient_cnt;
-    for (uint32_t i = 0; i < d->result_cnt; i++) {
-        d->result[i] = (struct delivery_result){.text_len = (uint8_t)len};
-        memcpy(d->result[i].text, words, len);
-        memcpy(d->result[i].enhanced, words, code);
-    }
-    conclude(c, d);
-}
-
-/* The next hop is set aside, and what waits for it has to hear of that: an end without a try. */
-static void not_started(struct courier *c, const struct queue_job *job)
-{
-    struct delivery *d = c->free;
-
-    c->free = d->next;
-    d->job = *job;
-    d->probe = NULL;
-    d->host = settings_route_find(c->settings, job->domain)->host;
-    d->requirement = NULL;
-    d->requirement_texts = NULL;
-    end_unsent(c, d, "the next hop does not answer, and waits to be tried again");
-}
-
-/* What it would have to prove cannot be known. */
-static void not_sent(struct courier *c, struct delivery *d, const char *why)
-{
-    queue_answer(c->queue, &d->job, QUEUE_ANSWER_NONE);
-    end_unsent(c, d, why);
-}
-
-/* An alias whose targets are recipients of their own: all there is to do is to tell its sender. */
-static void expanded(struct courier *c, const struct queue_job *job)
-{
-    static const char words[] = "expanded: its targets are recipients of their own";
-    struct delivery *d = c->free;
-
-    c->free = d->next;
-    c->active_cnt++;
-    d->job = *job;
-    d->probe = NULL;
-    d->host = (struct net_endpoint){0};
-    d->requirement = NULL;
-    d->requirement_texts = NULL;
-    d->tls = DELIVERY_TLS_NOTHING;
-    d->unattempted = false;
-    d->refused = false;
-    d->dsn_passed_on = false;
-    d->result_cnt = job->recipient_cnt;
-    for (uint32_t i = 0; i < d->result_cnt; i++) {
-        d->result[i] = (struct delivery_result){.code = 250, .text_len = sizeof(words) - 1};
-        memcpy(d->result[i].text, words, sizeof(words) - 1);
-    }
-    queue_answer(c->queue, &d->job, QUEUE_ANSWER_NONE);
-    conclude(c, d);
-}
-
-/* By the route of the job's domain to a lane. Returns false when that cannot be: with a reason in
- * *why when it will not soon; NULL: the lane's ring is full. */
-static bool send(struct courier *c, struct delivery *d, const char **why)
-{
-    const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
-
-    d->host = route->host;
-    *why = courier_requirement_fill(c, d, route);
-    if (*why != NULL)
-        return false;
-    courier_login_fill(c, d, route->login);
-    courier_proxy_fill(c, d, route->proxy);
-    courier_lanes_take(&c->lanes, d);
-    struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
-    if (rte_ring_sp_enqueue(ring, d) != 0) {
-        d->unattempted = true;
-        courier_lanes_put(&c->lanes, d);
-        return false;
-    }
-    c->active_cnt++;
-    doorbell_ring(&c->topology->lane_bell[d->lane]);
-    return true;
-}
-
-/* One that was not sent is free again. */
-static void unsent(struct courier *c, struct delivery *d)
-{
-    courier_requirement_drop(d);
-    d->next = c->free;
-    c->free = d;
-}
-
-static void start(struct courier *c, const struct queue_job *job)
-{
-    struct delivery *d = c->free;
-    const char *why;
-
-    /* Deliveries whose outcomes could not be journalled for long would all be made again after a
-     * crash: there is a bound. */
-    if (spool_of(c, &job->id)->write_cnt >= WRITE_MAX)
-        return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
-    c->free = d->next;
-    d->job = *job;
-    d->probe = NULL;
-    if (send(c, d, &why)) {
-        stats_inc(c->stats, STATS_COURIER_DELIVERIES);
-        return;
-    }
-    if (why != NULL)
-        return not_sent(c, d, why);
-    queue_put_back(c->queue, job, c->now_ns + BASE_NS_MS);
-    unsent(c, d);
-}
-
-bool courier_probe(struct courier *c, const struct queue_job *job,
-                   struct policy_verify_entry *probe, struct base_span mailbox)
-{
-    struct delivery *d = c->free;
-    const char *why;
-
-    base_assert(d != NULL && job->message == NULL && job->recipient_cnt == 1);
-    c->free = d->next;
-    d->job = *job;
-    d->probe = probe;
-    d->probe_mailbox = mailbox;
-    if (send(c, d, &why))
-        return true;
-    unsent(c, d);
-    return false;
-}
-
-static uint32_t start_due(struct courier *c)
-{
-    uint32_t n = 0;
-    struct queue_job job;
-
-    for (; n < BURST && may_start(c); n++) {
-        if (!queue_next(c->queue, &job, c->now_ns))
-            break;
-        if (job.expanded && !job.set_aside)
-            expanded(c, &job);
-        else if (job.set_aside)
-            not_started(c, &job);
-        else
-            start(c, &job);
-    }
-    return n;
+    if (d->unattempted || !d->next_host || !courier_start_next(c, d))
+        courier_finish(c, d);
 }
 
 static uint32_t finished(struct courier *c)
@@ -681,7 +541,7 @@ static uint32_t finished(struct courier *c)
         struct delivery *d[BURST];
         uint32_t got = rte_ring_sc_dequeue_burst(ring, (void **)d, BURST, NULL);
         for (uint32_t i = 0; i < got; i++)
-            finish(c, d[i]);
+            came_back(c, d[i]);
         n += got;
     }
     return n;
@@ -706,7 +566,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += finished(c);
     work += resolver_answers(c->topology, TOPOLOGY_COURIER, 0);
     work += courier_verify_pass(c);
-    work += start_due(c);
+    work += courier_start_due(c);
     work += courier_control_run(c);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++)
         work += send_outbox(c, &c->spool[i]);
@@ -729,7 +589,7 @@ uint64_t courier_deadline(const struct courier *c)
 {
     uint64_t t = BASE_NS_NONE;
 
-    if (may_start(c))
+    if (courier_may_start(c))
         t = queue_deadline(c->queue);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++) {
         const struct courier_spool *s = &c->spool[i];
@@ -740,7 +600,8 @@ uint64_t courier_deadline(const struct courier *c)
     }
     if (courier_bounce_due(c) && c->now_ns + BASE_NS_MS < t)
         t = c->now_ns + BASE_NS_MS;
-    uint64_t control_ns = courier_control_deadline(c);
+    uint64_t control_ns = courier_control_deadline(c), plans_ns = courier_plans_deadline(c);
+    t = plans_ns < t ? plans_ns : t;
     return control_ns < t ? control_ns : t;
 }
 

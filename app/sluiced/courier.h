@@ -15,6 +15,7 @@
 
 #include "base_list.h"
 #include "courier_lane.h"
+#include "courier_plan.h"
 #include "courier_request.h"
 #include "courier_verify.h"
 #include "delivery.h"
@@ -60,6 +61,7 @@ struct courier {
     uint32_t delivery_cnt, active_cnt;
     uint32_t limit; /* of active_cnt, by the settings of the last pass */
     struct courier_lanes lanes;
+    struct courier_plans plans;
     uint32_t write_cnt; /* journal entries, of all spools */
     /* Reports to senders: not begun; with something for the spooler; with the spooler. */
     struct base_list bounce_wait, bounce_todo, bounce_sent;
@@ -85,12 +87,6 @@ void courier_fini(struct courier *c);
 void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
                     const struct spool_outcome *outcomes, uint32_t cnt);
 bool courier_may_change(const struct courier *c);
-
-/* Sends a delivery without a message, which ends in courier_verify_done: MAIL and RCPT as the job
- * says (no message, one recipient: mailbox, which lives until then). A free delivery is there.
- * Returns false when it can not be sent now. */
-bool courier_probe(struct courier *c, const struct queue_job *job,
-                   struct policy_verify_entry *probe, struct base_span mailbox) BASE_WARN_UNUSED;
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);

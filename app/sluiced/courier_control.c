@@ -2,6 +2,7 @@
 #include "base_time.h"
 #include "courier_cat.h"
 #include "courier_command.h"
+#include "courier_explain.h"
 #include "courier_list.h"
 
 #include <rte_ring.h>
@@ -30,6 +31,9 @@ static void take(struct courier *c, struct courier_request *r)
     case COURIER_QUEUE_STAT:
         courier_list_stat(c, r);
         break;
+    case COURIER_EXPLAIN:
+    case COURIER_PROBE:
+        return courier_explain_start(c, r);
     case COURIER_QUEUE_CAT:
         courier_request_push(&c->cat.requests, r);
         return;

@@ -12,19 +12,8 @@ void courier_login_fill(const struct courier *c, struct delivery *d,
     d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
     if (login == NULL)
         return;
+    d->tls_clear_after = false; /* what is to be said is not for all ears */
     d->policy ^= base_siphash13(c->secret, &d->login, sizeof(d->login));
-}
-
-size_t courier_login_name(const struct settings_login *login, uint8_t *out, size_t cap)
-{
-    static const char before[] = " user ";
-
-    if (login == NULL || cap < sizeof(before))
-        return 0;
-    size_t len = sizeof(before) - 1, room = cap - len, user = login->credentials.user.len;
-    memcpy(out, before, len);
-    memcpy(out + len, login->credentials.user.p, user < room ? user : room);
-    return len + (user < room ? user : room);
 }
 
 void courier_login_tell(struct courier *c, const struct delivery *d)
@@ -49,6 +38,6 @@ void courier_login_tell(struct courier *c, const struct delivery *d)
     if (d->auth_trouble == SMTP_CLIENT_AUTH_FINE)
         return;
     snprintf(text, sizeof(text), "route %.60s: %s",
-             settings_route_find(c->settings, d->job.domain)->name, advice[d->auth_trouble]);
+             settings_route_find(c->settings, d->job.domain)->conf->name, advice[d->auth_trouble]);
     courier_warn(c, &d->job.id, text);
 }

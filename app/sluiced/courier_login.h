@@ -17,10 +17,6 @@ struct courier;
 void courier_login_fill(const struct courier *c, struct delivery *d,
                         const struct settings_login *login);
 
-/* What a destination's name has behind the next hop's: " user NAME", cut to cap; nothing without a
- * login. Returns its length. */
-size_t courier_login_name(const struct settings_login *login, uint8_t *out, size_t cap);
-
 /* Says in the log what is to be changed, when the delivery failed for the want of a login. */
 void courier_login_tell(struct courier *c, const struct delivery *d);
 

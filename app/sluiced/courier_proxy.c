@@ -30,8 +30,8 @@ void courier_proxy_fill(const struct courier *c, struct delivery *d, enum conf_p
     if (send == CONF_PROXY_SEND_NONE)
         return;
     memset(bytes, 0, sizeof(bytes));
-    uint32_t cnt = 0; /* of a probe there is no client */
-    if (d->probe == NULL)
+    uint32_t cnt = 0; /* of a question there is no client */
+    if (d->verify == NULL)
         cnt = queue_client(d->job.message, bytes + 1, bytes + 19);
     if (cnt > 0) {
         d->client = endpoint_of(bytes + 1);

@@ -1,5 +1,6 @@
 #include "courier_verify.h"
 #include "courier.h"
+#include "courier_start.h"
 #include "rcpt_job.h"
 
 #include <rte_ring.h>
@@ -80,11 +81,12 @@ static bool probe(struct courier *c, struct policy_verify_entry *e)
     struct queue_job job = {
         .domain = queue_domain(mailbox), .smtputf8 = !is_ascii(mailbox), .recipient_cnt = 1};
 
-    if (!may_probe(c) || !courier_probe(c, &job, e, mailbox))
+    if (!may_probe(c))
         return false;
     e->asking = true;
     c->verify.probe_cnt++;
     stats_inc(c->stats, STATS_VERIFY_PROBES);
+    courier_start_verify(c, &job, e, mailbox);
     return true;
 }
 
@@ -92,7 +94,7 @@ void courier_verify_done(struct courier *c, const struct delivery *d)
 {
     const struct conf_recipient *conf = &c->settings->conf->recipient;
     const struct delivery_result *r = &d->result[0];
-    struct policy_verify_entry *e = d->probe;
+    struct policy_verify_entry *e = d->verify;
     struct policy_verify_times times = {
         .positive_expire_ns = conf->verify_positive_expire_ns,
         .positive_refresh_ns = conf->verify_positive_refresh_ns,
@@ -107,13 +109,14 @@ void courier_verify_done(struct courier *c, const struct delivery *d)
     memcpy(said.words, r->text, r->text_len);
     memcpy(said.enhanced, r->enhanced, sizeof(said.enhanced));
     /* A greeting or MAIL that is refused says nothing about the recipient. */
-    bool of_rcpt = d->probe_answered;
+    bool of_rcpt = d->verify_answered;
     if (d->unattempted)
         said.answer = POLICY_VERIFY_NONE;
     else if (r->code / 100 == 2)
         said.answer = POLICY_VERIFY_GOOD;
     else
-        said.answer = r->code / 100 == 5 && of_rcpt ? POLICY_VERIFY_BAD : POLICY_VERIFY_UNDECIDED;
+        said.answer = (r->code / 100 == 5 && of_rcpt) || d->fatal ? POLICY_VERIFY_BAD
+                                                                  : POLICY_VERIFY_UNDECIDED;
     stats_inc(c->stats, said.answer == POLICY_VERIFY_GOOD  ? STATS_VERIFY_GOOD
                         : said.answer == POLICY_VERIFY_BAD ? STATS_VERIFY_BAD
                                                            : STATS_VERIFY_UNKNOWN);

@@ -34,7 +34,7 @@ void courier_verify_fini(struct courier *c);
 /* Takes questions. Returns how many. */
 uint32_t courier_verify_pass(struct courier *c);
 
-/* A probe is back (delivery.probe). The delivery is the caller's. */
+/* A probe is over (delivery.verify). The delivery is the caller's. */
 void courier_verify_done(struct courier *c, const struct delivery *d);
 
 #endif

@@ -25,8 +25,19 @@ struct delivery_result {
     bool expired;   /* it failed because its lifetime was over */
 };
 
+struct courier_plan;
+struct courier_request;
+
 struct delivery {
-    struct delivery *next; /* the courier's free list */
+    struct delivery *next; /* the courier's free list, and what waits for a plan */
+    /* The courier's: where it may go, and how far it has come. */
+    struct courier_plan *plan;
+    uint32_t plan_start, plan_try;
+    const char *host_name;           /* of the plan; NULL: the route has an address */
+    bool fatal;                      /* nobody was asked, and it fails for good (no such domain) */
+    struct courier_request *request; /* probe: who waits for it */
+    bool probe; /* without a message and recipients: the connection and what it proves, result[0]
+                   tells of it, 250: it would be accepted */
     struct queue_job job;
     struct net_endpoint host;
     uint64_t policy; /* of all that a connection begins with: requirement->digest, tls_begin,
@@ -34,8 +45,7 @@ struct delivery {
                         same host and policy */
     /* What the next hop must prove; NULL: nothing, the connection is in clear. The courier's. */
     const struct dane_requirement *requirement;
-    void *requirement_texts; /* the courier's: what is to be freed of it */
-    uint8_t tls_begin;       /* enum delivery_tls_begin */
+    uint8_t tls_begin;    /* enum delivery_tls_begin */
     bool tls_lenient;     /* what can not be had of the requirement is told of and done without */
     bool tls_clear_after; /* clear text after a failed handshake, where TLS is optional */
     /* The PROXY header that the next hop gets: its version, 0: none, and its addresses, port and
@@ -45,9 +55,9 @@ struct delivery {
     struct net_endpoint client, client_destination;
     /* Not NULL: no message is sent, the next hop is only asked for this recipient
      * (courier_verify.h); the job has no message. */
-    struct policy_verify_entry *probe;
-    struct base_span probe_mailbox;
-    bool probe_answered;  /* its result is what was said to RCPT */
+    struct policy_verify_entry *verify;
+    struct base_span verify_mailbox;
+    bool verify_answered; /* its result is what was said to RCPT */
     uint64_t login;       /* settings_login that the next hop wants, 0: none. Part of policy */
     uint8_t auth_trouble; /* enum smtp_client_auth_trouble */
     uint8_t open[QUEUE_JOB_RCPT_MAX]; /* the lane's: positions that the session's job is about */

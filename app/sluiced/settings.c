@@ -13,38 +13,6 @@ int settings_compare_text(struct base_span x, struct base_span y)
     return c != 0 ? c : (x.len > y.len) - (x.len < y.len);
 }
 
-static int compare_routes(const void *a, const void *b)
-{
-    const struct settings_route *x = a, *y = b;
-
-    return settings_compare_text(x->domain, y->domain);
-}
-
-/* conf_parse has checked every address, so parsing one again cannot fail. */
-static void fill_routes(struct settings *s)
-{
-    for (uint32_t i = 0; i < s->conf->route_cnt; i++) {
-        const struct conf_route *r = &s->conf->route[i];
-        struct settings_route route = {.proxy = (enum conf_proxy_send)r->proxy,
-                                       .tls = (enum conf_route_tls)r->tls,
-                                       .verify = r->verify,
-                                       .name = r->name};
-
-        if (r->auth_user != NULL) {
-            route.login = &s->logins[s->login_cnt++];
-            route.login->conf = r;
-        }
-        base_assert(net_endpoint_parse(&route.host, base_span_str(r->host)) == 0);
-        if (strcmp(r->name, "default") == 0) {
-            s->default_route = route;
-            continue;
-        }
-        route.domain = base_span_str(r->name);
-        s->routes[s->route_cnt++] = route;
-    }
-    qsort(s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
-}
-
 static int compare_domains(const void *a, const void *b)
 {
     return policy_domain_compare(a, b);
@@ -209,9 +177,11 @@ static bool fill_listeners(struct settings *s)
     return true;
 }
 
-/* But for routes and conf. */
+/* But for conf. */
 static void free_parts(struct settings *s)
 {
+    settings_route_fini(s);
+    free(s->public_addresses);
     for (uint32_t i = 0; s->listeners != NULL && i < s->conf->listener_cnt; i++) {
         free(s->listeners[i].proxy_from);
         free(s->listeners[i].bare_newline_networks);
@@ -234,12 +204,10 @@ static void free_parts(struct settings *s)
 struct settings *settings_make(struct conf *conf)
 {
     struct settings *s = calloc(1, sizeof(*s));
-    struct settings_route *routes = calloc(conf->route_cnt + 1, sizeof(routes[0]));
 
-    if (s == NULL || routes == NULL)
+    if (s == NULL)
         goto fail;
     s->conf = conf;
-    s->routes = routes;
     s->smtp = (struct smtp_server_settings){
         .hostname = conf->gateway.hostname,
         .message_size_max = conf->smtp.message_bytes,
@@ -272,13 +240,14 @@ struct settings *settings_make(struct conf *conf)
     if (s->relay_networks == NULL || s->relay_domains == NULL || !fill_listeners(s) ||
         !settings_fill_destinations(s) || !fill_lists(s))
         goto fail;
+    s->public_addresses = prefixes(&conf->gateway.public_addresses);
+    if (s->public_addresses == NULL || settings_route_init(s) != 0)
+        goto fail;
     fill_policy(s);
-    fill_routes(s);
     return s;
 fail:
     if (s != NULL)
         free_parts(s);
-    free(routes);
     free(s);
     conf_free(conf);
     return NULL;
@@ -287,7 +256,6 @@ fail:
 void settings_free(struct settings *s)
 {
     free_parts(s);
-    free(s->routes);
     conf_free(s->conf);
     free(s);
 }
@@ -415,14 +383,18 @@ bool settings_is_own(const struct settings *s, const struct net_addr *a)
     return false;
 }
 
-const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain)
+bool settings_has_family(const struct settings *s, bool v6)
 {
-    const struct settings_route *r = NULL;
-    struct policy_key key;
+    for (uint32_t i = 0; i < s->own_cnt; i++)
+        if (net_addr_is_v4(&s->own[i]) != v6)
+            return true;
+    return false;
+}
 
-    if (policy_key_of_domain(&key, domain) == 0 && s->route_cnt > 0) {
-        struct settings_route wanted = {.domain = policy_key_domain(&key)};
-        r = bsearch(&wanted, s->routes, s->route_cnt, sizeof(s->routes[0]), compare_routes);
-    }
-    return r != NULL ? r : &s->default_route;
+bool settings_leads_here(const struct settings *s, const struct net_addr *a)
+{
+    for (uint32_t i = 0; i < s->conf->gateway.public_addresses.cnt; i++)
+        if (net_prefix_contains(&s->public_addresses[i], a))
+            return true;
+    return settings_is_own(s, a);
 }

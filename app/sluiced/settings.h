@@ -28,11 +28,24 @@ struct settings_login {
     char password[SMTP_SASL_PASSWORD_MAX + 1];
 };
 
+/* A next hop as the configuration names it. */
+struct settings_hop {
+    struct net_endpoint address; /* with the port; no address: it has a name */
+    char name[256];              /* lower case */
+    bool exact;                  /* the host itself, not its MX records */
+};
+
 struct settings_route {
-    struct base_span domain;      /* lower case */
-    const char *name;             /* of the block */
-    struct settings_login *login; /* NULL: none */
-    struct net_endpoint host;
+    struct base_span domain;       /* lower case, ".domain" for all below it; empty: the default */
+    const struct conf_route *conf; /* NULL: nothing is said of the default route */
+    struct settings_hop *hops;     /* in their order; owned */
+    struct settings_login *login;  /* NULL: none */
+    uint32_t hop_cnt;              /* 0: where the MX records of the recipient's domain say */
+    struct net_endpoint host;      /* of the first hop, where that is an address; else all 0 */
+    struct net_prefix *private_networks; /* conf->private_networks.cnt of them; owned */
+    /* What the queue calls the destination: the same for routes by which mail goes the same way;
+     * empty: each domain is one. Owned. */
+    char *destination;
     enum conf_proxy_send proxy;
     enum conf_route_tls tls;
     bool verify;
@@ -86,12 +99,13 @@ struct settings {
     struct settings_list lists[CONF_DNS_LIST_MAX];
     uint32_t list_cnt;
     struct conf_octets *list_answers; /* of all lists; owned */
-    struct settings_login *logins; /* owned, wiped at the end */
+    struct settings_login *logins;    /* owned, wiped at the end */
     uint32_t login_cnt;
-    struct settings_route *routes; /* sorted by domain; owned */
+    struct settings_route *routes; /* sorted by domain, without the default; owned */
     uint32_t route_cnt;
-    struct settings_route default_route;       /* without a domain */
-    struct settings_destination *destinations; /* likewise */
+    struct settings_route default_route; /* without a domain */
+    struct net_prefix *public_addresses; /* conf->gateway.public_addresses.cnt of them; owned */
+    struct settings_destination *destinations; /* sorted by domain; owned */
     uint32_t destination_cnt;
     struct settings_destination default_destination;
     struct settings *next_retired;
@@ -153,8 +167,25 @@ bool settings_is_own(const struct settings *s, const struct net_addr *a);
 /* Whether an address is an answer by which the list has the client. */
 bool settings_list_match(const struct settings_list *list, const uint8_t answer[4]);
 
-/* Where mail for the domain goes. */
+/* A port has an address of IPv4, or IPv6. */
+bool settings_has_family(const struct settings *s, bool v6);
+
+/* An address under which somebody else reaches the gateway, its own or that of what is in front of
+ * it: mail that is sent there comes back. */
+bool settings_leads_here(const struct settings *s, const struct net_addr *a);
+
+/* ---- routes (settings_route.c) ---- */
+
+/* Where mail for the domain goes: the route of the domain itself, else of the nearest .domain that
+ * it is below of, else the default. key (may be NULL) becomes "@domain" in its comparable form,
+ * empty when it has none. */
 const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain);
+const struct settings_route *settings_route_find_key(const struct settings *s,
+                                                     struct base_span domain,
+                                                     struct policy_key *key);
+/* By settings_make and settings_free. Returns 0 or -ENOMEM. */
+int settings_route_init(struct settings *s) BASE_WARN_UNUSED;
+void settings_route_fini(struct settings *s);
 
 /* What is asked of the next hops of the domain: by its own block, or the nearest above it that has
  * a dot before its name, or the delivery block. */

@@ -25,7 +25,7 @@ const struct topology_step topology_way[] = {
     {"durable write, group commit", "lib/spool"},
     {"acceptance", "app/sluiced/conn_in.c"},
     {"choice: what is due, to where", "lib/queue"},
-    {"route to a next hop", "app/sluiced/courier.c"},
+    {"route, MX, addresses, TLSA", "app/sluiced/courier_plan.c lib/dns lib/dane"},
     {"SMTP client over TCP on a lane", "app/sluiced/conn_out.c"},
     {"end", "app/sluiced/courier.c"},
 };

@@ -21,13 +21,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONF_ERROR_MAX    100  /* then "too many errors" */
-#define CONF_INCLUDE_MAX  16   /* nesting of includes */
-#define CONF_BLOCK_MAX    1024 /* instances of a named block, routes included */
-#define CONF_LIST_MAX     4096 /* items of a list */
-#define CONF_SPOOL_MAX    16   /* directories of the spool */
-#define CONF_DNS_LIST_MAX 16   /* DNS lists: a bit each */
-#define CONF_SECRET_MAX   8    /* of srs */
+#define CONF_ERROR_MAX      100  /* then "too many errors" */
+#define CONF_INCLUDE_MAX    16   /* nesting of includes */
+#define CONF_BLOCK_MAX      1024 /* instances of a named block, routes included */
+#define CONF_LIST_MAX       4096 /* items of a list */
+#define CONF_SPOOL_MAX      16   /* directories of the spool */
+#define CONF_ROUTE_HOST_MAX 16   /* next hops of a route */
+#define CONF_DNS_LIST_MAX   16   /* DNS lists: a bit each */
+#define CONF_SECRET_MAX     8    /* of srs */
 
 /* Of queue: deliveries. A power of two: a ring has room for all of them. */
 #define CONF_DELIVERIES_MAX 16384
@@ -38,6 +39,7 @@ enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
 enum conf_proxy { CONF_PROXY_NONE, CONF_PROXY_REQUIRED };
 enum conf_proxy_send { CONF_PROXY_SEND_NONE, CONF_PROXY_SEND_V1, CONF_PROXY_SEND_V2 };
 enum conf_eightbit { CONF_EIGHTBIT_CONVERT, CONF_EIGHTBIT_BOUNCE };
+enum conf_via { CONF_VIA_AUTO, CONF_VIA_MX, CONF_VIA_HOST };
 enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
 enum conf_bare_newline { CONF_BARE_NEWLINE_REJECT, CONF_BARE_NEWLINE_NORMALIZE };
 enum conf_tls_level {
@@ -94,6 +96,7 @@ struct conf_gateway {
     struct conf_list eal_args;
     const char *eal_prefix;
     bool sandbox;
+    struct conf_list public_addresses; /* CIDR */
     uint64_t stop_timeout_ns;
 };
 
@@ -301,12 +304,14 @@ struct conf_queue {
 };
 
 struct conf_route {
-    const char *name; /* of the block: a domain, or "default" */
+    const char *name; /* of the block: a domain, ".domain" for all below it, or "default" */
     uint32_t line;
     const char *file;
-    const char *host; /* "address:port" */
-    uint64_t proxy;   /* enum conf_proxy_send */
-    uint64_t tls;     /* enum conf_route_tls */
+    uint64_t via;          /* enum conf_via; MX: without host; AUTO: likewise, where it has none */
+    struct conf_list host; /* see conf_host_parse */
+    struct conf_list private_networks; /* CIDR */
+    uint64_t proxy;                    /* enum conf_proxy_send */
+    uint64_t tls;                      /* enum conf_route_tls */
     bool verify;
     const char *auth_user;          /* NULL: no login */
     const char *auth_password_file; /* with auth_user */
@@ -411,7 +416,6 @@ enum conf_type {
     CONF_TYPE_ADDRESS,   /* const char *, checked */
     CONF_TYPE_ADDRESSES, /* struct conf_list of "address/length", checked */
     CONF_TYPE_NETWORKS,  /* struct conf_list of CIDR, checked: no host bits */
-    CONF_TYPE_ENDPOINT,  /* const char * "address:port", checked */
     CONF_TYPE_DOMAIN,    /* const char *, a host name */
     CONF_TYPE_DOMAINS,   /* struct conf_list of domains, a leading dot allowed */
     CONF_TYPE_PATH,      /* const char *, absolute */
@@ -420,6 +424,7 @@ enum conf_type {
     CONF_TYPE_STUBS,     /* struct conf_list of "zone=" and a server, checked */
     CONF_TYPE_ANSWERS,   /* struct conf_list of IPv4 patterns, see conf_octets */
     CONF_TYPE_PATHS,     /* struct conf_list of absolute paths */
+    CONF_TYPE_HOSTS,     /* struct conf_list of next hops, see conf_host_parse */
 };
 
 struct conf_setting {
@@ -463,8 +468,8 @@ void conf_write_errors(FILE *out, const struct conf_errors *e);
 typedef int (*conf_include)(void *user, const char *path, struct base_span *out);
 
 /*
- * Parses and checks: types, ranges, names that refer to blocks, needed blocks (at least one port,
- * listener and a default route). Returns the configuration, or NULL with at least one error; the
+ * Parses and checks: types, ranges, names that refer to blocks, needed blocks (at least one port
+ * and listener). Returns the configuration, or NULL with at least one error; the
  * errors of a file are in the order of its lines. Domains and names of routes are in lower case.
  * errors needs no preparation; conf_errors_free after use, whatever came. name is used in messages.
  * include may be NULL: then include is an error.
@@ -475,6 +480,19 @@ void conf_free(struct conf *c);
 
 /* What auto means for this listener: never CONF_TLS_AUTO. */
 enum conf_tls_level conf_listener_tls(const struct conf_listener *l);
+
+/* Mail by the one route goes the same way as by the other: all is alike but their names. */
+bool conf_route_same(const struct conf_route *a, const struct conf_route *b);
+
+/* A next hop as it is written: a name, whose MX records say where; "[name]", that host itself; an
+ * IPv4 address; "[address]" of either family; each with ":port" behind it, or 25. */
+struct conf_host {
+    char name[256]; /* without brackets, in lower case */
+    bool address;
+    bool exact; /* the host itself; always so for an address */
+    uint16_t port;
+};
+bool conf_host_parse(struct conf_host *out, const char *text);
 
 /* A map file as it is written: "/path", or "form:/path". Sets *form, which is usual without one,
  * and returns the path. */

@@ -482,7 +482,7 @@ static void check_mechanisms(struct conf_parser *p, const struct conf_route *r)
     }
 }
 
-static void check_route(struct conf_parser *p, const struct conf_route *r)
+static void check_login(struct conf_parser *p, const struct conf_route *r)
 {
     if (r->auth_user != NULL && r->auth_password_file == NULL)
         named(p, "route", r, "auth_password_file", "is required for auth_user");
@@ -493,10 +493,26 @@ static void check_route(struct conf_parser *p, const struct conf_route *r)
     check_mechanisms(p, r);
 }
 
+static void check_routes(struct conf_parser *p)
+{
+    for (uint32_t i = 0; i < p->conf->route_cnt; i++) {
+        const struct conf_route *r = &p->conf->route[i];
+        if (r->via == CONF_VIA_HOST && r->host.cnt == 0)
+            named(p, "route", r, "host", "is required where via = host");
+        if (r->via == CONF_VIA_MX && r->host.cnt > 0)
+            named(p, "route", r, "host", "has no effect with via = mx");
+        if (r->host.cnt > CONF_ROUTE_HOST_MAX)
+            named(p, "route", r, "host", "must be at most %d, not %u", CONF_ROUTE_HOST_MAX,
+                  r->host.cnt);
+        if (r->host.cnt > 0 && r->private_networks.cnt > 0)
+            named(p, "route", r, "private_networks", "has no effect without via = mx");
+        check_login(p, r);
+    }
+}
+
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
 {
     const struct conf *c = p->conf;
-    bool has_default = false;
 
     check_gateway(p);
     check_ports(p);
@@ -512,14 +528,9 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     if (c->certificate_cnt > CERTIFICATE_MAX)
         named(p, "certificate", &c->certificate[CERTIFICATE_MAX], "", "is over the limit of %d",
               CERTIFICATE_MAX);
-    for (uint32_t i = 0; i < c->route_cnt; i++)
-        has_default |= strcmp(c->route[i].name, "default") == 0;
-    for (uint32_t i = 0; i < c->route_cnt; i++)
-        check_route(p, &c->route[i]);
+    check_routes(p);
     if (c->port_cnt == 0)
         conf_error_add(p->errors, file, last_line, "port", "at least one is required");
     if (c->listener_cnt == 0)
         conf_error_add(p->errors, file, last_line, "listener", "at least one is required");
-    if (!has_default)
-        conf_error_add(p->errors, file, last_line, "route default", "is required");
 }

@@ -37,15 +37,23 @@ static bool same_value(const struct conf_setting *s, const char *a, const char *
     case CONF_TYPE_STUBS:
     case CONF_TYPE_ANSWERS:
     case CONF_TYPE_PATHS:
+    case CONF_TYPE_HOSTS:
         return same_list(x, y);
     case CONF_TYPE_STRING:
     case CONF_TYPE_ADDRESS:
-    case CONF_TYPE_ENDPOINT:
     case CONF_TYPE_DOMAIN:
     case CONF_TYPE_PATH:
         break;
     }
     return same_text(*(const char *const *)x, *(const char *const *)y);
+}
+
+bool conf_route_same(const struct conf_route *a, const struct conf_route *b)
+{
+    for (const struct conf_setting *s = conf_settings; s->block != NULL; s++)
+        if (strcmp(s->block, "route") == 0 && !same_value(s, (const char *)a, (const char *)b))
+            return false;
+    return true;
 }
 
 /* The instances of a block: an unnamed block has one. */

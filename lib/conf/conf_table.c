@@ -69,7 +69,8 @@ const struct conf_block conf_blocks[] = {
     ONE(auth, "Users: where their passwords are, and what is done about guessing."),
     ONE(queue, "When delivery is tried again, and for how long."),
     MANY(route, "default", true,
-         "Where mail for a domain goes. One block for each domain, and default for the rest."),
+         "Where mail for a domain goes. One block for each domain, .domain for all below one, and "
+         "default for the rest; without that it goes where the MX records of its domain say."),
     ONE(delivery, "Mail on its way out: what next hops must prove. Nothing here is about clients."),
     {"destination", "partner.example",
      "What the next hops of one domain must prove, or, with a dot before it, of all below it; in "
@@ -122,6 +123,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(gateway, LIST, eal_args, "", false, NULL, "more arguments for DPDK's EAL"),
     TEXT(gateway, STRING, eal_prefix, "sluice", false, NULL, "EAL's file prefix; each gateway of a machine needs its own"),
     TEXT(gateway, BOOL, sandbox, "yes", false, NULL, "give up system calls and paths that are not needed"),
+    TEXT(gateway, NETWORKS, public_addresses, "", true, NULL, "addresses under which the world reaches the gateway, beside its own: of a proxy or NAT in front of it. Mail whose MX leads to one loops"),
     DURATION(gateway, stop_timeout, "10s", 0, H, true, "at a stop, wait for what is under way: messages being received and delivered"),
 
     TEXT(port, STRING, device, NULL, false, "\"net_tap0,iface=sluice0\"", "DPDK device: net_... with its arguments, or a PCI address"),
@@ -296,7 +298,9 @@ const struct conf_setting conf_settings[] = {
     NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "deliveries to next hops at a time"),
     NUMBER(queue, destination_deliveries, "20", 1, CONF_DELIVERIES_MAX, true, "most of them to one next hop"),
 
-    TEXT(route, ENDPOINT, host, NULL, true, "192.0.2.2:25", "next hop, address:port"),
+    WORDS(route, via, "auto", "auto mx host", true, "mx: where the MX records of the recipient's domain say, on port 25; host: to host; auto: to host if there is one"),
+    TEXT(route, HOSTS, host, "", true, "192.0.2.2:25", "next hops, in the order in which they are tried: address, name (its MX records say where), or [name] (that host itself), each with :port or 25; an IPv6 address stands in brackets"),
+    TEXT(route, NETWORKS, private_networks, "", true, NULL, "of addresses that are private, of this host or this link: those to which mail goes nevertheless where others' MX records say so"),
     WORDS(route, proxy, "none", "none v1 v2", true, "PROXY header that the next hop gets first, with the address of the client that sent the message: none, or of that version"),
     TEXT(route, STRING, auth_user, "", true, NULL, "login at the next hop (AUTH); none: mail goes there without one. When it fails the mail waits"),
     TEXT(route, PATH, auth_password_file, "", true, NULL, "file with the password of auth_user, mode 640 at most, read anew on reload. Another file than at the start must be below the directory of this file"),

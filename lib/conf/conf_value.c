@@ -191,7 +191,9 @@ bool conf_is_domain(const char *text)
 const char *conf_value_check_name(const struct conf_block *b, const char *name)
 {
     if (strcmp(b->name, "route") == 0)
-        return conf_is_domain(name) ? NULL : "the name must be a domain, or default";
+        return conf_is_domain(name[0] == '.' ? name + 1 : name)
+                   ? NULL
+                   : "the name must be a domain, .domain for all below it, or default";
     if (strcmp(b->name, "destination") == 0)
         return conf_is_domain(name + (name[0] == '.')) ? NULL
                                                        : "the name must be a domain, or .domain";
@@ -218,6 +220,43 @@ const char *conf_map(const char *item, enum conf_map_form usual, enum conf_map_f
             break;
         }
     return item[0] == '/' ? item : NULL;
+}
+
+/* A name whose last label is a number is an address that was mistyped. */
+static bool is_host_name(const char *text)
+{
+    const char *dot = strrchr(text, '.');
+    const char *last = dot != NULL ? dot + 1 : text;
+
+    return conf_is_domain(text) && strspn(last, "0123456789") != strlen(last);
+}
+
+bool conf_host_parse(struct conf_host *out, const char *text)
+{
+    const char *end = strchr(text, ']'), *colon;
+    bool bracketed = text[0] == '[';
+    struct conf_prefix p;
+    uint64_t port = 25;
+
+    if (bracketed && end == NULL)
+        return false;
+    colon = bracketed ? end + 1 : text + strcspn(text, ":");
+    const char *from = text + bracketed;
+    size_t len = (size_t)((bracketed ? end : colon) - from);
+    if (len == 0 || len >= sizeof(out->name) || memchr(from, '/', len) != NULL)
+        return false;
+    if (*colon != 0) {
+        const char *rest = *colon == ':' ? digits(colon + 1, 65535, &port) : NULL;
+        if (rest == NULL || *rest != 0 || port == 0)
+            return false;
+    }
+    for (size_t i = 0; i < len; i++)
+        out->name[i] = (char)tolower((uint8_t)from[i]);
+    out->name[len] = 0;
+    out->address = conf_prefix_parse(&p, out->name);
+    out->exact = bracketed || out->address;
+    out->port = (uint16_t)port;
+    return out->address || is_host_name(out->name);
 }
 
 /* An address with or without a port. */
@@ -259,8 +298,6 @@ static const char *check_text(enum conf_type type, const char *text)
         return !conf_prefix_parse(&p, text) ? "network/length"
                : has_host_bits(&p)          ? "network/length with no bit set behind the length"
                                             : NULL;
-    case CONF_TYPE_ENDPOINT:
-        return is_endpoint(text) ? NULL : "address:port";
     case CONF_TYPE_DOMAIN:
         return conf_is_domain(text) ? NULL : "a domain";
     case CONF_TYPE_MAPS:
@@ -273,6 +310,11 @@ static const char *check_text(enum conf_type type, const char *text)
                    : "a domain, or .domain for all below it";
     case CONF_TYPE_SERVERS:
         return is_server(text) ? NULL : "an IP address, or address:port";
+    case CONF_TYPE_HOSTS: {
+        struct conf_host host;
+        return conf_host_parse(&host, text) ? NULL
+                                            : "address, name or [name], each with :port or without";
+    }
     case CONF_TYPE_STUBS:
         return is_stub(text) ? NULL : "\"zone=address\" or \"zone=address:port\"";
     case CONF_TYPE_ANSWERS:
@@ -298,7 +340,8 @@ static bool is_list(enum conf_type type)
 {
     return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
            type == CONF_TYPE_DOMAINS || type == CONF_TYPE_MAPS || type == CONF_TYPE_SERVERS ||
-           type == CONF_TYPE_STUBS || type == CONF_TYPE_ANSWERS || type == CONF_TYPE_PATHS;
+           type == CONF_TYPE_STUBS || type == CONF_TYPE_ANSWERS || type == CONF_TYPE_PATHS ||
+           type == CONF_TYPE_HOSTS;
 }
 
 static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,

@@ -85,6 +85,35 @@ int net_endpoint_parse(struct net_endpoint *out, struct base_span text)
     return 0;
 }
 
+static bool is_private_v4(const uint8_t b[4])
+{
+    static const struct {
+        uint32_t net;
+        unsigned len;
+    } rows[] = {
+        {0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},  {0xa9fe0000, 16},
+        {0xac100000, 12}, {0xc0000000, 24}, {0xc0a80000, 16}, {0xc6120000, 15}, {0xe0000000, 3},
+    };
+    uint32_t a = base_be32(b);
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++)
+        if ((a ^ rows[i].net) >> (32 - rows[i].len) == 0)
+            return true;
+    return false;
+}
+
+bool net_addr_is_private(const struct net_addr *a)
+{
+    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b}, zero[12];
+
+    if (net_addr_is_v4(a) || memcmp(a->b, nat64, 12) == 0 || memcmp(a->b, zero, 12) == 0)
+        return is_private_v4(a->b + 12);
+    if (a->b[0] == 0x20 && a->b[1] == 0x02)
+        return is_private_v4(a->b + 2);
+    return (a->b[0] & 0xfe) == 0xfc || a->b[0] == 0xff ||
+           (a->b[0] == 0xfe && (a->b[1] & 0x80) == 0x80);
+}
+
 bool net_prefix_contains(const struct net_prefix *p, const struct net_addr *a)
 {
     unsigned whole = p->prefix_len / 8, rest = p->prefix_len % 8;

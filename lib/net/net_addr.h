@@ -70,6 +70,11 @@ int net_prefix_parse(struct net_prefix *out, struct base_span text) BASE_WARN_UN
 /* Parses "a.b.c.d:port", "[v6]:port"; the port 1..65535 is required. Returns 0, or -EINVAL. */
 int net_endpoint_parse(struct net_endpoint *out, struct base_span text) BASE_WARN_UNUSED;
 
+/* No address of a host on the public network: unspecified, loopback, of a link, private (RFC 1918,
+ * 4193, 6598), for benchmarks, multicast, reserved; of IPv6 also those that have one of IPv4 in
+ * them of which it holds (RFC 6052 well-known prefix, 6to4, IPv4-compatible). */
+bool net_addr_is_private(const struct net_addr *a);
+
 bool net_prefix_contains(const struct net_prefix *p, const struct net_addr *a);
 
 /* Text, NUL-terminated; IPv6 by RFC 5952. Return the length. */

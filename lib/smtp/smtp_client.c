@@ -60,7 +60,7 @@ void smtp_client_init(struct smtp_client *c, const char *hostname, struct stats_
 void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job)
 {
     base_assert(!c->started);
-    base_assert(job->recipient_cnt > 0 && job->recipient_cnt <= SMTP_CLIENT_RCPT_MAX);
+    base_assert(job->recipient_cnt <= SMTP_CLIENT_RCPT_MAX);
     c->job = *job;
     c->started = true;
     c->telling = false;

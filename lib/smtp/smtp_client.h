@@ -67,7 +67,7 @@ struct smtp_client_job {
     /* NOTIFY and ORCPT of a recipient, checked, views that live as long as the job; NULL: none. */
     struct smtp_rcpt_params (*rcpt_params)(void *user, uint32_t index);
     void *user;
-    uint32_t recipient_cnt; /* 1..SMTP_CLIENT_RCPT_MAX */
+    uint32_t recipient_cnt; /* 0..SMTP_CLIENT_RCPT_MAX; 0: DONE tells that it could go, CLOSE not */
     /* No message: each recipient's result is what the server says to RCPT, then RSET. */
     bool probe;
     /* Checked; size_bytes is the message's true size, for SIZE=. */

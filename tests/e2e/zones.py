@@ -21,8 +21,9 @@ class Zones:
     """The zone lab. is signed, its key is the trust anchor. Below it: plain.lab. without signatures, bogus.lab. whose key is
     not the one that lab. names, broken.lab. which the server has and cannot serve."""
 
-    def __init__(self, lab):
-        self.lab, self.dir = lab, lab.path('dns')
+    def __init__(self, lab, more=None):
+        """more: further lines of zones, by name."""
+        self.lab, self.dir, self.more = lab, lab.path('dns'), more or {}
         self.keygen, self.signer = find_program('ldns-keygen', 'ldnsutils'), find_program('ldns-signzone', 'ldnsutils')
         self.nsd = find_program('nsd')
         os.makedirs(self.dir, mode=0o755)
@@ -61,12 +62,13 @@ class Zones:
                     ''.join(f'thousand A 10.1.{i // 250}.{i % 250}\n' for i in range(1000)) +
                     ''.join(f'more A 10.1.{i // 250}.{i % 250}\n' for i in range(1100)) +
                     ''.join(f'wide TXT "{i}{"x" * 200}"\n' for i in range(250)) +
-                    'plain NS ns.lab.\nbroken NS ns.lab.\nsilent NS ns.lab.\nbogus NS ns.lab.\n' + wrong_ds + '\n')
+                    'plain NS ns.lab.\nbroken NS ns.lab.\nsilent NS ns.lab.\nbogus NS ns.lab.\n' + wrong_ds + '\n' +
+                    self.more.get('lab', ''))
             for name, records in self.records.items():
                 if name.endswith('.lab') and name.count('.') == 3:
                     f.writelines(f'{name}. 1 IN TLSA {record}\n' for record in records)
         with open(self.path('plain.lab'), 'w') as f:
-            f.write(head('plain.lab') + 'a A 192.0.2.2\n')
+            f.write(head('plain.lab') + 'a A 192.0.2.2\n' + self.more.get('plain.lab', ''))
             for name, records in self.records.items():
                 if name.endswith('.plain.lab'):
                     f.writelines(f'{name}. 1 IN TLSA {record}\n' for record in records)

@@ -25,7 +25,9 @@
 #include "disk_sim.h"
 #include "dpdk_eal.h"
 #include "lane.h"
+#include "resolver.h"
 #include "spooler.h"
+#include "sim_names.h"
 #include "sim_world.h"
 #include "wire.h"
 
@@ -53,7 +55,12 @@ static const char config_text[] =
     "send_buffer = 64k; keepalive = 60s; }\n"
     "relay { networks = { 10.0.0.0/24 }; }\n"
     "queue { backoff_min = 1s; backoff_max = 4s; deliveries = 16; }\n"
-    "route default { host = 10.0.0.2:2525; }\n";
+    "dns { timeout = 2s; }\n";
+
+static const char *const route_text[] = {
+    "route default { host = 10.0.0.2:2525; }\n",
+    "route default { via = mx; private_networks = { 10.0.0.0/24 }; }\n",
+};
 
 /* ---- no allocation in a lane ---- */
 
@@ -132,12 +139,17 @@ struct sim {
     struct spool *spool[SPOOL_CNT_MAX];
     struct spooler spooler[SPOOL_CNT_MAX];
     struct courier courier;
+    struct resolver_table *names;
+    struct resolver resolver;
     struct lane *lane[LANE_MAX];
     uint32_t lane_cnt;
     struct stats_log log[SPOOL_CNT_MAX];
     uint32_t start_cnt;
     bool bounce; /* the next hop refuses recipients for good */
     uint64_t report_cnt, told_cnt;
+    /* Mail goes where a table says, with troubles of its own until the calm. */
+    bool by_mx, names_bad;
+    uint64_t plan_cnt, plan_deferred_cnt, next_host_cnt; /* of all seeds */
     /* How the port spreads segments over the lanes. */
     enum spread { SPREAD_UNKNOWN, SPREAD_KNOWN, SPREAD_WRONG, SPREAD_CNT } spread;
     struct net_rss rss;
@@ -191,6 +203,7 @@ static void start_gateway(struct sim *s)
     char err[256] = "", prefix[32], text[2048];
     int len = snprintf(text, sizeof(text), config_text, idle[s->seed % BASE_ARRAY_CNT(idle)],
                        s->seed % 5 == 0 ? 100u : (unsigned)(s->seed % 5));
+    len += snprintf(text + len, sizeof(text) - (size_t)len, "%s", route_text[s->by_mx]);
 
     for (uint32_t i = 0; i < s->spool_cnt; i++)
         len += snprintf(
@@ -225,6 +238,10 @@ static void start_gateway(struct sim *s)
         if (lane_init(&s->lane[lc.number], &lc, s->now_ns, err, sizeof(err)) != 0)
             FAIL(s, "lane %u: %s", lc.number, err);
     base_assert(courier_init(&s->courier, &s->topology, &s->hub, lc.secret) == 0);
+    s->names = resolver_table_open(true);
+    base_assert(s->names != NULL);
+    sim_names_fill(s->names, &s->rand, s->names_bad);
+    resolver_init(&s->resolver, &s->topology, resolver_table_driver(s->names));
 }
 
 static void count_steered(struct sim *s)
@@ -263,6 +280,9 @@ static void end_gateway(struct sim *s)
 {
     count_steered(s);
     count_faults(s);
+    s->plan_cnt += s->by_mx ? stats_get(s->courier.stats, STATS_COURIER_PLANS) : 0;
+    s->plan_deferred_cnt += stats_get(s->courier.stats, STATS_COURIER_PLAN_DEFERRED);
+    s->next_host_cnt += stats_get(s->courier.stats, STATS_COURIER_NEXT_HOST);
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         s->refused_cnt[s->trouble.kind] += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL) +
                                            stats_get(s->lane[i]->stats, STATS_CONN_NOT_STORED);
@@ -271,6 +291,7 @@ static void end_gateway(struct sim *s)
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         lane_fini(s->lane[i]);
     courier_fini(&s->courier);
+    resolver_table_close(s->names);
     for (uint32_t i = 0; i < s->spool_cnt; i++)
         spooler_fini(&s->spooler[i]);
     topology_fini(&s->topology);
@@ -308,6 +329,7 @@ static bool pass(struct sim *s)
         }
     }
     worked |= courier_pass(&s->courier, s->now_ns, wall_ns);
+    worked |= resolver_pass(&s->resolver, s->now_ns);
     worked |= world_pass(s->world, s->now_ns);
     struct stats_log_record r[16];
     for (int id = TOPOLOGY_LANE_LOG; id <= TOPOLOGY_COURIER_LOG; id++)
@@ -322,7 +344,8 @@ static bool pass(struct sim *s)
 
 static uint64_t earliest(struct sim *s)
 {
-    uint64_t t[] = {wire_next_ns(s->wire), courier_deadline(&s->courier), world_next(s->world)};
+    uint64_t t[] = {wire_next_ns(s->wire), courier_deadline(&s->courier), world_next(s->world),
+                    resolver_deadline(&s->resolver, s->now_ns)};
     uint64_t best = s->now_ns + BASE_NS_S;
 
     for (uint32_t i = 0; i < s->spool_cnt; i++)
@@ -613,6 +636,8 @@ static void run(struct sim *s, uint64_t seed)
     s->seed = seed;
     s->start_cnt = 0;
     s->bounce = seed / 4 % 2 == 1;
+    s->by_mx = seed / 8 % 2 == 1;
+    s->names_bad = s->by_mx && bad && !s->bounce; /* reports have seconds */
     s->now_ns = BASE_NS_S;
     base_rand_init(&s->rand, seed);
     base_rand_init(&s->wall_rand, ~seed);
@@ -639,6 +664,10 @@ static void run(struct sim *s, uint64_t seed)
                  world_idle(s->world));
         if (s->now_ns > 60 * BASE_NS_S)
             world_calm(s->world);
+        if (s->names_bad && s->now_ns > 40 * BASE_NS_S) {
+            s->names_bad = false;
+            sim_names_fill(s->names, &s->rand, false);
+        }
         if (s->now_ns >= s->outage_ns) {
             disk_sim_fail_writes(&s->disk[0], 0, 4 + base_rand_below(&s->rand, 20), -EIO);
             s->outage_ns = BASE_NS_NONE;
@@ -673,6 +702,8 @@ static void check_all(struct sim *s)
             FAIL(s, "no spool ever refused mail in trouble %d: nothing was tried", kind);
     if (s->report_cnt == 0 || s->told_cnt == 0)
         FAIL(s, "no sender was ever told of a failure: nothing was tried");
+    if (s->plan_cnt == 0 || s->plan_deferred_cnt == 0 || s->next_host_cnt == 0)
+        FAIL(s, "no mail went by MX, none waited for the DNS, or none went to the next host");
     if (s->moved_cnt == 0)
         FAIL(s, "no mail was ever taken by a spool beside one that refused");
 }
@@ -714,11 +745,13 @@ int main(int argc, char **argv)
     printf("sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
            "segments passed on between lanes by their port, %lu by their hash; %lu connections "
            "reused, %lu lost meanwhile; %lu taken beside a spool that refused; %lu jumps of the "
-           "wall clock\n",
+           "wall clock; %lu plans by MX, %lu attempts deferred by them, %lu next hosts\n",
            (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
            (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
            (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
-           (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt, (unsigned long)s->jump_cnt);
+           (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt, (unsigned long)s->jump_cnt,
+           (unsigned long)s->plan_cnt, (unsigned long)s->plan_deferred_cnt,
+           (unsigned long)s->next_host_cnt);
     free(s);
     return 0;
 }

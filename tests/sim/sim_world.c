@@ -634,8 +634,9 @@ struct world *world_open(const struct world_config *config, uint64_t now_ns)
     memcpy(t.secret, "0123456789abcdef", 16);
     base_put_le64(t.secret, config->seed);
     base_assert(tcp_init(&w->tcp, &t, now_ns) == 0);
-    struct net_endpoint local = {.port = SINK_PORT};
-    base_assert(tcp_listen(w->tcp, &local, NULL) == 0);
+    struct net_endpoint by_route = {.port = SINK_PORT}, by_mx = {.port = 25};
+    base_assert(tcp_listen(w->tcp, &by_route, NULL) == 0);
+    base_assert(tcp_listen(w->tcp, &by_mx, NULL) == 0);
     for (uint32_t i = 0; i < config->message_cnt; i++)
         make_message(w, i);
     for (uint32_t i = 0; i < config->client_cnt; i++)

@@ -126,9 +126,11 @@ static const struct {
      "t:1: port a-b: the name must be 1 to 31 letters, digits and _\n"},
     {"port net0123456789012345678901234567 { device = x; address = 10.9.0.3/24; }\n" REST, ""},
     {"route exa_mple { host = 10.9.0.2:25; }\n" REST,
-     "t:1: route exa_mple: the name must be a domain, or default\n"},
-    {"route .example.org { host = 10.9.0.2:25; }\n" REST,
-     "t:1: route .example.org: the name must be a domain, or default\n"},
+     "t:1: route exa_mple: the name must be a domain, .domain for all below it, or default\n"},
+    {"route . { host = 10.9.0.2:25; }\n" REST,
+     "t:1: route .: the name must be a domain, .domain for all below it, or default\n"},
+    {"route .Example.org { host = 10.9.0.2:25; }\nroute .example.ORG { }\n" REST,
+     "t:2: route .example.ORG: given twice, first at t:1\n"},
     {"destination .a { tls = encrypt; }\ndestination A { tls = dane; }\n" REST, ""},
     {"destination a_b { tls = may; }\n" REST,
      "t:1: destination a_b: the name must be a domain, or .domain\n"},
@@ -284,21 +286,65 @@ static const struct {
      "}\n" REST,
      "t:1: relay: domains: must be a domain, or .domain for all below it, not "
      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"},
-    {"route example.org { }\n" REST, "t:1: route example.org: host: is required\n"},
-    {"route example.org { host = mail.example.org:25; }\n" REST,
-     "t:1: route example.org: host: must be address:port, not mail.example.org:25\n"},
-    {"route example.org { host = 10.0.0.1; }\n" REST,
-     "t:1: route example.org: host: must be address:port, not 10.0.0.1\n"},
-    {"route example.org { host = 10.0.0.1:0; }\n" REST,
-     "t:1: route example.org: host: must be address:port, not 10.0.0.1:0\n"},
-    {"route example.org { host = 10.0.0.1:65536; }\n" REST,
-     "t:1: route example.org: host: must be address:port, not 10.0.0.1:65536\n"},
-    {"route example.org { host = 2001:db8::1:25; }\n" REST,
-     "t:1: route example.org: host: must be address:port, not 2001:db8::1:25\n"},
-    {"route example.org { host = [10.0.0.1]:25; }\n" REST,
-     "t:1: route example.org: host: must be address:port, not [10.0.0.1]:25\n"},
-    {"route example.org { host = 10.0.0.1/8:25; }\n" REST,
-     "t:1: route example.org: host: must be address:port, not 10.0.0.1/8:25\n"},
+    {"route example.org { }\nroute a.example { host = { a.example, [b.example], a.example:24, "
+     "[b.example]:24 }; }\n" REST,
+     ""},
+    {"route a.example { host = { 10.0.0.1, 10.0.0.1:26, [10.0.0.1], [10.0.0.1]:26, [2001:db8::1], "
+     "[2001:db8::1]:26 }; }\n" REST,
+     ""},
+    {"route a.example { via = mx; }\nroute b.example { via = mx; private_networks = 10.0.0.0/8; "
+     "}\n" REST,
+     ""},
+    {"route a.example { via = host; }\n" REST,
+     "t:1: route a.example: host: is required where via = host\n"},
+    {"route a.example { via = mx; host = x; }\n" REST,
+     "t:1: route a.example: host: has no effect with via = mx\n"},
+    {"route a.example { host = x; private_networks = 10.0.0.0/8; }\n" REST,
+     "t:1: route a.example: private_networks: has no effect without via = mx\n"},
+    {"route a.example { host = { a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q }; }\n" REST,
+     "t:1: route a.example: host: must be at most 16, not 17\n"},
+    {"route a.example { host = 10.0.0.1:0; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "10.0.0.1:0\n"},
+    {"route a.example { host = 10.0.0.1:65536; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "10.0.0.1:65536\n"},
+    {"route a.example { host = 10.0.0.1:; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "10.0.0.1:\n"},
+    {"route a.example { host = 10.0.0.300; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "10.0.0.300\n"},
+    {"route a.example { host = 2001:db8::1; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "2001:db8::1\n"},
+    {"route a.example { host = 2001:db8::1:25; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "2001:db8::1:25\n"},
+    {"route a.example { host = [a.example; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "[a.example\n"},
+    {"route a.example { host = [a.example]x; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "[a.example]x\n"},
+    {"route a.example { host = a.example:x; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "a.example:x\n"},
+    {"route a.example { host = []:25; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "[]:25\n"},
+    {"route a.example { host = 10.0.0.1/8:25; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "10.0.0.1/8:25\n"},
+    {"route a.example { host = [::1/8]; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "[::1/8]\n"},
+    {"route a.example { host = a_b.example; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "a_b.example\n"},
+    {"route a.example { host = .example.org; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     ".example.org\n"},
     {"port net1 { device = e; address = 10.9.1.1; }\n" REST,
      "t:1: port net1: address: must be address/length, not 10.9.1.1\n"},
     {"port net1 { device = e; address = fe80::1/129; }\n" REST,
@@ -440,26 +486,25 @@ static const struct {
      "t:1: control: socket: is longer than 107 bytes\n"},
     {"", "t:1: gateway: hostname: is required\n"
          "t:1: port: at least one is required\n"
-         "t:1: listener: at least one is required\n"
-         "t:1: route default: is required\n"},
+         "t:1: listener: at least one is required\n"},
     {"gateway { hostname = a_b; }\n", "t:1: gateway: hostname: must be a domain, not a_b\n"
                                       "t:1: port: at least one is required\n"
-                                      "t:1: listener: at least one is required\n"
-                                      "t:1: route default: is required\n"},
-    {"gateway{hostname=h;}port net0{device=d;address=10.9.0.1/24;}listener mx{port=net0;}\n",
-     "t:1: route default: is required\n"},
+                                      "t:1: listener: at least one is required\n"},
+    {"gateway{hostname=h;}port net0{device=d;address=10.9.0.1/24;}listener mx{port=net0;}\n", ""},
     {"gateway { hostname = h; }\nport net0 { device = d; address = x; gateway = 10.9.0.2; "
-     "}\nlistener mx { port = net0; address = 10.9.0.1; }\nroute default { host = x; }\n",
+     "}\nlistener mx { port = net0; address = 10.9.0.1; }\nroute default { host = /; }\n",
      "t:2: port net0: address: must be address/length, not x\n"
-     "t:4: route default: host: must be address:port, not x\n"},
+     "t:4: route default: host: must be address, name or [name], each with :port or without, not "
+     "/\n"},
     {"gateway {\n  hostname = mx.example.org;\n  lanez = 2;\n}\nport net0 {\n  device = \"d\";\n  "
      "address = 10.9.0.1/24;\n}\nlistener mx { port = net1; tcp_port = 70000; }\nspool { size = "
-     "100M; }\nroute default { host = 10.9.0.2; }\n",
+     "100M; }\nroute default { host = 10.9.0.2:; }\n",
      "t:3: gateway: lanez: unknown key; did you mean lanes?\n"
      "t:9: listener mx: tcp_port: must be 1 to 65535, not 70000\n"
      "t:9: listener mx: port: there is no port net1; did you mean net0?\n"
      "t:10: spool: size: must be at least 4 segments\n"
-     "t:11: route default: host: must be address:port, not 10.9.0.2\n"},
+     "t:11: route default: host: must be address, name or [name], each with :port or without, not "
+     "10.9.0.2:\n"},
 };
 
 #endif

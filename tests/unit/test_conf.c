@@ -94,8 +94,7 @@ static void test_bytes_and_bounds(void **state)
     expect(base_span_of(nul, sizeof(nul) - 1), "t:1: log: NUL byte\n");
     expect(base_span_of("\0", 1), "t:1: NUL byte\nt:1: gateway: hostname: is required\n"
                                   "t:1: port: at least one is required\n"
-                                  "t:1: listener: at least one is required\n"
-                                  "t:1: route default: is required\n");
+                                  "t:1: listener: at least one is required\n");
     expect(base_span_str("\xef\xbb\xbf" REST "\r\n# a comment\r\n"), "");
     expect(base_span_str("include good.conf;" REST), "");
     expect(base_span_str("include e;\ninclude e;" REST), "");
@@ -105,8 +104,7 @@ static void test_bytes_and_bounds(void **state)
     expect(base_span_of(big, sizeof(big)), "t:1: longer than 1048576 bytes\n"
                                            "t:1: gateway: hostname: is required\n"
                                            "t:1: port: at least one is required\n"
-                                           "t:1: listener: at least one is required\n"
-                                           "t:1: route default: is required\n");
+                                           "t:1: listener: at least one is required\n");
     p += sprintf(p, "gateway { eal_args = { x");
     for (int i = 1; i < CONF_LIST_MAX; i++)
         p += sprintf(p, ",x");
@@ -120,8 +118,7 @@ static void test_bytes_and_bounds(void **state)
     sprintf(p, REST);
     expect(base_span_str(big), "");
     sprintf(p, "route over { host = 10.9.0.2:25; }\n" REST);
-    expect(base_span_str(big), "t:1025: route default: more than 1024 blocks of this kind\n"
-                               "t:1025: route default: is required\n");
+    expect(base_span_str(big), "t:1025: route default: more than 1024 blocks of this kind\n");
     p = big + sprintf(big, "log { file = \"/");
     memset(p, 'x', 4095);
     sprintf(p + 4095, "\"; }" REST);
@@ -179,7 +176,9 @@ static void test_values(void **state)
         "queue { lifetime = 2w; } queue { backoff_min = 2m; }\n"
         "relay { domains = { Example.ORG, .example.org }; networks = { 10.0.0.0/8, ::1, 0.0.0.0/0 "
         "}; }\n"
-        "route Example.com { host = [2001:db8::2]:2525; }\n"
+        "route Example.com { host = { [2001:db8::2]:2525, Relay.example.net, [mx.Example.net]:587 "
+        "}; }\n"
+        "route .Example.com { via = mx; private_networks = { 10.0.0.0/8 }; }\n"
         "route default { host = 10.9.0.2:25; }\n"
         "include good.conf;\n"
         "certificate a { chain = /a.pem; key = /a.key; }\n"
@@ -228,9 +227,14 @@ static void test_values(void **state)
     assert_int_equal(c->relay.domains.cnt, 2);
     assert_string_equal(c->relay.domains.item[0], "example.org");
     assert_int_equal(c->relay.networks.cnt, 3);
-    assert_int_equal(c->route_cnt, 2);
+    assert_int_equal(c->route_cnt, 3);
     assert_string_equal(c->route[0].name, "example.com");
-    assert_string_equal(c->route[0].host, "[2001:db8::2]:2525");
+    assert_string_equal(c->route[1].name, ".example.com");
+    assert_int_equal(c->route[1].via, CONF_VIA_MX);
+    assert_true(conf_route_same(&c->route[0], &c->route[0]));
+    assert_false(conf_route_same(&c->route[0], &c->route[1]));
+    assert_int_equal(c->route[0].host.cnt, 3);
+    assert_string_equal(c->route[0].host.item[0], "[2001:db8::2]:2525");
     assert_int_equal(c->log.level, CONF_LEVEL_DEBUG);
     assert_int_equal(c->smtp.hops, 7);
     conf_free(c);

@@ -46,6 +46,13 @@ static void test_lines(void **state)
         {"sender check a b c", -EDOM, CONTROL_SENDER_CHECK},
         {"sender check 'a b", -EINVAL, CONTROL_SENDER_CHECK},
         {"recipient check a@b", 0, CONTROL_RECIPIENT_CHECK},
+        {"explain a@b", 0, CONTROL_EXPLAIN},
+        {"explain a@b --json", 0, CONTROL_EXPLAIN},
+        {"probe b --json", 0, CONTROL_PROBE},
+        {"explain --json", -EDOM, CONTROL_EXPLAIN},
+        {"explain a@b c@d", -EDOM, CONTROL_EXPLAIN},
+        {"explain", -EDOM, CONTROL_EXPLAIN},
+        {"recipient check a@b --json", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"recipient check", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"reload", 0, CONTROL_RELOAD},
         {"stop", 0, CONTROL_STOP},
@@ -67,7 +74,7 @@ static void test_rights(void **state)
     for (int v = 0; v < CONTROL_VERB_CNT; v++) {
         bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
                      v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
-                     v == CONTROL_RECIPIENT_CHECK;
+                     v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }

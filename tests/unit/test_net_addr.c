@@ -111,12 +111,65 @@ static void endpoints(void **state)
     }
 }
 
+static void private_ones(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_private;
+    } rows[] = {
+        {"0.0.0.0", true},
+        {"10.255.0.1", true},
+        {"11.0.0.1", false},
+        {"100.63.255.255", false},
+        {"100.64.0.1", true},
+        {"100.128.0.0", false},
+        {"127.0.0.1", true},
+        {"169.254.1.1", true},
+        {"172.15.1.1", false},
+        {"172.16.0.1", true},
+        {"172.32.0.1", false},
+        {"192.0.0.8", true},
+        {"192.168.1.1", true},
+        {"192.169.1.1", false},
+        {"198.18.0.1", true},
+        {"198.20.0.1", false},
+        {"224.0.0.1", true},
+        {"255.255.255.255", true},
+        {"8.8.8.8", false},
+        {"::", true},
+        {"::1", true},
+        {"::ffff:127.0.0.1", true},
+        {"::ffff:8.8.8.8", false},
+        {"::10.0.0.1", true},
+        {"64:ff9b::10.0.0.1", true},
+        {"64:ff9b::8.8.8.8", false},
+        {"2002:a00:1::1", true},
+        {"2002:808:808::1", false},
+        {"fc00::1", true},
+        {"fd12::1", true},
+        {"fe80::1", true},
+        {"fec0::1", true},
+        {"ff02::1", true},
+        {"2001:db8::1", false},
+        {"2a00::1", false},
+    };
+    struct net_addr a;
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        assert_int_equal(net_addr_parse(&a, base_span_str(rows[i].text)), 0);
+        if (net_addr_is_private(&a) != rows[i].is_private)
+            fail_msg("%s", rows[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses),
         cmocka_unit_test(prefixes),
         cmocka_unit_test(endpoints),
+        cmocka_unit_test(private_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,307 @@
+/* What comes of a plan's answers: which hosts may be tried, what each must prove, in which order.
+ */
+#include "courier.h"
+#include "courier_plan.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* The public route: what others' MX records say is not to be trusted. */
+static bool is_public(const struct courier *c, const struct courier_plan *p)
+{
+    return courier_plan_route(c, p)->hop_cnt == 0;
+}
+
+/* ---- addresses ---- */
+
+static bool is_allowed(const struct settings_route *route, const struct net_addr *a)
+{
+    for (uint32_t i = 0; route->conf != NULL && i < route->conf->private_networks.cnt; i++)
+        if (net_prefix_contains(&route->private_networks[i], a))
+            return true;
+    return false;
+}
+
+void courier_plan_judge_addresses(struct courier *c, struct courier_plan *p, struct plan_host *h)
+{
+    const struct settings_route *route = courier_plan_route(c, p);
+    uint32_t private_cnt = 0;
+
+    if (!is_public(c, p) || h->refusal != PLAN_HOST_TAKEN)
+        return;
+    h->leads_here = strcmp(h->name, c->settings->conf->gateway.hostname) == 0;
+    for (uint32_t i = 0; i < h->address_cnt; i++) {
+        struct plan_address *a = &h->address[i];
+        a->own = settings_leads_here(c->settings, &a->addr);
+        a->is_private = net_addr_is_private(&a->addr) && !is_allowed(route, &a->addr);
+        h->leads_here |= a->own;
+        private_cnt += a->is_private;
+    }
+    if (h->leads_here)
+        h->refusal = PLAN_HOST_OWN;
+    else if (h->address_cnt > 0 && private_cnt == h->address_cnt)
+        h->refusal = PLAN_HOST_PRIVATE;
+}
+
+/* ---- what the host must prove ---- */
+
+/* RFC 7672 section 3.2.2: the name that the records are of; with a secure MX set, which nobody
+ * could forge, the domain too, and what its alias leads to. */
+static void set_reference_names(const struct courier *c, const struct courier_plan *p,
+                                struct plan_host *h)
+{
+    struct dane_requirement *r = &h->requirement;
+    const char *base = h->decision.base == DANE_EXPANDED ? h->canonical : h->name;
+
+    r->sni = base;
+    h->names[r->name_cnt++] = base;
+    if (!h->facts.mx_secure || !is_public(c, p))
+        return;
+    if (strcmp(p->mx_name, base) != 0)
+        h->names[r->name_cnt++] = p->mx_name;
+    if (p->mx_canonical[0] != 0 && strcmp(p->mx_canonical, base) != 0)
+        h->names[r->name_cnt++] = p->mx_canonical;
+}
+
+/* Those that the operator has listed; else the domain's own (secure), or the host's. */
+static void set_names(const struct courier_plan *p, struct plan_host *h)
+{
+    struct dane_requirement *r = &h->requirement;
+    struct net_addr address;
+
+    if (p->asked.name_cnt > 0) {
+        r->names = p->asked.names;
+        r->name_cnt = p->asked.name_cnt;
+    } else if (r->level == DANE_LEVEL_SECURE) {
+        h->names[r->name_cnt++] = p->domain;
+    } else {
+        h->names[r->name_cnt++] = h->name[0] != 0 ? h->name : h->text;
+    }
+    /* A server is asked for its certificate by name, never by address (RFC 6066 section 3). */
+    if (net_addr_parse(&address, base_span_str(r->names[0])) != 0)
+        r->sni = r->names[0];
+}
+
+/* Where the operator wants mail to flow, what the DNS can not say asks for nothing. */
+static void forgive(const struct courier_plan *p, struct dane_decision *d)
+{
+    if (!d->next || !p->asked.lenient || d->enhanced[2] != '7')
+        return;
+    d->next = false;
+    d->proof = DANE_PROOF_OPTIONAL;
+    d->enhanced = "";
+}
+
+/* Where the DNS asks for nothing, dane is may; where it asks for TLS alone, encrypt. */
+static enum dane_level level_of(const struct plan_host *h, enum dane_proof proof)
+{
+    bool by_dns = h->facts.level == DANE_LEVEL_DANE || h->facts.level == DANE_LEVEL_DANE_ONLY;
+
+    return by_dns && proof == DANE_PROOF_OPTIONAL    ? DANE_LEVEL_MAY
+           : by_dns && proof == DANE_PROOF_ENCRYPTED ? DANE_LEVEL_ENCRYPT
+                                                     : (enum dane_level)h->facts.level;
+}
+
+void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct plan_host *h)
+{
+    struct dane_requirement *r = &h->requirement;
+
+    if (h->refusal != PLAN_HOST_TAKEN)
+        return;
+    if (h->name[0] == 0)
+        net_addr_format(h->text, &h->address[0].addr);
+    h->decision = dane_decide(&h->facts);
+    forgive(p, &h->decision);
+    if (h->decision.next)
+        return;
+    if (p->asked.implicit && h->decision.proof == DANE_PROOF_OPTIONAL)
+        h->decision.proof = DANE_PROOF_ENCRYPTED;
+    *r =
+        (struct dane_requirement){.level = (uint8_t)level_of(h, (enum dane_proof)h->decision.proof),
+                                  .proof = h->decision.proof,
+                                  .trusted_only = h->decision.trusted_only,
+                                  .names = h->names};
+    if (r->proof == DANE_PROOF_RECORDS) {
+        set_reference_names(c, p, h);
+        r->records = h->tlsa[h->decision.base].records;
+        r->record_cnt = h->tlsa[h->decision.base].select_cnt;
+    } else if (r->proof == DANE_PROOF_NAMES) {
+        set_names(p, h);
+    } else if (h->name[0] != 0) {
+        r->sni = h->name;
+    }
+    if (r->proof == DANE_PROOF_FINGERPRINTS) {
+        r->fingerprints = p->asked.fingerprints;
+        r->fingerprint_cnt = p->asked.fingerprint_cnt;
+    }
+    r->digest = dane_requirement_digest(r, c->secret);
+}
+
+/* ---- which are tried ---- */
+
+static bool is_usable(const struct plan_host *h)
+{
+    return h->ended && h->refusal == PLAN_HOST_TAKEN && !h->decision.next;
+}
+
+uint32_t courier_plan_usable_cnt(const struct courier_plan *p)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < p->host_cnt; i++)
+        if (is_usable(&p->hosts[i]))
+            n += p->hosts[i].address_cnt < 2 ? p->hosts[i].address_cnt : 2;
+    return n;
+}
+
+/* Both families by turns, the first one by chance; within one in an order of chance. */
+static uint32_t pick(struct courier *c, const struct plan_host *h, struct plan_address *out)
+{
+    struct plan_address of[2][PLAN_HOST_ADDRESS_MAX];
+    uint32_t cnt[2] = {0}, n = 0;
+    unsigned turn = base_rand_next(&c->plans.rand) & 1;
+
+    for (uint32_t i = 0; i < h->address_cnt; i++) {
+        unsigned v6 = !net_addr_is_v4(&h->address[i].addr);
+        if (h->address[i].own || h->address[i].is_private)
+            continue;
+        uint32_t at = (uint32_t)base_rand_below(&c->plans.rand, cnt[v6] + 1);
+        of[v6][cnt[v6]++] = of[v6][at];
+        of[v6][at] = h->address[i];
+    }
+    while (cnt[0] + cnt[1] > 0) {
+        if (cnt[turn] > 0)
+            out[n++] = of[turn][--cnt[turn]];
+        turn ^= 1;
+    }
+    return n;
+}
+
+/* Of one host not all, so that others get their turn. */
+static void add_targets(struct courier *c, struct courier_plan *p, const struct plan_host *h,
+                        uint32_t most)
+{
+    struct plan_address address[PLAN_HOST_ADDRESS_MAX];
+    uint32_t cnt = pick(c, h, address);
+
+    for (uint32_t i = 0; i < cnt && i < most && p->target_cnt < PLAN_ADDRESS_MAX; i++)
+        p->target[p->target_cnt++] =
+            (struct plan_target){.endpoint = {.addr = address[i].addr, .port = h->port}, .host = h};
+}
+
+static void set_targets(struct courier *c, struct courier_plan *p)
+{
+    uint32_t usable_cnt = 0;
+
+    for (uint32_t i = 0; i < p->host_cnt; i++)
+        usable_cnt += is_usable(&p->hosts[i]);
+    uint32_t most = usable_cnt == 1 ? PLAN_ADDRESS_MAX : usable_cnt == 2 ? 3 : 2;
+    for (uint32_t i = 0; i < p->host_cnt; i++)
+        if (is_usable(&p->hosts[i]))
+            add_targets(c, p, &p->hosts[i], most);
+    while (p->even_cnt < p->target_cnt &&
+           p->target[p->even_cnt].host->rank == p->target[0].host->rank)
+        p->even_cnt++;
+}
+
+/* Mail that goes to a host which is no better than us comes back. */
+static bool drop_loops(struct courier_plan *p)
+{
+    uint32_t own = UINT32_MAX;
+
+    for (uint32_t i = 0; i < p->host_cnt; i++)
+        if (p->hosts[i].leads_here && p->hosts[i].rank < own)
+            own = p->hosts[i].rank;
+    for (uint32_t i = 0; i < p->host_cnt; i++)
+        if (p->hosts[i].rank >= own)
+            p->hosts[i].refusal = PLAN_HOST_OWN;
+    return own != UINT32_MAX;
+}
+
+/* ---- what is said where none is left ---- */
+
+__attribute__((format(printf, 4, 5))) static void end(struct courier_plan *p,
+                                                      enum plan_outcome outcome,
+                                                      const char *enhanced, const char *format, ...)
+{
+    va_list args;
+
+    p->outcome = (uint8_t)outcome;
+    p->enhanced = enhanced;
+    va_start(args, format);
+    vsnprintf(p->words, sizeof(p->words), format, args);
+    va_end(args);
+}
+
+/* The first host that may be well another time says why it is not now. Returns whether there is
+ * one. */
+static bool defer_by_host(struct courier_plan *p)
+{
+    for (uint32_t i = 0; i < p->host_cnt; i++) {
+        const struct plan_host *h = &p->hosts[i];
+        const char *why = h->why[0] != 0 ? h->why : "";
+        if (h->refusal == PLAN_HOST_PRIVATE) {
+            end(p, PLAN_DEFER, "4.4.4", "%.60s has private addresses alone", h->name);
+            return true;
+        }
+        if (h->refusal != PLAN_HOST_TAKEN || !h->decision.next || h->decision.lasting)
+            continue;
+        const char *only = h->facts.level == DANE_LEVEL_DANE_ONLY ? "dane-only: " : "";
+        end(p, PLAN_DEFER, h->decision.enhanced, "%s%.40s: %s%s%.40s", only,
+            h->name[0] != 0 ? h->name : h->text, dane_why_text((enum dane_why)h->decision.why),
+            why[0] != 0 ? ": " : "", why);
+        return true;
+    }
+    return false;
+}
+
+/* No MX set led to a host. Returns false when there is more to be said. */
+static bool end_by_mx(struct courier_plan *p)
+{
+    if (p->domain[0] == 0 && !p->literal) {
+        end(p, PLAN_FAIL, "5.1.2", "the recipient has no domain that mail could be sent to");
+        return true;
+    }
+    if (p->host_cnt > 0)
+        return false;
+    switch ((enum dane_mx)p->mx_verdict) {
+    case DANE_MX_NULL:
+        end(p, PLAN_FAIL, "5.1.10", "%.80s takes no mail (null MX)", p->mx_name);
+        break;
+    case DANE_MX_NO_DOMAIN:
+        end(p, PLAN_FAIL, "5.1.2", "there is no domain %.80s", p->mx_name);
+        break;
+    case DANE_MX_UNKNOWN:
+        end(p, PLAN_DEFER, "4.4.3", "the MX of %.40s could not be looked up: %.40s", p->mx_name,
+            p->why);
+        break;
+    default: /* records, but none with a host's name */
+        end(p, PLAN_FAIL, "5.4.4", "the MX of %.80s name no host", p->mx_name);
+    }
+    return true;
+}
+
+void courier_plan_conclude(struct courier *c, struct courier_plan *p)
+{
+    bool by_mx = is_public(c, p), loops = false;
+
+    if (by_mx)
+        loops = drop_loops(p);
+    for (uint32_t i = 0; i < p->host_cnt; i++)
+        if (!p->hosts[i].ended && p->hosts[i].refusal == PLAN_HOST_TAKEN)
+            p->hosts[i].refusal = PLAN_HOST_UNASKED;
+    set_targets(c, p);
+    if (p->target_cnt > 0) {
+        p->outcome = PLAN_READY;
+    } else if (!by_mx) { /* the operator named it: a mistake to be mended, no reason to fail mail
+                          */
+        if (!defer_by_host(p))
+            end(p, PLAN_DEFER, "4.4.4", "no next hop of the route has an address");
+    } else if (!end_by_mx(p) && !defer_by_host(p)) {
+        if (loops)
+            end(p, PLAN_FAIL, "5.4.6", "mail for %.60s loops back to this gateway",
+                p->literal ? "this address" : p->domain);
+        else
+            end(p, PLAN_FAIL, "5.4.4", "no MX host of %.60s has an address", p->domain);
+    }
+}
