@@ -16,6 +16,30 @@ void courier_login_fill(const struct courier *c, struct delivery *d,
     d->policy ^= base_siphash13(c->secret, &d->login, sizeof(d->login));
 }
 
+static void tell(struct courier *c, const struct delivery *d, const char *advice)
+{
+    const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
+    char text[STATS_LOG_TEXT_CAP];
+
+    snprintf(text, sizeof(text), "route %.60s: %s", route->conf->name, advice);
+    courier_warn(c, &d->job.id, text);
+}
+
+/* Only of next hops that the operator names: what others have is not his to mend. */
+static void tell_tls(struct courier *c, const struct delivery *d)
+{
+    if (settings_route_find(c->settings, d->job.domain)->hop_cnt == 0)
+        return;
+    if (strcmp(d->result[0].enhanced, "4.7.4") == 0)
+        tell(c, d,
+             "the next hop does no STARTTLS: tls = implicit is for port 465, tls = none where mail "
+             "may go in clear");
+    else
+        tell(c, d,
+             "its certificate is not what is asked for: see delivery: ca_file, names and "
+             "fingerprints of a destination block, and verify = no");
+}
+
 void courier_login_tell(struct courier *c, const struct delivery *d)
 {
     static const char *const advice[SMTP_CLIENT_AUTH_TROUBLE_CNT] = {
@@ -33,11 +57,9 @@ void courier_login_tell(struct courier *c, const struct delivery *d)
         [SMTP_CLIENT_AUTH_UNPROVEN] =
             "the next hop did not prove that it knows the password: is it the right host?",
     };
-    char text[STATS_LOG_TEXT_CAP];
 
-    if (d->auth_trouble == SMTP_CLIENT_AUTH_FINE)
-        return;
-    snprintf(text, sizeof(text), "route %.60s: %s",
-             settings_route_find(c->settings, d->job.domain)->conf->name, advice[d->auth_trouble]);
-    courier_warn(c, &d->job.id, text);
+    if (d->auth_trouble != SMTP_CLIENT_AUTH_FINE)
+        tell(c, d, advice[d->auth_trouble]);
+    else if (d->tls == DELIVERY_TLS_FAILED && d->result_cnt > 0)
+        tell_tls(c, d);
 }

@@ -17,7 +17,8 @@ struct courier;
 void courier_login_fill(const struct courier *c, struct delivery *d,
                         const struct settings_login *login);
 
-/* Says in the log what is to be changed, when the delivery failed for the want of a login. */
+/* Says in the log what is to be changed, when the delivery failed for the want of a login, or of TLS
+ * at a next hop that a route names. */
 void courier_login_tell(struct courier *c, const struct delivery *d);
 
 #endif

@@ -267,15 +267,19 @@ def test_inside_tls(lab):
 
 
 def test_tls_failures(lab):
-    """Untrusted certificate; a server without STARTTLS: the mail waits, and no password was sent."""
+    """Untrusted certificate; a server without STARTTLS: the mail waits, the log says what to change, and no password was
+    sent."""
     good = gw.blocks['route any.example']['auth_password_file']
     gw.change(**{'route_untrusted.example': route(TLS, good, verify=True),
                  'route_nostarttls.example': route(OPEN, good, auth_cleartext=True), 'destination_nostarttls.example': {'tls': 'encrypt'}})
     gw.ctl('reload')
     before = gw.counter('smtp_client/auth_ok')
-    for domain, words in (('untrusted.example', '4.7.5'), ('nostarttls.example', '4.7.4 TLS is required, but the server does not offer it')):
+    for domain, words, advice in (('untrusted.example', '4.7.5', 'its certificate is not what is asked for: see delivery: ca_file'),
+                                  ('nostarttls.example', '4.7.4 TLS is required, but the server does not offer it',
+                                   'the next hop does no STARTTLS: tls = implicit')):
         send(domain)
         wait_until(lambda: re.search(f'deferred .*u@{domain}.*{words}', gw.log()), 20, f'{domain} deferred')
+        wait_until(lambda: f'route {domain}: {advice}' in gw.log(), 20, f'{domain}: what to change')
         check(not far.to(f'u@{domain}'), 'nothing arrived')
     check_equal(gw.counter('smtp_client/auth_ok'), before, 'logins')
 
