@@ -341,6 +341,7 @@ class World:
         with open(path, 'w') as f:
             f.write(f'nameserver {RESOLVER}\noptions edns0 trust-ad timeout:20 attempts:1\n')
         run('mount', '--bind', path, '/etc/resolv.conf')
+        self.finger_conf()  # by one thread
 
     def finger(self, row, level):
         """posttls-finger's word about a row: a word of Row.expect without codes; and all that it has said."""
