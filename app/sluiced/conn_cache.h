@@ -4,7 +4,7 @@
  * those not needed any more grow old together; and by age, for those that have to go.
  *
  * Kept are connections (conn.out: cached and in no hurry), never buffers: an idle one holds none.
- * How long one stays is its own deadline; when it is closed decides conn_out.c.
+ * How long one stays is its own deadline; when it is closed decides conn_out_idle.c.
  *
  * Threads: its lane's only. Memory: none of its own but the heads. Bounded: max, a share of the
  * lane's connections.

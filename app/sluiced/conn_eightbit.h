@@ -1,6 +1,8 @@
 /*
- * A lane's converters of 8-bit mail for next hops that take 7-bit mail alone. There are few, which
- * such mail waits for; each is a delivery's from the look at the content until it is given back.
+ * 8-bit mail for next hops that take 7-bit mail alone: a lane's converters, and the look at a
+ * message's content that tells what is to be done with it. Converters are few, and such mail waits
+ * for one; each is a delivery's from the look at the content until the delivery leaves the
+ * connection.
  *
  * Threads: the lane's. Memory: in the lane.
  */
@@ -11,26 +13,19 @@
 
 #define CONN_EIGHTBIT_CNT 4
 
+struct conn;
+
 struct conn_eightbit {
     struct mail_eightbit converter[CONN_EIGHTBIT_CNT];
     bool taken[CONN_EIGHTBIT_CNT];
 };
 
-static inline struct mail_eightbit *conn_eightbit_take(struct conn_eightbit *e)
-{
-    for (uint32_t i = 0; i < CONN_EIGHTBIT_CNT; i++)
-        if (!e->taken[i]) {
-            e->taken[i] = true;
-            return &e->converter[i];
-        }
-    return NULL;
-}
+/* Goes on reading the message for the SMTP client's CHECK; at its end tells the client what there
+ * is, and keeps the converter where the body is to be converted. Nothing is done where
+ * conn.out.checking is not set. */
+void conn_eightbit_look(struct conn *c);
 
-/* m may be NULL. */
-static inline void conn_eightbit_put(struct conn_eightbit *e, const struct mail_eightbit *m)
-{
-    if (m != NULL)
-        e->taken[m - e->converter] = false;
-}
+/* No look any more, and no converter; also where there is neither. */
+void conn_eightbit_drop(struct conn *c);
 
 #endif

@@ -1,0 +1,62 @@
+/*
+ * What the files of an outbound session share. Each has a stage of a delivery's way:
+ *
+ *   conn_out_open.c    over which connection it goes, and how a fresh one begins
+ *   conn_out.c         the session: events of the SMTP client, and how it ends
+ *   conn_eightbit.c    the look at the content, before it is sent
+ *   conn_out_body.c    the message's bytes, out of the spool and sent
+ *   conn_out_result.c  what each recipient's result is, and the delivery's way back
+ *   conn_out_idle.c    whether the connection stays for another delivery, and how long
+ *
+ * conn.out.delivery is set while the connection carries one. Whatever takes the delivery away from
+ * it (give back, start over, go elsewhere) also gives back its converter.
+ *
+ * Threads: its lane's only.
+ */
+#ifndef CONN_OUT_INTERNAL_H
+#define CONN_OUT_INTERNAL_H
+
+#include "lane.h"
+
+/* ---- conn_out_open.c ---- */
+
+/* The delivery leaves for a fresh connection, as if this one had not been; the caller ends this
+ * one. */
+void conn_out_start_over(struct conn *c);
+/* The server's LIMITS end the session before the delivery is over: the rest goes over another
+ * connection, this one says QUIT. */
+void conn_out_go_elsewhere(struct conn *c);
+
+/* ---- conn_out_body.c ---- */
+
+/* Asks the spooler for the next buffer of the message, once. Returns false when it must wait for
+ * room there: the caller stalls. */
+bool conn_out_read(struct conn *c);
+/* Sends what has been read, as far as TCP takes it, up to the end of the message. Nothing is done
+ * where conn.out.sending is not set. */
+void conn_out_send(struct conn *c);
+/* What was asked for is there; where it could not be read the connection is cut. */
+void conn_out_spooled(struct conn *c, const struct spool_done *done);
+
+/* ---- conn_out_result.c ---- */
+
+/* The recipient has no result yet, neither the server's nor one of ours. */
+bool conn_out_unanswered(const struct delivery_result *r);
+/* A result without a code for all recipients that have none. */
+void conn_out_fill_results(struct delivery *d, const char *why);
+/* The result that the SMTP client has come to, of one recipient. */
+void conn_out_take_result(struct conn *c);
+/* The delivery goes back to the courier, why being the result of the recipients that have none.
+ * Nothing is done when it is gone. */
+void conn_out_give_back(struct conn *c, const char *why);
+
+/* ---- conn_out_idle.c ---- */
+
+/* A delivery is over: the connection waits for the next one, if it may; else it says QUIT. */
+void conn_out_keep(struct conn *c);
+/* Says QUIT, idle or not; the answer ends the connection. */
+void conn_out_leave(struct conn *c);
+/* The next hop ended an idle connection: nothing is lost by it. */
+void conn_out_lost_idle(struct conn *c);
+
+#endif
