@@ -2,11 +2,11 @@
 #include "base_assert.h"
 #include "base_siphash.h"
 #include "base_time.h"
+#include "courier_advice.h"
 #include "courier_bounce.h"
 #include "courier_cat.h"
 #include "courier_command.h"
 #include "courier_control.h"
-#include "courier_login.h"
 #include "courier_probe.h"
 #include "courier_report.h"
 #include "courier_start.h"
@@ -505,7 +505,7 @@ void courier_finish(struct courier *c, struct delivery *d)
         queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
         return courier_delivery_put(c, d);
     }
-    courier_login_tell(c, d);
+    courier_advice_tell(c, d);
     for (uint32_t i = 0; i < cnt; i++)
         results[i] = (struct queue_result){.recipient = d->job.recipients[i],
                                            .code = d->result[i].code,

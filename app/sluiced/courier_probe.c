@@ -1,7 +1,6 @@
 #include "courier_probe.h"
 #include "courier.h"
 #include "courier_control.h"
-#include "courier_login.h"
 #include "courier_print.h"
 #include "courier_requirement.h"
 #include "courier_start.h"
@@ -31,7 +30,6 @@ static bool send(struct courier *c, struct delivery *d)
     d->tls = DELIVERY_TLS_NOTHING;
     d->result[0] = (struct delivery_result){0};
     courier_requirement_fill(c, d, route);
-    courier_login_fill(c, d, route->login);
     d->proxy = (uint8_t)route->proxy; /* of no client */
     d->proxy_client = false;
     courier_lanes_take(&c->lanes, d);

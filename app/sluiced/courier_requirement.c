@@ -1,6 +1,7 @@
 #include "courier_requirement.h"
 #include "base_siphash.h"
 #include "courier.h"
+#include "smtp_client.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -76,6 +77,18 @@ struct base_span courier_requirement_group(const struct settings *s,
     return to->domain;
 }
 
+/* The policy becomes one of this login alone. login: NULL: none. */
+static void fill_login(const struct courier *c, struct delivery *d,
+                       const struct settings_login *login)
+{
+    d->login = login != NULL ? login->id : 0;
+    d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
+    if (login == NULL)
+        return;
+    d->tls_clear_after = false; /* what is to be said is not for all ears */
+    d->policy ^= base_siphash13(c->secret, &d->login, sizeof(d->login));
+}
+
 void courier_requirement_fill(const struct courier *c, struct delivery *d,
                               const struct settings_route *route)
 {
@@ -91,4 +104,5 @@ void courier_requirement_fill(const struct courier *c, struct delivery *d,
     bytes[8] = d->tls_begin;
     bytes[9] = d->tls_lenient;
     d->policy = base_siphash13(c->secret, bytes, sizeof(bytes));
+    fill_login(c, d, route->login);
 }

@@ -38,7 +38,8 @@ struct base_span courier_requirement_group(const struct settings *s,
                                            const struct settings_route *route,
                                            struct base_span domain, const struct policy_key *key);
 
-/* d has its job and its requirement: sets what stands beside it, and d->policy. */
+/* d has its job and its requirement: sets what stands beside it, the login that the next hop wants,
+ * and d->policy. */
 void courier_requirement_fill(const struct courier *c, struct delivery *d,
                               const struct settings_route *route);
 

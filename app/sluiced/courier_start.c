@@ -1,9 +1,9 @@
 #include "courier_start.h"
 #include "base_time.h"
-#include "courier_login.h"
 #include "courier_plan.h"
 #include "courier_proxy.h"
 #include "courier_requirement.h"
+#include "smtp_client.h"
 
 #include <stdio.h>
 
@@ -90,7 +90,6 @@ static void send(struct courier *c, struct delivery *d)
     d->requirement = r;
     const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
     courier_requirement_fill(c, d, route);
-    courier_login_fill(c, d, route->login);
     courier_proxy_fill(c, d, route->proxy);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);

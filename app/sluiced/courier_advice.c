@@ -1,20 +1,9 @@
-#include "courier_login.h"
-#include "base_siphash.h"
+#include "courier_advice.h"
 #include "courier.h"
 #include "courier_bounce.h"
+#include "smtp_client.h"
 
 #include <stdio.h>
-
-void courier_login_fill(const struct courier *c, struct delivery *d,
-                        const struct settings_login *login)
-{
-    d->login = login != NULL ? login->id : 0;
-    d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
-    if (login == NULL)
-        return;
-    d->tls_clear_after = false; /* what is to be said is not for all ears */
-    d->policy ^= base_siphash13(c->secret, &d->login, sizeof(d->login));
-}
 
 static void tell(struct courier *c, const struct delivery *d, const char *advice)
 {
@@ -40,7 +29,7 @@ static void tell_tls(struct courier *c, const struct delivery *d)
              "fingerprints of a destination block, and verify = no");
 }
 
-void courier_login_tell(struct courier *c, const struct delivery *d)
+void courier_advice_tell(struct courier *c, const struct delivery *d)
 {
     static const char *const advice[SMTP_CLIENT_AUTH_TROUBLE_CNT] = {
         [SMTP_CLIENT_AUTH_CLEARTEXT] =
