@@ -62,8 +62,7 @@ static void tell_all(struct courier *c, struct policy_verify_entry *e,
 
 static bool may_probe(const struct courier *c)
 {
-    return !c->draining && c->free != NULL && c->active_cnt < c->limit &&
-           c->verify.probe_cnt < (c->limit + 1) / 2;
+    return courier_may_start(c) && c->verify.probe_cnt < (c->limit + 1) / 2;
 }
 
 static bool is_ascii(struct base_span text)
