@@ -7,7 +7,6 @@
 #ifndef CERTIFICATE_FILE_H
 #define CERTIFICATE_FILE_H
 
-#include "base_bytes.h"
 #include "conf.h"
 
 struct certificate_file {

@@ -1,7 +1,6 @@
 #include "conn_auth.h"
 #include "auth_job.h"
 #include "auth_message.h"
-#include "base_time.h"
 #include "lane.h"
 #include "smtp_base64.h"
 

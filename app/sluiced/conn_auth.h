@@ -12,7 +12,6 @@
 #include "base_pool.h"
 #include "conn.h"
 
-struct conf_auth;
 struct policy_client;
 struct rte_ring;
 

@@ -3,9 +3,7 @@
  * nothing is said, and who speaks meanwhile gets 521 instead of the greeting (RFC 5321 section
  * 3.1: the client waits for it). Nothing is read.
  */
-#include "client_limits.h"
 #include "lane.h"
-#include "smtp_reply.h"
 
 #include <stdio.h>
 

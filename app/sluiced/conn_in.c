@@ -2,7 +2,6 @@
  * The application of an inbound connection: the SMTP server's session, with policy and spool beside
  * it. The final reply to a message is sent when the spooler says durable, and not before (G1).
  */
-#include "base_time.h"
 #include "client_limits.h"
 #include "conn_auth.h"
 #include "conn_in_internal.h"

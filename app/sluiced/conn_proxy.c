@@ -6,7 +6,6 @@
  * The client that the header names is the remote of all that follows; by its address alone it gets
  * no right unless relay: proxied says so, and never when the address is implausible.
  */
-#include "base_time.h"
 #include "lane.h"
 #include "proxy.h"
 

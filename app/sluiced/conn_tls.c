@@ -5,7 +5,6 @@
  * From its start on no byte of the connection is read as clear text again: the layer takes all, and
  * what comes behind a failure or behind the peer's close_notify is thrown away.
  */
-#include "base_time.h"
 #include "lane.h"
 
 #include <stdio.h>

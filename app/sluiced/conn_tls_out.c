@@ -1,5 +1,4 @@
 #include "conn_tls_out.h"
-#include "base_time.h"
 #include "lane.h"
 
 #include <stdio.h>

@@ -140,8 +140,6 @@ void control_maps_check_recipient(struct control *c, struct control_client *clie
 
 /* ---- configuration files, through the opener (config_file.c) ---- */
 
-struct config_files;
-
 /* Reads and parses the configuration; files are read by fd_open (the opener's, or plain open at
  * start). Returns it, or NULL with errors. */
 typedef int (*config_open)(void *user, const char *path);

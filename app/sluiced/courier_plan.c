@@ -30,7 +30,7 @@ int courier_plans_init(struct courier_plans *p, const uint8_t secret[16])
     return 0;
 }
 
-void courier_plan_free(struct courier_plan *p)
+static void free_plan(struct courier_plan *p)
 {
     for (uint32_t i = 0; i < p->host_cnt; i++)
         for (uint32_t k = 0; k < 2; k++) {
@@ -68,7 +68,7 @@ static void forget(struct courier_plans *t, struct courier_plan *p)
     if (p->outcome != PLAN_ASKING)
         base_list_remove(&p->node);
     if (p->ref_cnt == 0)
-        courier_plan_free(p);
+        free_plan(p);
 }
 
 static bool is_old(const struct courier *c, const struct courier_plan *p)
@@ -83,7 +83,7 @@ void courier_plan_release(struct courier *c, struct courier_plan *p)
     if (--p->ref_cnt > 0)
         return;
     if (!p->kept)
-        return courier_plan_free(p);
+        return free_plan(p);
     if (p->bytes > PLAN_KEEP_BYTES || is_old(c, p))
         forget(&c->plans, p);
 }
@@ -101,7 +101,7 @@ static void hold_end(struct courier_plan *p)
 {
     p->open_cnt -= p->open_cnt > 0;
     if (p->open_cnt == 0 && !p->kept)
-        courier_plan_free(p);
+        free_plan(p);
 }
 
 void courier_plans_fini(struct courier_plans *t)
@@ -121,7 +121,7 @@ void courier_plans_fini(struct courier_plans *t)
         while (t->by_name[i] != NULL) {
             struct courier_plan *p = t->by_name[i];
             t->by_name[i] = p->hash_next;
-            courier_plan_free(p);
+            free_plan(p);
         }
     free(t->by_name);
     free(t->queries);

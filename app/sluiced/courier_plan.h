@@ -213,6 +213,5 @@ void courier_plan_made(struct courier *c, struct courier_plan *p);
 void courier_plan_release(struct courier *c, struct courier_plan *p);
 /* courier_plan_make.c: one more question may go out. */
 bool courier_plan_may_ask(const struct courier *c);
-void courier_plan_free(struct courier_plan *p);
 
 #endif

@@ -3,7 +3,6 @@
  * time, what is to be known of each. courier_plan_advance goes on wherever it has come to: at the
  * begin, with each answer, and when there is room for a question again.
  */
-#include "base_time.h"
 #include "courier.h"
 #include "courier_plan.h"
 #include "resolver.h"

@@ -1,6 +1,5 @@
 #include "settings_logins.h"
 #include "gateway.h"
-#include "base_time.h"
 #include "eal.h"
 #include "gateway_spool.h"
 #include "gateway_threads.h"
@@ -300,7 +299,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     return 0;
 }
 
-uint64_t gateway_connections(const struct gateway *g)
+/* Both ways, that are open now. */
+static uint64_t connections(const struct gateway *g)
 {
     uint64_t sum = 0;
 
@@ -320,13 +320,12 @@ void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg)
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++)
         doorbell_wake(&g->topology.lane_bell[i]);
     doorbell_wake(&g->topology.courier_bell);
-    while (loop_now_ns() < end_ns && gateway_connections(g) > 0) {
+    while (loop_now_ns() < end_ns && connections(g) > 0) {
         tick(arg);
         usleep(2000);
     }
     gateway_threads_join(g);
-    *end = (struct gateway_end){.cut_cnt = gateway_connections(g),
-                                .unwritten_cnt = g->courier.write_cnt};
+    *end = (struct gateway_end){.cut_cnt = connections(g), .unwritten_cnt = g->courier.write_cnt};
     for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
         end->unfinished |= !spooler_settled(&g->spool[i].spooler);
 }

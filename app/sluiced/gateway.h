@@ -127,7 +127,4 @@ int gateway_host_open(struct gateway *g, const struct conf *conf, char *err,
 /* The lanes' buffers are back. */
 void gateway_host_close(struct gateway *g);
 
-/* Connections, both ways, that are open now. */
-uint64_t gateway_connections(const struct gateway *g);
-
 #endif

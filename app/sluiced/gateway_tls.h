@@ -50,9 +50,6 @@ struct gateway_tls {
     struct base_buf chain[TLS_CERTIFICATE_MAX]; /* PEM of those in use, as it was read */
 };
 
-/* Whether any listener has TLS. */
-bool gateway_tls_wanted(const struct settings *s);
-
 /* How many threads for keys the settings ask for: the topology has rings for them. */
 uint32_t gateway_tls_key_threads(const struct settings *s);
 

@@ -11,7 +11,8 @@
 #define KEY_QUEUE_MAX  64  /* of a lane at one key thread: 15 ms of RSA; the rings hold as many */
 #define KEY_PARKED_MAX 256 /* jobs of a lane, of 32 KiB each, made as they are needed */
 
-bool gateway_tls_wanted(const struct settings *s)
+/* Whether any listener has TLS. */
+static bool wanted(const struct settings *s)
 {
     for (uint32_t i = 0; i < s->conf->listener_cnt; i++)
         if (s->listeners[i].tls != CONF_TLS_NONE)
@@ -21,7 +22,7 @@ bool gateway_tls_wanted(const struct settings *s)
 
 uint32_t gateway_tls_key_threads(const struct settings *s)
 {
-    return gateway_tls_wanted(s) && s->conf->tls.key_operations == CONF_KEY_POOL
+    return wanted(s) && s->conf->tls.key_operations == CONF_KEY_POOL
                ? (uint32_t)s->conf->tls.key_threads
                : 0;
 }
