@@ -248,13 +248,6 @@ void conn_proxy_start(struct conn *c);
 /* Takes the delivery and carries it out over an idle connection to its next hop, or opens one; when
  * that cannot be, the delivery goes back to the courier at once with the reason. */
 void conn_out_start(struct lane *lane, struct delivery *d);
-/* For conn_tls_out.c; each takes the delivery away from the connection, which is to be ended then.
- * It is tried anew over a fresh one (enum conn_tls_try); its recipients are deferred with this and
- * the next host has its turn; or it is given back, as what stood in its way was ours. */
-void conn_out_again(struct conn *c, uint8_t tls_try);
-void conn_out_refuse(struct conn *c, const char *enhanced, const char *why);
-void conn_out_fail(struct conn *c, const char *why); /* as by a connection that broke */
-void conn_out_unattempted(struct conn *c, const char *why);
 /* Each pass: connections are for those that need one, idle ones are closed when few are left. */
 void conn_out_relieve(struct lane *lane);
 

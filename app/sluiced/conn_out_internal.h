@@ -2,6 +2,7 @@
  * What the files of an outbound session share. Each has a stage of a delivery's way:
  *
  *   conn_out_open.c    over which connection it goes, and how a fresh one begins
+ *   conn_tls_out.c     TLS, until the server has proved what is asked for
  *   conn_out.c         the session: events of the SMTP client, and how it ends
  *   conn_eightbit.c    the look at the content, before it is sent
  *   conn_out_body.c    the message's bytes, out of the spool and sent
@@ -9,7 +10,7 @@
  *   conn_out_idle.c    whether the connection stays for another delivery, and how long
  *
  * conn.out.delivery is set while the connection carries one. Whatever takes the delivery away from
- * it (give back, start over, go elsewhere) also gives back its converter.
+ * it also gives back its converter.
  *
  * Threads: its lane's only.
  */
@@ -26,6 +27,18 @@ void conn_out_start_over(struct conn *c);
 /* The server's LIMITS end the session before the delivery is over: the rest goes over another
  * connection, this one says QUIT. */
 void conn_out_go_elsewhere(struct conn *c);
+/* Start over, as another try at TLS (enum conn_tls_try). */
+void conn_out_again(struct conn *c, uint8_t tls_try);
+
+/* ---- conn_out.c ----
+ * Each takes the delivery away from the connection, which the caller ends then. */
+
+/* As by a connection that broke. */
+void conn_out_fail(struct conn *c, const char *why);
+/* Its recipients are deferred with this, and the next host has its turn. */
+void conn_out_refuse(struct conn *c, const char *enhanced, const char *why);
+/* What stood in its way was ours: it is given back as not attempted. */
+void conn_out_unattempted(struct conn *c, const char *why);
 
 /* ---- conn_out_body.c ---- */
 

@@ -1,5 +1,5 @@
 #include "conn_tls_out.h"
-#include "lane.h"
+#include "conn_out_internal.h"
 
 #include <stdio.h>
 
