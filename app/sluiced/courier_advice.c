@@ -21,12 +21,12 @@ static void tell_tls(struct courier *c, const struct delivery *d)
         return;
     if (strcmp(d->result[0].enhanced, "4.7.4") == 0)
         tell(c, d,
-             "the next hop does no STARTTLS: tls = implicit is for port 465, tls = none where mail "
-             "may go in clear");
+             "the next hop does no STARTTLS: tls = implicit is for port 465, tls = none for clear "
+             "text");
     else
         tell(c, d,
-             "its certificate is not what is asked for: see delivery: ca_file, names and "
-             "fingerprints of a destination block, and verify = no");
+             "its certificate is not what is asked for: see delivery: ca_file, destination, verify "
+             "= no");
 }
 
 void courier_advice_tell(struct courier *c, const struct delivery *d)
