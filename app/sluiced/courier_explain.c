@@ -268,11 +268,15 @@ static void put_route(struct out *o, const struct courier *c, const struct couri
     const struct conf_route *conf = route->conf;
 
     open_line(o, "route ", "route");
-    put(o, "name", conf != NULL ? conf->name : "default");
+    put(o, "name", p->named != NULL ? "-" : conf != NULL ? conf->name : "default");
     put(o, "via", route->hop_cnt > 0 ? "host" : "mx");
-    put(o, "destination", route->destination[0] != 0 ? route->destination : p->domain);
+    put(o, "destination",
+        p->named != NULL             ? p->named->name
+        : route->destination[0] != 0 ? route->destination
+                                     : p->domain);
     put_words(o, "why",
-              conf == NULL                ? "no route block says otherwise"
+              p->named != NULL            ? "the host that is asked for, by no route"
+              : conf == NULL              ? "no route block says otherwise"
               : route->domain.len == 0    ? "no route of the domain's own, nor of one above it"
               : route->domain.p[0] == '.' ? "the route of all below that domain"
                                           : "the route of the domain");

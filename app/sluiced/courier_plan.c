@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BUCKET_CNT PLAN_MAX
+#define BUCKET_CNT       PLAN_MAX
+#define PORT_SUBMISSIONS 465 /* RFC 8314 section 3.3: TLS from the first byte */
 
 int courier_plans_init(struct courier_plans *p, const uint8_t secret[16])
 {
@@ -40,6 +41,7 @@ static void free_plan(struct courier_plan *p)
     base_list_remove(&p->node);
     courier_requirement_fini(&p->asked);
     free(p->hosts);
+    free(p->named);
     free(p);
 }
 
@@ -314,21 +316,82 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
     }
 }
 
-int courier_plan_explain(struct courier *c, struct courier_request *r)
+/* Nothing is known of a host that the operator names but the host. */
+const struct settings_route *courier_plan_named_route(const struct settings_hop *hop)
 {
-    struct base_span domain = queue_domain(r->word), name;
+    static char none[] = "";
+    static const struct settings_route starttls = {.hop_cnt = 1, .destination = none},
+                                       implicit = {.hop_cnt = 1,
+                                                   .destination = none,
+                                                   .tls = CONF_ROUTE_TLS_IMPLICIT};
 
-    if (domain.len == 0 && r->kind == COURIER_PROBE)
-        domain = r->word;
+    return hop->address.port == PORT_SUBMISSIONS ? &implicit : &starttls;
+}
+
+/* "[host]", "[host]:587", "host:587" or an address; a name alone is a domain. Returns 1, 0 when the
+ * word is none of these, or -ENOMEM. */
+static int named_of(struct settings_hop **out, struct base_span word)
+{
+    struct settings_hop hop;
+    char text[300];
+
+    if (word.len == 0 || word.len >= sizeof(text))
+        return 0;
+    memcpy(text, word.p, word.len);
+    text[word.len] = 0;
+    if (strlen(text) != word.len || !settings_hop_parse(&hop, text) ||
+        (net_addr_is_none(&hop.address.addr) && text[0] != '[' && strchr(text, ':') == NULL))
+        return 0;
+    *out = malloc(sizeof(hop));
+    if (*out == NULL)
+        return -ENOMEM;
+    **out = hop;
+    return 1;
+}
+
+static struct courier_plan *begin_named(struct courier *c, struct settings_hop *hop)
+{
+    struct base_span name = base_span_str(hop->name);
+    struct policy_key key = {0};
+
+    if (!net_addr_is_none(&hop->address.addr) || policy_key_of_domain(&key, name) != 0)
+        key.len = key.at = 0;
+    struct courier_plan *p = begin(c, courier_plan_named_route(hop), name, &key, name, 0);
+    if (p == NULL)
+        free(hop);
+    else
+        p->named = hop;
+    return p;
+}
+
+static struct courier_plan *begin_domain(struct courier *c, struct base_span domain)
+{
     uint8_t text[QUEUE_DESTINATION_MAX];
     struct policy_key key;
     size_t len;
-
-    if (domain.len == 0)
-        return -EINVAL;
     const struct settings_route *route = destination_of(c->settings, domain, &key, text, &len);
-    name = base_span_of(text, len);
-    struct courier_plan *p = begin(c, route, domain, &key, name, 0);
+
+    return begin(c, route, domain, &key, base_span_of(text, len), 0);
+}
+
+int courier_plan_explain(struct courier *c, struct courier_request *r)
+{
+    struct base_span domain = queue_domain(r->word);
+    struct settings_hop *hop = NULL;
+    struct net_addr literal;
+    int named = 0;
+
+    if (domain.len == 0 && r->word.len > 0 && r->kind == COURIER_PROBE) {
+        domain = r->word;
+        named = named_of(&hop, domain);
+        /* It looks like one, but is none, nor an address literal. */
+        if (named == 0 && memchr(domain.p, ':', domain.len) != NULL &&
+            !literal_of(&literal, domain))
+            return -EINVAL;
+    }
+    if (domain.len == 0 || named < 0)
+        return domain.len == 0 ? -EINVAL : named;
+    struct courier_plan *p = named > 0 ? begin_named(c, hop) : begin_domain(c, domain);
     if (p == NULL)
         return -ENOMEM;
     p->explain = true;

@@ -124,6 +124,7 @@ struct courier_plan {
     uint32_t ttl_s;
     struct delivery *waiting;        /* the one that came last first */
     struct courier_request *request; /* explain: who waits */
+    struct settings_hop *named;      /* probe: the host that the operator names; owned */
     /* The MX set, of the last name that was asked for one: */
     struct dane_lookup mx;
     uint8_t mx_verdict;         /* enum dane_mx */
@@ -182,8 +183,11 @@ size_t courier_plan_destination(const struct settings *s, struct base_span domai
 bool courier_plan_take(struct courier *c, struct delivery *d);
 void courier_plan_put(struct courier *c, struct delivery *d);
 
-/* Begins a plan that is not kept, for an operator, who is answered when it is made. Returns 0,
- * -EINVAL (no mailbox) or -ENOMEM. */
+/* Begins a plan that is not kept, for an operator, who is answered when it is made. A probe may be
+ * of a next hop in place of a domain, as routes have them ("[host]:587"): no route is asked then,
+ * nothing of one is used (no login, no PROXY header), and as with a route to hosts private
+ * addresses are tried, too. TLS begins with the first byte at port 465. Returns 0, -EINVAL (no
+ * mailbox) or -ENOMEM. */
 int courier_plan_explain(struct courier *c, struct courier_request *r) BASE_WARN_UNUSED;
 
 /* Asks what there was no room for. Returns how many questions went out. */
@@ -200,6 +204,7 @@ void courier_plans_flush(struct courier *c);
 /* courier_plan_make.c: the next steps of a plan, as far as they go. */
 void courier_plan_advance(struct courier *c, struct courier_plan *p);
 /* The route that the plan is of. */
+const struct settings_route *courier_plan_named_route(const struct settings_hop *hop);
 const struct settings_route *courier_plan_route(const struct courier *c,
                                                 const struct courier_plan *p);
 /* courier_plan_end.c: what comes of the answers. */

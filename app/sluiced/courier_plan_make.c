@@ -24,7 +24,17 @@ static void plan_text(char *out, size_t cap, const char *text)
 const struct settings_route *courier_plan_route(const struct courier *c,
                                                 const struct courier_plan *p)
 {
-    return settings_route_find(c->settings, base_span_str(p->domain));
+    return p->named != NULL ? courier_plan_named_route(p->named)
+                            : settings_route_find(c->settings, base_span_str(p->domain));
+}
+
+/* The next hop that is looked at; NULL: what MX records say. */
+static const struct settings_hop *hop_of(const struct courier_plan *p,
+                                         const struct settings_route *route)
+{
+    if (p->named != NULL)
+        return p->named;
+    return route->hop_cnt > 0 ? &route->hops[p->source_at] : NULL;
 }
 
 enum state { STATE_HOSTS, STATE_MX, STATE_LOOK };
@@ -210,7 +220,9 @@ static void add_mx_hosts(struct courier_plan *p, const struct mx_row *rows, uint
 
 static uint16_t mx_port(const struct settings_route *route, const struct courier_plan *p)
 {
-    return route->hop_cnt == 0 ? 25 : route->hops[p->source_at].address.port;
+    const struct settings_hop *hop = hop_of(p, route);
+
+    return hop == NULL ? 25 : hop->address.port;
 }
 
 static void take_mx(struct courier *c, struct courier_plan *p, const struct dns_answer *a)
@@ -249,7 +261,7 @@ static bool find_hosts(struct courier *c, struct courier_plan *p)
     const struct settings_route *route = courier_plan_route(c, p);
 
     while (p->state == STATE_HOSTS && p->source_at < (route->hop_cnt > 0 ? route->hop_cnt : 1)) {
-        const struct settings_hop *hop = route->hop_cnt > 0 ? &route->hops[p->source_at] : NULL;
+        const struct settings_hop *hop = hop_of(p, route);
         if (hop == NULL && p->literal) {
             add_address(p, &(struct net_endpoint){.addr = p->literal_addr, .port = 25});
         } else if (hop != NULL && !net_addr_is_none(&hop->address.addr)) {

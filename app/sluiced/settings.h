@@ -180,6 +180,9 @@ bool settings_leads_here(const struct settings *s, const struct net_addr *a);
  * it is below of, else the default. key (may be NULL) becomes "@domain" in its comparable form,
  * empty when it has none. */
 const struct settings_route *settings_route_find(const struct settings *s, struct base_span domain);
+/* A next hop as route: host has it: address, name or [name], each with :port or without. Returns
+ * false when text is none; then *out is not set. */
+bool settings_hop_parse(struct settings_hop *out, const char *text) BASE_WARN_UNUSED;
 const struct settings_route *settings_route_find_key(const struct settings *s,
                                                      struct base_span domain,
                                                      struct policy_key *key);

@@ -16,18 +16,26 @@ static int compare_routes(const void *a, const void *b)
     return settings_compare_text(x->domain, y->domain);
 }
 
+bool settings_hop_parse(struct settings_hop *out, const char *text)
+{
+    struct conf_host host;
+
+    if (!conf_host_parse(&host, text))
+        return false;
+    *out = (struct settings_hop){.exact = host.exact};
+    if (host.address)
+        base_assert(net_addr_parse(&out->address.addr, base_span_str(host.name)) == 0);
+    out->address.port = host.port;
+    snprintf(out->name, sizeof(out->name), "%s", host.name);
+    return true;
+}
+
 /* conf_parse has checked the text. */
 static struct settings_hop hop_of(const char *text)
 {
-    struct settings_hop hop = {0};
-    struct conf_host host;
+    struct settings_hop hop;
 
-    base_assert(conf_host_parse(&host, text));
-    hop.address.port = host.port;
-    hop.exact = host.exact;
-    if (host.address)
-        base_assert(net_addr_parse(&hop.address.addr, base_span_str(host.name)) == 0);
-    snprintf(hop.name, sizeof(hop.name), "%s", host.name);
+    base_assert(settings_hop_parse(&hop, text));
     return hop;
 }
 

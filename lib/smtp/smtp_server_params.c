@@ -153,7 +153,8 @@ static enum smtp_reason params(struct smtp_server *s, struct base_span rest,
             i++;
         if (i == row_cnt || (rows[i].extension != 0 && !smtp_server_offers(s, rows[i].extension)))
             return SMTP_REASON_PARAM_UNKNOWN;
-        if (seen & 1U << i)
+        /* CPython's smtplib says SMTPUTF8 again where its caller has said it already. */
+        if (seen & 1U << i && rows[i].take != take_smtputf8)
             return SMTP_REASON_PARAM_TWICE;
         seen |= 1U << i;
         enum smtp_reason reason = rows[i].take(s, param.value);

@@ -124,6 +124,21 @@ def test_relay(lab):
     check_equal(len(hops['relay'].messages), 1, 'delivered')
 
 
+def test_a_host_is_probed(lab):
+    """In place of a domain a next hop, as routes name them: by its name, at its port, by its MX, by its address."""
+    for word, address, tls in (('[ee.lab]', '10.9.0.31:25', 'verified'), ('[ee.lab]:587', '10.9.0.31:587', 'verified'),
+                               ('[bad.lab]:25', '10.9.0.32:25', 'failed'), ('dee.lab:25', '10.9.0.31:25', 'verified')):
+        plan, probe = asked('probe', word)
+        check_equal((plan['recipient'], plan['route']['via']), (word, 'host'), f'{word}: {plan}')
+        check_equal((probe['probe'], probe['is'], probe['level'], probe['tls']),
+                    (address, 'refused' if tls == 'failed' else 'accepted', 'dane', tls), f'{word}: {probe}')
+    for word in ('10.9.0.35', '10.9.0.35:25', '[10.9.0.35]:25'):
+        check_equal([(p['probe'], p['is'], p['tls']) for p in asked('probe', word)[1:]], [('10.9.0.35:25', 'accepted', 'untrusted')], word)
+    plan, *probes = asked('probe', '[nosuch.lab]:25')
+    check_equal((plan['outcome']['is'], probes), ('deferred', []), 'no such host')
+    check('no address with a domain' in gw.ctl('probe', '[ee.lab]:99999', ok=(0, 1)), 'no such port')
+
+
 def test_mail_that_has_to_flow(lab):
     what, said = attempt('dflow.lab')
     check_equal(what, 'delivered', said)
