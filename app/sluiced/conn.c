@@ -357,8 +357,11 @@ void conn_event(struct conn *c, uint32_t flags)
 {
     if (c->tcp == NULL)
         return settle(c);
-    if (flags & TCP_EVENT_CONNECTED)
+    if (flags & TCP_EVENT_CONNECTED) {
         c->connected = true;
+        if (c->app->connected != NULL)
+            c->app->connected(c);
+    }
     if (flags & TCP_EVENT_PEER_CLOSED)
         c->peer_closed = true;
     if (flags & TCP_EVENT_FAILED) {

@@ -72,6 +72,7 @@ struct conn_app_ops {
     const char *name;
     /* Something may be possible: input, room for output, or a resource. Loops until not. */
     void (*run)(struct conn *c);
+    void (*connected)(struct conn *c); /* outbound: TCP stands; NULL: it does not care */
     /* A completion of an entry whose cookie is this connection. */
     void (*spooled)(struct conn *c, const struct spool_done *done);
     void (*timeout)(struct conn *c);

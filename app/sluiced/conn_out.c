@@ -97,13 +97,15 @@ static bool step(struct conn *c)
 {
     struct conn_out *o = &c->out;
     struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
+    uint32_t replies = o->smtp.reply_cnt;
     size_t consumed = 0;
 
     if (out.cap < SMTP_OUT_MIN)
         return false;
     enum smtp_client_event event = push(c, &consumed, &out);
     conn_write(c, base_buf_span(&out));
-    if (!o->idle && (consumed > 0 || out.len > 0))
+    /* The time is a whole reply's, however slowly its lines come. */
+    if (!o->idle && (o->smtp.reply_cnt != replies || out.len > 0))
         conn_deadline(c, smtp_client_timeout_ns(&o->smtp));
     switch (event) {
     case SMTP_CLIENT_RESULT:
@@ -217,6 +219,12 @@ void conn_out_unattempted(struct conn *c, const char *why)
     conn_out_fail(c, why);
 }
 
+/* From here on it is the greeting that is waited for: RFC 5321 section 4.5.3.2.1. */
+static void connected(struct conn *c)
+{
+    conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
+}
+
 static void timeout(struct conn *c)
 {
     if (c->out.idle)
@@ -256,6 +264,7 @@ static bool release(struct conn *c)
 const struct conn_app_ops conn_out_ops = {
     .name = "smtp client",
     .run = run,
+    .connected = connected,
     .spooled = conn_out_spooled,
     .timeout = timeout,
     .ended = ended,

@@ -41,9 +41,9 @@ struct courier_request {
     struct courier_request *next; /* the courier's: those that wait */
     enum courier_request_kind kind;
     struct queue_filter filter; /* views of control's line */
-    struct base_span
-        word;     /* EXPLAIN: the recipient; PROBE: that, or a domain; a view of control's line */
-    uint32_t uid; /* who asks */
+    struct base_span word; /* EXPLAIN: the recipient; PROBE: that, a domain or a host; a view of
+                              control's line */
+    uint32_t uid;          /* who asks */
     /* How far it has come, over all pieces: */
     struct spool_id after;       /* only messages behind it */
     uint32_t recipient_at;       /* SHOW: the next one */

@@ -192,7 +192,7 @@ const struct conf_setting conf_settings[] = {
     NUMBER(smtp, hops, "100", 1, 1000, true, "most Received fields, against loops"),
     DURATION(smtp, command_timeout, "5m", S, H, true, "wait for a command"),
     DURATION(smtp, data_timeout, "3m", S, H, true, "wait for more of a message"),
-    DURATION(smtp, client_connect_timeout, "30s", S, 10 * M, true, "wait for a next hop to answer a connection"),
+    DURATION(smtp, client_connect_timeout, "30s", S, 10 * M, true, "wait for TCP to a next hop; its greeting has 5 minutes"),
     DURATION(smtp, client_idle, "2s", 0, 5 * M, true, "time that a connection to a next hop is kept open for a further message; 0: none is"),
     NUMBER(smtp, client_reuse, "100", 1, 1000000, true, "most messages over one connection to a next hop"),
     TEXT(smtp, BOOL, client_chunking, "yes", true, NULL, "messages go out by BDAT to next hops that offer CHUNKING"),

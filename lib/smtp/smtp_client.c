@@ -142,6 +142,8 @@ void smtp_client_fail(struct smtp_client *c, const char *why)
     if (c->state == SMTP_CLIENT_STATE_CLOSED)
         return;
     stats_inc(c->stats, STATS_SMTP_CLIENT_ABANDONED);
+    if (c->state == SMTP_CLIENT_STATE_END)
+        stats_inc(c->stats, STATS_SMTP_CLIENT_UNHEARD);
     if (c->telling) { /* their fate is known, and stays */
         smtp_client_set_state(c, SMTP_CLIENT_STATE_CLOSED, false);
         return;

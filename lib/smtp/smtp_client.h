@@ -181,6 +181,7 @@ struct smtp_client {
     uint8_t auth_tried;
     uint8_t auth_trouble; /* enum smtp_client_auth_trouble */
     bool offers_auth;
+    uint32_t reply_cnt;      /* replies that have come, whole: what a deadline is for */
     uint16_t reply_line_cnt; /* lines of the reply that have come */
     uint8_t state;           /* enum smtp_client_state */
     uint8_t body_scan;       /* what the body ends with so far */

@@ -146,6 +146,7 @@ enum smtp_client_take smtp_client_take_reply(struct smtp_client *c, struct base_
             return bad(c, why);
         if (last) {
             c->reply_line_cnt = 0;
+            c->reply_cnt++;
             return SMTP_CLIENT_TAKE_WHOLE;
         }
     }

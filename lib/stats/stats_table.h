@@ -314,6 +314,7 @@ STATS(SMTP_CLIENT_DELIVERED, "smtp_client", "delivered", "recipients", "recipien
 STATS(SMTP_CLIENT_DEFERRED,  "smtp_client", "deferred",  "recipients", "recipients refused with 4xx")
 STATS(SMTP_CLIENT_FAILED,    "smtp_client", "failed",    "recipients", "recipients refused with 5xx")
 STATS(SMTP_CLIENT_NO_REPLY,  "smtp_client", "no_reply",  "recipients", "recipients without a usable reply")
+STATS(SMTP_CLIENT_UNHEARD,   "smtp_client", "unheard",   "messages", "messages sent whole whose reply never came: sent again, perhaps twice there")
 STATS(SMTP_CLIENT_BAD_REPLY, "smtp_client", "bad_reply", "sessions", "sessions ended by a malformed, endless or unexpected reply")
 STATS(SMTP_CLIENT_CLOSED_421, "smtp_client", "closed_421", "sessions", "sessions that the server ended with 421")
 STATS(SMTP_CLIENT_TOO_LARGE, "smtp_client", "too_large", "messages", "messages over the server's SIZE, not sent")

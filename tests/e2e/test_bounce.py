@@ -69,6 +69,16 @@ def test_hundred(lab):
     empty()
 
 
+def test_looks_like_a_report(lab):
+    """Words of a report in the body make none of it: its sender hears of it. And each report has a name of its own."""
+    body = plain(8) + b'Content-Type: multipart/report; report-type=delivery-status\r\n\r\nFrom: MAILER-DAEMON\r\n'
+    send('words@client.example', ['perm-w@example.org'], body)
+    check_equal(report_to('words@client.example').actions(), {'perm-w@example.org': 'failed'}, 'told')
+    empty()
+    names = [Report(m).message['Message-ID'] for m in far.messages if m.sender == '']
+    check(len(names) > 2 and len(set(names)) == len(names), f'Message-IDs: {names}')
+
+
 def test_null_sender(lab):
     with Counted(gw, 'courier/bounce_double', 1):
         send('', ['perm-d@example.org'], plain(4))

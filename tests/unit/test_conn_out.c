@@ -63,6 +63,42 @@ static void next_hop_goes(void **state)
         }
 }
 
+/* A greeting has 5 minutes, whatever TCP had; neither bytes nor lines that trickle in are more. */
+static void greeting_in_vain(const char *const trickle[3])
+{
+    b->courier_off = false;
+    one_message();
+    turn(NULL, 10);
+    for (int i = 0; i < 3; i++) {
+        answer(trickle[i]);
+        skip_time(NULL, 90 * BASE_NS_S);
+        assert_int_equal(lane_stat(STATS_CONN_TIMEOUTS), 0);
+    }
+    skip_time(NULL, 40 * BASE_NS_S);
+    assert_int_equal(lane_stat(STATS_CONN_TIMEOUTS), 1);
+    assert_int_equal(queued().deferred_cnt, 1);
+    b->sink = NULL; /* reset */
+    check_home();
+}
+
+static void a_silent_greeting_has_its_time(void **state)
+{
+    (void)state;
+    greeting_in_vain((const char *const[]){"", "", ""});
+}
+
+static void bytes_that_trickle_have_their_time(void **state)
+{
+    (void)state;
+    greeting_in_vain((const char *const[]){"2", "2", "0"});
+}
+
+static void lines_that_trickle_have_their_time(void **state)
+{
+    (void)state;
+    greeting_in_vain((const char *const[]){"220-a\r\n", "220-b\r\n", "220-c\r\n"});
+}
+
 /* A delivery that a lane could not begin costs no attempt, and nothing is journalled. */
 static void a_drained_lane_spends_no_attempt(void **state)
 {
@@ -383,6 +419,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(delivery),
         CASE(next_hop_goes),
+        CASE(a_silent_greeting_has_its_time),
+        CASE(bytes_that_trickle_have_their_time),
+        CASE(lines_that_trickle_have_their_time),
         CASE(a_drained_lane_spends_no_attempt),
         CASE(a_drain_waits_for_no_answer_to_quit),
         CASE(a_further_message_needs_no_connection),

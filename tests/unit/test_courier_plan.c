@@ -272,6 +272,38 @@ static void test_where_mail_goes(void **state)
     end();
 }
 
+/* What a name server made of its records is no answer, and no host is tried for it. */
+static void put_rdata(const char *name, uint16_t type, const char *rdata, size_t len)
+{
+    struct resolver_table_entry e = {
+        .name = name, .type = type, .status = DNS_OK, .secure = true, .ttl_s = 60};
+
+    e.record[0] = base_span_of(rdata, len);
+    assert_int_equal(resolver_table_put(rig.table, &e), 0);
+}
+
+static void test_malformed_records(void **state)
+{
+#define BYTES(text) text, sizeof(text) - 1
+    (void)state;
+    begin("");
+    put_world();
+    put_rdata("short", DNS_TYPE_MX, BYTES("\0"));
+    put_rdata("cut", DNS_TYPE_MX, BYTES("\0\12\1a"));
+    put_rdata("loop", DNS_TYPE_MX, BYTES("\0\12\300\2"));
+    put_rdata("behind", DNS_TYPE_MX, BYTES("\0\12\1a\7example\0x"));
+    put_rdata("v4.example", DNS_TYPE_A, BYTES("\1\2\3"));
+    put_rdata("v6.example", DNS_TYPE_AAAA, BYTES("\1\2\3\4"));
+    put_mx("a4", "10 v4.example", true, 60);
+    put_mx("a6", "10 v6.example", true, 60);
+    put_mx("next", "10 v4.example,20 b.example", true, 60);
+    static const char *const names[] = {"short", "cut", "loop", "behind", "a4", "a6"};
+    for (size_t i = 0; i < BASE_ARRAY_CNT(names); i++)
+        expect(names[i], "4.4.3");
+    expect("next", B ":25");
+    end();
+}
+
 static void test_routes(void **state)
 {
     (void)state;
@@ -605,6 +637,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_where_mail_goes),
+        cmocka_unit_test(test_malformed_records),
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_proofs),
         cmocka_unit_test(test_destinations),

@@ -38,6 +38,8 @@ static const char owners_text[] = "press@example.org  alice@example.org carol\n"
                                   "info               bob@example.org\n"
                                   "@brand.test        carol@example.org\n"
                                   "one@brand.test     bob@example.org\n"
+                                  "desk@b\xc3\xbc"
+                                  "cher.example  bob@example.org\n"
                                   "alice@example.org  boss@example.net\n";
 static const char owner_patterns[] = "/^team-([a-z]+)@example\\.org$/  $1@example.org\n"
                                      "/^slow-(a+)+b@/  bob@example.org\n";
@@ -174,6 +176,17 @@ static void logins(void **state)
         {"bob@example.org", "<one@brand.test>", YES},
         {"boss@example.net", "<alice@example.org>", YES},
         {"alice@example.org", "<alice@example.org>", YES},
+        /* a domain in any spelling is one */
+        {"bob@example.org",
+         "<desk@b\xc3\xbc"
+         "cher.example>",
+         YES},
+        {"bob@example.org",
+         "<desk@B\xc3\x9c"
+         "CHER.example>",
+         YES},
+        {"bob@example.org", "<Desk+x@xn--bcher-kva.example>", YES},
+        {"alice@example.org", "<desk@xn--bcher-kva.example>", NO},
         /* patterns of owners */
         {"bob@example.org", "<team-bob@example.org>", YES},
         {"alice@example.org", "<team-bob@example.org>", NO},

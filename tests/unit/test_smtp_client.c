@@ -379,6 +379,67 @@ static void requiretls_on_a_secure_connection(void **state)
     }
 }
 
+/* Bytes that are no text, and a character cut in two, are kept as they come, by their count. */
+static void bytes_of_a_reply(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    static const char refusal[] = "550-5.1.1 a\0b\x1b\r\n550 5.1.1 \xc3\xa4\xff\r\n";
+    static const char told[] = "5.1.1 a\0b\x1b 5.1.1 \xc3\xa4\xff";
+
+    for (size_t cut = 1; cut < sizeof(refusal) - 1; cut++) {
+        struct smtp_client c;
+        uint8_t room[8192];
+        struct base_buf out = {room, 0, sizeof(room)};
+        size_t used;
+        smtp_client_init(&c, "me.test", &stats);
+        smtp_client_start(&c, &(struct smtp_client_job){.sender = base_span_str("a@b"),
+                                                        .recipient = job_rcpt,
+                                                        .user = (void *)(uintptr_t)&one,
+                                                        .recipient_cnt = 1});
+        (void)smtp_client_push(&c, base_span_str("220 x\r\n"), &used, &out);
+        (void)smtp_client_push(&c, base_span_str("250 x\r\n"), &used, &out);
+        enum smtp_client_event event =
+            smtp_client_push(&c, base_span_of(refusal, cut), &used, &out);
+        assert_int_equal(event, SMTP_CLIENT_MORE);
+        event = smtp_client_push(&c, base_span_of(refusal + used, sizeof(refusal) - 1 - used),
+                                 &used, &out);
+        assert_int_equal(event, SMTP_CLIENT_RESULT);
+        assert_int_equal(c.result.code, 550);
+        assert_string_equal(c.result.enhanced, "5.1.1");
+        assert_int_equal(c.result.text_len, sizeof(told) - 1);
+        assert_memory_equal(c.result.text, told, sizeof(told) - 1);
+    }
+}
+
+/* The reply to the end of a message that never comes is counted: it may be there twice. */
+static void unheard(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    static const char *const replies[] = {"220 x\r\n", "250 x\r\n", "250 1\r\n", "250 2\r\n",
+                                          "354 x\r\n"};
+
+    for (size_t stop = 0; stop <= BASE_ARRAY_CNT(replies); stop++) {
+        struct smtp_client c;
+        uint8_t room[8192];
+        struct base_buf out = {room, 0, sizeof(room)};
+        size_t used;
+        uint64_t before = stats_get(&stats, STATS_SMTP_CLIENT_UNHEARD);
+        smtp_client_init(&c, "me.test", &stats);
+        smtp_client_start(&c, &(struct smtp_client_job){.sender = base_span_str("a@b"),
+                                                        .recipient = job_rcpt,
+                                                        .user = (void *)(uintptr_t)&one,
+                                                        .recipient_cnt = 1});
+        for (size_t i = 0; i < stop; i++)
+            if (smtp_client_push(&c, base_span_str(replies[i]), &used, &out) == SMTP_CLIENT_BODY)
+                smtp_client_body_end(&c, &out);
+        smtp_client_fail(&c, "connection lost");
+        assert_int_equal(stats_get(&stats, STATS_SMTP_CLIENT_UNHEARD) - before,
+                         stop == BASE_ARRAY_CNT(replies));
+    }
+}
+
 /* ---- failing from outside ---- */
 
 static struct base_span many_rcpt(void *user, uint32_t index)
@@ -547,6 +608,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripts_whole_and_cut),
         cmocka_unit_test(requiretls_on_a_secure_connection),
+        cmocka_unit_test(bytes_of_a_reply),
+        cmocka_unit_test(unheard),
         cmocka_unit_test(fail_in_each_state),
         cmocka_unit_test(fail_between_jobs),
         cmocka_unit_test(fail_while_telling),
