@@ -319,11 +319,8 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
 /* Nothing is known of a host that the operator names but the host. */
 const struct settings_route *courier_plan_named_route(const struct settings_hop *hop)
 {
-    static char none[] = "";
-    static const struct settings_route starttls = {.hop_cnt = 1, .destination = none},
-                                       implicit = {.hop_cnt = 1,
-                                                   .destination = none,
-                                                   .tls = CONF_ROUTE_TLS_IMPLICIT};
+    static const struct settings_route starttls = {.hop_cnt = 1},
+                                       implicit = {.hop_cnt = 1, .tls = CONF_ROUTE_TLS_IMPLICIT};
 
     return hop->address.port == PORT_SUBMISSIONS ? &implicit : &starttls;
 }

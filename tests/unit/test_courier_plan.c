@@ -386,6 +386,7 @@ static void test_proofs(void **state)
         {"other.example", "10 b.example,20 good.example", true,
          "dane records good.example good.example,other.example"},
         {"unusable.example", "10 six.example", true, "encrypt encrypted six.example"},
+        {"torn.example", "10 torn.host", true, "encrypt encrypted torn.host"},
         {"only.example", "10 a.example", true, "4.7.5"},
         {"soft.example", "10 b.example", true, "may optional b.example"},
         {"clear.example", "10 good.example", true, "none clear good.example"},
@@ -409,6 +410,8 @@ static void test_proofs(void **state)
     put_tlsa("_587._tcp.good.example", 3, DNS_OK);
     put_tlsa("_25._tcp.b.example", 3, DNS_SERVFAIL);
     put_tlsa("_25._tcp.six.example", 1, DNS_OK);
+    put_address("torn.host", A, NULL);
+    put_rdata("_25._tcp.torn.host", DNS_TYPE_TLSA, "\3\1", 2); /* no TLSA record at all */
     for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
         put_mx(rows[i].domain, rows[i].mx, rows[i].secure, 60);
         expect_proof(rows[i].domain, rows[i].want);
