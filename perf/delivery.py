@@ -9,12 +9,14 @@ import time
 from harness import BUILD, GATEWAY_IP, HOST_IP, Failed, check_equal, die_with_parent, wait_until
 from gateway import Gateway, make_veth
 from postfix import Postfix
+from zones import Nsd
 
 MESSAGES, BYTES = 10000, 4096
 POSTFIX_MESSAGES = 4000
-DEAD, DEAD_DOMAINS, LIVE = 100000, 1000, 40000
+DEAD, DEAD_DOMAINS, LIVE = 100000, 10000, 40000
 SEGMENT, ROUNDS = 64 << 20, 3
 PORT, BOUND_S = 3000, 120
+NAMES = ('127.0.0.1', 5300)
 # Not a TAP: that raises a signal for each frame, which would be most of the figure.
 AF_PACKET = 'net_af_packet0,iface=gw0,blocksz=65536,framesz=2048,framecnt=8192,qdisc_bypass=1'
 
@@ -111,11 +113,21 @@ def theirs(lab, sink, destinations, reuse, tls):
     return POSTFIX_MESSAGES, seconds, cpu, got
 
 
-def beside(lab, sink, name, dead, known):
+def dead_names(lab):
+    """DEAD_DOMAINS domains with an MX host each, of which half refuse and half are silent, at a real nsd; the settings of
+    block dns for them. No zone above is signed: the trust anchor is of another name."""
+    anchor = lab.path('anchor.ds')
+    with open(anchor, 'w') as f:
+        f.write('lab. IN DS 1 13 2 ' + '00' * 32 + '\n')
+    Nsd(lab, NAMES, {'example.org': '$TTL 3600\n' + ''.join(
+        f'd{i} MX 10 mx.d{i}\nmx.d{i} A {HOST_IP if i % 2 else f"198.51.{100 + i // 250}.{1 + i % 250}"}\n' for i in range(DEAD_DOMAINS))})
+    return {'servers': [f'{NAMES[0]}:{NAMES[1]}'], 'trust_anchor': anchor}
+
+
+def beside(lab, sink, dns, name, dead, known):
     """Messages a second and a CPU second to the one domain that answers."""
-    domains = min(dead, DEAD_DOMAINS)
-    routes = {f'd{i}.example.org': f'{HOST_IP if i % 2 else "198.51.100.7"}:{20000 + i}' for i in range(domains)}
-    gw = gateway(lab, name, routes | {'live.example.org': f'{HOST_IP}:{PORT}'}, dead, domains, LIVE)
+    gw = gateway(lab, name, {'live.example.org': f'{HOST_IP}:{PORT}'}, dead, min(dead, DEAD_DOMAINS), LIVE, dns=dns, delivery={'tls': 'none'},
+                 route_default={'host': None, 'via': 'mx', 'private_networks': ['10.9.0.0/24', '198.51.0.0/16']})
     if known:
         with smtplib.SMTP(GATEWAY_IP, 25, timeout=30) as s:
             s.sendmail('sender@client.example', ['first@live.example.org'], b'Subject: x\r\n\r\nx\r\n')
@@ -131,11 +143,11 @@ def unreachable(lab, add):
     """One domain that answers, without and with many beside it that do not: half of those refuse, half are silent.
     Known: a message has just gone there, as to a domain with traffic. Unknown: nothing is known of any of them, as after
     a start. In turns; the medians."""
-    sink, rates = Sink(lab, 1), {}
+    sink, dns, rates = Sink(lab, 1), dead_names(lab), {}
     loads = (('alone', 1, True), ('known', DEAD, True), ('unknown', DEAD, False))
     for n in range(ROUNDS):
         for name, dead, known in loads:
-            rates.setdefault(name, []).append(beside(lab, sink, f'{name}{n}', dead, known))
+            rates.setdefault(name, []).append(beside(lab, sink, dns, f'{name}{n}', dead, known))
     for name, _, _ in loads:
         for at, unit in enumerate(('messages_per_s', 'messages_per_cpu_s')):
             mid = statistics.median(pair[at] for pair in rates[name])
