@@ -2,7 +2,7 @@
 a message beside the calm one's, and what came of the guesses."""
 import os
 
-PORT, RATE, SECONDS, MESSAGES = 2587, 10000, 10, 400
+PORT, RATE, SECONDS, MESSAGES = 2587, 12000, 10, 400  # of the rate, the client's own pauses leave 10,000
 
 
 def settings(lab):
