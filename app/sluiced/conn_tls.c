@@ -5,6 +5,7 @@
  * From its start on no byte of the connection is read as clear text again: the layer takes all, and
  * what comes behind a failure or behind the peer's close_notify is thrown away.
  */
+#include "conn_tls_layer.h"
 #include "lane.h"
 
 #include <stdio.h>
@@ -67,37 +68,9 @@ static enum conn_layer_result decode(void *state, struct base_span in, size_t *c
 
     if (now != TLS_HANDSHAKE)
         lane_tls_end(c);
-    switch (now) {
-    case TLS_FAILED:
-        if (!failed)
-            log_failure(c);
-        return CONN_LAYER_BAD;
-    case TLS_CLOSED:
-        return CONN_LAYER_ENDED;
-    default:
-        break;
-    }
-    return tls_conn_wants(c->tls) == TLS_WANT_ROOM && out->len < out->cap ? CONN_LAYER_AGAIN
-                                                                          : CONN_LAYER_OK;
-}
-
-static enum conn_layer_result encode(void *state, struct base_span in, size_t *consumed,
-                                     struct base_buf *out)
-{
-    struct conn *c = state;
-
-    return tls_conn_encode(c->tls, in, consumed, out) == TLS_FAILED ? CONN_LAYER_BAD
-                                                                    : CONN_LAYER_OK;
-}
-
-static void farewell(void *state, struct base_buf *down)
-{
-    tls_conn_shutdown(((struct conn *)state)->tls, down);
-}
-
-static void ended_below(void *state)
-{
-    (void)tls_conn_ended(((struct conn *)state)->tls);
+    if (now == TLS_FAILED && !failed)
+        log_failure(c);
+    return conn_tls_layer_result(c, now, out);
 }
 
 static void layer_close(void *state)
@@ -105,16 +78,15 @@ static void layer_close(void *state)
     struct conn *c = state;
 
     lane_tls_end(c);
-    tls_conn_close(c->tls);
-    c->tls = NULL;
+    conn_tls_layer_close(c);
 }
 
 static const struct conn_layer_ops tls_layer = {
     .name = "tls",
     .decode = decode,
-    .encode = encode,
-    .farewell = farewell,
-    .ended = ended_below,
+    .encode = conn_tls_layer_encode,
+    .farewell = conn_tls_layer_farewell,
+    .ended = conn_tls_layer_ended,
     .close = layer_close,
     .bad = "TLS failed",
     .overhead_bytes = TLS_RECORD_OVERHEAD,

@@ -1,5 +1,6 @@
 #include "conn_tls_out.h"
 #include "conn_out_internal.h"
+#include "conn_tls_layer.h"
 
 #include <stdio.h>
 
@@ -27,52 +28,17 @@ static enum conn_layer_result decode(void *state, struct base_span in, size_t *c
     struct conn *c = state;
 
     c->out.tls_heard |= in.len > 0;
-    switch (tls_conn_decode(c->tls, in, consumed, out, down)) {
-    case TLS_FAILED:
-        return CONN_LAYER_BAD;
-    case TLS_CLOSED:
-        return CONN_LAYER_ENDED;
-    default:
-        break;
-    }
-    return tls_conn_wants(c->tls) == TLS_WANT_ROOM && out->len < out->cap ? CONN_LAYER_AGAIN
-                                                                          : CONN_LAYER_OK;
-}
-
-static enum conn_layer_result encode(void *state, struct base_span in, size_t *consumed,
-                                     struct base_buf *out)
-{
-    struct conn *c = state;
-
-    return tls_conn_encode(c->tls, in, consumed, out) == TLS_FAILED ? CONN_LAYER_BAD
-                                                                    : CONN_LAYER_OK;
-}
-
-static void farewell(void *state, struct base_buf *down)
-{
-    tls_conn_shutdown(((struct conn *)state)->tls, down);
-}
-
-static void ended_below(void *state)
-{
-    (void)tls_conn_ended(((struct conn *)state)->tls);
-}
-
-static void layer_close(void *state)
-{
-    struct conn *c = state;
-
-    tls_conn_close(c->tls);
-    c->tls = NULL;
+    enum tls_state now = tls_conn_decode(c->tls, in, consumed, out, down);
+    return conn_tls_layer_result(c, now, out);
 }
 
 static const struct conn_layer_ops layer = {
     .name = "tls",
     .decode = decode,
-    .encode = encode,
-    .farewell = farewell,
-    .ended = ended_below,
-    .close = layer_close,
+    .encode = conn_tls_layer_encode,
+    .farewell = conn_tls_layer_farewell,
+    .ended = conn_tls_layer_ended,
+    .close = conn_tls_layer_close,
     .bad = "TLS failed",
     .overhead_bytes = TLS_RECORD_OVERHEAD,
 };
