@@ -26,7 +26,7 @@ const struct topology_step topology_way[] = {
     {"acceptance", "app/sluiced/conn_in.c"},
     {"choice: what is due, to where", "lib/queue"},
     {"route, MX, addresses, TLSA", "app/sluiced/courier_plan.c lib/dns lib/dane"},
-    {"SMTP client over TCP on a lane", "app/sluiced/conn_out.c"},
+    {"SMTP client over TLS over TCP on a lane", "app/sluiced/conn_out.c"},
     {"end", "app/sluiced/courier.c"},
 };
 const size_t topology_way_cnt = BASE_ARRAY_CNT(topology_way);
