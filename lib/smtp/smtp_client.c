@@ -523,8 +523,10 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, bool wanted, b
     case SMTP_CLIENT_STATE_END:
         return end_reply(c);
     case SMTP_CLIENT_STATE_RSET:
-        if (c->reply.code / 100 != 2) /* nobody knows what it still holds of the last message */
+        if (c->reply.code / 100 != 2) { /* nobody knows what it still holds of the last message */
+            smtp_client_set_reply(c, 0, "", "the server refuses RSET");
             return refused_session(c, out);
+        }
         smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
         return SMTP_CLIENT_MORE;
     default:
