@@ -49,10 +49,14 @@ static void usage(FILE *out)
         "                     name them, without a login. Also with --json\n"
         "  sender check LOGIN ADDRESS  may the login send as the address, and why\n"
         "  recipient check ADDRESS     is it known, and where does its mail go\n"
+        "  config show        the configuration that is in use, and what waits for a restart; "
+        "with\n"
+        "                     --changed without what is by default. Also with --json\n"
         "  reload             read the configuration again; tells which changes need a restart\n"
         "  stop               drain and stop\n"
         "The socket is %s unless -s says otherwise. Its group may use status,\n"
-        "queue list, show and stat, explain and check; root and the gateway's user all.\n",
+        "queue list, show and stat, explain, check and config show; root and the gateway's user "
+        "all.\n",
         DEFAULT_SOCKET);
     spool_command_usage(out);
 }

@@ -129,6 +129,7 @@ static void drop_client(struct control_client *client)
         return; /* the courier has its request: the answer's arrival ends it */
     close(client->fd);
     free(client->out);
+    free(client->text);
     *client = (struct control_client){.fd = -1};
 }
 

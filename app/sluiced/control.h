@@ -48,6 +48,8 @@ struct control_client {
     bool unwatched; /* no events of its descriptor are taken */
     bool more;      /* the list goes on after what is in out */
     struct courier_request request;
+    char *text; /* an answer that is there whole, or NULL; owned */
+    size_t text_len, text_at;
     uint64_t deadline_ns; /* who does not ask until then is dropped, who does not read may be */
 };
 
@@ -107,6 +109,11 @@ __attribute__((format(printf, 2, 3))) void control_print(struct control_client *
 /* Reads the configuration again and publishes it. The lines about it go to the client (NULL: to the
  * log only). */
 void control_reload(struct control *c, struct control_client *client);
+
+/* ---- config show (control_config.c) ---- */
+
+/* The first piece of the answer, or the next. */
+void control_config_show(struct control *c, struct control_client *client);
 
 /* ---- certificates (control_tls.c) ---- */
 

@@ -286,6 +286,8 @@ void control_command(struct control *c, struct control_client *client, size_t le
         control_refuse(client, "%s needs a login and an address\n", row->text);
     else if (rc != 0 && (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_JSON))
         control_refuse(client, "%s needs an address\n", row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_SHOW)
+        control_refuse(client, "%s takes --changed and --json, nothing else\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)
         control_refuse(client, "%s needs the id of a message\n", row->text);
     else if (rc != 0)
@@ -299,6 +301,9 @@ void control_continue(struct control *c, struct control_client *client)
     switch (client->command.verb) {
     case CONTROL_STATUS:
         status(c, client);
+        break;
+    case CONTROL_CONFIG_SHOW:
+        control_config_show(c, client);
         break;
     case CONTROL_RELOAD:
         control_reload(c, client);

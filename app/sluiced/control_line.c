@@ -18,6 +18,7 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_PROBE] = {"probe", CONTROL_CHANGE, CONTROL_WORDS_JSON},
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
     [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
+    [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_STOP] = {"stop", CONTROL_CHANGE, CONTROL_WORDS_NONE},
 };
@@ -44,10 +45,12 @@ static enum control_verb verb_find(struct base_span line)
     return CONTROL_VERB_CNT;
 }
 
-/* Exactly cnt words, and --json where json. */
-static int take_words(struct control_line *out, struct base_span rest, int cnt, bool json,
-                      struct base_span *bad)
+/* As many words as the row has, and the flags that it takes. */
+static int take_words(struct control_line *out, struct base_span rest,
+                      const struct control_row *row, struct base_span *bad)
 {
+    bool show = row->words == CONTROL_WORDS_SHOW, json = row->words == CONTROL_WORDS_JSON || show;
+    int cnt = row->words == CONTROL_WORDS_TWO ? 2 : show ? 0 : 1;
     struct base_span word;
     bool quoted;
     int got, n = 0;
@@ -55,6 +58,10 @@ static int take_words(struct control_line *out, struct base_span rest, int cnt, 
     while ((got = queue_filter_word(&rest, &word, &quoted)) == 1) {
         if (json && !quoted && base_span_eq(word, base_span_str("--json"))) {
             out->filter.json = true;
+            continue;
+        }
+        if (show && !quoted && base_span_eq(word, base_span_str("--changed"))) {
+            out->changed = true;
             continue;
         }
         if (n < cnt)
@@ -77,10 +84,8 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
     const struct control_row *row = &control_rows[out->verb];
     size_t at = strlen(row->text);
     if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO ||
-        row->words == CONTROL_WORDS_JSON)
-        return take_words(out, base_span_of(line.p + at, line.len - at),
-                          row->words == CONTROL_WORDS_TWO ? 2 : 1, row->words == CONTROL_WORDS_JSON,
-                          bad);
+        row->words == CONTROL_WORDS_JSON || row->words == CONTROL_WORDS_SHOW)
+        return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;
     out->filter.same_domain = policy_key_same_domain;

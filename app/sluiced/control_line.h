@@ -26,6 +26,7 @@ enum control_verb {
     CONTROL_PROBE,
     CONTROL_SENDER_CHECK,
     CONTROL_RECIPIENT_CHECK,
+    CONTROL_CONFIG_SHOW,
     CONTROL_RELOAD,
     CONTROL_STOP,
     CONTROL_VERB_CNT
@@ -41,6 +42,7 @@ enum control_words {
     CONTROL_WORDS_ONE,     /* one word */
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
     CONTROL_WORDS_TWO,     /* two */
+    CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
 };
 
 struct control_row {
@@ -54,6 +56,7 @@ struct control_line {
     enum control_verb verb;
     struct queue_filter filter;
     struct base_span word[2]; /* of ONE and TWO; views */
+    bool changed;             /* of SHOW */
 };
 
 /* Returns 0; -ENOENT: no such command; -EINVAL: *bad is the word that is wrong or lacks its value;

@@ -517,6 +517,22 @@ uint32_t conf_compare(const struct conf *running, const struct conf *wanted,
 /* The commented default file, whole; conf/sluice.conf is this text, a test compares. */
 void conf_write_default(FILE *out);
 
+/*
+ * A configuration as text that parses to the same again, or as one JSON object: {"block": {"key":
+ * value}}, named blocks {"block": {"name": {...}}}; sizes and durations as they are written. Only
+ * changed: without what is by default.
+ *
+ * in_use is what a running gateway began with, or NULL: what it has of another value until a
+ * restart is told as a comment behind the setting, in JSON by the list "needs_restart".
+ */
+struct conf_show {
+    const struct conf *conf;
+    const struct conf *in_use;
+    bool changed;
+};
+void conf_write_show(FILE *out, const struct conf_show *show);
+void conf_write_show_json(FILE *out, const struct conf_show *show);
+
 /* One line a setting: "block.key  type  default  help", for --help. */
 void conf_write_help(FILE *out);
 

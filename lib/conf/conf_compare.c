@@ -15,7 +15,7 @@ static bool same_list(const struct conf_list *a, const struct conf_list *b)
     return same;
 }
 
-static bool same_value(const struct conf_setting *s, const char *a, const char *b)
+bool conf_value_same(const struct conf_setting *s, const char *a, const char *b)
 {
     const void *x = a + s->offset, *y = b + s->offset;
 
@@ -51,13 +51,12 @@ static bool same_value(const struct conf_setting *s, const char *a, const char *
 bool conf_route_same(const struct conf_route *a, const struct conf_route *b)
 {
     for (const struct conf_setting *s = conf_settings; s->block != NULL; s++)
-        if (strcmp(s->block, "route") == 0 && !same_value(s, (const char *)a, (const char *)b))
+        if (strcmp(s->block, "route") == 0 && !conf_value_same(s, (const char *)a, (const char *)b))
             return false;
     return true;
 }
 
-/* The instances of a block: an unnamed block has one. */
-static const char *instances(const struct conf *c, const struct conf_block *b, uint32_t *cnt)
+const char *conf_block_instances(const struct conf *c, const struct conf_block *b, uint32_t *cnt)
 {
     const char *at = (const char *)c + b->offset;
 
@@ -85,7 +84,7 @@ static bool same_in_all(const struct conf_setting *s, const struct conf_block *b
                         const char *y, uint32_t cnt)
 {
     for (uint32_t i = 0; i < cnt; i++)
-        if (!same_value(s, x + i * b->item_bytes, y + i * b->item_bytes))
+        if (!conf_value_same(s, x + i * b->item_bytes, y + i * b->item_bytes))
             return false;
     return true;
 }
@@ -97,7 +96,8 @@ uint32_t conf_compare(const struct conf *running, const struct conf *wanted,
 
     for (const struct conf_block *b = conf_blocks; b->name != NULL; b++) {
         uint32_t x_cnt, y_cnt;
-        const char *x = instances(running, b, &x_cnt), *y = instances(wanted, b, &y_cnt);
+        const char *x = conf_block_instances(running, b, &x_cnt),
+                   *y = conf_block_instances(wanted, b, &y_cnt);
         bool same = same_instances(b, x, x_cnt, y, y_cnt), told = same || b->reloadable;
         for (const struct conf_setting *s = conf_settings; s->block != NULL; s++) {
             if (!conf_setting_in(s, b))

@@ -104,6 +104,9 @@ static inline bool conf_setting_in(const struct conf_setting *s, const struct co
     return strcmp(s->block, b->name) == 0;
 }
 
+/* The instances of a block, one behind the other: an unnamed block has one. */
+const char *conf_block_instances(const struct conf *c, const struct conf_block *b, uint32_t *cnt);
+
 /* ---- values ---- */
 
 /* As written: the items of a list, or the one item. */
@@ -121,6 +124,9 @@ const char *conf_value_set(const struct conf_setting *s, void *base, const struc
 void conf_value_default(const struct conf_setting *s, void *base, struct conf_arena *a);
 /* A number with the largest unit of its type that shows it whole. */
 void conf_value_format(char out[32], enum conf_type type, uint64_t v);
+bool conf_value_is_list(enum conf_type type);
+/* Whether the structs of two instances have the same. */
+bool conf_value_same(const struct conf_setting *s, const char *a, const char *b);
 /* Why this can't name an instance of the block, or NULL. */
 const char *conf_value_check_name(const struct conf_block *b, const char *name);
 

@@ -336,7 +336,7 @@ const char *conf_value_lower(struct conf_arena *a, const char *text)
     return conf_arena_text(a, base_span_of(copy, len));
 }
 
-static bool is_list(enum conf_type type)
+bool conf_value_is_list(enum conf_type type)
 {
     return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
            type == CONF_TYPE_DOMAINS || type == CONF_TYPE_MAPS || type == CONF_TYPE_SERVERS ||
@@ -347,7 +347,7 @@ static bool is_list(enum conf_type type)
 static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,
                              struct conf_arena *a, char why[CONF_WHY_CAP])
 {
-    bool list = is_list(s->type),
+    bool list = conf_value_is_list(s->type),
          fold = s->type == CONF_TYPE_DOMAIN || s->type == CONF_TYPE_DOMAINS;
     const char **item = conf_arena_take(a, (v->cnt + 1) * sizeof(*item));
 
@@ -376,7 +376,7 @@ const char *conf_value_set(const struct conf_setting *s, void *base, const struc
     void *field = (char *)base + s->offset;
     bool none = v->list ? v->cnt == 0 : v->item[0][0] == 0;
 
-    if (v->list && !is_list(s->type))
+    if (v->list && !conf_value_is_list(s->type))
         return "takes one value, not a list";
     if (none)
         return s->default_text == NULL || s->default_text[0] != 0

@@ -25,13 +25,7 @@ static const char *default_text(const struct conf_setting *s)
 {
     if (s->default_text == NULL || s->default_text[0] != 0)
         return s->default_text;
-    return s->type == CONF_TYPE_LIST || s->type == CONF_TYPE_ADDRESSES ||
-                   s->type == CONF_TYPE_NETWORKS || s->type == CONF_TYPE_DOMAINS ||
-                   s->type == CONF_TYPE_MAPS || s->type == CONF_TYPE_SERVERS ||
-                   s->type == CONF_TYPE_STUBS || s->type == CONF_TYPE_ANSWERS ||
-                   s->type == CONF_TYPE_PATHS
-               ? "{ }"
-               : "\"\"";
+    return conf_value_is_list(s->type) ? "{ }" : "\"\"";
 }
 
 /* dark: as a comment altogether. */

@@ -2,11 +2,12 @@
 # limit: 120
 """Reload under load: what can change does, what cannot is named, what is wrong changes nothing, no
 connection is lost. And who may use the control socket."""
+import json
 import os
 import re
 import stat
 
-from gateway import SLUICECTL, Gateway, for_others
+from gateway import SLUICECTL, SLUICED, Gateway, for_others
 from harness import check, check_equal, main, run, wait_until
 from mail import Client, Ledger, Load, plain
 from sinks import Scripted
@@ -86,8 +87,32 @@ def test_what_needs_a_restart_is_named(lab):
     said = gw.ctl('reload')
     check('gateway.lanes' in said and 'tcp.connections' in said, f'reload said: {said}')
     check(re.search(r'^lanes 1$', gw.ctl('status'), re.M), 'still one lane')
+    shown = gw.ctl('config', 'show', '--changed')
+    check('    lanes = 2; # until a restart: 1\n' in shown and 'connections = 999;' in shown, f'shown: {shown}')
+    check_equal(json.loads(gw.ctl('config', 'show', '--json'))['needs_restart'],
+                ['gateway.lanes', 'tcp.connections'], 'needs_restart')
     gw.change(gateway={'lanes': 1}, tcp={'connections': None})
     check('restart' not in gw.ctl('reload'), 'changed back')
+
+
+def test_config_show_is_a_configuration(lab):
+    """The whole one, also where it is longer than an answer's block, and what differs from the defaults."""
+    networks = [f'10.{100 + i // 256}.{i % 256}.0/24' for i in range(4000)] + ['10.9.0.0/24']
+    gw.change(relay={'networks': networks})
+    gw.ctl('reload')
+    whole = gw.ctl('config', 'show')
+    check(len(whole) > 65536, f'{len(whole)} bytes are several blocks')
+    for text in (whole, gw.ctl('config', 'show', '--changed')):
+        with open(lab.path('shown.conf'), 'w') as f:
+            f.write(text)
+        run(SLUICED, '--check', lab.path('shown.conf'))
+    found = json.loads(gw.ctl('config', 'show', '--changed', '--json'))
+    check_equal(found['relay']['networks'], networks, 'the list')
+    check('idle' not in found['gateway'], 'a default is not told')
+    said = gw.ctl('config', 'show', 'everything', ok=(1,))
+    check('--changed' in said, f'what it takes: {said}')
+    gw.change(relay={'networks': ['10.9.0.0/24']})
+    gw.ctl('reload')
 
 
 def test_broken_configuration(lab):
