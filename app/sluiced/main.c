@@ -189,8 +189,9 @@ static void confine(const struct conf *conf)
     if (conf->log.file[0] == '/')
         parent_of(conf->log.file, log_dir, sizeof(log_dir));
     parent_of(conf->control.socket, socket_dir, sizeof(socket_dir));
-    const char *writable[CONF_SPOOL_MAX + 9] = {
+    const char *writable[CONF_SPOOL_MAX + 10] = {
         conf->gateway.run_dir,
+        conf->gateway.state_dir,
         log_dir,
         socket_dir,
         "/run",
@@ -200,7 +201,7 @@ static void confine(const struct conf *conf)
         "/sys", /* DPDK and its drivers */
     };
     for (uint32_t i = 0; i < conf->spool_cnt; i++)
-        writable[8 + i] = conf->spool[i].path;
+        writable[9 + i] = conf->spool[i].path;
     if (sandbox_confine_writes(writable, why) != 0)
         warn(why);
 }

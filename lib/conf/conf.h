@@ -88,6 +88,7 @@ struct conf_gateway {
     const char *hostname;
     const char *user; /* NULL: stay who we are */
     const char *run_dir;
+    const char *state_dir;
     uint64_t idle; /* enum conf_idle */
     uint64_t lanes;
     struct conf_list lane_cpus; /* empty: 0, 1, ... */

@@ -115,6 +115,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(gateway, DOMAIN, hostname, NULL, true, "mx.example.org", "name in the greeting, in HELO and in Received fields"),
     TEXT(gateway, STRING, user, "", false, NULL, "user to run as after the start; none: stay who we are"),
     TEXT(gateway, PATH, run_dir, "/run/sluice", false, NULL, "directory of sockets and locks"),
+    TEXT(gateway, PATH, state_dir, "/var/lib/sluice", false, NULL, "directory of what is kept over restarts beside the spool"),
     WORDS(gateway, idle, "adaptive", "adaptive poll", false, "what an idle lane does: sleep, or take its whole core"),
     NUMBER(gateway, lanes, "1", 1, 64, false, "cores that move packets and speak SMTP"),
     TEXT(gateway, LIST, lane_cpus, "", false, NULL, "processor of each lane; none: 0, 1, and so on"),

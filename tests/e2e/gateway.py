@@ -69,6 +69,7 @@ class Gateway:
     def defaults(self):
         return {
             'gateway': {'hostname': 'mx.gateway.example', 'run_dir': os.path.join(self.dir, 'run'),
+                        'state_dir': os.path.join(self.dir, 'state'),
                         'eal_prefix': self.prefix, 'memory': '256M'},
             'port net0': {'device': 'net_tap0,iface=gw0', 'address': [f'{GATEWAY_IP}/24'], 'gateway': HOST_IP},
             'listener mx': {'kind': 'mx', 'port': 'net0', 'tcp_port': 25},
