@@ -13,6 +13,8 @@ int queue_init(struct queue **out, const struct queue_config *config)
     base_put_le64(q->hash_key, base_rand_next(&q->rand));
     base_put_le64(q->hash_key + 8, base_rand_next(&q->rand));
     base_list_init(&q->idle);
+    base_list_init(&q->group_waiting);
+    q->group_due_ns = BASE_NS_NONE;
     for (uint32_t s = 0; s < QUEUE_STANDING_CNT; s++)
         base_list_init(&q->ring[s]);
     queue_configure(q, config);
@@ -27,6 +29,7 @@ void queue_fini(struct queue *q)
     for (uint32_t i = 1; i < q->destination_cnt; i++)
         if (q->destinations[i] != NULL)
             queue_destination_free(q, q->destinations[i]);
+    queue_group_fini(q);
     size_t bytes = q->destination_cap * sizeof(struct queue_destination *);
     queue_free(q, q->destinations, bytes);
     queue_free(q, q->heap, bytes);
@@ -86,6 +89,7 @@ void queue_configure(struct queue *q, const struct queue_config *config)
             continue;
         if (config->destination_max != 0 && d->window > config->destination_max)
             d->window = config->destination_max;
+        queue_group_assign(q, d);
         queue_destination_schedule(q, d);
     }
 }
@@ -192,6 +196,7 @@ uint64_t queue_deadline(const struct queue *q)
     uint64_t first = q->heap_cnt > 0 ? q->heap[0]->due_ns : BASE_NS_NONE;
     if (queue_destination_any(q))
         return q->clock.now_ns;
+    first = q->group_due_ns < first ? q->group_due_ns : first;
     if (q->alarm != 0) {
         uint64_t alarm = queue_tick_ns(queue_message_at(q, q->alarm)->clock.due, q->clock.now_ns);
         first = alarm < first ? alarm : first;

@@ -23,6 +23,12 @@
  * and after the last jump of the wall clock of over an hour; for mail that waits for a destination
  * set aside, an attempt of that destination is one. queue_time.c has the rest.
  *
+ * Destinations may be of a group (a provider's, say), which has limits of its own for all of them
+ * together: jobs at a time, jobs and recipients in a time, recipients of a job. A group that may
+ * not have another job now leaves its turns to others; in a turn of its own each of its
+ * destinations with due mail has one. A destination or a group may be suspended: nothing of it is
+ * due until it is resumed, its messages grow older but do not expire by that.
+ *
  * Memory: 270 bytes for a message with one recipient, 64 for each further one at addresses of 30
  * bytes, and 200 and its name for each destination. From malloc; bodies stay in the spool.
  *
@@ -44,6 +50,7 @@ struct queue_message;
 
 #define QUEUE_DESTINATION_MAX 256 /* bytes of its name */
 #define QUEUE_WINDOW_START    5
+#define QUEUE_GROUP_MAX       256 /* number 0 is no group */
 #define QUEUE_FAILS_MAX       3
 
 struct queue_config {
@@ -57,6 +64,9 @@ struct queue_config {
     /* Writes the name of the destination that mail for the domain goes to, which is compared
      * without case; returns its length. NULL: each domain is its own. */
     size_t (*destination)(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX]);
+    /* The group of a destination by its name; group: the one that it has, 0: none. Asked when one
+     * is made, and for all by queue_configure. NULL: no groups but by queue_group_join. */
+    uint32_t (*group)(void *user, struct base_span name, uint32_t group);
     void *user;
 };
 
@@ -80,10 +90,12 @@ struct queue_job {
      * be given up, or warned of, or to have its age journalled. Each recipient's result is DEFERRED
      * without a code. */
     bool set_aside;
+    bool suspended;       /* with set_aside: the destination is suspended; it does not expire */
     bool warn;            /* by queue_judge: the sender is to be told of the delay */
     bool answered;        /* queue_answer was called */
     uint8_t standing;     /* the queue's */
     uint16_t epoch;       /* the queue's */
+    uint16_t group;       /* of the destination, when the job began; 0: none */
     uint32_t destination; /* the queue's */
     uint32_t recipient_cnt;
     uint32_t recipients[QUEUE_JOB_RCPT_MAX]; /* indexes in the envelope */
@@ -132,6 +144,7 @@ struct queue_result {
     uint16_t code;     /* SMTP; 0: no reply */
     uint8_t state;     /* DELIVERED, DEFERRED or FAILED (enum spool_outcome_state) */
     bool expired;      /* by queue_judge: FAILED because its lifetime is over */
+    uint64_t wait_ns;  /* DEFERRED: until the next try, in place of the back-off; 0: that */
 };
 
 /* The job is back and its place is free for another one: once, before any queue_done or
@@ -205,7 +218,7 @@ struct queue_usage {
     uint64_t deferred_cnt;
     uint64_t active_cnt; /* in jobs */
     uint64_t failed_cnt;
-    uint64_t destination_cnt; /* with mail */
+    uint64_t destination_cnt; /* with mail, or suspended */
     uint64_t aside_cnt;       /* set aside */
     uint64_t bytes;           /* all memory of the queue, malloc's own included */
     uint64_t jump_cnt;        /* of the wall clock, since the start */
@@ -240,7 +253,7 @@ void queue_each(const struct queue *q, const struct spool_id *after, uint32_t ca
                 bool (*each)(void *user, const struct queue_entry *entry), void *user);
 struct spool_outcome queue_entry_outcome(const struct queue_entry *e, uint32_t index);
 
-/* The same for destinations with mail, after a number (0: from the start). */
+/* The same for destinations with mail or suspended, after a number (0: from the start). */
 struct queue_destination_entry {
     uint32_t number;
     struct base_span name;
@@ -249,7 +262,54 @@ struct queue_destination_entry {
     uint32_t job_cnt, job_max;                     /* out, and that may be now */
     bool aside;
     uint64_t aside_ns; /* for so long */
+    bool suspended;    /* itself, not its group */
+    uint32_t group;    /* 0: none */
 };
+/* ---- groups ----
+ * Numbers are the caller's, 1 to QUEUE_GROUP_MAX - 1. A group without limits is none. */
+
+struct queue_group_limits {
+    uint32_t job_max;     /* at a time; 0: any number */
+    uint32_t rcpt_max;    /* of a job; 0: QUEUE_JOB_RCPT_MAX */
+    uint64_t job_gap_ns;  /* a job in so long, by running time, and no burst of more than what came
+                             due in QUEUE_GROUP_BURST_NS; 0: as they come */
+    uint64_t rcpt_gap_ns; /* a recipient likewise; a job goes as a whole, the next waits for it */
+};
+#define QUEUE_GROUP_BURST_NS (100 * UINT64_C(1000000))
+
+/* Sets the limits; jobs that are out over them stay out. Returns 0 or -ENOMEM. */
+int queue_group_limit(struct queue *q, uint32_t group,
+                      const struct queue_group_limits *limits) BASE_WARN_UNUSED;
+/* No job of the group begins before until_ns; 0: it may. */
+void queue_group_pause(struct queue *q, uint32_t group, uint64_t until_ns);
+/* Suspends the group (limits were set), or ends that. */
+void queue_group_suspend(struct queue *q, uint32_t group, bool suspended);
+/* The destination of a job that is out is of this group (0: of none) from now on, with all its
+ * jobs. Returns true when this one may go on; false: the group has no place for it now, it is to be
+ * put back. A group whose limits were not set is none. */
+bool queue_group_join(struct queue *q, struct queue_job *job, uint32_t group) BASE_WARN_UNUSED;
+/* All leave it, and it is forgotten. */
+void queue_group_dissolve(struct queue *q, uint32_t group);
+
+struct queue_group_entry {
+    uint32_t destination_cnt, job_cnt;
+    uint32_t recipient_cnt; /* queued or deferred */
+    uint64_t wait_ns;       /* no job begins for so long: rate or pause */
+    bool suspended;
+};
+/* False: there is no such group. */
+bool queue_group_look(const struct queue *q, uint32_t group, struct queue_group_entry *out);
+
+/* Suspends the destination of that name, with mail or without, or ends that. Returns 0 or -ENOMEM.
+ */
+int queue_suspend(struct queue *q, struct base_span name, bool suspended) BASE_WARN_UNUSED;
+/* Whether the destination that a recipient of the message waits for is suspended, or its group: 0,
+ * or QUEUE_SUSPENDED_... and in *name whose suspension it is where it is its own, in *group else.
+ */
+enum queue_suspension { QUEUE_SUSPENDED_NOT, QUEUE_SUSPENDED_ITSELF, QUEUE_SUSPENDED_GROUP };
+enum queue_suspension queue_entry_suspension(const struct queue_entry *e, uint32_t index,
+                                             struct base_span *name, uint32_t *group);
+
 void queue_each_destination(const struct queue *q, uint32_t after, uint32_t cap,
                             bool (*each)(void *user, const struct queue_destination_entry *entry),
                             void *user);

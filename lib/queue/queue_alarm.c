@@ -55,8 +55,26 @@ static bool item_waits_aside(const struct queue *q, const struct queue_message *
                              const struct queue_item *item)
 {
     const struct queue_destination *d = queue_item_destination(q, item);
-    return item->place != QUEUE_PLACE_NONE && d->aside &&
+    return item->place != QUEUE_PLACE_NONE && d->aside && !queue_destination_suspended(q, d) &&
            (m->damaged || d->epoch == q->clock.epoch);
+}
+
+/* What waits for one that is suspended is only looked at: it does not expire. */
+static bool item_waits_suspended(const struct queue *q, const struct queue_message *m,
+                                 const struct queue_item *item)
+{
+    const struct queue_destination *d = queue_item_destination(q, item);
+    (void)m;
+    return item->place != QUEUE_PLACE_NONE && queue_destination_suspended(q, d);
+}
+
+static void take_waiting(struct queue *q, struct queue_job *out, struct queue_message *m,
+                         bool (*waits)(const struct queue *q, const struct queue_message *m,
+                                       const struct queue_item *item))
+{
+    for (uint32_t i = 0; i < m->recipient_cnt && out->recipient_cnt < QUEUE_JOB_RCPT_MAX; i++)
+        if (waits(q, m, &m->items[i]))
+            queue_job_take(q, out, &m->items[i]);
 }
 
 bool queue_alarm_job(struct queue *q, struct queue_job *out)
@@ -66,9 +84,12 @@ bool queue_alarm_job(struct queue *q, struct queue_job *out)
         if (!queue_tick_due(m->clock.due, q->clock.now_ns))
             return false;
         queue_job_fill(q, out, m);
-        for (uint32_t i = 0; i < m->recipient_cnt && out->recipient_cnt < QUEUE_JOB_RCPT_MAX; i++)
-            if (item_waits_aside(q, m, &m->items[i]))
-                queue_job_take(q, out, &m->items[i]);
+        take_waiting(q, out, m, item_waits_aside);
+        if (out->recipient_cnt == 0) {
+            take_waiting(q, out, m, item_waits_suspended);
+            out->suspended = out->recipient_cnt > 0;
+            out->epoch = 0; /* of no clock's */
+        }
         /* A full job: there may be more of it. */
         if (out->recipient_cnt < QUEUE_JOB_RCPT_MAX)
             queue_alarm_next(q, m);

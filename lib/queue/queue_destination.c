@@ -3,6 +3,8 @@
 #include "queue_internal.h"
 
 #define NAMES_CAP_FIRST 64
+#define OWED            12 /* turns for a failure */
+#define OWED_MAX        (64 * OWED)
 #define IDLE_MAX        1024 /* without mail, kept for what is known of them */
 
 static uint32_t cap_of(const struct queue *q)
@@ -74,7 +76,7 @@ static struct queue_destination *destination_make(struct queue *q, struct base_s
     struct queue_destination *d = queue_alloc(q, sizeof(*d) + key.len);
     if (d == NULL)
         return NULL;
-    base_list_init(&d->ring);
+    base_list_init(&d->turn.node);
     d->hash = hash;
     d->due_ns = BASE_NS_NONE;
     d->heap_at = QUEUE_HEAP_NONE;
@@ -89,30 +91,37 @@ static struct queue_destination *destination_make(struct queue *q, struct base_s
     q->by_name[hash & (q->by_name_cap - 1)] = d;
     q->destination_live++;
     q->idle_cnt++; /* until it has an item */
-    base_list_push_back(&q->idle, &d->ring);
+    base_list_push_back(&q->idle, &d->turn.node);
     d->idle = true;
+    queue_group_assign(q, d);
     return d;
 }
 
-struct queue_destination *queue_destination_get(struct queue *q, struct base_span domain)
+struct queue_destination *queue_destination_named(struct queue *q, struct base_span name, bool make)
 {
     uint8_t key[QUEUE_DESTINATION_MAX];
-    size_t len = domain.len < sizeof(key) ? domain.len : sizeof(key);
-    if (q->config.destination != NULL) {
-        len = q->config.destination(q->config.user, domain, key);
-        base_assert(len <= sizeof(key));
-    } else if (len > 0) {
-        memcpy(key, domain.p, len);
-    }
+    size_t len = name.len < sizeof(key) ? name.len : sizeof(key);
+
     for (size_t i = 0; i < len; i++)
-        if ((uint8_t)(key[i] - 'A') < 26)
-            key[i] |= 0x20;
+        key[i] = (uint8_t)(name.p[i] - 'A') < 26 ? name.p[i] | 0x20 : name.p[i];
     uint64_t hash = base_siphash13(q->hash_key, key, len);
     struct queue_destination *d =
         q->by_name_cap == 0 ? NULL : q->by_name[hash & (q->by_name_cap - 1)];
     while (d != NULL && (d->hash != hash || d->key_len != len || memcmp(d->key, key, len) != 0))
         d = d->hash_next;
-    return d != NULL ? d : destination_make(q, base_span_of(key, len), hash);
+    return d != NULL || !make ? d : destination_make(q, base_span_of(key, len), hash);
+}
+
+struct queue_destination *queue_destination_get(struct queue *q, struct base_span domain)
+{
+    uint8_t name[QUEUE_DESTINATION_MAX];
+    size_t len;
+
+    if (q->config.destination == NULL)
+        return queue_destination_named(q, domain, true);
+    len = q->config.destination(q->config.user, domain, name);
+    base_assert(len <= sizeof(name));
+    return queue_destination_named(q, base_span_of(name, len), true);
 }
 
 void queue_destination_free(struct queue *q, struct queue_destination *d)
@@ -121,7 +130,8 @@ void queue_destination_free(struct queue *q, struct queue_destination *d)
     while (*at != d)
         at = &(*at)->hash_next;
     *at = d->hash_next;
-    base_list_remove(&d->ring);
+    queue_ring_leave(q, d);
+    queue_group_leave(q, d);
     q->destinations[d->index] = NULL;
     if (q->destination_free == 0 || d->index < q->destination_free)
         q->destination_free = d->index;
@@ -133,19 +143,20 @@ void queue_destination_free(struct queue *q, struct queue_destination *d)
 
 void queue_destination_idle(struct queue *q, struct queue_destination *d)
 {
-    bool idle = d->item_cnt == 0 && d->job_cnt == 0;
+    bool idle = d->item_cnt == 0 && d->job_cnt == 0 && !d->suspended;
     if (idle == d->idle)
         return;
-    base_list_remove(&d->ring);
+    queue_ring_leave(q, d);
     d->idle = idle;
     if (!idle) {
         q->idle_cnt--;
         return;
     }
     q->idle_cnt++;
-    base_list_push_back(&q->idle, &d->ring);
+    base_list_push_back(&q->idle, &d->turn.node);
     if (q->idle_cnt > IDLE_MAX)
-        queue_destination_free(q, base_container_of(q->idle.next, struct queue_destination, ring));
+        queue_destination_free(
+            q, base_container_of(q->idle.next, struct queue_destination, turn.node));
 }
 
 /* ---- answers ---- */
@@ -185,6 +196,7 @@ void queue_destination_answered(struct queue *q, struct queue_destination *d)
 
 void queue_destination_failed(struct queue *q, struct queue_destination *d, uint16_t epoch)
 {
+    q->owed_cnt = q->owed_cnt + OWED < OWED_MAX ? q->owed_cnt + OWED : OWED_MAX;
     d->standing = QUEUE_STANDING_FAILING;
     d->hurry = false;
     d->credit = 0;

@@ -12,8 +12,8 @@
  * queue_message.c knows blocks and texts, queue_index.c the order by id, queue_heap.c order by
  * time, queue_ready.c order among what is due at one destination, queue_destination.c destinations
  * and their answers, queue_turn.c whose turn it is, queue_place.c moves items from place to place,
- * queue_time.c clocks, queue_alarm.c ages, queue_words.c what was said, queue_status.c codes,
- * queue_job.c jobs, queue_operator.c what an operator sees and does.
+ * queue_group.c groups, queue_time.c clocks, queue_alarm.c ages, queue_words.c what was said,
+ * queue_status.c codes, queue_job.c jobs, queue_operator.c what an operator sees and does.
  */
 #ifndef QUEUE_INTERNAL_H
 #define QUEUE_INTERNAL_H
@@ -97,8 +97,14 @@ enum queue_standing {
     QUEUE_STANDING_NONE = QUEUE_STANDING_CNT /* of jobs that take no place */
 };
 
+/* What stands in a ring of those that have turns: a destination, or a group in place of its own. */
+struct queue_turn {
+    struct base_list node;
+    bool is_group;
+};
+
 struct queue_destination {
-    struct base_list ring; /* of those with due mail and a place, or of the idle ones */
+    struct queue_turn turn; /* with due mail and a place, or among the idle ones */
     struct queue_destination *hash_next;
     uint64_t hash;
     uint64_t aside_until_ns; /* while aside */
@@ -122,10 +128,28 @@ struct queue_destination {
     bool idle;             /* without item or job */
     bool aside;
     bool hurry; /* it answers again: what is DOWN is due */
+    bool suspended;
+    uint8_t group;      /* 0: none */
+    uint8_t ring_group; /* in whose ring it is; 0: in the queue's, or in none */
     uint16_t key_len;
     uint8_t key[];
 };
 #define QUEUE_HEAP_NONE UINT32_MAX
+
+/* Destinations with limits of their own for all of them (queue_group.c). In the queue's ring of a
+ * standing while it may have a job and has destinations of that standing in its own. */
+struct queue_group {
+    struct queue_turn turn[QUEUE_STANDING_CNT];
+    struct base_list ring[QUEUE_STANDING_CNT]; /* destinations */
+    uint32_t ring_cnt[QUEUE_STANDING_CNT];
+    uint32_t left[QUEUE_STANDING_CNT]; /* of them, with a job still to come in this turn */
+    struct base_list waiting;          /* in the queue's list of those that wait for open_ns */
+    struct queue_group_limits limits;
+    uint64_t pause_ns;                  /* no job before */
+    uint64_t job_next_ns, rcpt_next_ns; /* when the next one were due at an even pace */
+    uint32_t destination_cnt, job_cnt;
+    bool suspended;
+};
 
 /* What a recipient was told. */
 struct queue_status {
@@ -157,9 +181,13 @@ struct queue {
     uint32_t heap_cnt;
     struct base_list ring[QUEUE_STANDING_CNT];
     uint32_t job_cnt[QUEUE_STANDING_CNT];
-    struct base_list idle; /* destinations, the longest idle first */
+    struct queue_group *group[QUEUE_GROUP_MAX]; /* NULL: none */
+    struct base_list group_waiting;             /* for a time */
+    uint64_t group_due_ns;                      /* the first of these times, or earlier */
+    struct base_list idle;                      /* destinations, the longest idle first */
     uint32_t idle_cnt;
-    uint32_t turn; /* the standing served last */
+    uint32_t turn;     /* the standing served last */
+    uint32_t owed_cnt; /* turns that are those' which answer (queue_turn.c) */
     uint64_t aside_cnt;
     struct queue_words **words;
     uint32_t words_cap; /* power of two */
@@ -239,6 +267,9 @@ uint32_t queue_ready_first(const struct queue *q, const struct queue_destination
 
 /* The destination of a domain, made if need be. NULL without memory. */
 struct queue_destination *queue_destination_get(struct queue *q, struct base_span domain);
+/* By its name, in any case of letters; made if need be, with make. */
+struct queue_destination *queue_destination_named(struct queue *q, struct base_span name,
+                                                  bool make);
 void queue_destination_free(struct queue *q, struct queue_destination *d);
 /* Its items or jobs have become some, or none: the longest idle one may be freed. */
 void queue_destination_idle(struct queue *q, struct queue_destination *d);
@@ -254,6 +285,27 @@ void queue_destination_advance(struct queue *q);
 struct queue_destination *queue_destination_turn(struct queue *q);
 /* True when there is one. */
 bool queue_destination_any(const struct queue *q);
+
+/* ---- queue_group.c ---- */
+
+/* A destination comes into the ring of its standing, its group's or the queue's, or leaves it. */
+void queue_ring_enter(struct queue *q, struct queue_destination *d);
+void queue_ring_leave(struct queue *q, struct queue_destination *d);
+/* The destination whose turn it is in the group; the group's turn ends with its last. */
+struct queue_destination *queue_group_turn(struct queue *q, struct queue_turn *t,
+                                           uint32_t standing);
+/* Its jobs have become one more, or fewer; a job of so many recipients begins. */
+void queue_group_count(struct queue *q, const struct queue_destination *d, int sign);
+void queue_group_take(struct queue *q, uint32_t group, uint32_t rcpt_cnt);
+uint32_t queue_group_rcpt_max(const struct queue *q, const struct queue_destination *d);
+/* The destination's group by the configuration, if that has another one. */
+void queue_group_assign(struct queue *q, struct queue_destination *d);
+/* The destination is freed. */
+void queue_group_leave(struct queue *q, struct queue_destination *d);
+/* Those whose time has come have turns again. */
+void queue_group_advance(struct queue *q);
+bool queue_destination_suspended(const struct queue *q, const struct queue_destination *d);
+void queue_group_fini(struct queue *q);
 
 /* ---- queue_place.c: the only ones that change place, state, destination and active ---- */
 

@@ -49,6 +49,7 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
 {
     queue_clock_now(&q->clock, now_ns);
     queue_destination_advance(q);
+    queue_group_advance(q);
     if (queue_alarm_job(q, out))
         return true;
     struct queue_destination *d = queue_destination_turn(q);
@@ -59,11 +60,14 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
     queue_job_fill(q, out, m);
     out->destination = d->index;
     out->standing = d->standing;
+    out->group = d->group;
     d->job_cnt++;
     q->job_cnt[d->standing]++;
+    queue_group_count(q, d, 1);
+    uint32_t rcpt_max = queue_group_rcpt_max(q, d);
     d->cursor = m->sender_hash;
     /* The sender's next ones as long as they are of this message. */
-    while (out->recipient_cnt < QUEUE_JOB_RCPT_MAX) {
+    while (out->recipient_cnt < rcpt_max) {
         struct queue_item *item = queue_item_at(q, handle);
         uint32_t next = item->ready.next;
         queue_job_take(q, out, item);
@@ -72,6 +76,7 @@ bool queue_next(struct queue *q, struct queue_job *out, uint64_t now_ns)
             break;
         handle = next;
     }
+    queue_group_take(q, d->group, out->recipient_cnt);
     queue_destination_schedule(q, d);
     return true;
 }
@@ -85,6 +90,7 @@ static void job_leave(struct queue *q, const struct queue_job *job, enum queue_a
     base_assert(d->job_cnt > 0 && q->job_cnt[job->standing] > 0);
     d->job_cnt--;
     q->job_cnt[job->standing]--;
+    queue_group_count(q, d, -1);
     if (answer == QUEUE_ANSWER_YES)
         queue_destination_answered(q, d);
     else if (answer == QUEUE_ANSWER_NO)
@@ -151,7 +157,7 @@ static void item_end(struct queue *q, const struct queue_job *job, const struct 
     /* Set aside, the destination's back-off counts. */
     uint64_t wait = 0;
     if (!job->set_aside && (r->code != 0 || !queue_item_destination(q, item)->aside)) {
-        wait = queue_backoff(&q->config, item->attempt_cnt);
+        wait = r->wait_ns > 0 ? r->wait_ns : queue_backoff(&q->config, item->attempt_cnt);
         wait += (wait / 8 * (wait_seed & 0xffff)) >> 16;
     }
     queue_place_due(q, item, r->code == 0 ? QUEUE_HEAP_DOWN : QUEUE_HEAP_OWN,

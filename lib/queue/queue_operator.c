@@ -198,6 +198,8 @@ void queue_each_destination(const struct queue *q, uint32_t after, uint32_t cap,
             .job_cnt = d->job_cnt,
             .job_max = d->window,
             .aside = d->aside,
+            .suspended = d->suspended,
+            .group = d->group,
         };
         if (d->aside && d->aside_until_ns > q->clock.now_ns)
             e.aside_ns = d->aside_until_ns - q->clock.now_ns;

@@ -64,18 +64,17 @@ static uint64_t due_of(const struct queue *q, const struct queue_destination *d)
 
 void queue_destination_schedule(struct queue *q, struct queue_destination *d)
 {
-    bool runs = !d->aside && d->job_cnt < d->window &&
+    bool runs = !d->aside && !d->suspended && d->job_cnt < d->window &&
                 (d->ready != 0 || (d->hurry && d->timed[QUEUE_HEAP_DOWN] != 0));
     heap_set(q, d, due_of(q, d));
     if (d->idle)
         return;
-    if (runs && base_list_linked(&d->ring) && d->ring_standing == d->standing)
+    if (runs && base_list_linked(&d->turn.node) && d->ring_standing == d->standing &&
+        d->ring_group == d->group)
         return;
-    base_list_remove(&d->ring);
-    if (!runs)
-        return;
-    d->ring_standing = d->standing;
-    base_list_push_back(&q->ring[d->standing], &d->ring);
+    queue_ring_leave(q, d);
+    if (runs)
+        queue_ring_enter(q, d);
 }
 
 static void end_waiting(struct queue *q, struct queue_destination *d, uint32_t *budget)
@@ -131,23 +130,37 @@ bool queue_destination_any(const struct queue *q)
     return false;
 }
 
+/* Standings come by turns; but whatever becomes of a job costs as much, and one that is refused
+ * makes room at once for the next: so each failure is paid for by turns of those that answer. */
+static uint32_t first_standing(const struct queue *q)
+{
+    if (q->owed_cnt > 0 && may_run(q, QUEUE_STANDING_ANSWERS))
+        return QUEUE_STANDING_ANSWERS;
+    return (q->turn + 1) % QUEUE_STANDING_CNT;
+}
+
 struct queue_destination *queue_destination_turn(struct queue *q)
 {
-    for (uint32_t i = 1; i <= QUEUE_STANDING_CNT; i++) {
-        uint32_t s = (q->turn + i) % QUEUE_STANDING_CNT;
+    uint32_t first = first_standing(q);
+
+    for (uint32_t i = 0; i < QUEUE_STANDING_CNT; i++) {
+        uint32_t s = (first + i) % QUEUE_STANDING_CNT;
         if (!may_run(q, s))
             continue;
+        q->owed_cnt -= q->owed_cnt > 0 && s == QUEUE_STANDING_ANSWERS;
         q->turn = s;
-        struct queue_destination *d =
-            base_container_of(q->ring[s].next, struct queue_destination, ring);
-        base_list_remove(&d->ring); /* to the end, if it has more */
+        struct queue_turn *t = base_container_of(q->ring[s].next, struct queue_turn, node);
+        struct queue_destination *d = t->is_group
+                                          ? queue_group_turn(q, t, s)
+                                          : base_container_of(t, struct queue_destination, turn);
+        queue_ring_leave(q, d); /* to the end, if it has more */
         for (uint32_t n = 0; n < HURRY_MAX && d->hurry && d->timed[QUEUE_HEAP_DOWN] != 0; n++) {
             struct queue_item *item = queue_item_at(q, d->timed[QUEUE_HEAP_DOWN]);
             queue_place_none(q, item);
             queue_place_ready(q, item);
         }
         d->hurry = d->hurry && d->timed[QUEUE_HEAP_DOWN] != 0;
-        base_list_remove(&d->ring);
+        queue_ring_leave(q, d);
         base_assert(d->ready != 0);
         return d;
     }

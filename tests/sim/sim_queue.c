@@ -19,6 +19,7 @@
  *
  *   sim_queue [FIRST_SEED [SEED_CNT]]   one seed alone replays it
  */
+#include "sim_queue_group.h"
 #include "sim_queue_ledger.h"
 
 #include <string.h>
@@ -48,6 +49,8 @@ enum kind { KIND_LIVE, KIND_GREY, KIND_FLAKY, KIND_DEAD, KIND_CNT };
 static uint64_t turn_bound(const struct sim *g, uint32_t key, uint32_t sender)
 {
     uint64_t places = g->config.job_max / 4;
+    if (g->grouped_live && g->group[3].limits.job_max < places)
+        places = g->group[3].limits.job_max;
     uint64_t turn_ns = LIVE_MAX_NS * (2 + (FLOOD_LIVE + places - 1) / places);
     return turn_ns * SENDER_MAX * (g->peak[key][sender] + 1U) + SLACK_NS;
 }
@@ -109,11 +112,21 @@ static void job_take(struct sim *g, const struct queue_job *job)
         CHECK(is_open(r), "state %u", r->state);
         CHECK(job->set_aside || key_of(g, r->domain) == o->key, "two destinations");
         /* What waits for a destination may be given up by a failure of that destination. */
-        CHECK(!job->set_aside || m->damaged || g->tried[key_of(g, r->domain)] == g->epoch,
+        CHECK(!job->set_aside || job->suspended || m->damaged ||
+                  g->tried[key_of(g, r->domain)] == g->epoch,
               "without an attempt after the start or the jump");
         if (!job->set_aside)
             turn_check(g, m, r);
         r->out = true;
+    }
+    g->suspended_jobs += job->suspended;
+    if (!sim_group_begins(g, o)) {
+        g->group_waits++;
+        for (uint32_t i = 0; i < job->recipient_cnt; i++)
+            m->to[job->recipients[i]].out = false;
+        queue_put_back(g->q, &o->job, g->now_ns);
+        g->out_cnt--;
+        return;
     }
     bool dead = g->kind[o->key] == KIND_DEAD;
     o->end_ns = g->run_ns + below(g, (dead ? DEAD_MAX_NS : LIVE_MAX_NS) + 1);
@@ -172,6 +185,8 @@ static void part_done(struct sim *g, const struct out *o, uint32_t from, uint32_
         queue_note(g->q, part.message, r->recipient, base_span_str(luck < 2 ? "no" : "later"));
     }
     queue_judge(g->q, &part, results);
+    for (uint32_t i = 0; i < cnt && part.suspended && !m->damaged; i++)
+        CHECK(results[i].state == SPOOL_OUTCOME_DEFERRED, "expired while suspended");
     bool over = queue_done(g->q, &part, results, outcomes, g->now_ns, wall(g));
     bool open = false;
     for (uint32_t i = 0; i < cnt; i++)
@@ -277,6 +292,8 @@ static void reload(struct sim *g)
     }
     fair_from(g, DEAD_MAX_NS);
     queue_configure(g->q, &g->config);
+    sim_group_draw(g);
+    sim_group_tell(g);
 }
 
 static void frees(struct sim *g, bool all)
@@ -307,6 +324,7 @@ static void start(struct sim *g)
     int rc = queue_init(&g->q, &g->config);
     CHECK(rc == 0, "init: %d", rc);
     queue_clock(g->q, g->now_ns, wall(g));
+    sim_group_tell(g);
     if (below(g, 2) == 0)
         wall_jump(g);
     for (uint32_t i = 0; i < MESSAGE_MAX; i++) {
@@ -408,8 +426,10 @@ static void act(struct sim *g)
     else if (n < 970)
         g->kind[g->dead_cnt + below(g, g->domain_cnt - g->dead_cnt)] =
             (uint8_t)below(g, g->flood ? KIND_FLAKY : KIND_CNT);
-    else if (n < 985)
+    else if (n < 980)
         reload(g);
+    else if (n < 985)
+        sim_group_act(g);
     else if (n < (g->flood ? 987 : 992))
         start(g);
 }
@@ -456,6 +476,7 @@ static void drain(struct sim *g)
     g->draining = true;
     memset(g->kind, answers ? KIND_LIVE : KIND_DEAD, sizeof(g->kind));
     fair_from(g, UINT64_MAX / 2);
+    sim_group_free(g);
     for (uint32_t i = 0; i < MESSAGE_MAX; i++) {
         struct message *m = &g->messages[i];
         if (m->live && !m->over && m->held && queue_hold(g->q, &m->id, false) == 0)
@@ -464,6 +485,7 @@ static void drain(struct sim *g)
     }
     bound += answers ? open * LIVE_MAX_NS
                      : g->config.lifetime_ns + NOTE_NS + 8 * g->domain_cnt * DEAD_MAX_NS;
+    bound += sim_group_slack(g, answers ? open : 8 * g->domain_cnt);
     bound += g->run_ns;
     for (uint32_t n = 0; g->message_cnt > 0; n++) {
         uint64_t at = pass(g, bound + S);
@@ -492,8 +514,12 @@ static void simulate(struct sim *g, uint64_t seed)
     g->true_ns = UINT64_C(1700000000) * S;
     g->dead_cnt = g->flood ? FLOOD_DEAD : 0;
     g->domain_cnt = g->flood ? FLOOD_DEAD + FLOOD_LIVE : 4 + (uint32_t)below(g, 40);
+    g->grouped = seed % 4 != 1;
+    g->grouped_live = g->flood && seed % 10 == 9;
     config_draw(g);
+    sim_group_draw(g);
     g->config.destination = ledger_destination;
+    g->config.group = sim_group_of_name;
     g->config.user = g;
     start(g);
     for (uint32_t round = 0; round < 2; round++) {
@@ -531,11 +557,13 @@ int main(int argc, char **argv)
         simulate(&g, seed);
     printf("seeds %llu..%llu: %llu messages, %llu jobs; recipients: %llu delivered, %llu failed, "
            "%llu of them expired; %llu messages deleted; %llu jumps, %llu audits; the longest wait "
-           "beside dead destinations: %llu s\n",
+           "beside dead destinations: %llu s; of groups: %llu jobs, %llu put back, %llu messages "
+           "looked at while suspended\n",
            (unsigned long long)first, (unsigned long long)(first + cnt - 1),
            (unsigned long long)g.added, (unsigned long long)g.jobs, (unsigned long long)g.delivered,
            (unsigned long long)g.failed, (unsigned long long)g.expired,
            (unsigned long long)g.deleted, (unsigned long long)g.jumps, (unsigned long long)g.audits,
-           (unsigned long long)(g.longest_wait_ns / S));
+           (unsigned long long)(g.longest_wait_ns / S), (unsigned long long)g.group_jobs,
+           (unsigned long long)g.group_waits, (unsigned long long)g.suspended_jobs);
     return 0;
 }

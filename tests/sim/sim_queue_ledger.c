@@ -181,6 +181,8 @@ void ledger_audit(struct sim *g)
         if (g->out[i].counts)
             used[g->out[i].key] = true;
     }
+    if (g->suspended_key != 0) /* with mail or without */
+        used[g->suspended_key - 1] = true;
     for (uint32_t i = 0; i < KEY_MAX; i++)
         used_cnt += used[i];
     queue_usage(g->q, &u);

@@ -28,6 +28,21 @@ enum {
     KEY_MAX = 2 * DOMAIN_MAX, /* domains; then the hops that pairs of them share */
     SENDER_MAX = 6,
     OUT_MAX = 128,
+    GROUP_CNT = 4, /* number 0 is none */
+    START_CNT = 16,
+};
+
+/* What is set of a group of destinations, and its last jobs (sim_queue_group.h). */
+struct sim_start {
+    uint64_t now_ns;
+    uint32_t rcpt_cnt;
+};
+struct sim_group {
+    struct queue_group_limits limits;
+    bool suspended;
+    uint64_t pause_ns; /* by now_ns */
+    struct sim_start start[START_CNT];
+    uint32_t start_cnt;
 };
 
 struct recipient {
@@ -81,8 +96,13 @@ struct sim {
     bool answered[KEY_MAX];     /* in this run, and its last job was */
     uint64_t tried[KEY_MAX];    /* epoch of the last attempt that failed to be answered */
     uint32_t open[KEY_MAX][SENDER_MAX], peak[KEY_MAX][SENDER_MAX];
+    bool grouped, grouped_live; /* there are groups; in a flood, of those that answer, too */
+    struct sim_group group[GROUP_CNT];
+    uint32_t suspended_key; /* a destination by its name: key + 1; 0: none */
+    char suspended_name[16];
     /* Of all seeds: */
-    uint64_t added, delivered, failed, expired, deleted, jobs, jumps, audits, longest_wait_ns;
+    uint64_t added, delivered, failed, expired, deleted, jobs, jumps, audits, longest_wait_ns,
+        group_jobs, group_waits, suspended_jobs;
 };
 
 #define CHECK(x, ...)                                                                              \
