@@ -54,6 +54,10 @@ static void test_lines(void **state)
         {"explain", -EDOM, CONTROL_EXPLAIN},
         {"recipient check a@b --json", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"recipient check", -EDOM, CONTROL_RECIPIENT_CHECK},
+        {"config show", 0, CONTROL_CONFIG_SHOW},
+        {"config show --json --changed", 0, CONTROL_CONFIG_SHOW},
+        {"config show '--json'", -EDOM, CONTROL_CONFIG_SHOW},
+        {"config show all", -EDOM, CONTROL_CONFIG_SHOW},
         {"reload", 0, CONTROL_RELOAD},
         {"stop", 0, CONTROL_STOP},
     };
@@ -74,7 +78,8 @@ static void test_rights(void **state)
     for (int v = 0; v < CONTROL_VERB_CNT; v++) {
         bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
                      v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
-                     v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN;
+                     v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN ||
+                     v == CONTROL_CONFIG_SHOW;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
