@@ -216,7 +216,7 @@ static void shorten(struct conn *c)
 {
     uint64_t most = c->lane->settings->conf->limits.stress_timeout_ns;
 
-    if (c->app != &conn_in_ops || c->tcp == NULL || c->finishing || c->in.txn.committing)
+    if (c->app != &conn_in_ops || c->link == NULL || c->finishing || c->in.txn.committing)
         return;
     if (c->timer.deadline_ns == BASE_NS_NONE || c->timer.deadline_ns <= c->lane->now_ns + most)
         return;

@@ -9,7 +9,8 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
     if (c == NULL)
         return NULL;
     c->lane = lane;
-    c->tcp = tcp;
+    c->link = tcp;
+    c->link_ops = &conn_link_tcp;
     c->app = app;
     base_timer_init(&c->timer);
     base_list_init(&c->stall);
@@ -45,7 +46,7 @@ static void drop_buf(struct conn *c, struct spool_buf **buf)
 /* Frees the struct once nothing outside points to it any more. */
 static void release_if_done(struct conn *c)
 {
-    if (c->tcp != NULL || c->awaited > 0)
+    if (c->link != NULL || c->awaited > 0)
         return;
     if (!c->app->release(c))
         return conn_stall(c);
@@ -58,11 +59,11 @@ static void release_if_done(struct conn *c)
 /* The connection is over, whichever way: the layers and the application give up what they hold. */
 static void end(struct conn *c, bool abort)
 {
-    struct tcp_conn *tcp = c->tcp;
+    void *link = c->link;
 
-    if (tcp == NULL)
+    if (link == NULL)
         return;
-    c->tcp = NULL;
+    c->link = NULL;
     c->app->close(c);
     for (uint8_t i = 0; i < c->layer_cnt; i++)
         if (c->layer[i].ops->close != NULL)
@@ -72,13 +73,13 @@ static void end(struct conn *c, bool abort)
     drop_buf(c, &c->tail);
     base_wheel_stop(&c->lane->wheel, &c->timer);
     if (abort) {
-        tcp_abort(c->lane->tcp, tcp);
+        c->link_ops->abort(c->lane, link);
         return;
     }
     /* Bytes that nobody will read (behind QUIT, after a 421) would make TCP reset the connection,
      * and the peer lose the replies that are still on their way, a 250 among them. */
-    tcp_recv_consume(c->lane->tcp, tcp, tcp_recv_len(tcp));
-    tcp_close(c->lane->tcp, tcp);
+    c->link_ops->recv_consume(c->lane, link, c->link_ops->recv_len(link));
+    c->link_ops->close(c->lane, link);
 }
 
 /* ---- output ---- */
@@ -89,7 +90,7 @@ static bool flush_tail(struct conn *c)
     if (c->tail == NULL)
         return true;
     uint32_t left = c->tail->len - c->tail_at;
-    int64_t n = tcp_send(c->lane->tcp, c->tcp, c->tail->data + c->tail_at, left);
+    int64_t n = c->link_ops->send(c->lane, c->link, c->tail->data + c->tail_at, left);
     if (n < 0)
         return false;
     c->tail_at += (uint32_t)n;
@@ -102,7 +103,7 @@ static bool flush_tail(struct conn *c)
 /* Gives bytes to TCP; keeps what it has no buffers for. */
 static void send_bytes(struct conn *c, struct base_span bytes)
 {
-    int64_t n = tcp_send(c->lane->tcp, c->tcp, bytes.p, bytes.len);
+    int64_t n = c->link_ops->send(c->lane, c->link, bytes.p, bytes.len);
 
     if (n < 0 || (size_t)n == bytes.len)
         return; /* a failed connection tells by its own event */
@@ -120,9 +121,9 @@ static void send_bytes(struct conn *c, struct base_span bytes)
 
 size_t conn_space(const struct conn *c)
 {
-    if (c->tcp == NULL || c->tail != NULL)
+    if (c->link == NULL || c->tail != NULL)
         return 0;
-    size_t space = tcp_send_space(c->tcp);
+    size_t space = c->link_ops->send_space(c->link);
     for (uint8_t i = 0; i < c->layer_cnt; i++) {
         size_t overhead = c->layer[i].ops->overhead_bytes;
         space = space > overhead ? space - overhead : 0;
@@ -153,9 +154,9 @@ static void write_below(struct conn *c, uint8_t layer_cnt, struct base_span byte
 
 void conn_write(struct conn *c, struct base_span bytes)
 {
-    if (c->tcp == NULL || bytes.len == 0)
+    if (c->link == NULL || bytes.len == 0)
         return;
-    if (tcp_error(c->tcp) != TCP_OK)
+    if (c->link_ops->failure(c->link) != NULL)
         return; /* the event that tells is on its way: the peer may fail at any time */
     base_assert(bytes.len <= conn_space(c));
     write_below(c, c->layer_cnt, bytes);
@@ -163,7 +164,7 @@ void conn_write(struct conn *c, struct base_span bytes)
 
 void conn_write_first(struct conn *c, struct base_span bytes)
 {
-    base_assert(c->tcp != NULL && c->tail == NULL && tcp_send_pending(c->tcp) == 0);
+    base_assert(c->link != NULL && c->tail == NULL && c->link_ops->send_pending(c->link) == 0);
     send_bytes(c, bytes);
 }
 
@@ -176,14 +177,14 @@ static struct base_buf down_room(struct conn *c)
 
 static void send_down(struct conn *c, uint8_t layer, const struct base_buf *down)
 {
-    if (down->len > 0 && tcp_error(c->tcp) == TCP_OK)
+    if (down->len > 0 && c->link_ops->failure(c->link) == NULL)
         write_below(c, layer, base_buf_span(down));
 }
 
 /* What layers say at the end, the topmost first. */
 static void say_farewell(struct conn *c)
 {
-    for (uint8_t i = c->layer_cnt; i-- > 0 && c->tcp != NULL;) {
+    for (uint8_t i = c->layer_cnt; i-- > 0 && c->link != NULL;) {
         struct base_buf down = down_room(c);
         if (c->layer[i].ops->farewell == NULL || down.cap == 0)
             continue;
@@ -228,9 +229,9 @@ static bool decode_piece(struct conn *c, struct base_span in, size_t *consumed)
         if (top)
             c->plain->len = (uint32_t)out.len;
         send_down(c, i, &down);
-        if (c->tcp != NULL && r == CONN_LAYER_BAD)
+        if (c->link != NULL && r == CONN_LAYER_BAD)
             layer_bad(c, i, down.len > 0);
-        if (c->tcp == NULL || c->finishing)
+        if (c->link == NULL || c->finishing)
             return false;
         if (i > 0 && used != in.len) {
             conn_drop(c, "layer kept bytes outside");
@@ -261,27 +262,27 @@ static void decode(struct conn *c)
     for (bool first = true; first || again; first = false) {
         struct base_span span = {0};
         size_t consumed = 0;
-        if (tcp_recv_view(c->tcp, &span, 1) == 0)
+        if (c->link_ops->recv_view(c->link, &span, 1) == 0)
             span = base_span_of(NULL, 0);
         /* Bounded by the room above, so that what one layer produces always fits the next. */
         size_t room = (SPOOL_BUF_BYTES - c->plain->len) / 2;
         struct base_span piece = base_span_of(span.p, span.len < room ? span.len : room);
         again = decode_piece(c, piece, &consumed);
-        if (c->tcp == NULL || c->finishing)
+        if (c->link == NULL || c->finishing)
             return;
-        tcp_recv_consume(c->lane->tcp, c->tcp, (uint32_t)consumed);
-        again |= consumed > 0 && consumed == piece.len && tcp_recv_len(c->tcp) > 0;
+        c->link_ops->recv_consume(c->lane, c->link, (uint32_t)consumed);
+        again |= consumed > 0 && consumed == piece.len && c->link_ops->recv_len(c->link) > 0;
     }
 }
 
 uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap)
 {
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         return 0;
     if (c->layer_cnt == 0)
-        return tcp_recv_view(c->tcp, spans, cap);
+        return c->link_ops->recv_view(c->link, spans, cap);
     decode(c);
-    if (c->tcp == NULL || c->plain == NULL || c->finishing)
+    if (c->link == NULL || c->plain == NULL || c->finishing)
         return 0;
     if (c->plain->len == c->plain_at) { /* an idle connection holds no buffer */
         drop_buf(c, &c->plain);
@@ -293,11 +294,12 @@ uint32_t conn_view(struct conn *c, struct base_span *spans, uint32_t cap)
 
 bool conn_has_more(struct conn *c, size_t n)
 {
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         return false;
     if (c->layer_cnt == 0)
-        return tcp_recv_len(c->tcp) > n;
-    return tcp_recv_len(c->tcp) > 0 || (c->plain != NULL && c->plain->len - c->plain_at > n);
+        return c->link_ops->recv_len(c->link) > n;
+    return c->link_ops->recv_len(c->link) > 0 ||
+           (c->plain != NULL && c->plain->len - c->plain_at > n);
 }
 
 void conn_starve(struct conn *c)
@@ -307,10 +309,10 @@ void conn_starve(struct conn *c)
 
 void conn_consume(struct conn *c, size_t n)
 {
-    if (c->tcp == NULL || n == 0)
+    if (c->link == NULL || n == 0)
         return;
     if (c->layer_cnt == 0)
-        tcp_recv_consume(c->lane->tcp, c->tcp, (uint32_t)n);
+        c->link_ops->recv_consume(c->lane, c->link, (uint32_t)n);
     else
         c->plain_at += (uint32_t)n;
 }
@@ -319,7 +321,7 @@ void conn_consume(struct conn *c, size_t n)
 
 static void service(struct conn *c)
 {
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         return;
     if (!flush_tail(c))
         return;
@@ -331,7 +333,7 @@ static void service(struct conn *c)
 /* Whether no byte comes any more, and the application has had all. */
 static bool input_is_over(struct conn *c)
 {
-    if (!c->input_ended && !(c->peer_closed && (c->starved || tcp_recv_ended(c->tcp))))
+    if (!c->input_ended && !(c->peer_closed && (c->starved || c->link_ops->recv_ended(c->link))))
         return false;
     /* Layers may hold bytes that the application could not take yet: no room for its replies. */
     return c->layer_cnt == 0 || conn_space(c) >= SMTP_OUT_MIN;
@@ -340,22 +342,22 @@ static bool input_is_over(struct conn *c)
 /* After the application had its turn: the ends that it does not see itself. */
 static void settle(struct conn *c)
 {
-    if (c->tcp != NULL && !c->finishing && !base_list_linked(&c->stall) && input_is_over(c)) {
+    if (c->link != NULL && !c->finishing && !base_list_linked(&c->stall) && input_is_over(c)) {
         c->app->ended(c, "closed by peer");
         for (uint8_t i = c->layer_cnt; c->finishing && i-- > 0;)
             if (c->layer[i].ops->ended != NULL)
                 c->layer[i].ops->ended(c->layer[i].state);
     }
-    if (c->tcp != NULL && c->finishing && flush_tail(c))
+    if (c->link != NULL && c->finishing && flush_tail(c))
         say_farewell(c);
-    if (c->tcp != NULL && c->finishing && flush_tail(c))
+    if (c->link != NULL && c->finishing && flush_tail(c))
         end(c, false);
     release_if_done(c);
 }
 
 void conn_event(struct conn *c, uint32_t flags)
 {
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         return settle(c);
     if (flags & TCP_EVENT_CONNECTED) {
         c->connected = true;
@@ -365,7 +367,7 @@ void conn_event(struct conn *c, uint32_t flags)
     if (flags & TCP_EVENT_PEER_CLOSED)
         c->peer_closed = true;
     if (flags & TCP_EVENT_FAILED) {
-        c->reason = tcp_error_name(tcp_error(c->tcp));
+        c->reason = c->link_ops->failure(c->link);
         c->app->ended(c, c->reason);
         end(c, true);
     } else {
@@ -376,7 +378,7 @@ void conn_event(struct conn *c, uint32_t flags)
 
 void conn_timer(struct conn *c)
 {
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         return;
     if (c->finishing)
         end(c, true); /* the peer takes no output: enough waited */
@@ -414,7 +416,7 @@ void conn_deadline(struct conn *c, uint64_t after_ns)
 
 void conn_finish(struct conn *c, const char *reason)
 {
-    if (c->finishing || c->tcp == NULL)
+    if (c->finishing || c->link == NULL)
         return;
     c->finishing = true;
     c->reason = reason;

@@ -18,6 +18,7 @@
 
 #include "base_list.h"
 #include "base_wheel.h"
+#include "conn_link.h"
 #include "delivery.h"
 #include "smtp_client.h"
 #include "smtp_server.h"
@@ -143,7 +144,8 @@ struct conn_out {
 };
 
 struct conn {
-    struct tcp_conn *tcp; /* NULL once closed or failed */
+    void *link; /* what it stands on: TCP's connection or a stream; NULL once closed or failed */
+    const struct conn_link_ops *link_ops;
     struct lane *lane;
     const struct conn_app_ops *app;
     struct base_timer timer;

@@ -47,7 +47,7 @@ void conn_eightbit_look(struct conn *c)
 {
     struct conn_out *o = &c->out;
 
-    while (o->checking && c->tcp != NULL) {
+    while (o->checking && c->link != NULL) {
         if (o->eightbit == NULL) {
             o->eightbit = take(&c->lane->eightbit);
             if (o->eightbit == NULL)

@@ -400,7 +400,7 @@ static void go_down(struct conn *c)
 {
     struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
 
-    if (c->tcp == NULL || c->finishing || c->in.txn.open || c->in.txn.committing ||
+    if (c->link == NULL || c->finishing || c->in.txn.open || c->in.txn.committing ||
         out.cap < SMTP_OUT_MIN)
         return;
     smtp_server_shutdown(&c->in.smtp, &reply_shutdown, &out);
@@ -415,7 +415,7 @@ static void run(struct conn *c)
 
     s->settings = &c->lane->settings->smtp; /* of this pass: a reload takes effect here */
     conn_auth_offer(c);
-    while (step == STEP_AGAIN && c->tcp != NULL && !c->finishing && !c->in.txn.committing &&
+    while (step == STEP_AGAIN && c->link != NULL && !c->finishing && !c->in.txn.committing &&
            !c->in.asking) {
         struct base_buf out = {.p = c->lane->out, .cap = conn_space(c)};
         if (out.cap < SMTP_OUT_MIN)
@@ -455,7 +455,7 @@ static void spooled(struct conn *c, const struct spool_done *done)
                     base_span_str(done->status == -ENOSPC ? "no space" : "write failed"));
     }
     c->in.txn = (struct conn_transaction){0};
-    if (c->tcp == NULL || c->finishing)
+    if (c->link == NULL || c->finishing)
         return; /* the client has gone: it will send the message again (G4) */
     if (conn_space(c) < SMTP_OUT_MIN / 2) /* a layer has answered to much that carries no mail */
         return conn_drop(c, "the peer does not read");
@@ -481,7 +481,7 @@ void conn_in_answer(struct conn *c, const struct smtp_reply *reply, struct base_
     const struct conf *conf = c->lane->settings->conf;
 
     c->in.asking = false;
-    if (c->tcp == NULL || c->finishing)
+    if (c->link == NULL || c->finishing)
         return;
     if (conn_space(c) < SMTP_OUT_MIN / 2)
         return conn_drop(c, "the peer does not read");
@@ -516,7 +516,7 @@ static void timeout(struct conn *c)
 
 static void ended(struct conn *c, const char *why)
 {
-    if (!c->in.txn.committing || c->tcp == NULL)
+    if (!c->in.txn.committing || c->link == NULL)
         conn_finish(c, why);
 }
 

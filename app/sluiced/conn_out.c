@@ -131,7 +131,7 @@ static bool step(struct conn *c)
     case SMTP_CLIENT_DONE:
         o->alone |= o->delivery != NULL && o->delivery->probe;
         conn_out_give_back(c, "no result");
-        if (c->tcp == NULL)
+        if (c->link == NULL)
             return false;
         conn_out_keep(c);
         return true; /* what came behind the last reply is no news that would wake us */
@@ -171,7 +171,7 @@ static void run(struct conn *c)
         conn_eightbit_look(c);
     if (c->out.sending)
         conn_out_send(c);
-    while (c->tcp != NULL && !c->finishing && !c->out.sending && step(c))
+    while (c->link != NULL && !c->finishing && !c->out.sending && step(c))
         ;
     if (c->lane->draining && c->out.idle)
         conn_out_leave(c);

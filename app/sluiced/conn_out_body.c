@@ -69,7 +69,7 @@ void conn_out_send(struct conn *c)
 {
     struct conn_out *o = &c->out;
 
-    while (o->sending && c->tcp != NULL) {
+    while (o->sending && c->link != NULL) {
         size_t space = conn_space(c);
         if (space < SMTP_OUT_MIN)
             return;
@@ -97,9 +97,9 @@ void conn_out_spooled(struct conn *c, const struct spool_done *done)
 
     base_assert(done->op == SPOOL_READ && o->reading);
     o->reading = false;
-    if (c->tcp == NULL || done->status != 0 || done->len == 0) {
+    if (c->link == NULL || done->status != 0 || done->len == 0) {
         spool_buf_put(&c->lane->bufs, done->buf);
-        if (c->tcp != NULL) { /* never end a message that is not whole: cut the connection */
+        if (c->link != NULL) { /* never end a message that is not whole: cut the connection */
             stats_inc(c->lane->stats, STATS_CONN_READ_FAILED);
             conn_out_give_back(c, "message could not be read from the spool");
             conn_drop(c, "spool read failed");

@@ -71,7 +71,7 @@ static void say_client(struct conn *c, const struct delivery *d)
     base_assert(failed == 0);
     stats_inc(c->lane->stats, d->proxy_client ? STATS_PROXY_SENT : STATS_PROXY_SENT_LOCAL);
     conn_write_first(c, base_buf_span(&out));
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         conn_resume(c);
 }
 
@@ -80,10 +80,12 @@ static void open_fresh(struct lane *l, struct delivery *d)
     struct net_endpoint any = {0};
     struct conn *c = l->draining ? NULL : conn_open(l, NULL, &conn_out_ops);
     const char *why = l->draining ? "gateway is going down" : "no free connection";
+    struct tcp_conn *tcp = NULL;
     int error = 0;
 
     if (c != NULL) {
-        error = tcp_connect(l->tcp, &any, &d->host, c, &c->tcp, l->now_ns);
+        error = tcp_connect(l->tcp, &any, &d->host, c, &tcp, l->now_ns);
+        c->link = tcp;
         why = error == 0 ? NULL : "no route to the next hop, or no port left";
     }
     if (why != NULL) {
@@ -115,7 +117,7 @@ static void open_fresh(struct lane *l, struct delivery *d)
     conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
     if (d->proxy != 0)
         say_client(c, d);
-    if (d->tls_begin == DELIVERY_TLS_IMPLICIT && c->tcp != NULL && d->requirement != NULL)
+    if (d->tls_begin == DELIVERY_TLS_IMPLICIT && c->link != NULL && d->requirement != NULL)
         conn_tls_out_start(c);
 }
 

@@ -62,6 +62,15 @@ void conn_out_give_back(struct conn *c, const char *why)
     lane_deliver_back(c->lane, d);
 }
 
+/* A recipient is through: the others must not go to another host, where it would go again. */
+static bool any_delivered(const struct delivery *d)
+{
+    for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
+        if (d->result[i].code / 100 == 2)
+            return true;
+    return false;
+}
+
 void conn_out_take_result(struct conn *c)
 {
     const struct smtp_client_result *from = &c->out.smtp.result;
@@ -77,7 +86,8 @@ void conn_out_take_result(struct conn *c)
     d->dsn_passed_on = c->out.smtp.offers_dsn;
     d->auth_trouble = c->out.smtp.auth_trouble;
     d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
-    d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4);
+    d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4) &&
+                   !any_delivered(d);
     d->tls = (uint8_t)tls_of(c);
     d->verify_answered = c->out.smtp.answered_cnt > 1;
     d->result_cnt++;

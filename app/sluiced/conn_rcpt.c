@@ -352,7 +352,7 @@ void conn_rcpt_wake(struct rcpt_job *job)
 
     base_assert(c->in.rcpt == job && c->in.asking);
     c->in.asking = false;
-    if (c->tcp == NULL || c->finishing)
+    if (c->link == NULL || c->finishing)
         return close_job(c);
     if (conn_space(c) < SMTP_OUT_MIN / 2) {
         close_job(c);
@@ -377,7 +377,7 @@ bool conn_rcpt_timeout(struct conn *c)
         return false;
     stats_inc(c->lane->stats, STATS_VERIFY_TIMEOUTS);
     c->in.asking = false;
-    if (c->tcp == NULL || c->finishing || conn_space(c) < SMTP_OUT_MIN / 2) {
+    if (c->link == NULL || c->finishing || conn_space(c) < SMTP_OUT_MIN / 2) {
         close_job(c);
         conn_drop(c, "the peer does not read");
         return true;

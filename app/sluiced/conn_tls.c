@@ -101,7 +101,7 @@ static void run(struct conn *c)
     if (c->lane->draining)
         return conn_drop(c, "going down");
     (void)conn_view(c, &span, 1); /* it is the session's: nothing of it is consumed here */
-    if (c->tcp == NULL || c->finishing || tls_conn_state(c->tls) == TLS_HANDSHAKE ||
+    if (c->link == NULL || c->finishing || tls_conn_state(c->tls) == TLS_HANDSHAKE ||
         conn_space(c) < SMTP_OUT_MIN)
         return;
     log_handshake(c);
@@ -192,7 +192,7 @@ bool conn_tls_open(struct conn *c)
 void conn_tls_start(struct conn *c, struct base_span last_clear)
 {
     conn_write(c, last_clear);
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         return layer_close(c);
     base_assert(c->plain == NULL || c->plain->len == c->plain_at);
     conn_push_layer(c, &tls_layer, c);

@@ -116,7 +116,7 @@ static void run(struct conn *c)
     if (base_list_linked(&c->handshake)) /* it waits to be judged */
         return;
     (void)conn_view(c, &span, 1); /* what there is is the session's */
-    if (c->tcp == NULL)
+    if (c->link == NULL)
         return;
     switch (tls_conn_state(c->tls)) {
     case TLS_HANDSHAKE:

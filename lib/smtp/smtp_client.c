@@ -71,6 +71,7 @@ void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job)
     c->untried = false;
     c->checking = false;
     c->checked = false;
+    c->look_whole = false;
     c->convert = false;
     memset(c->rcpt, SMTP_CLIENT_RCPT_WAITING, sizeof(c->rcpt));
     stats_inc(c->stats, STATS_SMTP_CLIENT_JOBS);
@@ -291,7 +292,7 @@ static bool send_due(struct smtp_client *c, struct base_buf *out)
     c->command_due = false;
     switch ((enum smtp_client_state)c->state) {
     case SMTP_CLIENT_STATE_EHLO:
-        put_format(out, "EHLO ", base_span_str(c->hostname), "\r\n");
+        put_format(out, c->lmtp ? "LHLO " : "EHLO ", base_span_str(c->hostname), "\r\n");
         break;
     case SMTP_CLIENT_STATE_HELO:
         put_format(out, "HELO ", base_span_str(c->hostname), "\r\n");
@@ -329,11 +330,15 @@ static enum smtp_client_event begin_transaction(struct smtp_client *c)
         c->started = false;
         return SMTP_CLIENT_LEFT;
     }
+    if (smtp_client_loops(c)) {
+        tell_window(c);
+        return SMTP_CLIENT_MORE;
+    }
     c->sent_cnt = 0;
     c->answered_cnt = 0;
     c->abandoned = false;
     c->accepted_any = false;
-    c->chunk = c->job.chunking && c->offers_chunking && !c->convert && !c->job.probe;
+    c->chunk = c->job.chunking && c->offers_chunking && !c->convert && !c->job.probe && !c->lmtp;
     smtp_client_set_state(c, SMTP_CLIENT_STATE_ENVELOPE, false);
     return SMTP_CLIENT_MORE;
 }
@@ -372,6 +377,8 @@ static enum smtp_client_event rcpt_reply(struct smtp_client *c, uint32_t recipie
 static enum smtp_client_event data_reply(struct smtp_client *c, bool more_input)
 {
     if (c->reply.code == 354) {
+        if (!c->accepted_any && c->lmtp) /* RFC 2033 section 4.2: it must not */
+            return bad_reply(c, "the server wants a message for nobody");
         if (!c->accepted_any) {
             smtp_client_set_state(c, SMTP_CLIENT_STATE_END, true);
             return SMTP_CLIENT_MORE;
@@ -432,7 +439,9 @@ static enum smtp_client_event hello_reply(struct smtp_client *c, struct base_buf
 
     if (class == 3)
         return bad_reply(c, "the server's greeting is 3xx");
-    if (c->state == SMTP_CLIENT_STATE_EHLO && class == 5) {
+    if (c->state == SMTP_CLIENT_STATE_EHLO && class == 5 && c->lmtp)
+        smtp_client_lmtp_refused(c); /* and below: it is no 2xx */
+    else if (c->state == SMTP_CLIENT_STATE_EHLO && class == 5) {
         stats_inc(c->stats, STATS_SMTP_CLIENT_HELO_FALLBACK);
         smtp_client_set_state(c, SMTP_CLIENT_STATE_HELO, true);
         return SMTP_CLIENT_MORE;
@@ -476,6 +485,13 @@ static enum smtp_client_event end_reply(struct smtp_client *c)
 {
     if (c->reply.code / 100 == 3)
         return bad_reply(c, "the server's reply to the end of data is 3xx");
+    if (c->lmtp) {
+        bool last = true;
+        uint32_t recipient = smtp_client_lmtp_answered(c, &last);
+        if (last)
+            smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
+        return tell_one(c, recipient);
+    }
     smtp_client_set_state(c, SMTP_CLIENT_STATE_READY, false);
     tell_window(c);
     return SMTP_CLIENT_MORE;

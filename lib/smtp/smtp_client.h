@@ -33,6 +33,12 @@
  * REQUIRED, each recipient's result is code 0 with 4.7.4. Who the server is, and what the
  * connection must prove, is the caller's to judge: smtp_client_refuse ends the session with that.
  *
+ * LMTP (RFC 2033), where smtp_client_speak_lmtp was called: LHLO in place of EHLO, and behind the
+ * end of data a reply for each recipient that was accepted at RCPT, in their order; one whose reply
+ * has come has its result, whatever becomes of the session. A server that refuses LHLO is the
+ * operator's mistake, and defers. The message always goes by DATA: servers differ in how many
+ * replies a refused chunk has. LMTP's way of final delivery, too, is a job's: single.
+ *
  * Left out: BINARYMIME, BURL.
  *
  * Use: smtp_client_init, smtp_client_start with the first job, then smtp_client_push on each input.
@@ -75,10 +81,16 @@ struct smtp_client_job {
     bool chunking; /* BDAT may be used: body brings exactly mail.size_bytes bytes */
     bool check;    /* the caller can look at the content: CHECK. The content may be 8-bit then
                       though that was not declared */
+    bool single;   /* each recipient has a transaction of its own, as the message that it gets is
+                      its own (Delivered-To); CHECK always comes first, and tells who has had it */
 };
 
-/* The answer to CHECK: what of the content is beyond ASCII. */
+/* The answer to CHECK: what of the content is beyond ASCII, which is wanted where c->look_whole
+ * says so, and who of a single job has had the message. */
 struct smtp_client_content {
+    /* single: the recipients, a bit by index, that the message has been delivered to before; they
+     * get 5.4.6. */
+    uint64_t looped[(SMTP_CLIENT_RCPT_MAX + 63) / 64];
     bool header;         /* header sections: of the message, and those of parts */
     bool body;           /* anything else */
     const char *why_not; /* body cannot be converted, or is not to be: static text */
@@ -208,9 +220,12 @@ struct smtp_client {
     bool accepted_any;
     bool chunk;    /* this transaction sends BDAT */
     bool body_due; /* BODY is to be told */
-    bool checking; /* CHECK was told */
-    bool checked;  /* and answered: content holds */
-    bool convert;  /* what the caller sends must be 7-bit */
+    bool lmtp;
+    bool local;      /* set by the caller: the connection does not leave this machine */
+    bool look_whole; /* CHECK wants to know header and body */
+    bool checking;   /* CHECK was told */
+    bool checked;    /* and answered: content holds */
+    bool convert;    /* what the caller sends must be 7-bit */
     struct smtp_client_content content;
     uint8_t rcpt[SMTP_CLIENT_RCPT_MAX]; /* enum smtp_client_rcpt */
 };
@@ -219,6 +234,9 @@ void smtp_client_init(struct smtp_client *c, const char *hostname, struct stats_
 
 /* After init, before the first push. */
 void smtp_client_want_tls(struct smtp_client *c, enum smtp_client_tls tls);
+
+/* After init, before the first push: the session is LMTP's. */
+void smtp_client_speak_lmtp(struct smtp_client *c);
 
 /* TLS stands, after the event TLS, or before the first push where it comes before the greeting;
  * secured: see there. */

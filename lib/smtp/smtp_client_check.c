@@ -7,7 +7,7 @@
 
 bool smtp_client_keeps_tls(const struct smtp_client *c)
 {
-    return c->secured && c->offers_requiretls;
+    return (c->secured || c->local) && c->offers_requiretls;
 }
 
 static bool refuse(struct smtp_client *c, uint16_t code, const char *enhanced, const char *text,
@@ -47,6 +47,8 @@ static bool tls_suffices(struct smtp_client *c)
 {
     if (!c->job.mail.requiretls || smtp_client_keeps_tls(c))
         return true;
+    if (c->local) /* nobody is between: final delivery is none of RFC 8689's hops (section 4.4) */
+        return true;
     if (c->job.sender.len > 0)
         return false;
     stats_inc(c->stats, STATS_SMTP_CLIENT_TLS_WAIVED);
@@ -61,7 +63,7 @@ static bool utf8_fits(struct smtp_client *c)
     if (!c->job.check || !envelope_is_ascii(c) || (c->checked && c->content.header))
         return refuse(c, 550, "5.6.7", "Message needs SMTPUTF8 and the server does not offer it",
                       STATS_SMTP_CLIENT_NOT_UTF8);
-    c->checking = !c->checked;
+    c->checking = c->look_whole = !c->checked;
     if (c->checked)
         stats_inc(c->stats, STATS_SMTP_CLIENT_UTF8_SPARED);
     return true;
@@ -75,7 +77,7 @@ static bool eightbit_fits(struct smtp_client *c)
         return refuse(c, 554, "5.6.3", "Message is 8-bit and the server does not offer 8BITMIME",
                       STATS_SMTP_CLIENT_NOT_8BIT);
     if (!c->checked) {
-        c->checking = true;
+        c->checking = c->look_whole = true;
         return true;
     }
     if (c->content.header)
@@ -99,6 +101,7 @@ bool smtp_client_acceptable(struct smtp_client *c)
                       STATS_SMTP_CLIENT_TOO_LARGE);
     if (!utf8_fits(c) || !eightbit_fits(c))
         return false;
+    c->checking |= c->job.single && !c->job.probe && !c->checked;
     if (c->checking)
         return true;
     if (!tls_suffices(c))

@@ -36,6 +36,16 @@ enum smtp_client_starttls {
 /* The reply to STARTTLS is in c->reply; more_input: something came behind it. */
 enum smtp_client_starttls smtp_client_after_starttls(struct smtp_client *c, bool more_input);
 
+/* ---- smtp_client_lmtp.c ---- */
+
+/* LHLO was refused for good: c->reply becomes a failure for now. */
+void smtp_client_lmtp_refused(struct smtp_client *c);
+/* The recipient that c->reply, behind the end of data, is for; *last: no other one is waited for.
+ */
+uint32_t smtp_client_lmtp_answered(const struct smtp_client *c, bool *last);
+/* The next transaction's recipient has had this message: c->reply says so. */
+bool smtp_client_loops(struct smtp_client *c);
+
 /* ---- smtp_client.c ---- */
 
 void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due);

@@ -67,7 +67,8 @@ bool smtp_client_open_window(struct smtp_client *c)
     c->first += c->cnt;
     uint32_t left = c->job.recipient_cnt - c->first;
     base_assert(left > 0);
-    c->cnt = c->rcpt_max != 0 && c->rcpt_max < left ? c->rcpt_max : left;
+    uint32_t most = c->job.single ? 1 : c->rcpt_max;
+    c->cnt = most != 0 && most < left ? most : left;
     if (c->domain_max == 0)
         return true;
     for (uint32_t i = 0; i < c->cnt; i++) {

@@ -331,6 +331,8 @@ STATS(SMTP_CLIENT_NOT_CONVERTED, "smtp_client", "not_converted", "messages", "8-
 STATS(SMTP_CLIENT_UTF8_SPARED, "smtp_client", "utf8_spared", "messages", "messages with SMTPUTF8 that turned out to be ASCII, sent on without it")
 STATS(SMTP_CLIENT_CHUNKED,   "smtp_client", "chunked",   "messages", "messages sent by BDAT")
 STATS(SMTP_CLIENT_LIMITED,   "smtp_client", "limited",   "sessions", "sessions that took a part of a job only, by the server's LIMITS")
+STATS(SMTP_CLIENT_LHLO_REFUSED, "smtp_client", "lhlo_refused", "sessions", "servers of LMTP routes that refuse LHLO: mail waits")
+STATS(SMTP_CLIENT_LOOPED,    "smtp_client", "looped",    "recipients", "recipients that a message had been delivered to before (Delivered-To), not sent")
 STATS(SMTP_CLIENT_AUTH_OK,   "smtp_client", "auth_ok",   "logins", "logins that next hops accepted")
 STATS(SMTP_CLIENT_AUTH_CLEAR, "smtp_client", "auth_cleartext", "sessions", "no login: the connection is in clear and auth_cleartext = no")
 STATS(SMTP_CLIENT_AUTH_NONE, "smtp_client", "auth_not_offered", "sessions", "no login: the server does not offer AUTH")

@@ -43,6 +43,7 @@ static const struct fuzz_token tokens[] = {
     FUZZ_TOKEN("535 x\r\n"),
     FUZZ_TOKEN("250 1\r\n250 2\r\n250 3\r\n354 x\r\n"),
     FUZZ_TOKEN("250 1\r\n550 2\r\n550 3\r\n354 x\r\n"),
+    FUZZ_TOKEN("250 1\r\n452 2\r\n550 3\r\n"),
     FUZZ_TOKEN("\r\n"),
     FUZZ_TOKEN("\r"),
     FUZZ_TOKEN("\n"),
@@ -111,6 +112,7 @@ static void start(struct run *r)
                           .mail.body_8bit = base_rand_below(&r->rand, 2) == 0,
                           .chunking = base_rand_below(&r->rand, 2) == 0,
                           .check = base_rand_below(&r->rand, 2) == 0,
+                          .single = base_rand_below(&r->rand, 4) == 0,
                       });
 }
 
@@ -161,6 +163,7 @@ static bool handle(struct run *r, enum smtp_client_event event, struct base_buf 
     case SMTP_CLIENT_CHECK:
         smtp_client_checked(
             &r->client, &(struct smtp_client_content){
+                            .looped = {base_rand_next(&r->rand) & base_rand_next(&r->rand)},
                             .header = base_rand_below(&r->rand, 4) == 0,
                             .body = base_rand_below(&r->rand, 2) == 0,
                             .why_not = base_rand_below(&r->rand, 4) == 0 ? "it is signed" : NULL});
@@ -256,6 +259,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         r->client.credentials = &r->credentials;
     if (r->client.tls == SMTP_CLIENT_TLS_OFF)
         r->client.encrypted = base_rand_below(&r->rand, 2) == 0;
+    if (base_rand_below(&r->rand, 3) == 0)
+        smtp_client_speak_lmtp(&r->client);
     r->job_max = 1 + (uint32_t)base_rand_below(&r->rand, 8);
     start(r);
     uint64_t most = 1 + base_rand_below(&r->rand, 200);

@@ -21,6 +21,7 @@ struct job {
         const char *orcpt;
     } dsn[4]; /* by recipient */
     bool chunking;
+    bool single;
     const struct smtp_client_content *content; /* the answer to CHECK; NULL: none is to be asked */
 };
 
@@ -154,6 +155,7 @@ static const struct login inside_tls = {CREDENTIALS(15, false), true, SMTP_CLIEN
     LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10 LINES10                        \
         "250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n250-x\r\n"
 
+#include "smtp_client_lmtp.h"
 #include "smtp_client_more.h"
 #include "smtp_client_scripts.h"
 
@@ -208,6 +210,7 @@ static void start_job(struct player *p, const struct job *job)
                                       .rcpt_params = job_params,
                                       .chunking = job->chunking,
                                       .check = job->content != NULL,
+                                      .single = job->single,
                                   });
 }
 
@@ -275,7 +278,7 @@ static void player_feed(struct player *p, const char *bytes, size_t n)
 
 /* Plays a script with the server's bytes cut once at the given place; with cut SIZE_MAX,
  * everywhere. Returns how many bytes the server sends. */
-static size_t play(const struct script *s, size_t cut)
+static size_t play(const struct script *s, bool lmtp, size_t cut)
 {
     struct player *p = aligned_alloc(64, (sizeof(*p) + 63) / 64 * 64);
     size_t sent = 0;
@@ -289,6 +292,8 @@ static size_t play(const struct script *s, size_t cut)
     smtp_client_init(&p->client, "me.test", &p->stats);
     p->client.credentials = s->login != NULL ? &s->login->credentials : NULL;
     p->client.encrypted = s->login != NULL && s->login->encrypted;
+    if (lmtp)
+        smtp_client_speak_lmtp(&p->client);
     start_job(p, s->job[0]);
     player_feed(p, "", 0);
     for (size_t i = 0; s->step[i] != NULL; i++) {
@@ -328,24 +333,26 @@ static size_t play(const struct script *s, size_t cut)
     return sent;
 }
 
-static void play_everywhere(const struct script *s)
+static void play_everywhere(const struct script *s, bool lmtp)
 {
-    size_t len = play(s, 0);
+    size_t len = play(s, lmtp, 0);
 
     if (s->whole_only)
         return;
     for (size_t cut = 1; cut<len; cut += len> 500 ? 11 : 1)
-        play(s, cut);
-    play(s, SIZE_MAX);
+        play(s, lmtp, cut);
+    play(s, lmtp, SIZE_MAX);
 }
 
 static void scripts_whole_and_cut(void **state)
 {
     (void)state;
     for (size_t i = 0; i < BASE_ARRAY_CNT(scripts); i++)
-        play_everywhere(&scripts[i]);
+        play_everywhere(&scripts[i], false);
     for (size_t i = 0; i < BASE_ARRAY_CNT(more_scripts); i++)
-        play_everywhere(&more_scripts[i]);
+        play_everywhere(&more_scripts[i], false);
+    for (size_t i = 0; i < BASE_ARRAY_CNT(lmtp_scripts); i++)
+        play_everywhere(&lmtp_scripts[i], true);
 }
 
 /* What the caller vouches for and the server offers is passed on. */
@@ -377,6 +384,69 @@ static void requiretls_on_a_secure_connection(void **state)
         assert_int_equal(memmem(out.p, out.len, wanted, strlen(wanted)) != NULL, offered);
         assert_int_equal(memmem(out.p, out.len, "MAIL", 4) != NULL, offered);
     }
+}
+
+static struct base_span many_rcpt(void *user, uint32_t index);
+
+/* A store on this machine gets such mail, whether it knows of REQUIRETLS or not. */
+static void requiretls_on_this_machine(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    struct smtp_client c;
+    uint8_t room[8192];
+    struct base_buf out = {room, 0, sizeof(room)};
+    size_t used;
+
+    smtp_client_init(&c, "me.test", &stats);
+    smtp_client_speak_lmtp(&c);
+    c.local = true;
+    smtp_client_start(&c, &(struct smtp_client_job){.sender = base_span_str("a@b"),
+                                                    .recipient = job_rcpt,
+                                                    .user = (void *)(uintptr_t)&tls,
+                                                    .recipient_cnt = 1,
+                                                    .mail.requiretls = true});
+    assert_int_equal(smtp_client_push(&c, base_span_str("220 x\r\n"), &used, &out),
+                     SMTP_CLIENT_MORE);
+    assert_int_equal(smtp_client_push(&c, base_span_str("250 y\r\n"), &used, &out),
+                     SMTP_CLIENT_MORE);
+    const char *wanted = "MAIL FROM:<a@b>\r\n";
+    assert_non_null(memmem(out.p, out.len, wanted, strlen(wanted)));
+}
+
+/* The connection breaks between two replies: who was answered is through. */
+static void lost_between_replies(void **state)
+{
+    (void)state;
+    static struct stats_block stats;
+    static const char *const replies[] = {"220 x\r\n", "250-x\r\n250 PIPELINING\r\n",
+                                          "250 1\r\n250 2\r\n250 3\r\n250 4\r\n354 go\r\n",
+                                          "250 first\r\n", "45"};
+    struct smtp_client c;
+    uint8_t room[8192];
+    struct base_buf out = {room, 0, sizeof(room)};
+    size_t used;
+
+    smtp_client_init(&c, "me.test", &stats);
+    smtp_client_speak_lmtp(&c);
+    smtp_client_start(&c, &(struct smtp_client_job){.recipient = many_rcpt, .recipient_cnt = 3});
+    for (size_t i = 0; i < BASE_ARRAY_CNT(replies); i++) {
+        enum smtp_client_event event = smtp_client_push(&c, base_span_str(replies[i]), &used, &out);
+        assert_int_equal(event, i == 2   ? SMTP_CLIENT_BODY
+                                : i == 3 ? SMTP_CLIENT_RESULT
+                                         : SMTP_CLIENT_MORE);
+        if (event == SMTP_CLIENT_BODY)
+            smtp_client_body_end(&c, &out);
+    }
+    assert_int_equal(c.result.code, 250);
+    smtp_client_fail(&c, "connection lost");
+    for (uint32_t i = 1; i < 3; i++) {
+        assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out),
+                         SMTP_CLIENT_RESULT);
+        assert_int_equal(c.result.recipient, i);
+        assert_int_equal(c.result.code, 0);
+    }
+    assert_int_equal(smtp_client_push(&c, base_span_of(NULL, 0), &used, &out), SMTP_CLIENT_CLOSE);
 }
 
 /* Bytes that are no text, and a character cut in two, are kept as they come, by their count. */
@@ -608,6 +678,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripts_whole_and_cut),
         cmocka_unit_test(requiretls_on_a_secure_connection),
+        cmocka_unit_test(requiretls_on_this_machine),
+        cmocka_unit_test(lost_between_replies),
         cmocka_unit_test(bytes_of_a_reply),
         cmocka_unit_test(unheard),
         cmocka_unit_test(fail_in_each_state),
