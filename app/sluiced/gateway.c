@@ -12,6 +12,8 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+base_static_assert(CONF_PORT_MAX == NET_JOIN_MAX, "each port of the configuration has a place");
+
 #define MBUF_CACHE       256
 #define FRAME_ROOM_BYTES 512 /* of small mbufs: headers, references, small pieces */
 
@@ -56,9 +58,10 @@ static int make_pools(struct gateway *g, const struct conf *conf, char *err, siz
                 "packet buffers do not fit: raise gateway: memory or lower tcp: packet_buffers");
 }
 
-static int open_port(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
+static int open_port(struct gateway *g, const struct conf *conf, uint32_t at, char *err,
+                     size_t err_cap)
 {
-    const struct conf_port *port = &conf->port[0];
+    const struct conf_port *port = &conf->port[at];
     char name[128];
     struct ethdev_config e = {
         .name = name,
@@ -76,13 +79,30 @@ static int open_port(struct gateway *g, const struct conf *conf, char *err, size
     int error = random_bytes(e.rss_key, sizeof(e.rss_key));
     if (error != 0)
         return fail(err, err_cap, error, "no random bytes");
-    error = ethdev_open(&g->port, &e, err, err_cap);
+    error = ethdev_open(&g->port[at], &e, err, err_cap);
     if (error != 0)
         return error;
-    g->port_open = true;
-    error = ethdev_start(&g->port, err, err_cap);
-    g->rss_known = error == 0 && ethdev_tell_rss(&g->port, &g->rss) == 0;
+    g->open_cnt++;
+    error = ethdev_start(&g->port[at], err, err_cap);
+    g->rss_known[at] = error == 0 && ethdev_tell_rss(&g->port[at], &g->rss[at]) == 0;
     return error;
+}
+
+static int open_ports(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
+{
+    char why[GATEWAY_ERROR_CAP];
+
+    for (uint32_t i = 0; i < conf->port_cnt; i++) {
+        int error = open_port(g, conf, i, why, sizeof(why));
+        if (error == 0)
+            continue;
+        if (conf->port_cnt > 1)
+            snprintf(err, err_cap, "port %s: %.400s", conf->port[i].name, why);
+        else
+            snprintf(err, err_cap, "%s", why);
+        return error;
+    }
+    return 0;
 }
 
 /* ---- certificates ---- */
@@ -167,17 +187,19 @@ static int make_lanes(struct gateway *g, char *err, size_t err_cap)
         struct lane_config c = {
             .topology = &g->topology,
             .hub = &g->hub,
-            .port = &g->port,
+            .port = g->port,
             .data_pool = g->data_pool[i],
             .ctrl_pool = g->ctrl_pool[i],
             .frame_pool = g->frame_pool[i],
             .tls = g->tls.lane_cnt > 0 ? g->tls.lane[i] : NULL,
             .limits = &g->limits,
             .number = i,
-            .rss = g->rss_known ? &g->rss : NULL,
+            .rss = g->rss_known[0] ? &g->rss[0] : NULL,
             .port_min = g->port_min,
             .port_max = g->port_max,
         };
+        for (uint32_t p = 1; p < g->open_cnt; p++)
+            c.more_rss[p - 1] = g->rss_known[p] ? &g->rss[p] : NULL;
         memcpy(c.secret, secret, sizeof(secret));
         error = lane_init(&g->lane[i], &c, loop_now_ns(), err, err_cap);
     }
@@ -191,9 +213,11 @@ static int make_loops(struct gateway *g, const struct conf *conf)
     int error = 0;
 
     for (uint32_t i = 0; i < t->lane_cnt && error == 0; i++) {
-        int fd = g->port.ops->wait_fd(g->port.state, (uint16_t)i);
+        int fd[NET_JOIN_MAX];
+        for (uint32_t p = 0; p < g->open_cnt; p++)
+            fd[p] = g->port[p].ops->wait_fd(g->port[p].state, (uint16_t)i);
         g->lane_thread[i] = (struct gateway_thread){.gateway = g, .number = i};
-        error = loop_init(&g->lane_thread[i].loop, &t->lane_bell[i], &fd, 1, sleeps,
+        error = loop_init(&g->lane_thread[i].loop, &t->lane_bell[i], fd, g->open_cnt, sleeps,
                           topology_stats(t, TOPOLOGY_LANE, i));
         g->lane_thread[i].loop.spin_ns = LOOP_SPIN_LANE_NS;
     }
@@ -236,10 +260,13 @@ static void set_groups(struct gateway *g)
 {
     uint8_t groups[NET_GROUP_MAX][6];
 
-    if (g->host_tap.state != NULL)
-        ethdev_take_all_groups(&g->port);
-    else
-        ethdev_set_groups(&g->port, groups, net_groups(g->lane[0]->net, groups, NET_GROUP_MAX));
+    for (uint32_t i = 0; i < g->open_cnt; i++) {
+        if (&g->port[i] == g->host_port)
+            ethdev_take_all_groups(&g->port[i]);
+        else
+            ethdev_set_groups(&g->port[i], groups,
+                              net_groups(g->lane[0]->ports[i].net, groups, NET_GROUP_MAX));
+    }
 }
 
 int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
@@ -271,7 +298,7 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     if (error == 0)
         error = gateway_spools_open(g, conf, opener, err, err_cap);
     if (error == 0)
-        error = open_port(g, conf, err, err_cap);
+        error = open_ports(g, conf, err, err_cap);
     if (error == 0)
         error = gateway_host_open(g, conf, err, err_cap);
     if (error == 0)
@@ -351,8 +378,8 @@ static void close_all(struct gateway *g)
     loop_fini(&g->resolver_thread.loop);
     if (g->courier.deliveries != NULL)
         courier_fini(&g->courier);
-    if (g->port_open)
-        ethdev_close(&g->port);
+    for (uint32_t i = 0; i < g->open_cnt; i++)
+        ethdev_close(&g->port[i]);
     gateway_host_close(g);
     gateway_spools_close(g);
 }

@@ -61,13 +61,15 @@ struct gateway {
     struct maps_notes maps; /* of the map files as they were last read; control's */
     uint64_t maps_seen;     /* what they looked like then */
     struct topology topology;
-    struct net_port port;
-    bool port_open;
-    struct net_port host_tap; /* state NULL: the machine has no traffic of its own here */
+    /* By port block. */
+    struct net_port port[NET_JOIN_MAX];
+    uint32_t open_cnt;                /* of them */
+    struct net_rss rss[NET_JOIN_MAX]; /* how the port spreads segments, where rss_known */
+    bool rss_known[NET_JOIN_MAX];
+    const struct net_port *host_port; /* that the machine shares; NULL: none */
+    struct net_port host_tap;         /* state NULL: the machine has no traffic of its own here */
     struct rte_mempool *host_pool;
     struct host host;
-    struct net_rss rss; /* how the port spreads segments, where rss_known */
-    bool rss_known;
     uint16_t port_min, port_max; /* ephemeral ports of the lanes; 0: as lane.h has it */
     /* Of each lane: none takes from or waits for another's. */
     struct rte_mempool *rx_pool[TOPOLOGY_LANE_MAX];

@@ -45,27 +45,30 @@ static int choose_ports(struct gateway *g, char *err, size_t err_cap)
 
 int gateway_host_open(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
 {
-    const struct conf_port *port = &conf->port[0];
     char why[GATEWAY_ERROR_CAP] = "no memory: raise gateway: memory";
+    uint32_t at = 0;
 
-    if (!lane_host_wanted(port))
+    while (at < conf->port_cnt && !lane_host_wanted(&conf->port[at]))
+        at++;
+    if (at == conf->port_cnt)
         return 0;
+    const struct conf_port *port = &conf->port[at];
+    const struct net_port *below = &g->port[at];
     int error = choose_ports(g, why, sizeof(why));
     /* Filled by lane 0 alone, emptied by the host's thread alone. */
     if (error == 0)
         g->host_pool = rte_pktmbuf_pool_create_by_ops(
-            "host", BUFFERS, 0, 0,
-            (uint16_t)(RTE_PKTMBUF_HEADROOM + g->port.caps.mtu + FRAME_EXTRA), SOCKET_ID_ANY,
-            "ring_mp_sc");
+            "host", BUFFERS, 0, 0, (uint16_t)(RTE_PKTMBUF_HEADROOM + below->caps.mtu + FRAME_EXTRA),
+            SOCKET_ID_ANY, "ring_mp_sc");
     if (error == 0 && g->host_pool == NULL)
         error = -ENOMEM;
     struct tap_config tap = {
         .name = port->host_device,
-        .mtu = g->port.caps.mtu,
+        .mtu = below->caps.mtu,
         .rx_pool = g->host_pool,
         .stats = topology_stats(&g->topology, TOPOLOGY_HOST, 0),
     };
-    memcpy(tap.mac, g->port.caps.mac, sizeof(tap.mac));
+    memcpy(tap.mac, below->caps.mac, sizeof(tap.mac));
     if (error == 0)
         error = tap_open(&g->host_tap, &tap, why, sizeof(why));
     if (error != 0) {
@@ -79,6 +82,7 @@ int gateway_host_open(struct gateway *g, const struct conf *conf, char *err, siz
         .burst = (uint32_t)port->host_burst,
     };
     host_init(&g->host, &h);
+    g->host_port = below;
     return 0;
 }
 

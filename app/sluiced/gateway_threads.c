@@ -25,10 +25,13 @@ static void block_signals(void)
 
 /* ---- a lane ---- */
 
-static void arm_port(struct lane *l, bool on)
+static void arm_ports(struct lane *l, bool on)
 {
-    if (l->port->ops->arm != NULL)
-        l->port->ops->arm(l->port->state, (uint16_t)l->number, on);
+    for (uint32_t i = 0; i < l->port_cnt; i++) {
+        const struct net_port *p = l->ports[i].port;
+        if (p->ops->arm != NULL)
+            p->ops->arm(p->state, (uint16_t)l->number, on);
+    }
 }
 
 /* Nothing to do for a while: arm, look once more, sleep. */
@@ -37,14 +40,14 @@ static void lane_rest(struct lane *l, struct loop *loop)
     struct settings_hub *hub = l->hub;
 
     doorbell_arm(loop->bell);
-    arm_port(l, true);
+    arm_ports(l, true);
     uint64_t now_ns = loop_now_ns();
     if (!lane_pass(l, now_ns, loop_wall_ns())) {
         settings_offline(hub, l->number);
         loop_sleep(loop, now_ns, lane_deadline(l));
         settings_online(hub, l->number);
     }
-    arm_port(l, false);
+    arm_ports(l, false);
     doorbell_disarm(loop->bell);
 }
 

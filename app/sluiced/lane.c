@@ -13,21 +13,23 @@
 #include <rte_ring_elem.h>
 
 #define RECV_WINDOW_START_BYTES (64 << 10)
+#define LISTEN_MAX              1024
 
 /* ---- start and end ---- */
 
-static int open_net(struct lane *l, const struct lane_config *config, const struct conf_port *port,
-                    uint64_t now_ns)
+static int open_net(struct lane_port *on, const struct lane_config *config,
+                    const struct conf_port *port, uint64_t now_ns)
 {
+    struct lane *l = on->lane;
     struct net_config n = {
-        .port = config->port,
+        .port = on->port,
         .queue = (uint16_t)config->number,
         .ctrl_pool = config->ctrl_pool,
         .stats = l->stats,
         .log = &l->log,
         .seed = base_le64(config->secret),
         .heard = l->lane_cnt > 1 ? lane_heard : NULL,
-        .heard_arg = l,
+        .heard_arg = on,
         .too_big = lane_too_big,
         .unreachable = lane_unreachable,
         .icmp_arg = l,
@@ -35,7 +37,7 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
         .dad_cnt = 1,
     };
 
-    if (l->to_host != NULL) {
+    if (l->to_host != NULL && l->host_port == on) {
         n.other = lane_host_give;
         n.other_arg = l;
         n.other_per_s = (uint32_t)port->host_rate;
@@ -57,7 +59,22 @@ static int open_net(struct lane *l, const struct lane_config *config, const stru
     if (port->gateway6 != NULL && port->gateway6[0] != 0 &&
         net_addr_parse(&n.gateway6, base_span_str(port->gateway6)) != 0)
         return -EINVAL;
-    return net_init(&l->net, &n, now_ns);
+    return net_init(&on->net, &n, now_ns);
+}
+
+static int open_nets(struct lane *l, const struct lane_config *config, uint64_t now_ns)
+{
+    struct net *nets[NET_JOIN_MAX];
+
+    for (uint32_t i = 0; i < l->port_cnt; i++) {
+        int error = open_net(&l->ports[i], config, &l->settings->conf->port[i], now_ns);
+        if (error != 0)
+            return error;
+        nets[i] = l->ports[i].net;
+    }
+    net_join(nets, l->port_cnt);
+    l->net = nets[0];
+    return 0;
 }
 
 static uint32_t slice_start(const struct lane *l, uint32_t lane)
@@ -70,7 +87,10 @@ static uint32_t slice_start(const struct lane *l, uint32_t lane)
 static uint32_t recv_mbuf_max(const struct conf *conf)
 {
     uint32_t all = (uint32_t)conf->tcp.packet_buffers;
-    uint32_t rest = (uint32_t)conf->port[0].rx_descriptors + 4 * LANE_BURST + 512;
+    uint32_t rest = 4 * LANE_BURST + 512;
+
+    for (uint32_t i = 0; i < conf->port_cnt; i++)
+        rest += (uint32_t)conf->port[i].rx_descriptors;
 
     return all > 2 * rest ? all - rest : all / 2;
 }
@@ -90,10 +110,10 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .conn_max = (uint32_t)conf->tcp.connections,
         .syn_max = (uint32_t)conf->tcp.half_open,
         .time_wait_max = (uint32_t)conf->tcp.time_wait,
-        .listen_max = 64,
-        .port_min = (uint16_t)slice_start(l, l->rss == NULL ? l->number : 0),
-        .port_max = (uint16_t)(slice_start(l, l->rss == NULL ? l->number + 1 : l->lane_cnt) - 1),
-        .port_fits = l->rss != NULL ? lane_port_fits : NULL,
+        .listen_max = LISTEN_MAX,
+        .port_min = (uint16_t)slice_start(l, l->rss_known ? 0 : l->number),
+        .port_max = (uint16_t)(slice_start(l, l->rss_known ? l->lane_cnt : l->number + 1) - 1),
+        .port_fits = l->rss_known ? lane_port_fits : NULL,
         .port_fits_arg = l,
         .recv_window_bytes = (uint32_t)conf->tcp.receive_window_bytes,
         .recv_window_start_bytes = RECV_WINDOW_START_BYTES,
@@ -111,12 +131,33 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .ecn = ecn_of[conf->tcp.ecn],
         .timestamps_off = !conf->tcp.timestamps,
         .sack_off = !conf->tcp.sack,
-        .stray = l->to_host != NULL || l->rss != NULL ? lane_stray : NULL,
+        .stray = l->to_host != NULL || l->rss_known ? lane_stray : NULL,
         .stray_arg = l,
     };
 
     memcpy(t.secret, config->secret, sizeof(t.secret));
     return tcp_init(&l->tcp, &t, now_ns);
+}
+
+/* On one address, or on all of the listener's port: without saying which, where there is but that
+ * port. */
+static int listen_on(struct lane *l, const struct conf_listener *c, struct settings_listener *user)
+{
+    struct net_addr addr[NET_ADDRESS_MAX + 1] = {0};
+    uint32_t cnt = 1;
+    int error = 0;
+
+    if (c->address != NULL && c->address[0] != 0)
+        base_assert(net_addr_parse(&addr[0], base_span_str(c->address)) == 0);
+    else if (l->port_cnt > 1)
+        for (uint32_t i = 0; i < l->port_cnt; i++)
+            if (strcmp(l->settings->conf->port[i].name, c->port) == 0)
+                cnt = net_addresses(l->ports[i].net, addr, BASE_ARRAY_CNT(addr));
+    for (uint32_t i = 0; i < cnt && error == 0; i++) {
+        struct net_endpoint local = {.addr = addr[i], .port = (uint16_t)c->tcp_port};
+        error = tcp_listen(l->tcp, &local, user);
+    }
+    return error;
 }
 
 static int listen_all(struct lane *l, char *err, size_t err_cap)
@@ -125,10 +166,7 @@ static int listen_all(struct lane *l, char *err, size_t err_cap)
 
     for (uint32_t i = 0; i < conf->listener_cnt; i++) {
         const struct conf_listener *c = &conf->listener[i];
-        struct net_endpoint local = {.port = (uint16_t)c->tcp_port};
-        if (c->address != NULL && c->address[0] != 0)
-            base_assert(net_addr_parse(&local.addr, base_span_str(c->address)) == 0);
-        int error = tcp_listen(l->tcp, &local, &l->settings->listeners[i]);
+        int error = listen_on(l, c, &l->settings->listeners[i]);
         if (error != 0) {
             snprintf(err, err_cap, "%s:%u: listener %s: port %u is in use by another listener",
                      c->file, c->line, c->name, (unsigned)c->tcp_port);
@@ -153,6 +191,17 @@ static int open_pools(struct lane *l, const uint8_t secret[16])
     return spool_buf_pool_init(&l->bufs, buf_cnt, (uint16_t)l->number);
 }
 
+static void set_ports(struct lane *l, const struct lane_config *config)
+{
+    l->port_cnt = l->settings->conf->port_cnt;
+    for (uint32_t i = 0; i < l->port_cnt; i++) {
+        const struct net_rss *rss = i == 0 ? config->rss : config->more_rss[i - 1];
+        l->ports[i] = (struct lane_port){
+            .lane = l, .port = &config->port[i], .rss = l->lane_cnt > 1 ? rss : NULL, .number = i};
+        l->rss_known |= l->ports[i].rss != NULL;
+    }
+}
+
 int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_ns, char *err,
               size_t err_cap)
 {
@@ -165,17 +214,16 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     l->number = config->number;
     l->topology = config->topology;
     l->hub = config->hub;
-    l->port = config->port;
     l->push_layers = config->push_layers;
     l->tls = config->tls;
     l->limits = config->limits;
     l->lane_cnt = config->topology->lane_cnt;
-    l->rss = l->lane_cnt > 1 ? config->rss : NULL;
     l->port_min = config->port_min != 0 ? config->port_min : LANE_PORT_MIN;
     l->steer_stride =
         ((config->port_max != 0 ? config->port_max : LANE_PORT_MAX) + 1u - l->port_min) /
         l->lane_cnt;
     l->settings = settings_current(l->hub);
+    set_ports(l, config);
     l->tables = settings_tables(l->hub);
     l->policy_work = policy_work_open();
     l->stats = topology_stats(l->topology, TOPOLOGY_LANE, l->number);
@@ -193,10 +241,10 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     conn_login_init(&l->login, config->secret);
     conn_cache_init(&l->idle, (uint32_t)l->settings->conf->tcp.connections, config->secret);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
-    lane_host_init(l, &l->settings->conf->port[0]);
+    lane_host_init(l, l->settings->conf);
     error = l->policy_work != NULL ? open_pools(l, config->secret) : -ENOMEM;
     if (error == 0)
-        error = open_net(l, config, &l->settings->conf->port[0], now_ns);
+        error = open_nets(l, config, now_ns);
     if (error == 0)
         error = open_tcp(l, config, now_ns);
     if (error == 0)
@@ -205,8 +253,8 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
         lane_fini(l);
         return error;
     }
-    if (l->number == 0)
-        net_announce(l->net, now_ns);
+    for (uint32_t i = 0; i < l->port_cnt && l->number == 0; i++)
+        net_announce(l->ports[i].net, now_ns);
     *out = l;
     return 0;
 }
@@ -228,8 +276,9 @@ void lane_fini(struct lane *l)
     lane_host_fini(l);
     if (l->tcp != NULL)
         tcp_fini(l->tcp);
-    if (l->net != NULL)
-        net_fini(l->net);
+    for (uint32_t i = 0; i < l->port_cnt; i++)
+        if (l->ports[i].net != NULL)
+            net_fini(l->ports[i].net);
     /* Connections die with the process; their objects and buffers go with the pools. */
     l->conns.free_cnt = l->conns.object_cnt;
     l->bufs.free_cnt = l->bufs.buf_cnt;
@@ -282,30 +331,75 @@ void lane_drain(struct lane *l)
 
 /* ---- one pass ---- */
 
+static void input(struct lane *l, const struct lane_port *p, struct rte_mbuf **pkts, uint32_t n)
+{
+    struct net_segment segments[LANE_BURST];
+
+    if (n == 0)
+        return;
+    uint32_t cnt = net_input(p->net, pkts, n, segments, l->now_ns);
+    tcp_push(l->tcp, segments, cnt, l->now_ns);
+}
+
+/* What other lanes have passed on, as far as pkts has room: n of it is taken. Returns how many
+ * there are now. */
+static uint32_t take_passed(struct lane *l, struct rte_mbuf **pkts, uint32_t n)
+{
+    for (uint32_t from = 0; from < l->lane_cnt && n < LANE_BURST; from++) {
+        struct rte_ring *ring =
+            topology_ring(l->topology, TOPOLOGY_LANE_LANE, from * l->lane_cnt + l->number);
+        n += rte_ring_sc_dequeue_burst(ring, (void **)(pkts + n), LANE_BURST - n, NULL);
+    }
+    return n;
+}
+
+/* Of several ports each has its burst in every pass, so that a flood on one leaves the others
+ * theirs. A frame tells its port: other lanes pass it on without. */
+static uint32_t receive_all(struct lane *l)
+{
+    struct rte_mbuf *pkts[LANE_BURST], *of[LANE_BURST];
+    uint32_t total = 0;
+
+    for (uint32_t i = 0; i < l->port_cnt; i++) {
+        const struct lane_port *p = &l->ports[i];
+        uint32_t n = p->port->ops->rx_burst(p->port->state, (uint16_t)l->number, pkts, LANE_BURST);
+        total += n;
+        for (uint32_t k = 0; k < n; k++)
+            pkts[k]->port = (uint16_t)i;
+        if (l->lane_cnt > 1 && p->rss == NULL)
+            n = lane_steer(l, pkts, n);
+        input(l, p, pkts, n);
+    }
+    uint32_t passed = l->lane_cnt > 1 ? take_passed(l, pkts, 0) : 0;
+    for (uint32_t i = 0; i < l->port_cnt && passed > 0; i++) {
+        uint32_t cnt = 0;
+        for (uint32_t k = 0; k < passed; k++)
+            if (pkts[k]->port == i)
+                of[cnt++] = pkts[k];
+        input(l, &l->ports[i], of, cnt);
+    }
+    return total + passed;
+}
+
 static uint32_t receive(struct lane *l)
 {
+    const struct lane_port *p = &l->ports[0];
     struct rte_mbuf *pkts[LANE_BURST];
-    struct net_segment segments[LANE_BURST];
-    uint32_t n = l->port->ops->rx_burst(l->port->state, (uint16_t)l->number, pkts, LANE_BURST);
-    uint32_t total = n;
 
-    if (l->lane_cnt > 1) {
+    if (l->lane_cnt > 1)
         lane_hear(l);
-        if (l->rss == NULL)
+    if (l->port_cnt > 1)
+        return receive_all(l);
+    uint32_t n = p->port->ops->rx_burst(p->port->state, (uint16_t)l->number, pkts, LANE_BURST);
+    uint32_t total = n;
+    if (l->lane_cnt > 1) {
+        if (p->rss == NULL)
             n = lane_steer(l, pkts, n);
-        for (uint32_t from = 0; from < l->lane_cnt && n < LANE_BURST; from++) {
-            struct rte_ring *ring =
-                topology_ring(l->topology, TOPOLOGY_LANE_LANE, from * l->lane_cnt + l->number);
-            uint32_t more =
-                rte_ring_sc_dequeue_burst(ring, (void **)(pkts + n), LANE_BURST - n, NULL);
-            n += more;
-            total += more;
-        }
+        uint32_t with = take_passed(l, pkts, n);
+        total += with - n;
+        n = with;
     }
-    if (n > 0) {
-        uint32_t cnt = net_input(l->net, pkts, n, segments, l->now_ns);
-        tcp_push(l->tcp, segments, cnt, l->now_ns);
-    }
+    input(l, p, pkts, n);
     return total;
 }
 
@@ -330,8 +424,9 @@ static uint32_t deliveries(struct lane *l)
     uint32_t n = 0;
 
     /* In its first seconds a lane's IPv6 addresses are not proved yet: no attempt is lost to it. */
-    if (!net_is_settled(l->net))
-        return 0;
+    for (uint32_t i = 0; i < l->port_cnt; i++)
+        if (!net_is_settled(l->ports[i].net))
+            return 0;
     while (n < LANE_BURST) {
         struct delivery *d;
         if (rte_ring_sc_dequeue(l->from_courier, (void **)&d) != 0)
@@ -454,7 +549,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     for (uint32_t i = 0; i < l->topology->spool_cnt; i++)
         work += completions(l, l->from_spooler[i]);
     tcp_run(l->tcp, now_ns);
-    net_run(l->net, now_ns);
+    for (uint32_t i = 0; i < l->port_cnt; i++)
+        net_run(l->ports[i].net, now_ns);
     work += deliveries(l);
     work += conn_auth_pass(l);
     work += conn_rcpt_pass(l);
@@ -470,7 +566,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     if (l->draining && !l->drained)
         tell_drain(l);
     tcp_flush(l->tcp, now_ns);
-    net_flush(l->net);
+    for (uint32_t i = 0; i < l->port_cnt; i++)
+        net_flush(l->ports[i].net);
     for (uint32_t i = 0; l->spoolers_rung >> i != 0; i++)
         if (l->spoolers_rung >> i & 1)
             doorbell_ring(&l->topology->spool[i].bell);
@@ -488,13 +585,15 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
 uint64_t lane_deadline(const struct lane *l)
 {
     uint64_t t = tcp_deadline(l->tcp);
-    uint64_t n = net_deadline(l->net);
     uint64_t w = base_wheel_next(&l->wheel);
 
     if (l->tls != NULL && (tls_lane_busy(l->tls->engine) || lane_tls_judges(l->tls)))
         return l->now_ns;
     if (!base_list_empty(&l->stalled)) /* what they wait for may come without a ring of our bell */
         w = l->now_ns + BASE_NS_MS;
-    t = t < n ? t : n;
+    for (uint32_t i = 0; i < l->port_cnt; i++) {
+        uint64_t n = net_deadline(l->ports[i].net);
+        t = t < n ? t : n;
+    }
     return t < w ? t : w;
 }

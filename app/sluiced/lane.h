@@ -1,5 +1,5 @@
 /*
- * A lane: one core's whole pipeline, run to completion. Owns one queue pair of its port, a TCP
+ * A lane: one core's whole pipeline, run to completion. Owns one queue pair of each port, a TCP
  * stack, its connections, its pools, its counters; nothing in it is shared. lane_pass does one
  * round:
  *
@@ -31,7 +31,7 @@
 struct lane_config {
     struct topology *topology;
     struct settings_hub *hub;
-    struct net_port *port;
+    struct net_port *port; /* as many as the settings have port blocks, in their order. Borrowed */
     struct rte_mempool *data_pool;
     struct rte_mempool *ctrl_pool;
     struct rte_mempool *frame_pool; /* NULL: data_pool */
@@ -39,7 +39,9 @@ struct lane_config {
     struct policy_limits *limits;   /* of all lanes; NULL: clients are not counted */
     uint32_t number;
     uint8_t secret[16];
-    const struct net_rss *rss;   /* how the port spreads segments; NULL: nobody knows. Borrowed */
+    /* How the first port spreads segments, and the others; NULL: nobody knows. Borrowed. */
+    const struct net_rss *rss;
+    const struct net_rss *more_rss[NET_JOIN_MAX - 1];
     uint16_t port_min, port_max; /* ephemeral ports of all lanes; 0: LANE_PORT_MIN, LANE_PORT_MAX */
     /* Stacks the layers of a new connection (conn_push_layer) before its first byte; NULL: none.
      * Which layers a listener or a route has is decided here and nowhere else. */
@@ -48,15 +50,25 @@ struct lane_config {
 
 #define LANE_RECIPIENT_SLOTS 8192 /* twice CONN_MESSAGE_EXPANDED_MAX */
 
+/* One of its ports. */
+struct lane_port {
+    struct lane *lane;
+    struct net_port *port;
+    struct net *net;
+    const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */
+    uint32_t number;           /* the block's place; with several ports it stands in each frame */
+};
+
 struct lane {
     /* Read each pass. */
     uint64_t now_ns;
     uint64_t wall_ns;
     const struct settings *settings;    /* of this pass */
     const struct policy_tables *tables; /* likewise; NULL: none */
-    struct net_port *port;
-    struct net *net;
+    struct net *net;                    /* of the first port: the others are joined to it */
     struct tcp_stack *tcp;
+    uint32_t port_cnt;
+    struct lane_port ports[NET_JOIN_MAX];
     struct lane_tls *tls;         /* NULL: none */
     struct policy_limits *limits; /* shared by all lanes; NULL: none */
     struct topology *topology;
@@ -65,6 +77,7 @@ struct lane {
     struct rte_ring *to_spooler[TOPOLOGY_SPOOL_MAX], *from_spooler[TOPOLOGY_SPOOL_MAX];
     struct rte_ring *to_courier, *from_courier;
     struct rte_ring *to_host, *host_free, *from_host; /* NULL: the machine has nothing here */
+    const struct lane_port *host_port;                /* that it shares */
     struct stats_block *stats;
     struct base_list open;    /* all connections */
     struct base_list stalled; /* connections that wait for buffers, ring room or the spool */
@@ -93,9 +106,9 @@ struct lane {
     struct conn_eightbit eightbit; /* messages that are being converted */
     void (*push_layers)(struct conn *c, bool outbound);
     uint32_t lane_cnt;
-    const struct net_rss *rss; /* NULL: each lane has a slice of the ephemeral ports */
-    uint32_t port_min;         /* the first ephemeral port of lane 0 */
-    uint32_t steer_stride;     /* ephemeral ports a lane */
+    bool rss_known;        /* of a port at least */
+    uint32_t port_min;     /* the first ephemeral port of lane 0 */
+    uint32_t steer_stride; /* ephemeral ports a lane */
     /* Scratch of one call; nothing lives here between calls. */
     uint8_t line[SMTP_LINE_MAX * 2];
     uint8_t out[LANE_OUT_BYTES];
@@ -111,7 +124,7 @@ struct lane_neighbor {
     struct net_addr addr;
     uint8_t mac[6];
     uint8_t answer;
-    uint8_t pad;
+    uint8_t port; /* its number: links are apart */
 };
 
 /* ICMP about a segment of ours, which may have come to another lane than the connection's. */
@@ -156,7 +169,10 @@ void lane_spool_push(struct lane *l, struct spool_entry *entry);
 /* Hands a delivery back; the ring always has room (as many as there are deliveries). */
 void lane_deliver_back(struct lane *l, struct delivery *d);
 
-/* net_config's heard: tells the other lanes. */
+/* That has the address; the first where none has. */
+const struct lane_port *lane_port_of(const struct lane *l, const struct net_addr *addr);
+
+/* net_config's heard, of a port: tells the other lanes. */
 void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bool answer);
 /* net_config's too_big and unreachable: to the lane whose connection it is about. */
 void lane_too_big(void *arg, const struct net_addr *src, const struct net_addr *dst, uint16_t mtu,
@@ -166,15 +182,15 @@ void lane_unreachable(void *arg, const struct net_addr *src, const struct net_ad
 /* Takes what the other lanes have told. */
 void lane_hear(struct lane *l);
 
-/* Frames of other lanes: those in pkts are sorted out, the rest is moved to the front. Returns how
- * many are left. */
+/* Frames of other lanes, of a port of which it is not known how it spreads them: those in pkts are
+ * sorted out, the rest is moved to the front. Returns how many are left. */
 uint32_t lane_steer(struct lane *l, struct rte_mbuf **pkts, uint32_t cnt);
 /* Frees the frames that other lanes have passed to l. No lane passes any more. */
 void lane_steer_fini(struct lane *l);
 
-/* The machine's own traffic (host.h); whether the port has any. */
+/* The machine's own traffic (host.h): whether the port has it, which is one at most. */
 bool lane_host_wanted(const struct conf_port *port);
-void lane_host_init(struct lane *l, const struct conf_port *port);
+void lane_host_init(struct lane *l, const struct conf *conf);
 void lane_host_fini(struct lane *l);
 /* net_config's other: for the kernel. Takes frame. */
 void lane_host_give(void *arg, struct rte_mbuf *frame);

@@ -14,10 +14,15 @@ bool lane_host_wanted(const struct conf_port *port)
     return port->host_device != NULL && port->host_device[0] != 0;
 }
 
-void lane_host_init(struct lane *l, const struct conf_port *port)
+void lane_host_init(struct lane *l, const struct conf *conf)
 {
-    if (!lane_host_wanted(port))
+    uint32_t at = 0;
+
+    while (at < conf->port_cnt && !lane_host_wanted(&conf->port[at]))
+        at++;
+    if (at == conf->port_cnt)
         return;
+    l->host_port = &l->ports[at];
     l->to_host = topology_ring(l->topology, TOPOLOGY_LANE_HOST, l->number);
     l->host_free = topology_ring(l->topology, TOPOLOGY_HOST_FREE, l->number);
     if (l->number == 0)
@@ -61,6 +66,6 @@ uint32_t lane_host_pass(struct lane *l)
     if (l->from_host != NULL)
         cnt = rte_ring_sc_dequeue_burst(l->from_host, (void **)m, SEND_MAX, NULL);
     for (uint32_t i = 0; i < cnt; i++)
-        net_forward(l->net, m[i]);
+        net_forward(l->host_port->net, m[i]);
     return cnt;
 }

@@ -94,8 +94,9 @@ uint32_t lane_steer(struct lane *l, struct rte_mbuf **pkts, uint32_t cnt)
 
 void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bool answer)
 {
-    struct lane *l = arg;
-    struct lane_neighbor n = {.addr = *addr, .answer = answer};
+    const struct lane_port *p = arg;
+    struct lane *l = p->lane;
+    struct lane_neighbor n = {.addr = *addr, .answer = answer, .port = (uint8_t)p->number};
 
     memcpy(n.mac, mac, sizeof(n.mac));
     for (uint32_t to = 0; to < l->lane_cnt; to++) {
@@ -109,6 +110,14 @@ void lane_heard(void *arg, const struct net_addr *addr, const uint8_t mac[6], bo
         else
             stats_inc(l->stats, STATS_LANE_HEARD_LOST);
     }
+}
+
+const struct lane_port *lane_port_of(const struct lane *l, const struct net_addr *addr)
+{
+    for (uint32_t i = 1; i < l->port_cnt; i++)
+        if (net_has_address(l->ports[i].net, addr))
+            return &l->ports[i];
+    return &l->ports[0];
 }
 
 /* False when the connection is not of this lane. */
@@ -129,10 +138,11 @@ static int icmp_owner(const struct lane *l, const struct net_addr *src, const st
 
     if (l->lane_cnt == 1)
         return (int)l->number;
-    if (l->rss == NULL)
+    const struct net_rss *rss = lane_port_of(l, src)->rss;
+    if (rss == NULL)
         return port_owner(l, local.port);
     /* One that was accepted may be elsewhere, when the card does not do as it says. */
-    return local.port >= l->port_min ? (int)net_rss_queue(l->rss, &remote, &local) : -1;
+    return local.port >= l->port_min ? (int)net_rss_queue(rss, &remote, &local) : -1;
 }
 
 static void pass_icmp(struct lane *l, const struct net_addr *src, const struct net_addr *dst,
@@ -192,7 +202,7 @@ void lane_hear(struct lane *l)
             topology_ring(l->topology, TOPOLOGY_LANE_NEIGHBOR, from * l->lane_cnt + l->number), n,
             sizeof(n[0]), BASE_ARRAY_CNT(n), NULL);
         for (uint32_t i = 0; i < cnt; i++)
-            net_hear(l->net, &n[i].addr, n[i].mac, n[i].answer, l->now_ns);
+            net_hear(l->ports[n[i].port].net, &n[i].addr, n[i].mac, n[i].answer, l->now_ns);
     }
 }
 
@@ -211,22 +221,26 @@ void lane_steer_fini(struct lane *l)
 bool lane_port_fits(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote)
 {
     const struct lane *l = arg;
-    return net_rss_queue(l->rss, remote, local) == l->number;
+    const struct net_rss *rss = lane_port_of(l, &local->addr)->rss;
+
+    return rss != NULL ? net_rss_queue(rss, remote, local) == l->number
+                       : port_owner(l, local->port) == (int)l->number;
 }
 
 bool lane_stray(void *arg, struct rte_mbuf *frame, const struct net_endpoint *local,
                 const struct net_endpoint *remote, bool listened)
 {
     struct lane *l = arg;
-    uint32_t to = l->rss != NULL ? net_rss_queue(l->rss, remote, local) : l->number;
+    const struct lane_port *p = lane_port_of(l, &local->addr);
+    uint32_t to = p->rss != NULL ? net_rss_queue(p->rss, remote, local) : l->number;
 
     /* The lane that the hash names keeps it, whatever it finds: nothing goes round in a circle. */
-    if (to != l->number && to < l->lane_cnt && net_restore(l->net, frame)) {
+    if (to != l->number && to < l->lane_cnt && net_restore(p->net, frame)) {
         pass(l, to, frame);
         return true;
     }
-    if (listened || l->to_host == NULL)
+    if (listened || l->to_host == NULL || p != l->host_port)
         return false;
-    net_other(l->net, frame, l->now_ns);
+    net_other(p->net, frame, l->now_ns);
     return true;
 }

@@ -25,10 +25,11 @@
 #define CONF_INCLUDE_MAX    16   /* nesting of includes */
 #define CONF_BLOCK_MAX      1024 /* instances of a named block, routes included */
 #define CONF_LIST_MAX       4096 /* items of a list */
-#define CONF_SPOOL_MAX      16   /* directories of the spool */
-#define CONF_ROUTE_HOST_MAX 16   /* next hops of a route */
-#define CONF_DNS_LIST_MAX   16   /* DNS lists: a bit each */
-#define CONF_SECRET_MAX     8    /* of srs */
+#define CONF_PORT_MAX       4
+#define CONF_SPOOL_MAX      16 /* directories of the spool */
+#define CONF_ROUTE_HOST_MAX 16 /* next hops of a route */
+#define CONF_DNS_LIST_MAX   16 /* DNS lists: a bit each */
+#define CONF_SECRET_MAX     8  /* of srs */
 
 /* Of queue: deliveries. A power of two: a ring has room for all of them. */
 #define CONF_DELIVERIES_MAX 16384

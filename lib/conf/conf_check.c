@@ -166,10 +166,20 @@ static void check_host_device(struct conf_parser *p, const struct conf_port *por
         named(p, "port", port, "host_device", "%s is the port's own device", name);
 }
 
+/* What stands before the arguments is its name, of which there is one. */
+static bool same_device(const char *a, const char *b)
+{
+    size_t len = strcspn(a, ",");
+
+    return len == strcspn(b, ",") && strncmp(a, b, len) == 0;
+}
+
 static void check_ports(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
 
+    if (c->port_cnt > CONF_PORT_MAX)
+        named(p, "port", &c->port[CONF_PORT_MAX], "", "more than %d ports", CONF_PORT_MAX);
     for (uint32_t i = 0; i < c->port_cnt; i++) {
         const struct conf_port *port = &c->port[i];
         check_addresses(p, port);
@@ -178,11 +188,15 @@ static void check_ports(struct conf_parser *p)
         check_host_device(p, port);
         for (uint32_t j = 0; j < i; j++) {
             if (port->device != NULL && c->port[j].device != NULL &&
-                strcmp(port->device, c->port[j].device) == 0)
+                same_device(port->device, c->port[j].device))
                 named(p, "port", port, "device", "is that of port %s, too", c->port[j].name);
             if (port->host_device != NULL && c->port[j].host_device != NULL &&
                 port->host_device[0] != 0 && strcmp(port->host_device, c->port[j].host_device) == 0)
                 named(p, "port", port, "host_device", "is that of port %s, too", c->port[j].name);
+            else if (port->host_device != NULL && c->port[j].host_device != NULL &&
+                     port->host_device[0] != 0 && c->port[j].host_device[0] != 0)
+                named(p, "port", port, "host_device", "port %s has one: one port can have it",
+                      c->port[j].name);
             for (uint32_t k = 0; k < port->address.cnt; k++) {
                 char text[64];
                 snprintf(text, sizeof(text), "%.*s", (int)strcspn(port->address.item[k], "/"),

@@ -33,6 +33,7 @@ struct rte_mempool;
 
 #define NET_ADDRESS_MAX  16
 #define NET_GROUP_MAX    (NET_ADDRESS_MAX + 2)
+#define NET_JOIN_MAX     4    /* ports below one TCP stack */
 #define NET_NEIGHBOR_MAX 1024 /* entries of the neighbor cache */
 #define NET_PROTO_TCP    6
 #define NET_VLAN_MAX     4094
@@ -108,6 +109,16 @@ struct net_segment {
 /* Returns 0 and the instance, or -ENOMEM, -EINVAL. */
 int net_init(struct net **out, const struct net_config *config, uint64_t now_ns) BASE_WARN_UNUSED;
 
+/*
+ * Makes cnt instances, one for each port of a lane, into what one TCP stack stands on, for as long
+ * as they live; at most NET_JOIN_MAX. What the stack asks of one of them (net_output, net_source,
+ * net_segment_max, net_large_max) is then answered for all: a segment leaves by the port that has
+ * its source address, whatever routes the others have, so answers leave by where the question came.
+ * Without a source: the port on whose link dst is, else the first one with a gateway. Frames,
+ * timers and flushes are each one's own.
+ */
+void net_join(struct net *const *nets, uint32_t cnt);
+
 /* Frees everything, mbufs that wait for neighbors included. */
 void net_fini(struct net *n);
 
@@ -137,14 +148,21 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
 int net_source(const struct net *n, const struct net_addr *dst,
                struct net_addr *src) BASE_WARN_UNUSED;
 
-/* The largest transport segment (header and payload) for dst, bytes: MTU less the IP header. */
-uint16_t net_segment_max(const struct net *n, const struct net_addr *dst);
+/* The largest transport segment (header and payload) from src, bytes: MTU less the IP header. */
+uint16_t net_segment_max(const struct net *n, const struct net_addr *src);
 
-/* The largest transport segment for dst that the port itself cuts into segments of segment_bytes
+/* The largest transport segment from src that the port itself cuts into segments of segment_bytes
  * (header and payload), and in *mbuf_max in how many mbufs it may be given; 0 when the port does
  * not. net_output takes such a one when its first mbuf's tso_segsz tells the payload of each. */
-uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t segment_bytes,
+uint32_t net_large_max(const struct net *n, const struct net_addr *src, uint16_t segment_bytes,
                        uint16_t *mbuf_max);
+
+/* Whether addr is one of this port's own; one that another host was found to have is not. */
+bool net_has_address(const struct net *n, const struct net_addr *addr);
+
+/* All addresses of this port, the link-local one that was made included; writes up to cap and
+ * returns how many. */
+uint32_t net_addresses(const struct net *n, struct net_addr *out, uint32_t cap);
 
 /* The multicast MACs (RFC 2464 section 7) that the port has to receive: all nodes, and the
  * solicited-node group of each IPv6 address. Writes up to cap and returns how many there are, at

@@ -76,6 +76,14 @@ int net_tcp_input(struct net *n, struct rte_mbuf *m, uint32_t at, struct net_seg
     return good ? (int)NET_INPUT_SEGMENT : (int)STATS_NET_DROP_TCP_CHECKSUM;
 }
 
+/* A source that is ours by another port is as forged as one that is ours by this. */
+static bool is_joined(const struct net *n, const uint8_t *raw)
+{
+    struct net_addr src = net_addr_v4(raw);
+
+    return net_join_of(n, &src) != NULL;
+}
+
 /* RFC 1122 section 3.2.1: each check stands on those before it. */
 static int input_ipv4(struct net *n, struct rte_mbuf *m, struct net_segment *out, uint64_t now_ns)
 {
@@ -109,6 +117,8 @@ static int input_ipv4(struct net *n, struct rte_mbuf *m, struct net_segment *out
         return STATS_NET_DROP_IP_LAND;
     if (!net_v4_is_own(n, dst))
         return STATS_NET_DROP_IP_OTHER;
+    if (n->joined_cnt > 0 && is_joined(n, ip + 12))
+        return STATS_NET_DROP_IP_LAND;
     if ((frame[0] & 1) != 0)
         return STATS_NET_DROP_IP_BROADCAST;
     if ((base_be16(ip + 6) & (RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0)

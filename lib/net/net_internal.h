@@ -6,6 +6,7 @@
  *   net_icmp_error.c  errors about packets of ours, of both families: too big, unreachable
  *   net_output.c    packets out, by the neighbor cache, into the TX queue
  *   net_route.c     addresses, links, gateways
+ *   net_join.c      several ports below one TCP stack
  *   net_arp.c       ARP on the wire
  *   net_nd.c        neighbor discovery on the wire
  *   net_mld.c       reports of the groups that we listen to
@@ -97,6 +98,9 @@ struct net_own {
 
 struct net {
     struct net_config config;
+    /* Itself and the others of a net_join, in their order; cnt 0: it is alone. */
+    uint32_t joined_cnt;
+    struct net *joined[NET_JOIN_MAX];
     struct stats_block *stats;
     struct net_port *port;
     uint8_t mac[6];
@@ -202,6 +206,17 @@ bool net_v6_is_group(const struct net *n, const struct net_addr *group);
 
 /* Where to send for dst: itself or the gateway. False: no route. */
 bool net_route(const struct net *n, const struct net_addr *dst, struct net_addr *hop);
+
+/* ---- net_join.c ---- */
+
+/* The one of those joined that has the address; NULL: none, or they are not joined. */
+struct net *net_join_of(const struct net *n, const struct net_addr *src);
+
+/* net_source, over all that are joined. */
+int net_join_source(const struct net *n, const struct net_addr *dst, struct net_addr *src);
+
+/* net_source, by this port. */
+int net_source_here(const struct net *n, const struct net_addr *dst, struct net_addr *src);
 
 /* What input does with a frame: an enum stats_id below STATS_CNT is the reason to drop it. */
 enum {

@@ -97,7 +97,7 @@ static int input_packet(struct net *n, struct rte_mbuf *m, const struct net_ipv6
         return STATS_NET_DROP_IP_OTHER;
     if (own->state != NET_OWN_VALID)
         return STATS_NET_DROP_IP_TENTATIVE;
-    if (net_v6_own(n, &ip->src) != NULL)
+    if (net_v6_own(n, &ip->src) != NULL || net_join_of(n, &ip->src) != NULL)
         return STATS_NET_DROP_IP_LAND;
     if (group)
         return STATS_NET_DROP_IP_BROADCAST;

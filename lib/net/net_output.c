@@ -91,16 +91,19 @@ static void put_ipv6(struct rte_mbuf *m, uint8_t *at, const struct net_addr *src
 int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
                const struct net_addr *dst, uint8_t protocol, uint8_t ecn, uint64_t now_ns)
 {
+    /* One that was ours when the connection began, and is not any more, goes nowhere. */
+    struct net *by = n->joined_cnt > 0 ? net_join_of(n, src) : n;
     struct net_addr hop;
     bool v4 = net_addr_is_v4(dst);
     uint16_t ip_bytes = v4 ? NET_IPV4_BYTES : NET_IPV6_BYTES;
 
-    if (net_addr_is_v4(src) != v4 || !net_route(n, dst, &hop))
+    if (by == NULL || net_addr_is_v4(src) != v4 || !net_route(by, dst, &hop))
         return refuse(n, m, STATS_NET_DROP_TX_NO_ROUTE, -EHOSTUNREACH);
+    n = by;
     uint16_t mbuf_max = 0;
     uint32_t most = m->tso_segsz == 0
-                        ? net_segment_max(n, dst)
-                        : net_large_max(n, dst, (uint16_t)(tcp_bytes(m) + m->tso_segsz), &mbuf_max);
+                        ? net_segment_max(n, src)
+                        : net_large_max(n, src, (uint16_t)(tcp_bytes(m) + m->tso_segsz), &mbuf_max);
     if (m->pkt_len > most || (mbuf_max > 0 && m->nb_segs > mbuf_max))
         return refuse(n, m, STATS_NET_DROP_TX_GIANT, -ENOBUFS);
     if (protocol == NET_PROTO_TCP)

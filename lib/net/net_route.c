@@ -152,7 +152,7 @@ bool net_route(const struct net *n, const struct net_addr *dst, struct net_addr 
     return net_addr_is_v4(hop) && !net_v4_is_martian(n, raw);
 }
 
-int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)
+int net_source_here(const struct net *n, const struct net_addr *dst, struct net_addr *src)
 {
     struct net_addr hop;
 
@@ -173,11 +173,24 @@ int net_source(const struct net *n, const struct net_addr *dst, struct net_addr 
     return n->v4_cnt > 0 ? 0 : -EHOSTUNREACH;
 }
 
-uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t segment_bytes,
+int net_source(const struct net *n, const struct net_addr *dst, struct net_addr *src)
+{
+    return n->joined_cnt > 0 ? net_join_source(n, dst, src) : net_source_here(n, dst, src);
+}
+
+/* Of the port that segments from src leave by. */
+static const struct net_port_caps *caps_of(const struct net *n, const struct net_addr *src)
+{
+    const struct net *by = n->joined_cnt > 0 ? net_join_of(n, src) : n;
+
+    return by != NULL ? &by->port->caps : &n->port->caps;
+}
+
+uint32_t net_large_max(const struct net *n, const struct net_addr *src, uint16_t segment_bytes,
                        uint16_t *mbuf_max)
 {
-    const struct net_port_caps *caps = &n->port->caps;
-    bool v4 = net_addr_is_v4(dst);
+    const struct net_port_caps *caps = caps_of(n, src);
+    bool v4 = net_addr_is_v4(src);
 
     if (!(v4 ? caps->tx_tso : caps->tx_tso6) ||
         segment_bytes + (v4 ? NET_IPV4_BYTES : NET_IPV6_BYTES) > caps->tso_mtu)
@@ -186,7 +199,8 @@ uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t
     return UINT16_MAX - (v4 ? NET_IPV4_BYTES : 0); /* what the length in the IP header can tell */
 }
 
-uint16_t net_segment_max(const struct net *n, const struct net_addr *dst)
+uint16_t net_segment_max(const struct net *n, const struct net_addr *src)
 {
-    return (uint16_t)(n->port->caps.mtu - (net_addr_is_v4(dst) ? NET_IPV4_BYTES : NET_IPV6_BYTES));
+    return (uint16_t)(caps_of(n, src)->mtu -
+                      (net_addr_is_v4(src) ? NET_IPV4_BYTES : NET_IPV6_BYTES));
 }

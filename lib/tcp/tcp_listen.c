@@ -62,7 +62,7 @@ void tcp_unlisten(struct tcp_stack *s, const struct net_endpoint *local)
 /* The largest payload that we take in one segment. */
 uint16_t tcp_mss_ours(const struct tcp_stack *s, const struct tcp_key *key)
 {
-    uint16_t segment = net_segment_max(s->net, &key->remote);
+    uint16_t segment = net_segment_max(s->net, &key->local);
 
     return segment > TCP_HEADER_BYTES + TCP_MSS_MIN ? (uint16_t)(segment - TCP_HEADER_BYTES)
                                                     : TCP_MSS_MIN;

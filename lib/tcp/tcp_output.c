@@ -294,7 +294,7 @@ static uint32_t run_len(const struct tcp_stack *s, const struct tcp_conn *c, uin
         c->snd_nxt != c->snd_max || c->flags & (TCP_CONN_RECOVERY | TCP_CONN_ECN_CWR))
         return 0;
     header += c->flags & TCP_CONN_TIMESTAMPS ? TCP_OPTION_TIMESTAMP_BYTES : 0;
-    uint32_t max = net_large_max(s->net, &c->key.remote, (uint16_t)(header + c->mss), &mbuf_max);
+    uint32_t max = net_large_max(s->net, &c->key.local, (uint16_t)(header + c->mss), &mbuf_max);
     for (const struct rte_mbuf *m = c->snd_next; m != NULL && m->data_len == c->mss; m = m->next) {
         if (len + c->mss > most || header + len + c->mss > max || ++mbuf_cnt > mbuf_max)
             break;

@@ -63,13 +63,13 @@ static struct tcp_path *find(struct tcp_stack *s, const struct net_addr *dst)
     return NULL;
 }
 
-uint16_t tcp_path_segment_max(struct tcp_stack *s, const struct net_addr *dst)
+uint16_t tcp_path_segment_max(struct tcp_stack *s, const struct tcp_key *key)
 {
-    uint16_t most = net_segment_max(s->net, dst);
+    uint16_t most = net_segment_max(s->net, &key->local);
 
     if (s->paths.cnt == 0)
         return most;
-    const struct tcp_path *p = find(s, dst);
+    const struct tcp_path *p = find(s, &key->remote);
     return p != NULL && p->segment_max < most ? p->segment_max : most;
 }
 
@@ -105,7 +105,7 @@ void tcp_path_begin(struct tcp_stack *s, struct tcp_conn *c)
     c->mss_max = c->mss;
     if (s->paths.cnt == 0)
         return;
-    uint16_t mss = tcp_path_mss(c, tcp_path_segment_max(s, &c->key.remote));
+    uint16_t mss = tcp_path_mss(c, tcp_path_segment_max(s, &c->key));
     if (mss < c->mss)
         tcp_path_lower(s, c, mss);
 }
@@ -130,7 +130,7 @@ void tcp_path_lower(struct tcp_stack *s, struct tcp_conn *c, uint16_t mss)
 
 void tcp_path_retry(struct tcp_stack *s, struct tcp_conn *c)
 {
-    uint16_t mss = tcp_path_mss(c, tcp_path_segment_max(s, &c->key.remote));
+    uint16_t mss = tcp_path_mss(c, tcp_path_segment_max(s, &c->key));
 
     mss = (uint16_t)tcp_min(mss, c->mss_max);
     if (mss <= c->mss)

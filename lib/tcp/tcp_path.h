@@ -7,6 +7,7 @@
 
 struct tcp_stack;
 struct tcp_conn;
+struct tcp_key;
 
 #define TCP_PATH_WAYS 4
 #define TCP_PATH_SETS 256 /* a power of two */
@@ -27,8 +28,8 @@ struct tcp_paths {
 int tcp_path_init(struct tcp_paths *p) BASE_WARN_UNUSED;
 void tcp_path_fini(struct tcp_paths *p);
 
-/* The largest segment, header included, that is known to reach dst. */
-uint16_t tcp_path_segment_max(struct tcp_stack *s, const struct net_addr *dst);
+/* The largest segment, header included, that is known to reach the connection's remote end. */
+uint16_t tcp_path_segment_max(struct tcp_stack *s, const struct tcp_key *key);
 /* From now on, and for ten minutes. */
 void tcp_path_note(struct tcp_stack *s, const struct net_addr *dst, uint16_t segment_max);
 

@@ -238,12 +238,12 @@ int net_output(struct net *n, struct rte_mbuf *m, const struct net_addr *src,
     return l->output_result;
 }
 
-uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t segment_bytes,
+uint32_t net_large_max(const struct net *n, const struct net_addr *src, uint16_t segment_bytes,
                        uint16_t *mbuf_max)
 {
     const struct lab *l = (const struct lab *)(const void *)n;
 
-    (void)dst;
+    (void)src;
     base_assert(segment_bytes <= l->segment_max);
     *mbuf_max = l->large_mbufs;
     return l->large_mbufs > 0 ? UINT16_MAX - 20 : 0;
@@ -256,8 +256,8 @@ int net_source(const struct net *n, const struct net_addr *dst, struct net_addr 
     return 0;
 }
 
-uint16_t net_segment_max(const struct net *n, const struct net_addr *dst)
+uint16_t net_segment_max(const struct net *n, const struct net_addr *src)
 {
-    (void)dst;
+    (void)src;
     return ((const struct lab *)(const void *)n)->segment_max;
 }

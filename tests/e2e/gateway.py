@@ -85,7 +85,7 @@ class Gateway:
     def change(self, **changes):
         """Changes settings and writes the file; a block named "port net0" is written port_net0."""
         for block, settings in changes.items():
-            key = block.replace('_', ' ', 1) if block.split('_')[0] in ('port', 'listener', 'spool', 'route', 'certificate', 'destination') else block
+            key = block.replace('_', ' ', 1) if block.split('_')[0] in ('port', 'listener', 'spool', 'route', 'certificate', 'destination', 'source') else block
             if settings is None:
                 self.blocks.pop(key, None)
             else:

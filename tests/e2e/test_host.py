@@ -14,9 +14,10 @@ import threading
 import time
 
 from gateway import Gateway, make_veth, ping
-from harness import (CLONE_NEWNET, GATEWAY_IP, HOST_IP, Failed, Skip, check, check_equal, libc, main, run,
+from harness import (GATEWAY_IP, HOST_IP, Failed, Skip, check, check_equal, main, run,
                      wait_until)
 from mail import Client, Ledger, Load, plain
+from netns import Namespace
 from sinks import Scripted
 
 AF_PACKET = 'net_af_packet0,iface=gw0,blocksz=65536,framesz=2048,framecnt=8192,qdisc_bypass=1,qpairs=2'
@@ -24,32 +25,6 @@ OTHER_IP = '10.9.0.7'  # the machine's alone
 FAR_PORT = 7007
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 2, 0x1000
 far = sink = None
-
-
-class Namespace:
-    """with far: what this thread opens and starts is over there."""
-
-    def __init__(self, lab):
-        self.home = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
-        check_equal(libc.unshare(CLONE_NEWNET), 0, 'unshare')
-        self.there = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
-        run('ip', 'link', 'set', 'lo', 'up')
-        with open('/proc/sys/net/ipv4/ip_nonlocal_bind', 'w') as f:
-            f.write('1')
-        self.child = lab.spawn('sleep', 'infinity')  # a name for ip link set ... netns
-        self.__exit__()
-
-    def __enter__(self):
-        check_equal(libc.setns(self.there, CLONE_NEWNET), 0, 'setns')
-
-    def __exit__(self, *_):
-        check_equal(libc.setns(self.home, CLONE_NEWNET), 0, 'setns')
-
-    def take(self, interface):
-        run('ip', 'link', 'set', interface, 'netns', str(self.child.pid))
-        with self:
-            run('ip', 'addr', 'replace', f'{HOST_IP}/24', 'dev', interface)
-            run('ip', 'link', 'set', interface, 'up')
 
 
 def setup(lab):

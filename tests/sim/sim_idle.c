@@ -155,17 +155,17 @@ int net_source(const struct net *n, const struct net_addr *dst, struct net_addr 
     return 0;
 }
 
-uint32_t net_large_max(const struct net *n, const struct net_addr *dst, uint16_t segment_bytes,
+uint32_t net_large_max(const struct net *n, const struct net_addr *src, uint16_t segment_bytes,
                        uint16_t *mbuf_max)
 {
-    (void)n, (void)dst, (void)segment_bytes;
+    (void)n, (void)src, (void)segment_bytes;
     *mbuf_max = 0;
     return 0;
 }
 
-uint16_t net_segment_max(const struct net *n, const struct net_addr *dst)
+uint16_t net_segment_max(const struct net *n, const struct net_addr *src)
 {
-    (void)n, (void)dst;
+    (void)n, (void)src;
     return 1480;
 }
 

@@ -25,7 +25,9 @@ struct rig {
     uint16_t accept; /* how many a tx_burst takes */
 
     /* To be set before rig_open. */
-    bool v6; /* with fd00:1::1/64, gateway fe80::fe */
+    bool v6;         /* with fd00:1::1/64, gateway fe80::fe */
+    uint8_t link;    /* 10.link.0.0/16 in place of 10.1.0.0/16 */
+    bool no_gateway; /* of IPv4 */
     uint8_t dad_cnt;
     uint16_t vlan;
     uint32_t other_per_s; /* > 0: there is a rest of the machine */
@@ -161,9 +163,8 @@ static inline void rig_open(struct rig *r)
 {
     struct net_config c = {
         .port = &r->port,
-        .addresses[0] = {.addr = rig_addr(10, 1, 0, 1), .prefix_len = 112},
+        .addresses[0] = {.addr = rig_addr(10, r->link > 0 ? r->link : 1, 0, 1), .prefix_len = 112},
         .address_cnt = 1,
-        .gateway = rig_addr(10, 1, 0, 254),
         .ctrl_pool = rig_ctrl_pool,
         .stats = &r->stats,
         .log = r->log.ring != NULL ? &r->log : NULL,
@@ -179,6 +180,8 @@ static inline void rig_open(struct rig *r)
         .other_burst = r->other_burst,
     };
 
+    if (!r->no_gateway)
+        c.gateway = rig_addr(10, r->link > 0 ? r->link : 1, 0, 254);
     if (r->v6) {
         c.addresses[c.address_cnt++] =
             (struct net_prefix){.addr = rig_addr6("fd00:1::1"), .prefix_len = 64};
@@ -187,7 +190,7 @@ static inline void rig_open(struct rig *r)
 
     r->port.ops = &rig_ops;
     r->port.state = r;
-    r->port.caps.mtu = 1500;
+    r->port.caps.mtu = r->port.caps.mtu > 0 ? r->port.caps.mtu : 1500;
     r->port.caps.queue_cnt = 1;
     memcpy(r->port.caps.mac, rig_peer.dst_mac, 6);
     r->now_ns = RIG_START;
