@@ -15,6 +15,11 @@ A row (world_rows.py) is a domain with its records, its servers, and what a send
     _dane TYPE52 3 1 1 x  a TLSA record at that name itself
     !mx TLSA              the signature of that set is broken
     _25._tcp.mx LAME      a delegation to a server that has not got the zone: SERVFAIL
+    . STS enforce mx,=mx.lab,* slow max_age=60 txt=two
+                          an MTA-STS policy for these hosts ("=": as it stands; "-": none), at a server that is slow
+                          (stsweb.HOW, "good" as a rule), and its TXT record (TXT below); World.web has the servers
+    . RUA https://reports.lab/tlsrpt
+                          TLSRPT's record; reports.lab is a server that collects (World.collector)
 
 Zones: lab. signed (NSEC), plain.lab. not signed, optout.lab. signed with NSEC3 and opt-out, bogus.lab. signed with another
 key than lab. says. A row whose name is "NAME/plain" is the domain NAME.plain.lab.
@@ -30,11 +35,15 @@ import time
 from harness import check, find_program, run, wait_until
 from pki import Pki
 from postfix import LIBRARIES, Postfix
+from stsweb import StsWeb
 from zones import A, ask
 
 NET = '198.51.100'
 NSD, RESOLVER = f'{NET}.53', '127.0.0.1'
 ZONES = ['.', 'lab', 'plain.lab', 'optout.lab', 'bogus.lab']
+TXT = {'good': ['v=STSv1; id=n1;'], 'none': [], 'two': ['v=STSv1; id=n1;', 'v=STSv1; id=n2;'], 'version': ['v=STSv2; id=n1;'],
+       'late': ['id=n1; v=STSv1;'], 'noid': ['v=STSv1;'], 'badid': ['v=STSv1; id=n-1;'], 'longid': [f'v=STSv1; id={"n" * 33};'],
+       'beside': ['v=spf1 -all', 'v=STSv1; id=n1;'], 'parts': ['v=STSv1;" " id=n1;'], 'unknown': ['v=STSv1; id=n1; more=yes;']}
 FIRST_HOST = 100  # 198.51.100.100 and so on, then 198.51.101.0 and so on
 
 
@@ -43,17 +52,17 @@ class Row:
     arrives (verified, trusted, untrusted: by TLS; clear), or "defer 4.7.5", "bounce 5.1.2". at: name of the host at which
     it arrives, where that is not the first. finger: what posttls-finger makes of it, where that is something else, and
     why says why; None: it has no opinion. to: "route": mail for the domain goes to its host mx by a route; "literal": mail is
-    for the address of mx in brackets."""
+    for the address of mx in brackets. records: one string, or a list of them where data have a ";" inside."""
 
-    def __init__(self, id, name, records, dane, only, at=None, finger=(), why='', to='domain'):
+    def __init__(self, id, name, records, dane, only=None, at=None, finger=(), why='', to='domain'):
         self.id, self.name, self.to = id, name, to
         self.label, _, self.zone = name.partition('/')
         self.domain = self.target = f'{self.label}.{self.zone + "." if self.zone else ""}lab'
-        self.records = [r.split() for r in records.split(';') if r.strip()]
+        self.records = [r.split() for r in (records if isinstance(records, list) else records.split(';')) if r.strip()]
         self.expect = {'dane': dane, 'dane-only': only}
         self.finger = self.expect if finger == () else dict(zip(('dane', 'dane-only'), finger or (None, None)))
         self.at, self.why = at, why
-        self.hosts = {}  # name: address
+        self.hosts, self.site = {}, None  # name: address; of an MTA-STS policy
         check(self.finger is self.expect or why, f'{name}: another opinion without a reason')
 
         if to == 'route':
@@ -248,9 +257,13 @@ class World:
         self.pki = Pki(lab.path('pki'))
         self.certificates, self.chains = certificates(self.pki)
         self.hosts, self.next = Hosts(lab), 0
-        self.listen, self.sinks = {}, []
+        self.listen, self.sinks, self.web = {}, [], None
         run('ip', 'route', 'add', 'local', f'{NET}.0/23', 'dev', 'lo')
         zones, broken, self.lame = {}, [], []
+        if any(record[1] in ('STS', 'RUA') for row in rows for record in row.records):
+            self.web = StsWeb(lab, self.pki)
+            self.collector = self.web.collector('reports.lab')
+            zones['lab'] = [self.collector.host_record()]
         for row in rows:
             for record in row.records:
                 self.take(row, record, zones, broken)
@@ -278,7 +291,26 @@ class World:
         elif kind == 'LAME':
             self.lame.append(whole)
             kind, data = 'NS', ['ns.lab.']
+        elif kind == 'STS':
+            return zones.setdefault(zone, []).extend(self.policy(row, whole, *data))
+        elif kind == 'RUA':
+            whole, kind, data = f'_smtp._tls.{whole}', 'TXT', [f'"v=TLSRPTv1; rua={data[0]}"']
         zones.setdefault(zone, []).append(f'{whole}. {kind} {" ".join(data)}\n')
+
+    def policy(self, row, domain, mode, hosts, *more):
+        """Opens the server of a policy; its records."""
+        how, txt, policy = 'good', 'good', {}
+        for word in more:
+            key, equal, value = word.partition('=')
+            if not equal:
+                how = key
+            elif key == 'txt':
+                txt = value
+            else:
+                policy[key] = None if value == '-' else value
+        mx = [h[1:] if h.startswith('=') else zone_of(h, row)[0] for h in hosts.split(',') if h != '-']
+        row.site = self.web.site(domain, how, mode=None if mode == '-' else mode, mx=mx, **policy)
+        return [row.site.host_record()] + [f'_mta-sts.{domain}. TXT "{t}"\n' for t in TXT[txt]]
 
     def serve(self, row, name, what):
         """A server: "leaf" (a chain, or a certificate alone), "leaf,refused" and so on (Hosts.session), "-" in place of a
