@@ -178,12 +178,11 @@ static void receive(struct process *p, void (*confine)(void))
         ssize_t n = receive_message(p, &fd);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        if (n <= 0 || (size_t)n > sizeof(p->in) ||
-            https_wire_read(&m, base_span_of(p->in, (size_t)n)) != 0)
-            p->broken = true;
-        else if (m.kind == HTTPS_WIRE_START && !p->started)
+        bool valid = n > 0 && (size_t)n <= sizeof(p->in) &&
+                     https_wire_read(&m, base_span_of(p->in, (size_t)n)) == 0;
+        if (valid && m.kind == HTTPS_WIRE_START && !p->started)
             start(p, fd, confine);
-        else if (m.kind == HTTPS_WIRE_ASK && p->started)
+        else if (valid && m.kind == HTTPS_WIRE_ASK && p->started)
             ask(p, &m);
         else
             p->broken = true;
@@ -197,8 +196,12 @@ int https_process_run(int socket, void (*confine)(void))
     struct process *p = calloc(1, sizeof(*p));
     const int bytes = 2 * HTTPS_WIRE_MAX;
 
-    if (p == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (p == NULL)
         return 1;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(p);
+        return 1;
+    }
     p->socket = socket;
     p->multi = curl_multi_init();
     (void)setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
@@ -215,5 +218,7 @@ int https_process_run(int socket, void (*confine)(void))
             if (done->msg == CURLMSG_DONE)
                 ended(p, done->easy_handle, done->data.result);
     }
-    return p->started ? 0 : 1; /* what is open ends with the process */
+    int status = p->started ? 0 : 1;
+    free(p); /* what is open ends with the process */
+    return status;
 }
