@@ -364,6 +364,31 @@ static void tend_resolver(struct control *c)
     log_write(c->config.log, &r, 1);
 }
 
+/* A process for HTTPS, likewise. */
+static void tend_https(struct control *c)
+{
+    struct gateway *g = c->config.gateway;
+    const char *ca_file = settings_current(&g->hub)->conf->delivery.ca_file;
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_NOTE};
+    char text[STATS_LOG_TEXT_CAP];
+    int unread;
+    int pid = gateway_https_tend(&g->https, c->config.opener, ca_file, loop_now_ns(), &unread);
+
+    if (pid == 0)
+        return;
+    if (pid < 0)
+        snprintf(text, sizeof(text), "no process for HTTPS can be started (%s)", strerror(-pid));
+    else if (unread != 0)
+        snprintf(text, sizeof(text), "https process started, pid %d; it trusts nobody: %.100s (%s)",
+                 pid, ca_file, strerror(-unread));
+    else
+        snprintf(text, sizeof(text), "https process started, pid %d", pid);
+    if (pid < 0 || unread != 0)
+        r.event = STATS_LOG_WARNING;
+    stats_log_text(&r, base_span_str(text));
+    log_write(c->config.log, &r, 1);
+}
+
 static void tend_auth(struct control *c, uint64_t now_ns)
 {
     struct gateway_auth *a = &c->config.gateway->auth;
@@ -384,6 +409,7 @@ static void housekeeping(struct control *c)
     settings_reclaim(&c->config.gateway->hub);
     control_tlsa_tend(c);
     tend_resolver(c);
+    tend_https(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0 &&
             now_ns > c->client[i].deadline_ns + (c->client[i].answering ? PAUSE_NS : 0))

@@ -235,6 +235,7 @@ void control_reload(struct control *c, struct control_client *client)
     settings_publish(&g->hub, next);
     control_maps_use(c, tables);
     gateway_resolver_use(&g->resolver, names);
+    gateway_https_reload(&g->https);
     gateway_auth_reload(&g->auth, c->config.opener);
     if (client != NULL) {
         control_print(client, "settings_generation %" PRIu64 "\n", g->hub.generation);

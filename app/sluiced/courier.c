@@ -72,6 +72,9 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
         base_list_init(&s->retry);
     }
     memcpy(c->secret, secret, sizeof(c->secret));
+    https_init(&c->https, topology, c->stats);
+    c->https.permits = courier_plan_permits;
+    c->https.user = c;
     int error = courier_bounce_init(c);
     if (error == 0)
         error = courier_verify_init(c);
@@ -565,6 +568,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
         work += arrivals(c, &c->spool[i]);
     work += finished(c);
     work += resolver_answers(c->topology, TOPOLOGY_COURIER, 0);
+    work += https_pass(&c->https, now_ns);
     work += courier_verify_pass(c);
     work += courier_start_due(c);
     work += courier_control_run(c);
@@ -601,7 +605,9 @@ uint64_t courier_deadline(const struct courier *c)
     if (courier_bounce_due(c) && c->now_ns + BASE_NS_MS < t)
         t = c->now_ns + BASE_NS_MS;
     uint64_t control_ns = courier_control_deadline(c), plans_ns = courier_plans_deadline(c);
+    uint64_t https_ns = https_deadline(&c->https);
     t = plans_ns < t ? plans_ns : t;
+    t = https_ns < t ? https_ns : t;
     return control_ns < t ? control_ns : t;
 }
 

@@ -19,6 +19,7 @@
 #include "courier_request.h"
 #include "courier_verify.h"
 #include "delivery.h"
+#include "https.h"
 #include "queue.h"
 #include "settings.h"
 #include "topology.h"
@@ -74,7 +75,8 @@ struct courier {
     struct courier_changes changes;
     struct courier_cat cat;
     struct courier_verify verify;
-    bool draining; /* starts no new deliveries */
+    struct https https; /* fetches policies, sends reports */
+    bool draining;      /* starts no new deliveries */
 };
 
 /* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */

@@ -34,6 +34,7 @@
 #include "dane_decide.h"
 #include "delivery.h"
 #include "dns_rdata.h"
+#include "https_request.h"
 #include "settings.h"
 
 struct courier;
@@ -182,6 +183,10 @@ size_t courier_plan_destination(const struct settings *s, struct base_span domai
  * true when it is made; else d waits in it, and comes back in plans.ready, by d->next. */
 bool courier_plan_take(struct courier *c, struct delivery *d);
 void courier_plan_put(struct courier *c, struct delivery *d);
+
+/* For https.h: the route of the domain that the policy host is of, or that host itself, allows this
+ * private address. user: the courier. */
+bool courier_plan_permits(void *user, const struct https_request *r, const struct net_addr *a);
 
 /* Begins a plan that is not kept, for an operator, who is answered when it is made. A probe may be
  * of a next hop in place of a domain, as routes have them ("[host]:587"): no route is asked then,

@@ -22,6 +22,17 @@ static bool is_allowed(const struct settings_route *route, const struct net_addr
     return false;
 }
 
+bool courier_plan_permits(void *user, const struct https_request *r, const struct net_addr *a)
+{
+    static const char label[] = "mta-sts."; /* RFC 8461 section 3.3 */
+    const struct courier *c = user;
+    const char *domain = r->host;
+
+    if (strncmp(domain, label, sizeof(label) - 1) == 0)
+        domain += sizeof(label) - 1;
+    return is_allowed(settings_route_find(c->settings, base_span_str(domain)), a);
+}
+
 void courier_plan_judge_addresses(struct courier *c, struct courier_plan *p, struct plan_host *h)
 {
     const struct settings_route *route = courier_plan_route(c, p);

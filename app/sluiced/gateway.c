@@ -234,9 +234,13 @@ static int make_loops(struct gateway *g, const struct conf *conf)
             error = loop_init(&s->thread.loop, &t->spool[i].bell, &disk_fd, 1, true,
                               topology_stats(t, TOPOLOGY_SPOOLER, i));
     }
-    if (error == 0)
-        error = loop_init(&g->courier_thread.loop, &t->courier_bell, NULL, 0, true,
+    if (error == 0) {
+        struct https_client https = gateway_https_client(&g->https);
+        int https_fd = https.ops->wait_fd(https.state);
+        https_use(&g->courier.https, https);
+        error = loop_init(&g->courier_thread.loop, &t->courier_bell, &https_fd, 1, true,
                           topology_stats(t, TOPOLOGY_COURIER, 0));
+    }
     if (error == 0) {
         int resolver_fd = gateway_resolver_wait_fd(&g->resolver);
         error = loop_init(&g->resolver_thread.loop, &t->resolver_bell, &resolver_fd, 1, true,
@@ -318,6 +322,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     set_groups(g);
     error = courier_init(&g->courier, &g->topology, &g->hub, secret);
     if (error == 0)
+        error = gateway_https_init(&g->https, &g->topology);
+    if (error == 0)
         error = make_loops(g, conf);
     if (error == 0)
         error = gateway_threads_start(g);
@@ -378,6 +384,7 @@ static void close_all(struct gateway *g)
     loop_fini(&g->resolver_thread.loop);
     if (g->courier.deliveries != NULL)
         courier_fini(&g->courier);
+    gateway_https_fini(&g->https);
     for (uint32_t i = 0; i < g->open_cnt; i++)
         ethdev_close(&g->port[i]);
     gateway_host_close(g);

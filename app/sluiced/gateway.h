@@ -12,6 +12,7 @@
 #include "disk_uring.h"
 #include "ethdev.h"
 #include "gateway_auth.h"
+#include "gateway_https.h"
 #include "gateway_resolver.h"
 #include "gateway_tls.h"
 #include "host.h"
@@ -88,6 +89,7 @@ struct gateway {
     struct gateway_thread host_thread;
     struct gateway_resolver resolver;
     struct gateway_thread resolver_thread;
+    struct gateway_https https;
     struct gateway_thread auth_thread;
 };
 

@@ -1,5 +1,6 @@
 #include "role.h"
 #include "auth_role.h"
+#include "https_role.h"
 #include "opener.h"
 #include "resolver_role.h"
 #include "sandbox.h"
@@ -15,6 +16,7 @@
 static const struct role roles[] = {
     {"opener", opener_main, sandbox_deny_opener},
     {"resolver", resolver_role_main, sandbox_deny_resolver},
+    {"https", https_role_main, sandbox_deny_resolver},
     {"auth", auth_role_main, sandbox_deny_auth},
 };
 

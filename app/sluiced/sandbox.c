@@ -43,7 +43,7 @@ const int sandbox_deny_resolver[] = {DENY_EVERYWHERE,    SYS_execve,          SY
                                      SYS_io_uring_setup, SYS_perf_event_open, SYS_userfaultfd,
                                      SYS_unshare,        SYS_setns,           -1};
 
-/* libunbound has its keys and its root servers in memory by then. */
+/* libunbound has its keys and its root servers in memory by then, libcurl its authorities. */
 const int sandbox_deny_resolver_running[] = {SYS_open,
                                              SYS_openat,
                                              SYS_openat2,

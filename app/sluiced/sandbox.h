@@ -16,8 +16,8 @@
 /* System call numbers, ended by -1. */
 extern const int sandbox_deny_main[];
 extern const int sandbox_deny_opener[];
-/* The resolver's from its first instruction, and what it denies itself before the first question:
- * every file and every other process. */
+/* The resolver's and that of HTTPS from its first instruction, and what it denies itself before the
+ * first question: every file and every other process. */
 extern const int sandbox_deny_resolver[];
 extern const int sandbox_deny_resolver_running[];
 extern const int sandbox_deny_auth[];
