@@ -4,6 +4,7 @@
  * Exit status: 0 done, 1 the gateway refused, 2 wrong use or no gateway.
  */
 #include "answer.h"
+#include "drain_command.h"
 #include "spool_command.h"
 
 #include <errno.h>
@@ -52,6 +53,12 @@ static void usage(FILE *out)
         "  config show        the configuration that is in use, and what waits for a restart; "
         "with\n"
         "                     --changed without what is by default. Also with --json\n"
+        "  drain              take no new mail (421), deliver what is there; waits until clients "
+        "and\n"
+        "                     deliveries under way have ended, then tells what stays in the "
+        "queue;\n"
+        "                     --no-wait does not. Until undrain, or a restart\n"
+        "  undrain            take mail again\n"
         "  reload             read the configuration again; tells which changes need a restart\n"
         "  stop               drain and stop\n"
         "The socket is %s unless -s says otherwise. Its group may use status,\n"
@@ -107,11 +114,9 @@ static int word_append(char *line, size_t cap, const char *word)
     return -1;
 }
 
-static int run(const char *path, char *line, size_t len)
+/* Sends a line, which has room for its end, and prints the answer. Returns an exit status. */
+static int ask(const char *path, char *line, size_t len, FILE *out, const char *empty)
 {
-    const char *empty =
-        strncmp(line, "queue list", 10) == 0 ? "no such message in the queue\n" : "";
-
     int fd = connect_to(path);
     if (fd < 0)
         return 2;
@@ -122,9 +127,22 @@ static int run(const char *path, char *line, size_t len)
         close(fd);
         return 2;
     }
-    int status = answer_print(in, stdout, stderr, empty);
+    int status = answer_print(in, out, stderr, empty);
     fclose(in);
     return status;
+}
+
+static int run(const char *path, char *line, size_t len)
+{
+    return ask(path, line, len, stdout,
+               strncmp(line, "queue list", 10) == 0 ? "no such message in the queue\n" : "");
+}
+
+static int ask_drain(void *path, FILE *out)
+{
+    char line[16] = "drain";
+
+    return ask(path, line, strlen(line), out, "");
 }
 
 int main(int argc, char **argv)
@@ -147,6 +165,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[first], "spool") == 0)
         return spool_command_run(argc - first - 1, argv + first + 1);
+    if (strcmp(argv[first], "drain") == 0)
+        return drain_command_run(argc - first - 1, argv + first + 1, ask_drain,
+                                 (void *)(uintptr_t)path);
     for (int i = first; i < argc; i++)
         if (word_append(line, sizeof(line) - 1, argv[i]) != 0)
             return 2;

@@ -19,7 +19,7 @@ static void run(struct conn *c)
     struct stats_log_record r = {
         .wall_ns = c->lane->wall_ns, .n = 521, .event = STATS_LOG_REFUSED, .port = c->remote.port};
 
-    if (c->lane->draining)
+    if (c->lane->refusing)
         return greet(c);
     if (!conn_has_more(c, 0))
         return;
@@ -68,7 +68,7 @@ bool conn_greet_pause(struct conn *c)
 {
     uint64_t pause_ns = c->listener->conf->greet_pause_ns;
 
-    if (pause_ns == 0 || c->in.limit_exempt || c->lane->draining)
+    if (pause_ns == 0 || c->in.limit_exempt || c->lane->refusing)
         return false;
     c->app = &greet_ops;
     conn_deadline(c, pause_ns);

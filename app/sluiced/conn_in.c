@@ -91,7 +91,7 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
     const char *why;
     uint32_t spool;
 
-    if (l->draining)
+    if (l->refusing)
         return &reply_shutdown;
     if (conn_auth_missing(c, &client)) {
         stats_inc(l->stats, STATS_AUTH_MISSING);
@@ -329,7 +329,7 @@ void conn_in_greet(struct conn *c)
     struct base_buf out = {.p = l->out, .cap = sizeof(l->out)};
 
     c->in.smtp.settings = &l->settings->smtp;
-    if (l->draining) {
+    if (l->refusing) {
         smtp_server_shutdown(&c->in.smtp, &reply_shutdown, &out);
         conn_finish(c, "going down");
     } else {
@@ -435,7 +435,7 @@ static void run(struct conn *c)
         }
         conn_write(c, base_buf_span(&out));
     }
-    if (c->lane->draining && c->app == &conn_in_ops)
+    if (c->lane->refusing && c->app == &conn_in_ops)
         go_down(c);
 }
 

@@ -71,7 +71,7 @@ static void run(struct conn *c)
 
     if (n == 0)
         return;
-    if (c->lane->draining)
+    if (c->lane->refusing)
         return conn_drop(c, "going down");
     enum proxy_result rc = proxy_parse(&header, &consumed, &fault, spans[0]);
     if (rc == PROXY_MORE && n > 1) { /* it lies across segments */

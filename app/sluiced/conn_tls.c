@@ -98,7 +98,7 @@ static void run(struct conn *c)
 {
     struct base_span span;
 
-    if (c->lane->draining)
+    if (c->lane->refusing)
         return conn_drop(c, "going down");
     (void)conn_view(c, &span, 1); /* it is the session's: nothing of it is consumed here */
     if (c->link == NULL || c->finishing || tls_conn_state(c->tls) == TLS_HANDSHAKE ||

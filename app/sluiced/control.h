@@ -110,6 +110,14 @@ __attribute__((format(printf, 2, 3))) void control_print(struct control_client *
  * log only). */
 void control_reload(struct control *c, struct control_client *client);
 
+/* The sum over all threads. */
+uint64_t control_total(const struct gateway *g, enum stats_id id);
+
+/* ---- drain (control_drain.c) ---- */
+
+/* Takes no new mail from now on, or again; says what is under way. */
+void control_drain(struct control *c, struct control_client *client, bool on);
+
 /* ---- config show (control_config.c) ---- */
 
 /* The first piece of the answer, or the next. */

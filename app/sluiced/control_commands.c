@@ -40,7 +40,7 @@ void control_refuse(struct control_client *client, const char *format, ...)
     va_end(args);
 }
 
-static uint64_t total(const struct gateway *g, enum stats_id id)
+uint64_t control_total(const struct gateway *g, enum stats_id id)
 {
     uint64_t sum = 0;
 
@@ -84,7 +84,9 @@ static void status_spools(const struct gateway *g, struct control_client *client
 {
     const char *why;
 
-    if (topology_choose_spool(&g->topology, 0, &why) != TOPOLOGY_SPOOL_NONE)
+    if (atomic_load_explicit(&g->topology.drained, memory_order_relaxed))
+        control_print(client, "accepting no: drained by the operator\n");
+    else if (topology_choose_spool(&g->topology, 0, &why) != TOPOLOGY_SPOOL_NONE)
         control_print(client, "accepting yes\n");
     else
         control_print(client, "accepting no: %s\n", why);
@@ -108,7 +110,7 @@ static void status(struct control *c, struct control_client *client)
     control_tls_status(c, client);
     control_maps_status(c, client);
     for (int id = 0; id < STATS_CNT; id++) {
-        uint64_t v = total(g, (enum stats_id)id);
+        uint64_t v = control_total(g, (enum stats_id)id);
         if (v > 0)
             control_print(client, "%s/%s %" PRIu64 "\n", stats_rows[id].group, stats_rows[id].name,
                           v);
@@ -314,6 +316,12 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_RECIPIENT_CHECK:
         control_maps_check_recipient(c, client);
+        break;
+    case CONTROL_DRAIN:
+        control_drain(c, client, true);
+        break;
+    case CONTROL_UNDRAIN:
+        control_drain(c, client, false);
         break;
     case CONTROL_STOP:
         c->stop = true;

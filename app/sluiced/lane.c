@@ -327,6 +327,8 @@ void lane_deliver_back(struct lane *l, struct delivery *d)
 void lane_drain(struct lane *l)
 {
     l->draining = true;
+    l->refusing = true;
+    l->told = false;
 }
 
 /* ---- one pass ---- */
@@ -485,14 +487,14 @@ static void resume(struct lane *l)
         conn_resume(base_container_of(node, struct conn, stall));
 }
 
-/* The gateway goes down: each connection has a turn, in which the idle ones of clients end. Those
+/* No new mail from now on: each connection has a turn, in which the idle ones of clients end. Those
  * amid a message end after it. */
-static void tell_drain(struct lane *l)
+static void tell_refusing(struct lane *l)
 {
     struct base_list round;
     struct base_list *node;
 
-    l->drained = true;
+    l->told = true;
     base_list_init(&round);
     while ((node = base_list_pop_front(&l->open)) != NULL)
         base_list_push_back(&round, node);
@@ -500,6 +502,16 @@ static void tell_drain(struct lane *l)
         base_list_push_back(&l->open, node);
         conn_resume(base_container_of(node, struct conn, place));
     }
+}
+
+/* The operator may drain the gateway, and take that back. */
+static void note_drained(struct lane *l)
+{
+    bool drained = atomic_load_explicit(&l->topology->drained, memory_order_relaxed);
+
+    if (drained && !l->refusing)
+        l->told = false;
+    l->refusing = drained || l->draining;
 }
 
 static uint32_t timers(struct lane *l)
@@ -537,6 +549,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->wall_ns = wall_ns;
     l->settings = settings_current(l->hub);
     l->tables = settings_tables(l->hub);
+    note_drained(l);
+    note_drained(l);
     l->spoolers_rung = 0;
     if (l->tls != NULL)
         lane_tls_take(l->tls);
@@ -563,8 +577,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     resume(l);
     if (l->tls != NULL)
         work += lane_tls_pass(l) + conn_tls_out_pass(l);
-    if (l->draining && !l->drained)
-        tell_drain(l);
+    if (l->refusing && !l->told)
+        tell_refusing(l);
     tcp_flush(l->tcp, now_ns);
     for (uint32_t i = 0; i < l->port_cnt; i++)
         net_flush(l->ports[i].net);

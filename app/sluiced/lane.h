@@ -90,9 +90,10 @@ struct lane {
     uint32_t spoolers_rung;   /* pushed something this pass: ring once at its end; bits, by spool */
     bool courier_rung;
     bool host_rung;
-    bool draining; /* take no new connections or transactions */
+    bool draining; /* going down: nothing new in either direction */
+    bool refusing; /* take no new mail: going down, or drained by the operator */
+    bool told;     /* idle clients have been told so */
     bool stress;   /* connections are nearly all taken: see client_limits.h */
-    bool drained;  /* those that were idle have been told */
     struct stats_log log;
     struct base_wheel wheel;
     struct base_pool conns;

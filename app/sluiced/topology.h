@@ -117,6 +117,7 @@ struct topology {
      * key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
+    _Atomic bool drained; /* by the operator: lanes take no new mail; control stores */
 };
 
 /* Checks the tables, makes rings, bells and counters. prefix keeps names of several gateways in one

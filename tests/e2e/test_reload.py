@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 
 from gateway import SLUICECTL, SLUICED, Gateway, for_others
 from harness import check, check_equal, main, run, wait_until
@@ -137,6 +138,35 @@ def test_sighup(lab):
     os.kill(gw.process.pid, 1)
     wait_until(lambda: generation() == before + 1, 30, 'a new generation')
     check_equal(size_offered(), 3 << 20, 'SIZE')
+
+
+def test_drain(lab):
+    """No new mail, what is under way ends, what is there is delivered; and back. The command waits for it."""
+    open_session, idle = Client(), Client()
+    far.mode = 'slow'
+    with Client() as c:
+        c.deliver('s@client.example', ['under-way@example.org'], plain(1))
+    open_session.command('MAIL FROM:<s@client.example>')
+    open_session.command('RCPT TO:<last@example.org>')
+    check_equal(open_session.command('DATA').code, 354, 'a message that has begun')
+    command = subprocess.Popen([SLUICECTL, '-s', gw.socket, 'drain'], stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: 'accepting no: drained by the operator' in gw.ctl('status'), 30, 'drained')
+    check_equal(idle.reply().code, 421, 'an idle client')
+    with Client(greet=False) as c:
+        check_equal(c.reply().code, 421, 'a new client')
+    check(command.poll() is None, 'the command waits')
+    open_session.send(plain(2) + b'.\r\n')
+    check_equal(open_session.reply().code, 250, 'what had begun is taken')
+    check_equal(open_session.reply().code, 421, 'and then')
+    far.mode = 'ok'
+    said, _ = command.communicate(timeout=60)
+    check_equal(command.returncode, 0, said)
+    check('no new mail is taken; clients 0, recipients in a delivery 0' in said, said)
+    wait_until(lambda: far.to('under-way@example.org') and far.to('last@example.org'), 30, 'both delivered')
+    gw.ctl('undrain')
+    with Client() as c:
+        c.deliver('s@client.example', ['again@example.org'], plain(3))
+    check('\naccepting yes' in gw.ctl('status'), 'status')
 
 
 def as_user(lab, user, *args):

@@ -59,6 +59,9 @@ static void test_lines(void **state)
         {"config show '--json'", -EDOM, CONTROL_CONFIG_SHOW},
         {"config show all", -EDOM, CONTROL_CONFIG_SHOW},
         {"reload", 0, CONTROL_RELOAD},
+        {"drain", 0, CONTROL_DRAIN},
+        {"drain now", -ENOENT, CONTROL_VERB_CNT},
+        {"undrain", 0, CONTROL_UNDRAIN},
         {"stop", 0, CONTROL_STOP},
     };
     struct control_line l;
