@@ -21,9 +21,9 @@ class Zones:
     """The zone lab. is signed, its key is the trust anchor. Below it: plain.lab. without signatures, bogus.lab. whose key is
     not the one that lab. names, broken.lab. which the server has and cannot serve."""
 
-    def __init__(self, lab, more=None):
-        """more: further lines of zones, by name."""
-        self.lab, self.dir, self.more = lab, lab.path('dns'), more or {}
+    def __init__(self, lab, more=None, further=None):
+        """more: further lines of zones, by name. further: files of zones that are finished."""
+        self.lab, self.dir, self.more, self.further = lab, lab.path('dns'), more or {}, further or {}
         self.keygen, self.signer = find_program('ldns-keygen', 'ldnsutils'), find_program('ldns-signzone', 'ldnsutils')
         self.nsd = find_program('nsd')
         os.makedirs(self.dir, mode=0o755)
@@ -83,8 +83,9 @@ class Zones:
             f.write(f'server:\n  ip-address: {NSD[0]}@{NSD[1]}\n  username: ""\n  chroot: ""\n  zonesdir: "{self.dir}"\n'
                     f'  database: ""\n  pidfile: "{self.dir}/nsd.pid"\n  xfrdfile: "{self.dir}/xfrd.state"\n  zonelistfile: '
                     f'"{self.dir}/zone.list"\n  server-count: 1\n  rrl-ratelimit: 0\nremote-control:\n  control-enable: no\n')
-            for zone in ('lab', 'plain.lab', 'bogus.lab', 'broken.lab'):
-                f.write(f'zone:\n  name: "{zone}"\n  zonefile: "{self.path(zone)}"\n')
+            files = {zone: self.path(zone) for zone in ('lab', 'plain.lab', 'bogus.lab', 'broken.lab')} | self.further
+            for zone, path in files.items():
+                f.write(f'zone:\n  name: "{zone}"\n  zonefile: "{path}"\n')
         log = open(self.lab.path('nsd.log'), 'ab')
         self.child = self.lab.spawn(self.nsd, '-d', '-c', conf, stdout=log, stderr=log)
         log.close()

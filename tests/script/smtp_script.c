@@ -183,7 +183,7 @@ static void begin_case(struct script *s, unsigned line, const char *name)
         free(s->statement[i].text);
     s->statement_cnt = 0;
     s->line = line;
-    snprintf(s->name, sizeof(s->name), "%s", name);
+    snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(s->name) - 1, name);
     s->settings = (struct smtp_server_settings){
         .hostname = "mx.test",
         .message_size_max = 10000,
