@@ -130,7 +130,8 @@ int resolver_context_start(struct resolver_context *c)
     option(c, "do-not-query-localhost:", "no");
     option_number(c, "num-queries-per-thread:", lookups);
     option_number(c, "outgoing-range:", lookups < 64 ? 64 : lookups > 512 ? 512 : lookups);
-    /* Ten, its own default, are held by as many questions to a server that takes connections and says no more. */
+    /* Ten, its own default, are held by as many questions to a server that takes connections and
+     * says no more. */
     option_number(c, "outgoing-num-tcp:", lookups < 64 ? lookups : 64);
     option_number(c, "rrset-cache-size:", c->cache_bytes / 2);
     option_number(c, "msg-cache-size:", c->cache_bytes / 4);
