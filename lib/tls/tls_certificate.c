@@ -195,7 +195,8 @@ static bool hand_over(struct tls_domain *d, struct tls_certificate *c, EVP_PKEY 
     return c->key.handle != NULL;
 }
 
-enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, struct tls_certificate *c,
+enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, OSSL_LIB_CTX *keys,
+                                    struct tls_certificate *c,
                                     const struct tls_certificate_spec *spec, int64_t now_s,
                                     EVP_PKEY **private, const char **wrong)
 {
@@ -207,7 +208,7 @@ enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, struct tls_certificate
         *wrong = "the certificate's key could not be read";
     if (*wrong != NULL)
         return TLS_CHECK_CHAIN;
-    *private = read_key(libctx, spec->key_pem, &encrypted);
+    *private = read_key(keys, spec->key_pem, &encrypted);
     if (*private == NULL)
         *wrong = encrypted ? "the key is encrypted" : "no private key could be read";
     if (*wrong == NULL)
@@ -235,7 +236,8 @@ bool tls_certificate_open(struct tls_domain *d, struct tls_certificate *c,
     const char *wrong;
 
     c->key.domain = d;
-    if (tls_certificate_read(d->libctx, c, spec, now_s, &private, &wrong) == TLS_CHECK_OK &&
+    if (tls_certificate_read(d->libctx, d->backing, c, spec, now_s, &private, &wrong) ==
+            TLS_CHECK_OK &&
         !hand_over(d, c, private))
         wrong = "the driver of key operations does not take the key";
     EVP_PKEY_free(private);

@@ -16,7 +16,7 @@ enum tls_check tls_check_certificate(const struct tls_certificate_spec *spec, in
     enum tls_check result = TLS_CHECK_CHAIN;
 
     if (libctx != NULL && c != NULL) {
-        result = tls_certificate_read(libctx, c, spec, now_s, &private, &wrong);
+        result = tls_certificate_read(libctx, libctx, c, spec, now_s, &private, &wrong);
         *info = c->info;
         EVP_PKEY_free(private);
         tls_certificate_close(c);

@@ -196,8 +196,9 @@ void tls_domain_drop(struct tls_domain *d);
 
 /* tls_certificate.c. Returns false, and a sentence. */
 /* Parses both texts and compares them; *private is the caller's, or NULL, *wrong says what is not
- * as it should be. */
-enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, struct tls_certificate *c,
+ * as it should be. The private key is read in the context keys. */
+enum tls_check tls_certificate_read(OSSL_LIB_CTX *libctx, OSSL_LIB_CTX *keys,
+                                    struct tls_certificate *c,
                                     const struct tls_certificate_spec *spec, int64_t now_s,
                                     EVP_PKEY **private, const char **wrong);
 bool tls_certificate_open(struct tls_domain *d, struct tls_certificate *c,

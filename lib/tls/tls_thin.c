@@ -54,6 +54,16 @@ static bool wanted(const char *names)
     return false;
 }
 
+/* All that peers bring are certificates. For the key in each of them OpenSSL looks at every decoder
+ * there is, several times, and builds chains of those that may follow each other: what reads
+ * private keys, parameters and PKCS #8 in all their forms is only in its way. Our own keys are read
+ * in the library context behind this one. */
+static bool reads_public_keys(const OSSL_ALGORITHM *a)
+{
+    return strstr(a->property_definition, "input=der") != NULL &&
+           strstr(a->property_definition, "structure=SubjectPublicKeyInfo") != NULL;
+}
+
 static bool fill(OSSL_PROVIDER *provider)
 {
     int no_cache = 0;
@@ -65,7 +75,8 @@ static bool fill(OSSL_PROVIDER *provider)
         const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
         tables.of[operation] = all != NULL ? &tables.list[n] : NULL;
         for (const OSSL_ALGORITHM *a = all; a != NULL && a->algorithm_names != NULL; a++) {
-            if (!wanted(a->algorithm_names))
+            if (!wanted(a->algorithm_names) ||
+                (operation == OSSL_OP_DECODER && !reads_public_keys(a)))
                 continue;
             tables.list[n++] = *a;
             if (n == LIST_MAX)
