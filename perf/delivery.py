@@ -77,12 +77,12 @@ def ours(lab, sink, destinations, reuse, tls):
     routes = {f'd{i}.example.org': f'{HOST_IP}:{PORT + i}' for i in range(destinations)}
     gw = gateway(lab, f'gw{destinations}{reuse}{tls}', routes, MESSAGES, destinations,
                  smtp={} if reuse else {'client_reuse': 1}, delivery={'tls': 'may' if tls else 'none'})
-    cpu = gw.cpu_seconds()
+    cpu, device = gw.cpu_seconds(), gw.lanes_system_seconds()
     seconds, got = sink.wait(MESSAGES, lambda: gw.ctl('queue', 'flush'))
     wait_until(lambda: 'messages 0\n' in gw.ctl('queue', 'stat'), BOUND_S, 'an empty queue')
-    cpu = gw.cpu_seconds() - cpu
+    cpu, device = gw.cpu_seconds() - cpu, gw.lanes_system_seconds() - device
     gw.stop()
-    return MESSAGES, seconds, cpu, got
+    return MESSAGES, seconds, cpu, got | {'device': device}
 
 
 def fill_postfix(peer, messages, domains):
@@ -175,6 +175,8 @@ def delivery(lab, table):
                     add(who, name + 'connections', got['connections'], '')
                     if tls:
                         add(who, name + 'tls', got['tls'], '')
+                    if who == 'sluice':
+                        add(who, name + 'device_share', got['device'] / cpu, 'of the CPU time')
                 add('ratio', name + 'per_cpu_s', share['sluice'] / share['postfix'], 'times')
             sink.stop()
     unreachable(lab, add)

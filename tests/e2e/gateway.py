@@ -194,6 +194,17 @@ class Gateway:
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
+    def lanes_system_seconds(self):
+        """System time of the lanes: what the kernel does in calls of theirs, which is a kernel device's work, where the port is one."""
+        total = 0
+        for task in os.listdir(f'/proc/{self.process.pid}/task'):
+            with open(f'/proc/{self.process.pid}/task/{task}/stat') as f:
+                text = f.read()
+            if '(rte-worker' in text:
+                total += int(text.rsplit(')', 1)[1].split()[12])
+        return total / os.sysconf('SC_CLK_TCK')
+
+
 class Counted:
     """with Counted(gw, 'smtp/refused_nul', 1): the counter grows by at least that inside."""
 

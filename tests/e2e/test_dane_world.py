@@ -10,12 +10,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway import Gateway
-from harness import Failed, check, check_equal, main, wait_until
+from harness import Failed, check, check_equal, main, run, wait_until
 from mail import Client, plain
 from world import RESOLVER, World
 from world_rows import ROWS, certificates
 
 LEVELS = ('dane', 'dane-only')
+OURS6, NEAR6 = 'fd00:9::1', 'fd00:9::2'
 world = gw = None
 
 
@@ -33,8 +34,8 @@ def tell(differences, what):
 
 def test_second_opinion(lab):
     """The world is as the table says: a sender that knows DANE finds the same, wherever it has an opinion."""
-    cases = [(row, level) for row in ROWS for level in LEVELS if row.finger[level]]
-    check(len(cases) > 100, f'{len(cases)} opinions')
+    cases = [(row, level) for row in ROWS for level in LEVELS if row.finger[level] and not (row.level and level == 'dane-only')]
+    check(len(cases) > 150, f'{len(cases)} opinions')
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda case: world.finger(*case), cases))
     tell([f'{row.id} {row.domain} {level}: {word}, not {row.finger[level]}\n{said}' for (row, level), (word, said) in zip(cases, found)
@@ -52,11 +53,21 @@ def test_rows(lab):
 def test_start_gateway(lab):
     global gw
     routes = {f'route_{r.domain}': {'host': f'{r.target}:25'} for r in ROWS if r.to == 'route'}
-    gw = Gateway(lab, queue={'backoff_min': '1d', 'backoff_max': '2d'}, relay={'networks': ['10.9.0.0/24']},
+    levels = {f'destination_{r.domain}': r.destination(world.certificates) for r in ROWS if r.level}
+    os.makedirs(lab.path('gw'), exist_ok=True)
+    gw = Gateway(lab, port_net0={'address': ['10.9.0.1/24', f'{OURS6}/64'], 'gateway6': NEAR6}, queue={'backoff_min': '1d', 'backoff_max': '2d'}, relay={'networks': ['10.9.0.0/24']},
                  smtp={'client_connect_timeout': '5s', 'client_idle': '60s'},
                  dns={'servers': [RESOLVER], 'trust_anchor': world.names.anchor},
-                 route_default={'host': None, 'via': 'mx', 'private_networks': ['198.51.100.0/23']}, delivery={'tls': 'dane'},
-                 **routes).start()
+                 route_default={'host': None, 'via': 'mx', 'private_networks': ['198.51.100.0/23', '2001:db8:64::/64']},
+                 delivery={'tls': 'dane', 'ca_file': world.certificates['ca'].path}, **routes, **levels)
+    start()
+
+
+def start():
+    gw.start()
+    with open('/proc/sys/net/ipv6/conf/gw0/disable_ipv6', 'w') as f:
+        f.write('0')
+    run('ip', '-6', 'addr', 'replace', f'{NEAR6}/64', 'dev', 'gw0', 'nodad')
 
 
 # The first word of the log's lines about a delivery, and of the table.
@@ -71,7 +82,7 @@ def outcomes():
         code = re.search(r'\b([245]\.\d+\.\d+)\b', re.sub(r'tls=\S+|host=\S+', '', rest))
         code = code[1] if code else '-'
         word = {'delivered': tls[1] if tls else 'clear', 'deferred': f'defer {code}', 'failed': f'bounce {code}'}[verb]
-        found[recipient] = (word, relay.rsplit(':', 1)[0], rest)
+        found[recipient] = (word, relay.rsplit(':', 1)[0].strip('[]'), rest)
     return found
 
 
@@ -83,10 +94,10 @@ def difference(row, level, found, arrived):
     if word != row.expect[level]:
         return f'{word}, not {row.expect[level]}: {rest}'
     if not word.startswith(('defer', 'bounce')):
-        if relay != row.arrives_at() and level == 'dane' or relay not in row.hosts.values():
+        if relay not in row.arrives_at() and level == 'dane' or relay not in row.hosts.values():
             return f'it went to {relay}, not {row.arrives_at()}'
         # The level that was held to: where there is no usable record it is may, and encrypt where all are unusable.
-        held = level if word in ('verified', 'trusted') else 'encrypt' if row.id == 'D25' else 'may'
+        held = row.level or (level if word in ('verified', 'trusted') else 'encrypt' if row.id == 'D25' else 'may')
         if f'tls={held}/{word} ' not in rest:
             return f'no tls={held}/{word}: {rest}'
     for _, address, secure, name in arrived.get(row.recipient(), []):
@@ -105,7 +116,7 @@ def deliver(level):
     gw.change(delivery={'tls': level})
     world.hosts.arrived.clear()
     world.hosts.talked.clear()
-    gw.start()
+    start()
     with Client() as c:
         for number, row in enumerate(ROWS):
             check_equal(c.deliver('', [row.recipient()], plain(number)).code, 250, row.recipient())
@@ -131,7 +142,8 @@ def gateway_rows(level):
 
 def explained(level, found):
     """explain and what then came of it are of one mind."""
-    proofs = {'verified': {'records'}, 'trusted': {'records'}, 'untrusted': {'optional', 'encrypted'}, 'clear': {'optional'}}
+    proofs = {'verified': {'records', 'names', 'fingerprints'}, 'trusted': {'records'}, 'untrusted': {'optional', 'encrypted'},
+              'clear': {'optional', 'clear'}}
     wrong = []
     for row in ROWS:
         said = json.loads(gw.ctl('explain', row.recipient(), '--json'))

@@ -9,6 +9,7 @@ A row (world_rows.py) is a domain with its records, its servers, and what a send
 "name TYPE data", separated by ";", with names relative to the row's domain and "." for the domain itself:
 
     mx A @leaf            a server of its own that shows the certificate leaf (World.certificates); see World.serve
+    mx AAAA @leaf         the same at an IPv6 address
     mx TLSA 3 1 1 leaf    at _25._tcp.mx, of that certificate; "3 1 1 =00ff" has data as it stands
     mx CNAME real, . MX 10 mx
     mx/plain A @leaf      the name below plain.lab., mx.ROW.plain.lab; mx/ A @leaf likewise below lab.
@@ -25,6 +26,7 @@ Zones: lab. signed (NSEC), plain.lab. not signed, optout.lab. signed with NSEC3 
 key than lab. says. A row whose name is "NAME/plain" is the domain NAME.plain.lab.
 """
 import asyncio
+import hashlib
 import logging
 import os
 import re
@@ -32,13 +34,13 @@ import ssl
 import threading
 import time
 
-from harness import check, find_program, run, wait_until
+from harness import Skip, check, find_program, run, wait_until
 from pki import Pki
 from postfix import LIBRARIES, Postfix
 from stsweb import StsWeb
 from zones import A, ask
 
-NET = '198.51.100'
+NET, NET6 = '198.51.100', '2001:db8:64:'
 NSD, RESOLVER = f'{NET}.53', '127.0.0.1'
 ZONES = ['.', 'lab', 'plain.lab', 'optout.lab', 'bogus.lab']
 TXT = {'good': ['v=STSv1; id=n1;'], 'none': [], 'two': ['v=STSv1; id=n1;', 'v=STSv1; id=n2;'], 'version': ['v=STSv2; id=n1;'],
@@ -50,7 +52,7 @@ FIRST_HOST = 100  # 198.51.100.100 and so on, then 198.51.101.0 and so on
 class Row:
     """id: of the table that it is a row of. dane, only: what is to come of mail at the levels dane and dane-only: how it
     arrives (verified, trusted, untrusted: by TLS; clear), or "defer 4.7.5", "bounce 5.1.2". at: name of the host at which
-    it arrives, where that is not the first. finger: what posttls-finger makes of it, where that is something else, and
+    it arrives, where that is not the first; names: either ("mx/6": that of IPv6). finger: what posttls-finger makes of it, where that is something else, and
     why says why; None: it has no opinion. to: "route": mail for the domain goes to its host mx by a route; "literal": mail is
     for the address of mx in brackets. records: one string, or a list of them where data have a ";" inside."""
 
@@ -61,7 +63,7 @@ class Row:
         self.records = [r.split() for r in (records if isinstance(records, list) else records.split(';')) if r.strip()]
         self.expect = {'dane': dane, 'dane-only': only}
         self.finger = self.expect if finger == () else dict(zip(('dane', 'dane-only'), finger or (None, None)))
-        self.at, self.why = at, why
+        self.at, self.why, self.level = at, why, None
         self.hosts, self.site = {}, None  # name: address; of an MTA-STS policy
         check(self.finger is self.expect or why, f'{name}: another opinion without a reason')
 
@@ -73,8 +75,22 @@ class Row:
         return f'{self.label}@{self.target if self.to == "literal" else self.domain}'
 
     def arrives_at(self):
-        """The address; None: nowhere."""
-        return self.hosts.get(self.at) or next(iter(self.hosts.values()), None)
+        """The addresses, any of them."""
+        names = self.at if isinstance(self.at, tuple) else (self.at,)
+        return [self.hosts[n] for n in names if n in self.hosts] or list(self.hosts.values())[:1]
+
+
+class Level(Row):
+    """A domain that is held to a level of its own, whatever level the others are. names, fingerprints: of its destination
+    block, which posttls-finger is told, too; fingerprints are names of certificates."""
+
+    def __init__(self, level, name, records, expect, finger=(), why='', names=(), fingerprints=(), **how):
+        super().__init__(level, name, records, expect, expect, finger=(finger, finger) if finger != () else (), why=why, **how)
+        self.level, self.names, self.fingerprints = level, names, fingerprints
+
+    def destination(self, certificates):
+        prints = [hashlib.sha256(certificates[c].der).hexdigest() for c in self.fingerprints]
+        return {'tls': self.level, 'names': self.names or None, 'fingerprints': prints or None}
 
 
 def zone_of(name, row):
@@ -259,6 +275,12 @@ class World:
         self.hosts, self.next = Hosts(lab), 0
         self.listen, self.sinks, self.web = {}, [], None
         run('ip', 'route', 'add', 'local', f'{NET}.0/23', 'dev', 'lo')
+        if not os.path.exists('/proc/sys/net/ipv6'):
+            raise Skip('this kernel has no IPv6')
+        for name, value in (('conf/lo/disable_ipv6', '0'), ('ip_nonlocal_bind', '1'), ('conf/all/forwarding', '1')):
+            with open(f'/proc/sys/net/ipv6/{name}', 'w') as f:
+                f.write(value)
+        run('ip', '-6', 'route', 'add', 'local', f'{NET6}:/64', 'dev', 'lo')
         zones, broken, self.lame = {}, [], []
         if any(record[1] in ('STS', 'RUA') for row in rows for record in row.records):
             self.web = StsWeb(lab, self.pki)
@@ -280,8 +302,8 @@ class World:
             kind = 'TLSA'
         if bad:
             return broken.append((zone, whole, kind))
-        if kind == 'A' and data[0].startswith('@'):
-            data = [self.serve(row, name, data[0][1:])]
+        if kind in ('A', 'AAAA') and data[0].startswith('@'):
+            data = [self.serve(row, name if kind == 'A' else f'{name}/6', data[0][1:], kind)]
         elif kind == 'TLSA' and len(data) == 4:
             usage, selector, matching = map(int, data[:3])
             data = [f'{usage} {selector} {matching} {data[3][1:]}'] if data[3].startswith('=') else \
@@ -312,11 +334,11 @@ class World:
         row.site = self.web.site(domain, how, mode=None if mode == '-' else mode, mx=mx, **policy)
         return [row.site.host_record()] + [f'_mta-sts.{domain}. TXT "{t}"\n' for t in TXT[txt]]
 
-    def serve(self, row, name, what):
+    def serve(self, row, name, what, kind='A'):
         """A server: "leaf" (a chain, or a certificate alone), "leaf,refused" and so on (Hosts.session), "-" in place of a
         chain: no TLS; "leaf,postfix", "leaf,aiosmtpd", "-,sink": not one of ours."""
         number = FIRST_HOST + self.next
-        address = f'198.51.{100 + number // 256}.{number % 256}'
+        address = f'198.51.{100 + number // 256}.{number % 256}' if kind == 'A' else f'{NET6}:{number:x}'
         self.next += 1
         row.hosts[name] = address
         if row.to == 'literal':
@@ -377,14 +399,23 @@ class World:
 
     def finger(self, row, level):
         """posttls-finger's word about a row: a word of Row.expect without codes; and all that it has said."""
-        said = run(find_program('posttls-finger'), '-c', '-t', '20', '-T', '20', '-l', level, '-L', 'summary,certmatch,verbose',
-                   row.target, ok=None, timeout=60, env=dict(os.environ, LD_LIBRARY_PATH=LIBRARIES, MAIL_CONFIG=self.finger_conf()))
+        more = []
+        if row.level:
+            level = row.level
+            more = [*row.names, *(':'.join(re.findall('..', digest)) for digest in row.destination(self.certificates)['fingerprints'] or ())]
+        trusted = ['-F', self.certificates['ca'].path, '-d', 'sha256'] if row.level else []
+        said = run(find_program('posttls-finger'), '-c', '-t', '20', '-T', '20', '-l', level, '-L', 'summary,certmatch,verbose', *trusted,
+                   row.target, *more, ok=None, timeout=60, env=dict(os.environ, LD_LIBRARY_PATH=LIBRARIES, MAIL_CONFIG=self.finger_conf()))
         met = re.findall(r'(\w+) TLS connection established', said)
-        if 'does not accept mail' in said or ('type=A: Host not found' in said and 'try again' not in said):
+        if 'does not accept mail' in said or (re.search('type=A(AAA)?: Host not found', said) and 'try again' not in said):
             return 'bounce', said
         # It connects whatever it finds, and tells; where Postfix itself would not send, the word is defer.
         bound = 'DNSSEC-signed TLSA record' in said and 'all TLSA records unusable' not in said
         if 'resorting to "secure"' in said or (met and met[-1] == 'Untrusted' and bound):
+            return 'defer', said
+        if level in ('fingerprint', 'verify', 'secure') and (not met or met[-1] != 'Verified'):
+            return 'defer', said
+        if level == 'encrypt' and not met:
             return 'defer', said
         if met:
             return met[-1].lower(), said
@@ -397,6 +428,6 @@ class World:
         if not os.path.isdir(path):
             os.makedirs(path)
             with open(os.path.join(path, 'main.cf'), 'w') as f:
-                f.write('compatibility_level = 3.6\ninet_protocols = ipv4\nshlib_directory = no\nmyhostname = finger.example\n'
+                f.write('compatibility_level = 3.6\ninet_protocols = all\nshlib_directory = no\nmyhostname = finger.example\n'
                         'mail_owner = mail\nsetgid_group = staff\nsmtp_dns_support_level = dnssec\nsmtp_host_lookup = dns\n')
         return path

@@ -1,9 +1,9 @@
 """The rows of the signed world (world.py): every case of RFC 7672 and 7671 in which senders have gone wrong, by the
 numbers of the decision table that they are tests of."""
 from pki import EXPIRED
-from world import Row
+from world import Level, Row
 
-R = Row
+R, L = Row, Level
 EE = 'mx TLSA 3 1 1 leaf'
 ON = '. MX 10 mx;'
 LEAF = ON + 'mx A @leaf;'
@@ -33,6 +33,11 @@ def certificates(pki):
                          ('midold', 'mid-old'), ('midnoca', 'mid-no-ca'), ('middeep', 'mid-deep'), ('mixed', 'mid'), ('padded', 'ca'),
                          ('twin', 'ca-twin'), ('both', 'ca'), ('aself', 'ca')):
         make(name, f'mx.{name}.lab', issuer=issuer)
+    for name in ('lverify', 'lsecmx', 'lflow'):
+        make(name, f'mx.{name}.lab', issuer='ca')
+    make('lsecure', 'lsecure.lab', issuer='ca')
+    make('lold', 'mx.lold.lab', issuer='ca', more=EXPIRED)
+    make('lstrange', 'mx.lstrange.lab', issuer='other')
     make('tan', 'mx.elsewhere.lab', issuer='ca')
     make('taold', 'mx.taold.lab', issuer='ca', more=EXPIRED)
     make('tadomain', 'tadomain.lab', issuer='ca')
@@ -59,6 +64,21 @@ ROWS = [
     R('D05', 'hosterr', '. MX 10 mx; mx LAME', 'defer 4.4.3', 'defer 4.4.3'),
     R('D05', 'hosterr2', '. MX 10 mx; mx LAME; . MX 20 two; two A @leaf; two TLSA 3 1 1 leaf', 'verified', 'verified', at='two'),
     R('D06', 'aaaabogus', LEAF + EE + '; mx AAAA 2001:db8::1; !mx AAAA', 'verified', 'verified'),
+    R('D06', 'abogus', ON + 'mx AAAA @leaf; mx A 198.51.100.99; !mx A;' + EE, 'verified', 'verified'),
+    R('D06', 'abogusbad', ON + 'mx AAAA @leaf; mx A 198.51.100.99; !mx A; mx TLSA 3 1 1 other', 'defer 4.7.5', 'defer 4.7.5'),
+    R('D06', 'sixlame/plain', ON + 'mx AAAA @leaf; mx TLSA 3 1 1 other', 'untrusted', 'defer 4.7.5'),
+    R('D05', 'bothbogus', ON + 'mx AAAA 2001:db8:64::1; mx A 198.51.100.99; !mx A; !mx AAAA;' + EE, 'defer 4.4.3', 'defer 4.4.3'),
+    # Over IPv6
+    R('D24', 'six', ON + 'mx AAAA @leaf;' + EE, 'verified', 'verified'),
+    R('D24', 'dual', ON + 'mx A @leaf; mx AAAA @leaf;' + EE, 'verified', 'verified', at=('mx', 'mx/6')),
+    R('D03', 'siximplicit', '. AAAA @leaf; . TLSA 3 1 1 leaf', 'verified', 'verified'),
+    R('D08', 'sixplain', '. MX 10 mx/plain; mx/plain AAAA @leaf; _25._tcp.mx/plain LAME', 'untrusted', 'defer 4.7.5'),
+    R('D09', 'sixcn', '. MX 10 mx; mx CNAME real; real AAAA @leaf; real TLSA 3 1 1 leaf', 'verified', 'verified'),
+    R('D21', 'sixnone', ON + 'mx AAAA @leaf', 'untrusted', 'defer 4.7.5'),
+    R('D28', 'sixstrip', ON + 'mx AAAA @-;' + EE, 'defer 4.7.4', 'defer 4.7.4'),
+    R('D29', 'sixbad', ON + 'mx AAAA @leaf; mx TLSA 3 1 1 other', 'defer 4.7.5', 'defer 4.7.5'),
+    R('D29', 'sixfour', ON + 'mx AAAA @leaf; mx TLSA 3 1 1 other; . MX 20 two; two A @leaf; two TLSA 3 1 1 leaf', 'verified', 'verified',
+      at='two', finger=('defer', 'defer'), why=NOT_HERE),
     R('D07', 'noaddr', '. MX 10 mx', 'bounce 5.4.4', 'bounce 5.4.4'),
     R('D07', 'noaddr2', '. MX 10 mx; . MX 20 two; two A @leaf; two TLSA 3 1 1 leaf', 'verified', 'verified', at='two'),
     R('D08', 'mxplain', '. MX 10 mx/plain; mx/plain A @leaf; _25._tcp.mx/plain LAME', 'untrusted', 'defer 4.7.5'),
@@ -146,4 +166,33 @@ ROWS = [
     R('D56', 'bothee', LEAF + 'mx TLSA 3 1 1 leaf; mx TLSA 2 0 1 other', 'verified', 'verified'),
     R('D57', 'rollover', LEAF + 'mx TLSA 3 1 1 other; mx TLSA 3 1 1 leaf', 'verified', 'verified'),
     R('D59', 'rekey', LEAF + EE, 'verified', 'verified'),
+    # The other levels: their TLSA records, right or wrong or broken, are nobody's business
+    L('none', 'lnone', LEAF + EE, 'clear'),
+    L('none', 'lnonebad', LEAF + 'mx TLSA 3 1 1 other', 'clear'),
+    L('may', 'lmay', LEAF + 'mx TLSA 3 1 1 other', 'untrusted'),
+    L('may', 'lmaylame', LEAF + '_25._tcp.mx LAME', 'untrusted'),
+    L('may', 'lmayclear', ON + 'mx A @-; mx TLSA 3 1 1 leaf', 'clear'),
+    L('may', 'lmaysix', ON + 'mx AAAA @old', 'untrusted'),
+    L('encrypt', 'lencrypt', LEAF + 'mx TLSA 3 1 1 other', 'untrusted'),
+    L('encrypt', 'lenclame', LEAF + '_25._tcp.mx LAME', 'untrusted'),
+    L('encrypt', 'lencold', ON + 'mx A @old', 'untrusted'),
+    L('encrypt', 'lencclear', ON + 'mx A @-', 'defer 4.7.4'),
+    L('encrypt', 'lencbroken', ON + 'mx A @leaf,broken', 'defer 4.7.5'),
+    L('encrypt', 'lencnext', ON + 'mx A @-; . MX 20 two; two A @leaf', 'untrusted', at='two', finger='defer', why=NOT_HERE),
+    L('fingerprint', 'lprint', LEAF + 'mx TLSA 3 1 1 other', 'verified', fingerprints=['other', 'leaf']),
+    L('fingerprint', 'lprintold', ON + 'mx A @old', 'verified', fingerprints=['old']),
+    L('fingerprint', 'lprintbad', LEAF + EE, 'defer 4.7.5', fingerprints=['other']),
+    L('fingerprint', 'lprintclear', ON + 'mx A @-', 'defer 4.7.4', fingerprints=['leaf']),
+    L('verify', 'lverify', ON + 'mx A @lverify; mx TLSA 3 1 1 other', 'verified'),
+    L('verify', 'lvernames', ON + 'mx A @lverify', 'verified', names=['mx.lverify.lab']),
+    L('verify', 'lverbad', LEAF + EE, 'defer 4.7.5'),
+    L('verify', 'lvername', ON + 'mx A @lverify', 'defer 4.7.5'),
+    L('verify', 'lold', ON + 'mx A @lold', 'defer 4.7.5'),
+    L('verify', 'lstrange', ON + 'mx A @lstrange', 'defer 4.7.5'),
+    L('verify', 'lverclear', ON + 'mx A @-', 'defer 4.7.4'),
+    L('secure', 'lsecure', ON + 'mx A @lsecure', 'verified'),
+    L('secure', 'lsecbad', ON + 'mx A @lsecure', 'defer 4.7.5'),
+    L('secure', 'lsecmx', ON + 'mx A @lsecmx', 'defer 4.7.5', finger='verified',
+      why='Postfix takes a name below the domain as well, unless it is told names'),
+    L('secure', 'lsecnames', ON + 'mx A @lsecmx', 'verified', names=['mx.lsecmx.lab']),
 ]
