@@ -181,7 +181,8 @@ static void others_json(FILE *out, const struct spool_inspect_message *m)
     while (spool_envelope_next(&rest, &f) == 1) {
         recipient_cnt += f.type == SPOOL_ENVELOPE_RECIPIENT;
         if (f.type <= SPOOL_ENVELOPE_ARRIVAL || f.type == SPOOL_ENVELOPE_HELO ||
-            f.type == SPOOL_ENVELOPE_BODY_8BIT || f.type == SPOOL_ENVELOPE_REQUIRETLS)
+            f.type == SPOOL_ENVELOPE_BODY_8BIT || f.type == SPOOL_ENVELOPE_REQUIRETLS ||
+            f.type == SPOOL_ENVELOPE_TLS_OPTIONAL)
             continue;
         fprintf(out, "%s{\"type\":%u,\"recipients_before\":%u,\"hex\":\"", comma, f.type,
                 recipient_cnt);
@@ -231,6 +232,8 @@ static void message_json(FILE *out, const struct spool_inspect *in, uint64_t ind
         fprintf(out, ",\"body_8bit\":%s", body_8bit ? "true" : "false");
         if (field_find(m->envelope, SPOOL_ENVELOPE_REQUIRETLS).p != NULL)
             fputs(",\"requiretls\":true", out);
+        if (field_find(m->envelope, SPOOL_ENVELOPE_TLS_OPTIONAL).p != NULL)
+            fputs(",\"tls_optional\":true", out);
         recipients_json(out, m);
         others_json(out, m);
     }
@@ -287,7 +290,8 @@ void spool_print_message(FILE *out, const struct spool_inspect *in, uint64_t ind
         fputs(" from <", out);
         print_text(out, field_find(m->envelope, SPOOL_ENVELOPE_SENDER));
         bool requiretls = field_find(m->envelope, SPOOL_ENVELOPE_REQUIRETLS).p != NULL;
-        fputs(requiretls ? "> requiretls to" : "> to", out);
+        bool optional = field_find(m->envelope, SPOOL_ENVELOPE_TLS_OPTIONAL).p != NULL;
+        fputs(requiretls ? "> requiretls to" : optional ? "> tls_optional to" : "> to", out);
     }
     while (spool_envelope_next(&rest, &f) == 1) {
         if (f.type != SPOOL_ENVELOPE_RECIPIENT)

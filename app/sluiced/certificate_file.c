@@ -1,39 +1,14 @@
 #include "certificate_file.h"
+#include "small_file.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_BYTES_MAX (1 << 20)
-#define SECRET_MODE    0640
 
 int certificate_file_read(struct certificate_file *f, int fd, bool secret)
 {
-    struct stat st;
-
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if (secret && (st.st_mode & 0077 & ~SECRET_MODE) != 0)
-        return -EKEYREJECTED;
-    if (st.st_size > FILE_BYTES_MAX)
-        return -EFBIG;
-    f->text = malloc((size_t)st.st_size + 1);
-    if (f->text == NULL)
-        return -ENOMEM;
-    while (f->len < (size_t)st.st_size) {
-        ssize_t n = read(fd, f->text + f->len, (size_t)st.st_size - f->len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        f->len += (size_t)n;
-    }
-    return 0;
+    return small_file_read(fd, FILE_BYTES_MAX, secret, &f->text, &f->len);
 }
 
 int certificate_file_load(struct certificate_file *f, const char *path,
@@ -74,18 +49,4 @@ void certificate_pair_wipe(struct certificate_pair *p)
             free(p->file[k].text);
         }
     *p = (struct certificate_pair){0};
-}
-
-const char *certificate_file_why(int error)
-{
-    switch (error) {
-    case -EACCES:
-        return "no permission";
-    case -EINVAL:
-        return "not a file";
-    case -EKEYREJECTED:
-        return "too many may read or change it: at most mode 640";
-    default:
-        return strerror(-error);
-    }
 }

@@ -35,7 +35,4 @@ int certificate_pair_read(struct certificate_pair *p, const struct conf_certific
                           int *which) BASE_WARN_UNUSED;
 void certificate_pair_wipe(struct certificate_pair *p);
 
-/* What the operator reads of such an error. */
-const char *certificate_file_why(int error);
-
 #endif

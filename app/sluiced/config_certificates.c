@@ -1,6 +1,7 @@
 /* The certificates of a configuration, looked at before anything runs. */
 #include "certificate_file.h"
 #include "control.h"
+#include "small_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static bool check_one(FILE *out, const struct conf_certificate *c, config_open o
 
     if (error != 0) {
         snprintf(why, sizeof(why), "cannot read %.200s (%s)",
-                 which == CERTIFICATE_CHAIN ? c->chain : c->key, certificate_file_why(error));
+                 which == CERTIFICATE_CHAIN ? c->chain : c->key, small_file_why(error));
         say(out, c, which, "", why);
     } else {
         struct tls_certificate_spec spec = {
@@ -56,11 +57,25 @@ static bool check_policy(FILE *out, const struct conf_listener *l, config_open o
     bool good = error == 0 && tls_check_policy(&spec, why, sizeof(why));
     if (error != 0)
         fprintf(out, "%s:%u: listener %s: tls_client_ca: cannot read %s (%s)\n", l->file, l->line,
-                l->name, l->tls_client_ca, certificate_file_why(error));
+                l->name, l->tls_client_ca, small_file_why(error));
     else if (!good)
         fprintf(out, "%s:%u: listener %s: tls: %s\n", l->file, l->line, l->name, why);
     free(ca.text);
     return good;
+}
+
+/* The authorities that next hops are verified by. */
+static bool check_trust(FILE *out, const struct conf *conf, config_open open_file, void *user)
+{
+    char why[GATEWAY_TLS_WHY_CAP];
+    int result = gateway_tls_trust_check(conf, open_file, user, why);
+
+    if (result == 0)
+        return true;
+    if (conf->delivery.ca_file_line > 0)
+        fprintf(out, "%s:%u: ", conf->delivery.ca_file_file, conf->delivery.ca_file_line);
+    fprintf(out, "delivery: ca_file: %s%s\n", result > 0 ? "warning: " : "", why);
+    return result > 0;
 }
 
 bool config_check_certificates(FILE *out, const struct conf *conf, config_open open_file,
@@ -79,5 +94,6 @@ bool config_check_certificates(FILE *out, const struct conf *conf, config_open o
             "warning: ", "no certificate is for gateway: hostname");
     for (uint32_t i = 0; i < conf->listener_cnt; i++)
         good &= check_policy(out, &conf->listener[i], open_file, user);
+    good &= check_trust(out, conf, open_file, user);
     return good;
 }

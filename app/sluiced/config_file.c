@@ -1,10 +1,10 @@
 /* Configuration files: their bytes for lib/conf, which opens nothing itself. */
 #include "control.h"
+#include "small_file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_BYTES_MAX (16u << 20)
@@ -20,33 +20,17 @@ struct config_files {
 
 static int read_all(struct config_files *f, int fd, struct base_span *out)
 {
-    struct stat st;
+    uint8_t *text;
+    size_t len;
 
     if (f->cnt == FILE_CNT_MAX)
         return -EMFILE;
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if ((uint64_t)st.st_size > FILE_BYTES_MAX)
-        return -EFBIG;
-    uint8_t *p = malloc((size_t)st.st_size + 1);
-    size_t len = 0;
-    if (p == NULL)
-        return -ENOMEM;
-    f->bytes[f->cnt++] = p;
-    while (len < (size_t)st.st_size) {
-        ssize_t n = read(fd, p + len, (size_t)st.st_size - len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    *out = base_span_of(p, len);
-    return 0;
+    int error = small_file_read(fd, FILE_BYTES_MAX, false, &text, &len);
+    if (text != NULL)
+        f->bytes[f->cnt++] = text;
+    if (error == 0)
+        *out = base_span_of(text, len);
+    return error;
 }
 
 /* A relative include is looked for beside the main file. */

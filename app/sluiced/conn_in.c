@@ -302,7 +302,7 @@ static enum step body(struct conn *c, struct base_buf *out)
         if (spans[i].len == 0 && i < n)
             i++;
         if (state == SMTP_BODY_HEADERS_END) {
-            if (c->listener->repair && !conn_message_repair(c))
+            if ((c->listener->repair && !conn_message_repair(c)) || !conn_message_note_tls(c))
                 smtp_server_refuse_body(s, &reply_busy);
             conn_message_headers_end(c);
             check_from(c);

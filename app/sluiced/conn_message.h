@@ -71,6 +71,10 @@ struct spool_buf *conn_message_hold(struct conn *c, struct spool_buf *after);
  * false without a buffer for what it lacks: the message is to be refused. */
 bool conn_message_repair(struct conn *c) BASE_WARN_UNUSED;
 
+/* Notes in the envelope that the header section, which has just become whole, has "TLS-Required:
+ * no", where that counts: after conn_message_repair. Returns false without a buffer for it. */
+bool conn_message_note_tls(struct conn *c) BASE_WARN_UNUSED;
+
 /* Writes our Received field as the first bytes of the header section. Returns false without a
  * buffer. */
 bool conn_message_received(struct conn *c);

@@ -44,6 +44,8 @@ static void begin(struct conn *c, struct delivery *d)
         .user = d,
         .recipient_cnt = cnt,
         .probe = d->verify != NULL,
+        .requiretls_lenient = !d->kept_whole,
+        .tls_fails = d->kept,
         .chunking = c->lane->settings->conf->smtp.client_chunking,
         .check = d->verify == NULL,
         .mail = {.size_bytes = d->job.content_bytes,
@@ -51,7 +53,7 @@ static void begin(struct conn *c, struct delivery *d)
                  .ret = d->job.ret,
                  .body_8bit = d->job.body_8bit,
                  .smtputf8 = d->job.smtputf8,
-                 .requiretls = d->job.requiretls},
+                 .requiretls = d->keeps_offered},
     };
 
     c->out.delivery = d;

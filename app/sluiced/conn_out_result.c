@@ -86,8 +86,10 @@ void conn_out_take_result(struct conn *c)
     d->dsn_passed_on = c->out.smtp.offers_dsn;
     d->auth_trouble = c->out.smtp.auth_trouble;
     d->refused = c->out.smtp.answered_cnt == 0 && from->code / 100 == 4;
-    d->next_host = c->out.smtp.answered_cnt == 0 && (from->code == 0 || from->code / 100 == 4) &&
+    d->next_host = c->out.smtp.answered_cnt == 0 &&
+                   (from->code == 0 || from->code / 100 == 4 || c->out.smtp.server_refused) &&
                    !any_delivered(d);
+    d->requiretls_passed = c->out.smtp.requiretls_said;
     d->tls = (uint8_t)tls_of(c);
     d->verify_answered = c->out.smtp.answered_cnt > 1;
     d->result_cnt++;

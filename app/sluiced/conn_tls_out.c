@@ -52,7 +52,7 @@ static bool optional(const struct delivery *d)
 }
 
 /* The delivery leaves the connection, which only has to be ended any more. */
-static void failed(struct conn *c, const char *why)
+static void failed_as(struct conn *c, const char *enhanced, const char *why)
 {
     struct delivery *d = c->out.delivery;
     char text[DELIVERY_TEXT_MAX];
@@ -67,13 +67,26 @@ static void failed(struct conn *c, const char *why)
         stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_SMALL);
         return conn_out_again(c, CONN_TLS_TRY_SMALL);
     }
-    if (optional(d) && d->tls_clear_after && !d->job.requiretls) {
+    if (optional(d) && d->tls_clear_after && !d->kept) {
         stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_CLEAR);
         return conn_out_again(c, CONN_TLS_TRY_CLEAR);
     }
     stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_FAILED);
     snprintf(text, sizeof(text), "TLS handshake failed: %s", why);
-    conn_out_refuse(c, "4.7.5", text);
+    conn_out_refuse(c, enhanced, text);
+}
+
+/* The connection was lost, or took too long: whatever is asked for, that may be well another time.
+ */
+static void lost(struct conn *c, const char *why)
+{
+    failed_as(c, "4.7.5", why);
+}
+
+/* The server will not do it. */
+static void failed(struct conn *c, const char *why)
+{
+    failed_as(c, c->out.delivery != NULL && c->out.delivery->kept ? "5.7.10" : "4.7.5", why);
 }
 
 static const char *reason_of(const struct conn *c, char *text, size_t cap)
@@ -100,7 +113,8 @@ static const char *reason_of(const struct conn *c, char *text, size_t cap)
 static void proved(struct conn *c, enum delivery_tls tls)
 {
     enum dane_proof proof = (enum dane_proof)c->out.delivery->requirement->proof;
-    bool names_server = proof == DANE_PROOF_RECORDS || proof == DANE_PROOF_NAMES;
+    bool names_server = proof == DANE_PROOF_RECORDS || proof == DANE_PROOF_NAMES ||
+                        proof == DANE_PROOF_FINGERPRINTS;
 
     c->out.tls = (uint8_t)tls;
     c->app = &conn_out_ops;
@@ -141,10 +155,10 @@ static void unproved(struct conn *c, const char *why)
 {
     const struct delivery *d = c->out.delivery;
 
-    if (d->tls_lenient && !d->job.requiretls)
+    if (d->tls_lenient)
         return proved(c, DELIVERY_TLS_UNTRUSTED);
     stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_UNPROVED);
-    conn_out_refuse(c, "4.7.5", why);
+    conn_out_refuse(c, d->kept ? "5.7.10" : "4.7.5", why);
     conn_finish(c, "not proved");
 }
 
@@ -177,14 +191,14 @@ static void spooled(struct conn *c, const struct spool_done *done)
 static void timeout(struct conn *c)
 {
     stats_inc(c->lane->stats, STATS_CONN_TLS_TIMEOUTS);
-    failed(c, c->connected ? "it took too long" : "timed out waiting for the next hop");
+    lost(c, c->connected ? "it took too long" : "timed out waiting for the next hop");
     conn_drop(c, "TLS handshake took too long");
 }
 
 static void ended(struct conn *c, const char *why)
 {
     (void)tls_conn_ended(c->tls);
-    failed(c, why);
+    lost(c, why);
     conn_finish(c, why);
 }
 

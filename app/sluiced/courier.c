@@ -1,3 +1,4 @@
+#include "courier_hosts.h"
 #include "courier.h"
 #include "base_assert.h"
 #include "base_siphash.h"
@@ -19,9 +20,11 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
-#define BURST     64
-#define RETRY_NS  BASE_NS_S
-#define WRITE_MAX 16384 /* journal entries of a spool that are not durable yet */
+#define HOST_LOG_NS    (20 * BASE_NS_MS) /* a line, and so many at once */
+#define HOST_LOG_BURST 200
+#define BURST          64
+#define RETRY_NS       BASE_NS_S
+#define WRITE_MAX      16384 /* journal entries of a spool that are not durable yet */
 
 /* A journal entry. */
 struct courier_write {
@@ -75,6 +78,7 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     https_init(&c->https, topology, c->stats);
     c->https.permits = courier_plan_permits;
     c->https.user = c;
+    c->host_log = (struct base_limit){.interval_ns = HOST_LOG_NS, .burst = HOST_LOG_BURST};
     int error = courier_bounce_init(c);
     if (error == 0)
         error = courier_verify_init(c);
@@ -352,6 +356,24 @@ static void count_tls(const struct courier *c, const struct delivery *d)
         stats_inc(c->stats, id);
 }
 
+/* Whether the next hop was told of REQUIRETLS, where that was asked for. */
+static int put_requiretls(struct base_buf *out, const struct delivery *d)
+{
+    if (!d->job.requiretls || d->tls == DELIVERY_TLS_NOTHING)
+        return 0;
+    return base_buf_puts(out, d->requiretls_passed ? "requiretls=yes " : "requiretls=no ");
+}
+
+void courier_put_outcome(struct base_buf *out, const struct delivery *d,
+                         const struct delivery_result *r)
+{
+    int full = put_host(out, d, r) | put_tls(out, d) | put_requiretls(out, d);
+    size_t room = out->cap - out->len;
+
+    full |= base_buf_put(out, r->text, r->text_len < room ? r->text_len : room);
+    (void)full;
+}
+
 static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
                        const struct spool_outcome *outcome)
 {
@@ -377,16 +399,12 @@ static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
     memcpy(log.address, d->host.addr.b, sizeof(log.address));
     if (outcome->state == SPOOL_OUTCOME_DEFERRED && outcome->next_wall_ns > c->wall_ns)
         log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
-    struct base_span words = base_span_of(r->text, r->text_len);
     bool fits = base_buf_puts(&out, "to=<") == 0 && base_buf_put_span(&out, to) == 0 &&
-                base_buf_puts(&out, "> ") == 0 && put_host(&out, d, r) == 0 &&
-                put_tls(&out, d) == 0;
-    if (fits) {
-        size_t room = out.cap - out.len;
-        words.len = words.len < room ? words.len : room;
-        fits = base_buf_put_span(&out, words) == 0;
-    }
-    stats_log_text(&log, fits ? base_buf_span(&out) : words);
+                base_buf_puts(&out, "> ") == 0;
+    if (!fits) /* no room for a long address: what was said says more */
+        out.len = 0;
+    courier_put_outcome(&out, d, r);
+    stats_log_text(&log, base_buf_span(&out));
     stats_log_push(&c->log, &log);
 }
 
@@ -485,7 +503,7 @@ static enum queue_answer answer_of(const struct delivery *d)
         any |= d->result[i].code != 0;
     if (d->fatal) /* there is nobody to be asked */
         return QUEUE_ANSWER_YES;
-    if (d->job.expanded) /* nobody was */
+    if (d->job.expanded || d->unasked) /* nobody was */
         return QUEUE_ANSWER_NONE;
     return d->unattempted       ? QUEUE_ANSWER_NONE
            : any && !d->refused ? QUEUE_ANSWER_YES
@@ -510,10 +528,10 @@ void courier_finish(struct courier *c, struct delivery *d)
     }
     courier_advice_tell(c, d);
     for (uint32_t i = 0; i < cnt; i++)
-        results[i] = (struct queue_result){.recipient = d->job.recipients[i],
-                                           .code = d->result[i].code,
-                                           .state = d->fatal ? SPOOL_OUTCOME_FAILED
-                                                             : state_of(d->result[i].code)};
+        results[i] = (struct queue_result){
+            .recipient = d->job.recipients[i],
+            .code = d->result[i].code,
+            .state = d->fatal || d->unasked ? SPOOL_OUTCOME_FAILED : state_of(d->result[i].code)};
     queue_judge(c->queue, &d->job, results);
     courier_bounce_choose(c, d, results);
     settle(c, d, false);
@@ -531,8 +549,10 @@ static void came_back(struct courier *c, struct delivery *d)
     if (d->probe)
         return courier_probe_done(c, d);
     count_tls(c, d);
-    if (d->unattempted || !d->next_host || !courier_start_next(c, d))
-        courier_finish(c, d);
+    if (!d->unattempted && d->next_host && courier_start_next(c, d))
+        return;
+    courier_hosts_end(d);
+    courier_finish(c, d);
 }
 
 static uint32_t finished(struct courier *c)

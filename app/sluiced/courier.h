@@ -13,6 +13,7 @@
 #ifndef COURIER_H
 #define COURIER_H
 
+#include "base_limit.h"
 #include "base_list.h"
 #include "courier_lane.h"
 #include "courier_plan.h"
@@ -60,7 +61,8 @@ struct courier {
     struct delivery *deliveries; /* all of them, owned */
     struct delivery *free;
     uint32_t delivery_cnt, active_cnt;
-    uint32_t limit; /* of active_cnt, by the settings of the last pass */
+    uint32_t limit;             /* of active_cnt, by the settings of the last pass */
+    struct base_limit host_log; /* lines about hosts that others followed */
     struct courier_lanes lanes;
     struct courier_plans plans;
     uint32_t write_cnt; /* journal entries, of all spools */
@@ -89,6 +91,11 @@ void courier_fini(struct courier *c);
 void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
                     const struct spool_outcome *outcomes, uint32_t cnt);
 bool courier_may_change(const struct courier *c);
+
+/* "host=mx.example.org tls=dane/verified requiretls=yes " and the words of a result, which are cut
+ * where there is no room. */
+void courier_put_outcome(struct base_buf *out, const struct delivery *d,
+                         const struct delivery_result *r);
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);

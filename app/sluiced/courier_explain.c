@@ -229,6 +229,25 @@ static void put_requirement(struct out *o, const struct plan_host *h)
     close_line(o);
 }
 
+/* What is held to it for messages that ask by themselves, where that is something else. */
+static void put_proof(struct out *o, const char *text, const char *name, const struct plan_host *h,
+                      const struct plan_proof *t)
+{
+    const struct dane_requirement *r = &t->requirement;
+
+    if (h->refusal != PLAN_HOST_TAKEN || (t->decision.next == h->decision.next &&
+                                          (t->decision.next || r->digest == h->requirement.digest)))
+        return;
+    open_line(o, text, name);
+    put(o, "proof", t->decision.next ? "-" : dane_proof_name((enum dane_proof)r->proof));
+    if (t->decision.next)
+        put(o, "enhanced", t->decision.enhanced);
+    for (uint32_t i = 0; i < r->name_cnt && !o->json; i++)
+        put(o, "name", r->names[i]);
+    put_words(o, "why", dane_why_text((enum dane_why)t->decision.why));
+    close_line(o);
+}
+
 static void put_host(struct out *o, const struct plan_host *h)
 {
     open_line(o, "  host ", NULL);
@@ -256,6 +275,8 @@ static void put_host(struct out *o, const struct plan_host *h)
     put_tlsa(o, h, DANE_ORIGINAL);
     close_list(o);
     put_requirement(o, h);
+    put_proof(o, "    requiretls ", "requiretls", h, &h->kept);
+    put_proof(o, "    tls_optional ", "tls_optional", h, &h->waived);
     if (o->json)
         close_line(o);
 }
@@ -311,12 +332,13 @@ static void put_targets(struct out *o, const struct courier_plan *p)
     char text[NET_ENDPOINT_TEXT_CAP];
 
     open_list(o, "order");
-    for (uint32_t i = 0; i < p->target_cnt; i++) {
-        net_endpoint_format(text, &p->target[i].endpoint);
+    for (uint32_t i = 0; i < p->order.target_cnt; i++) {
+        net_endpoint_format(text, &p->order.target[i].endpoint);
         open_line(o, "try ", NULL);
         put(o, "address", text);
-        put(o, "host", p->target[i].host->name);
-        put(o, "proof", dane_proof_name((enum dane_proof)p->target[i].host->requirement.proof));
+        put(o, "host", p->order.target[i].host->name);
+        put(o, "proof",
+            dane_proof_name((enum dane_proof)p->order.target[i].host->requirement.proof));
         close_line(o);
     }
     close_list(o);
@@ -334,8 +356,8 @@ static void put_outcome(struct out *o, const struct courier_plan *p)
     if (p->outcome == PLAN_DEFER || p->outcome == PLAN_FAIL) {
         put(o, "enhanced", p->enhanced);
         put_words(o, "why", p->words);
-    } else if (p->outcome == PLAN_READY && p->even_cnt > 1) {
-        put_number(o, "even", p->even_cnt); /* these begin by chance */
+    } else if (p->outcome == PLAN_READY && p->order.even_cnt > 1) {
+        put_number(o, "even", p->order.even_cnt); /* these begin by chance */
     }
     close_line(o);
 }

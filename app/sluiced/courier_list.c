@@ -88,6 +88,8 @@ static void head_json(struct courier_request *r, const struct queue_entry *e, co
     courier_print_number(r, e->content_bytes);
     if (e->requiretls)
         courier_print_text(r, ",\"requiretls\":true");
+    if (e->tls_optional)
+        courier_print_text(r, ",\"tls_optional\":true");
     courier_print_text(r, e->held ? ",\"held\":true,\"sender\":" : ",\"held\":false,\"sender\":");
     courier_print_json(r, e->sender);
     courier_print_text(r, ",\"recipient_cnt\":");
@@ -104,7 +106,9 @@ static void head_text(struct courier_request *r, const struct queue_entry *e, co
     courier_print_number(r, e->content_bytes);
     courier_print_text(r, " from=<");
     courier_print_span(r, e->sender);
-    courier_print_text(r, e->requiretls ? "> requiretls" : ">");
+    courier_print_text(r, e->requiretls     ? "> requiretls"
+                          : e->tls_optional ? "> tls_optional"
+                                            : ">");
     courier_print_text(r, e->held ? " held\n" : "\n");
 }
 

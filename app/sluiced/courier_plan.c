@@ -73,10 +73,16 @@ static void forget(struct courier_plans *t, struct courier_plan *p)
         free_plan(p);
 }
 
+static uint64_t resolver_no(const struct courier *c)
+{
+    return atomic_load_explicit(&c->topology->resolver_config_no, memory_order_acquire);
+}
+
 static bool is_old(const struct courier *c, const struct courier_plan *p)
 {
     return p->generation != c->settings->generation ||
-           (p->outcome != PLAN_ASKING && c->now_ns >= p->expires_ns);
+           (p->outcome != PLAN_ASKING &&
+            (c->now_ns >= p->expires_ns || p->resolver_no != resolver_no(c)));
 }
 
 void courier_plan_release(struct courier *c, struct courier_plan *p)
@@ -208,6 +214,7 @@ static struct courier_plan *begin(struct courier *c, const struct settings_route
     base_list_init(&p->node);
     p->hash = hash;
     p->generation = c->settings->generation;
+    p->resolver_no = resolver_no(c);
     p->ttl_s = PLAN_TTL_MAX_S;
     p->enhanced = "";
     p->bytes = sizeof(*p) + name.len;
@@ -279,6 +286,7 @@ void courier_plan_put(struct courier *c, struct delivery *d)
     struct courier_plan *p = d->plan;
 
     d->plan = NULL;
+    d->order = NULL;
     d->requirement = NULL;
     if (p != NULL)
         courier_plan_release(c, p);

@@ -18,7 +18,8 @@
  *
  * A plan is whole before its first delivery: every one that came meanwhile waits in it. Lookups
  * that fail are never taken for an answer, and such plans serve those that wait alone. Other
- * settings make all plans old; those being made then send what waits back to the queue.
+ * settings make all plans old; those being made then send what waits back to the queue. So does,
+ * for those made, a resolver with another configuration, which comes a moment after the settings.
  *
  * Threads: the courier's; deliveries on lanes read plan->requirement's memory, which stays until
  * the last of them has put the plan back. Memory: malloc when a plan is made, none when one is
@@ -79,6 +80,13 @@ struct plan_tlsa {
     uint32_t cnt, select_cnt;
 };
 
+/* What the host is held to for a message that asks for it by itself (dane_requiretls.h). */
+struct plan_proof {
+    struct dane_decision decision;
+    struct dane_requirement requirement;
+    const char *names[PLAN_NAME_MAX];
+};
+
 struct plan_host {
     char name[DNS_NAME_CAP];      /* "": an address */
     char canonical[DNS_NAME_CAP]; /* where aliases lead; "": it is none */
@@ -97,6 +105,8 @@ struct plan_host {
     char text[NET_ADDR_TEXT_CAP]; /* of an address without a name */
     const char *names[PLAN_NAME_MAX];
     struct dane_requirement requirement;
+    struct plan_proof kept;   /* REQUIRETLS */
+    struct plan_proof waived; /* TLS-Required: no; on the public route */
 };
 
 enum plan_outcome {
@@ -112,10 +122,17 @@ struct plan_target {
     const struct plan_host *host;
 };
 
+/* Addresses in the order in which they are tried; the first even_cnt are as good as each other. */
+struct plan_order {
+    struct plan_target target[PLAN_ADDRESS_MAX];
+    uint32_t target_cnt, even_cnt;
+};
+
 struct courier_plan {
     struct base_list node; /* of those kept, the one used last at the end; or of those being made */
     struct courier_plan *hash_next;
     uint64_t hash, generation, expires_ns;
+    uint64_t resolver_no; /* topology.resolver_config_no when it was begun */
     uint32_t ref_cnt;
     bool kept;       /* it is found by its name */
     bool explain;    /* for an operator: unusable records are remembered, too */
@@ -138,10 +155,9 @@ struct courier_plan {
     struct courier_requirement asked; /* by the operator */
     struct plan_host *hosts;
     uint32_t host_cnt, host_cap, host_at, host_end; /* the batch being looked at */
-    struct plan_target target[PLAN_ADDRESS_MAX];
-    uint32_t target_cnt;
-    uint32_t even_cnt; /* of these, the first ones are as good as each other */
-    size_t bytes;      /* malloc'ed */
+    struct plan_order order;
+    struct plan_order waived; /* TLS-Required: no; empty where that changes nothing */
+    size_t bytes;             /* malloc'ed */
     /* DEFER, FAIL: */
     const char *enhanced;
     char words[DELIVERY_TEXT_MAX];

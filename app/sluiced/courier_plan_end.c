@@ -2,6 +2,7 @@
  */
 #include "courier.h"
 #include "courier_plan.h"
+#include "dane_requiretls.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,34 +60,32 @@ void courier_plan_judge_addresses(struct courier *c, struct courier_plan *p, str
 /* RFC 7672 section 3.2.2: the name that the records are of; with a secure MX set, which nobody
  * could forge, the domain too, and what its alias leads to. */
 static void set_reference_names(const struct courier *c, const struct courier_plan *p,
-                                struct plan_host *h)
+                                const struct plan_host *h, struct dane_requirement *r,
+                                const char *names[PLAN_NAME_MAX], const char *base)
 {
-    struct dane_requirement *r = &h->requirement;
-    const char *base = h->decision.base == DANE_EXPANDED ? h->canonical : h->name;
-
     r->sni = base;
-    h->names[r->name_cnt++] = base;
+    names[r->name_cnt++] = base;
     if (!h->facts.mx_secure || !is_public(c, p))
         return;
     if (strcmp(p->mx_name, base) != 0)
-        h->names[r->name_cnt++] = p->mx_name;
+        names[r->name_cnt++] = p->mx_name;
     if (p->mx_canonical[0] != 0 && strcmp(p->mx_canonical, base) != 0)
-        h->names[r->name_cnt++] = p->mx_canonical;
+        names[r->name_cnt++] = p->mx_canonical;
 }
 
 /* Those that the operator has listed; else the domain's own (secure), or the host's. */
-static void set_names(const struct courier_plan *p, struct plan_host *h)
+static void set_names(const struct courier_plan *p, const struct plan_host *h,
+                      struct dane_requirement *r, const char *names[PLAN_NAME_MAX])
 {
-    struct dane_requirement *r = &h->requirement;
     struct net_addr address;
 
     if (p->asked.name_cnt > 0) {
         r->names = p->asked.names;
         r->name_cnt = p->asked.name_cnt;
     } else if (r->level == DANE_LEVEL_SECURE) {
-        h->names[r->name_cnt++] = p->domain;
+        names[r->name_cnt++] = p->domain;
     } else {
-        h->names[r->name_cnt++] = h->name[0] != 0 ? h->name : h->text;
+        names[r->name_cnt++] = h->name[0] != 0 ? h->name : h->text;
     }
     /* A server is asked for its certificate by name, never by address (RFC 6066 section 3). */
     if (net_addr_parse(&address, base_span_str(r->names[0])) != 0)
@@ -103,41 +102,38 @@ static void forgive(const struct courier_plan *p, struct dane_decision *d)
     d->enhanced = "";
 }
 
-/* Where the DNS asks for nothing, dane is may; where it asks for TLS alone, encrypt. */
-static enum dane_level level_of(const struct plan_host *h, enum dane_proof proof)
+/* Where the DNS asks for nothing, dane is may; where it asks for TLS alone, encrypt; where a
+ * message asks for more than the level does, it is called by what that comes to. */
+static enum dane_level level_of(const struct plan_host *h, const struct dane_decision *d)
 {
     bool by_dns = h->facts.level == DANE_LEVEL_DANE || h->facts.level == DANE_LEVEL_DANE_ONLY;
 
-    return by_dns && proof == DANE_PROOF_OPTIONAL    ? DANE_LEVEL_MAY
-           : by_dns && proof == DANE_PROOF_ENCRYPTED ? DANE_LEVEL_ENCRYPT
-                                                     : (enum dane_level)h->facts.level;
+    if (d->why == DANE_WHY_REQUIRETLS)
+        return d->proof == DANE_PROOF_NAMES ? DANE_LEVEL_VERIFY : DANE_LEVEL_ENCRYPT;
+    return by_dns && d->proof == DANE_PROOF_OPTIONAL    ? DANE_LEVEL_MAY
+           : by_dns && d->proof == DANE_PROOF_ENCRYPTED ? DANE_LEVEL_ENCRYPT
+                                                        : (enum dane_level)h->facts.level;
 }
 
-void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct plan_host *h)
+/* The requirement that a decision comes to, with room for its names; nothing where it is next. */
+static void require(const struct courier *c, const struct courier_plan *p,
+                    const struct plan_host *h, struct dane_decision *d, struct dane_requirement *r,
+                    const char *names[PLAN_NAME_MAX])
 {
-    struct dane_requirement *r = &h->requirement;
-
-    if (h->refusal != PLAN_HOST_TAKEN)
+    if (d->next)
         return;
-    if (h->name[0] == 0)
-        net_addr_format(h->text, &h->address[0].addr);
-    h->decision = dane_decide(&h->facts);
-    forgive(p, &h->decision);
-    if (h->decision.next)
-        return;
-    if (p->asked.implicit && h->decision.proof == DANE_PROOF_OPTIONAL)
-        h->decision.proof = DANE_PROOF_ENCRYPTED;
-    *r =
-        (struct dane_requirement){.level = (uint8_t)level_of(h, (enum dane_proof)h->decision.proof),
-                                  .proof = h->decision.proof,
-                                  .trusted_only = h->decision.trusted_only,
-                                  .names = h->names};
+    if (p->asked.implicit && d->proof == DANE_PROOF_OPTIONAL)
+        d->proof = DANE_PROOF_ENCRYPTED;
+    *r = (struct dane_requirement){.level = (uint8_t)level_of(h, d),
+                                   .proof = d->proof,
+                                   .trusted_only = d->trusted_only,
+                                   .names = names};
     if (r->proof == DANE_PROOF_RECORDS) {
-        set_reference_names(c, p, h);
-        r->records = h->tlsa[h->decision.base].records;
-        r->record_cnt = h->tlsa[h->decision.base].select_cnt;
+        set_reference_names(c, p, h, r, names, d->base == DANE_EXPANDED ? h->canonical : h->name);
+        r->records = h->tlsa[d->base].records;
+        r->record_cnt = h->tlsa[d->base].select_cnt;
     } else if (r->proof == DANE_PROOF_NAMES) {
-        set_names(p, h);
+        set_names(p, h, r, names);
     } else if (h->name[0] != 0) {
         r->sni = h->name;
     }
@@ -146,6 +142,26 @@ void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct 
         r->fingerprint_cnt = p->asked.fingerprint_cnt;
     }
     r->digest = dane_requirement_digest(r, c->secret);
+}
+
+static void require_proof(const struct courier *c, const struct courier_plan *p,
+                          const struct plan_host *h, struct plan_proof *t)
+{
+    require(c, p, h, &t->decision, &t->requirement, t->names);
+}
+
+void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct plan_host *h)
+{
+    if (h->refusal != PLAN_HOST_TAKEN)
+        return;
+    h->kept.decision = dane_keep(&h->facts, (enum dane_keep)p->asked.keep);
+    require_proof(c, p, h, &h->kept);
+    h->decision = dane_decide(&h->facts);
+    forgive(p, &h->decision);
+    require(c, p, h, &h->decision, &h->requirement, h->names);
+    /* Elsewhere the next hop is the operator's, and so is what it has to prove. */
+    h->waived.decision = is_public(c, p) ? dane_waive(&h->facts) : h->decision;
+    require_proof(c, p, h, &h->waived);
 }
 
 /* ---- which are tried ---- */
@@ -188,31 +204,38 @@ static uint32_t pick(struct courier *c, const struct plan_host *h, struct plan_a
     return n;
 }
 
+static bool is_in(const struct plan_host *h, bool waived)
+{
+    return is_usable(h) ||
+           (waived && h->ended && h->refusal == PLAN_HOST_TAKEN && !h->waived.decision.next);
+}
+
 /* Of one host not all, so that others get their turn. */
-static void add_targets(struct courier *c, struct courier_plan *p, const struct plan_host *h,
+static void add_targets(struct courier *c, struct plan_order *o, const struct plan_host *h,
                         uint32_t most)
 {
     struct plan_address address[PLAN_HOST_ADDRESS_MAX];
     uint32_t cnt = pick(c, h, address);
 
-    for (uint32_t i = 0; i < cnt && i < most && p->target_cnt < PLAN_ADDRESS_MAX; i++)
-        p->target[p->target_cnt++] =
+    for (uint32_t i = 0; i < cnt && i < most && o->target_cnt < PLAN_ADDRESS_MAX; i++)
+        o->target[o->target_cnt++] =
             (struct plan_target){.endpoint = {.addr = address[i].addr, .port = h->port}, .host = h};
 }
 
-static void set_targets(struct courier *c, struct courier_plan *p)
+static void set_order(struct courier *c, const struct courier_plan *p, struct plan_order *o,
+                      bool waived)
 {
     uint32_t usable_cnt = 0;
 
     for (uint32_t i = 0; i < p->host_cnt; i++)
-        usable_cnt += is_usable(&p->hosts[i]);
+        usable_cnt += is_in(&p->hosts[i], waived);
     uint32_t most = usable_cnt == 1 ? PLAN_ADDRESS_MAX : usable_cnt == 2 ? 3 : 2;
     for (uint32_t i = 0; i < p->host_cnt; i++)
-        if (is_usable(&p->hosts[i]))
-            add_targets(c, p, &p->hosts[i], most);
-    while (p->even_cnt < p->target_cnt &&
-           p->target[p->even_cnt].host->rank == p->target[0].host->rank)
-        p->even_cnt++;
+        if (is_in(&p->hosts[i], waived))
+            add_targets(c, o, &p->hosts[i], most);
+    while (o->even_cnt < o->target_cnt &&
+           o->target[o->even_cnt].host->rank == o->target[0].host->rank)
+        o->even_cnt++;
 }
 
 /* Mail that goes to a host which is no better than us comes back. */
@@ -252,7 +275,10 @@ static bool defer_by_host(struct courier_plan *p)
         const struct plan_host *h = &p->hosts[i];
         const char *why = h->why[0] != 0 ? h->why : "";
         if (h->refusal == PLAN_HOST_PRIVATE) {
-            end(p, PLAN_DEFER, "4.4.4", "%.60s has private addresses alone", h->name);
+            if (h->name[0] != 0)
+                end(p, PLAN_DEFER, "4.4.4", "%.60s has private addresses alone", h->name);
+            else
+                end(p, PLAN_DEFER, "4.4.4", "%s is a private address", h->text);
             return true;
         }
         if (h->refusal != PLAN_HOST_TAKEN || !h->decision.next || h->decision.lasting)
@@ -301,8 +327,11 @@ void courier_plan_conclude(struct courier *c, struct courier_plan *p)
     for (uint32_t i = 0; i < p->host_cnt; i++)
         if (!p->hosts[i].ended && p->hosts[i].refusal == PLAN_HOST_TAKEN)
             p->hosts[i].refusal = PLAN_HOST_UNASKED;
-    set_targets(c, p);
-    if (p->target_cnt > 0) {
+    set_order(c, p, &p->order, false);
+    /* A password is not given to whoever answers because a message says so. */
+    if (by_mx && p->asked.level == DANE_LEVEL_DANE && courier_plan_route(c, p)->login == NULL)
+        set_order(c, p, &p->waived, true);
+    if (p->order.target_cnt > 0) {
         p->outcome = PLAN_READY;
     } else if (!by_mx) { /* the operator named it: a mistake to be mended, no reason to fail mail
                           */

@@ -144,6 +144,7 @@ static void add_address(struct courier_plan *p, const struct net_endpoint *e)
     struct plan_host *h = add_host(p, "", e->port);
     h->facts = (struct dane_facts){.literal = true, .mx_secure = true};
     h->address[h->address_cnt++].addr = e->addr;
+    net_addr_format(h->text, &e->addr);
 }
 
 struct mx_row {

@@ -21,7 +21,7 @@ static void end(struct courier *c, struct delivery *d, const char *error)
 /* To the address whose turn it is. Returns false when the lane has no room. */
 static bool send(struct courier *c, struct delivery *d)
 {
-    const struct plan_target *target = &d->plan->target[d->plan_try];
+    const struct plan_target *target = &d->order->target[d->plan_try];
     const struct settings_route *route = courier_plan_route(c, d->plan);
 
     d->host = target->endpoint;
@@ -45,7 +45,7 @@ static bool send(struct courier *c, struct delivery *d)
 
 void courier_probe_start(struct courier *c, struct courier_plan *p, struct courier_request *r)
 {
-    if (p->target_cnt == 0)
+    if (p->order.target_cnt == 0)
         return courier_control_answer(c, r);
     if (!courier_may_start(c)) {
         r->error = "all deliveries are under way (queue: deliveries), try again";
@@ -56,6 +56,7 @@ void courier_probe_start(struct courier *c, struct courier_plan *p, struct couri
     d->probe = true;
     d->request = r;
     d->plan = p;
+    d->order = &p->order;
     p->ref_cnt++;
     if (!send(c, d))
         end(c, d, "the lane is busy, try again");
@@ -96,7 +97,7 @@ static void print(struct courier_request *r, const struct delivery *d)
 void courier_probe_done(struct courier *c, struct delivery *d)
 {
     print(d->request, d);
-    if (++d->plan_try >= d->plan->target_cnt || c->draining)
+    if (++d->plan_try >= d->order->target_cnt || c->draining)
         return end(c, d, NULL);
     d->unattempted = false;
     if (!send(c, d))

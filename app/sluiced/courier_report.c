@@ -162,6 +162,8 @@ static void envelope_write(struct courier_report *t)
         put(&out, SPOOL_ENVELOPE_BODY_8BIT, NULL, 0);
     if (t->report.utf8)
         put(&out, SPOOL_ENVELOPE_SMTPUTF8, NULL, 0);
+    if (t->report.tls_optional)
+        put(&out, SPOOL_ENVELOPE_TLS_OPTIONAL, NULL, 0);
     put(&out, SPOOL_ENVELOPE_RECIPIENT, t->report.sender.p, t->report.sender.len);
     t->envelope_len = (uint32_t)out.len;
 }
@@ -202,6 +204,7 @@ int courier_report_open(struct courier_report **out, struct courier *c, const st
         .quote_max_bytes = c->settings->conf->queue.dsn_quote_bytes,
         .eightbit = d->job.body_8bit || d->job.smtputf8,
         .utf8 = d->job.smtputf8,
+        .tls_optional = d->job.tls_optional,
     };
     for (size_t i = 0; i < MAIL_DSN_RANDOM_LEN; i += 8, c->random_cnt++)
         base_put_le64(t->report.random + i,

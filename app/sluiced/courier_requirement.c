@@ -55,7 +55,8 @@ int courier_requirement_init(struct courier_requirement *q, const struct setting
 
     *q = (struct courier_requirement){.level = (uint8_t)level_of(route, to),
                                       .implicit = route->tls == CONF_ROUTE_TLS_IMPLICIT,
-                                      .lenient = to->lenient};
+                                      .lenient = to->lenient,
+                                      .keep = (uint8_t)to->keep};
     return copy_texts(q, to);
 }
 
@@ -97,7 +98,7 @@ void courier_requirement_fill(const struct courier *c, struct delivery *d,
 
     d->tls_begin =
         route->tls == CONF_ROUTE_TLS_IMPLICIT ? DELIVERY_TLS_IMPLICIT : DELIVERY_TLS_BY_STARTTLS;
-    d->tls_lenient = settings_destination_find(c->settings, d->job.domain)->lenient;
+    d->tls_lenient = !d->kept && settings_destination_find(c->settings, d->job.domain)->lenient;
     d->tls_clear_after =
         c->wall_ns >= d->job.arrival_wall_ns && c->wall_ns - d->job.arrival_wall_ns >= waited_ns;
     base_put_le64(bytes, d->requirement->digest);

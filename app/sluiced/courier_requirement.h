@@ -9,6 +9,7 @@
 #ifndef COURIER_REQUIREMENT_H
 #define COURIER_REQUIREMENT_H
 
+#include "dane_requiretls.h"
 #include "delivery.h"
 #include "settings.h"
 
@@ -18,6 +19,7 @@ struct courier_requirement {
     uint8_t level; /* enum dane_level */
     bool implicit; /* TLS from the first byte */
     bool lenient;  /* what can not be proved is done without */
+    uint8_t keep;  /* enum dane_keep */
     const char **names;
     uint32_t name_cnt;
     struct base_span *fingerprints;

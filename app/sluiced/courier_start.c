@@ -1,7 +1,9 @@
 #include "courier_start.h"
 #include "base_time.h"
 #include "courier_plan.h"
+#include "courier_hosts.h"
 #include "courier_proxy.h"
+#include "courier_requiretls.h"
 #include "courier_requirement.h"
 #include "smtp_client.h"
 
@@ -28,6 +30,14 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->host_name = NULL;
     d->plan = NULL;
     d->plan_try = 0;
+    d->order = NULL;
+    d->earlier.any = false;
+    d->unasked = false;
+    d->kept = false;
+    d->kept_whole = false;
+    d->keeps_offered = false;
+    d->waived = false;
+    d->requiretls_passed = false;
     d->requirement = NULL;
     d->tls = DELIVERY_TLS_NOTHING;
     d->unattempted = false;
@@ -62,10 +72,22 @@ static void end_all(struct courier *c, struct delivery *d, const char *enhanced,
  * order. */
 static const struct plan_target *target_of(const struct delivery *d)
 {
-    const struct courier_plan *p = d->plan;
+    const struct plan_order *o = d->order;
     uint32_t i = d->plan_try;
 
-    return &p->target[i < p->even_cnt ? (d->plan_start + i) % p->even_cnt : i];
+    return &o->target[i < o->even_cnt ? (d->plan_start + i) % o->even_cnt : i];
+}
+
+/* The one whose turn it is, or the next one behind it that may have the message; NULL: none. */
+static const struct plan_target *find_target(struct delivery *d)
+{
+    for (; d->plan_try < d->order->target_cnt; d->plan_try++) {
+        const struct plan_target *target = target_of(d);
+        d->requirement = courier_requiretls_of(d, target->host);
+        if (d->requirement != NULL)
+            return target;
+    }
+    return NULL;
 }
 
 /* Nothing was tried: later then. Who asked hears that there is no answer. */
@@ -82,12 +104,11 @@ static void try_later(struct courier *c, struct delivery *d, uint64_t wait_ns)
 
 static void send(struct courier *c, struct delivery *d)
 {
-    const struct plan_target *target = target_of(d);
-    const struct dane_requirement *r = &target->host->requirement;
+    const struct plan_target *target = find_target(d);
 
+    base_assert(target != NULL); /* looked for before */
     d->host = target->endpoint;
     d->host_name = target->host->name[0] != 0 ? target->host->name : NULL;
-    d->requirement = r;
     const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
     courier_requirement_fill(c, d, route);
     courier_proxy_fill(c, d, route->proxy);
@@ -107,11 +128,17 @@ static void send(struct courier *c, struct delivery *d)
 static void go(struct courier *c, struct delivery *d)
 {
     const struct courier_plan *p = d->plan;
+    const char *enhanced, *words;
 
+    courier_requiretls_choose(c, d);
+    if (d->order->target_cnt > 0) {
+        d->plan_start = (uint32_t)base_rand_below(&c->plans.rand, d->order->even_cnt);
+        if (find_target(d) != NULL)
+            return send(c, d);
+        d->unasked = courier_requiretls_never(d, &enhanced, &words);
+        return end_all(c, d, enhanced, words);
+    }
     switch ((enum plan_outcome)p->outcome) {
-    case PLAN_READY:
-        d->plan_start = (uint32_t)base_rand_below(&c->plans.rand, p->even_cnt);
-        return send(c, d);
     case PLAN_FAIL:
         d->fatal = true;
         stats_inc(c->stats, STATS_COURIER_PLAN_FAILED);
@@ -126,9 +153,12 @@ static void go(struct courier *c, struct delivery *d)
 
 bool courier_start_next(struct courier *c, struct delivery *d)
 {
-    if (d->plan == NULL || c->draining || d->plan_try + 1 >= d->plan->target_cnt)
+    if (d->plan == NULL || c->draining || d->plan_try + 1 >= d->order->target_cnt)
         return false;
     d->plan_try++;
+    if (find_target(d) == NULL)
+        return false;
+    courier_hosts_note(c, d);
     stats_inc(c->stats, STATS_COURIER_NEXT_HOST);
     send(c, d);
     return true;

@@ -26,15 +26,25 @@ struct delivery_result {
 };
 
 struct courier_plan;
+struct plan_order;
 struct courier_request;
 
 struct delivery {
     struct delivery *next; /* the courier's free list, and what waits for a plan */
     /* The courier's: where it may go, and how far it has come. */
     struct courier_plan *plan;
+    const struct plan_order *order; /* of the plan, or of another one of its orders */
     uint32_t plan_start, plan_try;
-    const char *host_name;           /* of the plan; NULL: the route has an address */
-    bool fatal;                      /* nobody was asked, and it fails for good (no such domain) */
+    struct {
+        bool any; /* a host before this one could not take it for now: what it said */
+        struct net_endpoint host;
+        const char *name;
+        uint8_t tls;
+        struct delivery_result result;
+    } earlier;
+    const char *host_name; /* of the plan; NULL: the route has an address */
+    bool fatal;            /* nobody was asked, and it fails for good (no such domain) */
+    bool unasked; /* likewise, because none may be for this message: it says nothing of them */
     struct courier_request *request; /* probe: who waits for it */
     bool probe; /* without a message and recipients: the connection and what it proves, result[0]
                    tells of it, 250: it would be accepted */
@@ -45,6 +55,10 @@ struct delivery {
                         same host and policy */
     /* What the next hop must prove; NULL: nothing, the connection is in clear. The courier's. */
     const struct dane_requirement *requirement;
+    /* What the message asks for (courier_requiretls.h): it fails where the requirement can not be
+     * had, and then where REQUIRETLS is not offered; or it is passed on where it is; or
+     * "TLS-Required: no" has left less of it. */
+    bool kept, kept_whole, keeps_offered, waived;
     uint8_t tls_begin;    /* enum delivery_tls_begin */
     bool tls_lenient;     /* what can not be had of the requirement is told of and done without */
     bool tls_clear_after; /* clear text after a failed handshake, where TLS is optional */
@@ -63,11 +77,13 @@ struct delivery {
     uint8_t open[QUEUE_JOB_RCPT_MAX]; /* the lane's: positions that the session's job is about */
     uint32_t lane;                    /* that carries it out */
     uint8_t tls_try;                  /* the lane's: enum conn_tls_try */
-    bool unattempted;    /* the lane could not even try: not an attempt, without results */
-    bool refused;        /* the next hop took no mail at all for now (4xx before MAIL) */
-    bool next_host;      /* this address heard nothing of the message, and did not fail it for good:
-                            another one of the same destination may take it at once */
-    uint8_t tls;         /* enum delivery_tls */
+    bool unattempted;       /* the lane could not even try: not an attempt, without results */
+    bool refused;           /* the next hop took no mail at all for now (4xx before MAIL) */
+    bool next_host;         /* this address heard nothing of the message, and what it says is about
+                               itself: another one of the same destination may take it at once. With a
+                               code of 5xx it fails for good where no other one may take it */
+    bool requiretls_passed; /* REQUIRETLS was said to it */
+    uint8_t tls;            /* enum delivery_tls */
     bool dsn_passed_on;  /* the next hop offers DSN: it answers for what it took (RFC 3461 section
                             5.2.1); else a success that was to be notified is ours to tell */
     uint32_t result_cnt; /* told; recipients not told count as

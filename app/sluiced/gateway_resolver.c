@@ -147,7 +147,10 @@ struct resolver_config *gateway_resolver_prepare(const struct conf *conf, struct
 
 void gateway_resolver_use(struct gateway_resolver *g, struct resolver_config *config)
 {
-    g->replace |= g->config != NULL && !resolver_config_same(g->config, config);
+    bool changed = g->config != NULL && !resolver_config_same(g->config, config);
+
+    g->replace |= changed;
+    g->config_no += changed;
     resolver_config_free(g->config);
     g->config = config;
 }
@@ -213,6 +216,7 @@ int gateway_resolver_tend(struct gateway_resolver *g, struct opener *opener, uin
         return pid;
     }
     s->config = config;
+    s->config_no = g->config_no;
     g->replace = false;
     atomic_store_explicit(&g->supply, s, memory_order_release);
     doorbell_ring(&g->topology->resolver_bell);
@@ -228,6 +232,7 @@ static bool take_supply(struct gateway_resolver *g, uint64_t now_ns)
     struct gateway_resolver_supply *s =
         atomic_exchange_explicit(&g->supply, NULL, memory_order_acquire);
     resolver_unbound_attach(g->driver, s->socket, s->config, now_ns);
+    atomic_store_explicit(&g->topology->resolver_config_no, s->config_no, memory_order_release);
     free(s);
     return true;
 }

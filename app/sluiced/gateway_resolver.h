@@ -17,6 +17,7 @@
 /* A process on its way to the thread. */
 struct gateway_resolver_supply {
     int socket;
+    uint64_t config_no;
     struct resolver_config *config;
 };
 
@@ -32,6 +33,7 @@ struct gateway_resolver {
     _Atomic(struct gateway_resolver_supply *) supply;
     /* Control's. */
     struct resolver_config *config; /* of the newest configuration */
+    uint64_t config_no;             /* that it is */
     bool replace;                   /* the process that is there has an older one */
     uint64_t spawned_ns;            /* 0: never */
 };

@@ -2,6 +2,7 @@
 #include "base_time.h"
 #include "certificate_file.h"
 #include "loop.h"
+#include "small_file.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -34,7 +35,7 @@ static int read_pair(struct certificate_pair *p, const struct conf_certificate *
                  c->name, which == CERTIFICATE_CHAIN ? "chain" : "key",
                  which == CERTIFICATE_CHAIN ? c->chain : c->key,
                  error == -EACCES ? "no permission, or a file that needs a restart"
-                                  : certificate_file_why(error));
+                                  : small_file_why(error));
     return error;
 }
 
@@ -52,7 +53,7 @@ static int read_authorities(struct certificate_file *ca, const struct conf *star
         if (error != 0)
             snprintf(why, GATEWAY_TLS_WHY_CAP,
                      "listener %.31s: tls_client_ca: cannot read %.200s (%s)", l->name,
-                     l->tls_client_ca, certificate_file_why(error));
+                     l->tls_client_ca, small_file_why(error));
     }
     return error;
 }

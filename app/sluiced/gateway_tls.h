@@ -89,9 +89,15 @@ bool gateway_tls_names(const struct tls_certificate_info *info, const char *host
 
 /* ---- gateway_tls_trust.c, for the functions above ---- */
 
-/* Whether any level needs authorities. */
+/* Whether any level needs authorities, or mail with REQUIRETLS may. */
 bool gateway_tls_trust_wanted(const struct conf *conf);
-/* *out: NULL where none are wanted. Returns 0, or a negative error with a sentence in why. */
+/* Before anything runs: returns 0, 1 when they cannot be read but only some mail would have to do
+ * without, or -EINVAL when they must be there; then why says what is wrong with delivery: ca_file.
+ */
+int gateway_tls_trust_check(const struct conf *conf, int (*open_file)(void *user, const char *path),
+                            void *user, char why[GATEWAY_TLS_WHY_CAP]) BASE_WARN_UNUSED;
+/* *out: NULL where none are wanted, or there are none and no level needs them. Returns 0, or a
+ * negative error with a sentence in why. */
 int gateway_tls_trust_read(struct dane_trust **out, const struct conf *conf, struct opener *opener,
                            char why[GATEWAY_TLS_WHY_CAP]) BASE_WARN_UNUSED;
 

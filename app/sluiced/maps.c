@@ -1,4 +1,5 @@
 #include "maps.h"
+#include "small_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,34 +57,6 @@ bool maps_wanted(const struct conf *conf)
 
 /* ---- files ---- */
 
-/* Returns 0 and the bytes, the caller's; or a negative error. */
-static int read_fd(int fd, uint8_t **out, size_t *len)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if ((uint64_t)st.st_size > POLICY_MAP_BYTES_MAX)
-        return -EFBIG;
-    *out = malloc((size_t)st.st_size + 1);
-    *len = 0;
-    if (*out == NULL)
-        return -ENOMEM;
-    while (*len < (size_t)st.st_size) {
-        ssize_t n = read(fd, *out + *len, (size_t)st.st_size - *len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        *len += (size_t)n;
-    }
-    return 0;
-}
-
 struct reading {
     const struct conf *conf;
     maps_open open_file;
@@ -119,9 +92,8 @@ static void tell_warnings(struct maps_notes *notes, const char *path, const stru
 
 static const char *why_unread(int error)
 {
-    return error == -EACCES   ? "no permission, or a file that needs a restart"
-           : error == -EINVAL ? "not a file"
-                              : strerror(-error);
+    return error == -EACCES ? "no permission, or a file that needs a restart"
+                            : small_file_why(error);
 }
 
 static bool read_map(struct reading *r, const struct list *list, const char *item)
@@ -137,7 +109,7 @@ static bool read_map(struct reading *r, const struct list *list, const char *ite
     uint8_t *bytes = NULL;
     size_t len = 0;
     int fd = r->open_file(r->user, path);
-    int error = fd < 0 ? fd : read_fd(fd, &bytes, &len);
+    int error = fd < 0 ? fd : small_file_read(fd, POLICY_MAP_BYTES_MAX, false, &bytes, &len);
 
     if (fd >= 0)
         close(fd);
@@ -171,26 +143,23 @@ static bool read_map(struct reading *r, const struct list *list, const char *ite
 /* Makes a key of the file's bytes, without what ends its last line. Returns NULL, or why not. */
 static const char *read_secret(uint8_t key[16], int fd)
 {
-    uint8_t bytes[SECRET_BYTES_MAX], digest[SHA256_DIGEST_LENGTH];
-    struct stat st;
+    uint8_t *bytes, digest[SHA256_DIGEST_LENGTH];
     const char *why = NULL;
+    size_t len;
 
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        return "not a file";
-    if ((st.st_mode & 0137) != 0)
-        return "too many may read or change it: mode 640 at most";
-    ssize_t n = read(fd, bytes, sizeof(bytes));
+    int error = small_file_read(fd, SECRET_BYTES_MAX, true, &bytes, &len);
+    size_t n = len;
     while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r' || bytes[n - 1] == ' '))
         n--;
-    if (n < SECRET_BYTES_MIN)
+    if (error != 0)
+        why = error == -EFBIG ? "a secret has less than 4096 bytes" : small_file_why(error);
+    else if (n < SECRET_BYTES_MIN)
         why = "a secret has 16 bytes or more";
-    else if (n == (ssize_t)sizeof(bytes))
-        why = "a secret has less than 4096 bytes";
     else
-        SHA256(bytes, (size_t)n, digest);
-    if (why == NULL)
-        memcpy(key, digest, 16);
-    OPENSSL_cleanse(bytes, sizeof(bytes));
+        memcpy(key, SHA256(bytes, n, digest), 16);
+    if (bytes != NULL)
+        OPENSSL_cleanse(bytes, len);
+    free(bytes);
     OPENSSL_cleanse(digest, sizeof(digest));
     return why;
 }

@@ -10,7 +10,7 @@
 #define SETTINGS_H
 
 #include "conf.h"
-#include "dane_requirement.h"
+#include "dane_requiretls.h"
 #include "net_addr.h"
 #include "policy.h"
 #include "smtp_sasl_client.h"
@@ -25,6 +25,7 @@ struct settings_login {
     const struct conf_route *conf; /* of the same snapshot */
     uint64_t id;                   /* of all that is in it; 0: not read */
     struct smtp_credentials credentials;
+    char user[SMTP_SASL_LOGIN_MAX + 1]; /* as SASLprep has it */
     char password[SMTP_SASL_PASSWORD_MAX + 1];
 };
 
@@ -56,6 +57,7 @@ struct settings_destination {
     struct base_span domain; /* lower case; of .domain with the dot; empty: of all others */
     enum dane_level level;
     bool lenient;             /* defer_on_tls_error = no */
+    enum dane_keep keep;      /* what is done about REQUIRETLS */
     const char *const *names; /* conf's */
     uint32_t name_cnt;
     struct base_span *fingerprints; /* owned, with what they point to */

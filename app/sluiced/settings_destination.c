@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 base_static_assert((int)CONF_DELIVERY_TLS_SECURE == (int)DANE_LEVEL_SECURE, "one list of levels");
+base_static_assert((int)CONF_REQUIRETLS_DISABLE == (int)DANE_KEEP_DISABLE, "one list of policies");
 base_static_assert((int)CONF_DELIVERY_TLS_DANE == (int)DANE_LEVEL_DANE, "one list of levels");
 
 static int compare(const void *a, const void *b)
@@ -38,6 +39,7 @@ bool settings_fill_destinations(struct settings *s)
     s->default_destination = (struct settings_destination){
         .level = (enum dane_level)conf->delivery.tls,
         .lenient = !conf->delivery.defer_on_tls_error,
+        .keep = (enum dane_keep)conf->delivery.requiretls,
     };
     s->destinations = calloc(conf->destination_cnt + 1, sizeof(s->destinations[0]));
     if (s->destinations == NULL)
@@ -49,6 +51,8 @@ bool settings_fill_destinations(struct settings *s)
             .domain = base_span_str(c->name),
             .level = (enum dane_level)c->tls,
             .lenient = !c->defer_on_tls_error,
+            .keep =
+                (enum dane_keep)(c->requiretls > 0 ? c->requiretls - 1 : conf->delivery.requiretls),
             .names = c->names.item,
             .name_cnt = c->names.cnt,
         };

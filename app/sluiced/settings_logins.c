@@ -1,36 +1,14 @@
 #include "settings_logins.h"
 #include "base_siphash.h"
+#include "small_file.h"
+#include "smtp_saslprep.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#define SECRET_MODE 0640
-
-static int read_file(int fd, char *text, size_t cap, size_t *len)
-{
-    struct stat st;
-
-    *len = 0;
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if ((st.st_mode & 0777 & ~SECRET_MODE) != 0)
-        return -EKEYREJECTED;
-    while (*len < cap) {
-        ssize_t n = read(fd, text + *len, cap - *len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        *len += (size_t)n;
-    }
-    return 0;
-}
+#define FILE_BYTES_MAX (SMTP_SASL_PASSWORD_MAX + 8)
 
 /* The first line, and nothing behind it. Returns 0 or -EBADMSG. */
 static int take_password(char out[SMTP_SASL_PASSWORD_MAX + 1], const char *text, size_t len)
@@ -43,42 +21,47 @@ static int take_password(char out[SMTP_SASL_PASSWORD_MAX + 1], const char *text,
         n++;
     if (n == 0 || n != end || n > SMTP_SASL_PASSWORD_MAX)
         return -EBADMSG;
-    memcpy(out, text, n);
-    out[n] = 0;
-    return 0;
+    /* What the server compares it with is prepared, too (RFC 4616, 5802). */
+    return smtp_saslprep(base_span_of(text, n), out, SMTP_SASL_PASSWORD_MAX + 1, &n) ? 0 : -EILSEQ;
+}
+
+static bool prepare_user(char out[SMTP_SASL_LOGIN_MAX + 1], const struct conf_route *r,
+                         char why[SETTINGS_LOGINS_WHY_CAP])
+{
+    size_t len;
+
+    if (smtp_saslprep(base_span_str(r->auth_user), out, SMTP_SASL_LOGIN_MAX + 1, &len))
+        return true;
+    snprintf(why, SETTINGS_LOGINS_WHY_CAP,
+             "auth_user is no UTF-8, or has characters that no login has (RFC 4013)");
+    return false;
 }
 
 static const char *why_of(int error)
 {
-    switch (error) {
-    case -EACCES:
-        return "no permission";
-    case -EINVAL:
-        return "not a file";
-    case -EKEYREJECTED:
-        return "too many may read or change it: at most mode 640";
-    case -EBADMSG:
-        return "it has to be one line, a password of 1 to 255 bytes";
-    default:
-        return strerror(-error);
-    }
+    return error == -EBADMSG || error == -EFBIG
+               ? "it has to be one line, a password of 1 to 255 bytes"
+           : error == -EILSEQ ? "it is no UTF-8, or has characters that no password has (RFC 4013)"
+                              : small_file_why(error);
 }
 
 static int read_password(const struct conf_route *r, int (*open_file)(void *user, const char *path),
                          void *user, char out[SMTP_SASL_PASSWORD_MAX + 1],
                          char why[SETTINGS_LOGINS_WHY_CAP])
 {
-    char text[SMTP_SASL_PASSWORD_MAX + 8];
+    uint8_t *text = NULL;
     size_t len = 0;
     int fd = open_file(user, r->auth_password_file), error = fd;
 
     if (fd >= 0) {
-        error = read_file(fd, text, sizeof(text), &len);
+        error = small_file_read(fd, FILE_BYTES_MAX, true, &text, &len);
         close(fd);
     }
     if (error >= 0)
-        error = take_password(out, text, len);
-    explicit_bzero(text, sizeof(text));
+        error = take_password(out, (const char *)text, len);
+    if (text != NULL)
+        explicit_bzero(text, len);
+    free(text);
     if (error < 0)
         snprintf(why, SETTINGS_LOGINS_WHY_CAP, "cannot read %.200s (%s)", r->auth_password_file,
                  why_of(error));
@@ -90,7 +73,9 @@ int settings_logins_check(const struct conf_route *r,
                           char why[SETTINGS_LOGINS_WHY_CAP])
 {
     char password[SMTP_SASL_PASSWORD_MAX + 1];
-    int error = read_password(r, open_file, user, password, why);
+    char login[SMTP_SASL_LOGIN_MAX + 1];
+    int error =
+        prepare_user(login, r, why) ? read_password(r, open_file, user, password, why) : -EINVAL;
 
     explicit_bzero(password, sizeof(password));
     return error;
@@ -121,14 +106,16 @@ int settings_logins_read(struct settings *s, int (*open_file)(void *user, const 
     for (uint32_t i = 0; i < s->login_cnt; i++) {
         struct settings_login *l = &s->logins[i];
         const struct conf_route *r = l->conf;
-        int error = read_password(r, open_file, user, l->password, reason);
+        int error = prepare_user(l->user, r, reason)
+                        ? read_password(r, open_file, user, l->password, reason)
+                        : -EINVAL;
         if (error != 0) {
             snprintf(why, SETTINGS_LOGINS_WHY_CAP, "route %.120s: auth_password_file: %.300s",
                      r->name, reason);
             return error;
         }
         l->credentials = (struct smtp_credentials){
-            .user = base_span_str(r->auth_user),
+            .user = base_span_str(l->user),
             .password = base_span_str(l->password),
             .cleartext = r->auth_cleartext,
         };

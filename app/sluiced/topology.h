@@ -111,6 +111,10 @@ struct topology {
     struct doorbell courier_bell;
     struct doorbell host_bell;
     struct doorbell resolver_bell;
+    /* How often the resolver's configuration was another one: of the process that answers. Stored
+     * by the resolver's thread (release), read by the courier (acquire): what it asks after that is
+     * answered by that one. */
+    _Atomic uint64_t resolver_config_no;
     struct doorbell auth_bell;
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
     /* Counters, one block a thread: lanes, then spoolers, courier, control, host, resolver, auth,

@@ -39,6 +39,12 @@ enum conf_huge { CONF_HUGE_AUTO, CONF_HUGE_YES, CONF_HUGE_NO };
 enum conf_kind { CONF_KIND_MX, CONF_KIND_SUBMISSION, CONF_KIND_SUBMISSIONS };
 enum conf_proxy { CONF_PROXY_NONE, CONF_PROXY_REQUIRED };
 enum conf_proxy_send { CONF_PROXY_SEND_NONE, CONF_PROXY_SEND_V1, CONF_PROXY_SEND_V2 };
+enum conf_requiretls {
+    CONF_REQUIRETLS_ENFORCE,
+    CONF_REQUIRETLS_STARTTLS,
+    CONF_REQUIRETLS_OPPORTUNISTIC,
+    CONF_REQUIRETLS_DISABLE
+};
 enum conf_eightbit { CONF_EIGHTBIT_CONVERT, CONF_EIGHTBIT_BOUNCE };
 enum conf_via { CONF_VIA_AUTO, CONF_VIA_MX, CONF_VIA_HOST };
 enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
@@ -324,8 +330,11 @@ struct conf_route {
 struct conf_delivery {
     uint64_t tls; /* enum conf_delivery_tls */
     bool defer_on_tls_error;
-    const char *ca_file; /* NULL: none */
+    const char *ca_file;      /* NULL: none */
+    const char *ca_file_file; /* where it is set, on which line; 0: by default */
+    uint32_t ca_file_line;
     uint64_t eightbit;   /* enum conf_eightbit */
+    uint64_t requiretls; /* enum conf_requiretls */
 };
 
 struct conf_destination {
@@ -334,6 +343,7 @@ struct conf_destination {
     const char *file;
     uint64_t tls; /* enum conf_delivery_tls */
     bool defer_on_tls_error;
+    uint64_t requiretls;           /* 0: as delivery's; else 1 + enum conf_requiretls */
     struct conf_list names;        /* of certificates; none: by tls */
     struct conf_list fingerprints; /* SHA-256, hexadecimal, with or without colons */
 };

@@ -315,9 +315,11 @@ const struct conf_setting conf_settings[] = {
     TEXT(delivery, BOOL, defer_on_tls_error, "yes", true, NULL, "what does not prove what it must gets no mail: it waits for the next try; no: it is sent all the same, with whatever TLS there is, and the log says so"),
     TEXT(delivery, PATH, ca_file, "/etc/ssl/certs/ca-certificates.crt", true, NULL, "PEM file of the authorities that verify and secure trust. Another file than at the start must be below the directory of this file"),
     WORDS(delivery, eightbit, "convert", "convert bounce", true, "messages with 8-bit content for a next hop without 8BITMIME: their parts become quoted-printable or base64, or they fail (5.6.3), as signed ones always do"),
+    WORDS(delivery, requiretls, "enforce", "enforce starttls opportunistic disable", true, "mail that came with REQUIRETLS (RFC 8689). enforce: to next hops alone that are found securely, prove their name and offer it. starttls: over TLS, whoever the next hop is; opportunistic: as other mail; both say REQUIRETLS where it is offered. disable: as other mail"),
 
     {"destination", "tls", CONF_TYPE_ENUM, AT(destination, tls), NULL, 0, 0, "none may encrypt dane dane-only fingerprint verify secure", true, "as delivery: tls", "secure"},
     TEXT(destination, BOOL, defer_on_tls_error, "yes", true, NULL, "as delivery: defer_on_tls_error"),
+    WORDS(destination, requiretls, "default", "default enforce starttls opportunistic disable", true, "as delivery: requiretls, which default takes"),
     TEXT(destination, LIST, names, "", true, NULL, "names that the certificate may have, with verify and secure; none: that of the next hop, or of the destination"),
     TEXT(destination, LIST, fingerprints, "", true, NULL, "SHA-256 of the certificate, or of its public key, in hexadecimal digits; of several, one"),
 

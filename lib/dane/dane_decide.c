@@ -197,6 +197,10 @@ const char *dane_why_text(enum dane_why why)
         [DANE_WHY_UNUSABLE] = "the host has TLSA records, none of which is usable",
         [DANE_WHY_USABLE] = "the host has usable TLSA records",
         [DANE_WHY_UNSIGNED_MX] = "the MX records are not signed",
+        [DANE_WHY_REQUIRETLS] = "REQUIRETLS asks for it",
+        [DANE_WHY_NOT_SECURE] = "REQUIRETLS: the MX records are not signed",
+        [DANE_WHY_CLEAR] = "REQUIRETLS: mail goes there in clear text by configuration",
+        [DANE_WHY_TLS_OPTIONAL] = "TLS-Required: no leaves the level alone",
     };
 
     return text[why];

@@ -85,6 +85,11 @@ enum dane_why {
     DANE_WHY_UNUSABLE,      /* validated, none of which means anything for mail */
     DANE_WHY_USABLE,
     DANE_WHY_UNSIGNED_MX, /* dane-only: whoever forges the MX set chooses the host */
+    /* Of dane_requiretls.h: */
+    DANE_WHY_REQUIRETLS,   /* it asks for more than all others */
+    DANE_WHY_NOT_SECURE,   /* REQUIRETLS: likewise */
+    DANE_WHY_CLEAR,        /* REQUIRETLS: and the operator wants clear text */
+    DANE_WHY_TLS_OPTIONAL, /* TLS-Required: no */
     DANE_WHY_CNT
 };
 const char *dane_why_text(enum dane_why why); /* a sentence without its end */

@@ -135,6 +135,8 @@ static void header(struct mail_dsn *dsn)
     mail_dsn_puts(dsn, "\"\r\n");
     if (mail_dsn_is_8bit(report))
         mail_dsn_puts(dsn, "Content-Transfer-Encoding: 8bit\r\n");
+    if (report->tls_optional)
+        mail_dsn_puts(dsn, "TLS-Required: No\r\n");
     mail_dsn_puts(dsn, "\r\n");
 }
 

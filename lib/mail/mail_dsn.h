@@ -97,6 +97,7 @@ struct mail_dsn_report {
     uint64_t quote_max_bytes; /* of what goes back; cut behind the line that passes it */
     bool eightbit;            /* the original has octets over 127; otherwise such become "?" */
     bool utf8;                /* the original came with SMTPUTF8 */
+    bool tls_optional;        /* the original has "TLS-Required: No" (RFC 8689), and so has this */
     uint8_t random[MAIL_DSN_RANDOM_LEN]; /* from getrandom(2) */
 };
 

@@ -83,6 +83,7 @@ struct queue_job {
     bool body_8bit;
     bool smtputf8;
     bool requiretls;
+    bool tls_optional; /* "TLS-Required: no"; never with requiretls */
     /* The recipients are aliases whose targets are others: nothing is to be delivered, their sender
      * is to be told (SPOOL_ENVELOPE_EXPANDED). */
     bool expanded;
@@ -243,7 +244,7 @@ struct queue_entry {
     uint64_t age_ns;
     uint64_t content_bytes;
     uint32_t recipient_cnt;
-    bool requiretls;
+    bool requiretls, tls_optional;
     bool held;
     bool active;            /* a job of it is out */
     struct base_span words; /* the last that were said, about words_recipient; empty: none */

@@ -73,6 +73,7 @@ struct queue_message {
     uint8_t body_8bit : 1;
     uint8_t smtputf8 : 1;
     uint8_t requiretls : 1;
+    uint8_t tls_optional : 1;
     uint8_t has_envid : 1;
     uint8_t has_client : 1;
     uint8_t warned;      /* enum queue_warned; apart, so that lanes may read the bits above */

@@ -14,6 +14,7 @@ void queue_job_fill(struct queue *q, struct queue_job *out, struct queue_message
         .body_8bit = m->body_8bit,
         .smtputf8 = m->smtputf8,
         .requiretls = m->requiretls,
+        .tls_optional = m->tls_optional,
         .standing = QUEUE_STANDING_NONE,
         .epoch = q->clock.epoch,
     };

@@ -186,7 +186,7 @@ struct head {
     struct base_span sender, envid, client, destination;
     uint64_t arrival_wall_ns;
     uint8_t ret;
-    bool body_8bit, smtputf8, requiretls;
+    bool body_8bit, smtputf8, requiretls, tls_optional;
 };
 
 static struct head head_read(struct base_span rest)
@@ -215,6 +215,9 @@ static struct head head_read(struct base_span rest)
             break;
         case SPOOL_ENVELOPE_REQUIRETLS:
             h.requiretls = true;
+            break;
+        case SPOOL_ENVELOPE_TLS_OPTIONAL:
+            h.tls_optional = true;
             break;
         case SPOOL_ENVELOPE_RET:
             h.ret = f.value.p[0];
@@ -295,6 +298,7 @@ struct queue_message *queue_message_make(struct queue *q, const struct spool_id 
         .body_8bit = h.body_8bit,
         .smtputf8 = h.smtputf8,
         .requiretls = h.requiretls,
+        .tls_optional = h.tls_optional && !h.requiretls,
         .has_envid = h.envid.len > 0,
         .has_client = client.len > 0,
         .held = a->held,

@@ -167,6 +167,7 @@ void queue_each(const struct queue *q, const struct spool_id *after, uint32_t ca
             .content_bytes = m->content_bytes,
             .recipient_cnt = m->recipient_cnt,
             .requiretls = m->requiretls,
+            .tls_optional = m->tls_optional,
             .held = m->held,
             .active = m->active_cnt > 0,
         };

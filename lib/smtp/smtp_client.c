@@ -73,6 +73,8 @@ void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job)
     c->checked = false;
     c->look_whole = false;
     c->convert = false;
+    c->server_refused = false;
+    c->requiretls_said = false;
     memset(c->rcpt, SMTP_CLIENT_RCPT_WAITING, sizeof(c->rcpt));
     stats_inc(c->stats, STATS_SMTP_CLIENT_JOBS);
     if (c->state == SMTP_CLIENT_STATE_CLOSED && c->reused) { /* since the last job */
@@ -161,8 +163,9 @@ void smtp_client_refuse(struct smtp_client *c, const char *enhanced, const char 
         return;
     base_assert(!c->reused && !c->telling);
     c->tls_refused = true;
+    c->server_refused = true;
     snprintf(text, sizeof(text), "%s %s", enhanced, why);
-    smtp_client_set_reply(c, 0, enhanced, text);
+    smtp_client_set_reply(c, enhanced[0] == '5' ? 550 : 0, enhanced, text);
     smtp_client_end_session(c);
 }
 
@@ -191,7 +194,8 @@ static void put_mail(struct smtp_client *c, struct base_buf *out)
 
     p.body_8bit &= c->offers_8bitmime;
     p.smtputf8 &= c->offers_smtputf8;
-    p.requiretls &= smtp_client_keeps_tls(c);
+    p.requiretls &= smtp_client_passes_requiretls(c);
+    c->requiretls_said = p.requiretls;
     if (!c->offers_dsn) {
         p.ret = SMTP_RET_NONE;
         p.envid = base_span_of(NULL, 0);
@@ -446,8 +450,10 @@ static enum smtp_client_event hello_reply(struct smtp_client *c, struct base_buf
         smtp_client_set_state(c, SMTP_CLIENT_STATE_HELO, true);
         return SMTP_CLIENT_MORE;
     }
-    if (class != 2)
+    if (class != 2) {
+        c->server_refused = true;
         return refused_session(c, out);
+    }
     if (c->state == SMTP_CLIENT_STATE_GREETING) {
         smtp_client_set_state(c, SMTP_CLIENT_STATE_EHLO, true);
         return SMTP_CLIENT_MORE;

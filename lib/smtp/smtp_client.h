@@ -23,7 +23,10 @@
  *
  * A message that came with REQUIRETLS goes only to a server that offers it over a connection that
  * the caller says is secure (c->secured); else it fails with 5.7.30, and nothing of it is sent. One
- * with the null sender goes on without: it could not be told of (RFC 8689 section 5).
+ * with the null sender goes on without, as it could not be told of (RFC 8689 section 5), and so do
+ * those of which the caller says so (job.requiretls_lenient): to them it is said where it is
+ * offered inside TLS. c->server_refused tells that a result is about the server, and that another
+ * one of the same destination may well take the message.
  *
  * TLS (RFC 3207): smtp_client_want_tls says before the first push whether it is to be asked for.
  * Where the server offers STARTTLS and says 220, the event TLS comes: the caller shakes hands, then
@@ -78,11 +81,14 @@ struct smtp_client_job {
     bool probe;
     /* Checked; size_bytes is the message's true size, for SIZE=. */
     struct smtp_mail_params mail;
-    bool chunking; /* BDAT may be used: body brings exactly mail.size_bytes bytes */
-    bool check;    /* the caller can look at the content: CHECK. The content may be 8-bit then
-                      though that was not declared */
-    bool single;   /* each recipient has a transaction of its own, as the message that it gets is
-                      its own (Delivered-To); CHECK always comes first, and tells who has had it */
+    bool requiretls_lenient; /* mail.requiretls is done without where it can not be had */
+    bool tls_fails; /* want of TLS, or of what it is to prove, is no failure for now: 5.7.30 where
+                       it is not offered, else 5.7.10 */
+    bool chunking;  /* BDAT may be used: body brings exactly mail.size_bytes bytes */
+    bool check;     /* the caller can look at the content: CHECK. The content may be 8-bit then
+                       though that was not declared */
+    bool single;    /* each recipient has a transaction of its own, as the message that it gets is
+                       its own (Delivered-To); CHECK always comes first, and tells who has had it */
 };
 
 /* The answer to CHECK: what of the content is beyond ASCII, which is wanted where c->look_whole
@@ -205,10 +211,12 @@ struct smtp_client {
     bool offers_dsn;
     bool offers_requiretls;
     bool offers_starttls;
-    bool encrypted;   /* TLS stands */
-    uint8_t tls;      /* enum smtp_client_tls */
-    bool agreed;      /* what the session is to have stands: jobs may go */
-    bool tls_refused; /* the session ended for want of TLS, or of what it was to prove */
+    bool encrypted;       /* TLS stands */
+    uint8_t tls;          /* enum smtp_client_tls */
+    bool agreed;          /* what the session is to have stands: jobs may go */
+    bool requiretls_said; /* of the job */
+    bool server_refused;  /* the results are about the server, whatever the message is */
+    bool tls_refused;     /* the session ended for want of TLS, or of what it was to prove */
     bool offers_chunking;
     bool secured;   /* set by the caller: TLS, and the server has proved its name (RFC 8689 section
                        4.2.1) */
@@ -279,7 +287,8 @@ void smtp_client_quit(struct smtp_client *c, struct base_buf *out);
 void smtp_client_fail(struct smtp_client *c, const char *why);
 
 /* Likewise, where the connection is not what it has to be, before any job was done over it:
- * enhanced ("4.7.5") goes into the result and before the text, which may be built by the caller. */
+ * enhanced ("4.7.5") goes into the result and before the text, which may be built by the caller.
+ * One of class 5 makes it a failure for good (550). */
 void smtp_client_refuse(struct smtp_client *c, const char *enhanced, const char *why);
 
 /* RFC 5321 section 4.5.3.2: how long the present state may wait for the server. */

@@ -10,6 +10,17 @@ bool smtp_client_keeps_tls(const struct smtp_client *c)
     return (c->secured || c->local) && c->offers_requiretls;
 }
 
+/* There is nobody who could be told that it cannot, or the operator wants the mail to flow. */
+static bool may_do_without(const struct smtp_client *c)
+{
+    return c->job.sender.len == 0 || c->job.requiretls_lenient;
+}
+
+bool smtp_client_passes_requiretls(const struct smtp_client *c)
+{
+    return smtp_client_keeps_tls(c) || (may_do_without(c) && c->encrypted && c->offers_requiretls);
+}
+
 static bool refuse(struct smtp_client *c, uint16_t code, const char *enhanced, const char *text,
                    enum stats_id counter)
 {
@@ -42,14 +53,13 @@ static bool envelope_is_ascii(const struct smtp_client *c)
     return true;
 }
 
-/* The next hop can be held to REQUIRETLS, or there is nobody who could be told that it cannot. */
 static bool tls_suffices(struct smtp_client *c)
 {
-    if (!c->job.mail.requiretls || smtp_client_keeps_tls(c))
+    if (!c->job.mail.requiretls || smtp_client_passes_requiretls(c))
         return true;
     if (c->local) /* nobody is between: final delivery is none of RFC 8689's hops (section 4.4) */
         return true;
-    if (c->job.sender.len > 0)
+    if (!may_do_without(c))
         return false;
     stats_inc(c->stats, STATS_SMTP_CLIENT_TLS_WAIVED);
     return true;
@@ -104,7 +114,8 @@ bool smtp_client_acceptable(struct smtp_client *c)
     c->checking |= c->job.single && !c->job.probe && !c->checked;
     if (c->checking)
         return true;
-    if (!tls_suffices(c))
+    c->server_refused = !tls_suffices(c);
+    if (c->server_refused)
         return refuse(c, 550, "5.7.30", "REQUIRETLS: the next hop cannot be held to TLS",
                       STATS_SMTP_CLIENT_NOT_TLS);
     return true;

@@ -68,6 +68,8 @@ bool smtp_client_open_window(struct smtp_client *c);
 bool smtp_client_acceptable(struct smtp_client *c);
 /* The next hop can be held to TLS for this job (RFC 8689 section 4.2.1). */
 bool smtp_client_keeps_tls(const struct smtp_client *c);
+/* REQUIRETLS may be said to it for this job. */
+bool smtp_client_passes_requiretls(const struct smtp_client *c);
 
 /* What EHLO says of AUTH: "PLAIN LOGIN". */
 void smtp_client_note_auth(struct smtp_client *c, struct base_span text);

@@ -46,7 +46,8 @@ void smtp_client_encrypted(struct smtp_client *c, bool secured)
 static void set_refused(struct smtp_client *c, const char *enhanced, const char *text)
 {
     c->tls_refused = true;
-    smtp_client_set_reply(c, 0, enhanced, text);
+    c->server_refused = true;
+    smtp_client_set_reply(c, enhanced[0] == '5' ? 550 : 0, enhanced, text);
 }
 
 static void set_injected(struct smtp_client *c)
@@ -72,13 +73,17 @@ enum smtp_client_hello smtp_client_after_hello(struct smtp_client *c)
     stats_inc(c->stats, STATS_SMTP_CLIENT_STARTTLS_ABSENT);
     if (c->tls == SMTP_CLIENT_TLS_OPTIONAL)
         return SMTP_CLIENT_HELLO_READY;
-    set_refused(c, "4.7.4", "4.7.4 TLS is required, but the server does not offer it");
+    if (c->job.tls_fails)
+        set_refused(c, "5.7.30", "5.7.30 REQUIRETLS: the server does not offer TLS");
+    else
+        set_refused(c, "4.7.4", "4.7.4 TLS is required, but the server does not offer it");
     return SMTP_CLIENT_HELLO_REFUSE;
 }
 
 enum smtp_client_starttls smtp_client_after_starttls(struct smtp_client *c, bool more_input)
 {
     char text[SMTP_CLIENT_TEXT_MAX];
+    const char *enhanced = c->job.tls_fails ? "5.7.10" : "4.7.4";
 
     if (c->reply.code == 220) {
         if (more_input) {
@@ -91,9 +96,8 @@ enum smtp_client_starttls smtp_client_after_starttls(struct smtp_client *c, bool
     stats_inc(c->stats, STATS_SMTP_CLIENT_STARTTLS_REFUSED);
     if (c->tls == SMTP_CLIENT_TLS_OPTIONAL && c->reply.code >= 400)
         return SMTP_CLIENT_STARTTLS_CLEAR;
-    snprintf(text, sizeof(text),
-             "4.7.4 TLS is required, but the server answers STARTTLS by %u %.*s", c->reply.code,
-             (int)c->reply.text_len, c->reply.text);
-    set_refused(c, "4.7.4", text);
+    snprintf(text, sizeof(text), "%s TLS is required, but the server answers STARTTLS by %u %.*s",
+             enhanced, c->reply.code, (int)c->reply.text_len, c->reply.text);
+    set_refused(c, enhanced, text);
     return SMTP_CLIENT_STARTTLS_REFUSE;
 }

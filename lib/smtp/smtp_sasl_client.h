@@ -8,8 +8,8 @@
  * (KEYS), and they are made by as many small steps as the caller likes (smtp_sasl_derivation_run).
  * They hold as long as user, password, salt and iterations are the same, so they may be kept.
  *
- * Left out: channel binding (-PLUS), SASLprep (RFC 4013: names and passwords beyond ASCII go out as
- * they are written), OAUTHBEARER, an authorization identity other than the login.
+ * Left out: channel binding (-PLUS), SASLprep (the caller's credentials are prepared:
+ * smtp_saslprep.h), OAUTHBEARER, an authorization identity other than the login.
  *
  * Threads: one. Memory: the structs; credentials and keys are borrowed for each call. Randomness
  * comes from the caller.

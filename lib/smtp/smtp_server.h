@@ -180,7 +180,8 @@ struct smtp_server {
                                struck; with REFUSED the one that was told */
     uint16_t refusals;      /* a bit for each that has struck in this body */
     uint8_t scan;           /* the body scanner's state */
-    uint8_t header_match;   /* bytes of "received" matched in this header line */
+    uint8_t header_match;   /* bytes of a name that is looked for, matched in this header line */
+    bool tls_required;      /* a header line begins with "TLS-Required:" (RFC 8689) */
     bool normalize;         /* bare LF ends a line of a body: set by the caller after init */
     bool bare_lf;           /* which of the two BARE_NEWLINE saw first */
     bool lf_line;           /* the last line ended in a bare LF */

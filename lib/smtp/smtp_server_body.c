@@ -26,7 +26,11 @@ enum scan {
     SCAN_LAST_CR,  /* after the CR that ends the last line of the last chunk */
 };
 
-#define MATCH_OFF UINT8_MAX /* this line is no Received field, or has been counted */
+#define MATCH_OFF UINT8_MAX /* this line is none of these fields, or has been noted */
+
+/* Of header_match: which of the names the line's begin is that of, and how much of it. */
+#define MATCH_TLS 64
+static const char name_received[] = "received", name_tls[] = "tls-required";
 
 /* One call of smtp_server_body. */
 struct pass {
@@ -49,6 +53,7 @@ void smtp_server_body_begin(struct smtp_server *s)
     s->hop_cnt = 0;
     s->in_header = true;
     s->header_match = 0;
+    s->tls_required = false;
     s->bare_lf = false;
     s->lf_line = false;
 }
@@ -117,27 +122,40 @@ static void count_field(struct smtp_server *s, uint8_t c)
         smtp_server_strike(s, SMTP_REFUSAL_HEADER_FIELDS);
 }
 
-/* One byte of a header line whose start matched so far: "received", blanks (RFC 5322 section
- * 4.5.8), colon. */
-static void match_received(struct smtp_server *s, uint8_t c)
+/* A name is matched, with the blanks that may follow it (RFC 5322 section 4.5.8), and the colon. */
+static void note_field(struct smtp_server *s, bool tls)
 {
-    static const char name[] = "received";
+    if (tls) {
+        s->tls_required = true; /* what it says is the caller's to read */
+        return;
+    }
+    s->hop_cnt++;
+    if (s->settings->hop_max != 0 && s->hop_cnt > s->settings->hop_max)
+        smtp_server_strike(s, SMTP_REFUSAL_HOPS);
+}
 
-    if (s->header_match == 0)
+/* One byte of a header line whose start matched so far. The first one tells which name it may be.
+ */
+static void match_name(struct smtp_server *s, uint8_t c)
+{
+    if (s->header_match == 0) {
         count_field(s, c);
-    if (s->header_match < sizeof(name) - 1) {
-        bool same = c < 0x80 && (c | 0x20) == name[s->header_match];
+        if ((c | 0x20) == name_tls[0])
+            s->header_match = MATCH_TLS;
+    }
+    bool tls = s->header_match >= MATCH_TLS;
+    const char *name = tls ? name_tls : name_received;
+    char wanted = name[s->header_match - (tls ? MATCH_TLS : 0)];
+    if (wanted != 0) {
+        bool same = c < 0x80 && (c | 0x20) == wanted;
         s->header_match = same ? (uint8_t)(s->header_match + 1) : MATCH_OFF;
         return;
     }
     if (c == ' ' || c == '\t')
         return;
     s->header_match = MATCH_OFF;
-    if (c != ':')
-        return;
-    s->hop_cnt++;
-    if (s->settings->hop_max != 0 && s->hop_cnt > s->settings->hop_max)
-        smtp_server_strike(s, SMTP_REFUSAL_HOPS);
+    if (c == ':')
+        note_field(s, tls);
 }
 
 /* Writes one byte, for which there is room, unless the message is refused already. */
@@ -206,7 +224,7 @@ static enum step take_text(struct pass *p, uint8_t c, bool empty)
     else if (c == 0)
         smtp_server_strike(s, SMTP_REFUSAL_NUL);
     else if (c != '\r' && s->in_header && s->header_match != MATCH_OFF)
-        match_received(s, c);
+        match_name(s, c);
     put_byte(p, c);
     s->scan = SCAN_TEXT;
     if (c == '\r') {

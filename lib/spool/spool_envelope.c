@@ -54,6 +54,7 @@ static bool value_fits(const struct spool_envelope_field *f)
     case SPOOL_ENVELOPE_SMTPUTF8:
     case SPOOL_ENVELOPE_REQUIRETLS:
     case SPOOL_ENVELOPE_EXPANDED:
+    case SPOOL_ENVELOPE_TLS_OPTIONAL:
         return len == 0;
     case SPOOL_ENVELOPE_CLIENT_ADDRESS:
     case SPOOL_ENVELOPE_CLIENT_DESTINATION:
@@ -81,7 +82,7 @@ static bool place_fits(uint8_t type, uint32_t *seen)
 {
     const uint32_t recipient = 1U << SPOOL_ENVELOPE_RECIPIENT;
 
-    if (type > SPOOL_ENVELOPE_EXPANDED)
+    if (type > SPOOL_ENVELOPE_TLS_OPTIONAL)
         return true;
     uint32_t bit = 1U << type;
     if (type == SPOOL_ENVELOPE_RECIPIENT)

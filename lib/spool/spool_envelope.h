@@ -31,6 +31,7 @@ enum spool_envelope_type {
     /* No value; of the RECIPIENT before: an alias whose targets are recipients themselves. Nothing
      * is delivered to it, its sender is told that it was expanded. */
     SPOOL_ENVELOPE_EXPANDED = 16,
+    SPOOL_ENVELOPE_TLS_OPTIONAL = 17, /* no value: "TLS-Required: no" (RFC 8689 section 3) */
 };
 
 /* Parameters of RFC 3461 as numbers: of the format, never to be changed. */

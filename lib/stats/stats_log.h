@@ -38,6 +38,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(ACCEPTED, STATS_LOG_INFO, "accepted", "id=%i client=%a bytes=%n recipients=%m")              \
     X(NOT_STORED, STATS_LOG_WARN, "not_stored", "id=%i client=%a reason=%s")                       \
     X(DELIVERED, STATS_LOG_INFO, "delivered", "id=%i relay=%a code=%n %s")                         \
+    X(NEXT_HOST, STATS_LOG_INFO, "next_host", "id=%i relay=%a code=%n %s")                         \
     X(DEFERRED, STATS_LOG_WARN, "deferred", "id=%i relay=%a code=%n retry_s=%m %s")                \
     X(FAILED, STATS_LOG_WARN, "failed", "id=%i relay=%a code=%n %s")                               \
     X(BOUNCED, STATS_LOG_INFO, "bounced", "id=%i recipients=%n dsn=%s")                            \

@@ -21,7 +21,7 @@ def word(value):
     if isinstance(value, (list, tuple)):
         return '{ ' + ', '.join(word(v) for v in value) + ' }'
     text = str(value)
-    if text == '' or any(c in text for c in ' {}=;,#"\'\\\t'):
+    if text == '' or not text.isascii() or any(c in text for c in ' {}=;,#"\'\\\t'):
         return '"' + text.replace('\\', '\\\\').replace('"', '\\"') + '"'
     return text
 

@@ -81,6 +81,22 @@ def test_check_says_what_is_wrong(lab):
     gw.change(certificate_ec=block(ec), certificate_rsa=block(rsa))
 
 
+def test_check_authorities(lab):
+    """Those that next hops, and clients, are verified by: an error where a level needs them, a warning where some mail may."""
+    none, empty = lab.path('gw/none.pem'), lab.path('gw/empty.pem')
+    with open(empty, 'w') as f:
+        f.write('nothing\n')
+    place = rf'^{re.escape(gw.conf_path)}:\d+: '
+    for level, word, status in (('verify', '', 2), ('dane', 'warning: ', 0)):
+        for path, why in ((none, rf'cannot read {re.escape(none)} \(No such file or directory\)'), (empty, f'there is no certificate in {re.escape(empty)}')):
+            gw.change(delivery={'tls': level, 'ca_file': path})
+            text, got = said('--check')
+            check(got == status and re.search(f'{place}delivery: ca_file: {word}{why}$', text, re.M), f'{level} {path}: {got} {text}')
+    gw.change(delivery={'tls': 'dane', 'requiretls': 'opportunistic'})
+    check_equal(said('--check'), (f'{gw.conf_path}: ok\n', 0), 'nobody wants them')
+    gw.change(delivery=None)
+
+
 def test_check_warns(lab):
     """What is bad, but better than nothing: an operator hears of it, and a start goes on."""
     gw.change(certificate_ec=block(make_expired(lab, 'expired')))

@@ -35,10 +35,12 @@ def setup(lab):
     good, wrong = fingerprint(pairs.good, 'key'), '5a' * 32
     zones.records = {'_25._tcp.ee.lab': ['3 1 1 ' + wrong, '3 1 1 ' + good], '_25._tcp.bad.lab': ['3 1 1 ' + wrong],
                      '_25._tcp.strip.lab': ['3 1 1 ' + good], '_25._tcp.unus.lab': ['1 1 1 ' + good, '3 9 1 ' + good],
-                     '_587._tcp.ee.lab': ['3 1 1 ' + good]}
+                     '_587._tcp.ee.lab': ['3 1 1 ' + good], '_465._tcp.ee.lab': ['3 1 1 ' + good],
+                     '_465._tcp.bad.lab': ['3 1 1 ' + wrong]}
     zones.publish('_25._tcp.refuse.lab', ['3 1 1 ' + good])
     for name, (address, mode) in HOSTS.items():
         hops[name] = Hop(lab, pairs.good, mode, host=address, port=25)
+    hops['implicit'] = Hop(lab, pairs.good, 'implicit', host=HOSTS['ee'][0], port=465)
     hops['relay'] = Hop(lab, pairs.good, 'starttls', host=HOSTS['ee'][0], port=587)
     gw = Gateway(lab, dns={'servers': [f'{NSD[0]}:{NSD[1]}'], 'trust_anchor': zones.anchor, 'timeout': '5s'},
                  smtp={'client_idle': '0'}, route_default={'host': None, 'private_networks': ['10.9.0.0/24']},
@@ -134,6 +136,12 @@ def test_a_host_is_probed(lab):
                     (address, 'refused' if tls == 'failed' else 'accepted', 'dane', tls), f'{word}: {probe}')
     for word in ('10.9.0.35', '10.9.0.35:25', '[10.9.0.35]:25'):
         check_equal([(p['probe'], p['is'], p['tls']) for p in asked('probe', word)[1:]], [('10.9.0.35:25', 'accepted', 'untrusted')], word)
+    # TLS from the first byte at 465.
+    hops['badly'] = Hop(lab, hops['implicit'].pair, 'implicit', host=HOSTS['bad'][0], port=465)
+    for word, level, tls in (('[ee.lab]:465', 'dane', 'verified'), ('[bad.lab]:465', 'dane', 'failed'), ('10.9.0.31:465', 'encrypt', 'untrusted')):
+        plan, probe = asked('probe', word)
+        check_equal((probe['is'], probe['level'], probe['tls']), ('refused' if tls == 'failed' else 'accepted', level, tls), f'{word}: {probe}')
+    check_equal({tuple(s.commands) for s in hops['implicit'].sessions}, {('EHLO', 'QUIT')}, 'nothing in clear, no STARTTLS')
     plan, *probes = asked('probe', '[nosuch.lab]:25')
     check_equal((plan['outcome']['is'], probes), ('deferred', []), 'no such host')
     check('no address with a domain' in gw.ctl('probe', '[ee.lab]:99999', ok=(0, 1)), 'no such port')
@@ -142,6 +150,18 @@ def test_a_host_is_probed(lab):
 def test_mail_that_has_to_flow(lab):
     what, said = attempt('dflow.lab')
     check_equal(what, 'delivered', said)
+
+
+def test_literal(lab):
+    """An address in place of a domain has itself for a name in what is said of it."""
+    for recipient, level, words in (('b@[127.0.0.1]', 'dane', '4.4.4: 127.0.0.1 is a private address'),
+                                    ('b@[10.9.0.35]', 'dane-only', 'dane-only: 10.9.0.35: an address has no TLSA records')):
+        gw.change(delivery={'tls': level})
+        gw.ctl('reload')
+        said = gw.ctl('explain', recipient)
+        check(words in said and 'has private' not in said, said)
+    gw.change(delivery={'tls': 'dane'})
+    gw.ctl('reload')
 
 
 def test_text(lab):

@@ -162,6 +162,28 @@ def test_gateway_dane(lab):
     gateway_rows('dane')
 
 
+# What posttls-finger's word about a destination is, of probe's words about its hosts.
+def probe_word(row):
+    plan, *probes = [json.loads(line) for line in gw.ctl('probe', row.target if row.to == 'route' else row.domain, '--json').splitlines()]
+    if plan['outcome']['is'] == 'fails':
+        return 'bounce', plan, probes
+    taken = [p for p in probes if p['is'] == 'accepted']
+    return taken[0]['tls'] if taken else 'defer', plan, probes
+
+
+def test_probe_and_finger(lab):
+    """probe's verdict on each row is the one that the delivery had, and posttls-finger's, where that has one."""
+    check(gw is not None, 'the gateway has started')
+    rows = [row for row in ROWS if row.finger['dane'] and row.to != 'literal']
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(probe_word, rows))
+    check(len(rows) > 50, f'{len(rows)} opinions')
+    # The table's reason, where posttls-finger differs from what is delivered, is a reason here, too.
+    tell([f'{row.id} {row.domain}: {word}, not {row.expect["dane"].split()[0]}: {plan["outcome"]} {probes}'
+          for row, (word, plan, probes) in zip(rows, found)
+          if word != row.expect['dane'].split()[0] or (not row.why and word != row.finger['dane'].split()[0])], 'verdicts of probe')
+
+
 def outcome(recipient, before=0):
     """The word of the table, of the line of the log that comes behind the first ones."""
     def there():

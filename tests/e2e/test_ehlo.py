@@ -58,7 +58,7 @@ def test_requiretls(lab):
     check([json.loads(line)['requiretls'] for line in dump if number in line] == [True], f'spool dump: {dump}')
     gw.start()
     check('> requiretls\n' in gw.ctl('queue', 'show', number), 'after the crash')
-    with Counted(gw, 'smtp_client/not_tls'):
+    with Counted(gw, 'smtp_client/starttls_absent', at_least=1):
         far.up()
         wait_until(lambda: far.to('secret@client.example'), 60, 'the report')
     check_equal(far.to('closed@example.org'), [], 'sent in clear')

@@ -16,7 +16,7 @@ from sinks import Scripted, Session
 from test_auth_dovecot import CONF, Dovecot
 from test_tls import make_certificate
 
-OPEN, CLOSED, TLS, IMPLICIT, FAR, SMALL, FEW = 2526, 2527, 2528, 2529, 2530, 2531, 2532
+OPEN, CLOSED, TLS, IMPLICIT, FAR, SMALL, FEW, SEVEN = 2526, 2527, 2528, 2529, 2530, 2531, 2532, 2533
 MECHANISMS = ('SCRAM-SHA-256', 'CRAM-MD5', 'PLAIN', 'LOGIN')
 PASSWORD = 'se=cret, really'
 NAME = 'smart.example'
@@ -76,17 +76,21 @@ def setup(lab):
     postfix = Postfix(lab, listen={
         f'{HOST_IP}:{OPEN}': [], f'{HOST_IP}:{CLOSED}': ['-o', 'smtpd_tls_security_level=may', '-o', 'smtpd_tls_auth_only=yes'],
         f'{HOST_IP}:{TLS}': ['-o', 'smtpd_tls_security_level=encrypt'], f'{HOST_IP}:{IMPLICIT}': ['-o', 'smtpd_tls_wrappermode=yes'],
+        f'{HOST_IP}:{SEVEN}': ['-o', 'smtpd_discard_ehlo_keywords=8bitmime,chunking,smtputf8', '-o', 'smtpd_relay_restrictions=permit'],
     }, main={
         'smtpd_sasl_auth_enable': 'yes', 'smtpd_sasl_type': 'dovecot', 'smtpd_sasl_path': dovecot.socket(),
         'smtpd_sasl_security_options': 'noanonymous', 'smtpd_relay_restrictions': 'permit_sasl_authenticated, reject',
         'mynetworks': '', 'relayhost': f'[{HOST_IP}]:{FAR}', 'smtpd_tls_cert_file': chain, 'smtpd_tls_key_file': key,
     })
     good, bad = password_file(lab, 'good', PASSWORD + '\n'), password_file(lab, 'bad', 'wrong-PASSWORD')
+    prep = password_file(lab, 'prep', PASSWORD.replace(' ', '\u00a0'))  # as some keyboards write it
     routes = {f'route_{m.lower()}.example': route(OPEN, good, auth_cleartext=True, auth_mechanisms=[m]) for m in MECHANISMS}
     gw = Gateway(lab, relay={'networks': [f'{HOST_IP}/32']},
                  **routes, **{
                      'route_default': route(FAR),
                      'route_any.example': route(OPEN, good, auth_cleartext=True),
+                     'route_prep.example': {**route(OPEN, prep, auth_cleartext=True), 'auth_user': '\u24d1ob'},
+                     'route_seven.example': route(SEVEN),
                      'route_wrong.example': route(OPEN, bad, auth_cleartext=True, auth_mechanisms=['PLAIN']),
                      'route_clear.example': route(OPEN, good),
                      'route_closed.example': route(CLOSED, good, auth_cleartext=True, tls='none'),
@@ -136,6 +140,12 @@ def test_mechanisms(lab):
     check_equal(len(re.findall('sasl_method=SCRAM-SHA-256, ', postfix.log())), 2, 'the strongest is taken where all are there')
     check_equal(gw.counter('smtp_client/auth_ok'), 5, 'logins')
     check_equal(gw.counter('smtp_client/chunked') - before, 5, 'messages by BDAT')
+
+
+def test_saslprep(lab):
+    """User and password as RFC 4013 has them, whatever they were typed with."""
+    send('prep.example')
+    arrived(far, 'u@prep.example')
 
 
 def test_a_login_is_the_sessions(lab):
@@ -207,6 +217,18 @@ def test_converted(lab):
     got = arrived(small, 'large@small.example')
     check_equal(parts(got.content), parts(large), 'a large one, over several buffers')
     check_equal(gw.counter('smtp_client/converted'), 3, 'converted')
+
+
+def test_seven_bit_postfix(lab):
+    """A Postfix without 8BITMIME, CHUNKING and SMTPUTF8: converted, by DATA; what needs SMTPUTF8 fails with 5.6.7."""
+    before = gw.counter('smtp_client/chunked')
+    send('seven.example', MIXED.encode(), ('converted',), ' BODY=8BITMIME')
+    got = arrived(far, 'converted@seven.example')
+    check(got.content.isascii(), f'7-bit: {got.content!r}')
+    check_equal(parts(got.content), parts(MIXED.encode()), 'decoded')
+    send('seven.example', 'Subject: ä\r\n\r\nx\r\n'.encode(), ('header',), ' SMTPUTF8')
+    wait_until(lambda: re.search('failed .*header@seven.example.*5.6.7 ', gw.log()), 20, 'header: 5.6.7')
+    check_equal(gw.counter('smtp_client/chunked'), before, 'by BDAT')
 
 
 def test_ascii_goes_as_it_is(lab):

@@ -44,6 +44,7 @@ def certificates(lab):
     return SimpleNamespace(
         ca=path('ca.pem'),
         good=certificate('good', ['DNS:' + NAME, 'DNS:secure.example', f'IP:{HOST_IP}']),
+        named=certificate('named', ['DNS:named.lab']),
         wild=certificate('wild', ['DNS:*.next.example']),
         other=certificate('other', ['DNS:other.example']),
         old=certificate('old', ['DNS:' + NAME, f'IP:{HOST_IP}'], days=('20200101000000Z', '20210101000000Z')),
@@ -69,11 +70,12 @@ class Gone(Exception):
 class Hop:
     """A server with a thread for each connection. Its mode:
     starttls, implicit; absent (no STARTTLS); refuse (454); unknown (502); inject (bytes behind the 220); garbage, cut, mute
-    (in place of a handshake); picky (as cut, to a ClientHello over limit bytes)."""
+    (in place of a handshake); picky (as cut, to a ClientHello over limit bytes). quiet (without REQUIRETLS);
+    greet554, greet450, ehlo554."""
 
     def __init__(self, lab, pair=None, mode='starttls', host=HOST_IP, port=2525):
         self.messages, self.sessions, self.hellos, self.mode, self.names, self.limit = [], [], [], mode, [], 0
-        self.context = None
+        self.context, self.pair = None, pair
         if pair is not None:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*pair)
@@ -162,7 +164,7 @@ class Session:
     def run(self):
         if self.hop.mode == 'implicit':
             self.secure()
-        self.say(f'220 {NAME} ESMTP')
+        self.say({'greet554': '554 5.3.2 no mail here', 'greet450': '450 4.3.2 not now'}.get(self.hop.mode, f'220 {NAME} ESMTP'))
         while self.command(self.until(b'\r\n').decode('latin-1')):
             pass
 
@@ -181,13 +183,16 @@ class Session:
     def command(self, line):
         verb = line[:4].upper()
         self.commands.append(verb)
-        if verb in ('EHLO', 'HELO'):
+        if verb in ('EHLO', 'HELO') and self.hop.mode == 'ehlo554':
+            self.say('554 5.3.2 no mail here')
+        elif verb in ('EHLO', 'HELO'):
             offer = self.hop.context is not None and not self.encrypted and self.hop.mode != 'absent'
             self.say(f'250-{NAME}\r\n250-PIPELINING\r\n250-8BITMIME\r\n' + ('250-STARTTLS\r\n' if offer else '')
-                     + ('250-REQUIRETLS\r\n' if self.encrypted else '') + '250 SIZE 100000000')
+                     + ('250-REQUIRETLS\r\n' if self.encrypted and self.hop.mode != 'quiet' else '') + '250 SIZE 100000000')
         elif line.upper() == 'STARTTLS':
             self.starttls()
         elif verb == 'MAIL':
+            self.mail = line
             self.say('250 2.1.0 Ok')
         elif verb == 'RCPT':
             self.recipient = line[line.index('<') + 1:line.index('>')]
@@ -196,7 +201,7 @@ class Session:
             self.say('354 go')
             content = self.until(b'\r\n.\r\n')
             self.mails += 1
-            self.hop.messages.append(SimpleNamespace(recipient=self.recipient, content=content + b'\r\n',
+            self.hop.messages.append(SimpleNamespace(recipient=self.recipient, mail=self.mail, content=content + b'\r\n',
                                                      encrypted=self.encrypted, session=self))
             self.say('250 2.0.0 Ok')
         elif verb == 'RSET':

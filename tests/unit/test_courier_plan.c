@@ -186,15 +186,15 @@ static void expect(const char *domain, const char *want)
     char got[512] = "", address[NET_ENDPOINT_TEXT_CAP];
     size_t len = 0;
 
-    for (uint32_t i = 0; i < p->target_cnt; i++) {
-        net_endpoint_format(address, &p->target[i].endpoint);
+    for (uint32_t i = 0; i < p->order.target_cnt; i++) {
+        net_endpoint_format(address, &p->order.target[i].endpoint);
         len += (size_t)snprintf(got + len, sizeof(got) - len, "%s%s", i > 0 ? " " : "", address);
     }
-    if (p->target_cnt == 0)
+    if (p->order.target_cnt == 0)
         snprintf(got, sizeof(got), "%s", p->enhanced);
     if (strcmp(got, want) != 0)
         fail_msg("%s: %s, not %s (%s)", domain, got, want, p->words);
-    assert_true((p->outcome == PLAN_READY) == (p->target_cnt > 0));
+    assert_true((p->outcome == PLAN_READY) == (p->order.target_cnt > 0));
     assert_true(p->outcome != PLAN_FAIL || p->enhanced[0] == '5');
     assert_true(p->outcome != PLAN_DEFER || p->enhanced[0] == '4');
     put_back(d);
@@ -351,8 +351,8 @@ static void expect_proof(const char *domain, const char *want)
     char got[512];
 
     snprintf(got, sizeof(got), "%s", p->enhanced);
-    if (p->target_cnt > 0) {
-        const struct dane_requirement *r = &p->target[0].host->requirement;
+    if (p->order.target_cnt > 0) {
+        const struct dane_requirement *r = &p->order.target[0].host->requirement;
         size_t len = (size_t)snprintf(
             got, sizeof(got), "%s %s%s %s", dane_level_name((enum dane_level)r->level),
             dane_proof_name((enum dane_proof)r->proof), r->trusted_only ? " trusted" : "",
@@ -421,12 +421,12 @@ static void test_proofs(void **state)
     expect_proof("first.example", "encrypt encrypted -");
     /* Other records, another digest: who was to prove something else shares nothing with it. */
     struct delivery *d = delivery_to("ee.example");
-    uint64_t digest = plan_of(d)->target[0].host->requirement.digest;
+    uint64_t digest = plan_of(d)->order.target[0].host->requirement.digest;
     put_back(d);
     put_tlsa("_25._tcp.good.example", 2, DNS_OK);
     rig.now_ns += 100 * BASE_NS_S;
     d = delivery_to("ee.example");
-    assert_true(plan_of(d)->target[0].host->requirement.digest != digest);
+    assert_true(plan_of(d)->order.target[0].host->requirement.digest != digest);
     put_back(d);
     end();
 }
@@ -481,6 +481,11 @@ static void test_time(void **state)
     assert_int_equal(resolver_table_asked(rig.table), asked);
     rig.now_ns += 31 * BASE_NS_S;
     expect("kept", B ":25");
+    /* What another resolver had said, as after a reload, is asked anew within its TTL. */
+    put_mx("kept", "10 a.example", true, 30);
+    expect("kept", B ":25");
+    atomic_fetch_add(&rig.topology.resolver_config_no, 1);
+    expect("kept", A ":25");
     /* Those that use an old plan keep it; others get the new one. */
     put_mx("used", "10 a.example", true, 1);
     d = delivery_to("used");
@@ -490,7 +495,7 @@ static void test_time(void **state)
     put_mx("used", "10 b.example", true, 1);
     other = delivery_to("used");
     assert_ptr_not_equal(plan_of(other), p);
-    assert_string_equal(p->target[0].host->name, "a.example");
+    assert_string_equal(p->order.target[0].host->name, "a.example");
     put_back(d);
     put_back(other);
     /* A failure is asked again by the next one, what it said is gone. */
@@ -522,7 +527,7 @@ static void test_shared_and_even(void **state)
     for (struct delivery *at = rig.courier.plans.ready; at != NULL; at = at->next)
         n++;
     assert_int_equal(n, BASE_ARRAY_CNT(d));
-    assert_int_equal(d[0]->plan->even_cnt, 2);
+    assert_int_equal(d[0]->plan->order.even_cnt, 2);
     assert_int_equal(resolver_table_asked(rig.table),
                      7); /* MX; of two hosts both families, and TLSA */
     rig.courier.plans.ready = NULL;
@@ -531,7 +536,7 @@ static void test_shared_and_even(void **state)
     for (int i = 0; i < 60; i++) { /* other plans, other orders */
         struct delivery *one = delivery_to("even");
         const struct courier_plan *p = plan_of(one);
-        first[strcmp(p->target[0].host->name, "a.example") == 0]++;
+        first[strcmp(p->order.target[0].host->name, "a.example") == 0]++;
         put_back(one);
         rig.now_ns += 2 * BASE_NS_S;
         rig.courier.now_ns = rig.now_ns;

@@ -17,11 +17,13 @@
 
 enum { OFF = SMTP_CLIENT_TLS_OFF, MAY = SMTP_CLIENT_TLS_OPTIONAL, MUST = SMTP_CLIENT_TLS_REQUIRED };
 
+enum { LENIENT = 2, FAILS = 4, KEPT = 1 | FAILS };
+
 static const struct row {
     const char *name;
     uint8_t tls;
     bool secured;
-    bool requiretls;
+    uint8_t requiretls; /* 1, and what else the job says about it */
     /* "<" from the server, ">" what the client sends for it, "!" the events it tells, a space
      * behind each but the last. */
     const char *step[24];
@@ -129,6 +131,42 @@ static const struct row {
      true,
      {HI, OFFER, ">STARTTLS\r\n", GO, ">EHLO me.test\r\n", "<250-mx\r\n250 REQUIRETLS\r\n",
       ">MAIL FROM:<a@b> REQUIRETLS\r\n", REST, DONE}},
+    {"REQUIRETLS: no offer of TLS",
+     MUST,
+     true,
+     KEPT,
+     {HI, "<250 mx\r\n", "!0=550/5.7.30 close", ">QUIT\r\n"}},
+    {"REQUIRETLS: an offer that is refused for now",
+     MUST,
+     true,
+     KEPT,
+     {HI, OFFER, ">STARTTLS\r\n", "<454 4.7.0 later\r\n", "!0=550/5.7.10 close", ">QUIT\r\n"}},
+    {"injection: bytes behind STARTTLS are no verdict on REQUIRETLS",
+     MUST,
+     true,
+     KEPT,
+     {HI, OFFER, ">STARTTLS\r\n", "<220 go\r\n2", "!0=0/4.7.5 close"}},
+    {"REQUIRETLS done without",
+     MUST,
+     false,
+     1 | LENIENT,
+     {HI, OFFER, ">STARTTLS\r\n", GO, ">EHLO me.test\r\n", "<250 mx\r\n", MAIL, REST, DONE}},
+    {"REQUIRETLS passed on to whoever offers it inside TLS",
+     MUST,
+     false,
+     1 | LENIENT,
+     {HI, OFFER, ">STARTTLS\r\n", GO, ">EHLO me.test\r\n", "<250-mx\r\n250 REQUIRETLS\r\n",
+      ">MAIL FROM:<a@b> REQUIRETLS\r\n", REST, DONE}},
+    {"REQUIRETLS is not passed on in clear",
+     MAY,
+     false,
+     1 | LENIENT,
+     {HI, "<250-mx\r\n250 REQUIRETLS\r\n", MAIL, REST, DONE}},
+    {"REQUIRETLS: done without, but not without TLS",
+     MUST,
+     false,
+     1 | LENIENT | FAILS,
+     {HI, "<250 mx\r\n", "!0=550/5.7.30 close", ">QUIT\r\n"}},
 };
 
 struct play {
@@ -208,11 +246,14 @@ static void play(const struct row *row, bool whole)
     p->row = row;
     smtp_client_init(&p->c, "me.test", &p->stats);
     smtp_client_want_tls(&p->c, (enum smtp_client_tls)row->tls);
-    smtp_client_start(&p->c, &(struct smtp_client_job){.sender = base_span_str("a@b"),
-                                                       .recipient = rcpt,
-                                                       .recipient_cnt = 1,
-                                                       .mail.size_bytes = 5,
-                                                       .mail.requiretls = row->requiretls});
+    smtp_client_start(
+        &p->c, &(struct smtp_client_job){.sender = base_span_str("a@b"),
+                                         .recipient = rcpt,
+                                         .recipient_cnt = 1,
+                                         .mail.size_bytes = 5,
+                                         .requiretls_lenient = (row->requiretls & LENIENT) != 0,
+                                         .tls_fails = (row->requiretls & FAILS) != 0,
+                                         .mail.requiretls = (row->requiretls & 1) != 0});
     for (size_t i = 0; row->step[i] != NULL; i++) {
         const char *text = row->step[i] + 1;
         size_t len = strlen(text);
