@@ -18,7 +18,7 @@
 
 #define LANES     2
 #define AT_A_TIME 6
-#define STREAMS   300
+#define STREAMS   40
 #define BYTES_MAX 60000
 
 static struct topology topology;
