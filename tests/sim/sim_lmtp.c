@@ -59,6 +59,22 @@ static bool address(char out[ADDRESS_CAP], const char *line)
     return true;
 }
 
+/* Where each recipient is alone (the path says so) Delivered-To is put first, too. */
+static void check_fields(const struct sim_lmtp *s, const struct store *t, const char *recipient)
+{
+    char want[400];
+    int n = snprintf(want, sizeof(want), "Return-Path: <%s>\r\n", t->sender);
+
+    if (strcmp(t->path, "/alone") == 0)
+        n += snprintf(want + n, sizeof(want) - (size_t)n, "Delivered-To: %s\r\n", recipient);
+    n += snprintf(want + n, sizeof(want) - (size_t)n, "Received: from client.example");
+    if (t->body_len >= (size_t)n && memcmp(t->body, want, (size_t)n) == 0)
+        return;
+    fprintf(stderr, "seed %lu: fields of final delivery missing or wrong, not %s\n",
+            (unsigned long)s->config.seed, want);
+    abort();
+}
+
 /* One reply for each recipient; the session may end before any of them. */
 static void end_of_data(struct sim_lmtp *s, struct store *t)
 {
@@ -74,8 +90,9 @@ static void end_of_data(struct sim_lmtp *s, struct store *t)
             continue;
         }
         s->taken_cnt++;
-        s->config.take(s->config.user, base_span_str(t->sender), base_span_str(t->rcpt[i]), t->path,
-                       t->body, t->body_len);
+        check_fields(s, t, t->rcpt[i]);
+        s->config.take(s->config.user, base_span_str(t->sender), base_span_str(t->rcpt[i]),
+                       base_span_of(t->body, t->body_len));
         say(t, "250 2.0.0 Saved\r\n");
     }
     t->rcpt_cnt = 0;

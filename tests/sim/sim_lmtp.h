@@ -14,9 +14,10 @@ struct sim_lmtp;
 struct sim_lmtp_config {
     uint64_t seed;
     uint32_t trouble_percent; /* of what may go wrong */
-    /* A recipient has its 250: called before the reply, which may be lost. */
-    void (*take)(void *user, struct base_span sender, struct base_span recipient, const char *path,
-                 const uint8_t *content, size_t len);
+    /* A recipient has its 250: called before the reply, which may be lost. The fields of final
+     * delivery were right. */
+    void (*take)(void *user, struct base_span sender, struct base_span recipient,
+                 struct base_span content);
     void *user;
 };
 
