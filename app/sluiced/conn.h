@@ -20,6 +20,7 @@
 #include "base_wheel.h"
 #include "conn_link.h"
 #include "delivery.h"
+#include "mail_final.h"
 #include "smtp_client.h"
 #include "smtp_server.h"
 #include "spool.h"
@@ -132,6 +133,9 @@ struct conn_out {
     bool sending;                   /* between 354 and the end of data */
     bool checking;                  /* the content is read for the client's CHECK */
     struct mail_eightbit *eightbit; /* looks and converts; NULL: nothing to do */
+    struct mail_final final;        /* of what is being looked at or sent */
+    bool preface_due;               /* fields of ours go before the message */
+    uint64_t looped[2];             /* smtp_client_content's, so far */
     uint64_t login;                 /* settings_login at the next hop; 0: none */
     bool quitting;
     bool idle; /* between two messages, in the lane's cache */

@@ -1,4 +1,5 @@
 #include "conn_eightbit.h"
+#include "conn_final.h"
 #include "conn_out_internal.h"
 
 static struct mail_eightbit *take(struct conn_eightbit *e)
@@ -29,14 +30,22 @@ static void tell_content(struct conn *c)
 {
     struct conn_out *o = &c->out;
     bool bounce = c->lane->settings->conf->delivery.eightbit == CONF_EIGHTBIT_BOUNCE;
+    struct smtp_client_content content = {0};
 
-    mail_eightbit_looked(o->eightbit);
-    struct smtp_client_content content = {
-        .header = o->eightbit->header,
-        .body = o->eightbit->body,
-        .why_not = bounce ? "Message is 8-bit and the server does not offer 8BITMIME"
-                          : o->eightbit->why_not,
-    };
+    if (o->smtp.look_whole) {
+        mail_eightbit_looked(o->eightbit);
+        content = (struct smtp_client_content){
+            .header = o->eightbit->header,
+            .body = o->eightbit->body,
+            .why_not = bounce ? "Message is 8-bit and the server does not offer 8BITMIME"
+                              : o->eightbit->why_not,
+        };
+    }
+    if (o->smtp.job.single) {
+        conn_final_look_end(c);
+        base_static_assert(sizeof(content.looped) == sizeof(o->looped), "the same bits");
+        memcpy(content.looped, o->looped, sizeof(content.looped));
+    }
     smtp_client_checked(&o->smtp, &content);
     o->checking = false;
     if (!content.body || content.why_not != NULL)
@@ -48,20 +57,26 @@ void conn_eightbit_look(struct conn *c)
     struct conn_out *o = &c->out;
 
     while (o->checking && c->link != NULL) {
-        if (o->eightbit == NULL) {
+        bool whole = o->smtp.look_whole;
+        if (whole && o->eightbit == NULL) {
             o->eightbit = take(&c->lane->eightbit);
             if (o->eightbit == NULL)
                 return conn_stall(c);
             mail_eightbit_init(o->eightbit);
         }
-        if (o->offset >= o->delivery->job.content_bytes && o->data == NULL && !o->reading)
+        bool all = o->offset >= o->delivery->job.content_bytes || (!whole && conn_final_seen(c));
+        if (all && o->data == NULL && !o->reading)
             return tell_content(c);
         if (o->data == NULL) {
             if (!conn_out_read(c))
                 conn_stall(c);
             return;
         }
-        mail_eightbit_look(o->eightbit, base_span_of(o->data->data, o->data->len));
+        struct base_span piece = base_span_of(o->data->data, o->data->len);
+        if (whole)
+            mail_eightbit_look(o->eightbit, piece);
+        if (o->smtp.job.single)
+            conn_final_look(c, piece);
         spool_buf_put(&c->lane->bufs, o->data);
         o->data = NULL;
         conn_deadline(c, smtp_client_timeout_ns(&o->smtp));

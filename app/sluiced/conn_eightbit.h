@@ -20,9 +20,9 @@ struct conn_eightbit {
     bool taken[CONN_EIGHTBIT_CNT];
 };
 
-/* Goes on reading the message for the SMTP client's CHECK; at its end tells the client what there
- * is, and keeps the converter where the body is to be converted. Nothing is done where
- * conn.out.checking is not set. */
+/* Goes on reading the message for the SMTP client's CHECK, as much of it as is wanted; at the end
+ * tells the client what there is, and keeps the converter where the body is to be converted.
+ * Nothing is done where conn.out.checking is not set. */
 void conn_eightbit_look(struct conn *c);
 
 /* No look any more, and no converter; also where there is neither. */

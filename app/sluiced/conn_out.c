@@ -10,6 +10,7 @@
  * goes on over a fresh connection, where the same would be a failure.
  */
 #include "base_time.h"
+#include "conn_final.h"
 #include "conn_out_internal.h"
 #include "conn_tls_out.h"
 #include "settings_logins.h"
@@ -126,6 +127,7 @@ static bool step(struct conn *c)
         o->offset = 0;
         if (o->smtp.convert)
             mail_eightbit_begin(o->eightbit);
+        conn_final_send_start(c);
         conn_out_send(c);
         return false;
     case SMTP_CLIENT_DONE:
@@ -140,6 +142,7 @@ static bool step(struct conn *c)
     case SMTP_CLIENT_CHECK:
         o->checking = true;
         o->offset = 0;
+        conn_final_look_start(c);
         conn_eightbit_look(c);
         return !o->checking;
     case SMTP_CLIENT_LEFT:

@@ -1,5 +1,12 @@
 /* The message's bytes: read from the spool a buffer at a time while they are sent. */
+#include "conn_final.h"
 #include "conn_out_internal.h"
+
+#define FINAL_PIECE_BYTES 256
+
+base_static_assert(SMTP_OUT_MIN >= 2 * FINAL_PIECE_BYTES &&
+                       SMTP_OUT_MIN > MAIL_EIGHTBIT_OUT_MIN + 2 * FINAL_PIECE_BYTES,
+                   "a piece of a header section goes on whole, converted and stuffed");
 
 bool conn_out_read(struct conn *c)
 {
@@ -23,29 +30,51 @@ bool conn_out_read(struct conn *c)
     return true;
 }
 
-/* Sends what of the buffer there is room for, converted where the client wants it. */
-static void send_piece(struct conn *c, struct base_buf *out)
+/* To the SMTP client, converted where it wants that, as far as there is room; short pieces go
+ * whole. Returns how many bytes of in are done. */
+static size_t pass_on(struct conn *c, struct base_span in, struct base_buf *out)
 {
     struct conn_out *o = &c->out;
     uint8_t room[MAIL_EIGHTBIT_OUT_MIN];
-    size_t consumed = 0, used = 0;
+    size_t consumed = 0, used = 0, done = 0;
 
     if (!o->smtp.convert) {
-        smtp_client_body(&o->smtp,
-                         base_span_of(o->data->data + o->data_at, o->data->len - o->data_at),
-                         &consumed, out);
-        o->data_at += (uint32_t)consumed;
-        return;
+        smtp_client_body(&o->smtp, in, &consumed, out);
+        return consumed;
     }
-    while (o->data_at < o->data->len && out->cap - out->len >= SMTP_OUT_MIN) {
+    while (done < in.len && (in.len <= FINAL_PIECE_BYTES || out->cap - out->len >= SMTP_OUT_MIN)) {
         struct base_buf piece = {.p = room, .cap = sizeof(room)};
-        mail_eightbit_convert(o->eightbit,
-                              base_span_of(o->data->data + o->data_at, o->data->len - o->data_at),
-                              &used, &piece);
-        o->data_at += (uint32_t)used;
+        mail_eightbit_convert(o->eightbit, base_span_of(in.p + done, in.len - done), &used, &piece);
+        done += used;
         smtp_client_body(&o->smtp, base_buf_span(&piece), &consumed, out);
         base_assert(consumed == piece.len);
     }
+    return done;
+}
+
+/* Sends what of the buffer there is room for; of a header section on final delivery without what is
+ * left out there. */
+static void send_piece(struct conn *c, struct base_buf *out)
+{
+    struct conn_out *o = &c->out;
+    bool strip = o->delivery->return_path;
+
+    while (strip && !mail_final_over(&o->final) && o->data_at < o->data->len) {
+        uint8_t room[FINAL_PIECE_BYTES];
+        struct base_buf piece = {.p = room, .cap = sizeof(room)};
+        size_t used = 0;
+        if (out->cap - out->len < SMTP_OUT_MIN)
+            return;
+        mail_final_strip(&o->final,
+                         base_span_of(o->data->data + o->data_at, o->data->len - o->data_at), &used,
+                         &piece);
+        o->data_at += (uint32_t)used;
+        size_t done = pass_on(c, base_buf_span(&piece), out);
+        base_assert(done == piece.len);
+    }
+    if (o->data_at < o->data->len)
+        o->data_at += (uint32_t)pass_on(
+            c, base_span_of(o->data->data + o->data_at, o->data->len - o->data_at), out);
 }
 
 static void end_of_message(struct conn *c)
@@ -55,6 +84,10 @@ static void end_of_message(struct conn *c)
     struct base_buf last = {.p = room, .cap = sizeof(room)};
     size_t consumed;
 
+    mail_final_strip_end(&c->out.final, &last);
+    size_t done = pass_on(c, base_buf_span(&last), &out);
+    base_assert(done == last.len);
+    last.len = 0;
     if (c->out.smtp.convert) {
         mail_eightbit_end(c->out.eightbit, &last);
         smtp_client_body(&c->out.smtp, base_buf_span(&last), &consumed, &out);
@@ -75,6 +108,12 @@ void conn_out_send(struct conn *c)
             return;
         if (o->offset >= o->delivery->job.content_bytes && o->data == NULL && !o->reading)
             return end_of_message(c);
+        if (o->preface_due) {
+            struct base_buf first = {.p = c->lane->out, .cap = space};
+            conn_final_preface(c, &first);
+            conn_write(c, base_buf_span(&first));
+            continue;
+        }
         if (o->data == NULL) {
             if (!conn_out_read(c))
                 conn_stall(c);

@@ -2,6 +2,7 @@
  * The beginning of a delivery: over an idle connection to its next hop or over a fresh one, and
  * anew over another when the one it had cannot carry it out.
  */
+#include "conn_final.h"
 #include "conn_out_internal.h"
 #include "conn_tls_out.h"
 #include "proxy.h"
@@ -28,6 +29,12 @@ static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
     return (struct smtp_rcpt_params){.notify = r.notify, .orcpt = r.orcpt};
 }
 
+/* Final delivery over a socket of this machine, none of the hops that RFC 8689 is about. */
+static bool is_store(const struct delivery *d)
+{
+    return d->stream != NULL && d->stream->path[0] != 0;
+}
+
 /* Gives the session its job: the recipients that have no result yet. */
 static void begin(struct conn *c, struct delivery *d)
 {
@@ -44,11 +51,13 @@ static void begin(struct conn *c, struct delivery *d)
         .user = d,
         .recipient_cnt = cnt,
         .probe = d->verify != NULL,
-        .requiretls_lenient = !d->kept_whole,
+        .requiretls_lenient = !d->kept_whole || is_store(d),
         .tls_fails = d->kept,
         .chunking = c->lane->settings->conf->smtp.client_chunking,
         .check = d->verify == NULL,
-        .mail = {.size_bytes = d->job.content_bytes,
+        .single = d->delivered_to,
+        .mail = {.size_bytes = d->job.content_bytes +
+                               (d->return_path || d->delivered_to ? CONN_FINAL_MAX : 0),
                  .envid = d->job.envid,
                  .ret = d->job.ret,
                  .body_8bit = d->job.body_8bit,
@@ -77,19 +86,49 @@ static void say_client(struct conn *c, const struct delivery *d)
         conn_resume(c);
 }
 
-static void open_fresh(struct lane *l, struct delivery *d)
+/* All streams are in use: the idle one that nobody has needed for longest makes room for the next
+ * try. */
+static void relieve_streams(struct lane *l)
+{
+    base_list_each (node, &l->idle.by_age) {
+        struct conn *c = base_container_of(node, struct conn, out.by_age);
+        if (c->link_ops != &conn_link_stream)
+            continue;
+        conn_out_leave(c);
+        conn_drop(c, "idle");
+        conn_resume(c);
+        return;
+    }
+}
+
+/* The connection's link, to where the delivery goes. Returns NULL, or why there is none. */
+static const char *open_link(struct lane *l, struct delivery *d, struct conn *c)
 {
     struct net_endpoint any = {0};
+    struct tcp_conn *tcp = NULL;
+
+    if (d->stream == NULL) {
+        if (tcp_connect(l->tcp, &any, &d->host, c, &tcp, l->now_ns) != 0)
+            return "no route to the next hop, or no port left";
+        c->link = tcp;
+        return NULL;
+    }
+    c->link = lane_stream_open(l, d->stream, c);
+    c->link_ops = &conn_link_stream;
+    if (c->link != NULL)
+        return NULL;
+    relieve_streams(l);
+    d->unattempted = d->result_cnt == 0;
+    return "too many connections to sockets of this machine";
+}
+
+static void open_fresh(struct lane *l, struct delivery *d)
+{
     struct conn *c = l->draining ? NULL : conn_open(l, NULL, &conn_out_ops);
     const char *why = l->draining ? "gateway is going down" : "no free connection";
-    struct tcp_conn *tcp = NULL;
-    int error = 0;
 
-    if (c != NULL) {
-        error = tcp_connect(l->tcp, &any, &d->host, c, &tcp, l->now_ns);
-        c->link = tcp;
-        why = error == 0 ? NULL : "no route to the next hop, or no port left";
-    }
+    if (c != NULL)
+        why = open_link(l, d, c);
     if (why != NULL) {
         if (c != NULL)
             conn_discard(c);
@@ -112,6 +151,9 @@ static void open_fresh(struct lane *l, struct delivery *d)
     c->out.alone = d->tls_try == CONN_TLS_TRY_CLEAR;
     smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
     smtp_client_want_tls(&c->out.smtp, conn_tls_out_want(d));
+    if (d->lmtp)
+        smtp_client_speak_lmtp(&c->out.smtp);
+    c->out.smtp.local = d->lmtp && d->stream != NULL;
     c->out.login = d->login;
     if (d->login != 0)
         conn_login_random(&l->login, c->out.smtp.auth_random);

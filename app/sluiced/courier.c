@@ -8,6 +8,7 @@
 #include "courier_cat.h"
 #include "courier_command.h"
 #include "courier_control.h"
+#include "courier_link.h"
 #include "courier_probe.h"
 #include "courier_report.h"
 #include "courier_start.h"
@@ -332,6 +333,17 @@ static int put_host(struct base_buf *out, const struct delivery *d, const struct
     return full;
 }
 
+/* "unix:/path ": the log takes it for the record's address, of which there is none. */
+static int put_socket(struct base_buf *out, const struct delivery *d)
+{
+    char text[COURIER_LINK_TEXT_CAP];
+
+    if (d->stream == NULL || d->stream->path[0] == 0)
+        return 0;
+    courier_link_format(text, &d->host, d->stream);
+    return base_buf_puts(out, text) | base_buf_puts(out, " ");
+}
+
 static enum dane_level level_of(const struct delivery *d)
 {
     return d->requirement != NULL ? (enum dane_level)d->requirement->level : DANE_LEVEL_NONE;
@@ -399,8 +411,8 @@ static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
     memcpy(log.address, d->host.addr.b, sizeof(log.address));
     if (outcome->state == SPOOL_OUTCOME_DEFERRED && outcome->next_wall_ns > c->wall_ns)
         log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
-    bool fits = base_buf_puts(&out, "to=<") == 0 && base_buf_put_span(&out, to) == 0 &&
-                base_buf_puts(&out, "> ") == 0;
+    bool fits = put_socket(&out, d) == 0 && base_buf_puts(&out, "to=<") == 0 &&
+                base_buf_put_span(&out, to) == 0 && base_buf_puts(&out, "> ") == 0;
     if (!fits) /* no room for a long address: what was said says more */
         out.len = 0;
     courier_put_outcome(&out, d, r);

@@ -1,6 +1,7 @@
 #include "courier_explain.h"
 #include "courier.h"
 #include "courier_control.h"
+#include "courier_link.h"
 #include "courier_print.h"
 
 #include <errno.h>
@@ -252,6 +253,8 @@ static void put_host(struct out *o, const struct plan_host *h)
 {
     open_line(o, "  host ", NULL);
     put(o, "name", h->name);
+    if (h->path[0] != 0)
+        put(o, "unix", h->path);
     put_number(o, "preference", h->preference);
     put_number(o, "port", h->port);
     if (!h->facts.literal) {
@@ -290,7 +293,11 @@ static void put_route(struct out *o, const struct courier *c, const struct couri
 
     open_line(o, "route ", "route");
     put(o, "name", p->named != NULL ? "-" : conf != NULL ? conf->name : "default");
-    put(o, "via", route->hop_cnt > 0 ? "host" : "mx");
+    put(o, "via", route->lmtp ? "lmtp" : route->hop_cnt > 0 ? "host" : "mx");
+    if (route->lmtp) {
+        put(o, "return_path", route->return_path ? "yes" : "no");
+        put(o, "delivered_to", route->delivered_to ? "yes" : "no");
+    }
     put(o, "destination",
         p->named != NULL             ? p->named->name
         : route->destination[0] != 0 ? route->destination
@@ -329,11 +336,11 @@ static void put_mx(struct out *o, const struct courier_plan *p)
 
 static void put_targets(struct out *o, const struct courier_plan *p)
 {
-    char text[NET_ENDPOINT_TEXT_CAP];
+    char text[COURIER_LINK_TEXT_CAP];
 
     open_list(o, "order");
     for (uint32_t i = 0; i < p->order.target_cnt; i++) {
-        net_endpoint_format(text, &p->order.target[i].endpoint);
+        courier_link_format(text, &p->order.target[i].endpoint, &p->order.target[i].stream);
         open_line(o, "try ", NULL);
         put(o, "address", text);
         put(o, "host", p->order.target[i].host->name);

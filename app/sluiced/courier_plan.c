@@ -328,8 +328,11 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
 const struct settings_route *courier_plan_named_route(const struct settings_hop *hop)
 {
     static const struct settings_route starttls = {.hop_cnt = 1},
-                                       implicit = {.hop_cnt = 1, .tls = CONF_ROUTE_TLS_IMPLICIT};
+                                       implicit = {.hop_cnt = 1, .tls = CONF_ROUTE_TLS_IMPLICIT},
+                                       lmtp = {.hop_cnt = 1, .lmtp = true};
 
+    if (hop->lmtp)
+        return &lmtp;
     return hop->address.port == PORT_SUBMISSIONS ? &implicit : &starttls;
 }
 
@@ -359,7 +362,7 @@ static struct courier_plan *begin_named(struct courier *c, struct settings_hop *
     struct base_span name = base_span_str(hop->name);
     struct policy_key key = {0};
 
-    if (!net_addr_is_none(&hop->address.addr) || policy_key_of_domain(&key, name) != 0)
+    if (hop->path || !net_addr_is_none(&hop->address.addr) || policy_key_of_domain(&key, name) != 0)
         key.len = key.at = 0;
     struct courier_plan *p = begin(c, courier_plan_named_route(hop), name, &key, name, 0);
     if (p == NULL)

@@ -8,6 +8,7 @@
  *   host = name     likewise, of that name, with its port; what fails is a failure for now
  *   host = [name]   the addresses of that name
  *   host = address  nothing
+ *   host = unix:    nothing; loopback addresses and unix sockets are reached by the kernel
  *
  * Hosts are in order of preference, those of one preference in an order of chance. Of each: A and
  * AAAA, as far as we have an address of the family, then what the chain of decision asks for
@@ -88,8 +89,9 @@ struct plan_proof {
 };
 
 struct plan_host {
-    char name[DNS_NAME_CAP];      /* "": an address */
-    char canonical[DNS_NAME_CAP]; /* where aliases lead; "": it is none */
+    char name[DNS_NAME_CAP];        /* "": an address, or a path */
+    char path[NET_STREAM_PATH_CAP]; /* of a unix socket; "": none */
+    char canonical[DNS_NAME_CAP];   /* where aliases lead; "": it is none */
     uint16_t port, preference;
     uint32_t rank;             /* smaller ones first; hosts of one rank are as good */
     uint8_t refusal, open_cnt; /* questions that are out */
@@ -118,8 +120,10 @@ enum plan_outcome {
 };
 
 struct plan_target {
-    struct net_endpoint endpoint;
+    struct net_endpoint endpoint; /* all 0: a unix socket */
     const struct plan_host *host;
+    bool by_kernel; /* not by the lanes' TCP: stream */
+    struct net_stream_target stream;
 };
 
 /* Addresses in the order in which they are tried; the first even_cnt are as good as each other. */

@@ -115,6 +115,18 @@ static enum dane_level level_of(const struct plan_host *h, const struct dane_dec
                                                         : (enum dane_level)h->facts.level;
 }
 
+/* Nobody stands between a socket of this machine and us: there is nothing that TLS could prove. */
+static void decide_socket(const struct courier *c, struct plan_host *h)
+{
+    h->facts.level = DANE_LEVEL_NONE;
+    h->decision = dane_decide(&h->facts);
+    h->requirement = (struct dane_requirement){
+        .level = DANE_LEVEL_NONE, .proof = DANE_PROOF_CLEAR, .names = h->names};
+    h->requirement.digest = dane_requirement_digest(&h->requirement, c->secret);
+    h->kept.decision = h->waived.decision = h->decision;
+    h->kept.requirement = h->waived.requirement = h->requirement;
+}
+
 /* The requirement that a decision comes to, with room for its names; nothing where it is next. */
 static void require(const struct courier *c, const struct courier_plan *p,
                     const struct plan_host *h, struct dane_decision *d, struct dane_requirement *r,
@@ -154,6 +166,10 @@ void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct 
 {
     if (h->refusal != PLAN_HOST_TAKEN)
         return;
+    if (h->path[0] != 0)
+        return decide_socket(c, h);
+    if (h->name[0] == 0)
+        net_addr_format(h->text, &h->address[0].addr);
     h->kept.decision = dane_keep(&h->facts, (enum dane_keep)p->asked.keep);
     require_proof(c, p, h, &h->kept);
     h->decision = dane_decide(&h->facts);
@@ -177,7 +193,9 @@ uint32_t courier_plan_usable_cnt(const struct courier_plan *p)
 
     for (uint32_t i = 0; i < p->host_cnt; i++)
         if (is_usable(&p->hosts[i]))
-            n += p->hosts[i].address_cnt < 2 ? p->hosts[i].address_cnt : 2;
+            n += p->hosts[i].path[0] != 0      ? 1
+                 : p->hosts[i].address_cnt < 2 ? p->hosts[i].address_cnt
+                                               : 2;
     return n;
 }
 
@@ -217,9 +235,20 @@ static void add_targets(struct courier *c, struct plan_order *o, const struct pl
     struct plan_address address[PLAN_HOST_ADDRESS_MAX];
     uint32_t cnt = pick(c, h, address);
 
-    for (uint32_t i = 0; i < cnt && i < most && o->target_cnt < PLAN_ADDRESS_MAX; i++)
+    if (h->path[0] != 0 && o->target_cnt < PLAN_ADDRESS_MAX) {
+        struct plan_target *t = &o->target[o->target_cnt++];
+        *t = (struct plan_target){.host = h, .by_kernel = true};
+        memcpy(t->stream.path, h->path, sizeof(t->stream.path));
+        return;
+    }
+    for (uint32_t i = 0; i < cnt && i < most && o->target_cnt < PLAN_ADDRESS_MAX; i++) {
+        struct net_endpoint e = {.addr = address[i].addr, .port = h->port};
         o->target[o->target_cnt++] =
-            (struct plan_target){.endpoint = {.addr = address[i].addr, .port = h->port}, .host = h};
+            (struct plan_target){.endpoint = e,
+                                 .host = h,
+                                 .by_kernel = net_addr_is_loopback(&e.addr),
+                                 .stream = {.address = e}};
+    }
 }
 
 static void set_order(struct courier *c, const struct courier_plan *p, struct plan_order *o,

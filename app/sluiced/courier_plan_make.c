@@ -147,6 +147,14 @@ static void add_address(struct courier_plan *p, const struct net_endpoint *e)
     net_addr_format(h->text, &e->addr);
 }
 
+static void add_path(struct courier_plan *p, const char *path)
+{
+    need_hosts(p, 1);
+    struct plan_host *h = add_host(p, "", 0);
+    h->facts = (struct dane_facts){.literal = true, .mx_secure = true};
+    plan_text(h->path, sizeof(h->path), path);
+}
+
 struct mx_row {
     uint16_t preference;
     uint32_t chance;
@@ -265,6 +273,8 @@ static bool find_hosts(struct courier *c, struct courier_plan *p)
         const struct settings_hop *hop = hop_of(p, route);
         if (hop == NULL && p->literal) {
             add_address(p, &(struct net_endpoint){.addr = p->literal_addr, .port = 25});
+        } else if (hop != NULL && hop->path) {
+            add_path(p, hop->name);
         } else if (hop != NULL && !net_addr_is_none(&hop->address.addr)) {
             add_address(p, &hop->address);
         } else if (hop != NULL && hop->exact) {

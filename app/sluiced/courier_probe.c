@@ -1,6 +1,7 @@
 #include "courier_probe.h"
 #include "courier.h"
 #include "courier_control.h"
+#include "courier_link.h"
 #include "courier_print.h"
 #include "courier_requirement.h"
 #include "courier_start.h"
@@ -30,6 +31,7 @@ static bool send(struct courier *c, struct delivery *d)
     d->tls = DELIVERY_TLS_NOTHING;
     d->result[0] = (struct delivery_result){0};
     courier_requirement_fill(c, d, route);
+    courier_link_fill(c, d, route, target);
     d->proxy = (uint8_t)route->proxy; /* of no client */
     d->proxy_client = false;
     courier_lanes_take(&c->lanes, d);
@@ -73,9 +75,9 @@ static void print(struct courier_request *r, const struct delivery *d)
     struct base_span words = base_span_of(result->text, result->text_len);
     const char *level = delivery_tls_level_name((enum dane_level)d->requirement->level);
     const char *tls = delivery_tls_name((enum delivery_tls)d->tls);
-    char address[NET_ENDPOINT_TEXT_CAP];
+    char address[COURIER_LINK_TEXT_CAP];
 
-    net_endpoint_format(address, &d->host);
+    courier_link_format(address, &d->host, d->stream);
     if (r->filter.json) {
         courier_print(r, "{\"probe\":\"%s\",\"host\":\"%s\",\"is\":\"%s\",\"level\":\"%s\",",
                       address, d->host_name != NULL ? d->host_name : "", verdict_of(d), level);

@@ -30,7 +30,7 @@ uint8_t courier_report_wanted(const struct delivery *d, uint32_t i)
         /* RFC 3461 section 5.2.2: nobody behind a server without DSN would tell. */
         if (d->dsn_passed_on)
             return 0;
-        kind = MAIL_DSN_RELAYED;
+        kind = d->lmtp ? MAIL_DSN_DELIVERED : MAIL_DSN_RELAYED;
         break;
     default:
         if (!d->job.warn)
@@ -189,7 +189,8 @@ int courier_report_open(struct courier_report **out, struct courier *c, const st
         return -ENOMEM;
     char *texts = (char *)(t->recipients + cnt + other_cnt);
     spool_id_format(t->id, id);
-    net_addr_format(t->remote, &d->host.addr);
+    if (!net_addr_is_none(&d->host.addr))
+        net_addr_format(t->remote, &d->host.addr);
     snprintf(t->hostname, sizeof(t->hostname), "%s", c->settings->smtp.hostname);
     t->report = (struct mail_dsn_report){
         .hostname = base_span_str(t->hostname),

@@ -1,5 +1,6 @@
 #include "courier_start.h"
 #include "base_time.h"
+#include "courier_link.h"
 #include "courier_plan.h"
 #include "courier_hosts.h"
 #include "courier_proxy.h"
@@ -28,6 +29,8 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->job = *job;
     d->host = (struct net_endpoint){0};
     d->host_name = NULL;
+    d->stream = NULL;
+    d->lmtp = d->return_path = d->delivered_to = false;
     d->plan = NULL;
     d->plan_try = 0;
     d->order = NULL;
@@ -111,6 +114,7 @@ static void send(struct courier *c, struct delivery *d)
     d->host_name = target->host->name[0] != 0 ? target->host->name : NULL;
     const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
     courier_requirement_fill(c, d, route);
+    courier_link_fill(c, d, route, target);
     courier_proxy_fill(c, d, route->proxy);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);

@@ -7,7 +7,7 @@
 #define DELIVERY_H
 
 #include "delivery_tls.h"
-#include "net_addr.h"
+#include "net_stream.h"
 #include "queue.h"
 
 struct policy_verify_entry;
@@ -49,10 +49,14 @@ struct delivery {
     bool probe; /* without a message and recipients: the connection and what it proves, result[0]
                    tells of it, 250: it would be accepted */
     struct queue_job job;
-    struct net_endpoint host;
+    struct net_endpoint host; /* all 0: a unix socket */
+    /* Not NULL: not by the lane's TCP, but by the kernel's sockets. Of the plan. */
+    const struct net_stream_target *stream;
+    bool lmtp;
+    bool return_path, delivered_to; /* fields before the message, on final delivery */
     uint64_t policy; /* of all that a connection begins with: requirement->digest, tls_begin,
-                        tls_lenient, the PROXY header. One is shared only by deliveries with the
-                        same host and policy */
+                        tls_lenient, the PROXY header, LMTP, the socket. One is shared only by
+                        deliveries with the same host and policy */
     /* What the next hop must prove; NULL: nothing, the connection is in clear. The courier's. */
     const struct dane_requirement *requirement;
     /* What the message asks for (courier_requiretls.h): it fails where the requirement can not be

@@ -163,6 +163,15 @@ static int open_resolver(struct gateway *g, const struct conf *conf, struct open
     return error == 0 ? 0 : fail(err, err_cap, error, "no memory for the resolver");
 }
 
+/* ---- the kernel's sockets ---- */
+
+static int open_streams(struct gateway *g, char *err, size_t err_cap)
+{
+    int error = gateway_stream_open(&g->stream, &g->topology);
+
+    return error == 0 ? 0 : fail(err, err_cap, error, "no memory for streams");
+}
+
 /* ---- clients ---- */
 
 static int open_limits(struct gateway *g, const struct conf *conf, char *err, size_t err_cap)
@@ -225,6 +234,7 @@ static int make_loops(struct gateway *g, const struct conf *conf)
     g->host_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
     g->resolver_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
     g->auth_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
+    g->stream_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
     /* These have no core of their own: they always sleep when there is nothing to do. */
     for (uint32_t i = 0; i < t->spool_cnt; i++) {
         struct gateway_spool *s = &g->spool[i];
@@ -245,6 +255,11 @@ static int make_loops(struct gateway *g, const struct conf *conf)
         int resolver_fd = gateway_resolver_wait_fd(&g->resolver);
         error = loop_init(&g->resolver_thread.loop, &t->resolver_bell, &resolver_fd, 1, true,
                           topology_stats(t, TOPOLOGY_RESOLVER, 0));
+    }
+    if (error == 0) {
+        int stream_fd = gateway_stream_wait_fd(&g->stream);
+        error = loop_init(&g->stream_thread.loop, &t->stream_bell, &stream_fd, 1, true,
+                          topology_stats(t, TOPOLOGY_STREAM, 0));
     }
     if (error == 0 && g->host_tap.state != NULL) {
         int tap_fd = g->host_tap.ops->wait_fd(g->host_tap.state, 0);
@@ -314,6 +329,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     if (error == 0)
         error = gateway_auth_open(&g->auth, conf, &g->topology, opener, err, err_cap);
     if (error == 0)
+        error = open_streams(g, err, err_cap);
+    if (error == 0)
         error = open_limits(g, conf, err, err_cap);
     if (error == 0)
         error = make_lanes(g, err, err_cap);
@@ -378,6 +395,9 @@ static void close_all(struct gateway *g)
     gateway_auth_close(&g->auth);
     if (g->auth_thread.gateway != NULL)
         loop_fini(&g->auth_thread.loop);
+    if (g->stream_thread.gateway != NULL)
+        loop_fini(&g->stream_thread.loop);
+    gateway_stream_close(&g->stream);
     policy_limits_fini(&g->limits);
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);

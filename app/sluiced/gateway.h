@@ -14,6 +14,7 @@
 #include "gateway_auth.h"
 #include "gateway_https.h"
 #include "gateway_resolver.h"
+#include "gateway_stream.h"
 #include "gateway_tls.h"
 #include "host.h"
 #include "lane.h"
@@ -91,6 +92,8 @@ struct gateway {
     struct gateway_thread resolver_thread;
     struct gateway_https https;
     struct gateway_thread auth_thread;
+    struct gateway_stream stream;
+    struct gateway_thread stream_thread;
 };
 
 #define GATEWAY_ERROR_CAP 512

@@ -208,6 +208,29 @@ static void *auth_main(void *arg)
     return NULL;
 }
 
+/* ---- the kernel's sockets ---- */
+
+static void *stream_main(void *arg)
+{
+    struct gateway_thread *t = arg;
+    struct gateway *g = t->gateway;
+    struct stream_service *s = &g->stream.service;
+
+    block_signals();
+    eal_free_affinity();
+    while (phase(g) != GATEWAY_STOP) {
+        uint64_t now_ns = loop_now_ns();
+        if (!loop_idle(&t->loop, stream_service_pass(s, now_ns), now_ns))
+            continue;
+        doorbell_arm(t->loop.bell);
+        now_ns = loop_now_ns();
+        if (!stream_service_pass(s, now_ns))
+            loop_sleep(&t->loop, now_ns, stream_service_deadline(s));
+        doorbell_disarm(t->loop.bell);
+    }
+    return NULL;
+}
+
 /* ---- all of them ---- */
 
 static int start(struct gateway_thread *t, void *(*run)(void *))
@@ -237,6 +260,8 @@ int gateway_threads_start(struct gateway *g)
         error = start(&g->courier_thread, courier_main);
     if (error == 0)
         error = start(&g->resolver_thread, resolver_main);
+    if (error == 0)
+        error = start(&g->stream_thread, stream_main);
     if (error == 0 && g->host_tap.state != NULL)
         error = start(&g->host_thread, host_main);
     if (error == 0 && g->auth.auth.conf != NULL)
@@ -276,4 +301,5 @@ void gateway_threads_join(struct gateway *g)
     join(&g->resolver_thread, &t->resolver_bell);
     join(&g->host_thread, &t->host_bell);
     join(&g->auth_thread, &t->auth_bell);
+    join(&g->stream_thread, &t->stream_bell);
 }

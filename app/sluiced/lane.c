@@ -239,6 +239,8 @@ int lane_init(struct lane **out, const struct lane_config *config, uint64_t now_
     base_list_init(&l->stalled);
     base_wheel_init(&l->wheel, now_ns);
     conn_login_init(&l->login, config->secret);
+    lane_stream_init(&l->streams, &l->topology->streams[l->number],
+                     l->settings->conf->gateway.user);
     conn_cache_init(&l->idle, (uint32_t)l->settings->conf->tcp.connections, config->secret);
     snprintf(err, err_cap, "lane %u: no memory", l->number);
     lane_host_init(l, l->settings->conf);
@@ -557,6 +559,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->courier_rung = false;
     l->host_rung = false;
     l->auth.rung = false;
+    l->streams.rung = false;
     work += receive(l);
     work += lane_host_pass(l);
     work += resolver_answers(l->topology, TOPOLOGY_LANE, l->number);
@@ -569,6 +572,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += conn_auth_pass(l);
     work += conn_rcpt_pass(l);
     work += events(l);
+    work += lane_stream_pass(l);
     work += timers(l);
     conn_out_relieve(l);
     client_limits_stress(l);
@@ -589,6 +593,8 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
         doorbell_ring(&l->topology->courier_bell);
     if (l->auth.rung)
         doorbell_ring(&l->topology->auth_bell);
+    if (l->streams.rung)
+        doorbell_ring(&l->topology->stream_bell);
     if (l->host_rung)
         doorbell_ring(&l->topology->host_bell);
     stats_inc(l->stats, work > 0 ? STATS_LANE_PASSES_BUSY : STATS_LANE_PASSES_IDLE);

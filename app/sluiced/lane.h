@@ -19,6 +19,7 @@
 #include "client_lists.h"
 #include "conn_eightbit.h"
 #include "conn_login.h"
+#include "lane_stream.h"
 #include "lane_tls.h"
 #include "net_rss.h"
 #include "settings.h"
@@ -97,6 +98,7 @@ struct lane {
     struct stats_log log;
     struct base_wheel wheel;
     struct base_pool conns;
+    struct lane_streams streams;
     struct conn_cache idle; /* connections to next hops that wait for a message */
     struct spool_buf_pool bufs;
     struct policy_work *policy_work;

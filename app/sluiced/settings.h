@@ -34,6 +34,8 @@ struct settings_hop {
     struct net_endpoint address; /* with the port; no address: it has a name */
     char name[256];              /* lower case */
     bool exact;                  /* the host itself, not its MX records */
+    bool path;                   /* name is that of a unix socket */
+    bool lmtp;
 };
 
 struct settings_route {
@@ -50,6 +52,8 @@ struct settings_route {
     enum conf_proxy_send proxy;
     enum conf_route_tls tls;
     bool verify;
+    bool lmtp;
+    bool return_path, delivered_to; /* as fields; by LMTP only */
 };
 
 /* What the next hops of a destination must prove. */

@@ -16,40 +16,54 @@ static int compare_routes(const void *a, const void *b)
     return settings_compare_text(x->domain, y->domain);
 }
 
+static uint16_t default_port(const struct settings_hop *hop)
+{
+    return hop->lmtp ? CONF_HOST_PORT_LMTP : CONF_HOST_PORT;
+}
+
 bool settings_hop_parse(struct settings_hop *out, const char *text)
 {
     struct conf_host host;
 
     if (!conf_host_parse(&host, text))
         return false;
-    *out = (struct settings_hop){.exact = host.exact};
+    *out = (struct settings_hop){.exact = host.exact, .path = host.path, .lmtp = host.lmtp};
     if (host.address)
         base_assert(net_addr_parse(&out->address.addr, base_span_str(host.name)) == 0);
-    out->address.port = host.port;
+    if (!host.path)
+        out->address.port = host.port != 0 ? host.port : default_port(out);
     snprintf(out->name, sizeof(out->name), "%s", host.name);
     return true;
 }
 
 /* conf_parse has checked the text. */
-static struct settings_hop hop_of(const char *text)
+static struct settings_hop hop_of(const char *text, bool lmtp)
 {
     struct settings_hop hop;
+    struct conf_host host;
 
-    base_assert(settings_hop_parse(&hop, text));
+    base_assert(settings_hop_parse(&hop, text) && conf_host_parse(&host, text));
+    hop.lmtp = lmtp;
+    hop.exact |= lmtp; /* as in Postfix: a store is no mail exchanger */
+    if (!hop.path && host.port == 0)
+        hop.address.port = default_port(&hop);
     return hop;
 }
 
 static size_t hop_format(char *out, size_t cap, const struct settings_hop *hop)
 {
     char address[NET_ENDPOINT_TEXT_CAP];
+    const char *before = hop->lmtp ? "lmtp:" : "";
     int n;
 
-    if (!net_addr_is_none(&hop->address.addr)) {
+    if (hop->path) {
+        n = snprintf(out, cap, "%sunix:%s", before, hop->name);
+    } else if (!net_addr_is_none(&hop->address.addr)) {
         net_endpoint_format(address, &hop->address);
-        n = snprintf(out, cap, "%s", address);
+        n = snprintf(out, cap, "%s%s", before, address);
     } else {
-        n = snprintf(out, cap, "%s%s%s:%u", hop->exact ? "[" : "", hop->name, hop->exact ? "]" : "",
-                     hop->address.port);
+        n = snprintf(out, cap, "%s%s%s%s:%u", before, hop->exact ? "[" : "", hop->name,
+                     hop->exact ? "]" : "", hop->address.port);
     }
     return (size_t)n;
 }
@@ -97,7 +111,10 @@ static int fill(struct settings_route *r, const struct conf_route *conf)
     *r = (struct settings_route){.conf = conf,
                                  .proxy = (enum conf_proxy_send)conf->proxy,
                                  .tls = (enum conf_route_tls)conf->tls,
-                                 .verify = conf->verify};
+                                 .verify = conf->verify,
+                                 .lmtp = conf_route_is_lmtp(conf)};
+    r->return_path = r->lmtp && conf->return_path;
+    r->delivered_to = r->lmtp && conf->delivered_to;
     uint32_t cnt = conf->via == CONF_VIA_MX ? 0 : conf->host.cnt;
 
     r->hops = calloc(cnt + 1, sizeof(r->hops[0]));
@@ -105,7 +122,7 @@ static int fill(struct settings_route *r, const struct conf_route *conf)
     if (r->hops == NULL || r->private_networks == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < cnt; i++)
-        r->hops[r->hop_cnt++] = hop_of(conf->host.item[i]);
+        r->hops[r->hop_cnt++] = hop_of(conf->host.item[i], r->lmtp);
     for (uint32_t i = 0; i < conf->private_networks.cnt; i++)
         base_assert(net_prefix_parse(&r->private_networks[i],
                                      base_span_str(conf->private_networks.item[i])) == 0);

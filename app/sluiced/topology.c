@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
@@ -136,8 +137,8 @@ static int make_rings(struct topology *t, enum topology_link_id id, const char *
 
 static int make_bells(struct topology *t, bool silent)
 {
-    struct doorbell *single[] = {&t->courier_bell, &t->host_bell, &t->resolver_bell, &t->auth_bell,
-                                 &t->control_bell};
+    struct doorbell *single[] = {&t->courier_bell, &t->host_bell,   &t->resolver_bell,
+                                 &t->auth_bell,    &t->stream_bell, &t->control_bell};
     int error = 0;
 
     for (uint32_t i = 0; i < BASE_ARRAY_CNT(single); i++) {
@@ -156,6 +157,21 @@ static int make_bells(struct topology *t, bool silent)
             error = doorbell_init(&t->spool[i].bell);
     }
     return error;
+}
+
+/* Pages of it are there once they are touched. */
+static struct stream_area *make_streams(uint32_t lane_cnt)
+{
+    void *p = mmap(NULL, lane_cnt * sizeof(struct stream_area), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p != MAP_FAILED ? p : NULL;
+}
+
+static void free_streams(struct topology *t)
+{
+    if (t->streams != NULL)
+        munmap(t->streams, t->lane_cnt * sizeof(struct stream_area));
 }
 
 int topology_init(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt, const char *prefix,
@@ -180,6 +196,9 @@ int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cn
         error = -ENOMEM;
     else
         memset(t->stats, 0, t->stats_cnt * sizeof(t->stats[0]));
+    t->streams = make_streams(lane_cnt);
+    if (t->streams == NULL)
+        error = -ENOMEM;
     for (int id = 0; id < TOPOLOGY_LINK_CNT && error == 0; id++)
         error = make_rings(t, id, prefix);
     if (error != 0)
@@ -202,7 +221,9 @@ void topology_fini(struct topology *t)
     doorbell_fini(&t->host_bell);
     doorbell_fini(&t->resolver_bell);
     doorbell_fini(&t->auth_bell);
+    doorbell_fini(&t->stream_bell);
     doorbell_fini(&t->control_bell);
+    free_streams(t);
     free(t->stats);
     *t = (struct topology){0};
 }

@@ -14,6 +14,7 @@
 #include "spool_id.h"
 #include "stats.h"
 #include "stats_log.h"
+#include "stream.h"
 
 #include <stddef.h>
 
@@ -43,6 +44,7 @@ enum topology_thread {
     TOPOLOGY_HOST,     /* the machine's own traffic, where the configuration has it */
     TOPOLOGY_RESOLVER, /* questions to the DNS */
     TOPOLOGY_AUTH,     /* logins, where the configuration has users */
+    TOPOLOGY_STREAM,   /* the kernel's sockets, for lanes: stream.h */
     TOPOLOGY_KEYOP,    /* private keys' operations, keyop_cnt of them; the last row: telemetry */
     TOPOLOGY_THREAD_CNT
 };
@@ -116,9 +118,11 @@ struct topology {
      * answered by that one. */
     _Atomic uint64_t resolver_config_no;
     struct doorbell auth_bell;
+    struct doorbell stream_bell;
+    struct stream_area *streams;  /* by lane: bytes to and from the stream thread */
     struct doorbell control_bell; /* not rung by logging: control looks there by itself */
     /* Counters, one block a thread: lanes, then spoolers, courier, control, host, resolver, auth,
-     * key threads. */
+     * streams, key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
     _Atomic bool drained; /* by the operator: lanes take no new mail; control stores */

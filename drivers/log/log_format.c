@@ -9,6 +9,7 @@
 struct line {
     char *p;
     size_t len;
+    size_t text_from; /* of the record's text: what is before it stands elsewhere */
 };
 
 static void put(struct line *l, const void *p, size_t n)
@@ -51,6 +52,20 @@ static void put_number(struct line *l, uint64_t v)
     put_text(l, text);
 }
 
+/* A socket of this machine has no address: its path is the text's first word. */
+static bool put_socket(struct line *l, const struct stats_log_record *r)
+{
+    static const char unix_word[] = "unix:/";
+    const uint8_t *blank = memchr(r->text, ' ', r->text_len);
+
+    if (r->text_len < sizeof(unix_word) || memcmp(r->text, unix_word, sizeof(unix_word) - 1) != 0)
+        return false;
+    size_t len = blank != NULL ? (size_t)(blank - r->text) : r->text_len;
+    put_escaped(l, r->text, len);
+    l->text_from = blank != NULL ? len + 1 : len;
+    return true;
+}
+
 static void put_address(struct line *l, const struct stats_log_record *r)
 {
     struct net_endpoint e = {.port = r->port};
@@ -61,6 +76,8 @@ static void put_address(struct line *l, const struct stats_log_record *r)
         net_endpoint_format(text, &e);
     else if (!is_zero(r->address))
         net_addr_format(text, &e.addr);
+    else if (put_socket(l, r))
+        return;
     put_text(l, text);
 }
 
@@ -86,7 +103,7 @@ static void put_field(struct line *l, char kind, const struct stats_log_record *
         return;
     default:
         base_assert(kind == 's');
-        put_escaped(l, r->text, r->text_len);
+        put_escaped(l, r->text + l->text_from, r->text_len - l->text_from);
     }
 }
 

@@ -46,7 +46,7 @@ enum conf_requiretls {
     CONF_REQUIRETLS_DISABLE
 };
 enum conf_eightbit { CONF_EIGHTBIT_CONVERT, CONF_EIGHTBIT_BOUNCE };
-enum conf_via { CONF_VIA_AUTO, CONF_VIA_MX, CONF_VIA_HOST };
+enum conf_via { CONF_VIA_AUTO, CONF_VIA_MX, CONF_VIA_HOST, CONF_VIA_LMTP };
 enum conf_proxy_unknown { CONF_PROXY_UNKNOWN_ACCEPT, CONF_PROXY_UNKNOWN_REFUSE };
 enum conf_bare_newline { CONF_BARE_NEWLINE_REJECT, CONF_BARE_NEWLINE_NORMALIZE };
 enum conf_tls_level {
@@ -325,6 +325,7 @@ struct conf_route {
     const char *auth_password_file; /* with auth_user */
     bool auth_cleartext;
     struct conf_list auth_mechanisms; /* none: all */
+    bool return_path, delivered_to;   /* by LMTP */
 };
 
 struct conf_delivery {
@@ -497,14 +498,22 @@ enum conf_tls_level conf_listener_tls(const struct conf_listener *l);
 bool conf_route_same(const struct conf_route *a, const struct conf_route *b);
 
 /* A next hop as it is written: a name, whose MX records say where; "[name]", that host itself; an
- * IPv4 address; "[address]" of either family; each with ":port" behind it, or 25. */
+ * IPv4 address; "[address]" of either family; each with ":port" behind it, or 25, or 24 for LMTP;
+ * or "unix:/path", a socket of this machine. "lmtp:" and "inet:" may stand before it, as in
+ * Postfix: "lmtp:unix:/path", "lmtp:inet:host:24". */
+#define CONF_HOST_PORT      25
+#define CONF_HOST_PORT_LMTP 24
+#define CONF_HOST_PATH_MAX  107 /* sockaddr_un's, less its NUL */
 struct conf_host {
-    char name[256]; /* without brackets, in lower case */
+    char name[256]; /* without brackets, in lower case; or the path */
+    bool path, lmtp;
     bool address;
-    bool exact; /* the host itself; always so for an address */
-    uint16_t port;
+    bool exact;    /* the host itself; always so for an address */
+    uint16_t port; /* 0: not said */
 };
 bool conf_host_parse(struct conf_host *out, const char *text);
+/* Mail by the route goes by LMTP: it says so, or each of its hosts does. */
+bool conf_route_is_lmtp(const struct conf_route *r);
 
 /* A map file as it is written: "/path", or "form:/path". Sets *form, which is usual without one,
  * and returns the path. */

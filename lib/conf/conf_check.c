@@ -507,6 +507,17 @@ static void check_login(struct conf_parser *p, const struct conf_route *r)
     check_mechanisms(p, r);
 }
 
+/* A message has one way of being over: by each recipient's reply, or by one for all. */
+static void check_lmtp(struct conf_parser *p, const struct conf_route *r)
+{
+    struct conf_host host;
+
+    for (uint32_t i = 0; i < r->host.cnt && !conf_route_is_lmtp(r); i++)
+        if (conf_host_parse(&host, r->host.item[i]) && host.lmtp)
+            named(p, "route", r, "host", "%.64s needs via = lmtp, or lmtp: before each host",
+                  r->host.item[i]);
+}
+
 static void check_routes(struct conf_parser *p)
 {
     for (uint32_t i = 0; i < p->conf->route_cnt; i++) {
@@ -515,6 +526,9 @@ static void check_routes(struct conf_parser *p)
             named(p, "route", r, "host", "is required where via = host");
         if (r->via == CONF_VIA_MX && r->host.cnt > 0)
             named(p, "route", r, "host", "has no effect with via = mx");
+        if (r->via == CONF_VIA_LMTP && r->host.cnt == 0)
+            named(p, "route", r, "host", "is required where via = lmtp");
+        check_lmtp(p, r);
         if (r->host.cnt > CONF_ROUTE_HOST_MAX)
             named(p, "route", r, "host", "must be at most %d, not %u", CONF_ROUTE_HOST_MAX,
                   r->host.cnt);

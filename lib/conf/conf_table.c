@@ -299,8 +299,10 @@ const struct conf_setting conf_settings[] = {
     NUMBER(queue, deliveries, "100", 1, CONF_DELIVERIES_MAX, true, "deliveries to next hops at a time"),
     NUMBER(queue, destination_deliveries, "20", 1, CONF_DELIVERIES_MAX, true, "most of them to one next hop"),
 
-    WORDS(route, via, "auto", "auto mx host", true, "mx: where the MX records of the recipient's domain say, on port 25; host: to host; auto: to host if there is one"),
-    TEXT(route, HOSTS, host, "", true, "192.0.2.2:25", "next hops, in the order in which they are tried: address, name (its MX records say where), or [name] (that host itself), each with :port or 25; an IPv6 address stands in brackets"),
+    WORDS(route, via, "auto", "auto mx host lmtp", true, "mx: where the MX records of the recipient's domain say, on port 25; host: to host; lmtp: to host by LMTP, into its mail boxes (no MX records are asked for); auto: to host if there is one"),
+    TEXT(route, HOSTS, host, "", true, "192.0.2.2:25", "next hops, in the order in which they are tried: address, name (its MX records say where), or [name] (that host itself), each with :port or 25 (LMTP: 24); an IPv6 address stands in brackets; or unix:/path, a socket of this machine: user must be able to write to it. Before each may stand lmtp:, which is via = lmtp. Loopback addresses are reached by the machine's own network"),
+    TEXT(route, BOOL, return_path, "yes", true, NULL, "by LMTP: Return-Path with the sender stands first, and those that the message brings are left out"),
+    TEXT(route, BOOL, delivered_to, "yes", true, NULL, "by LMTP: Delivered-To with the recipient stands before the message, so that each gets it in a transaction of its own, and mail that has it already loops and fails (5.4.6). Servers may do the former themselves (Dovecot)"),
     TEXT(route, NETWORKS, private_networks, "", true, NULL, "of addresses that are private, of this host or this link: those to which mail goes nevertheless where others' MX records say so"),
     WORDS(route, proxy, "none", "none v1 v2", true, "PROXY header that the next hop gets first, with the address of the client that sent the message: none, or of that version"),
     TEXT(route, STRING, auth_user, "", true, NULL, "login at the next hop (AUTH); none: mail goes there without one. When it fails the mail waits"),

@@ -231,12 +231,35 @@ static bool is_host_name(const char *text)
     return conf_is_domain(text) && strspn(last, "0123456789") != strlen(last);
 }
 
-bool conf_host_parse(struct conf_host *out, const char *text)
+/* Takes a word off the front of text. */
+static bool take_word(const char **text, const char *word)
+{
+    size_t len = strlen(word);
+
+    if (strncmp(*text, word, len) != 0)
+        return false;
+    *text += len;
+    return true;
+}
+
+/* Blanks would make two words of it in the log. */
+static bool path_parse(struct conf_host *out, const char *path)
+{
+    size_t len = strlen(path);
+
+    if (path[0] != '/' || len > CONF_HOST_PATH_MAX || path[strcspn(path, " \t")] != 0)
+        return false;
+    memcpy(out->name, path, len + 1);
+    out->path = out->exact = true;
+    return true;
+}
+
+static bool inet_parse(struct conf_host *out, const char *text)
 {
     const char *end = strchr(text, ']'), *colon;
     bool bracketed = text[0] == '[';
     struct conf_prefix p;
-    uint64_t port = 25;
+    uint64_t port = 0;
 
     if (bracketed && end == NULL)
         return false;
@@ -257,6 +280,27 @@ bool conf_host_parse(struct conf_host *out, const char *text)
     out->exact = bracketed || out->address;
     out->port = (uint16_t)port;
     return out->address || is_host_name(out->name);
+}
+
+bool conf_host_parse(struct conf_host *out, const char *text)
+{
+    *out = (struct conf_host){.lmtp = take_word(&text, "lmtp:")};
+    if (take_word(&text, "unix:"))
+        return path_parse(out, text);
+    (void)take_word(&text, "inet:");
+    return inet_parse(out, text);
+}
+
+bool conf_route_is_lmtp(const struct conf_route *r)
+{
+    struct conf_host host;
+
+    if (r->via != CONF_VIA_AUTO || r->host.cnt == 0)
+        return r->via == CONF_VIA_LMTP;
+    for (uint32_t i = 0; i < r->host.cnt; i++)
+        if (!conf_host_parse(&host, r->host.item[i]) || !host.lmtp)
+            return false;
+    return true;
 }
 
 /* An address with or without a port. */
@@ -312,8 +356,11 @@ static const char *check_text(enum conf_type type, const char *text)
         return is_server(text) ? NULL : "an IP address, or address:port";
     case CONF_TYPE_HOSTS: {
         struct conf_host host;
-        return conf_host_parse(&host, text) ? NULL
-                                            : "address, name or [name], each with :port or without";
+        if (conf_host_parse(&host, text))
+            return NULL;
+        return strncmp(text, "unix:", 5) == 0 || strncmp(text, "lmtp:unix:", 10) == 0
+                   ? "unix: and an absolute path of at most 107 bytes without blanks"
+                   : "address, name or [name], each with :port or without";
     }
     case CONF_TYPE_STUBS:
         return is_stub(text) ? NULL : "\"zone=address\" or \"zone=address:port\"";

@@ -139,3 +139,10 @@ size_t net_endpoint_format(char out[NET_ENDPOINT_TEXT_CAP], const struct net_end
     return (size_t)snprintf(out, NET_ENDPOINT_TEXT_CAP,
                             net_addr_is_v4(&e->addr) ? "%s:%u" : "[%s]:%u", addr, e->port);
 }
+
+bool net_addr_is_loopback(const struct net_addr *a)
+{
+    static const struct net_addr v6 = {.b = {[15] = 1}};
+
+    return net_addr_is_v4(a) ? a->b[12] == 127 : net_addr_eq(a, &v6);
+}

@@ -75,6 +75,9 @@ int net_endpoint_parse(struct net_endpoint *out, struct base_span text) BASE_WAR
  * them of which it holds (RFC 6052 well-known prefix, 6to4, IPv4-compatible). */
 bool net_addr_is_private(const struct net_addr *a);
 
+/* 127.0.0.0/8, ::1. */
+bool net_addr_is_loopback(const struct net_addr *a);
+
 bool net_prefix_contains(const struct net_prefix *p, const struct net_addr *a);
 
 /* Text, NUL-terminated; IPv6 by RFC 5952. Return the length. */

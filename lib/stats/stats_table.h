@@ -495,6 +495,8 @@ STATS(PROXY_FAMILY,           "proxy", "refused_family",   "connections", "dropp
 STATS(PROXY_SHORT,            "proxy", "refused_short",    "connections", "dropped: v2, shorter than its addresses")
 STATS(PROXY_TLV,              "proxy", "refused_tlv",      "connections", "dropped: v2, a TLV beyond its parent, too long, or twice")
 STATS(PROXY_CRC32C,           "proxy", "refused_crc32c",   "connections", "dropped: v2, the checksum does not match")
+STATS(STREAM_OPENED,          "stream", "opened",          "connections", "connections to sockets of this machine that were asked for")
+STATS(STREAM_FAILED,          "stream", "failed",          "connections", "of these, that could not be made: no such socket, no permission, nobody listens")
 STATS(AUTH_TRIES,             "auth", "tries",             "logins",  "logins begun")
 STATS(AUTH_ACCEPTED,          "auth", "accepted",          "logins",  "logins that were right: 235")
 STATS(AUTH_REFUSED,           "auth", "refused",           "logins",  "unknown logins and wrong passwords: 535")

@@ -27,8 +27,10 @@
 #include "lane.h"
 #include "resolver.h"
 #include "spooler.h"
+#include "sim_lmtp.h"
 #include "sim_names.h"
 #include "sim_world.h"
+#include "stream_service.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -61,6 +63,11 @@ static const char *const route_text[] = {
     "route default { host = 10.0.0.2:2525; }\n",
     "route default { via = mx; private_networks = { 10.0.0.0/24 }; }\n",
 };
+
+/* In some seeds: into mail boxes, each recipient alone or all together. */
+static const char lmtp_text[] =
+    "route third.example { via = lmtp; host = unix:/alone; }\n"
+    "route example.org { host = lmtp:unix:/together; delivered_to = no; }\n";
 
 /* ---- no allocation in a lane ---- */
 
@@ -113,6 +120,9 @@ struct sim {
     uint64_t jump_cnt; /* of all seeds */
     struct wire *wire;
     struct world *world;
+    struct sim_lmtp *lmtp; /* NULL: none */
+    struct stream_service streams;
+    uint64_t boxed_cnt, cut_cnt; /* of all seeds: recipients in mail boxes, sessions cut there */
     /* By disk, which keep their places here while their spools change theirs. */
     struct spool_disk disk[SPOOL_CNT_MAX];
     uint32_t spool_cnt;
@@ -203,7 +213,8 @@ static void start_gateway(struct sim *s)
     char err[256] = "", prefix[32], text[2048];
     int len = snprintf(text, sizeof(text), config_text, idle[s->seed % BASE_ARRAY_CNT(idle)],
                        s->seed % 5 == 0 ? 100u : (unsigned)(s->seed % 5));
-    len += snprintf(text + len, sizeof(text) - (size_t)len, "%s", route_text[s->by_mx]);
+    len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s", route_text[s->by_mx],
+                    s->lmtp != NULL ? lmtp_text : "");
 
     for (uint32_t i = 0; i < s->spool_cnt; i++)
         len += snprintf(
@@ -242,6 +253,8 @@ static void start_gateway(struct sim *s)
     base_assert(s->names != NULL);
     sim_names_fill(s->names, &s->rand, s->names_bad);
     resolver_init(&s->resolver, &s->topology, resolver_table_driver(s->names));
+    if (s->lmtp != NULL)
+        base_assert(stream_service_init(&s->streams, &s->topology, sim_lmtp_driver(s->lmtp)) == 0);
 }
 
 static void count_steered(struct sim *s)
@@ -291,6 +304,8 @@ static void end_gateway(struct sim *s)
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         lane_fini(s->lane[i]);
     courier_fini(&s->courier);
+    if (s->lmtp != NULL)
+        stream_service_fini(&s->streams);
     resolver_table_close(s->names);
     for (uint32_t i = 0; i < s->spool_cnt; i++)
         spooler_fini(&s->spooler[i]);
@@ -330,6 +345,8 @@ static bool pass(struct sim *s)
     }
     worked |= courier_pass(&s->courier, s->now_ns, wall_ns);
     worked |= resolver_pass(&s->resolver, s->now_ns);
+    if (s->lmtp != NULL)
+        worked |= stream_service_pass(&s->streams, s->now_ns);
     worked |= world_pass(s->world, s->now_ns);
     struct stats_log_record r[16];
     for (int id = TOPOLOGY_LANE_LOG; id <= TOPOLOGY_COURIER_LOG; id++)
@@ -345,7 +362,8 @@ static bool pass(struct sim *s)
 static uint64_t earliest(struct sim *s)
 {
     uint64_t t[] = {wire_next_ns(s->wire), courier_deadline(&s->courier), world_next(s->world),
-                    resolver_deadline(&s->resolver, s->now_ns)};
+                    resolver_deadline(&s->resolver, s->now_ns),
+                    s->lmtp != NULL ? stream_service_deadline(&s->streams) : BASE_NS_NONE};
     uint64_t best = s->now_ns + BASE_NS_S;
 
     for (uint32_t i = 0; i < s->spool_cnt; i++)
@@ -549,6 +567,19 @@ static void open_world(struct sim *s, bool bad)
         c.sink_defer_percent = 40;
     }
     s->world = world_open(&c, s->now_ns);
+    struct sim_lmtp_config l = {.seed = s->seed,
+                                .trouble_percent = c.sink_defer_percent,
+                                .take = world_take_lmtp,
+                                .user = s->world};
+    /* Reports of success are of the next hops by SMTP. */
+    s->lmtp = !s->bounce && s->seed / 2 % 3 == 0 ? sim_lmtp_open(&l) : NULL;
+}
+
+static void calm(struct sim *s)
+{
+    world_calm(s->world);
+    if (s->lmtp != NULL)
+        sim_lmtp_calm(s->lmtp);
 }
 
 static bool gateway_idle(const struct sim *s)
@@ -557,10 +588,11 @@ static bool gateway_idle(const struct sim *s)
         const struct lane *l = s->lane[i];
         struct tcp_usage u;
         tcp_usage(l->tcp, &u);
-        if (u.conn_cnt + u.syn_cnt + u.time_wait_cnt + u.mbuf_cnt + l->in_cnt + l->out_cnt > 0)
+        if (u.conn_cnt + u.syn_cnt + u.time_wait_cnt + u.mbuf_cnt + l->in_cnt + l->out_cnt > 0 ||
+            (l->streams.open | l->streams.closing) != 0)
             return false;
     }
-    return true;
+    return s->lmtp == NULL || sim_lmtp_idle(s->lmtp);
 }
 
 static bool finished(struct sim *s)
@@ -663,7 +695,7 @@ static void run(struct sim *s, uint64_t seed)
                  world_acked(s->world), world_sent(s->world), world_delivered(s->world),
                  world_idle(s->world));
         if (s->now_ns > 60 * BASE_NS_S)
-            world_calm(s->world);
+            calm(s);
         if (s->names_bad && s->now_ns > 40 * BASE_NS_S) {
             s->names_bad = false;
             sim_names_fill(s->names, &s->rand, false);
@@ -684,6 +716,10 @@ static void run(struct sim *s, uint64_t seed)
     advance(s); /* what a restart has just queued goes out */
     check_end(s, bad, crash_cnt);
     end_gateway(s);
+    if (s->lmtp != NULL) {
+        sim_lmtp_count(s->lmtp, &s->boxed_cnt, &s->cut_cnt);
+        sim_lmtp_close(s->lmtp);
+    }
     world_close(s->world);
     wire_close(s->wire);
     for (uint32_t i = 0; i < s->spool_cnt; i++)
@@ -704,6 +740,8 @@ static void check_all(struct sim *s)
         FAIL(s, "no sender was ever told of a failure: nothing was tried");
     if (s->plan_cnt == 0 || s->plan_deferred_cnt == 0 || s->next_host_cnt == 0)
         FAIL(s, "no mail went by MX, none waited for the DNS, or none went to the next host");
+    if (s->boxed_cnt == 0 || s->cut_cnt == 0)
+        FAIL(s, "no mail went into a mail box, or no session was cut amid the replies");
     if (s->moved_cnt == 0)
         FAIL(s, "no mail was ever taken by a spool beside one that refused");
 }
@@ -745,13 +783,15 @@ int main(int argc, char **argv)
     printf("sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
            "segments passed on between lanes by their port, %lu by their hash; %lu connections "
            "reused, %lu lost meanwhile; %lu taken beside a spool that refused; %lu jumps of the "
-           "wall clock; %lu plans by MX, %lu attempts deferred by them, %lu next hosts\n",
+           "wall clock; %lu plans by MX, %lu attempts deferred by them, %lu next hosts; %lu "
+           "recipients "
+           "in mail boxes, %lu sessions cut there\n",
            (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
            (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
            (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
            (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt, (unsigned long)s->jump_cnt,
            (unsigned long)s->plan_cnt, (unsigned long)s->plan_deferred_cnt,
-           (unsigned long)s->next_host_cnt);
+           (unsigned long)s->next_host_cnt, (unsigned long)s->boxed_cnt, (unsigned long)s->cut_cnt);
     free(s);
     return 0;
 }

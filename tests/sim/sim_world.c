@@ -388,6 +388,21 @@ static void check_message(struct world *w, struct sink *s)
     }
 }
 
+void world_take_lmtp(void *user, struct base_span sender, struct base_span recipient,
+                     struct base_span content)
+{
+    struct world *w = user;
+    unsigned i;
+
+    if (!sender_number(sender, &i) || i >= w->config.message_cnt)
+        SAY("a sender that is nobody, in a mail box", sender.len);
+    struct world_message *m = &w->message[i];
+    if (content.len < m->len || memcmp(content.p + (content.len - m->len), m->bytes, m->len) != 0)
+        SAY("a message arrived changed in a mail box", i);
+    for (uint32_t r = 0; r < m->rcpt_cnt; r++)
+        m->delivered[r] += base_span_eq(rcpt_text(NULL, r), recipient);
+}
+
 /* MAIL has come through the gateway: sender and parameters are those of one message; or it is of a
  * report. */
 static void check_mail(struct world *w, struct sink *s)

@@ -45,6 +45,10 @@ struct world_config {
 
 struct world;
 
+/* sim_lmtp_config's take; user: the world. */
+void world_take_lmtp(void *user, struct base_span sender, struct base_span recipient,
+                     struct base_span content);
+
 struct world *world_open(const struct world_config *config, uint64_t now_ns);
 void world_close(struct world *w);
 

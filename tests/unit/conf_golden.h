@@ -303,6 +303,25 @@ static const struct {
      "t:1: route a.example: private_networks: has no effect without via = mx\n"},
     {"route a.example { host = { a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q }; }\n" REST,
      "t:1: route a.example: host: must be at most 16, not 17\n"},
+    {"route a.example { host = lmtp:unix:run/lmtp; }\n" REST,
+     "t:1: route a.example: host: must be unix: and an absolute path of at most 107 bytes without "
+     "blanks, not lmtp:unix:run/lmtp\n"},
+    {"route a.example { host = \"unix:/run/a b\"; }\n" REST,
+     "t:1: route a.example: host: must be unix: and an absolute path of at most 107 bytes without "
+     "blanks, not unix:/run/a b\n"},
+    {"route a.example { host = lmtp:; }\n" REST,
+     "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
+     "lmtp:\n"},
+    {"route a.example { host = { lmtp:unix:/a, unix:/b }; }\n" REST,
+     "t:1: route a.example: host: lmtp:unix:/a needs via = lmtp, or lmtp: before each host\n"},
+    {"route a.example { via = host; host = lmtp:a; }\n" REST,
+     "t:1: route a.example: host: lmtp:a needs via = lmtp, or lmtp: before each host\n"},
+    {"route a.example { via = lmtp; }\n" REST,
+     "t:1: route a.example: host: is required where via = lmtp\n"},
+    {"route a.example { via = lmtp; host = { lmtp:unix:/a, unix:/b, [c], inet:d:24 }; }\n" REST,
+     ""},
+    {"route a.example { host = { lmtp:unix:/a, lmtp:inet:b:24, lmtp:[::1] }; }\n" REST, ""},
+    {"route a.example { via = host; host = { unix:/a, 127.0.0.1:2525 }; }\n" REST, ""},
     {"route a.example { host = 10.0.0.1:0; }\n" REST,
      "t:1: route a.example: host: must be address, name or [name], each with :port or without, not "
      "10.0.0.1:0\n"},

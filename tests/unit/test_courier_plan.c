@@ -7,6 +7,7 @@
 
 #include "base_time.h"
 #include "courier.h"
+#include "courier_link.h"
 #include "dpdk_eal.h"
 #include "resolver.h"
 #include "resolver_table.h"
@@ -178,17 +179,20 @@ static const struct courier_plan *plan_of(struct delivery *d)
     return d->plan;
 }
 
-/* "198.51.100.2 198.51.100.3", or the enhanced code of what is said where there is none. */
+/* "198.51.100.2 198.51.100.3", with " by kernel" what the lanes' TCP does not reach; or the
+ * enhanced code of what is said where there is none. */
 static void expect(const char *domain, const char *want)
 {
     struct delivery *d = delivery_to(domain);
     const struct courier_plan *p = plan_of(d);
-    char got[512] = "", address[NET_ENDPOINT_TEXT_CAP];
+    char got[512] = "", address[COURIER_LINK_TEXT_CAP];
     size_t len = 0;
 
     for (uint32_t i = 0; i < p->order.target_cnt; i++) {
-        net_endpoint_format(address, &p->order.target[i].endpoint);
-        len += (size_t)snprintf(got + len, sizeof(got) - len, "%s%s", i > 0 ? " " : "", address);
+        const struct plan_target *t = &p->order.target[i];
+        courier_link_format(address, &t->endpoint, &t->stream);
+        len += (size_t)snprintf(got + len, sizeof(got) - len, "%s%s%s", i > 0 ? " " : "", address,
+                                t->by_kernel ? " by kernel" : "");
     }
     if (p->order.target_cnt == 0)
         snprintf(got, sizeof(got), "%s", p->enhanced);
@@ -327,6 +331,27 @@ static void test_routes(void **state)
     end();
 }
 
+/* LMTP asks for no MX records and has a port of its own; sockets of this machine are the kernel's.
+ */
+static void test_sockets(void **state)
+{
+    (void)state;
+    begin(
+        "route box { via = lmtp; host = { unix:/run/lmtp, a.example, [b.example]:2424 }; }\n"
+        "route both { host = { lmtp:inet:198.51.100.9, lmtp:unix:/run/b }; }\n"
+        "route filter { host = { 127.0.0.1:10025, [::1]:10026, inet:a.example:2525, unix:/f }; }\n"
+        "route named { host = [here.example]; }\n");
+    put_world();
+    put_address("here.example", "127.0.0.1", NULL);
+    put_mx("a.example", "10 b.example", true, 60);
+    expect("box", "unix:/run/lmtp by kernel " A ":24 " B ":2424");
+    expect("both", "198.51.100.9:24 unix:/run/b by kernel");
+    expect("filter",
+           "127.0.0.1:10025 by kernel [::1]:10026 by kernel " B ":2525 unix:/f by kernel");
+    expect("named", "127.0.0.1:25 by kernel");
+    end();
+}
+
 /* ---- what next hops must prove ---- */
 
 static void put_tlsa(const char *name, uint8_t usage, enum dns_status status)
@@ -450,7 +475,14 @@ static void test_destinations(void **state)
           "[y.example]:26 "
           "}; }\nroute e { via = mx; }\n"
           "route .group { host = 198.51.100.9:25; }\nroute .secure { host = 198.51.100.9:25; }\n"
-          "destination .group { tls = may; }\ndestination .secure { tls = secure; }\n");
+          "destination .group { tls = may; }\ndestination .secure { tls = secure; }\n"
+          "route l { host = lmtp:198.51.100.9:25; }\nroute m { via = lmtp; host = lmtp:unix:/m; }\n"
+          "route n { via = lmtp; host = unix:/m; delivered_to = no; }\nroute o { host = unix:/m; "
+          "}\n");
+    expect_destination("l", "lmtp:198.51.100.9:25");
+    expect_destination("m", "lmtp:unix:/m");
+    expect_destination("n", "lmtp:unix:/m route n");
+    expect_destination("o", "unix:/m");
     expect_destination("a", "198.51.100.9:25");
     expect_destination("B", "198.51.100.9:25");
     expect_destination("c", "198.51.100.9:25 route c");
@@ -647,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_where_mail_goes),
         cmocka_unit_test(test_malformed_records),
         cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_sockets),
         cmocka_unit_test(test_proofs),
         cmocka_unit_test(test_destinations),
         cmocka_unit_test(test_time),
