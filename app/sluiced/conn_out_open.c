@@ -75,16 +75,21 @@ static void say_client(struct conn *c, const struct delivery *d)
         conn_resume(c);
 }
 
+const char *conn_out_hostname(const struct lane *l, const struct delivery *d)
+{
+    return d != NULL && d->ehlo[0] != 0 ? d->ehlo : l->settings->smtp.hostname;
+}
+
 static void open_fresh(struct lane *l, struct delivery *d)
 {
-    struct net_endpoint any = {0};
+    struct net_endpoint local = {.addr = d->source};
     struct conn *c = l->draining ? NULL : conn_open(l, NULL, &conn_out_ops);
     const char *why = l->draining ? "gateway is going down" : "no free connection";
     struct tcp_conn *tcp = NULL;
     int error = 0;
 
     if (c != NULL) {
-        error = tcp_connect(l->tcp, &any, &d->host, c, &tcp, l->now_ns);
+        error = tcp_connect(l->tcp, &local, &d->host, c, &tcp, l->now_ns);
         c->link = tcp;
         why = error == 0 ? NULL : "no route to the next hop, or no port left";
     }
@@ -108,7 +113,7 @@ static void open_fresh(struct lane *l, struct delivery *d)
     c->remote = d->host;
     c->out.policy = d->policy;
     c->out.alone = d->tls_try == CONN_TLS_TRY_CLEAR;
-    smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
+    smtp_client_init(&c->out.smtp, conn_out_hostname(l, d), l->stats);
     smtp_client_want_tls(&c->out.smtp, conn_tls_out_want(d));
     c->out.login = d->login;
     if (d->login != 0)

@@ -16,6 +16,8 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_QUEUE_DELETE] = {"queue delete", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
     [CONTROL_EXPLAIN] = {"explain", CONTROL_LOOK, CONTROL_WORDS_JSON},
     [CONTROL_PROBE] = {"probe", CONTROL_CHANGE, CONTROL_WORDS_JSON},
+    [CONTROL_SOURCES_RELEASE] = {"sources release", CONTROL_CHANGE, CONTROL_WORDS_ONE},
+    [CONTROL_SOURCES] = {"sources", CONTROL_LOOK, CONTROL_WORDS_NO_JSON},
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
     [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
     [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
@@ -85,6 +87,8 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
         return -ENOENT;
     const struct control_row *row = &control_rows[out->verb];
     size_t at = strlen(row->text);
+    if (row->words == CONTROL_WORDS_NO_JSON)
+        return take_words(out, base_span_of(line.p + at, line.len - at), 0, true, bad);
     if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO ||
         row->words == CONTROL_WORDS_JSON || row->words == CONTROL_WORDS_SHOW)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);

@@ -17,6 +17,7 @@
 #include "courier_lane.h"
 #include "courier_plan.h"
 #include "courier_request.h"
+#include "courier_source.h"
 #include "courier_verify.h"
 #include "delivery.h"
 #include "https.h"
@@ -76,6 +77,7 @@ struct courier {
     struct courier_cat cat;
     struct courier_verify verify;
     struct https https; /* fetches policies, sends reports */
+    struct courier_sources sources;
     bool draining;      /* starts no new deliveries */
 };
 

@@ -8,6 +8,7 @@ static const char *const type_names[] = {
     [CONF_TYPE_ENUM] = "word",         [CONF_TYPE_LIST] = "list",
     [CONF_TYPE_ADDRESS] = "address",   [CONF_TYPE_ADDRESSES] = "addresses",
     [CONF_TYPE_NETWORKS] = "networks", [CONF_TYPE_HOSTS] = "hosts",
+    [CONF_TYPE_REPLIES] = "replies",
     [CONF_TYPE_DOMAIN] = "domain",     [CONF_TYPE_DOMAINS] = "domains",
     [CONF_TYPE_PATH] = "path",         [CONF_TYPE_MAPS] = "maps",
     [CONF_TYPE_SERVERS] = "servers",   [CONF_TYPE_STUBS] = "zones with servers",
