@@ -160,7 +160,10 @@ void conf_check_sources(struct conf_parser *p)
         check_route(p, &c->route[i]);
     const struct conf_seen *max =
         &p->seen[conf_setting_find("delivery", "set_aside_max") - conf_settings];
-    if (c->delivery.set_aside_max_ns < c->delivery.set_aside_min_ns && !max->bad)
-        conf_error_add(p->errors, max->file != NULL ? max->file : p->file, max->line,
-                       "delivery: set_aside_max", "must not be under set_aside_min");
+    const struct conf_seen *min =
+        &p->seen[conf_setting_find("delivery", "set_aside_min") - conf_settings];
+    const struct conf_seen *at = max->file != NULL ? max : min;
+    if (c->delivery.set_aside_max_ns < c->delivery.set_aside_min_ns && !max->bad && !min->bad)
+        conf_error_add(p->errors, at->file, at->line, "delivery: set_aside_max",
+                       "must not be under set_aside_min");
 }

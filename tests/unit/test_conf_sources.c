@@ -48,7 +48,7 @@ static const struct {
      "}\n" REST,
      "t:1: source a: warm_up: must be numbers of recipients, not 2x\n"},
     {"source a { address = 10.9.0.1; ehlo = a.b; }\nroute x.y { sources = { a, b }; }\n" REST,
-     "t:2: route x.y: sources: there is no source b\n"},
+     "t:2: route x.y: sources: there is no source b; did you mean a?\n"},
     {"source out1 { address = 10.9.0.1; ehlo = a.b; }\nroute x.y { sources = out2; }\n" REST,
      "t:2: route x.y: sources: there is no source out2; did you mean out1?\n"},
     {"source a { address = 10.9.0.1; ehlo = a.b; }\nroute x.y { sources = { a, a }; }\n" REST,
