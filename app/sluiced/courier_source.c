@@ -90,7 +90,11 @@ void courier_sources_pass(struct courier *c)
 
 uint64_t courier_sources_deadline(const struct courier *c)
 {
-    return c->sources.ledger.changed ? c->sources.told_ns + TELL_NS : BASE_NS_NONE;
+    uint64_t t = c->sources.told_ns + TELL_NS;
+
+    if (!c->sources.ledger.changed)
+        return BASE_NS_NONE;
+    return t > c->now_ns ? t : c->now_ns + TELL_NS; /* control has the last one still */
 }
 
 /* ---- the choice ---- */

@@ -56,6 +56,7 @@ struct world {
     struct sink sink[WORLD_SINK_MAX];
     struct world_message message[WORLD_MESSAGE_MAX];
     uint32_t next_message;
+    uint64_t source_refused_cnt;
     uint64_t now_ns;
     struct smtp_server_settings settings;
     uint8_t scratch[SCRATCH];
@@ -468,20 +469,41 @@ static void sink_taken(struct world *w, struct sink *s)
     s->leave_ns = w->now_ns + base_rand_below(&w->rand, 300 * BASE_NS_MS);
 }
 
+/* NULL: it is welcome. A recipient's fate is looked at first: it is the same by every source. */
+static const struct smtp_reply *refuse_source(struct world *w, const struct sink *s)
+{
+    static const struct smtp_reply replies[] = {{550, "5.7.1", "Client host blocked using a list"},
+                                                {451, "4.7.1", "Client host blocked using a list"}};
+    struct net_endpoint remote;
+
+    tcp_remote(s->tcp, &remote);
+    if (w->config.source_refuse_percent == 0 ||
+        !net_addr_eq(&remote.addr, &w->config.source_refused) ||
+        base_rand_below(&w->rand, 100) >= w->config.source_refuse_percent)
+        return NULL;
+    w->source_refused_cnt++;
+    return &replies[base_rand_below(&w->rand, 2)];
+}
+
 static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event e,
                         struct base_buf *out)
 {
     static const struct smtp_reply ok = {250, "2.0.0", "Ok"};
     static const struct smtp_reply later = {451, "4.3.0", "Try again later"};
     struct smtp_reply const *reply = dice(w) ? &later : &ok;
+    const struct smtp_reply *unwanted = refuse_source(w, s);
 
-    if (e == SMTP_SERVER_RCPT) {
+    if (e == SMTP_SERVER_RCPT && unwanted != NULL) {
+        reply = unwanted;
+    } else if (e == SMTP_SERVER_MESSAGE && unwanted != NULL) {
+        reply = unwanted;
+    } else if (e == SMTP_SERVER_RCPT) {
         reply = answer_rcpt(w, s, reply);
     } else if (e == SMTP_SERVER_MAIL) {
         check_mail(w, s);
         s->rcpt_cnt = 0;
         s->len = 0;
-        reply = &ok;
+        reply = unwanted != NULL ? unwanted : &ok;
     } else if (e == SMTP_SERVER_DATA) {
         reply = NULL;
     } else if (e == SMTP_SERVER_MESSAGE && reply == &ok) {
@@ -757,6 +779,11 @@ void world_count_bounces(const struct world *w, uint64_t *report_cnt, uint64_t *
         for (uint32_t r = 0; r < WORLD_RCPT_MAX; r++)
             *failed_cnt += w->message[i].bounce.failed[r];
     }
+}
+
+uint64_t world_source_refused(const struct world *w)
+{
+    return w->source_refused_cnt;
 }
 
 uint32_t world_duplicates(const struct world *w)
