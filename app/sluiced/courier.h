@@ -78,7 +78,7 @@ struct courier {
     struct courier_verify verify;
     struct https https; /* fetches policies, sends reports */
     struct courier_sources sources;
-    bool draining;      /* starts no new deliveries */
+    bool draining; /* starts no new deliveries */
 };
 
 /* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */

@@ -556,6 +556,7 @@ static void open_world(struct sim *s, bool bad)
         .sink_defer_percent = bad ? (uint32_t)base_rand_below(&s->rand, 15) : 0,
         .sink_leave_percent = leaves(s) ? (uint32_t)base_rand_below(&s->rand, 60) : 0,
         .source_refuse_percent = s->sources ? 5 + (uint32_t)(s->seed % 60) : 0,
+        .source_refused_cnt = &s->source_refused_cnt,
         .source_refused = net_addr_v4((uint8_t[]){10, 0, 0, 11}),
         .bounce = s->bounce,
         .no_dsn = s->seed / 5 % 2 == 1,
@@ -702,7 +703,6 @@ static void run(struct sim *s, uint64_t seed)
     advance(s); /* what a restart has just queued goes out */
     check_end(s, bad, crash_cnt);
     end_gateway(s);
-    s->source_refused_cnt += world_source_refused(s->world);
     world_close(s->world);
     wire_close(s->wire);
     for (uint32_t i = 0; i < s->spool_cnt; i++)

@@ -56,7 +56,6 @@ struct world {
     struct sink sink[WORLD_SINK_MAX];
     struct world_message message[WORLD_MESSAGE_MAX];
     uint32_t next_message;
-    uint64_t source_refused_cnt;
     uint64_t now_ns;
     struct smtp_server_settings settings;
     uint8_t scratch[SCRATCH];
@@ -469,11 +468,11 @@ static void sink_taken(struct world *w, struct sink *s)
     s->leave_ns = w->now_ns + base_rand_below(&w->rand, 300 * BASE_NS_MS);
 }
 
-/* NULL: it is welcome. A recipient's fate is looked at first: it is the same by every source. */
+/* NULL: it is welcome. */
 static const struct smtp_reply *refuse_source(struct world *w, const struct sink *s)
 {
-    static const struct smtp_reply replies[] = {{550, "5.7.1", "Client host blocked using a list"},
-                                                {451, "4.7.1", "Client host blocked using a list"}};
+    static const struct smtp_reply replies[] = {{550, "5.7.1", "Client blocked using a list"},
+                                                {451, "4.7.1", "Client blocked using a list"}};
     struct net_endpoint remote;
 
     tcp_remote(s->tcp, &remote);
@@ -481,7 +480,7 @@ static const struct smtp_reply *refuse_source(struct world *w, const struct sink
         !net_addr_eq(&remote.addr, &w->config.source_refused) ||
         base_rand_below(&w->rand, 100) >= w->config.source_refuse_percent)
         return NULL;
-    w->source_refused_cnt++;
+    ++*w->config.source_refused_cnt;
     return &replies[base_rand_below(&w->rand, 2)];
 }
 
@@ -493,9 +492,7 @@ static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event 
     struct smtp_reply const *reply = dice(w) ? &later : &ok;
     const struct smtp_reply *unwanted = refuse_source(w, s);
 
-    if (e == SMTP_SERVER_RCPT && unwanted != NULL) {
-        reply = unwanted;
-    } else if (e == SMTP_SERVER_MESSAGE && unwanted != NULL) {
+    if (unwanted != NULL && (e == SMTP_SERVER_RCPT || e == SMTP_SERVER_MESSAGE)) {
         reply = unwanted;
     } else if (e == SMTP_SERVER_RCPT) {
         reply = answer_rcpt(w, s, reply);
@@ -779,11 +776,6 @@ void world_count_bounces(const struct world *w, uint64_t *report_cnt, uint64_t *
         for (uint32_t r = 0; r < WORLD_RCPT_MAX; r++)
             *failed_cnt += w->message[i].bounce.failed[r];
     }
-}
-
-uint64_t world_source_refused(const struct world *w)
-{
-    return w->source_refused_cnt;
 }
 
 uint32_t world_duplicates(const struct world *w)

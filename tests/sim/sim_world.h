@@ -42,8 +42,9 @@ struct world_config {
     uint32_t
         source_refuse_percent; /* of what comes from source_refused: refused for that address */
     struct net_addr source_refused;
-    bool bounce; /* the next hop refuses recipients for good, too: sim_bounce.h */
-    bool no_dsn; /* the next hop does not offer DSN */
+    uint64_t *source_refused_cnt; /* grows by each; borrowed */
+    bool bounce;                  /* the next hop refuses recipients for good, too: sim_bounce.h */
+    bool no_dsn;                  /* the next hop does not offer DSN */
 };
 
 struct world;
@@ -63,8 +64,6 @@ bool world_delivered(const struct world *w);
 const char *world_bounced(const struct world *w, uint32_t extra, bool exact, bool timely);
 /* Reports that came, and recipients that they told had failed. */
 void world_count_bounces(const struct world *w, uint64_t *report_cnt, uint64_t *failed_cnt);
-/* Commands and messages that were refused for the address they came from. */
-uint64_t world_source_refused(const struct world *w);
 /* Deliveries beyond the first, of all recipients. */
 uint32_t world_duplicates(const struct world *w);
 uint32_t world_acked(const struct world *w);
