@@ -468,11 +468,10 @@ static void sink_taken(struct world *w, struct sink *s)
     s->leave_ns = w->now_ns + base_rand_below(&w->rand, 300 * BASE_NS_MS);
 }
 
-/* NULL: it is welcome. */
 static const struct smtp_reply *refuse_source(struct world *w, const struct sink *s)
 {
-    static const struct smtp_reply replies[] = {{550, "5.7.1", "Client blocked using a list"},
-                                                {451, "4.7.1", "Client blocked using a list"}};
+    static const struct smtp_reply no[] = {{550, "5.7.1", "blocked using a list"},
+                                           {451, "4.7.1", "blocked using a list"}};
     struct net_endpoint remote;
 
     tcp_remote(s->tcp, &remote);
@@ -480,8 +479,7 @@ static const struct smtp_reply *refuse_source(struct world *w, const struct sink
         !net_addr_eq(&remote.addr, &w->config.source_refused) ||
         base_rand_below(&w->rand, 100) >= w->config.source_refuse_percent)
         return NULL;
-    ++*w->config.source_refused_cnt;
-    return &replies[base_rand_below(&w->rand, 2)];
+    return &no[(*w->config.source_refused_cnt)++ % 2];
 }
 
 static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event e,
@@ -492,7 +490,7 @@ static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event 
     struct smtp_reply const *reply = dice(w) ? &later : &ok;
     const struct smtp_reply *unwanted = refuse_source(w, s);
 
-    if (unwanted != NULL && (e == SMTP_SERVER_RCPT || e == SMTP_SERVER_MESSAGE)) {
+    if (unwanted != NULL && e != SMTP_SERVER_DATA && e != SMTP_SERVER_MAIL) {
         reply = unwanted;
     } else if (e == SMTP_SERVER_RCPT) {
         reply = answer_rcpt(w, s, reply);
