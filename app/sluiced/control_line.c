@@ -53,8 +53,10 @@ static enum control_verb verb_find(struct base_span line)
 static int take_words(struct control_line *out, struct base_span rest,
                       const struct control_row *row, struct base_span *bad)
 {
-    bool show = row->words == CONTROL_WORDS_SHOW, json = row->words == CONTROL_WORDS_JSON || show;
-    int cnt = row->words == CONTROL_WORDS_TWO ? 2 : show ? 0 : 1;
+    bool show = row->words == CONTROL_WORDS_SHOW,
+         none = row->words == CONTROL_WORDS_NO_JSON || show;
+    bool json = row->words == CONTROL_WORDS_JSON || none;
+    int cnt = row->words == CONTROL_WORDS_TWO ? 2 : none ? 0 : 1;
     struct base_span word;
     bool quoted;
     int got, n = 0;
@@ -87,10 +89,9 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
         return -ENOENT;
     const struct control_row *row = &control_rows[out->verb];
     size_t at = strlen(row->text);
-    if (row->words == CONTROL_WORDS_NO_JSON)
-        return take_words(out, base_span_of(line.p + at, line.len - at), 0, true, bad);
     if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO ||
-        row->words == CONTROL_WORDS_JSON || row->words == CONTROL_WORDS_SHOW)
+        row->words == CONTROL_WORDS_JSON || row->words == CONTROL_WORDS_SHOW ||
+        row->words == CONTROL_WORDS_NO_JSON)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;
