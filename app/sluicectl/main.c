@@ -48,6 +48,11 @@ static void usage(FILE *out)
         "                     delivery: would each be accepted? Of one next hop by [HOST],\n"
         "                     [HOST]:PORT, HOST:PORT (by its MX) or an IP address, as routes\n"
         "                     name them, without a login. Also with --json\n"
+        "  sources            the addresses that mail leaves from: what each has had today and "
+        "may\n"
+        "                     have, where it is set aside and why. Also with --json\n"
+        "  sources release WHICH  is used again at once: a source, SOURCE@DESTINATION as sources\n"
+        "                     tells it, or all\n"
         "  sender check LOGIN ADDRESS  may the login send as the address, and why\n"
         "  recipient check ADDRESS     is it known, and where does its mail go\n"
         "  config show        the configuration that is in use, and what waits for a restart; "
@@ -62,8 +67,8 @@ static void usage(FILE *out)
         "  reload             read the configuration again; tells which changes need a restart\n"
         "  stop               drain and stop\n"
         "The socket is %s unless -s says otherwise. Its group may use status,\n"
-        "queue list, show and stat, explain, check and config show; root and the gateway's user "
-        "all.\n",
+        "queue list, show and stat, explain, sources, check and config show; root and the "
+        "gateway's user all.\n",
         DEFAULT_SOCKET);
     spool_command_usage(out);
 }

@@ -167,7 +167,7 @@ static bool step(struct conn *c)
 
 static void run(struct conn *c)
 {
-    c->out.smtp.hostname = c->lane->settings->smtp.hostname; /* of this pass */
+    c->out.smtp.hostname = conn_out_hostname(c->lane, c->out.delivery); /* of this pass */
     if (!refresh_login(c))
         return;
     if (c->out.checking)

@@ -86,6 +86,11 @@ static void say_client(struct conn *c, const struct delivery *d)
         conn_resume(c);
 }
 
+const char *conn_out_hostname(const struct lane *l, const struct delivery *d)
+{
+    return d != NULL && d->ehlo[0] != 0 ? d->ehlo : l->settings->smtp.hostname;
+}
+
 /* All streams are in use: the idle one that nobody has needed for longest makes room for the next
  * try. */
 static void relieve_streams(struct lane *l)
@@ -104,11 +109,11 @@ static void relieve_streams(struct lane *l)
 /* The connection's link, to where the delivery goes. Returns NULL, or why there is none. */
 static const char *open_link(struct lane *l, struct delivery *d, struct conn *c)
 {
-    struct net_endpoint any = {0};
+    struct net_endpoint local = {.addr = d->source};
     struct tcp_conn *tcp = NULL;
 
     if (d->stream == NULL) {
-        if (tcp_connect(l->tcp, &any, &d->host, c, &tcp, l->now_ns) != 0)
+        if (tcp_connect(l->tcp, &local, &d->host, c, &tcp, l->now_ns) != 0)
             return "no route to the next hop, or no port left";
         c->link = tcp;
         return NULL;
@@ -149,7 +154,7 @@ static void open_fresh(struct lane *l, struct delivery *d)
     c->remote = d->host;
     c->out.policy = d->policy;
     c->out.alone = d->tls_try == CONN_TLS_TRY_CLEAR;
-    smtp_client_init(&c->out.smtp, l->settings->smtp.hostname, l->stats);
+    smtp_client_init(&c->out.smtp, conn_out_hostname(l, d), l->stats);
     smtp_client_want_tls(&c->out.smtp, conn_tls_out_want(d));
     if (d->lmtp)
         smtp_client_speak_lmtp(&c->out.smtp);

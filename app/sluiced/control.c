@@ -1,4 +1,5 @@
 #include "control.h"
+#include "gateway_source.h"
 #include "base_time.h"
 
 #include <errno.h>
@@ -401,6 +402,22 @@ static void tend_auth(struct control *c, uint64_t now_ns)
     log_write(c->config.log, &r, 1);
 }
 
+/* A disk that fails is told of when it begins to. */
+static void tend_sources(struct control *c)
+{
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_WARNING};
+    int error = gateway_source_tend(c->config.gateway);
+    char text[STATS_LOG_TEXT_CAP];
+
+    if (error != 0 && !c->sources_failed) {
+        snprintf(text, sizeof(text), "what sources have sent cannot be written (%s)",
+                 strerror(-error));
+        stats_log_text(&r, base_span_str(text));
+        log_write(c->config.log, &r, 1);
+    }
+    c->sources_failed = error != 0;
+}
+
 static void housekeeping(struct control *c)
 {
     uint64_t now_ns = loop_now_ns();
@@ -421,6 +438,7 @@ static void housekeeping(struct control *c)
     control_tls_tend(c);
     control_maps_tend(c);
     tend_auth(c, now_ns);
+    tend_sources(c);
 }
 
 /* After a rotation; when the file cannot be made anew the old one stays in use. */

@@ -67,6 +67,7 @@ struct control {
     int epoll, signals;
     uint64_t started_ns;
     uint64_t tended_ns;
+    bool sources_failed;                      /* the last write of what they sent */
     uint64_t maps_looked;                     /* what map files looked like a second ago */
     uint64_t tls_looked_ns;                   /* when certificate files were last looked at */
     uint8_t tls_urgency[TLS_CERTIFICATE_MAX]; /* of expiry, that the log knows of */

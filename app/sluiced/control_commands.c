@@ -133,6 +133,8 @@ static void ask_courier(struct control *c, struct control_client *client)
         [CONTROL_QUEUE_DELETE] = COURIER_QUEUE_DELETE,
         [CONTROL_EXPLAIN] = COURIER_EXPLAIN,
         [CONTROL_PROBE] = COURIER_PROBE,
+        [CONTROL_SOURCES] = COURIER_SOURCES,
+        [CONTROL_SOURCES_RELEASE] = COURIER_SOURCES_RELEASE,
     };
     struct topology *t = &c->config.gateway->topology;
     struct courier_request *r = &client->request;
@@ -285,6 +287,10 @@ void control_command(struct control *c, struct control_client *client, size_t le
                        row->text);
     else if (rc == -EINVAL)
         refuse_words(client, bad);
+    else if (rc != 0 && row->words == CONTROL_WORDS_NO_JSON)
+        control_refuse(client, "%s takes --json alone\n", row->text);
+    else if (rc != 0 && client->command.verb == CONTROL_SOURCES_RELEASE)
+        control_refuse(client, "%s needs a source, source@destination, or all\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_TWO)
         control_refuse(client, "%s needs a login and an address\n", row->text);
     else if (rc != 0 && (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_JSON))

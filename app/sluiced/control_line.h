@@ -24,6 +24,8 @@ enum control_verb {
     CONTROL_QUEUE_DELETE,
     CONTROL_EXPLAIN,
     CONTROL_PROBE,
+    CONTROL_SOURCES_RELEASE, /* before what it begins with */
+    CONTROL_SOURCES,
     CONTROL_SENDER_CHECK,
     CONTROL_RECIPIENT_CHECK,
     CONTROL_CONFIG_SHOW,
@@ -45,6 +47,7 @@ enum control_words {
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
+    CONTROL_WORDS_NO_JSON, /* none, and --json or not */
 };
 
 struct control_row {

@@ -83,6 +83,8 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     int error = courier_bounce_init(c);
     if (error == 0)
         error = courier_verify_init(c);
+    if (error == 0)
+        error = courier_sources_init(c);
     if (error != 0)
         return error;
     c->changes.number = 1;
@@ -127,6 +129,7 @@ void courier_fini(struct courier *c)
     courier_cat_fini(c);
     courier_bounce_fini(c);
     courier_verify_fini(c);
+    courier_sources_fini(c);
     if (c->queue != NULL)
         queue_fini(c->queue);
     courier_lanes_fini(&c->lanes);
@@ -321,13 +324,15 @@ bool courier_journal_full(struct courier *c, const struct spool_id *id)
 }
 
 /* "host=mx.example.org "; and the code of our own words: a server's begin with theirs. */
-static int put_host(struct base_buf *out, const struct delivery *d, const struct delivery_result *r)
+static int put_host(const struct courier *c, struct base_buf *out, const struct delivery *d,
+                    const struct delivery_result *r)
 {
     int full = 0;
 
     if (d->host_name != NULL)
         full = base_buf_puts(out, "host=") | base_buf_puts(out, d->host_name) |
                base_buf_puts(out, " ");
+    full |= courier_source_put(c, out, d);
     if (r->code == 0 && r->enhanced[0] != 0)
         full |= base_buf_puts(out, r->enhanced) | base_buf_puts(out, " ");
     return full;
@@ -376,10 +381,10 @@ static int put_requiretls(struct base_buf *out, const struct delivery *d)
     return base_buf_puts(out, d->requiretls_passed ? "requiretls=yes " : "requiretls=no ");
 }
 
-void courier_put_outcome(struct base_buf *out, const struct delivery *d,
+void courier_put_outcome(const struct courier *c, struct base_buf *out, const struct delivery *d,
                          const struct delivery_result *r)
 {
-    int full = put_host(out, d, r) | put_tls(out, d) | put_requiretls(out, d);
+    int full = put_host(c, out, d, r) | put_tls(out, d) | put_requiretls(out, d);
     size_t room = out->cap - out->len;
 
     full |= base_buf_put(out, r->text, r->text_len < room ? r->text_len : room);
@@ -415,7 +420,7 @@ static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
                 base_buf_put_span(&out, to) == 0 && base_buf_puts(&out, "> ") == 0;
     if (!fits) /* no room for a long address: what was said says more */
         out.len = 0;
-    courier_put_outcome(&out, d, r);
+    courier_put_outcome(c, &out, d, r);
     stats_log_text(&log, base_buf_span(&out));
     stats_log_push(&c->log, &log);
 }
@@ -515,7 +520,7 @@ static enum queue_answer answer_of(const struct delivery *d)
         any |= d->result[i].code != 0;
     if (d->fatal) /* there is nobody to be asked */
         return QUEUE_ANSWER_YES;
-    if (d->job.expanded || d->unasked) /* nobody was */
+    if (d->job.expanded || d->unasked || d->waits) /* nobody was */
         return QUEUE_ANSWER_NONE;
     return d->unattempted       ? QUEUE_ANSWER_NONE
            : any && !d->refused ? QUEUE_ANSWER_YES
@@ -532,7 +537,7 @@ void courier_finish(struct courier *c, struct delivery *d)
         courier_verify_done(c, d);
         return courier_delivery_put(c, d);
     }
-    if (!d->job.set_aside)
+    if (!d->job.set_aside && !d->job.answered)
         queue_answer(c->queue, &d->job, answer_of(d));
     if (d->unattempted) {
         queue_put_back(c->queue, &d->job, c->now_ns + RETRY_NS);
@@ -561,10 +566,12 @@ static void came_back(struct courier *c, struct delivery *d)
     if (d->probe)
         return courier_probe_done(c, d);
     count_tls(c, d);
+    courier_source_back(c, d);
     if (!d->unattempted && d->next_host && courier_start_next(c, d))
         return;
     courier_hosts_end(d);
-    courier_finish(c, d);
+    if (!courier_source_again(c, d))
+        courier_finish(c, d);
 }
 
 static uint32_t finished(struct courier *c)
@@ -596,6 +603,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
         c->generation = c->settings->generation;
     }
     queue_clock(c->queue, now_ns, wall_ns);
+    courier_sources_pass(c);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++)
         work += arrivals(c, &c->spool[i]);
     work += finished(c);
@@ -640,6 +648,8 @@ uint64_t courier_deadline(const struct courier *c)
     uint64_t https_ns = https_deadline(&c->https);
     t = plans_ns < t ? plans_ns : t;
     t = https_ns < t ? https_ns : t;
+    uint64_t sources_ns = courier_sources_deadline(c);
+    t = sources_ns < t ? sources_ns : t;
     return control_ns < t ? control_ns : t;
 }
 

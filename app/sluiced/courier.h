@@ -18,6 +18,7 @@
 #include "courier_lane.h"
 #include "courier_plan.h"
 #include "courier_request.h"
+#include "courier_source.h"
 #include "courier_verify.h"
 #include "delivery.h"
 #include "https.h"
@@ -78,7 +79,8 @@ struct courier {
     struct courier_cat cat;
     struct courier_verify verify;
     struct https https; /* fetches policies, sends reports */
-    bool draining;      /* starts no new deliveries */
+    struct courier_sources sources;
+    bool draining; /* starts no new deliveries */
 };
 
 /* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */
@@ -94,7 +96,7 @@ bool courier_may_change(const struct courier *c);
 
 /* "host=mx.example.org tls=dane/verified requiretls=yes " and the words of a result, which are cut
  * where there is no room. */
-void courier_put_outcome(struct base_buf *out, const struct delivery *d,
+void courier_put_outcome(const struct courier *c, struct base_buf *out, const struct delivery *d,
                          const struct delivery_result *r);
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);

@@ -31,6 +31,12 @@ static void take(struct courier *c, struct courier_request *r)
     case COURIER_QUEUE_STAT:
         courier_list_stat(c, r);
         break;
+    case COURIER_SOURCES:
+        courier_source_list(c, r);
+        break;
+    case COURIER_SOURCES_RELEASE:
+        courier_source_release(c, r);
+        break;
     case COURIER_EXPLAIN:
     case COURIER_PROBE:
         return courier_explain_start(c, r);

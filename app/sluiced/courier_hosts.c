@@ -14,7 +14,7 @@ static void log_host(struct courier *c, const struct delivery *d)
     }
     memcpy(log.id, d->job.id.b, sizeof(log.id));
     memcpy(log.address, d->host.addr.b, sizeof(log.address));
-    courier_put_outcome(&out, d, r);
+    courier_put_outcome(c, &out, d, r);
     stats_log_text(&log, base_buf_span(&out));
     stats_log_push(&c->log, &log);
 }

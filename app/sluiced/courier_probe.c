@@ -24,16 +24,23 @@ static bool send(struct courier *c, struct delivery *d)
 {
     const struct plan_target *target = &d->order->target[d->plan_try];
     const struct settings_route *route = courier_plan_route(c, d->plan);
+    struct courier_source_refusal why;
 
     d->host = target->endpoint;
     d->host_name = target->host->name[0] != 0 ? target->host->name : NULL;
     d->requirement = &target->host->requirement;
     d->tls = DELIVERY_TLS_NOTHING;
     d->result[0] = (struct delivery_result){0};
+    if (!courier_source_choose(c, d, route, target, &why)) { /* of no such family */
+        d->source_no = 0;
+        d->source = (struct net_addr){0};
+        d->ehlo[0] = 0;
+    }
     courier_requirement_fill(c, d, route);
     courier_link_fill(c, d, route, target);
     d->proxy = (uint8_t)route->proxy; /* of no client */
     d->proxy_client = false;
+    courier_source_fill(c, d);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {

@@ -14,6 +14,8 @@ enum courier_request_kind {
     COURIER_QUEUE_CAT,
     COURIER_EXPLAIN,
     COURIER_PROBE,
+    COURIER_SOURCES,
+    COURIER_SOURCES_RELEASE,
     /* changes, from here on */
     COURIER_QUEUE_FLUSH,
     COURIER_QUEUE_HOLD,
@@ -41,9 +43,9 @@ struct courier_request {
     struct courier_request *next; /* the courier's: those that wait */
     enum courier_request_kind kind;
     struct queue_filter filter; /* views of control's line */
-    struct base_span word; /* EXPLAIN: the recipient; PROBE: that, a domain or a host; a view of
-                              control's line */
-    uint32_t uid;          /* who asks */
+    struct base_span word;      /* EXPLAIN: the recipient; PROBE: that, a domain or a host;
+                                   SOURCES_RELEASE: which; a view of control's line */
+    uint32_t uid;               /* who asks */
     /* How far it has come, over all pieces: */
     struct spool_id after;       /* only messages behind it */
     uint32_t recipient_at;       /* SHOW: the next one */

@@ -6,6 +6,7 @@
 #include "courier_proxy.h"
 #include "courier_requiretls.h"
 #include "courier_requirement.h"
+#include "courier_source.h"
 #include "smtp_client.h"
 
 #include <stdio.h>
@@ -43,6 +44,11 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->requiretls_passed = false;
     d->requirement = NULL;
     d->tls = DELIVERY_TLS_NOTHING;
+    d->waits = false;
+    d->source = (struct net_addr){0};
+    d->ehlo[0] = 0;
+    d->source_no = 0;
+    d->source_cnt = 0;
     d->unattempted = false;
     d->refused = false;
     d->next_host = false;
@@ -105,22 +111,49 @@ static void try_later(struct courier *c, struct delivery *d, uint64_t wait_ns)
     courier_delivery_put(c, d);
 }
 
+/* A source for the next host, or for one behind it that a source may be used for. Otherwise it
+ * ends, by what the hosts before have said, or it waits. */
+static const struct plan_target *find_source(struct courier *c, struct delivery *d,
+                                             const struct settings_route *route)
+{
+    struct courier_source_refusal why;
+    const struct plan_target *target;
+
+    base_assert(find_target(d) != NULL); /* looked for before */
+    for (; (target = find_target(d)) != NULL; d->plan_try++)
+        if (courier_source_choose(c, d, route, target, &why))
+            return target;
+    stats_inc(c->stats, STATS_COURIER_SOURCE_WAITS);
+    d->waits = d->result_cnt == 0;
+    if (d->waits) {
+        end_all(c, d, why.enhanced, why.words);
+        return NULL;
+    }
+    courier_hosts_end(d);
+    if (!courier_source_again(c, d))
+        courier_finish(c, d);
+    return NULL;
+}
+
 static void send(struct courier *c, struct delivery *d)
 {
-    const struct plan_target *target = find_target(d);
+    const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
+    const struct plan_target *target = find_source(c, d, route);
+    if (target == NULL)
+        return;
 
-    base_assert(target != NULL); /* looked for before */
     d->host = target->endpoint;
     d->host_name = target->host->name[0] != 0 ? target->host->name : NULL;
-    const struct settings_route *route = settings_route_find(c->settings, d->job.domain);
     courier_requirement_fill(c, d, route);
     courier_link_fill(c, d, route, target);
     courier_proxy_fill(c, d, route->proxy);
+    courier_source_fill(c, d);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
         d->unattempted = true;
         courier_lanes_put(&c->lanes, d);
+        courier_source_back(c, d);
         return try_later(c, d, BASE_NS_MS);
     }
     if (d->verify == NULL)

@@ -9,6 +9,7 @@
 #include "delivery_tls.h"
 #include "net_stream.h"
 #include "queue.h"
+#include "source_ledger.h"
 
 struct policy_verify_entry;
 
@@ -76,11 +77,19 @@ struct delivery {
     struct policy_verify_entry *verify;
     struct base_span verify_mailbox;
     bool verify_answered; /* its result is what was said to RCPT */
+    /* The source (courier_source.h): the address to connect from, none: where the next hop leads;
+     * and the name in EHLO, "": the gateway's. Part of policy. */
+    struct net_addr source;
+    char ehlo[256];
+    uint32_t source_no;              /* 1 and its number in the ledger; 0: none */
+    uint32_t source_day, source_cnt; /* recipients that were counted on that day */
+    char source_site[SOURCE_SITE_CAP];
     uint64_t login;       /* settings_login that the next hop wants, 0: none. Part of policy */
     uint8_t auth_trouble; /* enum smtp_client_auth_trouble */
     uint8_t open[QUEUE_JOB_RCPT_MAX]; /* the lane's: positions that the session's job is about */
     uint32_t lane;                    /* that carries it out */
     uint8_t tls_try;                  /* the lane's: enum conn_tls_try */
+    bool waits;                       /* it was not tried because no source may be used now */
     bool unattempted;       /* the lane could not even try: not an attempt, without results */
     bool refused;           /* the next hop took no mail at all for now (4xx before MAIL) */
     bool next_host;         /* this address heard nothing of the message, and what it says is about

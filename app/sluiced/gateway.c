@@ -1,6 +1,7 @@
 #include "settings_logins.h"
 #include "gateway.h"
 #include "eal.h"
+#include "gateway_source.h"
 #include "gateway_spool.h"
 #include "gateway_threads.h"
 
@@ -295,6 +296,7 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     uint8_t secret[16];
 
     memset(g, 0, sizeof(*g));
+    g->source_dir = -1;
     g->accept_corruption = accept_corruption;
     struct settings *first = settings_make(conf);
     if (first == NULL || random_bytes(secret, sizeof(secret)) != 0)
@@ -338,6 +340,12 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
         return error;
     set_groups(g);
     error = courier_init(&g->courier, &g->topology, &g->hub, secret);
+    if (error == 0) {
+        error = gateway_source_open(g, conf, err, err_cap, g->source_warning,
+                                    sizeof(g->source_warning));
+        if (error != 0)
+            return error;
+    }
     if (error == 0)
         error = gateway_https_init(&g->https, &g->topology);
     if (error == 0)
@@ -414,6 +422,7 @@ static void close_all(struct gateway *g)
 void gateway_stop(struct gateway *g)
 {
     gateway_threads_join(g);
+    gateway_source_close(g);
     /* Commits under way finish here: nothing acknowledged depends on it, a clean end does. */
     gateway_spools_finish(g);
     close_all(g);

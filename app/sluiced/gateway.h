@@ -85,6 +85,8 @@ struct gateway {
     bool accept_corruption;
     struct gateway_spool spool[TOPOLOGY_SPOOL_MAX];
     struct courier courier;
+    int source_dir;           /* descriptor; -1: there is none */
+    char source_warning[256]; /* of the start, to be logged */
     struct gateway_thread lane_thread[TOPOLOGY_LANE_MAX];
     struct gateway_thread courier_thread;
     struct gateway_thread host_thread;

@@ -8,6 +8,7 @@
 #include "device.h"
 #include "eal.h"
 #include "gateway.h"
+#include "gateway_source.h"
 #include "role.h"
 #include "sandbox.h"
 #include "settings_logins.h"
@@ -335,6 +336,8 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     status = give_up_rights(g, conf);
     if (status != 0)
         goto out;
+    if (g->source_warning[0] != 0)
+        note(log, STATS_LOG_WARNING, g->source_warning);
     fprintf(stderr, "sluiced: ready\n");
     control_run(control);
 out:
@@ -368,6 +371,10 @@ static int run(const char *path, bool accept_corruption)
     for (uint32_t i = 0; i < conf->spool_cnt; i++)
         if (make_directory("spool: path", conf->spool[i].path, 0700) != 0)
             return 2;
+    if (gateway_source_make(conf, err, sizeof(err)) != 0) {
+        fprintf(stderr, "sluiced: %s\n", err);
+        return 2;
+    }
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     if (!tls_memory_use())

@@ -181,6 +181,7 @@ static bool fill_listeners(struct settings *s)
 static void free_parts(struct settings *s)
 {
     settings_route_fini(s);
+    settings_source_fini(s);
     free(s->public_addresses);
     for (uint32_t i = 0; s->listeners != NULL && i < s->conf->listener_cnt; i++) {
         free(s->listeners[i].proxy_from);
@@ -241,7 +242,7 @@ struct settings *settings_make(struct conf *conf)
         !settings_fill_destinations(s) || !fill_lists(s))
         goto fail;
     s->public_addresses = prefixes(&conf->gateway.public_addresses);
-    if (s->public_addresses == NULL || settings_route_init(s) != 0)
+    if (s->public_addresses == NULL || settings_source_init(s) != 0 || settings_route_init(s) != 0)
         goto fail;
     fill_policy(s);
     return s;

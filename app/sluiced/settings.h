@@ -49,11 +49,31 @@ struct settings_route {
     /* What the queue calls the destination: the same for routes by which mail goes the same way;
      * empty: each domain is one. Owned. */
     char *destination;
+    uint64_t sources; /* bits by the source blocks' order; 0: none */
     enum conf_proxy_send proxy;
     enum conf_route_tls tls;
     bool verify;
     bool lmtp;
     bool return_path, delivered_to; /* as fields; by LMTP only */
+};
+
+/* An address that mail leaves from, or one of each family. */
+struct settings_source {
+    const struct conf_source *conf;
+    uint64_t id;                /* of its name, the same over restarts */
+    struct net_addr address[2]; /* IPv4, IPv6; none: it has none */
+    bool warming;
+    uint32_t warm_up_day; /* the first */
+    uint32_t *warm_up;    /* recipients of each day from then on; owned */
+    uint32_t warm_up_cnt;
+    uint32_t *site_warm_up; /* likewise, of each destination */
+    uint32_t site_warm_up_cnt;
+};
+
+/* Senders that have sources of their own. */
+struct settings_sender {
+    struct base_span domain; /* lower case; of .domain with the dot */
+    uint64_t sources;
 };
 
 /* What the next hops of a destination must prove. */
@@ -114,6 +134,13 @@ struct settings {
     struct settings_destination *destinations; /* sorted by domain; owned */
     uint32_t destination_cnt;
     struct settings_destination default_destination;
+    struct settings_source *sources; /* in the order of conf; owned */
+    uint32_t source_cnt;
+    struct settings_sender *senders; /* sorted by domain; owned */
+    uint32_t sender_cnt;
+    uint64_t reserved;            /* sources that are for some senders alone */
+    struct conf_reply *set_aside; /* replies that refuse a source; owned */
+    uint32_t set_aside_cnt;
     struct settings *next_retired;
     uint64_t retire_token;
 };
@@ -192,6 +219,25 @@ bool settings_hop_parse(struct settings_hop *out, const char *text) BASE_WARN_UN
 const struct settings_route *settings_route_find_key(const struct settings *s,
                                                      struct base_span domain,
                                                      struct policy_key *key);
+/* ---- sources (settings_source.c) ---- */
+
+/* Those that mail by the route from a sender of the domain (empty: reports) may leave by, as bits;
+ * 0: by none, the address is where the next hop leads. */
+uint64_t settings_source_candidates(const struct settings *s, const struct settings_route *route,
+                                    struct base_span sender_domain);
+/* Recipients that it may have on a day (since 1970), all together and of one destination;
+ * UINT32_MAX: any number. */
+uint32_t settings_source_limit(const struct settings_source *s, uint32_t day);
+uint32_t settings_source_site_limit(const struct settings_source *s, uint32_t day);
+/* A reply says that the next hop does not want the source (delivery: set_aside). */
+bool settings_source_refused(const struct settings *s, uint16_t code, const char *enhanced,
+                             struct base_span text);
+/* Those of a route, NULL: there is no block; without regard to senders. */
+uint64_t settings_source_mask(const struct settings *s, const struct conf_route *route);
+/* By settings_make and settings_free. Returns 0 or -ENOMEM. */
+int settings_source_init(struct settings *s) BASE_WARN_UNUSED;
+void settings_source_fini(struct settings *s);
+
 /* By settings_make and settings_free. Returns 0 or -ENOMEM. */
 int settings_route_init(struct settings *s) BASE_WARN_UNUSED;
 void settings_route_fini(struct settings *s);

@@ -137,6 +137,7 @@ int settings_route_init(struct settings *s)
     const struct conf *conf = s->conf;
     int error = 0;
 
+    s->default_route.sources = settings_source_mask(s, NULL);
     s->routes = calloc(conf->route_cnt + 1, sizeof(s->routes[0]));
     if (s->routes == NULL)
         return -ENOMEM;
@@ -145,6 +146,7 @@ int settings_route_init(struct settings *s)
         bool is_default = strcmp(c->name, "default") == 0;
         struct settings_route *r = is_default ? &s->default_route : &s->routes[s->route_cnt];
         error = fill(r, c);
+        r->sources = settings_source_mask(s, c);
         if (c->auth_user != NULL) {
             r->login = &s->logins[s->login_cnt++];
             r->login->conf = c;

@@ -83,7 +83,11 @@ enum conf_ecn { CONF_ECN_ANSWER, CONF_ECN_ASK, CONF_ECN_OFF };
 enum conf_level { CONF_LEVEL_ERROR, CONF_LEVEL_WARN, CONF_LEVEL_INFO, CONF_LEVEL_DEBUG };
 
 #define CONF_FINGERPRINT_BYTES 32
-#define CONF_PROOF_MAX         16 /* names, or fingerprints, of a destination */
+#define CONF_SOURCE_MAX        64
+#define CONF_SOURCE_NONE       "none" /* as a route's */
+#define CONF_WARM_UP_MAX       366    /* days */
+
+#define CONF_PROOF_MAX 16 /* names, or fingerprints, of a destination */
 
 /* A list of strings, in the order of the file. */
 struct conf_list {
@@ -326,6 +330,22 @@ struct conf_route {
     bool auth_cleartext;
     struct conf_list auth_mechanisms; /* none: all */
     bool return_path, delivered_to;   /* by LMTP */
+    struct conf_list sources;         /* names of source blocks */
+};
+
+/* An address that mail leaves from. */
+struct conf_source {
+    const char *name;
+    uint32_t line;
+    const char *file;
+    const char *address; /* one of a port's; NULL: none of IPv4 */
+    const char *address6;
+    const char *ehlo;
+    uint64_t weight;
+    struct conf_list sender_domains;
+    const char *warm_up_start;            /* see conf_day_parse; NULL: it is warm */
+    struct conf_list warm_up;             /* recipients a day; see conf_count_parse */
+    struct conf_list warm_up_destination; /* likewise, of each */
 };
 
 struct conf_delivery {
@@ -334,8 +354,11 @@ struct conf_delivery {
     const char *ca_file;      /* NULL: none */
     const char *ca_file_file; /* where it is set, on which line; 0: by default */
     uint32_t ca_file_line;
-    uint64_t eightbit;   /* enum conf_eightbit */
-    uint64_t requiretls; /* enum conf_requiretls */
+    uint64_t eightbit;          /* enum conf_eightbit */
+    uint64_t requiretls;        /* enum conf_requiretls */
+    struct conf_list set_aside; /* see conf_reply_parse */
+    uint64_t set_aside_min_ns;  /* 0: never */
+    uint64_t set_aside_max_ns;
 };
 
 struct conf_destination {
@@ -411,6 +434,8 @@ struct conf {
     uint32_t route_cnt;
     struct conf_destination *destination;
     uint32_t destination_cnt;
+    struct conf_source *source;
+    uint32_t source_cnt;
     struct conf_dns_list *dns_list;
     uint32_t dns_list_cnt;
 };
@@ -438,6 +463,7 @@ enum conf_type {
     CONF_TYPE_ANSWERS,   /* struct conf_list of IPv4 patterns, see conf_octets */
     CONF_TYPE_PATHS,     /* struct conf_list of absolute paths */
     CONF_TYPE_HOSTS,     /* struct conf_list of next hops, see conf_host_parse */
+    CONF_TYPE_REPLIES,   /* struct conf_list of replies, see conf_reply_parse */
 };
 
 struct conf_setting {
@@ -528,6 +554,28 @@ struct conf_octets {
 /* Returns false when text is no pattern. */
 bool conf_octets_parse(struct conf_octets *out, const char *text) BASE_WARN_UNUSED;
 bool conf_octets_match(const struct conf_octets *o, const uint8_t address[4]);
+
+/* A pattern of replies as it is written: a code, an enhanced code, words that stand in the text, in
+ * this order, any of them ("421 4.7.28", "5.7.1 blocked using", "4xx"); x is any digit of a code,
+ * or any part of an enhanced one. Words without a code are at least CONF_REPLY_WORDS_MIN bytes. */
+#define CONF_REPLY_ANY       (-1)
+#define CONF_REPLY_WORDS_MIN 3
+struct conf_reply {
+    char code[4];  /* "": any */
+    bool enhanced; /* part counts */
+    int16_t part[3];
+    const char *words; /* of the text that was parsed; "": any */
+};
+/* Returns false when text is none. */
+bool conf_reply_parse(struct conf_reply *out, const char *text) BASE_WARN_UNUSED;
+/* enhanced: "" where the reply has none. Case of words does not count. */
+bool conf_reply_match(const struct conf_reply *r, uint16_t code, const char *enhanced,
+                      struct base_span text);
+
+/* "2026-01-31", from 1970 on: days since 1970-01-01. False: it is none. */
+bool conf_day_parse(uint32_t *day, const char *text) BASE_WARN_UNUSED;
+/* Up to nine digits. */
+bool conf_count_parse(uint32_t *out, const char *text) BASE_WARN_UNUSED;
 
 /* Settings that differ and may not be changed by a reload: writes up to cap rows and returns how
  * many there are, each once. A named block that is new, gone or in another place counts as its

@@ -38,6 +38,7 @@ bool conf_value_same(const struct conf_setting *s, const char *a, const char *b)
     case CONF_TYPE_ANSWERS:
     case CONF_TYPE_PATHS:
     case CONF_TYPE_HOSTS:
+    case CONF_TYPE_REPLIES:
         return same_list(x, y);
     case CONF_TYPE_STRING:
     case CONF_TYPE_ADDRESS:

@@ -71,6 +71,15 @@ const struct conf_block conf_blocks[] = {
     MANY(route, "default", true,
          "Where mail for a domain goes. One block for each domain, .domain for all below one, and "
          "default for the rest; without that it goes where the MX records of its domain say."),
+    {"source", "out1",
+     "An address that mail leaves from, with the name that we have there. One block for each; "
+     "without "
+     "one the address is chosen by where the next hop is. Of several, each message has one by its "
+     "id, in proportion to their weights, and keeps it; the next one takes it when the first may "
+     "not "
+     "(warm_up) or is set aside (delivery: set_aside).",
+     __builtin_offsetof(struct conf, source), __builtin_offsetof(struct conf, source_cnt),
+     sizeof(struct conf_source), true, false, true},
     ONE(delivery, "Mail on its way out: what next hops must prove. Nothing here is about clients."),
     {"destination", "partner.example",
      "What the next hops of one domain must prove, or, with a dot before it, of all below it; in "
@@ -310,14 +319,29 @@ const struct conf_setting conf_settings[] = {
     TEXT(route, BOOL, auth_cleartext, "no", true, NULL, "log in although the connection is not encrypted: a password may pass in clear"),
     TEXT(route, LIST, auth_mechanisms, "", true, NULL, "of SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN, the first that the next hop offers, in this order; none: all of them"),
 
+    TEXT(route, LIST, sources, "", true, NULL, "source blocks that mail leaves by here, or none: by no source's address; without a word all of them where MX records say where to, and none to a host"),
+
     WORDS(route, tls, "starttls", "starttls implicit none", true, "how TLS begins there: by STARTTLS, as far as delivery: tls asks for it; before the greeting; or never, whatever else says"),
     TEXT(route, BOOL, verify, "no", true, NULL, "the next hop must have a certificate of tls: ca_file's authorities for its name, or for destination: names; as destination: tls = verify"),
+
+    TEXT(source, ADDRESS, address, "", true, "192.0.2.1", "IPv4 address, one of a port's: it says the port, too; none: not to next hops of IPv4"),
+    TEXT(source, ADDRESS, address6, "", true, NULL, "IPv6 address, likewise"),
+    TEXT(source, DOMAIN, ehlo, NULL, true, "out1.example.org", "name in EHLO; the addresses' PTR records and its own A and AAAA records are to fit"),
+    NUMBER(source, weight, "1", 1, 1000, true, "share of messages, beside those of others"),
+    TEXT(source, DOMAINS, sender_domains, "", true, NULL, "for mail from these senders alone, which goes by no other source then; none: for all others'"),
+    TEXT(source, STRING, warm_up_start, "", true, NULL, "day (2026-01-31, UTC) from which the address is used, by warm_up; none: it is in full use"),
+    TEXT(source, LIST, warm_up, "", true, NULL, "recipients in a day, the first, the second and so on ({ 50, 100, 500, 1000, 5000 }); after them there is no limit. More go by other sources, or wait"),
+    TEXT(source, LIST, warm_up_destination, "", true, NULL, "likewise, of each destination: all hosts under one registered domain"),
 
     WORDS(delivery, tls, "dane", "none may encrypt dane dane-only fingerprint verify secure", true, "none: clear text. may: TLS where it is offered, whoever the server is. encrypt: TLS, or no delivery. dane: what the TLSA records of the next hop ask for; may where there are none that can be used. dane-only: such records, or no delivery. fingerprint: destination: fingerprints. verify: a certificate of ca_file's authorities for the next hop's name. secure: one for the destination's own name"),
     TEXT(delivery, BOOL, defer_on_tls_error, "yes", true, NULL, "what does not prove what it must gets no mail: it waits for the next try; no: it is sent all the same, with whatever TLS there is, and the log says so"),
     TEXT(delivery, PATH, ca_file, "/etc/ssl/certs/ca-certificates.crt", true, NULL, "PEM file of the authorities that verify and secure trust. Another file than at the start must be below the directory of this file"),
     WORDS(delivery, eightbit, "convert", "convert bounce", true, "messages with 8-bit content for a next hop without 8BITMIME: their parts become quoted-printable or base64, or they fail (5.6.3), as signed ones always do"),
     WORDS(delivery, requiretls, "enforce", "enforce starttls opportunistic disable", true, "mail that came with REQUIRETLS (RFC 8689). enforce: to next hops alone that are found securely, prove their name and offer it. starttls: over TLS, whoever the next hop is; opportunistic: as other mail; both say REQUIRETLS where it is offered. disable: as other mail"),
+
+    TEXT(delivery, REPLIES, set_aside, "", true, NULL, "replies by which a next hop refuses a source for its reputation: code, enhanced code (x: any), words, as { \"421 4.7.28\", \"5.7.1 blocked using\" }. That source is set aside there for a while and the next one tries; none: those of usual providers and block lists"),
+    DURATION(delivery, set_aside_min, "15m", 0, D, true, "for so long at first, doubled each time again; 0: never"),
+    DURATION(delivery, set_aside_max, "4h", S, 7 * D, true, "for so long at most"),
 
     {"destination", "tls", CONF_TYPE_ENUM, AT(destination, tls), NULL, 0, 0, "none may encrypt dane dane-only fingerprint verify secure", true, "as delivery: tls", "secure"},
     TEXT(destination, BOOL, defer_on_tls_error, "yes", true, NULL, "as delivery: defer_on_tls_error"),
@@ -355,6 +379,7 @@ NAMED(listener);
 NAMED(certificate);
 NAMED(route);
 NAMED(destination);
+NAMED(source);
 NAMED(dns_list);
 NAMED(spool);
 

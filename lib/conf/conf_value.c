@@ -362,6 +362,12 @@ static const char *check_text(enum conf_type type, const char *text)
                    ? "unix: and an absolute path of at most 107 bytes without blanks"
                    : "address, name or [name], each with :port or without";
     }
+    case CONF_TYPE_REPLIES: {
+        struct conf_reply reply;
+        return conf_reply_parse(&reply, text) ? NULL
+                                              : "a reply: code, enhanced code, words (\"421 "
+                                                "4.7.28\", \"5.7.1 blocked using\")";
+    }
     case CONF_TYPE_STUBS:
         return is_stub(text) ? NULL : "\"zone=address\" or \"zone=address:port\"";
     case CONF_TYPE_ANSWERS:
@@ -388,7 +394,7 @@ bool conf_value_is_list(enum conf_type type)
     return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
            type == CONF_TYPE_DOMAINS || type == CONF_TYPE_MAPS || type == CONF_TYPE_SERVERS ||
            type == CONF_TYPE_STUBS || type == CONF_TYPE_ANSWERS || type == CONF_TYPE_PATHS ||
-           type == CONF_TYPE_HOSTS;
+           type == CONF_TYPE_HOSTS || type == CONF_TYPE_REPLIES;
 }
 
 static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,

@@ -2,16 +2,27 @@
 #include "conf_internal.h"
 
 static const char *const type_names[] = {
-    [CONF_TYPE_STRING] = "string",     [CONF_TYPE_BOOL] = "yes or no",
-    [CONF_TYPE_NUMBER] = "number",     [CONF_TYPE_WEIGHT] = "weight",
-    [CONF_TYPE_SIZE] = "size",         [CONF_TYPE_DURATION] = "duration",
-    [CONF_TYPE_ENUM] = "word",         [CONF_TYPE_LIST] = "list",
-    [CONF_TYPE_ADDRESS] = "address",   [CONF_TYPE_ADDRESSES] = "addresses",
-    [CONF_TYPE_NETWORKS] = "networks", [CONF_TYPE_HOSTS] = "hosts",
-    [CONF_TYPE_DOMAIN] = "domain",     [CONF_TYPE_DOMAINS] = "domains",
-    [CONF_TYPE_PATH] = "path",         [CONF_TYPE_MAPS] = "maps",
-    [CONF_TYPE_SERVERS] = "servers",   [CONF_TYPE_STUBS] = "zones with servers",
-    [CONF_TYPE_ANSWERS] = "patterns",  [CONF_TYPE_PATHS] = "paths",
+    [CONF_TYPE_STRING] = "string",
+    [CONF_TYPE_BOOL] = "yes or no",
+    [CONF_TYPE_NUMBER] = "number",
+    [CONF_TYPE_WEIGHT] = "weight",
+    [CONF_TYPE_SIZE] = "size",
+    [CONF_TYPE_DURATION] = "duration",
+    [CONF_TYPE_ENUM] = "word",
+    [CONF_TYPE_LIST] = "list",
+    [CONF_TYPE_ADDRESS] = "address",
+    [CONF_TYPE_ADDRESSES] = "addresses",
+    [CONF_TYPE_NETWORKS] = "networks",
+    [CONF_TYPE_HOSTS] = "hosts",
+    [CONF_TYPE_REPLIES] = "replies",
+    [CONF_TYPE_DOMAIN] = "domain",
+    [CONF_TYPE_DOMAINS] = "domains",
+    [CONF_TYPE_PATH] = "path",
+    [CONF_TYPE_MAPS] = "maps",
+    [CONF_TYPE_SERVERS] = "servers",
+    [CONF_TYPE_STUBS] = "zones with servers",
+    [CONF_TYPE_ANSWERS] = "patterns",
+    [CONF_TYPE_PATHS] = "paths",
 };
 
 static bool is_number(const struct conf_setting *s)

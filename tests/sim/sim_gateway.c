@@ -16,6 +16,9 @@
  * for good, for a while or at random, or is too small, or all fail for a while: the same must hold,
  * and with one that fails for good all mail goes through all the same.
  *
+ * In some it has two sources, one of which the next hop refuses now and then, by replies that would
+ * fail the recipient: all of its mail goes by the other.
+ *
  * In some seeds the wall clock jumps by hours to years both ways: no mail is given up for that.
  *
  * usage: sim_gateway [SEEDS [FIRST]]
@@ -50,7 +53,7 @@
 
 static const char config_text[] =
     "gateway { hostname = gw.example; run_dir = /run/x; }\n"
-    "port p { device = \"net_wire\"; address = { 10.0.0.1/24 }; }\n"
+    "port p { device = \"net_wire\"; address = { 10.0.0.1/24, 10.0.0.11/24, 10.0.0.12/24 }; }\n"
     "listener mx { kind = mx; port = p; tcp_port = 25; }\n"
     "smtp { message_size = 10M; client_idle = %s; client_reuse = %u; }\n"
     "tcp { connections = 256; half_open = 64; time_wait = 256; msl = 1s; receive_window = 64k; "
@@ -59,9 +62,16 @@ static const char config_text[] =
     "queue { backoff_min = 1s; backoff_max = 4s; deliveries = 16; }\n"
     "dns { timeout = 2s; }\n";
 
+/* Two sources, one of which the next hop does not want. What it says of the one is no word about
+ * the recipient, so nobody is ever told of it. */
+static const char source_text[] =
+    "source a { address = 10.0.0.11; ehlo = a.gw.example; weight = 2; }\n"
+    "source b { address = 10.0.0.12; ehlo = b.gw.example; }\n"
+    "delivery { set_aside_min = 1s; set_aside_max = 4s; }\n";
+
 static const char *const route_text[] = {
-    "route default { host = 10.0.0.2:2525; }\n",
-    "route default { via = mx; private_networks = { 10.0.0.0/24 }; }\n",
+    "route default { host = 10.0.0.2:2525; sources = ",
+    "route default { via = mx; private_networks = { 10.0.0.0/24 }; sources = ",
 };
 
 /* In some seeds: into mail boxes, each recipient alone or all together. */
@@ -155,6 +165,8 @@ struct sim {
     uint32_t lane_cnt;
     struct stats_log log[SPOOL_CNT_MAX];
     uint32_t start_cnt;
+    bool sources; /* mail leaves by two, one of them not wanted */
+    uint64_t source_refused_cnt, source_aside_cnt, source_again_cnt; /* of all seeds */
     bool bounce; /* the next hop refuses recipients for good */
     uint64_t report_cnt, told_cnt;
     /* Mail goes where a table says, with troubles of its own until the calm. */
@@ -213,7 +225,8 @@ static void start_gateway(struct sim *s)
     char err[256] = "", prefix[32], text[2048];
     int len = snprintf(text, sizeof(text), config_text, idle[s->seed % BASE_ARRAY_CNT(idle)],
                        s->seed % 5 == 0 ? 100u : (unsigned)(s->seed % 5));
-    len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s", route_text[s->by_mx],
+    len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s; }\n%s%s", route_text[s->by_mx],
+                    s->sources ? "{ a, b }" : "none", s->sources ? source_text : "",
                     s->lmtp != NULL ? lmtp_text : "");
 
     for (uint32_t i = 0; i < s->spool_cnt; i++)
@@ -295,6 +308,8 @@ static void end_gateway(struct sim *s)
     count_faults(s);
     s->plan_cnt += s->by_mx ? stats_get(s->courier.stats, STATS_COURIER_PLANS) : 0;
     s->plan_deferred_cnt += stats_get(s->courier.stats, STATS_COURIER_PLAN_DEFERRED);
+    s->source_aside_cnt += stats_get(s->courier.stats, STATS_COURIER_SOURCE_ASIDE);
+    s->source_again_cnt += stats_get(s->courier.stats, STATS_COURIER_SOURCE_AGAIN);
     s->next_host_cnt += stats_get(s->courier.stats, STATS_COURIER_NEXT_HOST);
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         s->refused_cnt[s->trouble.kind] += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL) +
@@ -558,6 +573,9 @@ static void open_world(struct sim *s, bool bad)
         .size_max = base_rand_below(&s->rand, 3) == 0 ? 400000 : 20000,
         .sink_defer_percent = bad ? (uint32_t)base_rand_below(&s->rand, 15) : 0,
         .sink_leave_percent = leaves(s) ? (uint32_t)base_rand_below(&s->rand, 60) : 0,
+        .source_refuse_percent = s->sources ? 5 + (uint32_t)(s->seed % 60) : 0,
+        .source_refused_cnt = &s->source_refused_cnt,
+        .source_refused = net_addr_v4((uint8_t[]){10, 0, 0, 11}),
         .bounce = s->bounce,
         .no_dsn = s->seed / 5 % 2 == 1,
     };
@@ -669,6 +687,7 @@ static void run(struct sim *s, uint64_t seed)
     s->start_cnt = 0;
     s->bounce = seed / 4 % 2 == 1;
     s->by_mx = seed / 8 % 2 == 1;
+    s->sources = seed % 5 < 2;
     s->names_bad = s->by_mx && bad && !s->bounce; /* reports have seconds */
     s->now_ns = BASE_NS_S;
     base_rand_init(&s->rand, seed);
@@ -742,6 +761,8 @@ static void check_all(struct sim *s)
         FAIL(s, "no mail went by MX, none waited for the DNS, or none went to the next host");
     if (s->boxed_cnt == 0 || s->cut_cnt == 0)
         FAIL(s, "no mail went into a mail box, or no session was cut amid the replies");
+    if (s->source_refused_cnt == 0 || s->source_aside_cnt == 0 || s->source_again_cnt == 0)
+        FAIL(s, "no source was ever refused, set aside, or another tried in its place");
     if (s->moved_cnt == 0)
         FAIL(s, "no mail was ever taken by a spool beside one that refused");
 }
@@ -780,18 +801,21 @@ int main(int argc, char **argv)
     if (cnt >= 50)
         check_all(s);
     tell_faults(s, cnt);
-    printf("sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
-           "segments passed on between lanes by their port, %lu by their hash; %lu connections "
-           "reused, %lu lost meanwhile; %lu taken beside a spool that refused; %lu jumps of the "
-           "wall clock; %lu plans by MX, %lu attempts deferred by them, %lu next hosts; %lu "
-           "recipients "
-           "in mail boxes, %lu sessions cut there\n",
-           (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
-           (unsigned long)s->steered_cnt[SPREAD_UNKNOWN],
-           (unsigned long)s->steered_cnt[SPREAD_WRONG], (unsigned long)s->reused_cnt,
-           (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt, (unsigned long)s->jump_cnt,
-           (unsigned long)s->plan_cnt, (unsigned long)s->plan_deferred_cnt,
-           (unsigned long)s->next_host_cnt, (unsigned long)s->boxed_cnt, (unsigned long)s->cut_cnt);
+    printf(
+        "sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
+        "segments passed on between lanes by their port, %lu by their hash; %lu connections "
+        "reused, %lu lost meanwhile; %lu taken beside a spool that refused; %lu jumps of the "
+        "wall clock; %lu plans by MX, %lu attempts deferred by them, %lu next hosts; %lu "
+        "recipients "
+        "in mail boxes, %lu sessions cut there; %lu refusals of a source, %lu times set aside, %lu "
+        "recipients by the next one\n",
+        (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
+        (unsigned long)s->steered_cnt[SPREAD_UNKNOWN], (unsigned long)s->steered_cnt[SPREAD_WRONG],
+        (unsigned long)s->reused_cnt, (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt,
+        (unsigned long)s->jump_cnt, (unsigned long)s->plan_cnt, (unsigned long)s->plan_deferred_cnt,
+        (unsigned long)s->next_host_cnt, (unsigned long)s->boxed_cnt, (unsigned long)s->cut_cnt,
+        (unsigned long)s->source_refused_cnt, (unsigned long)s->source_aside_cnt,
+        (unsigned long)s->source_again_cnt);
     free(s);
     return 0;
 }

@@ -483,20 +483,37 @@ static void sink_taken(struct world *w, struct sink *s)
     s->leave_ns = w->now_ns + base_rand_below(&w->rand, 300 * BASE_NS_MS);
 }
 
+static const struct smtp_reply *refuse_source(struct world *w, const struct sink *s)
+{
+    static const struct smtp_reply no[] = {{550, "5.7.1", "blocked using a list"},
+                                           {451, "4.7.1", "blocked using a list"}};
+    struct net_endpoint remote;
+
+    tcp_remote(s->tcp, &remote);
+    if (w->config.source_refuse_percent == 0 ||
+        !net_addr_eq(&remote.addr, &w->config.source_refused) ||
+        base_rand_below(&w->rand, 100) >= w->config.source_refuse_percent)
+        return NULL;
+    return &no[(*w->config.source_refused_cnt)++ % 2];
+}
+
 static void sink_answer(struct world *w, struct sink *s, enum smtp_server_event e,
                         struct base_buf *out)
 {
     static const struct smtp_reply ok = {250, "2.0.0", "Ok"};
     static const struct smtp_reply later = {451, "4.3.0", "Try again later"};
     struct smtp_reply const *reply = dice(w) ? &later : &ok;
+    const struct smtp_reply *unwanted = refuse_source(w, s);
 
-    if (e == SMTP_SERVER_RCPT) {
+    if (unwanted != NULL && e != SMTP_SERVER_DATA && e != SMTP_SERVER_MAIL) {
+        reply = unwanted;
+    } else if (e == SMTP_SERVER_RCPT) {
         reply = answer_rcpt(w, s, reply);
     } else if (e == SMTP_SERVER_MAIL) {
         check_mail(w, s);
         s->rcpt_cnt = 0;
         s->len = 0;
-        reply = &ok;
+        reply = unwanted != NULL ? unwanted : &ok;
     } else if (e == SMTP_SERVER_DATA) {
         reply = NULL;
     } else if (e == SMTP_SERVER_MESSAGE && reply == &ok) {

@@ -39,8 +39,12 @@ struct world_config {
     uint32_t size_max;           /* of a body */
     uint32_t sink_defer_percent; /* 451 at RCPT or end of data, or the connection cut */
     uint32_t sink_leave_percent; /* after a message: the session ended where that costs nothing */
-    bool bounce;                 /* the next hop refuses recipients for good, too: sim_bounce.h */
-    bool no_dsn;                 /* the next hop does not offer DSN */
+    uint32_t
+        source_refuse_percent; /* of what comes from source_refused: refused for that address */
+    struct net_addr source_refused;
+    uint64_t *source_refused_cnt; /* grows by each; borrowed */
+    bool bounce;                  /* the next hop refuses recipients for good, too: sim_bounce.h */
+    bool no_dsn;                  /* the next hop does not offer DSN */
 };
 
 struct world;

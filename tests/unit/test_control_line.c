@@ -52,6 +52,13 @@ static void test_lines(void **state)
         {"explain --json", -EDOM, CONTROL_EXPLAIN},
         {"explain a@b c@d", -EDOM, CONTROL_EXPLAIN},
         {"explain", -EDOM, CONTROL_EXPLAIN},
+        {"sources", 0, CONTROL_SOURCES},
+        {"sources --json", 0, CONTROL_SOURCES},
+        {"sources a", -EDOM, CONTROL_SOURCES},
+        {"sources release a", 0, CONTROL_SOURCES_RELEASE},
+        {"sources release a@b.example", 0, CONTROL_SOURCES_RELEASE},
+        {"sources release", -EDOM, CONTROL_SOURCES_RELEASE},
+        {"sources release a b", -EDOM, CONTROL_SOURCES_RELEASE},
         {"recipient check a@b --json", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"recipient check", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"config show", 0, CONTROL_CONFIG_SHOW},
@@ -82,7 +89,7 @@ static void test_rights(void **state)
         bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
                      v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
                      v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN ||
-                     v == CONTROL_CONFIG_SHOW;
+                     v == CONTROL_CONFIG_SHOW || v == CONTROL_SOURCES;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
