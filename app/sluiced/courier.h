@@ -17,6 +17,7 @@
 #include "courier_lane.h"
 #include "courier_plan.h"
 #include "courier_request.h"
+#include "courier_sts.h"
 #include "courier_verify.h"
 #include "delivery.h"
 #include "https.h"
@@ -75,6 +76,7 @@ struct courier {
     struct courier_changes changes;
     struct courier_cat cat;
     struct courier_verify verify;
+    struct courier_sts sts;
     struct https https; /* fetches policies, sends reports */
     bool draining;      /* starts no new deliveries */
 };

@@ -80,7 +80,9 @@ static void set_names(const struct courier_plan *p, struct plan_host *h)
     struct dane_requirement *r = &h->requirement;
     struct net_addr address;
 
-    if (p->asked.name_cnt > 0) {
+    if (r->level == DANE_LEVEL_STS || r->level == DANE_LEVEL_STS_TESTING) {
+        h->names[r->name_cnt++] = h->name; /* RFC 8461 section 4.1 */
+    } else if (p->asked.name_cnt > 0) {
         r->names = p->asked.names;
         r->name_cnt = p->asked.name_cnt;
     } else if (r->level == DANE_LEVEL_SECURE) {
@@ -106,6 +108,8 @@ static void forgive(const struct courier_plan *p, struct dane_decision *d)
 /* Where the DNS asks for nothing, dane is may; where it asks for TLS alone, encrypt. */
 static enum dane_level level_of(const struct plan_host *h, enum dane_proof proof)
 {
+    if (h->decision.policy != DANE_POLICY_NONE && proof == DANE_PROOF_NAMES)
+        return h->decision.policy == DANE_POLICY_ENFORCE ? DANE_LEVEL_STS : DANE_LEVEL_STS_TESTING;
     bool by_dns = h->facts.level == DANE_LEVEL_DANE || h->facts.level == DANE_LEVEL_DANE_ONLY;
 
     return by_dns && proof == DANE_PROOF_OPTIONAL    ? DANE_LEVEL_MAY
@@ -131,9 +135,13 @@ void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct 
         (struct dane_requirement){.level = (uint8_t)level_of(h, (enum dane_proof)h->decision.proof),
                                   .proof = h->decision.proof,
                                   .trusted_only = h->decision.trusted_only,
+                                  .testing = h->decision.policy == DANE_POLICY_TESTING &&
+                                             h->decision.proof == DANE_PROOF_NAMES,
                                   .names = h->names};
     if (r->proof == DANE_PROOF_RECORDS) {
         set_reference_names(c, p, h);
+        if (h->decision.policy == DANE_POLICY_ENFORCE)
+            r->policy_name = h->name;
         r->records = h->tlsa[h->decision.base].records;
         r->record_cnt = h->tlsa[h->decision.base].select_cnt;
     } else if (r->proof == DANE_PROOF_NAMES) {

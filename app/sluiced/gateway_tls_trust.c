@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-bool gateway_tls_trust_wanted(const struct conf *conf)
+/* A level asks for it: no start without. */
+static bool needed(const struct conf *conf)
 {
     bool wanted = conf->delivery.tls >= CONF_DELIVERY_TLS_VERIFY;
 
@@ -19,6 +20,11 @@ bool gateway_tls_trust_wanted(const struct conf *conf)
     return wanted;
 }
 
+bool gateway_tls_trust_wanted(const struct conf *conf)
+{
+    return conf->delivery.mta_sts || needed(conf);
+}
+
 int gateway_tls_trust_read(struct dane_trust **out, const struct conf *conf, struct opener *opener,
                            char why[GATEWAY_TLS_WHY_CAP])
 {
@@ -27,6 +33,8 @@ int gateway_tls_trust_read(struct dane_trust **out, const struct conf *conf, str
 
     *out = NULL;
     if (!gateway_tls_trust_wanted(conf))
+        return 0;
+    if ((path == NULL || path[0] == 0) && !needed(conf))
         return 0;
     if (path == NULL || path[0] == 0) {
         snprintf(why, GATEWAY_TLS_WHY_CAP, "delivery: ca_file: is required for verify and secure");
@@ -42,7 +50,7 @@ int gateway_tls_trust_read(struct dane_trust **out, const struct conf *conf, str
                  error == -EACCES ? "no permission, or a file that needs a restart"
                                   : certificate_file_why(error));
         free(file.text);
-        return error;
+        return needed(conf) ? error : 0; /* no policy can be fetched either, which is told then */
     }
     *out = dane_trust_read(base_span_of(file.text, file.len));
     free(file.text);
@@ -50,5 +58,5 @@ int gateway_tls_trust_read(struct dane_trust **out, const struct conf *conf, str
         return 0;
     snprintf(why, GATEWAY_TLS_WHY_CAP, "delivery: ca_file: there is no certificate in %.200s",
              path);
-    return -EINVAL;
+    return needed(conf) ? -EINVAL : 0;
 }

@@ -325,6 +325,8 @@ struct conf_delivery {
     uint64_t tls; /* enum conf_delivery_tls */
     bool defer_on_tls_error;
     const char *ca_file; /* NULL: none */
+    bool mta_sts;
+    uint64_t mta_sts_timeout_ns;
     uint64_t eightbit;   /* enum conf_eightbit */
 };
 

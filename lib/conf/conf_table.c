@@ -313,7 +313,9 @@ const struct conf_setting conf_settings[] = {
 
     WORDS(delivery, tls, "dane", "none may encrypt dane dane-only fingerprint verify secure", true, "none: clear text. may: TLS where it is offered, whoever the server is. encrypt: TLS, or no delivery. dane: what the TLSA records of the next hop ask for; may where there are none that can be used. dane-only: such records, or no delivery. fingerprint: destination: fingerprints. verify: a certificate of ca_file's authorities for the next hop's name. secure: one for the destination's own name"),
     TEXT(delivery, BOOL, defer_on_tls_error, "yes", true, NULL, "what does not prove what it must gets no mail: it waits for the next try; no: it is sent all the same, with whatever TLS there is, and the log says so"),
-    TEXT(delivery, PATH, ca_file, "/etc/ssl/certs/ca-certificates.crt", true, NULL, "PEM file of the authorities that verify and secure trust. Another file than at the start must be below the directory of this file"),
+    TEXT(delivery, PATH, ca_file, "/etc/ssl/certs/ca-certificates.crt", true, NULL, "PEM file of the authorities that verify, secure and mta_sts trust. Another file than at the start must be below the directory of this file"),
+    TEXT(delivery, BOOL, mta_sts, "yes", true, NULL, "policies that domains publish by MTA-STS (RFC 8461) hold where the TLSA records of a next hop ask for nothing, at the levels may, encrypt and dane. They are fetched by HTTPS over the machine's own network, and kept in gateway: state_dir"),
+    DURATION(delivery, mta_sts_timeout, "30s", S, M, true, "for such a policy to be fetched; mail for the domain waits for it"),
     WORDS(delivery, eightbit, "convert", "convert bounce", true, "messages with 8-bit content for a next hop without 8BITMIME: their parts become quoted-printable or base64, or they fail (5.6.3), as signed ones always do"),
 
     {"destination", "tls", CONF_TYPE_ENUM, AT(destination, tls), NULL, 0, 0, "none may encrypt dane dane-only fingerprint verify secure", true, "as delivery: tls", "secure"},
