@@ -73,7 +73,7 @@ int sts_record_parse(char id[STS_ID_CAP], struct base_span text)
             from++;
         while (to > from && is_wsp(text.p[to - 1]))
             to--;
-        if (from == to && at >= text.len)
+        if (from == to && at > text.len)
             break; /* behind the last delimiter */
         if (from == to || !take_field(found, base_span_of(text.p + from, to - from)))
             return -EINVAL;
