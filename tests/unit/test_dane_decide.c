@@ -505,7 +505,7 @@ static void test_policy(void **state)
         enum dane_why why;
         enum dane_policy part;
         const char *want;
-    } rows[] = {
+    } cases[] = {
 #define P(policy) DANE_POLICY_##policy
         {"M8 named", DANE_LEVEL_DANE, I(NODATA), 0, 0, 1, P(ENFORCE), DANE_WHY_POLICY, P(ENFORCE),
          "names"},
@@ -541,18 +541,18 @@ static void test_policy(void **state)
     };
     (void)state;
 
-    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
-        struct dane_facts f = {.level = (uint8_t)rows[i].level,
-                               .mx_secure = rows[i].mx_secure,
+    for (size_t i = 0; i < BASE_ARRAY_CNT(cases); i++) {
+        struct dane_facts f = {.level = (uint8_t)cases[i].level,
+                               .mx_secure = cases[i].mx_secure,
                                .a = S(RECORDS),
-                               .tlsa = {NO, rows[i].tlsa},
-                               .usable = {false, rows[i].usable},
-                               .policy = (uint8_t)rows[i].policy,
-                               .policy_names_host = rows[i].names_host};
+                               .tlsa = {NO, cases[i].tlsa},
+                               .usable = {false, cases[i].usable},
+                               .policy = (uint8_t)cases[i].policy,
+                               .policy_names_host = cases[i].names_host};
         struct dane_decision d = dane_decide(&f);
         const char *got = d.next ? "next" : dane_proof_name((enum dane_proof)d.proof);
-        if (d.why != rows[i].why || d.policy != rows[i].part || strcmp(got, rows[i].want) != 0)
-            fail_msg("%s: %s, %s", rows[i].id, got, dane_why_text((enum dane_why)d.why));
+        if (d.why != cases[i].why || d.policy != cases[i].part || strcmp(got, cases[i].want) != 0)
+            fail_msg("%s: %s, %s", cases[i].id, got, dane_why_text((enum dane_why)d.why));
         /* Who has a part in it is asked for. */
         assert_true(d.policy == DANE_POLICY_NONE || dane_wants_policy(&f));
     }
