@@ -327,7 +327,7 @@ struct conf_delivery {
     const char *ca_file; /* NULL: none */
     bool mta_sts;
     uint64_t mta_sts_timeout_ns;
-    uint64_t eightbit;   /* enum conf_eightbit */
+    uint64_t eightbit; /* enum conf_eightbit */
 };
 
 struct conf_destination {

@@ -9,7 +9,7 @@
 
 int sts_cache_init(struct sts_cache *c, const uint8_t key[16])
 {
-    *c = (struct sts_cache){.buckets = calloc(BUCKET_CNT, sizeof(c->buckets[0]))};
+    *c = (struct sts_cache){.buckets = calloc(BUCKET_CNT, sizeof(struct sts_entry *))};
     base_list_init(&c->entries);
     memcpy(c->key, key, sizeof(c->key));
     return c->buckets != NULL ? 0 : -ENOMEM;
@@ -51,8 +51,10 @@ static void forget(struct sts_cache *c, struct sts_entry *e)
 
 void sts_cache_fini(struct sts_cache *c)
 {
-    while (c->buckets != NULL && !base_list_empty(&c->entries))
-        forget(c, base_container_of(c->entries.next, struct sts_entry, node));
+    struct base_list *node;
+
+    while (c->buckets != NULL && (node = base_list_pop_front(&c->entries)) != NULL)
+        forget(c, base_container_of(node, struct sts_entry, node));
     free(c->buckets);
     c->buckets = NULL;
 }

@@ -38,9 +38,9 @@ static bool take_version(struct reader *r, struct base_span v)
 
 static bool take_mode(struct reader *r, struct base_span v)
 {
-    for (uint8_t m = 0; m < STS_MODE_CNT; m++)
+    for (unsigned m = 0; m < STS_MODE_CNT; m++)
         if (base_span_eq(v, base_span_str(mode_names[m]))) {
-            r->out->mode = m;
+            r->out->mode = (uint8_t)m;
             return true;
         }
     return refuse(r, "its mode is none of enforce, testing, none");
