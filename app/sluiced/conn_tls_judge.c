@@ -58,14 +58,26 @@ static void explain(enum dane_result result, const struct dane_requirement *r,
     }
 }
 
+/* Where a policy of MTA-STS asks for a name as well, it can take away, never add. */
+static enum dane_result by_records(const struct lane *l, const struct dane_requirement *r,
+                                   const struct dane_chain *chain, int64_t now_s)
+{
+    uint32_t matched;
+    enum dane_result result =
+        dane_match(r->records, r->record_cnt, chain, r->names, r->name_cnt, now_s, &matched);
+
+    if (!dane_result_ok(result) || r->policy_name == NULL)
+        return result;
+    enum dane_result by_name = dane_verify(l->tls->trust, chain, &r->policy_name, 1, now_s);
+    return dane_result_ok(by_name) ? result : by_name;
+}
+
 static enum dane_result judge(const struct lane *l, const struct dane_requirement *r,
                               const struct dane_chain *chain, int64_t now_s)
 {
-    uint32_t matched;
-
     switch ((enum dane_proof)r->proof) {
     case DANE_PROOF_RECORDS:
-        return dane_match(r->records, r->record_cnt, chain, r->names, r->name_cnt, now_s, &matched);
+        return by_records(l, r, chain, now_s);
     case DANE_PROOF_FINGERPRINTS:
         return dane_fingerprint(chain, r->fingerprints, r->fingerprint_cnt) ? DANE_MATCH_EE
                                                                             : DANE_NO_MATCH;

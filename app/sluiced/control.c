@@ -390,6 +390,22 @@ static void tend_https(struct control *c)
     log_write(c->config.log, &r, 1);
 }
 
+static void tend_sts(struct control *c)
+{
+    struct gateway *g = c->config.gateway;
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_NOTE};
+    char text[sizeof(g->sts.note)];
+    bool warning;
+
+    gateway_sts_tend(&g->sts, &g->courier);
+    if (!gateway_sts_note(&g->sts, text, &warning))
+        return;
+    if (warning)
+        r.event = STATS_LOG_WARNING;
+    stats_log_text(&r, base_span_str(text));
+    log_write(c->config.log, &r, 1);
+}
+
 static void tend_auth(struct control *c, uint64_t now_ns)
 {
     struct gateway_auth *a = &c->config.gateway->auth;
@@ -437,6 +453,7 @@ static void housekeeping(struct control *c)
     tend_opener(c);
     control_tls_tend(c);
     control_maps_tend(c);
+    tend_sts(c);
     tend_auth(c, now_ns);
     tend_sources(c);
 }

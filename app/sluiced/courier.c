@@ -85,6 +85,8 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
         error = courier_verify_init(c);
     if (error == 0)
         error = courier_sources_init(c);
+    if (error == 0)
+        error = courier_sts_init(c);
     if (error != 0)
         return error;
     c->changes.number = 1;
@@ -135,6 +137,7 @@ void courier_fini(struct courier *c)
     courier_lanes_fini(&c->lanes);
     for (uint32_t i = 0; i < c->delivery_cnt && c->deliveries != NULL; i++)
         courier_plan_put(c, &c->deliveries[i]);
+    courier_sts_fini(c);
     courier_plans_fini(&c->plans);
     free(c->deliveries);
 }
@@ -609,6 +612,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += finished(c);
     work += resolver_answers(c->topology, TOPOLOGY_COURIER, 0);
     work += https_pass(&c->https, now_ns);
+    work += courier_sts_pass(c);
     work += courier_verify_pass(c);
     work += courier_start_due(c);
     work += courier_control_run(c);
@@ -650,6 +654,8 @@ uint64_t courier_deadline(const struct courier *c)
     t = https_ns < t ? https_ns : t;
     uint64_t sources_ns = courier_sources_deadline(c);
     t = sources_ns < t ? sources_ns : t;
+    uint64_t sts_ns = courier_sts_deadline(c);
+    t = sts_ns < t ? sts_ns : t;
     return control_ns < t ? control_ns : t;
 }
 

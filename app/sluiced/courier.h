@@ -19,6 +19,7 @@
 #include "courier_plan.h"
 #include "courier_request.h"
 #include "courier_source.h"
+#include "courier_sts.h"
 #include "courier_verify.h"
 #include "delivery.h"
 #include "https.h"
@@ -78,6 +79,7 @@ struct courier {
     struct courier_changes changes;
     struct courier_cat cat;
     struct courier_verify verify;
+    struct courier_sts sts;
     struct https https; /* fetches policies, sends reports */
     struct courier_sources sources;
     bool draining; /* starts no new deliveries */

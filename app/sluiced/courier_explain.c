@@ -1,4 +1,5 @@
 #include "courier_explain.h"
+#include "base_time.h"
 #include "courier.h"
 #include "courier_control.h"
 #include "courier_link.h"
@@ -8,6 +9,7 @@
 
 #define HOST_TEXT_MAX 8192 /* of one host, at most */
 #define RECORDS_SHOWN 12   /* TLSA, of one name */
+#define POLICY_SHOWN  1024 /* bytes of patterns */
 #define DATA_SHOWN    64   /* bytes */
 
 struct out {
@@ -334,6 +336,39 @@ static void put_mx(struct out *o, const struct courier_plan *p)
     close_line(o);
 }
 
+/* Policies of MTA-STS, by next hop. */
+static void put_policies(struct out *o, const struct courier *c, const struct courier_plan *p)
+{
+    uint64_t now_s = c->wall_ns / BASE_NS_S;
+    const char *mx;
+
+    open_list(o, "mta_sts");
+    for (uint32_t i = 0; i < p->sts_cnt; i++) {
+        const struct plan_sts *s = &p->sts[i];
+        size_t at = 0;
+        if (s->state != PLAN_STS_KNOWN)
+            continue;
+        open_line(o, "mta_sts ", NULL);
+        put(o, "domain", s->domain);
+        put(o, "record", s->record == STS_RECORD_VALID ? s->record_id : "");
+        if (s->has_policy) {
+            put(o, "id", s->id);
+            put(o, "mode", sts_mode_name((enum sts_mode)s->policy.mode));
+            put_number(o, "age_s", now_s > s->fetched_s ? now_s - s->fetched_s : 0);
+            put_number(o, "expires_s", s->expires_s > now_s ? s->expires_s - now_s : 0);
+        }
+        while (s->has_policy && !o->json && (mx = sts_policy_next(&s->policy, &at)) != NULL &&
+               at < POLICY_SHOWN)
+            put(o, "mx", mx);
+        put_words(o, "why",
+                  s->why[0] != 0  ? s->why
+                  : s->has_policy ? "the policy holds"
+                                  : "the domain publishes none");
+        close_line(o);
+    }
+    close_list(o);
+}
+
 static void put_targets(struct out *o, const struct courier_plan *p)
 {
     char text[COURIER_LINK_TEXT_CAP];
@@ -386,6 +421,7 @@ void courier_explain_print(struct courier *c, const struct courier_plan *p,
         courier_print_text(r, "\n");
     put_route(&o, c, p);
     put_mx(&o, p);
+    put_policies(&o, c, p);
     open_list(&o, "host");
     for (; shown < p->host_cnt && r->text_cap - r->text_len > 2 * (size_t)HOST_TEXT_MAX; shown++)
         put_host(&o, &p->hosts[shown]);

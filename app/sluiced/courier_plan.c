@@ -6,6 +6,7 @@
 #include "courier_control.h"
 #include "courier_explain.h"
 #include "courier_probe.h"
+#include "courier_sts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ static void free_plan(struct courier_plan *p)
         }
     base_list_remove(&p->node);
     courier_requirement_fini(&p->asked);
+    courier_plan_policy_fini(p);
     free(p->hosts);
     free(p->named);
     free(p);
@@ -105,7 +107,7 @@ static void make_room(struct courier_plans *t)
 }
 
 /* At the end: a question's hold, or none, and a request's. */
-static void hold_end(struct courier_plan *p)
+void courier_plan_abandon(struct courier_plan *p)
 {
     p->open_cnt -= p->open_cnt > 0;
     if (p->open_cnt == 0 && !p->kept)
@@ -122,9 +124,9 @@ void courier_plans_fini(struct courier_plans *t)
     /* What is out does not come back, and operators are not answered any more. */
     for (uint32_t i = 0; i < PLAN_QUERY_MAX; i++)
         if (t->queries[i].plan != NULL)
-            hold_end(t->queries[i].plan);
+            courier_plan_abandon(t->queries[i].plan);
     base_list_each (node, &t->asking)
-        hold_end(base_container_of(node, struct courier_plan, node));
+        courier_plan_abandon(base_container_of(node, struct courier_plan, node));
     for (uint32_t i = 0; i < BUCKET_CNT; i++)
         while (t->by_name[i] != NULL) {
             struct courier_plan *p = t->by_name[i];
@@ -292,7 +294,7 @@ void courier_plan_put(struct courier *c, struct delivery *d)
         courier_plan_release(c, p);
 }
 
-static void wake(struct courier *c, struct courier_plan *p)
+void courier_plan_wake(struct courier *c, struct courier_plan *p)
 {
     while (p->waiting != NULL) {
         struct delivery *d = p->waiting;
@@ -311,7 +313,7 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
                         : c->now_ns;
     if (p->kept)
         base_list_push_back(&c->plans.kept, &p->node);
-    wake(c, p);
+    courier_plan_wake(c, p);
     if (p->request != NULL) {
         struct courier_request *r = p->request;
         p->request = NULL;
@@ -436,11 +438,12 @@ void courier_plans_flush(struct courier *c)
 {
     base_list_each (node, &c->plans.asking) {
         struct courier_plan *p = base_container_of(node, struct courier_plan, node);
-        wake(c, p);
+        courier_plan_wake(c, p);
     }
     for (uint32_t i = 0; i < PLAN_QUERY_MAX; i++)
         if (c->plans.queries[i].plan != NULL)
-            wake(c, c->plans.queries[i].plan);
+            courier_plan_wake(c, c->plans.queries[i].plan);
+    courier_sts_flush(c);
 }
 
 uint64_t courier_plans_deadline(const struct courier *c)

@@ -37,6 +37,7 @@
 #include "delivery.h"
 #include "dns_rdata.h"
 #include "https_request.h"
+#include "sts_cache.h"
 #include "settings.h"
 
 struct courier;
@@ -94,6 +95,7 @@ struct plan_host {
     char canonical[DNS_NAME_CAP];   /* where aliases lead; "": it is none */
     uint16_t port, preference;
     uint32_t rank;             /* smaller ones first; hosts of one rank are as good */
+    uint32_t source;           /* the next hop of the route that it is of; 0: by MX */
     uint8_t refusal, open_cnt; /* questions that are out */
     uint8_t asked;             /* A, AAAA: bits by enum plan_question */
     bool ended;                /* all that is to be known of it is known */
@@ -117,6 +119,22 @@ enum plan_outcome {
     PLAN_DEFER, /* none for now */
     PLAN_FAIL,  /* none, and there will be none */
     PLAN_OLD    /* the settings have changed while it was made */
+};
+
+/* A policy of MTA-STS, its own copy: of the recipients' domain, or of a next hop that the route
+ * names (RFC 8461 section 3.4). */
+enum plan_sts_state { PLAN_STS_UNASKED, PLAN_STS_ASKING, PLAN_STS_KNOWN };
+
+struct plan_sts {
+    uint8_t state;  /* enum plan_sts_state */
+    uint8_t record; /* enum sts_record: what stands in the DNS now, and its id */
+    char domain[DNS_NAME_CAP];
+    char record_id[STS_ID_CAP];
+    bool has_policy; /* one is in force */
+    char id[STS_ID_CAP];
+    struct sts_policy policy; /* mx owned */
+    uint64_t fetched_s, expires_s;
+    char why[STS_WHY_CAP]; /* there is none, or not the newest; "": nothing went wrong */
 };
 
 struct plan_target {
@@ -157,6 +175,8 @@ struct courier_plan {
     bool literal;          /* the domain is an address */
     struct net_addr literal_addr;
     struct courier_requirement asked; /* by the operator */
+    struct plan_sts *sts;             /* by plan_host.source; NULL: nothing was asked */
+    uint32_t sts_cnt;
     struct plan_host *hosts;
     uint32_t host_cnt, host_cap, host_at, host_end; /* the batch being looked at */
     struct plan_order order;
@@ -237,10 +257,20 @@ void courier_plan_judge_addresses(struct courier *c, struct courier_plan *p, str
 void courier_plan_decide_host(struct courier *c, struct courier_plan *p, struct plan_host *h);
 uint32_t courier_plan_usable_cnt(const struct courier_plan *p);
 void courier_plan_conclude(struct courier *c, struct courier_plan *p);
+/* courier_plan_policy.c: sets what MTA-STS says about the host, where that matters. Returns false
+ * while it is asked. */
+bool courier_plan_policy(struct courier *c, struct courier_plan *p, struct plan_host *h);
+/* The policy that the host is held to; NULL: none is known. */
+const struct plan_sts *courier_plan_sts(const struct courier_plan *p, const struct plan_host *h);
+void courier_plan_policy_fini(struct courier_plan *p);
 /* courier_plan.c: it is made. */
 void courier_plan_made(struct courier *c, struct courier_plan *p);
 /* Gives up a hold. */
 void courier_plan_release(struct courier *c, struct courier_plan *p);
+/* At the end: what asked for it does not come back. */
+void courier_plan_abandon(struct courier_plan *p);
+/* What waits in it comes back in plans.ready. */
+void courier_plan_wake(struct courier *c, struct courier_plan *p);
 /* courier_plan_make.c: one more question may go out. */
 bool courier_plan_may_ask(const struct courier *c);
 

@@ -79,7 +79,9 @@ static void set_names(const struct courier_plan *p, const struct plan_host *h,
 {
     struct net_addr address;
 
-    if (p->asked.name_cnt > 0) {
+    if (r->level == DANE_LEVEL_STS || r->level == DANE_LEVEL_STS_TESTING) {
+        names[r->name_cnt++] = h->name; /* RFC 8461 section 4.1 */
+    } else if (p->asked.name_cnt > 0) {
         r->names = p->asked.names;
         r->name_cnt = p->asked.name_cnt;
     } else if (r->level == DANE_LEVEL_SECURE) {
@@ -106,6 +108,8 @@ static void forgive(const struct courier_plan *p, struct dane_decision *d)
  * message asks for more than the level does, it is called by what that comes to. */
 static enum dane_level level_of(const struct plan_host *h, const struct dane_decision *d)
 {
+    if (d->policy != DANE_POLICY_NONE && d->proof == DANE_PROOF_NAMES)
+        return d->policy == DANE_POLICY_ENFORCE ? DANE_LEVEL_STS : DANE_LEVEL_STS_TESTING;
     bool by_dns = h->facts.level == DANE_LEVEL_DANE || h->facts.level == DANE_LEVEL_DANE_ONLY;
 
     if (d->why == DANE_WHY_REQUIRETLS)
@@ -139,9 +143,13 @@ static void require(const struct courier *c, const struct courier_plan *p,
     *r = (struct dane_requirement){.level = (uint8_t)level_of(h, d),
                                    .proof = d->proof,
                                    .trusted_only = d->trusted_only,
+                                   .testing = d->policy == DANE_POLICY_TESTING &&
+                                              d->proof == DANE_PROOF_NAMES,
                                    .names = names};
     if (r->proof == DANE_PROOF_RECORDS) {
         set_reference_names(c, p, h, r, names, d->base == DANE_EXPANDED ? h->canonical : h->name);
+        if (d->policy == DANE_POLICY_ENFORCE)
+            r->policy_name = h->name;
         r->records = h->tlsa[d->base].records;
         r->record_cnt = h->tlsa[d->base].select_cnt;
     } else if (r->proof == DANE_PROOF_NAMES) {

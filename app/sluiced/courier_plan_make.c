@@ -121,6 +121,7 @@ static struct plan_host *add_host(struct courier_plan *p, const char *name, uint
     base_assert(p->host_cnt < p->host_cap);
     *h = (struct plan_host){.port = port};
     plan_text(h->name, sizeof(h->name), name);
+    h->source = p->source_at;
     h->rank = p->host_cnt > 0 ? p->hosts[p->host_cnt - 1].rank + 1 : 0;
     p->host_cnt++;
     return h;
@@ -396,6 +397,8 @@ static bool look(struct courier *c, struct courier_plan *p, uint32_t i)
         if (h->refusal == PLAN_HOST_TAKEN)
             question = dane_next_question(&h->facts);
         if (question == DANE_ASK_NOTHING) {
+            if (!courier_plan_policy(c, p, h))
+                return true; /* it comes again */
             courier_plan_decide_host(c, p, h);
             h->ended = true;
             break;

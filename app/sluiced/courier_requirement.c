@@ -98,7 +98,8 @@ void courier_requirement_fill(const struct courier *c, struct delivery *d,
 
     d->tls_begin =
         route->tls == CONF_ROUTE_TLS_IMPLICIT ? DELIVERY_TLS_IMPLICIT : DELIVERY_TLS_BY_STARTTLS;
-    d->tls_lenient = !d->kept && settings_destination_find(c->settings, d->job.domain)->lenient;
+    d->tls_lenient = !d->kept && (d->requirement->testing ||
+                                  settings_destination_find(c->settings, d->job.domain)->lenient);
     d->tls_clear_after =
         c->wall_ns >= d->job.arrival_wall_ns && c->wall_ns - d->job.arrival_wall_ns >= waited_ns;
     base_put_le64(bytes, d->requirement->digest);

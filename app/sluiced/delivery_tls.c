@@ -3,10 +3,16 @@
 const char *delivery_tls_level_name(enum dane_level level)
 {
     static const char *const names[DANE_LEVEL_CNT] = {
-        [DANE_LEVEL_NONE] = "none",           [DANE_LEVEL_MAY] = "may",
-        [DANE_LEVEL_ENCRYPT] = "encrypt",     [DANE_LEVEL_DANE] = "dane",
-        [DANE_LEVEL_DANE_ONLY] = "dane-only", [DANE_LEVEL_FINGERPRINT] = "fingerprint",
-        [DANE_LEVEL_VERIFY] = "verify",       [DANE_LEVEL_SECURE] = "secure",
+        [DANE_LEVEL_NONE] = "none",
+        [DANE_LEVEL_MAY] = "may",
+        [DANE_LEVEL_ENCRYPT] = "encrypt",
+        [DANE_LEVEL_DANE] = "dane",
+        [DANE_LEVEL_DANE_ONLY] = "dane-only",
+        [DANE_LEVEL_FINGERPRINT] = "fingerprint",
+        [DANE_LEVEL_VERIFY] = "verify",
+        [DANE_LEVEL_SECURE] = "secure",
+        [DANE_LEVEL_STS] = "sts",
+        [DANE_LEVEL_STS_TESTING] = "sts-testing",
     };
 
     return level < DANE_LEVEL_CNT ? names[level] : "";
@@ -59,6 +65,14 @@ static const uint16_t counters[DANE_LEVEL_CNT * DELIVERY_TLS_CNT] = {
     ROW(SECURE, UNTRUSTED, SECURE_UNTRUSTED),
     ROW(SECURE, VERIFIED, SECURE_VERIFIED),
     ROW(SECURE, FAILED, SECURE_FAILED),
+    ROW(STS, CLEAR, STS_CLEAR),
+    ROW(STS, UNTRUSTED, STS_UNTRUSTED),
+    ROW(STS, VERIFIED, STS_VERIFIED),
+    ROW(STS, FAILED, STS_FAILED),
+    ROW(STS_TESTING, CLEAR, STS_TESTING_CLEAR),
+    ROW(STS_TESTING, UNTRUSTED, STS_TESTING_UNTRUSTED),
+    ROW(STS_TESTING, VERIFIED, STS_TESTING_VERIFIED),
+    ROW(STS_TESTING, FAILED, STS_TESTING_FAILED),
 };
 
 enum stats_id delivery_tls_counter(enum dane_level level, enum delivery_tls tls)

@@ -347,6 +347,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
             return error;
     }
     if (error == 0)
+        gateway_sts_open(&g->sts, &g->courier, conf, loop_wall_ns());
+    if (error == 0)
         error = gateway_https_init(&g->https, &g->topology);
     if (error == 0)
         error = make_loops(g, conf);
@@ -410,8 +412,10 @@ static void close_all(struct gateway *g)
     loop_fini(&g->courier_thread.loop);
     loop_fini(&g->host_thread.loop);
     loop_fini(&g->resolver_thread.loop);
-    if (g->courier.deliveries != NULL)
+    if (g->courier.deliveries != NULL) {
+        gateway_sts_close(&g->sts, &g->courier);
         courier_fini(&g->courier);
+    }
     gateway_https_fini(&g->https);
     for (uint32_t i = 0; i < g->open_cnt; i++)
         ethdev_close(&g->port[i]);

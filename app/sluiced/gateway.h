@@ -15,6 +15,7 @@
 #include "gateway_https.h"
 #include "gateway_resolver.h"
 #include "gateway_stream.h"
+#include "gateway_sts.h"
 #include "gateway_tls.h"
 #include "host.h"
 #include "lane.h"
@@ -93,6 +94,7 @@ struct gateway {
     struct gateway_resolver resolver;
     struct gateway_thread resolver_thread;
     struct gateway_https https;
+    struct gateway_sts sts;
     struct gateway_thread auth_thread;
     struct gateway_stream stream;
     struct gateway_thread stream_thread;

@@ -22,7 +22,8 @@ static bool is_needed(const struct conf *conf)
 
 bool gateway_tls_trust_wanted(const struct conf *conf)
 {
-    bool wanted = is_needed(conf) || conf->delivery.requiretls == CONF_REQUIRETLS_ENFORCE;
+    bool wanted = is_needed(conf) || conf->delivery.mta_sts ||
+                  conf->delivery.requiretls == CONF_REQUIRETLS_ENFORCE;
 
     for (uint32_t i = 0; i < conf->destination_cnt; i++)
         wanted |= conf->destination[i].requiretls == 1 + CONF_REQUIRETLS_ENFORCE;
@@ -79,7 +80,8 @@ int gateway_tls_trust_read(struct dane_trust **out, const struct conf *conf, str
     if (!gateway_tls_trust_wanted(conf))
         return 0;
     int error = load(out, conf->delivery.ca_file, open_by, opener, reason);
-    if (error == 0 || !is_needed(conf)) /* then nobody proves its name, and that is said of it */
+    if (error == 0 || !is_needed(conf)) /* then nobody proves its name, nor is a policy fetched:
+                                           both are told when they come up */
         return 0;
     snprintf(why, GATEWAY_TLS_WHY_CAP, "delivery: ca_file: %.230s", reason);
     return error;

@@ -354,6 +354,8 @@ struct conf_delivery {
     const char *ca_file;      /* NULL: none */
     const char *ca_file_file; /* where it is set, on which line; 0: by default */
     uint32_t ca_file_line;
+    bool mta_sts;
+    uint64_t mta_sts_timeout_ns;
     uint64_t eightbit;          /* enum conf_eightbit */
     uint64_t requiretls;        /* enum conf_requiretls */
     struct conf_list set_aside; /* see conf_reply_parse */

@@ -89,9 +89,8 @@ static struct dane_decision prove(enum dane_proof proof, enum dane_why why)
     return (struct dane_decision){.proof = (uint8_t)proof, .why = (uint8_t)why, .enhanced = ""};
 }
 
-/* DANE says nothing about this host. This is where a policy of MTA-STS would speak, and after it
- * the level. */
-static struct dane_decision without_dane(const struct dane_facts *f, enum dane_why why)
+/* What the level alone asks for. */
+static struct dane_decision by_level(const struct dane_facts *f, enum dane_why why)
 {
     static const uint8_t proof[DANE_LEVEL_CNT] = {
         [DANE_LEVEL_NONE] = DANE_PROOF_CLEAR,
@@ -109,6 +108,43 @@ static struct dane_decision without_dane(const struct dane_facts *f, enum dane_w
     return prove((enum dane_proof)proof[f->level], why);
 }
 
+/* The operator asks for nothing that a policy would weaken, and wants TLS. */
+static bool heeds_policy(const struct dane_facts *f)
+{
+    return f->level == DANE_LEVEL_MAY || f->level == DANE_LEVEL_ENCRYPT ||
+           f->level == DANE_LEVEL_DANE;
+}
+
+/* RFC 8461 section 5: the host must be one that the policy names, with a certificate for its name.
+ * d is what holds without a policy. */
+static struct dane_decision with_policy(const struct dane_facts *f, struct dane_decision d)
+{
+    uint8_t policy = heeds_policy(f) && !f->literal ? f->policy : (uint8_t)DANE_POLICY_NONE;
+
+    if (policy == DANE_POLICY_NONE || d.next)
+        return d;
+    if (policy == DANE_POLICY_ENFORCE && !f->policy_names_host) {
+        d = next(DANE_WHY_POLICY_HOST, "4.7.5");
+    } else if (policy == DANE_POLICY_ENFORCE) {
+        if (d.proof != DANE_PROOF_RECORDS)
+            d = prove(DANE_PROOF_NAMES, DANE_WHY_POLICY);
+    } else if (d.proof == DANE_PROOF_OPTIONAL && f->policy_names_host) {
+        d = prove(DANE_PROOF_NAMES, DANE_WHY_TESTING);
+    } else if (!f->policy_names_host && d.proof != DANE_PROOF_RECORDS) {
+        d.why = DANE_WHY_TESTING_HOST;
+    } else {
+        return d; /* TLS that is asked for in any case is not made less sure by a test */
+    }
+    d.policy = policy;
+    return d;
+}
+
+/* DANE says nothing about this host: a policy speaks, and after it the level. */
+static struct dane_decision without_dane(const struct dane_facts *f, enum dane_why why)
+{
+    return with_policy(f, by_level(f, why));
+}
+
 static struct dane_decision with_records(const struct dane_facts *f, uint8_t base)
 {
     struct dane_decision d;
@@ -121,7 +157,8 @@ static struct dane_decision with_records(const struct dane_facts *f, uint8_t bas
         d = prove(DANE_PROOF_ENCRYPTED, DANE_WHY_UNUSABLE);
     d.base = base;
     d.trusted_only = !f->mx_secure;
-    return d;
+    /* A secure MX set and a usable record leave nothing for a policy to add. */
+    return f->usable[base] && f->mx_secure ? d : with_policy(f, d);
 }
 
 /* One name's records. Returns false when it has none that count: *why says it. */
@@ -163,6 +200,17 @@ static struct dane_decision by_dane(const struct dane_facts *f)
     return at_name(f, DANE_ORIGINAL, &d, &why) ? d : without_dane(f, why);
 }
 
+bool dane_wants_policy(const struct dane_facts *f)
+{
+    struct dane_facts with = *f;
+    struct dane_decision d;
+
+    with.policy = DANE_POLICY_ENFORCE;
+    with.policy_names_host = false;
+    d = dane_decide(&with);
+    return d.policy != DANE_POLICY_NONE;
+}
+
 struct dane_decision dane_decide(const struct dane_facts *f)
 {
     struct dane_decision d;
@@ -201,6 +249,11 @@ const char *dane_why_text(enum dane_why why)
         [DANE_WHY_NOT_SECURE] = "REQUIRETLS: the MX records are not signed",
         [DANE_WHY_CLEAR] = "REQUIRETLS: mail goes there in clear text by configuration",
         [DANE_WHY_TLS_OPTIONAL] = "TLS-Required: no leaves the level alone",
+        [DANE_WHY_POLICY] = "the domain's MTA-STS policy asks for it",
+        [DANE_WHY_POLICY_HOST] = "the domain's MTA-STS policy does not name the host",
+        [DANE_WHY_TESTING] = "the domain's MTA-STS policy is tested",
+        [DANE_WHY_TESTING_HOST] =
+            "the domain's MTA-STS policy, which is tested, does not name the host",
     };
 
     return text[why];
@@ -209,10 +262,16 @@ const char *dane_why_text(enum dane_why why)
 const char *dane_level_name(enum dane_level level)
 {
     static const char *const name[DANE_LEVEL_CNT] = {
-        [DANE_LEVEL_NONE] = "none",           [DANE_LEVEL_MAY] = "may",
-        [DANE_LEVEL_ENCRYPT] = "encrypt",     [DANE_LEVEL_DANE] = "dane",
-        [DANE_LEVEL_DANE_ONLY] = "dane-only", [DANE_LEVEL_FINGERPRINT] = "fingerprint",
-        [DANE_LEVEL_VERIFY] = "verify",       [DANE_LEVEL_SECURE] = "secure",
+        [DANE_LEVEL_NONE] = "none",
+        [DANE_LEVEL_MAY] = "may",
+        [DANE_LEVEL_ENCRYPT] = "encrypt",
+        [DANE_LEVEL_DANE] = "dane",
+        [DANE_LEVEL_DANE_ONLY] = "dane-only",
+        [DANE_LEVEL_FINGERPRINT] = "fingerprint",
+        [DANE_LEVEL_VERIFY] = "verify",
+        [DANE_LEVEL_SECURE] = "secure",
+        [DANE_LEVEL_STS] = "sts",
+        [DANE_LEVEL_STS_TESTING] = "sts-testing",
     };
 
     return name[level];

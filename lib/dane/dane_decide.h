@@ -6,8 +6,11 @@
  * hosts in unsigned zones, whose servers often can't answer that. So the questions come one after
  * the other from here (dane_next_question), and the decision is made of all answers at once.
  *
- * The order is: DANE where the host has it; else the level. What RFC 8461 publishes (MTA-STS) has
- * its place between the two: it never overrides what DANE requires or forbids.
+ * The order is: DANE where the host has it; else what the domain publishes by MTA-STS (RFC 8461),
+ * at the levels may, encrypt and dane; else the level. A policy never overrides what DANE requires
+ * or forbids (RFC 8461 section 2). It adds to DANE where that leaves something open: records that
+ * are all unusable ask for TLS with whoever it is, and the records of a host that an unsigned MX
+ * set has named prove less. The levels that ask for something themselves stand as they are.
  *
  * Left out: the lookups, names and records themselves (whoever delivers), the handshake.
  *
@@ -46,6 +49,9 @@ enum dane_mx dane_decide_mx(struct dane_lookup mx, bool null_mx);
 
 /* ---- one host ---- */
 
+/* What MTA-STS says about a domain. */
+enum dane_policy { DANE_POLICY_NONE, DANE_POLICY_TESTING, DANE_POLICY_ENFORCE };
+
 struct dane_facts {
     uint8_t level; /* enum dane_level */
     bool literal;  /* an address stands in place of the host's name */
@@ -58,6 +64,8 @@ struct dane_facts {
     /* TLSA at the name at the end of the chain of aliases, and at the host's own name. */
     struct dane_lookup tlsa[2];
     bool usable[2]; /* one of the records at least (dane_select) */
+    uint8_t policy; /* enum dane_policy, of the domain, in force now */
+    bool policy_names_host;
 };
 #define DANE_EXPANDED 0
 #define DANE_ORIGINAL 1
@@ -84,7 +92,11 @@ enum dane_why {
     DANE_WHY_UNSIGNED_TLSA, /* records, but not validated: nobody heeds them */
     DANE_WHY_UNUSABLE,      /* validated, none of which means anything for mail */
     DANE_WHY_USABLE,
-    DANE_WHY_UNSIGNED_MX, /* dane-only: whoever forges the MX set chooses the host */
+    DANE_WHY_UNSIGNED_MX,  /* dane-only: whoever forges the MX set chooses the host */
+    DANE_WHY_POLICY,       /* MTA-STS, enforce: the host is one of its */
+    DANE_WHY_POLICY_HOST,  /* enforce: it is none of its */
+    DANE_WHY_TESTING,      /* testing: the host is one of its */
+    DANE_WHY_TESTING_HOST, /* testing: it is none of its */
     /* Of dane_requiretls.h: */
     DANE_WHY_REQUIRETLS,   /* it asks for more than all others */
     DANE_WHY_NOT_SECURE,   /* REQUIRETLS: likewise */
@@ -100,9 +112,13 @@ struct dane_decision {
     uint8_t proof;        /* enum dane_proof; unless next */
     uint8_t base;         /* with records: DANE_EXPANDED or DANE_ORIGINAL */
     bool trusted_only;    /* as in struct dane_requirement */
+    uint8_t policy;       /* enum dane_policy that has a part in this */
     uint8_t why;          /* enum dane_why */
     const char *enhanced; /* next: "4.7.5"; else "" */
 };
+
+/* A policy of the domain may have a part in what dane_decide says: it is to be known before. */
+bool dane_wants_policy(const struct dane_facts *f);
 
 /* After the last question. */
 struct dane_decision dane_decide(const struct dane_facts *f);

@@ -19,10 +19,12 @@ static uint64_t add_text(const uint8_t key[16], uint64_t h, const char *text)
 
 uint64_t dane_requirement_digest(const struct dane_requirement *r, const uint8_t key[16])
 {
-    uint8_t head[] = {r->level, r->proof, r->trusted_only, r->sni != NULL};
+    uint8_t head[] = {r->level,   r->proof,       r->trusted_only,
+                      r->testing, r->sni != NULL, r->policy_name != NULL};
     uint64_t h = add(key, 0, head, sizeof(head));
 
     h = add_text(key, h, r->sni);
+    h = add_text(key, h, r->policy_name);
     h = add(key, h, &r->name_cnt, sizeof(r->name_cnt));
     for (uint32_t i = 0; i < r->name_cnt; i++)
         h = add_text(key, h, r->names[i]);

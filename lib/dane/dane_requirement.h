@@ -22,6 +22,9 @@ enum dane_level {
     DANE_LEVEL_FINGERPRINT, /* a certificate or key that the operator names */
     DANE_LEVEL_VERIFY,      /* a trusted chain for the name of the MX host */
     DANE_LEVEL_SECURE,      /* a trusted chain for the destination's own name, or listed ones */
+    /* No settings, but what holds where a policy of MTA-STS does: for the words. */
+    DANE_LEVEL_STS,
+    DANE_LEVEL_STS_TESTING,
     DANE_LEVEL_CNT
 };
 
@@ -41,11 +44,17 @@ struct dane_requirement {
     /* RECORDS: the MX set was not secure (RFC 7672 section 2.2.1), so that a match proves less: it
      * is called trusted, never verified. */
     bool trusted_only;
+    /* NAMES, by a policy of MTA-STS in mode testing: what is not proved is told of and done without
+     * (RFC 8461 section 5). */
+    bool testing;
     const char *sni; /* A-labels; NULL: none is sent */
     const char *const *names;
     uint32_t name_cnt;
     const struct dane_record *records; /* of dane_select */
     uint32_t record_cnt;
+    /* RECORDS: beside a match, a chain to the trust store for this name: MTA-STS asks for it, and
+     * an unsigned MX set is no reason to do without. NULL: not asked for. */
+    const char *policy_name;
     const struct base_span *fingerprints; /* SHA-256, 32 bytes each */
     uint32_t fingerprint_cnt;
     /* Of all above. Connections and sessions are shared only between requirements with the same. */

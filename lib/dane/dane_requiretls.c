@@ -1,9 +1,9 @@
 #include "dane_requiretls.h"
 
-/* Nobody who forges an answer of the DNS could have chosen the host. */
-static bool found_securely(const struct dane_facts *f)
+/* Nobody who forges an answer of the DNS could have chosen the host (RFC 8689 section 4.2.1). */
+static bool found_securely(const struct dane_facts *f, const struct dane_decision *d)
 {
-    return f->mx_secure;
+    return f->mx_secure || d->policy == DANE_POLICY_ENFORCE;
 }
 
 static struct dane_decision never(enum dane_why why)
@@ -18,7 +18,7 @@ static struct dane_decision enforce(const struct dane_facts *f, struct dane_deci
 
     if (d.proof == DANE_PROOF_FINGERPRINTS || (names && f->level == DANE_LEVEL_SECURE))
         return d;
-    if (!found_securely(f))
+    if (!found_securely(f, &d))
         return never(DANE_WHY_NOT_SECURE);
     if (names || d.proof == DANE_PROOF_RECORDS)
         return d;
@@ -28,8 +28,11 @@ static struct dane_decision enforce(const struct dane_facts *f, struct dane_deci
 
 struct dane_decision dane_keep(const struct dane_facts *f, enum dane_keep policy)
 {
-    struct dane_decision d = dane_decide(f);
+    struct dane_facts own = *f;
 
+    if (own.policy == DANE_POLICY_TESTING) /* which lets mail pass that it would not take */
+        own.policy = DANE_POLICY_NONE;
+    struct dane_decision d = dane_decide(&own);
     if (d.next || policy == DANE_KEEP_OPPORTUNISTIC || policy == DANE_KEEP_DISABLE)
         return d;
     if (d.proof == DANE_PROOF_CLEAR)
@@ -48,8 +51,9 @@ struct dane_decision dane_waive(const struct dane_facts *f)
 
     if (own.level == DANE_LEVEL_DANE)
         own.level = DANE_LEVEL_MAY;
+    own.policy = DANE_POLICY_NONE;
     struct dane_decision d = dane_decide(&own);
-    if (!d.next && own.level != f->level)
+    if (!d.next && (own.level != f->level || own.policy != f->policy))
         d.why = DANE_WHY_TLS_OPTIONAL;
     return d;
 }

@@ -491,6 +491,73 @@ static void test_all(void **state)
     assert_true(cnt > 2000000);
 }
 
+/* ---- MTA-STS ---- */
+
+/* Whatever a policy says: it never makes less of what DANE or the level asks for. */
+static void test_policy(void **state)
+{
+    static const struct {
+        const char *id;
+        enum dane_level level;
+        struct dane_lookup tlsa;
+        bool usable, mx_secure, names_host;
+        enum dane_policy policy;
+        enum dane_why why;
+        enum dane_policy part;
+        const char *want;
+    } cases[] = {
+#define P(policy) DANE_POLICY_##policy
+        {"M8 named", DANE_LEVEL_DANE, I(NODATA), 0, 0, 1, P(ENFORCE), DANE_WHY_POLICY, P(ENFORCE),
+         "names"},
+        {"M8 not named", DANE_LEVEL_DANE, S(NODATA), 0, 1, 0, P(ENFORCE), DANE_WHY_POLICY_HOST,
+         P(ENFORCE), "next"},
+        {"M8 may", DANE_LEVEL_MAY, NO, 0, 0, 1, P(ENFORCE), DANE_WHY_POLICY, P(ENFORCE), "names"},
+        {"M8 encrypt", DANE_LEVEL_ENCRYPT, NO, 0, 0, 1, P(ENFORCE), DANE_WHY_POLICY, P(ENFORCE),
+         "names"},
+        {"none", DANE_LEVEL_NONE, NO, 0, 0, 0, P(ENFORCE), DANE_WHY_LEVEL, P(NONE), "clear"},
+        {"verify", DANE_LEVEL_VERIFY, NO, 0, 0, 0, P(ENFORCE), DANE_WHY_LEVEL, P(NONE), "names"},
+        {"fingerprint", DANE_LEVEL_FINGERPRINT, NO, 0, 0, 1, P(ENFORCE), DANE_WHY_LEVEL, P(NONE),
+         "fingerprints"},
+        {"dane-only", DANE_LEVEL_DANE_ONLY, S(NODATA), 0, 1, 1, P(ENFORCE), DANE_WHY_NO_TLSA,
+         P(NONE), "next"},
+        {"M9 testing", DANE_LEVEL_DANE, I(NODATA), 0, 0, 1, P(TESTING), DANE_WHY_TESTING,
+         P(TESTING), "names"},
+        {"M9 not named", DANE_LEVEL_DANE, I(NODATA), 0, 0, 0, P(TESTING), DANE_WHY_TESTING_HOST,
+         P(TESTING), "optional"},
+        {"M9 encrypt", DANE_LEVEL_ENCRYPT, NO, 0, 0, 1, P(TESTING), DANE_WHY_LEVEL, P(NONE),
+         "encrypted"},
+        {"M2 DANE wins", DANE_LEVEL_DANE, S(RECORDS), 1, 1, 0, P(ENFORCE), DANE_WHY_USABLE, P(NONE),
+         "records"},
+        {"M3 unusable", DANE_LEVEL_DANE, S(RECORDS), 0, 1, 1, P(ENFORCE), DANE_WHY_POLICY,
+         P(ENFORCE), "names"},
+        {"M3 testing", DANE_LEVEL_DANE, S(RECORDS), 0, 1, 1, P(TESTING), DANE_WHY_UNUSABLE, P(NONE),
+         "encrypted"},
+        {"M4 error", DANE_LEVEL_DANE, E, 0, 1, 1, P(ENFORCE), DANE_WHY_TLSA_ERROR, P(NONE), "next"},
+        {"M5 both", DANE_LEVEL_DANE, S(RECORDS), 1, 0, 1, P(ENFORCE), DANE_WHY_USABLE, P(ENFORCE),
+         "records"},
+        {"M5 not named", DANE_LEVEL_DANE, S(RECORDS), 1, 0, 0, P(ENFORCE), DANE_WHY_POLICY_HOST,
+         P(ENFORCE), "next"},
+#undef P
+    };
+    (void)state;
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(cases); i++) {
+        struct dane_facts f = {.level = (uint8_t)cases[i].level,
+                               .mx_secure = cases[i].mx_secure,
+                               .a = S(RECORDS),
+                               .tlsa = {NO, cases[i].tlsa},
+                               .usable = {false, cases[i].usable},
+                               .policy = (uint8_t)cases[i].policy,
+                               .policy_names_host = cases[i].names_host};
+        struct dane_decision d = dane_decide(&f);
+        const char *got = d.next ? "next" : dane_proof_name((enum dane_proof)d.proof);
+        if (d.why != cases[i].why || d.policy != cases[i].part || strcmp(got, cases[i].want) != 0)
+            fail_msg("%s: %s, %s", cases[i].id, got, dane_why_text((enum dane_why)d.why));
+        /* Who has a part in it is asked for. */
+        assert_true(d.policy == DANE_POLICY_NONE || dane_wants_policy(&f));
+    }
+}
+
 static void test_words(void **state)
 {
     (void)state;
@@ -505,10 +572,8 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mx),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_all),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_mx),     cmocka_unit_test(test_rows),  cmocka_unit_test(test_all),
+        cmocka_unit_test(test_policy), cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,72 @@
+/*
+ * Policies of MTA-STS for the courier (RFC 8461): a plan that may need one asks here, by domain.
+ * The TXT record is asked for, and says by its id whether the cache has the policy; else it is
+ * fetched by HTTPS (https.h), and the plan waits for that, for delivery: mta_sts_timeout at most. A
+ * fetch that fails leaves the policy that was there in force until it lapses; without one the mail
+ * goes as if there were none. Policies that mail has used lately are fetched anew before they
+ * lapse, beside everything.
+ *
+ * On disk the cache is control's: whole images of it are handed over, at most one in
+ * COURIER_STS_SAVE_NS.
+ *
+ * Threads: the courier's, but for courier_sts_image_take (control's) and what is called before it
+ * runs or after it has stopped. Memory: a job for each plan that asks, 64 KiB more while a policy
+ * is fetched; COURIER_STS_JOBS at a time ask, the others wait.
+ */
+#ifndef COURIER_STS_H
+#define COURIER_STS_H
+
+#include "https_request.h"
+#include "sts_cache.h"
+
+#include <stdatomic.h>
+
+struct courier;
+struct courier_plan;
+
+#define COURIER_STS_RECORD  "_mta-sts"
+#define COURIER_STS_HOST    "mta-sts" /* shorter: its name fits where the record's does */
+#define COURIER_STS_PATH    "/.well-known/mta-sts.txt"
+#define COURIER_STS_JOBS    64
+#define COURIER_STS_SAVE_NS (10 * BASE_NS_S)
+
+struct courier_sts_image {
+    size_t len;
+    char *text; /* owned */
+};
+
+struct courier_sts {
+    struct sts_cache cache;
+    struct base_list waiting, asking; /* jobs */
+    uint32_t asking_cnt;
+    uint32_t refresh_cnt; /* of these, for nobody who waits */
+    uint64_t refresh_ns, saved_ns;
+    /* The courier stores (release), control takes it (acquire). */
+    _Atomic(struct courier_sts_image *) image;
+};
+
+/* Returns 0 or -ENOMEM. */
+int courier_sts_init(struct courier *c) BASE_WARN_UNUSED;
+/* Before courier_plans_fini. */
+void courier_sts_fini(struct courier *c);
+
+/* For plan->sts[source], whose domain is set: holds the plan, and advances it in a later pass, when
+ * that is known. */
+void courier_sts_ask(struct courier *c, struct courier_plan *p, uint32_t source);
+
+uint32_t courier_sts_pass(struct courier *c);
+uint64_t courier_sts_deadline(const struct courier *c);
+/* As courier_plans_flush. */
+void courier_sts_flush(struct courier *c);
+
+/* ---- on disk ---- */
+
+/* What was kept, before the courier runs. Returns how many policies, or as sts_cache_read. */
+int courier_sts_load(struct courier *c, struct base_span text, uint64_t wall_ns) BASE_WARN_UNUSED;
+/* NULL: nothing is to be written. The caller frees it. */
+struct courier_sts_image *courier_sts_image_take(struct courier *c);
+/* What is not handed over yet, when the courier has stopped. */
+void courier_sts_image_make(struct courier *c);
+void courier_sts_image_free(struct courier_sts_image *image); /* NULL: nothing */
+
+#endif
