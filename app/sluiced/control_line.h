@@ -24,6 +24,9 @@ enum control_verb {
     CONTROL_QUEUE_DELETE,
     CONTROL_EXPLAIN,
     CONTROL_PROBE,
+    CONTROL_TLSRPT_SHOW,
+    CONTROL_TLSRPT_SENT,
+    CONTROL_TLSRPT, /* behind those that begin with it */
     CONTROL_SENDER_CHECK,
     CONTROL_RECIPIENT_CHECK,
     CONTROL_CONFIG_SHOW,
@@ -43,6 +46,7 @@ enum control_words {
     CONTROL_WORDS_ID,      /* the id of one message, no condition */
     CONTROL_WORDS_ONE,     /* one word */
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
+    CONTROL_WORDS_OPTION,  /* none but --json, likewise */
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
 };

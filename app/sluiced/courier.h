@@ -22,6 +22,7 @@
 #include "https.h"
 #include "queue.h"
 #include "settings.h"
+#include "tlsrpt_counts.h"
 #include "topology.h"
 
 /* The operator's changes: the first is under way (courier_command.c). */
@@ -75,8 +76,9 @@ struct courier {
     struct courier_changes changes;
     struct courier_cat cat;
     struct courier_verify verify;
-    struct https https; /* fetches policies, sends reports */
-    bool draining;      /* starts no new deliveries */
+    struct https https;           /* fetches policies, sends reports */
+    struct tlsrpt_counts *tlsrpt; /* since control has asked last; NULL: nothing is counted */
+    bool draining;                /* starts no new deliveries */
 };
 
 /* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */

@@ -6,6 +6,7 @@
 #include "courier_control.h"
 #include "courier_explain.h"
 #include "courier_probe.h"
+#include "courier_tlsrpt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -303,6 +304,7 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
                         : c->now_ns;
     if (p->kept)
         base_list_push_back(&c->plans.kept, &p->node);
+    courier_tlsrpt_plan(c, p);
     wake(c, p);
     if (p->request != NULL) {
         struct courier_request *r = p->request;

@@ -14,6 +14,8 @@ enum courier_request_kind {
     COURIER_QUEUE_CAT,
     COURIER_EXPLAIN,
     COURIER_PROBE,
+    COURIER_TLSRPT_TAKE, /* courier_tlsrpt.h; not by a client */
+    COURIER_TLSRPT_POST,
     /* changes, from here on */
     COURIER_QUEUE_FLUSH,
     COURIER_QUEUE_HOLD,
@@ -44,6 +46,8 @@ struct courier_request {
     struct base_span word; /* EXPLAIN: the recipient; PROBE: that, a domain or a host; a view of
                               control's line */
     uint32_t uid;          /* who asks */
+    struct tlsrpt_counts *tlsrpt; /* TLSRPT_TAKE */
+    uint64_t wall_ns;
     /* How far it has come, over all pieces: */
     struct spool_id after;       /* only messages behind it */
     uint32_t recipient_at;       /* SHOW: the next one */

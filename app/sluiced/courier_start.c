@@ -30,6 +30,7 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->plan_try = 0;
     d->requirement = NULL;
     d->tls = DELIVERY_TLS_NOTHING;
+    d->tls_session = TLSRPT_NOTHING;
     d->unattempted = false;
     d->refused = false;
     d->next_host = false;

@@ -9,6 +9,7 @@
 #include "delivery_tls.h"
 #include "net_addr.h"
 #include "queue.h"
+#include "tlsrpt_words.h"
 
 struct policy_verify_entry;
 
@@ -63,11 +64,16 @@ struct delivery {
     uint8_t open[QUEUE_JOB_RCPT_MAX]; /* the lane's: positions that the session's job is about */
     uint32_t lane;                    /* that carries it out */
     uint8_t tls_try;                  /* the lane's: enum conn_tls_try */
-    bool unattempted;    /* the lane could not even try: not an attempt, without results */
-    bool refused;        /* the next hop took no mail at all for now (4xx before MAIL) */
-    bool next_host;      /* this address heard nothing of the message, and did not fail it for good:
-                            another one of the same destination may take it at once */
-    uint8_t tls;         /* enum delivery_tls */
+    bool unattempted; /* the lane could not even try: not an attempt, without results */
+    bool refused;     /* the next hop took no mail at all for now (4xx before MAIL) */
+    bool next_host;   /* this address heard nothing of the message, and did not fail it for good:
+                         another one of the same destination may take it at once */
+    uint8_t tls;      /* enum delivery_tls */
+    /* For reports of TLS: what the connections that were opened for it came to. */
+    uint8_t tls_session;     /* enum tlsrpt_result; NOTHING: to no session of TLS */
+    uint8_t tls_success_cnt; /* of more than one, where the next hop's LIMITS made it go on */
+    struct net_addr tls_source;
+    char tls_reason[64];
     bool dsn_passed_on;  /* the next hop offers DSN: it answers for what it took (RFC 3461 section
                             5.2.1); else a success that was to be notified is ours to tell */
     uint32_t result_cnt; /* told; recipients not told count as
