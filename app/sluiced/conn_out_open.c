@@ -181,6 +181,8 @@ void conn_out_start(struct lane *l, struct delivery *d)
     d->refused = false;
     d->next_host = false;
     d->tls = DELIVERY_TLS_NOTHING;
+    d->tls_session = TLSRPT_NOTHING;
+    d->tls_success_cnt = 0;
     d->tls_try = CONN_TLS_TRY_WHOLE;
     d->verify_answered = false;
     d->auth_trouble = SMTP_CLIENT_AUTH_FINE;

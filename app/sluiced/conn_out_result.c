@@ -3,6 +3,7 @@
  * with all of them.
  */
 #include "conn_out_internal.h"
+#include "conn_tls_session.h"
 
 #include <stdio.h>
 
@@ -54,6 +55,7 @@ void conn_out_give_back(struct conn *c, const char *why)
 
     if (d == NULL)
         return;
+    conn_tls_session_end(c, d);
     c->out.delivery = NULL;
     conn_eightbit_drop(c);
     if (d->probe)

@@ -1,5 +1,6 @@
 /* Whether a server has proved what a requirement asks for, and if not, what is wrong with it. */
 #include "conn_tls_out.h"
+#include "conn_tls_session.h"
 #include "base_time.h"
 #include "dane_trust.h"
 #include "lane.h"
@@ -101,6 +102,7 @@ enum delivery_tls conn_tls_judge(const struct conn *c, const struct dane_require
         result = judge(c->lane, r, &chain, now_s);
     if (!dane_result_ok(result))
         explain(result, r, &chain, now_s, why, cap);
+    conn_tls_session_judged(c, r, result, why);
     dane_chain_free(&chain);
     if (!dane_result_ok(result))
         return DELIVERY_TLS_UNTRUSTED;

@@ -1,6 +1,7 @@
 #include "conn_tls_out.h"
 #include "conn_out_internal.h"
 #include "conn_tls_layer.h"
+#include "conn_tls_session.h"
 
 #include <stdio.h>
 
@@ -67,6 +68,7 @@ static void failed_as(struct conn *c, const char *enhanced, const char *why)
         stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_SMALL);
         return conn_out_again(c, CONN_TLS_TRY_SMALL);
     }
+    conn_tls_session_failed(c, TLSRPT_VALIDATION_FAILURE, why);
     if (optional(d) && d->tls_clear_after && !d->kept) {
         stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_CLEAR);
         return conn_out_again(c, CONN_TLS_TRY_CLEAR);
@@ -117,6 +119,7 @@ static void proved(struct conn *c, enum delivery_tls tls)
                         proof == DANE_PROOF_FINGERPRINTS;
 
     c->out.tls = (uint8_t)tls;
+    conn_tls_session_stands(c);
     c->app = &conn_out_ops;
     smtp_client_encrypted(&c->out.smtp, names_server && tls == DELIVERY_TLS_VERIFIED);
     conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));

@@ -278,6 +278,8 @@ static void courier_answers(struct control *c)
     struct courier_request *r;
 
     while (rte_ring_sc_dequeue(ring, (void **)&r) == 0) {
+        if (control_tlsrpt_answered(c, r))
+            continue;
         struct control_client *client = base_container_of(r, struct control_client, request);
         client->asking = false;
         client->body_len += r->text_len;
@@ -441,6 +443,7 @@ static void housekeeping(struct control *c)
     control_write_log(c);
     settings_reclaim(&c->config.gateway->hub);
     control_tlsa_tend(c);
+    control_tlsrpt_tend(c);
     tend_resolver(c);
     tend_https(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
@@ -519,6 +522,7 @@ int control_init(struct control *c, const struct control_config *config)
 
 void control_fini(struct control *c)
 {
+    control_tlsrpt_stop(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0) {
             c->client[i].asking = false;
@@ -548,6 +552,7 @@ void control_run(struct control *c)
     log_note(c, "ready");
     control_tls_start(c);
     control_maps_start(c);
+    control_tlsrpt_start(c);
     while (!c->stop) {
         doorbell_arm(bell);
         courier_answers(c);

@@ -19,6 +19,7 @@
 
 #include "control_line.h"
 #include "control_tlsa.h"
+#include "control_tlsrpt.h"
 #include "gateway.h"
 #include "log.h"
 
@@ -73,6 +74,7 @@ struct control {
     uint8_t tls_urgency[TLS_CERTIFICATE_MAX]; /* of expiry, that the log knows of */
     uint32_t opener_restarts;                 /* that the log knows of */
     struct control_tlsa tlsa;
+    struct control_tlsrpt tlsrpt;
     bool opener_lost;
     bool stop;
 };

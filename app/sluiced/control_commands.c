@@ -287,8 +287,6 @@ void control_command(struct control *c, struct control_client *client, size_t le
                        row->text);
     else if (rc == -EINVAL)
         refuse_words(client, bad);
-    else if (rc != 0 && row->words == CONTROL_WORDS_NO_JSON)
-        control_refuse(client, "%s takes --json alone\n", row->text);
     else if (rc != 0 && client->command.verb == CONTROL_SOURCES_RELEASE)
         control_refuse(client, "%s needs a source, source@destination, or all\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_TWO)
@@ -297,6 +295,8 @@ void control_command(struct control *c, struct control_client *client, size_t le
         control_refuse(client, "%s needs an address\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_SHOW)
         control_refuse(client, "%s takes --changed and --json, nothing else\n", row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_OPTION)
+        control_refuse(client, "%s takes --json alone\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)
         control_refuse(client, "%s needs the id of a message\n", row->text);
     else if (rc != 0)
@@ -328,6 +328,15 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_UNDRAIN:
         control_drain(c, client, false);
+        break;
+    case CONTROL_TLSRPT:
+        control_tlsrpt_list(c, client);
+        break;
+    case CONTROL_TLSRPT_SHOW:
+        control_tlsrpt_show(c, client);
+        break;
+    case CONTROL_TLSRPT_SENT:
+        control_tlsrpt_sent(c, client);
         break;
     case CONTROL_STOP:
         c->stop = true;

@@ -17,7 +17,10 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_EXPLAIN] = {"explain", CONTROL_LOOK, CONTROL_WORDS_JSON},
     [CONTROL_PROBE] = {"probe", CONTROL_CHANGE, CONTROL_WORDS_JSON},
     [CONTROL_SOURCES_RELEASE] = {"sources release", CONTROL_CHANGE, CONTROL_WORDS_ONE},
-    [CONTROL_SOURCES] = {"sources", CONTROL_LOOK, CONTROL_WORDS_NO_JSON},
+    [CONTROL_SOURCES] = {"sources", CONTROL_LOOK, CONTROL_WORDS_OPTION},
+    [CONTROL_TLSRPT_SHOW] = {"tlsrpt show", CONTROL_LOOK, CONTROL_WORDS_ONE},
+    [CONTROL_TLSRPT_SENT] = {"tlsrpt sent", CONTROL_LOOK, CONTROL_WORDS_OPTION},
+    [CONTROL_TLSRPT] = {"tlsrpt", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
     [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
     [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
@@ -53,10 +56,9 @@ static enum control_verb verb_find(struct base_span line)
 static int take_words(struct control_line *out, struct base_span rest,
                       const struct control_row *row, struct base_span *bad)
 {
-    bool show = row->words == CONTROL_WORDS_SHOW,
-         none = row->words == CONTROL_WORDS_NO_JSON || show;
-    bool json = row->words == CONTROL_WORDS_JSON || none;
-    int cnt = row->words == CONTROL_WORDS_TWO ? 2 : none ? 0 : 1;
+    bool show = row->words == CONTROL_WORDS_SHOW, option = row->words == CONTROL_WORDS_OPTION;
+    bool json = row->words == CONTROL_WORDS_JSON || show || option;
+    int cnt = row->words == CONTROL_WORDS_TWO ? 2 : show || option ? 0 : 1;
     struct base_span word;
     bool quoted;
     int got, n = 0;
@@ -91,7 +93,7 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
     size_t at = strlen(row->text);
     if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO ||
         row->words == CONTROL_WORDS_JSON || row->words == CONTROL_WORDS_SHOW ||
-        row->words == CONTROL_WORDS_NO_JSON)
+        row->words == CONTROL_WORDS_OPTION)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;

@@ -26,6 +26,9 @@ enum control_verb {
     CONTROL_PROBE,
     CONTROL_SOURCES_RELEASE, /* before what it begins with */
     CONTROL_SOURCES,
+    CONTROL_TLSRPT_SHOW,
+    CONTROL_TLSRPT_SENT,
+    CONTROL_TLSRPT, /* behind those that begin with it */
     CONTROL_SENDER_CHECK,
     CONTROL_RECIPIENT_CHECK,
     CONTROL_CONFIG_SHOW,
@@ -45,9 +48,9 @@ enum control_words {
     CONTROL_WORDS_ID,      /* the id of one message, no condition */
     CONTROL_WORDS_ONE,     /* one word */
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
+    CONTROL_WORDS_OPTION,  /* none but --json, likewise */
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
-    CONTROL_WORDS_NO_JSON, /* none, and --json or not */
 };
 
 struct control_row {

@@ -12,6 +12,7 @@
 #include "courier_probe.h"
 #include "courier_report.h"
 #include "courier_start.h"
+#include "courier_tlsrpt.h"
 #include "resolver.h"
 #include "spool_status.h"
 
@@ -119,6 +120,7 @@ void courier_fini(struct courier *c)
     struct spool_done done;
 
     c->settings = settings_current(c->hub);
+    courier_tlsrpt_fini(c);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++) {
         struct courier_spool *s = &c->spool[i];
         while (rte_ring_sc_dequeue_elem(s->from, &done, sizeof(done)) == 0)
@@ -569,6 +571,7 @@ static void came_back(struct courier *c, struct delivery *d)
     if (d->probe)
         return courier_probe_done(c, d);
     count_tls(c, d);
+    courier_tlsrpt_session(c, d);
     courier_source_back(c, d);
     if (!d->unattempted && d->next_host && courier_start_next(c, d))
         return;

@@ -25,6 +25,7 @@
 #include "https.h"
 #include "queue.h"
 #include "settings.h"
+#include "tlsrpt_counts.h"
 #include "topology.h"
 
 /* The operator's changes: the first is under way (courier_command.c). */
@@ -82,7 +83,8 @@ struct courier {
     struct courier_sts sts;
     struct https https; /* fetches policies, sends reports */
     struct courier_sources sources;
-    bool draining; /* starts no new deliveries */
+    struct tlsrpt_counts *tlsrpt; /* since control has asked last; NULL: nothing is counted */
+    bool draining;                /* starts no new deliveries */
 };
 
 /* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */

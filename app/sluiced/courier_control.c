@@ -4,6 +4,7 @@
 #include "courier_command.h"
 #include "courier_explain.h"
 #include "courier_list.h"
+#include "courier_tlsrpt.h"
 
 #include <rte_ring.h>
 
@@ -40,6 +41,11 @@ static void take(struct courier *c, struct courier_request *r)
     case COURIER_EXPLAIN:
     case COURIER_PROBE:
         return courier_explain_start(c, r);
+    case COURIER_TLSRPT_TAKE:
+        courier_tlsrpt_take(c, r);
+        break;
+    case COURIER_TLSRPT_POST:
+        return courier_tlsrpt_post(c, r);
     case COURIER_QUEUE_CAT:
         courier_request_push(&c->cat.requests, r);
         return;

@@ -7,6 +7,7 @@
 #include "courier_explain.h"
 #include "courier_probe.h"
 #include "courier_sts.h"
+#include "courier_tlsrpt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -313,6 +314,7 @@ void courier_plan_made(struct courier *c, struct courier_plan *p)
                         : c->now_ns;
     if (p->kept)
         base_list_push_back(&c->plans.kept, &p->node);
+    courier_tlsrpt_plan(c, p);
     courier_plan_wake(c, p);
     if (p->request != NULL) {
         struct courier_request *r = p->request;

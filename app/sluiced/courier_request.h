@@ -16,6 +16,8 @@ enum courier_request_kind {
     COURIER_PROBE,
     COURIER_SOURCES,
     COURIER_SOURCES_RELEASE,
+    COURIER_TLSRPT_TAKE, /* courier_tlsrpt.h; not by a client */
+    COURIER_TLSRPT_POST,
     /* changes, from here on */
     COURIER_QUEUE_FLUSH,
     COURIER_QUEUE_HOLD,
@@ -42,10 +44,12 @@ struct courier_tally {
 struct courier_request {
     struct courier_request *next; /* the courier's: those that wait */
     enum courier_request_kind kind;
-    struct queue_filter filter; /* views of control's line */
-    struct base_span word;      /* EXPLAIN: the recipient; PROBE: that, a domain or a host;
-                                   SOURCES_RELEASE: which; a view of control's line */
-    uint32_t uid;               /* who asks */
+    struct queue_filter filter;   /* views of control's line */
+    struct base_span word;        /* EXPLAIN: the recipient; PROBE: that, a domain or a host;
+                                     SOURCES_RELEASE: which; a view of control's line */
+    uint32_t uid;                 /* who asks */
+    struct tlsrpt_counts *tlsrpt; /* TLSRPT_TAKE */
+    uint64_t wall_ns;
     /* How far it has come, over all pieces: */
     struct spool_id after;       /* only messages behind it */
     uint32_t recipient_at;       /* SHOW: the next one */

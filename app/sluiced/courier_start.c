@@ -49,6 +49,7 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->ehlo[0] = 0;
     d->source_no = 0;
     d->source_cnt = 0;
+    d->tls_session = TLSRPT_NOTHING;
     d->unattempted = false;
     d->refused = false;
     d->next_host = false;

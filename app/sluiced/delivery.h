@@ -10,6 +10,7 @@
 #include "net_stream.h"
 #include "queue.h"
 #include "source_ledger.h"
+#include "tlsrpt_words.h"
 
 struct policy_verify_entry;
 
@@ -97,6 +98,11 @@ struct delivery {
                                code of 5xx it fails for good where no other one may take it */
     bool requiretls_passed; /* REQUIRETLS was said to it */
     uint8_t tls;            /* enum delivery_tls */
+    /* For reports of TLS: what the connections that were opened for it came to. */
+    uint8_t tls_session;     /* enum tlsrpt_result; NOTHING: to no session of TLS */
+    uint8_t tls_success_cnt; /* of more than one, where the next hop's LIMITS made it go on */
+    struct net_addr tls_source;
+    char tls_reason[64];
     bool dsn_passed_on;  /* the next hop offers DSN: it answers for what it took (RFC 3461 section
                             5.2.1); else a success that was to be notified is ours to tell */
     uint32_t result_cnt; /* told; recipients not told count as

@@ -12,6 +12,7 @@
 #include "role.h"
 #include "sandbox.h"
 #include "settings_logins.h"
+#include "state_dir.h"
 #include "telemetry.h"
 #include "tls_memory.h"
 
@@ -372,6 +373,11 @@ static int run(const char *path, bool accept_corruption)
         if (make_directory("spool: path", conf->spool[i].path, 0700) != 0)
             return 2;
     if (gateway_source_make(conf, err, sizeof(err)) != 0) {
+        fprintf(stderr, "sluiced: %s\n", err);
+        return 2;
+    }
+    if (conf->tlsrpt.enable && state_dir_make(conf->gateway.state_dir, CONTROL_TLSRPT_SUB,
+                                              conf->gateway.user, err, sizeof(err)) != 0) {
         fprintf(stderr, "sluiced: %s\n", err);
         return 2;
     }

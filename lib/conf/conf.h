@@ -374,6 +374,17 @@ struct conf_destination {
     struct conf_list fingerprints; /* SHA-256, hexadecimal, with or without colons */
 };
 
+/* Reports of TLS (RFC 8460). */
+struct conf_tlsrpt {
+    bool enable;
+    const char *organization; /* NULL or "": the hostname */
+    const char *contact;      /* NULL or "": postmaster at the hostname */
+    uint64_t spread_ns;
+    uint64_t backoff_min_ns;
+    bool any_certificate;
+    uint64_t memory_bytes;
+};
+
 struct conf_dns_list {
     const char *name;
     uint32_t line;
@@ -420,6 +431,7 @@ struct conf {
     struct conf_auth auth;
     struct conf_queue queue;
     struct conf_delivery delivery;
+    struct conf_tlsrpt tlsrpt;
     struct conf_dns dns;
     struct conf_control control;
     struct conf_telemetry telemetry;

@@ -86,6 +86,9 @@ const struct conf_block conf_blocks[] = {
      "place of the delivery block's.",
      __builtin_offsetof(struct conf, destination), __builtin_offsetof(struct conf, destination_cnt),
      sizeof(struct conf_destination), true, false, true},
+    ONE(tlsrpt,
+        "Reports to other domains of how TLS with their servers went (RFC 8460): one a day for "
+        "each that asks for it. What we do not do is to receive any."),
     ONE(dns, "Questions to the DNS. They leave by this machine's own network, from a process of "
              "their own, which validates what comes (DNSSEC)."),
     ONE(control, "The socket of sluicectl."),
@@ -350,6 +353,14 @@ const struct conf_setting conf_settings[] = {
     WORDS(destination, requiretls, "default", "default enforce starttls opportunistic disable", true, "as delivery: requiretls, which default takes"),
     TEXT(destination, LIST, names, "", true, NULL, "names that the certificate may have, with verify and secure; none: that of the next hop, or of the destination"),
     TEXT(destination, LIST, fingerprints, "", true, NULL, "SHA-256 of the certificate, or of its public key, in hexadecimal digits; of several, one"),
+
+    TEXT(tlsrpt, BOOL, enable, "no", false, NULL, "count TLS sessions by domain, and send those that ask for it a report a day"),
+    TEXT(tlsrpt, STRING, organization, "", true, NULL, "who reports; none: gateway: hostname"),
+    TEXT(tlsrpt, STRING, contact, "", true, NULL, "mail address for questions about reports; none: postmaster at gateway: hostname"),
+    DURATION(tlsrpt, spread, "4h", 0, 20 * H, true, "reports leave within this time after midnight UTC, each domain's at its own time"),
+    DURATION(tlsrpt, backoff_min, "10m", S, 12 * H, true, "pause after a failed attempt; doubles up to 2h, for a day"),
+    TEXT(tlsrpt, BOOL, any_certificate, "no", true, NULL, "send reports to servers that do not prove who they are, too"),
+    SIZE(tlsrpt, memory, memory, "16M", MI, GI, false, "memory for the counts; sessions that there is no room for are not reported"),
 
     TEXT(dns, SERVERS, servers, "", true, NULL, "resolvers that are asked, address or address:port, which have to know DNSSEC; none: the servers of each zone, from the root on"),
     TEXT(dns, STUBS, stubs, "", true, NULL, "zones with servers of their own, as { \"bl.example.net=192.0.2.54\" }, not signed unless trust_anchor has a key of theirs"),

@@ -470,6 +470,17 @@ STATS(DNS_LATE,               "dns", "late",               "answers", "answers t
 STATS(DNS_PROCESSES,          "dns", "processes",          "processes", "resolver processes started")
 STATS(DNS_PROCESS_LOST,       "dns", "processes_lost",     "processes", "resolver processes that ended by themselves or were given up")
 STATS(DNS_BAD_MESSAGES,       "dns", "bad_messages",       "messages", "messages of the resolver process that were none: it was given up")
+/* lib/tlsrpt */
+STATS(TLSRPT_SESSIONS,        "tlsrpt", "sessions",     "sessions",  "TLS sessions with next hops, and policies that none came of, counted for reports")
+STATS(TLSRPT_FAILURES,        "tlsrpt", "failures",     "sessions",  "of these, failed")
+STATS(TLSRPT_LOST,            "tlsrpt", "lost",         "sessions",  "of these, in no report: no room (tlsrpt: memory), or counted after their day was closed")
+STATS(TLSRPT_DOMAINS_NOW,     "tlsrpt", "domains_now",  "domains",   "domains with counts, of all days that are kept")
+STATS(TLSRPT_SENT,            "tlsrpt", "sent",         "reports",   "reports that were taken")
+STATS(TLSRPT_ATTEMPTS_FAILED, "tlsrpt", "attempts_failed", "attempts", "attempts to send a report that failed, those that the DNS failed included")
+STATS(TLSRPT_GIVEN_UP,        "tlsrpt", "given_up",     "reports",   "reports that nobody took for a day")
+STATS(TLSRPT_UNWANTED,        "tlsrpt", "unwanted",     "reports",   "days of domains without a TLSRPT record that can be used")
+STATS(TLSRPT_MAILTO,          "tlsrpt", "mailto",       "reports",   "days of domains that want reports by mail alone: not sent, as they have to be signed (DKIM)")
+STATS(TLSRPT_WRITE_FAILED,    "tlsrpt", "write_failed", "times",     "what is kept for reports could not be written (gateway: state_dir)")
 /* drivers/https */
 STATS(HTTPS_REQUESTS,         "https", "requests",      "requests",  "HTTPS requests, for policies and reports")
 STATS(HTTPS_OK,               "https", "ok",            "answers",   "of these, answered by 2xx")

@@ -89,7 +89,8 @@ static void test_rights(void **state)
         bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
                      v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
                      v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN ||
-                     v == CONTROL_CONFIG_SHOW || v == CONTROL_SOURCES;
+                     v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT || v == CONTROL_TLSRPT_SHOW ||
+                     v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
