@@ -21,6 +21,8 @@
 
 /* ---- conn_out_open.c ---- */
 
+/* Opens a connection for the delivery, which its group allows. */
+void conn_out_start_fresh(struct lane *l, struct delivery *d);
 /* The delivery leaves for a fresh connection, as if this one had not been; the caller ends this
  * one. */
 void conn_out_start_over(struct conn *c);

@@ -16,6 +16,10 @@ enum control_verb {
     CONTROL_QUEUE_LIST,
     CONTROL_QUEUE_SHOW,
     CONTROL_QUEUE_STAT,
+    CONTROL_QUEUE_DESTINATIONS,
+    CONTROL_PROVIDERS,
+    CONTROL_SUSPEND,
+    CONTROL_RESUME,
     CONTROL_QUEUE_CAT,
     CONTROL_QUEUE_FLUSH,
     CONTROL_QUEUE_HOLD,
@@ -37,14 +41,16 @@ enum control_verb {
 /* What the words behind a command may be. */
 enum control_words {
     CONTROL_WORDS_NONE,
-    CONTROL_WORDS_FILTER,  /* any filter, also none */
-    CONTROL_WORDS_NARROWS, /* a filter that names something, or --all: a slip of the pen is not to
-                              hit the whole queue */
-    CONTROL_WORDS_ID,      /* the id of one message, no condition */
-    CONTROL_WORDS_ONE,     /* one word */
-    CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
-    CONTROL_WORDS_TWO,     /* two */
-    CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
+    CONTROL_WORDS_FILTER,   /* any filter, also none */
+    CONTROL_WORDS_NARROWS,  /* a filter that names something, or --all: a slip of the pen is not to
+                               hit the whole queue */
+    CONTROL_WORDS_ID,       /* the id of one message, no condition */
+    CONTROL_WORDS_ONE,      /* one word */
+    CONTROL_WORDS_JSON,     /* one, and --json or not, which is told in filter.json */
+    CONTROL_WORDS_TWO,      /* two */
+    CONTROL_WORDS_SHOW,     /* none, but --changed and --json or not */
+    CONTROL_WORDS_MAY_JSON, /* none, but --json */
+    CONTROL_WORDS_SUSPEND,  /* one, and --for TIME, --reason TEXT or not */
 };
 
 struct control_row {
@@ -59,6 +65,8 @@ struct control_line {
     struct queue_filter filter;
     struct base_span word[2]; /* of ONE and TWO; views */
     bool changed;             /* of SHOW */
+    struct base_span reason;  /* of SUSPEND; a view */
+    uint64_t for_ns;          /* likewise; 0: none was said */
 };
 
 /* Returns 0; -ENOENT: no such command; -EINVAL: *bad is the word that is wrong or lacks its value;

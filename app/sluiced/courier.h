@@ -17,6 +17,8 @@
 #include "courier_lane.h"
 #include "courier_plan.h"
 #include "courier_request.h"
+#include "courier_shape.h"
+#include "courier_suspend.h"
 #include "courier_verify.h"
 #include "delivery.h"
 #include "https.h"
@@ -76,7 +78,9 @@ struct courier {
     struct courier_cat cat;
     struct courier_verify verify;
     struct https https; /* fetches policies, sends reports */
-    bool draining;      /* starts no new deliveries */
+    struct courier_shape shape;
+    struct courier_suspensions suspensions;
+    bool draining; /* starts no new deliveries */
 };
 
 /* secret: from getrandom; in a simulation from its seed. Returns 0 or -ENOMEM. */

@@ -14,12 +14,16 @@ enum courier_request_kind {
     COURIER_QUEUE_CAT,
     COURIER_EXPLAIN,
     COURIER_PROBE,
+    COURIER_PROVIDERS,
+    COURIER_QUEUE_DESTINATIONS,
     /* changes, from here on */
     COURIER_QUEUE_FLUSH,
     COURIER_QUEUE_HOLD,
     COURIER_QUEUE_RELEASE,
     COURIER_QUEUE_REQUEUE,
-    COURIER_QUEUE_DELETE
+    COURIER_QUEUE_DELETE,
+    COURIER_SUSPEND,
+    COURIER_RESUME
 };
 
 /* STAT: undelivered recipients of one destination. */
@@ -41,12 +45,14 @@ struct courier_request {
     struct courier_request *next; /* the courier's: those that wait */
     enum courier_request_kind kind;
     struct queue_filter filter; /* views of control's line */
-    struct base_span word; /* EXPLAIN: the recipient; PROBE: that, a domain or a host; a view of
-                              control's line */
-    uint32_t uid;          /* who asks */
+    struct base_span word;   /* EXPLAIN: the recipient; PROBE: that, a domain or a host; a view of
+                                control's line */
+    uint32_t uid;            /* who asks */
+    struct base_span reason; /* SUSPEND */
+    uint64_t for_ns;         /* SUSPEND; 0: until it is resumed */
     /* How far it has come, over all pieces: */
     struct spool_id after;       /* only messages behind it */
-    uint32_t recipient_at;       /* SHOW: the next one */
+    uint32_t recipient_at;       /* SHOW: the next one; DESTINATIONS, PROVIDERS: the last number */
     uint64_t offset;             /* CAT: the next byte */
     uint64_t done_cnt, busy_cnt; /* changed; left as they are, being delivered */
     struct courier_tally tally[COURIER_TALLY_MAX];

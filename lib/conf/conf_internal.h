@@ -183,6 +183,7 @@ void conf_read_required(struct conf_parser *p, const struct conf_block *b, uint3
 /* What settings say about each other. The main file's name and last line serve for what is missing.
  */
 void conf_check_delivery(struct conf_parser *p); /* a part of it */
+void conf_check_provider(struct conf_parser *p); /* likewise */
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line);
 
 #endif

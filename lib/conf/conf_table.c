@@ -77,6 +77,12 @@ const struct conf_block conf_blocks[] = {
      "place of the delivery block's.",
      __builtin_offsetof(struct conf, destination), __builtin_offsetof(struct conf, destination_cnt),
      sizeof(struct conf_destination), true, false, true},
+    {"provider", "example",
+     "Destinations that share limits, because their mail goes to the same provider's hosts: by "
+     "what their MX hosts are called, or by their own names. Also what its replies for now (4xx) "
+     "mean; defaults for well-known ones hold without a block, too.",
+     __builtin_offsetof(struct conf, provider), __builtin_offsetof(struct conf, provider_cnt),
+     sizeof(struct conf_provider), true, false, true},
     ONE(dns, "Questions to the DNS. They leave by this machine's own network, from a process of "
              "their own, which validates what comes (DNSSEC)."),
     ONE(control, "The socket of sluicectl."),
@@ -321,6 +327,16 @@ const struct conf_setting conf_settings[] = {
     TEXT(destination, LIST, names, "", true, NULL, "names that the certificate may have, with verify and secure; none: that of the next hop, or of the destination"),
     TEXT(destination, LIST, fingerprints, "", true, NULL, "SHA-256 of the certificate, or of its public key, in hexadecimal digits; of several, one"),
 
+    TEXT(provider, PATTERNS, mx, "", true, "{ \"*.mail.example.net\", mx.example.net }", "patterns of its hosts: * is any run of letters, digits, dots and -; a destination belongs to the provider when its best host fits one, by name, or by address where a route has that alone"),
+    TEXT(provider, DOMAINS, domains, "", true, NULL, "destinations that belong to it whatever their hosts are, .domain for all below it"),
+    NUMBER(provider, connections, "0", 0, CONF_DELIVERIES_MAX, true, "to all of its hosts at a time, idle ones among them, exactly; 0: no limit"),
+    NUMBER(provider, messages_per_connection, "0", 0, 100000, true, "then another connection; 0: as smtp: client_reuse"),
+    NUMBER(provider, recipients, "0", 0, 100, true, "of a message that goes there in one piece; 0: 100"),
+    TEXT(provider, RATE, rate, "", true, NULL, "messages, as 20/s, 100/m or 5000/h, by running time and evenly; none: no limit"),
+    TEXT(provider, RATE, recipient_rate, "", true, NULL, "recipients likewise; a message goes whole, the next one waits for it"),
+    TEXT(provider, LIST, on_reply, "", true, "{ \"421 4.7.x connections=1 wait=1m\", \"4xx /too fast/ rate=half\" }", "rules on replies, the first that fits counts: code 4xx, enhanced code 4.7.x, /pattern/ of the words, then what is done: connections=N or half, rate=half, wait=TIME, suspend=TIME, retry (over another connection). What fell grows again each minute in which mail is taken"),
+    TEXT(provider, BOOL, builtin_rules, "yes", true, NULL, "those that are built in come behind them: 421, and what large providers say to who is too fast"),
+
     TEXT(dns, SERVERS, servers, "", true, NULL, "resolvers that are asked, address or address:port, which have to know DNSSEC; none: the servers of each zone, from the root on"),
     TEXT(dns, STUBS, stubs, "", true, NULL, "zones with servers of their own, as { \"bl.example.net=192.0.2.54\" }, not signed unless trust_anchor has a key of theirs"),
     TEXT(dns, PATH, trust_anchor, "", true, NULL, "file of DS or DNSKEY records to validate by, one a line. Another file than at the start must be below the directory of this file; none: the root's keys of 2017 and 2024"),
@@ -352,6 +368,7 @@ NAMED(certificate);
 NAMED(route);
 NAMED(destination);
 NAMED(dns_list);
+NAMED(provider);
 NAMED(spool);
 
 const struct conf_block *conf_block_find(const char *name)

@@ -11,6 +11,7 @@ static const char *const type_names[] = {
     [CONF_TYPE_DOMAIN] = "domain",     [CONF_TYPE_DOMAINS] = "domains",
     [CONF_TYPE_PATH] = "path",         [CONF_TYPE_MAPS] = "maps",
     [CONF_TYPE_SERVERS] = "servers",   [CONF_TYPE_STUBS] = "zones with servers",
+    [CONF_TYPE_RATE] = "rate",         [CONF_TYPE_PATTERNS] = "host patterns",
     [CONF_TYPE_ANSWERS] = "patterns",  [CONF_TYPE_PATHS] = "paths",
 };
 

@@ -31,6 +31,9 @@ enum spool_envelope_type {
     /* No value; of the RECIPIENT before: an alias whose targets are recipients themselves. Nothing
      * is delivered to it, its sender is told that it was expanded. */
     SPOOL_ENVELOPE_EXPANDED = 16,
+    /* No message: the RECIPIENT is what mail is kept from, by an operator (the courier's). The id
+     * of such a one has the time 0. */
+    SPOOL_ENVELOPE_SUSPENSION = 40,
 };
 
 /* Parameters of RFC 3461 as numbers: of the format, never to be changed. */

@@ -36,11 +36,12 @@ struct world_config {
     uint64_t seed;
     uint32_t client_cnt;
     uint32_t message_cnt;
-    uint32_t size_max;           /* of a body */
-    uint32_t sink_defer_percent; /* 451 at RCPT or end of data, or the connection cut */
-    uint32_t sink_leave_percent; /* after a message: the session ended where that costs nothing */
-    bool bounce;                 /* the next hop refuses recipients for good, too: sim_bounce.h */
-    bool no_dsn;                 /* the next hop does not offer DSN */
+    uint32_t size_max;            /* of a body */
+    uint32_t sink_defer_percent;  /* 451 at RCPT or end of data, or the connection cut */
+    uint32_t sink_leave_percent;  /* after a message: the session ended where that costs nothing */
+    uint32_t sink_connection_max; /* 421 to those over it; 0: none */
+    bool bounce;                  /* the next hop refuses recipients for good, too: sim_bounce.h */
+    bool no_dsn;                  /* the next hop does not offer DSN */
 };
 
 struct world;
@@ -65,6 +66,9 @@ uint32_t world_duplicates(const struct world *w);
 uint32_t world_acked(const struct world *w);
 /* No connection is left. */
 bool world_idle(const struct world *w);
+
+/* Connections that the next hop had at a time at most; those that it refused. */
+void world_sink_seen(const struct world *w, uint32_t *most, uint32_t *refused);
 
 /* Makes the next hop refuse nothing more, so that the run ends. */
 void world_calm(struct world *w);

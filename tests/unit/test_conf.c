@@ -273,6 +273,7 @@ static void test_defaults(void **state)
 static const char *const named_open[][2] = {
     {"port", "port net9 { device = x; address = 10.99.0.1/24;"},
     {"listener", "listener far { port = net0; tcp_port = 99;"},
+    {"provider", "provider p { mx = mx.example.org;"},
 };
 
 /* A text with one number set; relations with other settings may refuse it. */
@@ -281,7 +282,7 @@ static char *parse_number(const struct conf_setting *s, uint64_t v, const char *
     char text[1024], open[128], *errors;
 
     snprintf(open, sizeof(open), "%s {", s->block);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < BASE_ARRAY_CNT(named_open); i++)
         if (strcmp(s->block, named_open[i][0]) == 0)
             snprintf(open, sizeof(open), "%s", named_open[i][1]);
     if (strcmp(s->key, "tcp_port") == 0)
