@@ -175,7 +175,8 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
     uint32_t n = rte_ring_sc_dequeue_burst_elem(s->from, done, sizeof(done[0]), BURST, NULL);
 
     for (uint32_t i = 0; i < n; i++) {
-        if (courier_suspend_is(&done[i].id) && done[i].op != SPOOL_FREE)
+        bool own = topology_spool_of(c->topology, &done[i].id) == (uint32_t)(s - c->spool);
+        if (courier_suspend_is(&done[i].id) && own && done[i].op != SPOOL_FREE)
             courier_suspend_done(c, &done[i]);
         else if (done[i].op == SPOOL_ARRIVED)
             arrived(c, s, &done[i]);
