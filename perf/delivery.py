@@ -62,7 +62,7 @@ def gateway(lab, name, routes, messages, domains, live=0, **changes):
                  spool={'size': '2G', 'segment_size': '64M'}, **changes)
     gw.blocks['port net0']['device'] = AF_PACKET
     gw.blocks.update({f'route {domain}': {'host': host} for domain, host in routes.items()})
-    gw.change(queue={'warn_after': '0s'})
+    gw.change(queue={'warn_after': '0s', 'backoff_min': '300s', 'backoff_max': '4000s'})  # no wait is longer than these
     fill = subprocess.run([os.path.join(BUILD, 'perf/spool_fill'), gw.blocks['spool']['path'], str(messages), str(BYTES if not live else 600),
                            str(SEGMENT), str(domains), str(live)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
     if fill.returncode != 0:

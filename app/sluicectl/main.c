@@ -26,6 +26,7 @@ static void usage(FILE *out)
         "  queue show ID      one of them, with all its recipients\n"
         "  queue cat ID       its header section and body, byte for byte as they are stored\n"
         "  queue stat WHICH   how many there are, by destination and state\n"
+        "  queue destinations where mail goes: how much waits, deliveries, limits, suspensions\n"
         "  queue flush WHICH  try deferred recipients now\n"
         "  queue hold WHICH   do not try until released, also after a restart\n"
         "  queue release WHICH  held messages are tried at their times again\n"
@@ -56,6 +57,12 @@ static void usage(FILE *out)
         "  tlsrpt             sessions of TLS by domain and day, counted for reports; with --json\n"
         "  tlsrpt show DOMAIN the report of the domain's day as it would be now\n"
         "  tlsrpt sent        what has become of the reports of the last 30 days; with --json\n"
+        "  providers          limits of each group of destinations, what its replies have made of\n"
+        "                     them, and why. These two also with --json\n"
+        "  suspend NAME [--for TIME] [--reason TEXT]  nothing goes to a destination, or to a\n"
+        "                     provider, for TIME (30s, 5m, 2h, 1d) or until resumed, also after a\n"
+        "                     restart. Mail for it grows older; it does not expire meanwhile\n"
+        "  resume NAME        ends that, and what replies have made of its limits\n"
         "  sender check LOGIN ADDRESS  may the login send as the address, and why\n"
         "  recipient check ADDRESS     is it known, and where does its mail go\n"
         "  config show        the configuration that is in use, and what waits for a restart; "
@@ -70,8 +77,8 @@ static void usage(FILE *out)
         "  reload             read the configuration again; tells which changes need a restart\n"
         "  stop               drain and stop\n"
         "The socket is %s unless -s says otherwise. Its group may use status,\n"
-        "queue list, show and stat, explain, sources, check and config show; root and the "
-        "gateway's user all.\n",
+        "queue list, show, stat and destinations, providers, explain, sources, tlsrpt, check and\n"
+        "config show; root and the gateway's user all.\n",
         DEFAULT_SOCKET);
     spool_command_usage(out);
 }

@@ -145,6 +145,9 @@ struct conn_out {
     uint8_t tls;      /* enum delivery_tls: once TLS stands */
     uint64_t policy;  /* of the deliveries that it may carry */
     uint32_t job_cnt; /* deliveries so far */
+    uint16_t group;   /* conn_group.h */
+    bool lingers;
+    uint32_t group_max, message_max;
 };
 
 struct conn {

@@ -155,6 +155,8 @@ static bool step(struct conn *c)
         if (o->idle)
             conn_out_lost_idle(c);
         conn_out_give_back(c, "session ended early");
+        if (conn_group_lingers(c))
+            return false;
         conn_finish(c, "done");
         return false;
     case SMTP_CLIENT_MORE:
@@ -254,6 +256,7 @@ static void app_close(struct conn *c)
         conn_cache_remove(&c->lane->idle, c);
     conn_out_give_back(c, c->reason != NULL ? c->reason : "connection closed");
     c->lane->out_cnt--;
+    conn_group_closed(c);
 }
 
 static bool release(struct conn *c)

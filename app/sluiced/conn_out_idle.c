@@ -40,6 +40,7 @@ void conn_out_relieve(struct lane *l)
 {
     while (l->idle.cnt > 0 && few_left(l, 2 * CONN_CACHE_SHARE))
         close_oldest(l);
+    conn_group_run(l);
 }
 
 void conn_out_keep(struct conn *c)
@@ -49,8 +50,8 @@ void conn_out_keep(struct conn *c)
     struct lane *l = c->lane;
 
     if (conf->client_idle_ns == 0 || o->job_cnt >= conf->client_reuse || l->draining ||
-        c->peer_closed || o->alone || smtp_client_exhausted(&o->smtp) || l->idle.max == 0 ||
-        few_left(l, CONN_CACHE_SHARE))
+        c->peer_closed || o->alone || !conn_group_keeps(c) || smtp_client_exhausted(&o->smtp) ||
+        l->idle.max == 0 || few_left(l, CONN_CACHE_SHARE))
         return conn_out_leave(c);
     base_assert(!o->sending && !o->reading && o->data == NULL);
     if (l->idle.cnt == l->idle.max)

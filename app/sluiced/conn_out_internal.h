@@ -24,6 +24,8 @@
 /* In EHLO: of the delivery's source, or of this pass's settings. Once the server has answered it
  * nothing is said of it any more; d may be NULL then. */
 const char *conn_out_hostname(const struct lane *l, const struct delivery *d);
+/* Opens a connection for the delivery, which its group allows. */
+void conn_out_start_fresh(struct lane *l, struct delivery *d);
 /* The delivery leaves for a fresh connection, as if this one had not been; the caller ends this
  * one. */
 void conn_out_start_over(struct conn *c);

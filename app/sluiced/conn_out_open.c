@@ -67,6 +67,7 @@ static void begin(struct conn *c, struct delivery *d)
 
     c->out.delivery = d;
     c->out.job_cnt++;
+    conn_group_carries(c, d);
     smtp_client_start(&c->out.smtp, &job);
 }
 
@@ -129,6 +130,12 @@ static const char *open_link(struct lane *l, struct delivery *d, struct conn *c)
 
 static void open_fresh(struct lane *l, struct delivery *d)
 {
+    if (conn_group_enter(l, d))
+        conn_out_start_fresh(l, d);
+}
+
+void conn_out_start_fresh(struct lane *l, struct delivery *d)
+{
     struct conn *c = l->draining ? NULL : conn_open(l, NULL, &conn_out_ops);
     const char *why = l->draining ? "gateway is going down" : "no free connection";
 
@@ -148,6 +155,7 @@ static void open_fresh(struct lane *l, struct delivery *d)
         return lane_deliver_back(l, d);
     }
     l->out_cnt++;
+    conn_group_opened(c, d);
     stats_inc(l->stats, STATS_CONN_OPENED);
     if (l->push_layers != NULL)
         l->push_layers(c, true);

@@ -126,6 +126,10 @@ static void ask_courier(struct control *c, struct control_client *client)
         [CONTROL_QUEUE_SHOW] = COURIER_QUEUE_SHOW,
         [CONTROL_QUEUE_STAT] = COURIER_QUEUE_STAT,
         [CONTROL_QUEUE_CAT] = COURIER_QUEUE_CAT,
+        [CONTROL_QUEUE_DESTINATIONS] = COURIER_QUEUE_DESTINATIONS,
+        [CONTROL_PROVIDERS] = COURIER_PROVIDERS,
+        [CONTROL_SUSPEND] = COURIER_SUSPEND,
+        [CONTROL_RESUME] = COURIER_RESUME,
         [CONTROL_QUEUE_FLUSH] = COURIER_QUEUE_FLUSH,
         [CONTROL_QUEUE_HOLD] = COURIER_QUEUE_HOLD,
         [CONTROL_QUEUE_RELEASE] = COURIER_QUEUE_RELEASE,
@@ -145,6 +149,8 @@ static void ask_courier(struct control *c, struct control_client *client)
         r->kind = kind[client->command.verb];
         r->filter = client->command.filter;
         r->word = client->command.word[0];
+        r->reason = client->command.reason;
+        r->for_ns = client->command.for_ns;
         r->after = queue_filter_start(&r->filter);
         if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
             r->uid = peer.uid;
@@ -285,6 +291,11 @@ void control_command(struct control *c, struct control_client *client, size_t le
     if (client->right < row->right)
         control_refuse(client, "not permitted: only root and the gateway's user may %s\n",
                        row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_SUSPEND)
+        control_refuse(client,
+                       "%s needs a destination or a provider; and may have --for TIME (30s, 5m, "
+                       "2h, 1d) and --reason TEXT\n",
+                       row->text);
     else if (rc == -EINVAL)
         refuse_words(client, bad);
     else if (rc != 0 && client->command.verb == CONTROL_SOURCES_RELEASE)
@@ -292,7 +303,9 @@ void control_command(struct control *c, struct control_client *client, size_t le
     else if (rc != 0 && row->words == CONTROL_WORDS_TWO)
         control_refuse(client, "%s needs a login and an address\n", row->text);
     else if (rc != 0 && (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_JSON))
-        control_refuse(client, "%s needs an address\n", row->text);
+        control_refuse(client, "%s needs %s\n", row->text,
+                       client->command.verb == CONTROL_RESUME ? "a destination or a provider"
+                                                              : "an address");
     else if (rc != 0 && row->words == CONTROL_WORDS_SHOW)
         control_refuse(client, "%s takes --changed and --json, nothing else\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_OPTION)

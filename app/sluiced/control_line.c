@@ -1,5 +1,6 @@
 #include "control_line.h"
 #include "policy_key.h"
+#include "shape.h"
 
 #include <errno.h>
 
@@ -8,6 +9,10 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_QUEUE_LIST] = {"queue list", CONTROL_LOOK, CONTROL_WORDS_FILTER},
     [CONTROL_QUEUE_SHOW] = {"queue show", CONTROL_LOOK, CONTROL_WORDS_ID},
     [CONTROL_QUEUE_STAT] = {"queue stat", CONTROL_LOOK, CONTROL_WORDS_FILTER},
+    [CONTROL_QUEUE_DESTINATIONS] = {"queue destinations", CONTROL_LOOK, CONTROL_WORDS_OPTION},
+    [CONTROL_PROVIDERS] = {"providers", CONTROL_LOOK, CONTROL_WORDS_OPTION},
+    [CONTROL_SUSPEND] = {"suspend", CONTROL_CHANGE, CONTROL_WORDS_SUSPEND},
+    [CONTROL_RESUME] = {"resume", CONTROL_CHANGE, CONTROL_WORDS_ONE},
     [CONTROL_QUEUE_CAT] = {"queue cat", CONTROL_CHANGE, CONTROL_WORDS_ID},
     [CONTROL_QUEUE_FLUSH] = {"queue flush", CONTROL_CHANGE, CONTROL_WORDS_FILTER},
     [CONTROL_QUEUE_HOLD] = {"queue hold", CONTROL_CHANGE, CONTROL_WORDS_NARROWS},
@@ -80,6 +85,35 @@ static int take_words(struct control_line *out, struct base_span rest,
     return got < 0 ? -EINVAL : n == cnt ? 0 : -EDOM;
 }
 
+/* A name, and in any order with it: --for TIME, --reason TEXT. */
+static int take_suspension(struct control_line *out, struct base_span rest, struct base_span *bad)
+{
+    struct base_span word, value;
+    bool quoted;
+    int got, n = 0;
+
+    while ((got = queue_filter_word(&rest, &word, &quoted)) == 1) {
+        bool is_for = !quoted && base_span_eq(word, base_span_str("--for"));
+        bool is_reason = !quoted && base_span_eq(word, base_span_str("--reason"));
+        *bad = word;
+        if (!is_for && !is_reason) {
+            if (n++ > 0 || word.len == 0 || (!quoted && word.p[0] == '-'))
+                return -EINVAL;
+            out->word[0] = word;
+            continue;
+        }
+        if (queue_filter_word(&rest, &value, &quoted) != 1)
+            return -EINVAL;
+        *bad = value;
+        if (is_for && !shape_time_parse(&out->for_ns, value))
+            return -EINVAL;
+        if (is_reason)
+            out->reason = value;
+    }
+    *bad = got < 0 ? word : *bad;
+    return got < 0 ? -EINVAL : n == 1 ? 0 : -EDOM;
+}
+
 int control_line_parse(struct control_line *out, struct base_span line, struct base_span *bad)
 {
     *out = (struct control_line){.verb = CONTROL_VERB_CNT};
@@ -91,6 +125,8 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
         return -ENOENT;
     const struct control_row *row = &control_rows[out->verb];
     size_t at = strlen(row->text);
+    if (row->words == CONTROL_WORDS_SUSPEND)
+        return take_suspension(out, base_span_of(line.p + at, line.len - at), bad);
     if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO ||
         row->words == CONTROL_WORDS_JSON || row->words == CONTROL_WORDS_SHOW ||
         row->words == CONTROL_WORDS_OPTION)

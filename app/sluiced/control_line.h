@@ -16,6 +16,10 @@ enum control_verb {
     CONTROL_QUEUE_LIST,
     CONTROL_QUEUE_SHOW,
     CONTROL_QUEUE_STAT,
+    CONTROL_QUEUE_DESTINATIONS,
+    CONTROL_PROVIDERS,
+    CONTROL_SUSPEND,
+    CONTROL_RESUME,
     CONTROL_QUEUE_CAT,
     CONTROL_QUEUE_FLUSH,
     CONTROL_QUEUE_HOLD,
@@ -48,9 +52,10 @@ enum control_words {
     CONTROL_WORDS_ID,      /* the id of one message, no condition */
     CONTROL_WORDS_ONE,     /* one word */
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
-    CONTROL_WORDS_OPTION,  /* none but --json, likewise */
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
+    CONTROL_WORDS_OPTION,  /* none but --json, likewise */
+    CONTROL_WORDS_SUSPEND, /* one, and --for TIME, --reason TEXT or not */
 };
 
 struct control_row {
@@ -65,6 +70,8 @@ struct control_line {
     struct queue_filter filter;
     struct base_span word[2]; /* of ONE and TWO; views */
     bool changed;             /* of SHOW */
+    struct base_span reason;  /* of SUSPEND; a view */
+    uint64_t for_ns;          /* likewise; 0: none was said */
 };
 
 /* Returns 0; -ENOENT: no such command; -EINVAL: *bad is the word that is wrong or lacks its value;

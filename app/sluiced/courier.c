@@ -9,6 +9,7 @@
 #include "courier_command.h"
 #include "courier_control.h"
 #include "courier_link.h"
+#include "courier_journal.h"
 #include "courier_probe.h"
 #include "courier_report.h"
 #include "courier_start.h"
@@ -26,15 +27,6 @@
 #define HOST_LOG_BURST 200
 #define BURST          64
 #define RETRY_NS       BASE_NS_S
-#define WRITE_MAX      16384 /* journal entries of a spool that are not durable yet */
-
-/* A journal entry. */
-struct courier_write {
-    struct base_list node;
-    struct spool_entry entry;
-    uint32_t change_no;              /* of the operator's change; 0: none */
-    struct spool_outcome outcomes[]; /* OUTCOME: its payload */
-};
 
 static size_t destination(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX])
 {
@@ -56,6 +48,7 @@ static struct queue_config queue_config_of(struct courier *c, uint64_t seed)
         .job_max = (uint32_t)conf->deliveries,
         .seed = seed,
         .destination = destination,
+        .group = courier_shape_group,
         .user = c,
     };
 }
@@ -84,10 +77,13 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     int error = courier_bounce_init(c);
     if (error == 0)
         error = courier_verify_init(c);
+    courier_suspend_init(c);
     if (error == 0)
         error = courier_sources_init(c);
     if (error == 0)
         error = courier_sts_init(c);
+    if (error == 0)
+        error = courier_shape_init(c);
     if (error != 0)
         return error;
     c->changes.number = 1;
@@ -104,15 +100,10 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     if (courier_lanes_init(&c->lanes, topology->lane_cnt, c->secret) != 0)
         return -ENOMEM;
     struct queue_config q = queue_config_of(c, base_siphash(c->secret, "queue", strlen("queue")));
-    return queue_init(&c->queue, &q);
-}
-
-static void free_writes(struct base_list *list)
-{
-    struct base_list *node;
-
-    while ((node = base_list_pop_front(list)) != NULL)
-        free(base_container_of(node, struct courier_write, node));
+    error = queue_init(&c->queue, &q);
+    if (error == 0)
+        courier_shape_configure(c);
+    return error;
 }
 
 void courier_fini(struct courier *c)
@@ -126,14 +117,14 @@ void courier_fini(struct courier *c)
         while (rte_ring_sc_dequeue_elem(s->from, &done, sizeof(done)) == 0)
             if (done.op == SPOOL_ARRIVED)
                 spool_arrival_free(done.arrival);
-        free_writes(&s->outbox);
-        free_writes(&s->sent);
-        free_writes(&s->retry);
+        courier_journal_fini(s);
     }
     courier_cat_fini(c);
     courier_bounce_fini(c);
     courier_verify_fini(c);
     courier_sources_fini(c);
+    courier_suspend_fini(c);
+    courier_shape_fini(c);
     if (c->queue != NULL)
         queue_fini(c->queue);
     courier_lanes_fini(&c->lanes);
@@ -142,117 +133,6 @@ void courier_fini(struct courier *c)
     courier_sts_fini(c);
     courier_plans_fini(&c->plans);
     free(c->deliveries);
-}
-
-/* ---- the journal ---- */
-
-/* Of the spool where the message lies: arrived has seen to it that there is one. */
-static struct courier_spool *spool_of(struct courier *c, const struct spool_id *id)
-{
-    uint32_t spool = topology_spool_of(c->topology, id);
-
-    base_assert(spool < c->topology->spool_cnt);
-    return &c->spool[spool];
-}
-
-/* Journals one message's outcomes, or that it is over. Without memory the process cannot keep its
- * promises: asserted. */
-static struct courier_write *journal(struct courier *c, const struct spool_id *id, enum spool_op op,
-                                     const struct spool_outcome *outcomes, uint32_t cnt)
-{
-    struct courier_spool *s = spool_of(c, id);
-    size_t align = _Alignof(struct courier_write);
-    size_t bytes = sizeof(struct courier_write) + cnt * sizeof(outcomes[0]);
-    struct courier_write *w = aligned_alloc(align, (bytes + align - 1) & ~(align - 1));
-
-    base_assert(w != NULL);
-    if (cnt > 0)
-        memcpy(w->outcomes, outcomes, cnt * sizeof(outcomes[0]));
-    w->entry = (struct spool_entry){
-        .id = *id,
-        .op = (uint8_t)op,
-        .from = SPOOL_TO_COURIER,
-        .p = (const uint8_t *)w->outcomes,
-        .len = (uint32_t)(cnt * sizeof(outcomes[0])),
-        .cookie = w,
-    };
-    w->change_no = 0;
-    c->write_cnt++;
-    s->write_cnt++;
-    base_list_push_back(&s->outbox, &w->node);
-    return w;
-}
-
-void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
-                    const struct spool_outcome *outcomes, uint32_t cnt)
-{
-    journal(c, id, op, outcomes, cnt)->change_no = c->changes.number;
-    c->changes.write_cnt++;
-}
-
-/* Half of the room: the other is for deliveries. */
-bool courier_may_change(const struct courier *c)
-{
-    return c->write_cnt < WRITE_MAX / 2 * c->topology->spool_cnt;
-}
-
-static uint32_t send_outbox(struct courier *c, struct courier_spool *s)
-{
-    struct base_list *node;
-    uint32_t n = 0;
-
-    /* What failed goes first, and nothing before it: an older outcome of a recipient that came
-     * after the newer one would stand in its place at the next start. */
-    if (!base_list_empty(&s->retry) && c->now_ns < s->retry_ns)
-        return 0;
-    while (!base_list_empty(&s->retry)) {
-        node = s->retry.prev;
-        base_list_remove(node);
-        base_list_push_front(&s->outbox, node);
-    }
-    while (!base_list_empty(&s->outbox)) {
-        struct courier_write *w = base_container_of(s->outbox.next, struct courier_write, node);
-        if (rte_ring_sp_enqueue_elem(s->to, &w->entry, sizeof(w->entry)) != 0)
-            break;
-        base_list_remove(&w->node);
-        base_list_push_back(&s->sent, &w->node);
-        n++;
-    }
-    if (n > 0)
-        doorbell_ring(&c->topology->spool[s - c->spool].bell);
-    return n;
-}
-
-static void log_finished(struct courier *c, const struct spool_id *id)
-{
-    struct stats_log_record r = {.wall_ns = c->wall_ns, .event = STATS_LOG_FINISHED};
-    memcpy(r.id, id->b, sizeof(r.id));
-    stats_log_push(&c->log, &r);
-}
-
-static void journalled(struct courier *c, struct courier_spool *s, const struct spool_done *done)
-{
-    struct courier_write *w = done->cookie;
-
-    base_list_remove(&w->node);
-    /* -ENOENT, -EINVAL: there is nothing that it could be written for. */
-    if (done->status != 0 && done->status != -ENOENT && done->status != -EINVAL) {
-        stats_inc(c->stats, STATS_COURIER_JOURNAL_RETRIES);
-        base_list_push_back(&s->retry, &w->node);
-        s->retry_ns = c->now_ns + RETRY_NS;
-        return;
-    }
-    if (done->op == SPOOL_FREE) {
-        base_assert(queue_remove(c->queue, &done->id) == 0);
-        stats_inc(c->stats, STATS_COURIER_FINISHED);
-        if (w->change_no == 0) /* else "deleted" told it */
-            log_finished(c, &done->id);
-    }
-    if (w->change_no != 0)
-        courier_command_journalled(c, w->change_no);
-    c->write_cnt--;
-    s->write_cnt--;
-    free(w);
 }
 
 /* ---- arrivals ---- */
@@ -284,6 +164,8 @@ static void arrived(struct courier *c, const struct courier_spool *s, const stru
         spool_arrival_free(done->arrival);
         return;
     }
+    if (!c->suspensions.known)
+        courier_suspend_told(c, (uint32_t)(s - c->spool));
     if (queue_add(c->queue, &done->id, done->arrival, c->now_ns, c->wall_ns) != 0) {
         /* The spool checked it at BEGIN: this does not happen; it stays on disk. */
         courier_warn(c, &done->id, "message with an unreadable envelope left in spool");
@@ -291,7 +173,7 @@ static void arrived(struct courier *c, const struct courier_spool *s, const stru
     }
     stats_inc(c->stats, STATS_COURIER_ARRIVED);
     if (over) /* no attempt will end that could free it */
-        journal(c, &done->id, SPOOL_FREE, NULL, 0);
+        courier_journal(c, &done->id, SPOOL_FREE, NULL, 0);
 }
 
 static void damaged(struct courier *c, const struct spool_id *id)
@@ -306,7 +188,10 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
     uint32_t n = rte_ring_sc_dequeue_burst_elem(s->from, done, sizeof(done[0]), BURST, NULL);
 
     for (uint32_t i = 0; i < n; i++) {
-        if (done[i].op == SPOOL_ARRIVED)
+        bool own = topology_spool_of(c->topology, &done[i].id) == (uint32_t)(s - c->spool);
+        if (courier_suspend_is(&done[i].id) && own && done[i].op != SPOOL_FREE)
+            courier_suspend_done(c, &done[i]);
+        else if (done[i].op == SPOOL_ARRIVED)
             arrived(c, s, &done[i]);
         else if (done[i].op == SPOOL_DAMAGED)
             damaged(c, &done[i].id);
@@ -316,17 +201,12 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
                  done[i].op == SPOOL_RELEASE)
             courier_bounce_done(c, &done[i]);
         else
-            journalled(c, s, &done[i]);
+            courier_journal_done(c, s, &done[i]);
     }
     return n;
 }
 
 /* ---- deliveries ---- */
-
-bool courier_journal_full(struct courier *c, const struct spool_id *id)
-{
-    return spool_of(c, id)->write_cnt >= WRITE_MAX;
-}
 
 /* "host=mx.example.org "; and the code of our own words: a server's begin with theirs. */
 static int put_host(const struct courier *c, struct base_buf *out, const struct delivery *d,
@@ -467,7 +347,8 @@ static void settle(struct courier *c, struct delivery *d, bool reported)
             ended[cnt] = (struct queue_result){.recipient = d->job.recipients[i],
                                                .enhanced = enhanced_of(r),
                                                .code = r->code,
-                                               .state = r->state};
+                                               .state = r->state,
+                                               .wait_ns = d->shape_wait_ns};
             at[cnt++] = i;
         } else if (r->report == COURIER_REPORT_DELAYED || r->report == COURIER_REPORT_CARRIER) {
             job.warn = false; /* not yet */
@@ -485,9 +366,9 @@ static void settle(struct courier *c, struct delivery *d, bool reported)
     }
     /* FREE says that nothing is left to do for any recipient: one record is enough then. */
     if (over)
-        journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
+        courier_journal(c, &d->job.id, SPOOL_FREE, NULL, 0);
     else
-        journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
+        courier_journal(c, &d->job.id, SPOOL_OUTCOME, outcomes, cnt);
     for (uint32_t i = 0; i < d->job.recipient_cnt; i++)
         if ((d->result[i].report != 0) != reported) {
             d->job.recipients[kept] = d->job.recipients[i];
@@ -527,9 +408,9 @@ static enum queue_answer answer_of(const struct delivery *d)
         return QUEUE_ANSWER_YES;
     if (d->job.expanded || d->unasked || d->waits) /* nobody was */
         return QUEUE_ANSWER_NONE;
-    return d->unattempted       ? QUEUE_ANSWER_NONE
-           : any && !d->refused ? QUEUE_ANSWER_YES
-                                : QUEUE_ANSWER_NO;
+    return d->unattempted || (d->refused && d->shape_wait_ns > 0) /* it has its own wait */
+               ? QUEUE_ANSWER_NONE
+               : any && !d->refused ? QUEUE_ANSWER_YES : QUEUE_ANSWER_NO;
 }
 
 void courier_finish(struct courier *c, struct delivery *d)
@@ -573,6 +454,8 @@ static void came_back(struct courier *c, struct delivery *d)
     count_tls(c, d);
     courier_tlsrpt_session(c, d);
     courier_source_back(c, d);
+    if (courier_shape_result(c, d))
+        return;
     if (!d->unattempted && d->next_host && courier_start_next(c, d))
         return;
     courier_hosts_end(d);
@@ -605,6 +488,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     c->limit = (uint32_t)c->settings->conf->queue.deliveries;
     if (c->settings->generation != c->generation) {
         struct queue_config q = queue_config_of(c, c->settings->generation);
+        courier_shape_configure(c);
         queue_configure(c->queue, &q);
         c->generation = c->settings->generation;
     }
@@ -617,10 +501,12 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += https_pass(&c->https, now_ns);
     work += courier_sts_pass(c);
     work += courier_verify_pass(c);
+    work += courier_shape_pass(c);
+    work += courier_suspend_pass(c);
     work += courier_start_due(c);
     work += courier_control_run(c);
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++)
-        work += send_outbox(c, &c->spool[i]);
+        work += courier_journal_send(c, &c->spool[i]);
     work += courier_bounce_send(c);
     struct queue_usage u;
     queue_usage(c->queue, &u);
@@ -659,6 +545,9 @@ uint64_t courier_deadline(const struct courier *c)
     t = sources_ns < t ? sources_ns : t;
     uint64_t sts_ns = courier_sts_deadline(c);
     t = sts_ns < t ? sts_ns : t;
+    uint64_t shape_ns = courier_shape_deadline(c), suspend_ns = courier_suspend_deadline(c);
+    t = shape_ns < t ? shape_ns : t;
+    t = suspend_ns < t ? suspend_ns : t;
     return control_ns < t ? control_ns : t;
 }
 

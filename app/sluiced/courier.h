@@ -20,6 +20,8 @@
 #include "courier_request.h"
 #include "courier_source.h"
 #include "courier_sts.h"
+#include "courier_shape.h"
+#include "courier_suspend.h"
 #include "courier_verify.h"
 #include "delivery.h"
 #include "https.h"
@@ -83,6 +85,8 @@ struct courier {
     struct courier_sts sts;
     struct https https; /* fetches policies, sends reports */
     struct courier_sources sources;
+    struct courier_shape shape;
+    struct courier_suspensions suspensions;
     struct tlsrpt_counts *tlsrpt; /* since control has asked last; NULL: nothing is counted */
     bool draining;                /* starts no new deliveries */
 };

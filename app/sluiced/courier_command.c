@@ -84,7 +84,7 @@ static int change_one(struct courier *c, const struct courier_request *r,
             courier_change(c, &e->id, SPOOL_FREE, NULL, 0);
         return rc;
     default:
-        return queue_flush_message(c->queue, &e->id, c->now_ns);
+        return queue_flush_entry(c->queue, e, c->now_ns);
     }
 }
 

@@ -5,6 +5,8 @@
 #include "courier_explain.h"
 #include "courier_list.h"
 #include "courier_tlsrpt.h"
+#include "courier_shape_list.h"
+#include "courier_suspend.h"
 
 #include <rte_ring.h>
 
@@ -38,6 +40,16 @@ static void take(struct courier *c, struct courier_request *r)
     case COURIER_SOURCES_RELEASE:
         courier_source_release(c, r);
         break;
+    case COURIER_PROVIDERS:
+        courier_shape_list_providers(c, r);
+        break;
+    case COURIER_QUEUE_DESTINATIONS:
+        courier_shape_list_destinations(c, r);
+        break;
+    case COURIER_SUSPEND:
+        return courier_suspend_request(c, r);
+    case COURIER_RESUME:
+        return courier_suspend_resume(c, r);
     case COURIER_EXPLAIN:
     case COURIER_PROBE:
         return courier_explain_start(c, r);

@@ -40,7 +40,11 @@ void courier_lanes_take(struct courier_lanes *t, struct delivery *d)
     uint32_t shift = active[t->lane_cnt];
     uint32_t first = (uint32_t)(((hash >> 32) + shift) % t->lane_cnt), best = first;
 
-    for (uint32_t i = 1; i < t->lane_cnt; i++) {
+    /* Who counts its connections is one lane. */
+    bool counted = d->group != 0 && d->group_connections > 0;
+    if (counted)
+        best = d->group % t->lane_cnt;
+    for (uint32_t i = counted ? t->lane_cnt : 1; i < t->lane_cnt; i++) {
         uint32_t lane = (first + i) % t->lane_cnt;
         if (active[lane] < active[best])
             best = lane;

@@ -1,6 +1,7 @@
 #include "courier_list.h"
 #include "base_time.h"
 #include "courier_print.h"
+#include "courier_shape_list.h"
 #include "spool_status.h"
 
 /* Room that one message of a list, or one recipient, may need. */
@@ -19,7 +20,8 @@ static bool has_words(const struct queue_entry *e, uint32_t i)
     return e->words.len > 0 && e->words_recipient == i;
 }
 
-static void recipient_json(struct courier_request *r, const struct queue_entry *e, uint32_t i)
+static void recipient_json(const struct courier *c, struct courier_request *r,
+                           const struct queue_entry *e, uint32_t i)
 {
     const struct spool_outcome at = queue_entry_outcome(e, i), *o = &at;
     char status[SPOOL_STATUS_TEXT_CAP];
@@ -44,10 +46,12 @@ static void recipient_json(struct courier_request *r, const struct queue_entry *
         courier_print_text(r, ",\"words\":");
         courier_print_json(r, e->words);
     }
+    courier_shape_list_suspension(c, r, e, i);
     courier_print_text(r, "}");
 }
 
-static void recipient_text(struct courier_request *r, const struct queue_entry *e, uint32_t i)
+static void recipient_text(const struct courier *c, struct courier_request *r,
+                           const struct queue_entry *e, uint32_t i)
 {
     const struct spool_outcome at = queue_entry_outcome(e, i), *o = &at;
     char status[SPOOL_STATUS_TEXT_CAP];
@@ -75,6 +79,7 @@ static void recipient_text(struct courier_request *r, const struct queue_entry *
         courier_print_text(r, " words=");
         courier_print_json(r, e->words);
     }
+    courier_shape_list_suspension(c, r, e, i);
     courier_print_text(r, "\n");
 }
 
@@ -123,12 +128,13 @@ static void head(struct courier_request *r, const struct queue_entry *e)
         head_text(r, e, id);
 }
 
-static void recipient(struct courier_request *r, const struct queue_entry *e, uint32_t i)
+static void recipient(const struct courier *c, struct courier_request *r,
+                      const struct queue_entry *e, uint32_t i)
 {
     if (r->filter.json)
-        recipient_json(r, e, i);
+        recipient_json(c, r, e, i);
     else
-        recipient_text(r, e, i);
+        recipient_text(c, r, e, i);
 }
 
 /* ---- lists ---- */
@@ -139,13 +145,14 @@ struct list {
     uint32_t visited_cnt;
 };
 
-static void list_entry(struct courier_request *r, const struct queue_entry *e)
+static void list_entry(const struct courier *c, struct courier_request *r,
+                       const struct queue_entry *e)
 {
     uint32_t shown = r->filter.json ? JSON_RECIPIENTS : RECIPIENTS_SHOWN;
 
     head(r, e);
     for (uint32_t i = 0; i < e->recipient_cnt && i < shown; i++)
-        recipient(r, e, i);
+        recipient(c, r, e, i);
     if (r->filter.json)
         courier_print_text(r, "]}\n");
     else if (e->recipient_cnt > shown)
@@ -165,7 +172,7 @@ static bool list_one(void *user, const struct queue_entry *e)
     r->after = e->id;
     if (queue_filter_match(&r->filter, e, l->c->wall_ns)) {
         r->done_cnt++;
-        list_entry(r, e);
+        list_entry(l->c, r, e);
     }
     return !r->filter.by_id;
 }
@@ -180,7 +187,8 @@ void courier_list_messages(struct courier *c, struct courier_request *r)
 
 static bool show_one(void *user, const struct queue_entry *e)
 {
-    struct courier_request *r = user;
+    struct list *l = user;
+    struct courier_request *r = l->r;
 
     if (!spool_id_eq(&e->id, &r->filter.id))
         return false;
@@ -191,7 +199,7 @@ static bool show_one(void *user, const struct queue_entry *e)
         r->more = r->text_cap - r->text_len < RECIPIENT_TEXT_MAX;
         if (r->more)
             return false;
-        recipient(r, e, r->recipient_at);
+        recipient(l->c, r, e, r->recipient_at);
     }
     if (r->filter.json)
         courier_print_text(r, "]}\n");
@@ -203,7 +211,8 @@ void courier_list_show(struct courier *c, struct courier_request *r)
     struct spool_id after = r->after; /* right before the message */
 
     r->done_cnt = 0;
-    queue_each(c->queue, &after, 1, show_one, r);
+    struct list l = {.c = c, .r = r};
+    queue_each(c->queue, &after, 1, show_one, &l);
     if (r->done_cnt == 0)
         r->error = r->recipient_at == 0
                        ? "there is no such message in the queue"

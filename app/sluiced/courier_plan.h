@@ -162,7 +162,9 @@ struct courier_plan {
     uint8_t state;   /* of its making (courier_plan_make.c) */
     uint32_t open_cnt, source_at;
     uint32_t ttl_s;
-    struct delivery *waiting;        /* the one that came last first */
+    uint16_t group;           /* of its destination, by its name or its hosts (courier_shape.h) */
+    bool grouped;             /* that was looked for */
+    struct delivery *waiting; /* the one that came last first */
     struct courier_request *request; /* explain: who waits */
     struct settings_hop *named;      /* probe: the host that the operator names; owned */
     /* The MX set, of the last name that was asked for one: */

@@ -18,12 +18,16 @@ enum courier_request_kind {
     COURIER_SOURCES_RELEASE,
     COURIER_TLSRPT_TAKE, /* courier_tlsrpt.h; not by a client */
     COURIER_TLSRPT_POST,
+    COURIER_PROVIDERS,
+    COURIER_QUEUE_DESTINATIONS,
     /* changes, from here on */
     COURIER_QUEUE_FLUSH,
     COURIER_QUEUE_HOLD,
     COURIER_QUEUE_RELEASE,
     COURIER_QUEUE_REQUEUE,
-    COURIER_QUEUE_DELETE
+    COURIER_QUEUE_DELETE,
+    COURIER_SUSPEND,
+    COURIER_RESUME
 };
 
 /* STAT: undelivered recipients of one destination. */
@@ -50,9 +54,11 @@ struct courier_request {
     uint32_t uid;                 /* who asks */
     struct tlsrpt_counts *tlsrpt; /* TLSRPT_TAKE */
     uint64_t wall_ns;
+    struct base_span reason; /* SUSPEND */
+    uint64_t for_ns;         /* SUSPEND; 0: until it is resumed */
     /* How far it has come, over all pieces: */
     struct spool_id after;       /* only messages behind it */
-    uint32_t recipient_at;       /* SHOW: the next one */
+    uint32_t recipient_at;       /* SHOW: the next one; DESTINATIONS, PROVIDERS: the last number */
     uint64_t offset;             /* CAT: the next byte */
     uint64_t done_cnt, busy_cnt; /* changed; left as they are, being delivered */
     struct courier_tally tally[COURIER_TALLY_MAX];

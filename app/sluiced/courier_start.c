@@ -1,12 +1,15 @@
 #include "courier_start.h"
 #include "base_time.h"
 #include "courier_link.h"
+#include "courier_journal.h"
 #include "courier_plan.h"
 #include "courier_hosts.h"
 #include "courier_proxy.h"
 #include "courier_requiretls.h"
 #include "courier_requirement.h"
 #include "courier_source.h"
+#include "courier_shape.h"
+#include "courier_suspend.h"
 #include "smtp_client.h"
 
 #include <stdio.h>
@@ -61,6 +64,12 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->auth_trouble = SMTP_CLIENT_AUTH_FINE;
     d->dsn_passed_on = false;
     d->result_cnt = 0;
+    d->group = 0;
+    d->group_connections = 0;
+    d->connection_messages = 0;
+    d->begun_ns = c->now_ns;
+    d->shape_wait_ns = 0;
+    d->shape_retried = false;
     return d;
 }
 
@@ -149,6 +158,8 @@ static void send(struct courier *c, struct delivery *d)
     courier_link_fill(c, d, route, target);
     courier_proxy_fill(c, d, route->proxy);
     courier_source_fill(c, d);
+    if (d->group_connections > 0) /* connections that are counted are its own */
+        d->policy ^= d->group * UINT64_C(0x9e3779b97f4a7c15);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
@@ -171,6 +182,8 @@ static void go(struct courier *c, struct delivery *d)
     courier_requiretls_choose(c, d);
     if (d->order->target_cnt > 0) {
         d->plan_start = (uint32_t)base_rand_below(&c->plans.rand, d->order->even_cnt);
+        if (find_target(d) != NULL && !courier_shape_begin(c, d))
+            return try_later(c, d, 0); /* due again as soon as its group may */
         if (find_target(d) != NULL)
             return send(c, d);
         d->unasked = courier_requiretls_never(d, &enhanced, &words);
@@ -200,6 +213,11 @@ bool courier_start_next(struct courier *c, struct delivery *d)
     stats_inc(c->stats, STATS_COURIER_NEXT_HOST);
     send(c, d);
     return true;
+}
+
+void courier_start_again(struct courier *c, struct delivery *d)
+{
+    send(c, d);
 }
 
 static void start(struct courier *c, const struct queue_job *job)
@@ -247,7 +265,16 @@ static void not_started(struct courier *c, const struct queue_job *job)
     struct delivery *d = courier_delivery_get(c, job);
 
     d->host = settings_route_find(c->settings, job->domain)->host;
-    end_all(c, d, "", "the next hop does not answer, and waits to be tried again");
+    if (!job->suspended)
+        return end_all(c, d, "", "the next hop does not answer, and waits to be tried again");
+    uint8_t name[QUEUE_DESTINATION_MAX];
+    char words[DELIVERY_TEXT_MAX];
+    size_t len = courier_plan_destination(c->settings, job->domain, name);
+    const struct courier_suspension *s = courier_suspend_of(
+        c, base_span_of(name, len), courier_shape_group(c, base_span_of(name, len), job->group));
+    snprintf(words, sizeof(words), "suspended by the operator%s%.90s",
+             s != NULL && s->reason[0] != 0 ? ": " : "", s != NULL ? s->reason : "");
+    end_all(c, d, "", words);
 }
 
 static uint32_t send_ready(struct courier *c)
@@ -269,6 +296,8 @@ uint32_t courier_start_due(struct courier *c)
     uint32_t n = 0, ready = courier_plans_run(c) + send_ready(c);
     struct queue_job job;
 
+    if (!courier_suspend_known(c))
+        return ready;
     for (; n < BURST && courier_may_start(c); n++) {
         if (!queue_next(c->queue, &job, c->now_ns))
             break;

@@ -19,6 +19,8 @@ uint32_t courier_start_due(struct courier *c);
 /* A delivery that an address did not take goes to the next one. Returns false when that was the
  * last. */
 bool courier_start_next(struct courier *c, struct delivery *d);
+/* It goes once more to the address where it was. */
+void courier_start_again(struct courier *c, struct delivery *d);
 
 /* A question to the next hop of the job's domain, whether it takes the mailbox; the job has no
  * message and one recipient. It ends in courier_verify_done, never before this returns. After
@@ -33,7 +35,5 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
 
 /* courier.c: the delivery is free again. */
 void courier_delivery_put(struct courier *c, struct delivery *d);
-/* courier.c: so many outcomes of the spool are not durable that no more may come. */
-bool courier_journal_full(struct courier *c, const struct spool_id *id);
 
 #endif

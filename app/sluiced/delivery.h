@@ -89,8 +89,15 @@ struct delivery {
     uint8_t auth_trouble; /* enum smtp_client_auth_trouble */
     uint8_t open[QUEUE_JOB_RCPT_MAX]; /* the lane's: positions that the session's job is about */
     uint32_t lane;                    /* that carries it out */
-    uint8_t tls_try;                  /* the lane's: enum conn_tls_try */
-    bool waits;                       /* it was not tried because no source may be used now */
+    /* Of the provider that it goes to (courier_shape.h): */
+    uint16_t group;               /* 0: none */
+    uint32_t group_connections;   /* that may be open to it at a time; 0: any number */
+    uint32_t connection_messages; /* that one of them may carry; 0: as the settings say */
+    uint64_t begun_ns;
+    uint64_t shape_wait_ns; /* a rule's: until the next try; 0: the back-off */
+    bool shape_retried;     /* it has gone out once more already, by a rule */
+    uint8_t tls_try;        /* the lane's: enum conn_tls_try */
+    bool waits;             /* it was not tried because no source may be used now */
     bool unattempted;       /* the lane could not even try: not an attempt, without results */
     bool refused;           /* the next hop took no mail at all for now (4xx before MAIL) */
     bool next_host;         /* this address heard nothing of the message, and what it says is about

@@ -609,7 +609,8 @@ uint64_t lane_deadline(const struct lane *l)
 
     if (l->tls != NULL && (tls_lane_busy(l->tls->engine) || lane_tls_judges(l->tls)))
         return l->now_ns;
-    if (!base_list_empty(&l->stalled)) /* what they wait for may come without a ring of our bell */
+    /* What they wait for may come without a ring of our bell. */
+    if (!base_list_empty(&l->stalled) || l->groups.waiting_cnt > 0)
         w = l->now_ns + BASE_NS_MS;
     for (uint32_t i = 0; i < l->port_cnt; i++) {
         uint64_t n = net_deadline(l->ports[i].net);

@@ -15,6 +15,7 @@
 #include "conn.h"
 #include "conn_auth.h"
 #include "conn_cache.h"
+#include "conn_group.h"
 #include "conn_rcpt.h"
 #include "client_lists.h"
 #include "conn_eightbit.h"
@@ -100,6 +101,7 @@ struct lane {
     struct base_pool conns;
     struct lane_streams streams;
     struct conn_cache idle; /* connections to next hops that wait for a message */
+    struct conn_groups groups;
     struct spool_buf_pool bufs;
     struct policy_work *policy_work;
     struct lane_auth auth;

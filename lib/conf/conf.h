@@ -30,6 +30,8 @@
 #define CONF_ROUTE_HOST_MAX 16 /* next hops of a route */
 #define CONF_DNS_LIST_MAX   16 /* DNS lists: a bit each */
 #define CONF_SECRET_MAX     8  /* of srs */
+#define CONF_PROVIDER_MAX   128
+#define CONF_RULE_MAX       32 /* of a provider */
 
 /* Of queue: deliveries. A power of two: a ring has room for all of them. */
 #define CONF_DELIVERIES_MAX 16384
@@ -385,6 +387,22 @@ struct conf_tlsrpt {
     uint64_t memory_bytes;
 };
 
+/* Destinations that share limits (shape.h). */
+struct conf_provider {
+    const char *name;
+    uint32_t line;
+    const char *file;
+    struct conf_list mx;      /* patterns of hosts */
+    struct conf_list domains; /* or names of destinations: "example.org", ".example.org" */
+    uint64_t connections;     /* 0: no limit */
+    uint64_t messages_per_connection;
+    uint64_t recipients;
+    const char *rate; /* NULL: no limit */
+    const char *recipient_rate;
+    struct conf_list on_reply;
+    bool builtin_rules;
+};
+
 struct conf_dns_list {
     const char *name;
     uint32_t line;
@@ -450,6 +468,8 @@ struct conf {
     uint32_t destination_cnt;
     struct conf_source *source;
     uint32_t source_cnt;
+    struct conf_provider *provider;
+    uint32_t provider_cnt;
     struct conf_dns_list *dns_list;
     uint32_t dns_list_cnt;
 };
@@ -478,6 +498,8 @@ enum conf_type {
     CONF_TYPE_PATHS,     /* struct conf_list of absolute paths */
     CONF_TYPE_HOSTS,     /* struct conf_list of next hops, see conf_host_parse */
     CONF_TYPE_REPLIES,   /* struct conf_list of replies, see conf_reply_parse */
+    CONF_TYPE_RATE,      /* const char *, "20/s", "100/m", "5000/h", "0" (shape_rate_parse) */
+    CONF_TYPE_PATTERNS,  /* struct conf_list of patterns of hosts (shape_host_check) */
 };
 
 struct conf_setting {

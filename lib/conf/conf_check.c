@@ -551,6 +551,7 @@ void conf_check(struct conf_parser *p, const char *file, uint32_t last_line)
     check_addresses_of_mail(p);
     conf_check_delivery(p);
     conf_check_sources(p);
+    conf_check_provider(p);
     check_lists(p);
     check_srs(p);
     check_verify(p);

@@ -39,10 +39,12 @@ bool conf_value_same(const struct conf_setting *s, const char *a, const char *b)
     case CONF_TYPE_PATHS:
     case CONF_TYPE_HOSTS:
     case CONF_TYPE_REPLIES:
+    case CONF_TYPE_PATTERNS:
         return same_list(x, y);
     case CONF_TYPE_STRING:
     case CONF_TYPE_ADDRESS:
     case CONF_TYPE_DOMAIN:
+    case CONF_TYPE_RATE:
     case CONF_TYPE_PATH:
         break;
     }

@@ -184,6 +184,7 @@ void conf_read_required(struct conf_parser *p, const struct conf_block *b, uint3
  */
 void conf_check_delivery(struct conf_parser *p); /* parts of it */
 void conf_check_sources(struct conf_parser *p);
+void conf_check_provider(struct conf_parser *p);
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line);
 
 #endif

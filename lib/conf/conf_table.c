@@ -89,6 +89,12 @@ const struct conf_block conf_blocks[] = {
     ONE(tlsrpt,
         "Reports to other domains of how TLS with their servers went (RFC 8460): one a day for "
         "each that asks for it. What we do not do is to receive any."),
+    {"provider", "example",
+     "Destinations that share limits, because their mail goes to the same provider's hosts: by "
+     "what their MX hosts are called, or by their own names. Also what its replies for now (4xx) "
+     "mean; defaults for well-known ones hold without a block, too.",
+     __builtin_offsetof(struct conf, provider), __builtin_offsetof(struct conf, provider_cnt),
+     sizeof(struct conf_provider), true, false, true},
     ONE(dns, "Questions to the DNS. They leave by this machine's own network, from a process of "
              "their own, which validates what comes (DNSSEC)."),
     ONE(control, "The socket of sluicectl."),
@@ -362,6 +368,16 @@ const struct conf_setting conf_settings[] = {
     TEXT(tlsrpt, BOOL, any_certificate, "no", true, NULL, "send reports to servers that do not prove who they are, too"),
     SIZE(tlsrpt, memory, memory, "16M", MI, GI, false, "memory for the counts; sessions that there is no room for are not reported"),
 
+    TEXT(provider, PATTERNS, mx, "", true, "{ \"*.mail.example.net\", mx.example.net }", "patterns of its hosts: * is any run of letters, digits, dots and -; a destination belongs to the provider when its best host fits one, by name, or by address where a route has that alone"),
+    TEXT(provider, DOMAINS, domains, "", true, NULL, "destinations that belong to it whatever their hosts are, .domain for all below it"),
+    NUMBER(provider, connections, "0", 0, CONF_DELIVERIES_MAX, true, "to all of its hosts at a time, idle ones among them, exactly; 0: no limit"),
+    NUMBER(provider, messages_per_connection, "0", 0, 100000, true, "then another connection; 0: as smtp: client_reuse"),
+    NUMBER(provider, recipients, "0", 0, 100, true, "of a message that goes there in one piece; 0: 100"),
+    TEXT(provider, RATE, rate, "", true, NULL, "messages, as 20/s, 100/m or 5000/h, by running time and evenly; none: no limit"),
+    TEXT(provider, RATE, recipient_rate, "", true, NULL, "recipients likewise; a message goes whole, the next one waits for it"),
+    TEXT(provider, LIST, on_reply, "", true, "{ \"421 4.7.x connections=1 wait=1m\", \"4xx /too fast/ rate=half\" }", "rules on replies, the first that fits counts: code 4xx, enhanced code 4.7.x, /pattern/ of the words, then what is done: connections=N or half, rate=half, wait=TIME, suspend=TIME, retry (over another connection). What fell grows again each minute in which mail is taken"),
+    TEXT(provider, BOOL, builtin_rules, "yes", true, NULL, "those that are built in come behind them: 421, and what large providers say to who is too fast"),
+
     TEXT(dns, SERVERS, servers, "", true, NULL, "resolvers that are asked, address or address:port, which have to know DNSSEC; none: the servers of each zone, from the root on"),
     TEXT(dns, STUBS, stubs, "", true, NULL, "zones with servers of their own, as { \"bl.example.net=192.0.2.54\" }, not signed unless trust_anchor has a key of theirs"),
     TEXT(dns, PATH, trust_anchor, "", true, NULL, "file of DS or DNSKEY records to validate by, one a line. Another file than at the start must be below the directory of this file; none: the root's keys of 2017 and 2024"),
@@ -394,6 +410,7 @@ NAMED(route);
 NAMED(destination);
 NAMED(source);
 NAMED(dns_list);
+NAMED(provider);
 NAMED(spool);
 
 const struct conf_block *conf_block_find(const char *name)

@@ -1,6 +1,8 @@
 /* Atoms to values, by type, and their checks. */
 #include "conf_internal.h"
 
+#include "shape.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 
@@ -368,6 +370,12 @@ static const char *check_text(enum conf_type type, const char *text)
                                               : "a reply: code, enhanced code, words (\"421 "
                                                 "4.7.28\", \"5.7.1 blocked using\")";
     }
+    case CONF_TYPE_RATE: {
+        uint64_t gap_ns;
+        return shape_rate_parse(&gap_ns, text) ? NULL : "a rate: 20/s, 100/m, 5000/h, or 0";
+    }
+    case CONF_TYPE_PATTERNS:
+        return shape_host_check(text) ? NULL : "a host name with * in it, or without";
     case CONF_TYPE_STUBS:
         return is_stub(text) ? NULL : "\"zone=address\" or \"zone=address:port\"";
     case CONF_TYPE_ANSWERS:
@@ -394,7 +402,7 @@ bool conf_value_is_list(enum conf_type type)
     return type == CONF_TYPE_LIST || type == CONF_TYPE_ADDRESSES || type == CONF_TYPE_NETWORKS ||
            type == CONF_TYPE_DOMAINS || type == CONF_TYPE_MAPS || type == CONF_TYPE_SERVERS ||
            type == CONF_TYPE_STUBS || type == CONF_TYPE_ANSWERS || type == CONF_TYPE_PATHS ||
-           type == CONF_TYPE_HOSTS || type == CONF_TYPE_REPLIES;
+           type == CONF_TYPE_HOSTS || type == CONF_TYPE_REPLIES || type == CONF_TYPE_PATTERNS;
 }
 
 static const char *set_texts(const struct conf_setting *s, void *field, const struct conf_value *v,

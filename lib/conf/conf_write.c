@@ -23,6 +23,8 @@ static const char *const type_names[] = {
     [CONF_TYPE_STUBS] = "zones with servers",
     [CONF_TYPE_ANSWERS] = "patterns",
     [CONF_TYPE_PATHS] = "paths",
+    [CONF_TYPE_RATE] = "rate",
+    [CONF_TYPE_PATTERNS] = "host patterns",
 };
 
 static bool is_number(const struct conf_setting *s)

@@ -43,6 +43,7 @@
 #include "spool.h"
 
 struct queue;
+struct queue_entry;
 struct queue_message;
 
 #define QUEUE_JOB_RCPT_MAX 100
@@ -182,6 +183,8 @@ int queue_remove(struct queue *q, const struct spool_id *id);
 /* Makes a message's deferred recipients due now (an operator's flush), held or not (a held one
  * stays held); destinations of it that are set aside try again. Returns 0 or -ENOENT. */
 int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns);
+/* The same, of an entry that queue_each shows at this moment. */
+int queue_flush_entry(struct queue *q, const struct queue_entry *e, uint64_t now_ns);
 
 /* A held message is not due, whatever its times are, until it is released; jobs that are out end
  * as they do. The caller journals it (SPOOL_OUTCOME_MESSAGE). Returns 0 or -ENOENT. */
@@ -298,6 +301,9 @@ struct queue_group_entry {
     uint64_t wait_ns;       /* no job begins for so long: rate or pause */
     bool suspended;
 };
+bool queue_group_suspended(const struct queue *q, uint32_t group);
+/* Its jobs that are out. */
+uint32_t queue_group_job_cnt(const struct queue *q, uint32_t group);
 /* False: there is no such group. */
 bool queue_group_look(const struct queue *q, uint32_t group, struct queue_group_entry *out);
 

@@ -294,6 +294,18 @@ void queue_group_fini(struct queue *q)
             queue_free(q, q->group[i], sizeof(*q->group[i]));
 }
 
+bool queue_group_suspended(const struct queue *q, uint32_t group)
+{
+    return group < QUEUE_GROUP_MAX && q->group[group] != NULL && q->group[group]->suspended;
+}
+
+uint32_t queue_group_job_cnt(const struct queue *q, uint32_t group)
+{
+    const struct queue_group *g = group < QUEUE_GROUP_MAX ? q->group[group] : NULL;
+
+    return g != NULL ? g->job_cnt : 0;
+}
+
 bool queue_group_look(const struct queue *q, uint32_t group, struct queue_group_entry *out)
 {
     const struct queue_group *g = group < QUEUE_GROUP_MAX ? q->group[group] : NULL;

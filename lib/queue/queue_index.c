@@ -2,9 +2,21 @@
  * memory. */
 #include "queue_internal.h"
 
+/* As bytes are compared. */
+static uint64_t half(const uint8_t *p)
+{
+    return __builtin_bswap64(base_le64(p));
+}
+
 static int id_cmp(const struct spool_id *a, const struct spool_id *b)
 {
-    return memcmp(a->b, b->b, sizeof(a->b));
+    uint64_t x = half(a->b), y = half(b->b);
+
+    if (x == y) {
+        x = half(a->b + 8);
+        y = half(b->b + 8);
+    }
+    return x < y ? -1 : x > y;
 }
 
 static uint64_t priority(const struct queue *q, const struct spool_id *id)

@@ -58,15 +58,25 @@ static void message_wake(struct queue *q, struct queue_message *m)
     }
 }
 
-int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns)
+static int flush(struct queue *q, struct queue_message *m, uint64_t now_ns)
 {
-    struct queue_message *m = queue_index_find(q, id);
     if (m == NULL || m->deleted)
         return -ENOENT;
     queue_clock_now(&q->clock, now_ns);
     message_due(q, m);
     message_wake(q, m);
     return 0;
+}
+
+int queue_flush_message(struct queue *q, const struct spool_id *id, uint64_t now_ns)
+{
+    return flush(q, queue_index_find(q, id), now_ns);
+}
+
+int queue_flush_entry(struct queue *q, const struct queue_entry *e, uint64_t now_ns)
+{
+    base_assert(e->queue == q); /* it is one of ours: we may write to it */
+    return flush(q, (struct queue_message *)(uintptr_t)e->message, now_ns);
 }
 
 int queue_damaged(struct queue *q, const struct spool_id *id, uint64_t now_ns)

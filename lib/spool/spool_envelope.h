@@ -32,6 +32,9 @@ enum spool_envelope_type {
      * is delivered to it, its sender is told that it was expanded. */
     SPOOL_ENVELOPE_EXPANDED = 16,
     SPOOL_ENVELOPE_TLS_OPTIONAL = 17, /* no value: "TLS-Required: no" (RFC 8689 section 3) */
+    /* No message: the RECIPIENT is what mail is kept from, by an operator (the courier's). The id
+     * of such a one has the time 0. */
+    SPOOL_ENVELOPE_SUSPENSION = 40,
 };
 
 /* Parameters of RFC 3461 as numbers: of the format, never to be changed. */

@@ -2,7 +2,8 @@
  * A message's id: made by the lane at MAIL, in the Received field, in every log line and in the
  * spool until the end. 128 bits: wall time in ns, the spool's number, the lane's, a counter of the
  * lane. Unique while one lane makes fewer than 2^32 within one tick of the wall clock; ids that
- * sort as bytes sort by time. Pure; any thread.
+ * sort as bytes sort by time. Of the time 0 are things that are no mail
+ * (SPOOL_ENVELOPE_SUSPENSION): at a start they are told before all other. Pure; any thread.
  */
 #ifndef SPOOL_ID_H
 #define SPOOL_ID_H

@@ -288,11 +288,28 @@ static bool recovered_next(struct spool *s)
     return true;
 }
 
+/* Ids of the time 0 are no mail's, and come first in the order of ids: all of them are told before
+ * any other. */
+static bool goes_first(const struct spool_message *m)
+{
+    static const uint8_t zero[8];
+    return memcmp(m->id.b, zero, sizeof(zero)) == 0;
+}
+
+static bool first_is_read(const struct spool *s)
+{
+    for (uint32_t i = 0; i < SPOOL_READER_CNT && s->reader_cnt > 0; i++)
+        if (s->readers[i].message != NULL && s->readers[i].pending == NULL &&
+            goes_first(s->readers[i].message))
+            return true;
+    return false;
+}
+
 /* Recovered messages are told only as fast as they are taken. */
 static void recovered_run(struct spool *s)
 {
     while (s->recovered != NULL && s->reader_cnt < SPOOL_READER_CNT / 2 &&
-           s->done_cnt < SPOOL_TELL_MAX)
+           s->done_cnt < SPOOL_TELL_MAX && (goes_first(s->recovered) || !first_is_read(s)))
         if (!recovered_next(s))
             return;
 }

@@ -74,7 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     base_assert(inside(f->sender, data, size) && inside(f->domain, data, size) &&
                 inside(f->reason, data, size));
     base_assert(f->code_min <= f->code_max && f->enhanced_min <= f->enhanced_max);
-    base_assert(inside(l.word[0], data, size) && inside(l.word[1], data, size));
+    base_assert(inside(l.word[0], data, size) && inside(l.word[1], data, size) &&
+                inside(l.reason, data, size));
     base_assert(control_rows[l.verb].words != CONTROL_WORDS_ID || f->by_id);
     base_assert(control_rows[l.verb].words != CONTROL_WORDS_NARROWS || f->all ||
                 queue_filter_narrows(f));

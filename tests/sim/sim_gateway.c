@@ -19,6 +19,10 @@
  * In some it has two sources, one of which the next hop refuses now and then, by replies that would
  * fail the recipient: all of its mail goes by the other.
  *
+ * In a third of the seeds the next hop is a provider's, with limits: no more connections are open
+ * there than there may be, on a good link, whatever is kept and on however many lanes; in another
+ * third it says 421 to those over a limit of its own, and a rule makes do with fewer.
+ *
  * In some seeds the wall clock jumps by hours to years both ways: no mail is given up for that.
  *
  * usage: sim_gateway [SEEDS [FIRST]]
@@ -127,7 +131,10 @@ struct sim {
     struct base_rand wall_rand; /* jumps of the wall clock, in some seeds */
     int64_t wall_off_ns;
     bool wall_jumps;
-    uint64_t jump_cnt; /* of all seeds */
+    enum shaping { SHAPING_NONE, SHAPING_LIMIT, SHAPING_421 } shaping;
+    uint32_t shaping_max;                    /* connections */
+    uint64_t shaping_waits, shaping_refused; /* of all seeds */
+    uint64_t jump_cnt;                       /* of all seeds */
     struct wire *wire;
     struct world *world;
     struct sim_lmtp *lmtp; /* NULL: none */
@@ -228,6 +235,11 @@ static void start_gateway(struct sim *s)
     len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s; }\n%s%s", route_text[s->by_mx],
                     s->sources ? "{ a, b }" : "none", s->sources ? source_text : "",
                     s->lmtp != NULL ? lmtp_text : "");
+    if (s->shaping == SHAPING_LIMIT)
+        len += snprintf(text + len, sizeof(text) - (size_t)len,
+                        "provider p { mx = { \"*e*\", \"10.0.0.*\" }; connections = %u; "
+                        "messages_per_connection = %u; rate = %s; }\n",
+                        s->shaping_max, (unsigned)(s->seed % 4), s->seed % 2 == 0 ? "20/s" : "0");
 
     for (uint32_t i = 0; i < s->spool_cnt; i++)
         len += snprintf(
@@ -576,6 +588,7 @@ static void open_world(struct sim *s, bool bad)
         .source_refuse_percent = s->sources ? 5 + (uint32_t)(s->seed % 60) : 0,
         .source_refused_cnt = &s->source_refused_cnt,
         .source_refused = net_addr_v4((uint8_t[]){10, 0, 0, 11}),
+        .sink_connection_max = s->shaping == SHAPING_421 ? s->shaping_max : 0,
         .bounce = s->bounce,
         .no_dsn = s->seed / 5 % 2 == 1,
     };
@@ -642,7 +655,14 @@ static void check_end(struct sim *s, bool bad, uint32_t crash_cnt)
     world_count_bounces(s->world, &s->report_cnt, &s->told_cnt);
     if (!bad && crash_cnt == 0 && world_duplicates(s->world) > 0)
         FAIL(s, "%u deliveries twice without a reason", world_duplicates(s->world));
-    if (!bad && !s->bounce && crash_cnt == 0 &&
+    uint32_t most, refused;
+    world_sink_seen(s->world, &most, &refused);
+    if (!bad && crash_cnt == 0 && s->shaping == SHAPING_LIMIT && most > s->shaping_max)
+        FAIL(s, "%u connections open at the next hop, %u may be", most, s->shaping_max);
+    s->shaping_refused += refused;
+    for (uint32_t i = 0; i < s->lane_cnt; i++)
+        s->shaping_waits += stats_get(s->lane[i]->stats, STATS_CONN_OUT_WAITED);
+    if (!bad && !s->bounce && crash_cnt == 0 && s->shaping != SHAPING_421 &&
         stats_get(s->courier.stats, STATS_COURIER_DEFERRED) > 0)
         FAIL(s, "%lu recipients deferred without a reason",
              (unsigned long)stats_get(s->courier.stats, STATS_COURIER_DEFERRED));
@@ -690,6 +710,8 @@ static void run(struct sim *s, uint64_t seed)
     s->sources = seed % 5 < 2;
     s->names_bad = s->by_mx && bad && !s->bounce; /* reports have seconds */
     s->now_ns = BASE_NS_S;
+    s->shaping = s->bounce ? SHAPING_NONE : (enum shaping)(seed % 5 % 3); /* reports are in time */
+    s->shaping_max = 1 + (uint32_t)(seed / 3 % 3);
     base_rand_init(&s->rand, seed);
     base_rand_init(&s->wall_rand, ~seed);
     s->wall_off_ns = 0;
@@ -750,6 +772,8 @@ static void check_all(struct sim *s)
 {
     if (s->steered_cnt[SPREAD_UNKNOWN] == 0 || s->steered_cnt[SPREAD_WRONG] == 0)
         FAIL(s, "no segment ever came to the wrong lane: nothing was tried");
+    if (s->shaping_waits == 0 || s->shaping_refused == 0)
+        FAIL(s, "nobody waited for a connection, or none was refused: nothing was tried");
     if (s->reused_cnt == 0 || s->untried_cnt == 0)
         FAIL(s, "no connection was reused, or none lost between two messages: nothing was tried");
     for (int kind = TROUBLE_FOR_GOOD; kind < TROUBLE_CNT; kind++)

@@ -54,6 +54,7 @@ struct world {
     struct base_rand rand;
     struct client client[WORLD_CLIENT_MAX];
     struct sink sink[WORLD_SINK_MAX];
+    uint32_t sink_cnt, sink_most, sink_refused_cnt; /* open; at most */
     struct world_message message[WORLD_MESSAGE_MAX];
     uint32_t next_message;
     uint64_t now_ns;
@@ -323,6 +324,7 @@ static void sink_over(struct world *w, struct sink *s, bool abort)
         tcp_close(w->tcp, s->tcp);
     free(s->body);
     *s = (struct sink){0};
+    w->sink_cnt--;
 }
 
 /* What the ledger of a message's reports is checked against. */
@@ -599,6 +601,14 @@ static void sink_accept(struct world *w, struct tcp_conn *tcp)
             continue;
         s->tcp = tcp;
         tcp_set_user(tcp, s);
+        if (w->config.sink_connection_max > 0 && w->sink_cnt >= w->config.sink_connection_max) {
+            static const char no[] = "421 4.7.0 sink.example Error: too many connections\r\n";
+            w->sink_cnt++;
+            w->sink_refused_cnt++;
+            return sink_over(w, s, tcp_send(w->tcp, tcp, no, sizeof(no) - 1) < 0);
+        }
+        w->sink_cnt++;
+        w->sink_most = w->sink_cnt > w->sink_most ? w->sink_cnt : w->sink_most;
         smtp_server_init(&s->smtp, &w->settings, &w->stats);
         struct base_buf out = {.p = w->scratch, .cap = SCRATCH};
         smtp_server_greet(&s->smtp, &out);
@@ -801,6 +811,12 @@ uint32_t world_duplicates(const struct world *w)
     return n;
 }
 
+void world_sink_seen(const struct world *w, uint32_t *most, uint32_t *refused)
+{
+    *most = w->sink_most;
+    *refused = w->sink_refused_cnt;
+}
+
 bool world_idle(const struct world *w)
 {
     struct tcp_usage u;
@@ -812,4 +828,5 @@ bool world_idle(const struct world *w)
 void world_calm(struct world *w)
 {
     w->config.sink_defer_percent = 0;
+    w->config.sink_connection_max = 0;
 }

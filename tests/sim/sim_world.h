@@ -43,6 +43,7 @@ struct world_config {
         source_refuse_percent; /* of what comes from source_refused: refused for that address */
     struct net_addr source_refused;
     uint64_t *source_refused_cnt; /* grows by each; borrowed */
+    uint32_t sink_connection_max; /* 421 to those over it; 0: none */
     bool bounce;                  /* the next hop refuses recipients for good, too: sim_bounce.h */
     bool no_dsn;                  /* the next hop does not offer DSN */
 };
@@ -73,6 +74,9 @@ uint32_t world_duplicates(const struct world *w);
 uint32_t world_acked(const struct world *w);
 /* No connection is left. */
 bool world_idle(const struct world *w);
+
+/* Connections that the next hop had at a time at most; those that it refused. */
+void world_sink_seen(const struct world *w, uint32_t *most, uint32_t *refused);
 
 /* Makes the next hop refuse nothing more, so that the run ends. */
 void world_calm(struct world *w);

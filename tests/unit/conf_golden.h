@@ -446,6 +446,19 @@ static const struct {
      "t:4: limits: recipient_rate: must be a number: digits, not 1m\n"
      "t:5: limits: login_message_rate: takes one value, not a list\n"
      "t:6: limits: login_recipient_rate: expected a value\n"},
+    {"provider p { on_reply = { \"421 stop\", \"4xx\" }; rate = 20; }\nprovider q { mx = { \"a b\" "
+     "};\n"
+     "recipient_rate = 5/w; connections = x; }\n" REST,
+     "t:1: provider p: rate: must be a rate: 20/s, 100/m, 5000/h, or 0, not 20\n"
+     "t:1: provider p: mx: is required, or domains\n"
+     "t:1: provider p: on_reply: \"421 stop\": must be connections=N, connections=half, "
+     "rate=half, wait=TIME, suspend=TIME or retry, behind a code (4xx), an enhanced code (4.7.x) "
+     "and a /pattern/, not stop\n"
+     "t:1: provider p: on_reply: \"4xx\": needs something to do, not 4xx\n"
+     "t:2: provider q: mx: must be a host name with * in it, or without, not a b\n"
+     "t:2: provider q: mx: is required, or domains\n"
+     "t:3: provider q: recipient_rate: must be a rate: 20/s, 100/m, 5000/h, or 0, not 5/w\n"
+     "t:3: provider q: connections: must be a number: digits, not x\n"},
     {"limits { unknown_recipients = 1000001;\nclient_prefix = 33;\nclient_prefix6 = 8;\nclients = "
      "63;\nexempt_networks = { 10.0.0.0/33, 10.0.0.1/8, ten };\nearly_commands = yes; }\n" REST,
      "t:1: limits: unknown_recipients: must be 0 to 1000000, not 1000001\n"

@@ -274,6 +274,7 @@ static const char *const named_open[][2] = {
     {"port", "port net9 { device = x; address = 10.99.0.1/24;"},
     {"listener", "listener far { port = net0; tcp_port = 99;"},
     {"source", "source a { address = 10.1.0.1; ehlo = a.b;"},
+    {"provider", "provider p { mx = mx.example.org;"},
 };
 
 /* A text with one number set; relations with other settings may refuse it. */

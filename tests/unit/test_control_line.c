@@ -49,6 +49,26 @@ static void test_lines(void **state)
         {"explain a@b", 0, CONTROL_EXPLAIN},
         {"explain a@b --json", 0, CONTROL_EXPLAIN},
         {"probe b --json", 0, CONTROL_PROBE},
+        {"providers", 0, CONTROL_PROVIDERS},
+        {"providers --json", 0, CONTROL_PROVIDERS},
+        {"providers x", -EDOM, CONTROL_PROVIDERS},
+        {"queue destinations --json", 0, CONTROL_QUEUE_DESTINATIONS},
+        {"queue destinations --state held", -EDOM, CONTROL_QUEUE_DESTINATIONS},
+        {"suspend example.org", 0, CONTROL_SUSPEND},
+        {"suspend example.org --for 2h --reason 'they move'", 0, CONTROL_SUSPEND},
+        {"suspend --reason \"\" --for 30s \"mx to partner\"", 0, CONTROL_SUSPEND},
+        {"suspend", -EDOM, CONTROL_SUSPEND},
+        {"suspend --for 2h", -EDOM, CONTROL_SUSPEND},
+        {"suspend a b", -EINVAL, CONTROL_SUSPEND},
+        {"suspend \"\"", -EINVAL, CONTROL_SUSPEND},
+        {"suspend --all", -EINVAL, CONTROL_SUSPEND},
+        {"suspend a --for", -EINVAL, CONTROL_SUSPEND},
+        {"suspend a --for 2", -EINVAL, CONTROL_SUSPEND},
+        {"suspend a --for 0s", -EINVAL, CONTROL_SUSPEND},
+        {"suspend a --reason", -EINVAL, CONTROL_SUSPEND},
+        {"suspend a --reason 'x", -EINVAL, CONTROL_SUSPEND},
+        {"resume example.org", 0, CONTROL_RESUME},
+        {"resume", -EDOM, CONTROL_RESUME},
         {"explain --json", -EDOM, CONTROL_EXPLAIN},
         {"explain a@b c@d", -EDOM, CONTROL_EXPLAIN},
         {"explain", -EDOM, CONTROL_EXPLAIN},
@@ -90,7 +110,8 @@ static void test_rights(void **state)
                      v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
                      v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN ||
                      v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT || v == CONTROL_TLSRPT_SHOW ||
-                     v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES;
+                     v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
+                     v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_PROVIDERS;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
