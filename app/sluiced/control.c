@@ -289,40 +289,7 @@ static void courier_answers(struct control *c)
     }
 }
 
-/* ---- log and housekeeping ---- */
-
-/* Engines without a clock leave the time open. */
-static void write_records(struct control *c, struct stats_log_record *records, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (records[i].wall_ns == 0)
-            records[i].wall_ns = loop_wall_ns();
-    log_write(c->config.log, records, n);
-}
-
-void control_write_log(struct control *c)
-{
-    const struct topology *t = &c->config.gateway->topology;
-    struct stats_log_record records[LOG_BATCH_MAX];
-    uint32_t n;
-
-    for (uint32_t i = 0; i < t->lane_cnt; i++)
-        while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_LANE_LOG, i), records, LOG_BATCH_MAX)) >
-               0)
-            write_records(c, records, n);
-    for (uint32_t i = 0; i < t->spool_cnt; i++)
-        while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_SPOOLER_LOG, i), records,
-                                  LOG_BATCH_MAX)) > 0)
-            write_records(c, records, n);
-    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_COURIER_LOG, 0), records, LOG_BATCH_MAX)) >
-           0)
-        write_records(c, records, n);
-    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_RESOLVER_LOG, 0), records, LOG_BATCH_MAX)) >
-           0)
-        write_records(c, records, n);
-    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_AUTH_LOG, 0), records, LOG_BATCH_MAX)) > 0)
-        write_records(c, records, n);
-}
+/* ---- housekeeping ---- */
 
 static void tend_opener(struct control *c)
 {
@@ -334,13 +301,13 @@ static void tend_opener(struct control *c)
         c->opener_restarts = o->restart_cnt;
         r.n = (uint64_t)o->pid[1];
         stats_log_text(&r, base_span_str("opener died; its reserve took over, a new one started"));
-        log_write(c->config.log, &r, 1);
+        stats_log_push(&c->log, &r);
     }
     if (opener_lost(o) && !c->opener_lost) {
         c->opener_lost = true;
         r.n = 0;
         stats_log_text(&r, base_span_str("both openers died: no reload until a restart"));
-        log_write(c->config.log, &r, 1);
+        stats_log_push(&c->log, &r);
     }
 }
 
@@ -361,7 +328,7 @@ static void tend_resolver(struct control *c)
     if (pid < 0)
         r.event = STATS_LOG_WARNING;
     stats_log_text(&r, base_span_str(text));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 /* A process for HTTPS, likewise. */
@@ -398,14 +365,13 @@ static void tend_auth(struct control *c, uint64_t now_ns)
         return;
     r.n = (uint64_t)a->pid;
     stats_log_text(&r, base_span_str("the process of the accounts was started again"));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 static void housekeeping(struct control *c)
 {
     uint64_t now_ns = loop_now_ns();
 
-    control_write_log(c);
     settings_reclaim(&c->config.gateway->hub);
     control_tlsa_tend(c);
     tend_resolver(c);
@@ -423,15 +389,24 @@ static void housekeeping(struct control *c)
     tend_auth(c, now_ns);
 }
 
-/* After a rotation; when the file cannot be made anew the old one stays in use. */
-static void log_reopened(struct control *c)
+int control_reopen_log(struct control *c)
 {
+    const struct conf_log *conf = &c->config.gateway->hub.started->conf->log;
     struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_WARNING};
+    char text[STATS_LOG_TEXT_CAP];
 
-    if (log_reopen(c->config.log) == 0)
-        return;
-    stats_log_text(&r, base_span_str("the log file cannot be opened anew; writing to the old one"));
-    log_write(c->config.log, &r, 1);
+    if (conf->target != CONF_LOG_FILE || conf->file[0] != '/')
+        return 0;
+    int fd = opener_append(c->config.opener, conf->file);
+    if (fd >= 0) {
+        log_writer_set_fd(c->config.log, fd);
+        return 0;
+    }
+    snprintf(text, sizeof(text), "the log file cannot be opened anew (%s); writing to the old one",
+             strerror(-fd));
+    stats_log_text(&r, base_span_str(text));
+    stats_log_push(&c->log, &r);
+    return fd;
 }
 
 static void take_signals(struct control *c)
@@ -442,7 +417,7 @@ static void take_signals(struct control *c)
         if (s.ssi_signo == SIGHUP)
             control_reload(c, NULL);
         else if (s.ssi_signo == SIGUSR1)
-            log_reopened(c);
+            (void)control_reopen_log(c);
         else
             c->stop = true;
     }
@@ -455,6 +430,7 @@ int control_init(struct control *c, const struct control_config *config)
 
     memset(c, 0, sizeof(*c));
     c->config = *config;
+    c->log = topology_log(&config->gateway->topology, TOPOLOGY_CONTROL, 0);
     c->started_ns = loop_now_ns();
     c->tended_ns = c->started_ns;
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
@@ -502,7 +478,7 @@ static void log_note(struct control *c, const char *what)
     struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_NOTE};
 
     stats_log_text(&r, base_span_str(what));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 void control_run(struct control *c)

@@ -1,6 +1,6 @@
 /*
- * Control: the main thread after start. Signals, the control socket, reload, the log's writer, the
- * helper processes. Nothing of it is in the way of mail.
+ * Control: the main thread after start. Signals, the control socket, reload, the helper processes.
+ * Nothing of it is in the way of mail.
  *
  * The control socket (SOCK_STREAM, mode by group): a client sends one command line (control_line.h)
  * and reads the answer. That is a line "error: why" with whatever follows it up to end of file; or
@@ -20,7 +20,7 @@
 #include "control_line.h"
 #include "control_tlsa.h"
 #include "gateway.h"
-#include "log.h"
+#include "log_writer.h"
 
 #define CONTROL_CLIENT_MAX 8
 #define CONTROL_LINE_MAX   1024
@@ -57,12 +57,13 @@ struct control_config {
     const char *config_path; /* absolute; the file that reload reads */
     struct gateway *gateway;
     struct opener *opener;
-    struct log *log;
+    struct log_writer *log;
     int listener; /* the control socket; owned from here on */
 };
 
 struct control {
     struct control_config config;
+    struct stats_log log;
     struct control_client client[CONTROL_CLIENT_MAX];
     int epoll, signals;
     uint64_t started_ns;
@@ -86,8 +87,9 @@ void control_fini(struct control *c);
 /* Runs until SIGTERM, SIGINT or the command stop. */
 void control_run(struct control *c);
 
-/* Writes out what waits in the log rings. */
-void control_write_log(struct control *c);
+/* Opens the log's file anew, after a rotation; a file that cannot be made anew stays in use.
+ * Returns 0, also where there is no file to be opened, or a negative error. */
+int control_reopen_log(struct control *c);
 
 /* ---- commands (control_commands.c) ---- */
 

@@ -167,7 +167,7 @@ static void log_reload(struct control *c, uint64_t generation, const char *what)
         .wall_ns = loop_wall_ns(), .event = STATS_LOG_RELOAD, .n = generation};
 
     stats_log_text(&r, base_span_str(what));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 static void log_refused(struct control *c, const char *why)
@@ -233,7 +233,8 @@ void control_reload(struct control *c, struct control_client *client)
             control_refuse(client, "%s; the old configuration stays\n", why);
         return log_refused(c, why);
     }
-    log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
+    log_writer_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
+    (void)control_reopen_log(c); /* a rotation is the other reason for SIGHUP */
     settings_publish(&g->hub, next);
     control_maps_use(c, tables);
     gateway_resolver_use(&g->resolver, names);

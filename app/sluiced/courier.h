@@ -72,6 +72,7 @@ struct courier {
     uint64_t random_cnt;
     uint32_t id_counter;
     uint64_t now_ns, wall_ns;
+    uint64_t started_wall_ns; /* what is older was here before */
     struct courier_changes changes;
     struct courier_cat cat;
     struct courier_verify verify;

@@ -14,7 +14,7 @@
 
 bool courier_may_start(const struct courier *c)
 {
-    return !c->draining && c->free != NULL && c->active_cnt < c->limit;
+    return !c->draining && c->free != NULL && c->active_cnt < c->limit && !stats_log_waits(&c->log);
 }
 
 struct delivery *courier_delivery_get(struct courier *c, const struct queue_job *job)
@@ -28,6 +28,7 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->host_name = NULL;
     d->plan = NULL;
     d->plan_try = 0;
+    d->sent_ns = c->now_ns;
     d->requirement = NULL;
     d->tls = DELIVERY_TLS_NOTHING;
     d->unattempted = false;
@@ -92,6 +93,7 @@ static void send(struct courier *c, struct delivery *d)
     courier_requirement_fill(c, d, route);
     courier_proxy_fill(c, d, route->proxy);
     courier_lanes_take(&c->lanes, d);
+    d->sent_ns = c->now_ns;
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
         d->unattempted = true;

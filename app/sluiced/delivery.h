@@ -40,9 +40,10 @@ struct delivery {
                    tells of it, 250: it would be accepted */
     struct queue_job job;
     struct net_endpoint host;
-    uint64_t policy; /* of all that a connection begins with: requirement->digest, tls_begin,
-                        tls_lenient, the PROXY header. One is shared only by deliveries with the
-                        same host and policy */
+    uint64_t sent_ns; /* the courier's: to the lane */
+    uint64_t policy;  /* of all that a connection begins with: requirement->digest, tls_begin,
+                         tls_lenient, the PROXY header. One is shared only by deliveries with the
+                         same host and policy */
     /* What the next hop must prove; NULL: nothing, the connection is in clear. The courier's. */
     const struct dane_requirement *requirement;
     uint8_t tls_begin;    /* enum delivery_tls_begin */

@@ -1,0 +1,26 @@
+/*
+ * What an inbound connection tells the log: records with its client, its number and, while a
+ * message is open, the message's id. Threads: its lane's. Nothing is borrowed after a call.
+ */
+#ifndef CONN_LOG_H
+#define CONN_LOG_H
+
+#include "lane.h"
+
+/* A record of the connection, to be filled in and pushed. */
+void conn_log_begin(const struct conn *c, struct stats_log_record *r, enum stats_log_event event);
+
+void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
+                   struct base_span text);
+/* The reply is a refusal; why, in place of its words, is for the log alone (NULL: its words).
+ * stage: the command that was refused, or another word. */
+void conn_log_refused(struct conn *c, const char *stage, const struct smtp_reply *reply,
+                      const char *why);
+/* The message that is open: its Message-ID. When its header section is whole. */
+void conn_log_message(struct conn *c);
+/* It is durable, or could not be stored. A place was reserved (stats_log_reserve). */
+void conn_log_accepted(struct conn *c);
+void conn_log_not_stored(struct conn *c, const char *why);
+void conn_log_end(struct conn *c);
+
+#endif
