@@ -59,10 +59,10 @@ static void rings_by_their_ends(void **state)
     for (uint32_t i = 0; i < cnt; i++)
         for (uint32_t k = 0; k < i; k++)
             assert_ptr_not_equal(seen[i], seen[k]);
-    assert_int_equal(t.stats_cnt, LANES + SPOOLS + 5);
+    assert_int_equal(t.stats_cnt, LANES + SPOOLS + 6);
     assert_ptr_equal(topology_stats(&t, TOPOLOGY_SPOOLER, 3) + 1,
                      topology_stats(&t, TOPOLOGY_COURIER, 0));
-    assert_ptr_equal(topology_stats(&t, TOPOLOGY_AUTH, 0), &t.stats[t.stats_cnt - 1]);
+    assert_ptr_equal(topology_stats(&t, TOPOLOGY_LOG, 0), &t.stats[t.stats_cnt - 1]);
     assert_null(t.ring[TOPOLOGY_LANE_KEYOP]); /* there are no key threads */
 }
 
@@ -72,8 +72,8 @@ static void key_threads(void **state)
 
     (void)state;
     assert_int_equal(topology_init_keyop(&k, 2, 1, 3, "key", true), 0);
-    assert_int_equal(k.stats_cnt, 2 + 1 + 3 + 5);
-    assert_ptr_equal(topology_stats(&k, TOPOLOGY_AUTH, 0) + 1,
+    assert_int_equal(k.stats_cnt, 2 + 1 + 3 + 6);
+    assert_ptr_equal(topology_stats(&k, TOPOLOGY_LOG, 0) + 1,
                      topology_stats(&k, TOPOLOGY_KEYOP, 0));
     assert_ptr_equal(topology_stats(&k, TOPOLOGY_KEYOP, 2), &k.stats[k.stats_cnt - 1]);
     for (uint32_t i = 0; i < 6; i++) {
