@@ -174,6 +174,7 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         client_limits_body_begin(c);
         return STEP_AGAIN;
     case SMTP_SERVER_MESSAGE:
+        conn_log_message(c);
         conn_message_commit(c);
         return STEP_WAIT;
     case SMTP_SERVER_REFUSED:
@@ -290,7 +291,6 @@ static enum step body(struct conn *c, struct base_buf *out)
         if (state == SMTP_BODY_HEADERS_END) {
             if (c->listener->repair && !conn_message_repair(c))
                 smtp_server_refuse_body(s, &reply_busy);
-            conn_log_message(c);
             conn_message_headers_end(c);
             check_from(c);
         } else if (state == SMTP_BODY_END) {
@@ -416,14 +416,14 @@ static void run(struct conn *c)
         }
         if (s->state == SMTP_SESSION_BODY) {
             /* What becomes of the message can be told before it can be accepted. */
-            if (!stats_log_reserve(&c->lane->log)) {
+            if (!stats_log_reserve(&c->lane->log, CONN_LOG_PLACES)) {
                 stats_inc(c->lane->stats, STATS_CONN_STALLED_LOG);
                 client_limits_body_begin(c);
                 return conn_stall(c);
             }
             step = body(c, &out);
             if (!c->in.txn.committing)
-                stats_log_unreserve(&c->lane->log);
+                stats_log_unreserve(&c->lane->log, CONN_LOG_PLACES);
         } else {
             step = command(c, &out);
             if (step == STEP_AGAIN && s->state != SMTP_SESSION_BODY)

@@ -4,8 +4,10 @@
 #include "smtp_sasl.h"
 #include "spool_status.h"
 
-#define PART_MAX STATS_LOG_TEXT_CAP
-#define HELO_MAX 64
+#define PART_MAX       STATS_LOG_TEXT_CAP
+#define HELO_MAX       64
+#define MESSAGE_ID_MAX 250
+#define LOGIN_MAX      150
 
 void conn_log_begin(const struct conn *c, struct stats_log_record *r, enum stats_log_event event)
 {
@@ -54,35 +56,46 @@ void conn_log_refused(struct conn *c, const char *stage, const struct smtp_reply
     stats_log_push(&c->lane->log, &r);
 }
 
-void conn_log_message(struct conn *c)
+/* The first Message-ID of the header section, which is held until COMMIT. */
+static struct base_span find_message_id(const struct conn *c)
 {
     const struct conn_transaction *t = &c->in.txn;
     struct base_span id = {0};
 
-    if (c->lane->settings->conf->log.level < CONF_LEVEL_INFO)
-        return;
     for (const struct spool_buf *b = t->header; b != NULL && id.len == 0; b = b->next) {
         uint32_t from = b == t->header ? t->header_from : 0;
-        id = mail_message_id_find(base_span_of(b->data + from, b->len - from), b == t->header);
+        uint32_t end = b == t->held_last && t->header_end > 0 ? t->header_end : b->len;
+        id = mail_message_id_find(base_span_of(b->data + from, end - from), b == t->header);
     }
-    if (id.len > 0)
-        conn_log_text(c, STATS_LOG_MESSAGE, 0, 0, id);
+    return id;
 }
 
-void conn_log_accepted(struct conn *c)
+void conn_log_message(struct conn *c)
 {
     const struct smtp_server *s = &c->in.smtp;
     struct stats_log_record r;
 
-    conn_log_begin(c, &r, STATS_LOG_ACCEPTED);
-    r.n = s->message_bytes;
-    r.m = s->recipient_cnt;
+    conn_log_begin(c, &r, STATS_LOG_MESSAGE);
+    if (c->lane->settings->conf->log.level >= CONF_LEVEL_INFO) {
+        struct base_span id = find_message_id(c);
+        stats_log_text(&r, base_span_of(id.p, id.len < MESSAGE_ID_MAX ? id.len : MESSAGE_ID_MAX));
+    }
     if (c->in.login.len > 0) {
-        stats_log_part(&r, 1, c->in.login, PART_MAX - 32);
+        stats_log_part(&r, 1, c->in.login, LOGIN_MAX);
         stats_log_part(&r, 2,
                        base_span_str(smtp_sasl_name((enum smtp_sasl_mechanism)s->auth_mechanism)),
                        PART_MAX);
     }
+    stats_log_push_reserved(&c->lane->log, &r);
+}
+
+void conn_log_accepted(struct conn *c)
+{
+    struct stats_log_record r;
+
+    conn_log_begin(c, &r, STATS_LOG_ACCEPTED);
+    r.n = c->in.smtp.message_bytes;
+    r.m = c->in.smtp.recipient_cnt;
     stats_log_push_reserved(&c->lane->log, &r);
 }
 

@@ -16,9 +16,10 @@ void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint6
  * stage: the command that was refused, or another word. */
 void conn_log_refused(struct conn *c, const char *stage, const struct smtp_reply *reply,
                       const char *why);
-/* The message that is open: its Message-ID. When its header section is whole. */
+/* The message that is open, and is about to be committed; then that it is durable, or could not be
+ * stored. Places are reserved before (stats_log_reserve). */
+#define CONN_LOG_PLACES 2
 void conn_log_message(struct conn *c);
-/* It is durable, or could not be stored. A place was reserved (stats_log_reserve). */
 void conn_log_accepted(struct conn *c);
 void conn_log_not_stored(struct conn *c, const char *why);
 void conn_log_end(struct conn *c);

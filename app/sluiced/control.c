@@ -389,26 +389,6 @@ static void housekeeping(struct control *c)
     tend_auth(c, now_ns);
 }
 
-int control_reopen_log(struct control *c)
-{
-    const struct conf_log *conf = &c->config.gateway->hub.started->conf->log;
-    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_WARNING};
-    char text[STATS_LOG_TEXT_CAP];
-
-    if (conf->target != CONF_LOG_FILE || conf->file[0] != '/')
-        return 0;
-    int fd = opener_append(c->config.opener, conf->file);
-    if (fd >= 0) {
-        log_writer_set_fd(c->config.log, fd);
-        return 0;
-    }
-    snprintf(text, sizeof(text), "the log file cannot be opened anew (%s); writing to the old one",
-             strerror(-fd));
-    stats_log_text(&r, base_span_str(text));
-    stats_log_push(&c->log, &r);
-    return fd;
-}
-
 static void take_signals(struct control *c)
 {
     struct signalfd_siginfo s;

@@ -87,9 +87,14 @@ void control_fini(struct control *c);
 /* Runs until SIGTERM, SIGINT or the command stop. */
 void control_run(struct control *c);
 
-/* Opens the log's file anew, after a rotation; a file that cannot be made anew stays in use.
- * Returns 0, also where there is no file to be opened, or a negative error. */
+/* ---- the log (control_log.c) ---- */
+
+/* Opens the log's file anew, after a rotation; when it cannot be the old one stays in use. Returns
+ * 0, also where there is no file to be opened, or a negative error. */
 int control_reopen_log(struct control *c);
+void control_log_reopen(struct control *c, struct control_client *client);
+void control_log_level(struct control *c, struct control_client *client);
+void control_log_tail(struct control *c, struct control_client *client);
 
 /* ---- commands (control_commands.c) ---- */
 

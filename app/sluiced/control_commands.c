@@ -292,6 +292,8 @@ void control_command(struct control *c, struct control_client *client, size_t le
         control_refuse(client, "%s needs an address\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_SHOW)
         control_refuse(client, "%s takes --changed and --json, nothing else\n", row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_MAYBE)
+        control_refuse(client, "%s takes one word or none\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)
         control_refuse(client, "%s needs the id of a message\n", row->text);
     else if (rc != 0)
@@ -323,6 +325,15 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_UNDRAIN:
         control_drain(c, client, false);
+        break;
+    case CONTROL_LOG_REOPEN:
+        control_log_reopen(c, client);
+        break;
+    case CONTROL_LOG_LEVEL:
+        control_log_level(c, client);
+        break;
+    case CONTROL_LOG_TAIL:
+        control_log_tail(c, client);
         break;
     case CONTROL_STOP:
         c->stop = true;

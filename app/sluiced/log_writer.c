@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <rte_ring.h>
+
 #define IDLE_MS  10  /* between two looks at empty rings */
 #define ROOM_MS  100 /* a target that takes nothing is asked again, room or not */
 #define RETRY_MS 200 /* one that fails, too */
@@ -14,36 +16,65 @@
 
 /* ---- rings ---- */
 
-static const enum topology_link_id links[] = {TOPOLOGY_CONTROL_LOG,  TOPOLOGY_COURIER_LOG,
-                                              TOPOLOGY_RESOLVER_LOG, TOPOLOGY_AUTH_LOG,
-                                              TOPOLOGY_SPOOLER_LOG,  TOPOLOGY_LANE_LOG};
+/* All log rings in the order in which they are written: a lane's record of a message before what
+ * the courier tells of it. */
+static const struct {
+    enum topology_link_id link;
+    enum topology_thread of;
+} links[] = {
+    {TOPOLOGY_LANE_LOG, TOPOLOGY_LANE},         {TOPOLOGY_SPOOLER_LOG, TOPOLOGY_SPOOLER},
+    {TOPOLOGY_RESOLVER_LOG, TOPOLOGY_RESOLVER}, {TOPOLOGY_AUTH_LOG, TOPOLOGY_AUTH},
+    {TOPOLOGY_CONTROL_LOG, TOPOLOGY_CONTROL},   {TOPOLOGY_COURIER_LOG, TOPOLOGY_COURIER},
+};
 
-static uint32_t ring_cnt(const struct topology *t)
+static uint32_t list_rings(struct log_writer *w, const struct topology *t)
 {
-    return (uint32_t)BASE_ARRAY_CNT(links) - 2 + t->spool_cnt + t->lane_cnt;
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(links); i++) {
+        uint32_t cnt = links[i].of == TOPOLOGY_LANE      ? t->lane_cnt
+                       : links[i].of == TOPOLOGY_SPOOLER ? t->spool_cnt
+                                                         : 1;
+        for (uint32_t j = 0; j < cnt; j++)
+            w->ring[n++].ring = topology_ring(t, links[i].link, j);
+    }
+    return n;
 }
 
-/* All log rings in a row, by number. */
-static struct rte_ring *ring_of(const struct topology *t, uint32_t number)
+/* What there is now. The last ring is looked at first: what was pushed into another one before its
+ * records is seen then. */
+static void begin_round(struct log_writer *w)
 {
-    uint32_t single = (uint32_t)BASE_ARRAY_CNT(links) - 2;
-
-    if (number < single)
-        return topology_ring(t, links[number], 0);
-    number -= single;
-    return number < t->spool_cnt ? topology_ring(t, TOPOLOGY_SPOOLER_LOG, number)
-                                 : topology_ring(t, TOPOLOGY_LANE_LOG, number - t->spool_cnt);
+    for (uint32_t i = w->ring_cnt; i-- > 0;) {
+        w->ring[i].left = rte_ring_count(w->ring[i].ring);
+        atomic_thread_fence(memory_order_acquire);
+    }
+    w->at = 0;
 }
 
-/* A batch of what there is, from another ring first each time. */
+static uint32_t gather_round(struct log_writer *w, struct stats_log_record *records)
+{
+    uint32_t n = 0;
+
+    while (w->at < w->ring_cnt && n < LOG_BATCH_MAX) {
+        uint32_t room = LOG_BATCH_MAX - n, left = w->ring[w->at].left;
+        uint32_t got = stats_log_pop(w->ring[w->at].ring, records + n, left < room ? left : room);
+        w->ring[w->at].left -= got;
+        n += got;
+        w->at += w->ring[w->at].left == 0;
+    }
+    return n;
+}
+
+/* A batch of what there is. */
 static uint32_t gather(struct log_writer *w, struct stats_log_record *records, uint64_t wall_ns)
 {
-    uint32_t n = 0, rings = ring_cnt(w->topology);
+    uint32_t n = gather_round(w, records);
 
-    for (uint32_t i = 0; i < rings && n < LOG_BATCH_MAX; i++)
-        n += stats_log_pop(ring_of(w->topology, (w->turn + i) % rings), records + n,
-                           LOG_BATCH_MAX - n);
-    w->turn = (w->turn + 1) % rings;
+    if (n == 0) {
+        begin_round(w);
+        n = gather_round(w, records);
+    }
     for (uint32_t i = 0; i < n; i++)
         if (records[i].wall_ns == 0) /* engines without a clock leave the time open */
             records[i].wall_ns = wall_ns;
@@ -180,7 +211,8 @@ int log_writer_start(struct log_writer *w, struct log *log, enum stats_log_level
     w->topology = topology;
     w->log = log;
     w->level_now = level;
-    w->turn = 0;
+    w->ring_cnt = list_rings(w, topology);
+    w->at = w->ring_cnt;
     w->told_ns = 0;
     w->tail_cnt = 0;
     w->unwritten_cnt = 0;
@@ -221,18 +253,27 @@ void log_writer_set_fd(struct log_writer *w, int fd)
         close(old);
 }
 
-uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt,
-                         uint64_t from, uint64_t *first)
+enum stats_log_level log_writer_level(const struct log_writer *w)
+{
+    return (enum stats_log_level)atomic_load_explicit(&w->level, memory_order_acquire);
+}
+
+uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt)
 {
     pthread_mutex_lock(&w->tail_lock);
-    uint64_t end = from < w->tail_cnt ? from : w->tail_cnt;
-    uint64_t oldest = w->tail_cnt > LOG_TAIL_CNT ? w->tail_cnt - LOG_TAIL_CNT : 0;
-    uint64_t begin = end > cnt ? end - cnt : 0;
-    begin = begin > oldest ? begin : oldest;
-    uint32_t n = end > begin ? (uint32_t)(end - begin) : 0;
-    for (uint32_t i = 0; i < n; i++)
-        out[i] = w->tail[(begin + i) % LOG_TAIL_CNT];
-    *first = begin;
+    uint64_t n = w->tail_cnt < LOG_TAIL_CNT ? w->tail_cnt : LOG_TAIL_CNT;
+    n = n < cnt ? n : cnt;
+    for (uint64_t i = 0; i < n; i++)
+        out[i] = w->tail[(w->tail_cnt - n + i) % LOG_TAIL_CNT];
     pthread_mutex_unlock(&w->tail_lock);
-    return n;
+    return (uint32_t)n;
+}
+
+void log_writer_id_format(char out[LOG_ID_CAP], const uint8_t id[16])
+{
+    base_static_assert(LOG_ID_CAP == SPOOL_ID_TEXT_LEN + 1, "the log prints whole ids");
+    struct spool_id i;
+
+    memcpy(i.b, id, sizeof(i.b));
+    spool_id_format(out, &i);
 }

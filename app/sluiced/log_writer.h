@@ -3,6 +3,9 @@
  * (stats_log.h), and writes it (drivers/log). It alone waits for files and sockets: while they take
  * nothing the rings fill, and who makes records that may not be lost waits with its work.
  *
+ * Order: that of each thread; and what a lane tells of a message comes before what the courier
+ * does.
+ *
  * Records that were dropped, in a ring or because the log could not be written, are told of in the
  * log itself as soon as it takes lines again: "lost lines=N kind=connect".
  *
@@ -18,6 +21,7 @@
 #include <pthread.h>
 
 #define LOG_TAIL_CNT 1024
+#define LOG_RING_MAX (TOPOLOGY_LANE_MAX + TOPOLOGY_SPOOL_MAX + 4)
 
 struct log_writer {
     struct topology *topology;
@@ -31,7 +35,11 @@ struct log_writer {
     pthread_t pthread;
     /* The thread's. */
     enum stats_log_level level_now;
-    uint32_t turn; /* the ring to begin with */
+    struct {
+        struct rte_ring *ring;
+        uint32_t left; /* of what was there when this round began */
+    } ring[LOG_RING_MAX];
+    uint32_t ring_cnt, at;
     uint64_t told[STATS_LOG_EVENT_CNT];
     uint64_t told_ns;
     uint32_t unwritten_cnt; /* at its end: records that may not be lost, and are */
@@ -52,10 +60,13 @@ void log_writer_set_level(struct log_writer *w, enum stats_log_level level);
 /* A file that was opened anew; taken. */
 void log_writer_set_fd(struct log_writer *w, int fd);
 
-/* Copies the last cnt records (LOG_TAIL_CNT at most) of those before the one with that number
- * (UINT64_MAX: the next), oldest first. Returns how many; *first is the number of the first. */
-uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt,
-                         uint64_t from, uint64_t *first);
+enum stats_log_level log_writer_level(const struct log_writer *w);
+
+/* Copies the last cnt records, LOG_TAIL_CNT at most, oldest first. Returns how many. */
+uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt);
+
+/* log_style's id_format: spool_id_format. */
+void log_writer_id_format(char out[LOG_ID_CAP], const uint8_t id[16]);
 
 /* ---- for its test ---- */
 

@@ -238,15 +238,6 @@ static int give_up_rights(struct gateway *g, const struct conf *conf)
     return 0;
 }
 
-static void id_format(char out[LOG_ID_CAP], const uint8_t id[16])
-{
-    base_static_assert(LOG_ID_CAP == SPOOL_ID_TEXT_LEN + 1, "the log prints whole ids");
-    struct spool_id i;
-
-    memcpy(i.b, id, sizeof(i.b));
-    spool_id_format(out, &i);
-}
-
 /* What lines look like, and where they go. */
 static struct log_config log_config_of(const struct gateway *g, const struct conf *conf)
 {
@@ -268,7 +259,7 @@ static struct log_config log_config_of(const struct gateway *g, const struct con
                   .ident =
                       conf->log.ident != NULL && conf->log.ident[0] != 0 ? conf->log.ident : ident,
                   .hostname = conf->gateway.hostname,
-                  .id_format = id_format,
+                  .id_format = log_writer_id_format,
                   .pid = (uint32_t)getpid(),
                   .facility = facilities[conf->log.facility]},
         .stats = topology_stats(&g->topology, TOPOLOGY_LOG, 0),

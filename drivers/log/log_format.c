@@ -48,13 +48,13 @@ static void put_body(struct log_line *l, uint32_t line)
 }
 
 /* Who says it: "postfix/smtpd", "sluiced". */
-static void put_ident(struct log_line *l)
+static void put_ident(struct log_line *l, uint32_t line)
 {
     log_line_text(l, l->style->ident);
     if (l->style->form != LOG_FORM_POSTFIX)
         return;
     log_line_text(l, "/");
-    log_line_text(l, log_line_postfix_program(l->record));
+    log_line_text(l, log_line_postfix_program(l->record, line));
 }
 
 /* Postfix has a process for each connection, and readers pair lines by its number: the
@@ -66,9 +66,9 @@ static uint64_t pid_of(const struct log_line *l)
     return one ? l->record->conn : l->style->pid;
 }
 
-static void put_tag(struct log_line *l)
+static void put_tag(struct log_line *l, uint32_t line)
 {
-    put_ident(l);
+    put_ident(l, line);
     log_line_text(l, "[");
     log_line_number(l, pid_of(l));
     log_line_text(l, "]: ");
@@ -86,7 +86,7 @@ static void put_line(struct log_line *l, uint32_t line)
         log_line_text(l, " ");
         log_line_text(l, l->style->hostname);
         log_line_text(l, " ");
-        put_tag(l);
+        put_tag(l, line);
     }
     put_body(l, line);
     log_line_text(l, "\n");
@@ -104,7 +104,7 @@ static void put_syslog(struct log_line *l, uint32_t line)
     log_line_text(l, ">");
     if (localtime_r(&seconds, &tm) != NULL)
         log_line_put(l, time, strftime(time, sizeof(time), "%b %e %H:%M:%S ", &tm));
-    put_tag(l);
+    put_tag(l, line);
     put_body(l, line);
 }
 
@@ -130,7 +130,7 @@ static void put_journal(struct log_line *l, uint32_t line)
     log_line_text(l, "MESSAGE=");
     put_body(l, line);
     log_line_text(l, "\nSYSLOG_IDENTIFIER=");
-    put_ident(l);
+    put_ident(l, line);
     log_line_text(l, "\n");
     put_number_field(l, "PRIORITY", severities[level_of(l)]);
     put_number_field(l, "SYSLOG_FACILITY", l->style->facility);

@@ -43,7 +43,7 @@ struct log_style {
     uint8_t facility; /* of SYSLOG and JOURNAL: RFC 5424's number */
 };
 
-/* How many lines the record is in this form: 1 to LOG_LINES_MAX. */
+/* How many lines the record is in this form: 0 to LOG_LINES_MAX. */
 uint32_t log_format_cnt(const struct log_style *style, const struct stats_log_record *record);
 
 /* One of them, without a NUL; a LINE ends by a line feed and has no other, as has a JOURNAL's each

@@ -33,8 +33,9 @@ void log_line_escape_postfix(struct log_line *l, struct base_span s, enum log_li
 /* The fields of the record by its row: "a=b c=d", or members of a JSON object, each behind a comma.
  */
 void log_line_fields(struct log_line *l, bool json);
-/* Postfix's words, and the program that says them. */
-const char *log_line_postfix_program(const struct stats_log_record *r);
+/* Postfix's words, and the program that says them. It has none for a message that is durable: what
+ * tells of that is the line by which it is queued. */
+const char *log_line_postfix_program(const struct stats_log_record *r, uint32_t line);
 void log_line_postfix(struct log_line *l, uint32_t line);
 uint32_t log_line_postfix_cnt(const struct stats_log_record *r);
 

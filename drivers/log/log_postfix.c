@@ -14,7 +14,7 @@ enum refused_part {
 };
 enum result_part { RESULT_REPLY, RESULT_TO, RESULT_HOST, RESULT_TLS, RESULT_DSN, RESULT_DELAYS };
 enum auth_part { AUTH_METHOD, AUTH_REASON, AUTH_LOGIN };
-enum accepted_part { ACCEPTED_NONE, ACCEPTED_LOGIN, ACCEPTED_METHOD };
+enum message_part { MESSAGE_ID, MESSAGE_LOGIN, MESSAGE_METHOD };
 
 static struct base_span part(const struct log_line *l, uint32_t number)
 {
@@ -156,17 +156,32 @@ static void auth_failed(struct log_line *l)
     }
 }
 
-static void accepted(struct log_line *l)
+/* Who sent it; and on a line of its own its Message-ID, if it has one. */
+static void message(struct log_line *l, uint32_t line)
 {
     put_id(l);
+    if (line > 0) {
+        log_line_text(l, "message-id=");
+        return put_part(l, MESSAGE_ID);
+    }
     log_line_text(l, "client=");
     put_client(l);
-    if (part(l, ACCEPTED_LOGIN).p == NULL)
+    if (part(l, MESSAGE_LOGIN).p == NULL)
         return;
     log_line_text(l, ", sasl_method=");
-    put_part(l, ACCEPTED_METHOD);
+    put_part(l, MESSAGE_METHOD);
     log_line_text(l, ", sasl_username=");
-    put_part(l, ACCEPTED_LOGIN);
+    put_part(l, MESSAGE_LOGIN);
+}
+
+static void logged_in(struct log_line *l)
+{
+    log_line_text(l, "login from ");
+    put_client(l);
+    log_line_text(l, ": sasl_method=");
+    put_part(l, AUTH_METHOD);
+    log_line_text(l, ", sasl_username=");
+    put_part(l, 1);
 }
 
 static void queued(struct log_line *l)
@@ -348,10 +363,11 @@ void log_line_postfix(struct log_line *l, uint32_t line)
     case STATS_LOG_REFUSED:
         return refused(l);
     case STATS_LOG_MESSAGE:
-        of_message(l, "message-id=");
-        return put_part(l, 0);
-    case STATS_LOG_ACCEPTED:
-        return accepted(l);
+        return message(l, line);
+    case STATS_LOG_XCLIENT:
+        return of_client(l, "XCLIENT from ", ": ");
+    case STATS_LOG_AUTH:
+        return logged_in(l);
     case STATS_LOG_QUEUED:
         return queued(l);
     case STATS_LOG_DELIVERED:
@@ -384,10 +400,14 @@ void log_line_postfix(struct log_line *l, uint32_t line)
 
 uint32_t log_line_postfix_cnt(const struct stats_log_record *r)
 {
+    if (r->event == STATS_LOG_ACCEPTED)
+        return 0;
+    if (r->event == STATS_LOG_MESSAGE)
+        return stats_log_part_of(r, MESSAGE_ID).len > 0 ? 2 : 1;
     return end_of(r) != NULL ? 2 : 1;
 }
 
-const char *log_line_postfix_program(const struct stats_log_record *r)
+const char *log_line_postfix_program(const struct stats_log_record *r, uint32_t line)
 {
     switch ((enum stats_log_event)r->event) {
     case STATS_LOG_CONNECT:
@@ -406,6 +426,7 @@ const char *log_line_postfix_program(const struct stats_log_record *r)
     case STATS_LOG_PREGREET:
         return "postscreen";
     case STATS_LOG_MESSAGE:
+        return line == 0 ? "smtpd" : "cleanup";
     case STATS_LOG_EXPANDED:
         return "cleanup";
     case STATS_LOG_QUEUED:

@@ -11,6 +11,7 @@ const struct stats_log_row stats_log_rows[STATS_LOG_EVENT_CNT] = {STATS_LOG_EVEN
 bool stats_log_kept(enum stats_log_event event)
 {
     switch (event) {
+    case STATS_LOG_MESSAGE:
     case STATS_LOG_ACCEPTED:
     case STATS_LOG_NOT_STORED:
     case STATS_LOG_QUEUED:
@@ -72,27 +73,27 @@ void stats_log_push(struct stats_log *log, struct stats_log_record *record)
         lose(log, record->event);
 }
 
-bool stats_log_reserve(struct stats_log *log)
+bool stats_log_reserve(struct stats_log *log, uint32_t cnt)
 {
     if (log->ring == NULL || log->unattended)
         return true;
-    if (rte_ring_free_count(log->ring) <= log->reserved)
+    if (rte_ring_free_count(log->ring) < log->reserved + cnt)
         return false;
-    log->reserved++;
+    log->reserved += cnt;
     return true;
 }
 
-void stats_log_unreserve(struct stats_log *log)
+void stats_log_unreserve(struct stats_log *log, uint32_t cnt)
 {
     if (log->ring == NULL || log->unattended)
         return;
-    base_assert(log->reserved > 0);
-    log->reserved--;
+    base_assert(log->reserved >= cnt);
+    log->reserved -= cnt;
 }
 
 void stats_log_push_reserved(struct stats_log *log, struct stats_log_record *record)
 {
-    stats_log_unreserve(log);
+    stats_log_unreserve(log, 1);
     stats_log_push(log, record);
 }
 

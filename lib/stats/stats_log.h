@@ -53,9 +53,8 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
       "id=%i client=%a code=%n dsn=%e reason=%s stage=%t from=<%u> to=<%v> helo=%w protocol=%x")   \
     X(PREGREET, STATS_LOG_INFO, "pregreet", "client=%a bytes=%n after_ms=%m data=%s")              \
     X(EXPANDED, STATS_LOG_INFO, "expanded", "id=%i client=%a recipients=%n line=%m to=%s")         \
-    X(MESSAGE, STATS_LOG_INFO, "message", "id=%i message_id=%s")                                   \
-    X(ACCEPTED, STATS_LOG_INFO, "accepted",                                                        \
-      "id=%i client=%a bytes=%n recipients=%m login=%t method=%u")                                 \
+    X(MESSAGE, STATS_LOG_INFO, "message", "id=%i client=%a message_id=%s login=%t method=%u")      \
+    X(ACCEPTED, STATS_LOG_INFO, "accepted", "id=%i client=%a bytes=%n recipients=%m")              \
     X(QUEUED, STATS_LOG_INFO, "queued", "id=%i from=<%s> bytes=%n recipients=%m")                  \
     X(NOT_STORED, STATS_LOG_WARN, "not_stored", "id=%i client=%a reason=%s")                       \
     X(DELIVERED, STATS_LOG_INFO, "delivered",                                                      \
@@ -146,11 +145,11 @@ struct stats_log {
  * the caller has set the rest. Never blocks. */
 void stats_log_push(struct stats_log *log, struct stats_log_record *record);
 
-/* A place for one kept record to come: true, and exactly one stats_log_push_reserved or
- * stats_log_unreserve follows; or false, there is none now. */
-bool stats_log_reserve(struct stats_log *log) BASE_WARN_UNUSED;
+/* Places for cnt kept records to come: true, and exactly one stats_log_push_reserved or
+ * stats_log_unreserve follows for each; or false, there are not so many now. */
+bool stats_log_reserve(struct stats_log *log, uint32_t cnt) BASE_WARN_UNUSED;
 void stats_log_push_reserved(struct stats_log *log, struct stats_log_record *record);
-void stats_log_unreserve(struct stats_log *log);
+void stats_log_unreserve(struct stats_log *log, uint32_t cnt);
 
 /* With keep: moves what waits into the ring as far as it has room; whether some still waits. */
 void stats_log_flush(struct stats_log *log);

@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       .pid = 7,
                                       .facility = 2};
             uint32_t cnt = log_format_cnt(&style, &r);
-            base_assert(cnt >= 1 && cnt <= LOG_LINES_MAX);
+            base_assert(cnt <= LOG_LINES_MAX && (cnt > 0 || r.event == STATS_LOG_ACCEPTED));
             for (uint32_t i = 0; i < cnt; i++) {
                 size_t len = log_format(line, &style, &r, i);
                 line[len] = 0;

@@ -96,7 +96,7 @@ static void test_log_full(void **state)
     for (uint64_t i = others; i < RING_CNT - 1; i++)
         push(&log, STATS_LOG_ACCEPTED, i);
     assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RING_CNT - others);
-    assert_false(stats_log_reserve(&log));
+    assert_false(stats_log_reserve(&log, 1));
     assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), RING_CNT - 1);
     for (uint64_t i = 0; i < RING_CNT - 1; i++) {
         assert_int_equal(out[i].n, i);
@@ -107,8 +107,8 @@ static void test_log_full(void **state)
     free(log.ring);
     log.ring = NULL;
     push(&log, STATS_LOG_ACCEPTED, 0);
-    assert_true(stats_log_reserve(&log));
-    stats_log_unreserve(&log);
+    assert_true(stats_log_reserve(&log, 1));
+    stats_log_unreserve(&log, 1);
     assert_int_equal(lost.cnt[STATS_LOG_ACCEPTED], 0);
 }
 
@@ -122,7 +122,9 @@ static void test_log_reserved(void **state)
     uint32_t cnt = 0;
 
     (void)state;
-    while (stats_log_reserve(&log))
+    while (stats_log_reserve(&log, 2))
+        cnt += 2;
+    while (stats_log_reserve(&log, 1))
         cnt++;
     assert_int_equal(cnt, RING_CNT - 1);
     push(&log, STATS_LOG_NOTE, 1);
@@ -133,8 +135,8 @@ static void test_log_reserved(void **state)
     }
     assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 1);
     assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), RING_CNT - 1);
-    assert_true(stats_log_reserve(&log));
-    stats_log_unreserve(&log);
+    assert_true(stats_log_reserve(&log, 1));
+    stats_log_unreserve(&log, 1);
     free(log.ring);
 }
 
