@@ -306,8 +306,9 @@ static void note(struct stats_log *log, enum stats_log_event event, const char *
 
 /* Lets what is under way end. Returns false when something was left that should not have been.
  */
-static bool drain(struct gateway *g, struct stats_log *log)
+static bool drain(struct gateway *g)
 {
+    struct stats_log last = topology_log(&g->topology, TOPOLOGY_CONTROL, 0), *log = &last;
     struct gateway_end end;
     char text[STATS_LOG_TEXT_CAP];
 
@@ -377,8 +378,7 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     fprintf(stderr, "sluiced: ready\n");
     control_run(control);
 out:
-    struct stats_log last = topology_log(&g->topology, TOPOLOGY_CONTROL, 0);
-    if (!drain(g, &last) && status == 0)
+    if (!drain(g) && status == 0)
         status = 1;
     uint32_t unwritten = stop_log(g, writer);
     if (unwritten > 0)

@@ -80,15 +80,17 @@ void log_line_status(struct log_line *l, uint64_t status)
 void log_line_escape(struct log_line *l, struct base_span s)
 {
     static const char hex[] = "0123456789abcdef";
+    size_t from = 0;
 
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.p[i];
-        char escaped[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
         if (c >= ' ' && c < 0x7f && c != '\\' && c != '"' && c != '\'')
-            log_line_put(l, &c, 1);
-        else
-            log_line_put(l, escaped, sizeof(escaped));
+            continue;
+        log_line_put(l, s.p + from, i - from);
+        log_line_put(l, (char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
+        from = i + 1;
     }
+    log_line_put(l, s.p + from, s.len - from);
 }
 
 /* The character that s begins with (RFC 3629) and its length; or 1 and no character. */
@@ -125,35 +127,60 @@ static void put_unit(struct log_line *l, uint32_t unit)
     log_line_put(l, text, 6);
 }
 
+static void put_json(struct log_line *l, uint32_t c)
+{
+    if (c == UINT32_MAX) {
+        put_unit(l, 0xfffd);
+    } else if (c >= 0x10000) {
+        put_unit(l, 0xd800 + ((c - 0x10000) >> 10));
+        put_unit(l, 0xdc00 + ((c - 0x10000) & 0x3ff));
+    } else if (c == '"' || c == '\\') {
+        log_line_put(l, (char[]){'\\', (char)c}, 2);
+    } else {
+        put_unit(l, c);
+    }
+}
+
 void log_line_escape_json(struct log_line *l, struct base_span s)
 {
-    for (size_t i = 0, len; i < s.len; i += len) {
-        uint32_t c;
+    size_t from = 0;
+
+    for (size_t i = 0, len = 1; i < s.len; i += len) {
+        uint32_t c = s.p[i];
+        len = 1;
+        if (c >= ' ' && c < 0x7f && c != '"' && c != '\\')
+            continue;
+        log_line_put(l, s.p + from, i - from);
         len = decode(base_span_of(s.p + i, s.len - i), &c);
-        if (c == UINT32_MAX) {
-            put_unit(l, 0xfffd);
-        } else if (c >= 0x10000) {
-            put_unit(l, 0xd800 + ((c - 0x10000) >> 10));
-            put_unit(l, 0xdc00 + ((c - 0x10000) & 0x3ff));
-        } else if (c == '"' || c == '\\') {
-            log_line_put(l, (char[]){'\\', (char)c}, 2);
-        } else if (c < 0x20 || c >= 0x7f) {
-            put_unit(l, c);
-        } else {
-            log_line_put(l, &s.p[i], 1);
-        }
+        put_json(l, c);
+        from = i + len;
     }
+    log_line_put(l, s.p + from, s.len - from);
+}
+
+/* Whether Postfix's form has "?" instead. */
+static bool hidden(uint32_t c, uint8_t before, enum log_line_kind kind)
+{
+    if (c == UINT32_MAX || c < 0x20 || (c >= 0x7f && c < 0xa0))
+        return true;
+    return kind == LOG_LINE_MAILBOX ? c == '<' || c == '>' : c == '<' && before == '=';
 }
 
 void log_line_escape_postfix(struct log_line *l, struct base_span s, enum log_line_kind kind)
 {
-    for (size_t i = 0, len; i < s.len; i += len) {
-        uint32_t c;
+    size_t from = 0;
+
+    for (size_t i = 0, len = 1; i < s.len; i += len) {
+        uint32_t c = s.p[i];
+        len = 1;
+        if (c >= ' ' && c < 0x7f && c != '<' && c != '>')
+            continue;
         len = decode(base_span_of(s.p + i, s.len - i), &c);
-        bool bracket = c == '<' || c == '>';
-        bool reads_as_address = c == '<' && i > 0 && s.p[i - 1] == '=';
-        bool hidden = c == UINT32_MAX || c < 0x20 || (c >= 0x7f && c < 0xa0) ||
-                      (kind == LOG_LINE_MAILBOX ? bracket : reads_as_address);
-        log_line_put(l, hidden ? "?" : (const char *)&s.p[i], hidden ? 1 : len);
+        if (!hidden(c, i > 0 ? s.p[i - 1] : 0, kind))
+            continue;
+        log_line_put(l, s.p + from, i - from);
+        log_line_text(l, "?");
+        from = i + len;
     }
+    log_line_put(l, s.p + from, s.len - from);
 }

@@ -429,8 +429,8 @@ def test_reader_that_stops(lab):
         for _ in range(200):
             socket.create_connection((GATEWAY_IP, 25)).close()
             knocks += 1
-    ids, threads = flood(8 * 200)
-    wait_until(lambda: gw.counter('conn/stalled_log') > 0 or not any(t.is_alive() for t in threads), 60, 'messages wait, or are through')
+    ids, threads = flood(8 * 100)  # the last quarter is for what is told of 512 messages at most
+    wait_until(lambda: gw.counter('conn/stalled_log') > 0, 60, 'messages wait')
     check('lanes 1' in gw.ctl('status'), 'the gateway answers')
     text, stop = [], threading.Event()
 
@@ -461,7 +461,7 @@ def test_reader_that_stops(lab):
 
 
 def test_full_disk(lab):
-    """Lines about connections are lost while the disk is full; about messages none. Then there is room again."""
+    """While the disk is full lines about connections may be lost, about messages none. Then there is room again."""
     where = lab.path('small')
     os.makedirs(where)
     run('mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', where)
@@ -469,7 +469,7 @@ def test_full_disk(lab):
     gw = sluice(lab, 'full', {'file': where + '/log'}).start()
     far.mode = 'ok'
     ids, threads = flood(8 * 40)
-    wait_until(lambda: gw.counter('log/lost') > 0, 60, 'the disk is full')
+    wait_until(lambda: os.path.getsize(where + '/log') == 65536, 60, 'the disk is full')
     for t in threads:
         t.join(60)
         check(not t.is_alive(), 'a client still waits')
@@ -477,7 +477,7 @@ def test_full_disk(lab):
     wait_until(lambda: gw.counter('courier/finished') == len(ids), 60, 'all delivered')
     run('mount', '-o', 'remount,size=16m', where)
     wait_until(lambda: text_of(where + '/log').count(' finished id=') == len(ids), 30, 'all told')
-    wait_until(lambda: ' lost lines=' in text_of(where + '/log'), 30, 'losses told')
+    wait_until(lambda: sum(told_lost(text_of(where + '/log')).values()) == gw.counter('log/lost') + gw.counter('log/dropped'), 30, 'losses told')
     everything_told(ids, text_of(where + '/log'), {'accepted': len(ids), 'queued': len(ids), 'delivered': len(ids), 'finished': len(ids)})
     check(all(re.match(r'\d{4}-\d\d-\d\dT[\d:.]+Z (error|warn|info) \w+ ', line) for line in text_of(where + '/log').splitlines()), 'a torn line')
     check_equal(gw.stop(), 0, 'status')
