@@ -353,7 +353,7 @@ static void tend_https(struct control *c)
     if (pid < 0 || unread != 0)
         r.event = STATS_LOG_WARNING;
     stats_log_text(&r, base_span_str(text));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 static void tend_auth(struct control *c, uint64_t now_ns)
