@@ -119,7 +119,7 @@ struct topology {
      * log, key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
-    _Atomic bool drained; /* by the operator: lanes take no new mail; control stores */
+    _Atomic bool drained;        /* by the operator: lanes take no new mail; control stores */
     struct stats_log_lost *lost; /* of each thread, by the place of its counters */
     bool silent;
 };
