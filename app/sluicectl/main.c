@@ -74,11 +74,15 @@ static void usage(FILE *out)
         "queue;\n"
         "                     --no-wait does not. Until undrain, or a restart\n"
         "  undrain            take mail again\n"
+        "  log reopen         let go of a log file that was renamed\n"
+        "  log level [LEVEL]  the least important lines that are written: error, warn, info or\n"
+        "                     debug; until a reload\n"
+        "  log tail           its last lines, wherever it is written to\n"
         "  reload             read the configuration again; tells which changes need a restart\n"
         "  stop               drain and stop\n"
         "The socket is %s unless -s says otherwise. Its group may use status,\n"
-        "queue list, show, stat and destinations, providers, explain, sources, tlsrpt, check and\n"
-        "config show; root and the gateway's user all.\n",
+        "queue list, show, stat and destinations, providers, explain, sources, tlsrpt, check,\n"
+        "config show and log level; root and the gateway's user all.\n",
         DEFAULT_SOCKET);
     spool_command_usage(out);
 }

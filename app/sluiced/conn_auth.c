@@ -1,4 +1,5 @@
 #include "conn_auth.h"
+#include "conn_log.h"
 #include "auth_job.h"
 #include "auth_message.h"
 #include "lane.h"
@@ -178,23 +179,25 @@ bool conn_auth_missing(const struct conn *c, const struct policy_client *client)
 
 static void log_answer(struct conn *c, const struct auth_job *job)
 {
+    static const char *const reasons[] = {
+        [AUTH_REFUSED] = "authentication failed:",
+        [AUTH_MALFORMED] = "authentication failed: malformed response",
+        [AUTH_LIMITED] = "authentication failed: too many failures",
+    };
     bool accepted = job->result == AUTH_ACCEPTED;
-    struct stats_log_record r = {.wall_ns = c->lane->wall_ns,
-                                 .event = accepted ? STATS_LOG_AUTH : STATS_LOG_AUTH_FAILED,
-                                 .port = accepted ? c->remote.port : 0};
-    const char *what = job->result == AUTH_REFUSED ? " authentication failed: sasl_username="
-                       : job->result == AUTH_MALFORMED
-                           ? " authentication failed: malformed response"
-                       : job->result == AUTH_LIMITED ? " authentication failed: too many failures"
-                                                     : " temporary authentication failure";
-    char text[STATS_LOG_TEXT_CAP + SMTP_SASL_LOGIN_MAX];
-    const char *name = smtp_sasl_name((enum smtp_sasl_mechanism)job->mechanism);
-    int n = accepted ? snprintf(text, sizeof(text), "method=%s login=%s", name, job->login)
-                     : snprintf(text, sizeof(text), "%s%s%s", name, what,
-                                job->result == AUTH_REFUSED ? job->login : "");
+    const char *reason = job->result < BASE_ARRAY_CNT(reasons) ? reasons[job->result] : NULL;
+    struct stats_log_record r;
 
-    memcpy(r.address, c->remote.addr.b, sizeof(r.address));
-    stats_log_text(&r, base_span_of(text, (size_t)n));
+    conn_log_begin(c, &r, accepted ? STATS_LOG_AUTH : STATS_LOG_AUTH_FAILED);
+    stats_log_text(&r, base_span_str(smtp_sasl_name((enum smtp_sasl_mechanism)job->mechanism)));
+    if (!accepted) {
+        r.port = 0;
+        stats_log_part(&r, 1,
+                       base_span_str(reason != NULL ? reason : "temporary authentication failure"),
+                       STATS_LOG_TEXT_CAP);
+    }
+    if (accepted || job->result == AUTH_REFUSED)
+        stats_log_part(&r, accepted ? 1 : 2, base_span_str(job->login), STATS_LOG_TEXT_CAP);
     stats_log_push(&c->lane->log, &r);
 }
 

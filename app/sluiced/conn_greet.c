@@ -3,9 +3,10 @@
  * nothing is said, and who speaks meanwhile gets 521 instead of the greeting (RFC 5321 section
  * 3.1: the client waits for it). Nothing is read.
  */
-#include "lane.h"
+#include "base_time.h"
+#include "conn_log.h"
 
-#include <stdio.h>
+#define WORDS_MAX 64
 
 static void greet(struct conn *c)
 {
@@ -13,20 +14,33 @@ static void greet(struct conn *c)
     conn_in_greet(c);
 }
 
+/* What was said, and when. */
+static void log_words(struct conn *c)
+{
+    struct base_span first = {0}, spans[8];
+    uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
+    uint64_t bytes = 0, left_ns = 0, pause_ns = c->listener->conf->greet_pause_ns;
+
+    for (uint32_t i = 0; i < n; i++)
+        bytes += spans[i].len;
+    if (n > 0)
+        first = base_span_of(spans[0].p, spans[0].len < WORDS_MAX ? spans[0].len : WORDS_MAX);
+    if (c->timer.deadline_ns != BASE_NS_NONE && c->timer.deadline_ns > c->lane->now_ns)
+        left_ns = c->timer.deadline_ns - c->lane->now_ns;
+    conn_log_text(c, STATS_LOG_PREGREET, bytes,
+                  (pause_ns > left_ns ? pause_ns - left_ns : 0) / BASE_NS_MS, first);
+}
+
 static void run(struct conn *c)
 {
     static const char text[] = "521 5.5.1 Protocol error\r\n";
-    struct stats_log_record r = {
-        .wall_ns = c->lane->wall_ns, .n = 521, .event = STATS_LOG_REFUSED, .port = c->remote.port};
 
     if (c->lane->refusing)
         return greet(c);
     if (!conn_has_more(c, 0))
         return;
     stats_inc(c->lane->stats, STATS_LIMIT_PREGREET);
-    memcpy(r.address, c->remote.addr.b, sizeof(r.address));
-    stats_log_text(&r, base_span_str("PREGREET: spoke before the greeting"));
-    stats_log_push(&c->lane->log, &r);
+    log_words(c);
     conn_write(c, base_span_of(text, sizeof(text) - 1));
     conn_finish(c, "spoke before the greeting");
 }

@@ -5,6 +5,7 @@
 #include "client_limits.h"
 #include "conn_auth.h"
 #include "conn_in_internal.h"
+#include "conn_log.h"
 #include "conn_message.h"
 #include "conn_rcpt.h"
 #include "conn_xclient.h"
@@ -25,22 +26,6 @@ static struct smtp_reply const reply_injected = {554, "5.5.0", "Error: bytes beh
 static struct smtp_reply const reply_no_login = {530, "5.7.0", "Authentication required"};
 static struct smtp_reply const reply_shutdown = {421, "4.3.2", "Service is going down"};
 
-void conn_in_log(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
-                 struct base_span text)
-{
-    struct stats_log_record r = {.wall_ns = c->lane->wall_ns,
-                                 .n = n,
-                                 .m = m,
-                                 .event = (uint16_t)event,
-                                 .port = c->remote.port};
-
-    memcpy(r.address, c->remote.addr.b, sizeof(r.address));
-    if (c->in.txn.open || c->in.txn.committing)
-        memcpy(r.id, c->in.txn.id.b, sizeof(r.id));
-    stats_log_text(&r, text);
-    stats_log_push(&c->lane->log, &r);
-}
-
 static void log_connect(struct conn *c)
 {
     char proxy[NET_ENDPOINT_TEXT_CAP];
@@ -48,8 +33,8 @@ static void log_connect(struct conn *c)
 
     if (c->proxy.port != 0)
         len = net_endpoint_format(proxy, &c->proxy);
-    conn_in_log(c, len > 0 ? STATS_LOG_CONNECT_PROXY : STATS_LOG_CONNECT, c->lane->number, 0,
-                base_span_of(proxy, len));
+    conn_log_text(c, len > 0 ? STATS_LOG_CONNECT_PROXY : STATS_LOG_CONNECT, c->lane->number, 0,
+                  base_span_of(proxy, len));
 }
 
 bool conn_in_nobody(const struct conn *c)
@@ -95,21 +80,22 @@ static const struct smtp_reply *answer_mail(struct conn *c, struct smtp_reply *r
         return &reply_shutdown;
     if (conn_auth_missing(c, &client)) {
         stats_inc(l->stats, STATS_AUTH_MISSING);
+        conn_log_refused(c, "MAIL", &reply_no_login, NULL);
         return &reply_no_login;
     }
     why = client_limits_mail(c, reply, text);
     if (why != NULL) {
-        conn_in_log(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(why));
+        conn_log_refused(c, "MAIL", reply, why);
         return reply;
     }
     if (!policy_verdict_accepts(policy_mail(&view, &client, &c->in.smtp.address, reply, text))) {
-        conn_in_log(c, STATS_LOG_REFUSED, reply->code, 0, base_span_str(reply->text));
+        conn_log_refused(c, "MAIL", reply, NULL);
         return reply;
     }
     spool = lane_choose_spool(l, &why);
     if (spool == TOPOLOGY_SPOOL_NONE) {
         stats_inc(l->stats, STATS_CONN_REFUSED_SPOOL);
-        conn_in_log(c, STATS_LOG_REFUSED, 452, 0, base_span_str(why));
+        conn_log_refused(c, "MAIL", &reply_full, why);
         snprintf(text, POLICY_TEXT_CAP, "%s: %s", reply_full.text, why);
         *reply = (struct smtp_reply){reply_full.code, reply_full.enhanced, text};
         return reply;
@@ -132,7 +118,6 @@ static void check_from(struct conn *c)
     conn_message_header(c, f);
     if (policy_verdict_accepts(policy_from_judge(&view, &client, f, &reply, text)))
         return;
-    conn_in_log(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
     smtp_server_refuse_body(&c->in.smtp, &reply);
 }
 
@@ -144,7 +129,7 @@ static enum step starttls(struct conn *c, struct base_buf *out)
 
     if (conn_has_more(c, 0)) {
         stats_inc(c->lane->stats, STATS_CONN_STARTTLS_INJECTED);
-        conn_in_log(c, STATS_LOG_REFUSED, 554, 0, base_span_str("bytes behind STARTTLS"));
+        conn_log_refused(c, "STARTTLS", &reply_injected, NULL);
         smtp_server_answer(s, &reply_injected, out);
         return STEP_AGAIN;
     }
@@ -189,10 +174,12 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         client_limits_body_begin(c);
         return STEP_AGAIN;
     case SMTP_SERVER_MESSAGE:
+        conn_log_message(c);
         conn_message_commit(c);
         return STEP_WAIT;
     case SMTP_SERVER_REFUSED:
-        conn_in_log(c, STATS_LOG_REFUSED, 550, 0, base_span_str(smtp_refusal_name(s->refusal)));
+        reply = smtp_refusal_told(s);
+        conn_log_refused(c, "END-OF-MESSAGE", &reply, NULL);
         conn_message_drop(c);
         return STEP_AGAIN;
     case SMTP_SERVER_RESET:
@@ -355,10 +342,11 @@ static void turn_away(struct conn *c, const char *why, const char *text)
 {
     struct base_buf out = {.p = c->lane->out, .cap = sizeof(c->lane->out)};
 
-    conn_in_log(c, STATS_LOG_REFUSED, 421, 0, base_span_str(why));
+    const struct smtp_reply reply = {421, "4.7.0", text};
+    conn_log_refused(c, "CONNECT", &reply, why);
     if (c->listener->tls == CONF_TLS_IMPLICIT)
         return conn_drop(c, why);
-    smtp_server_shutdown(&c->in.smtp, &(struct smtp_reply){421, "4.7.0", text}, &out);
+    smtp_server_shutdown(&c->in.smtp, &reply, &out);
     conn_write(c, base_buf_span(&out));
     conn_finish(c, why);
 }
@@ -427,7 +415,15 @@ static void run(struct conn *c)
             return conn_stall(c);
         }
         if (s->state == SMTP_SESSION_BODY) {
+            /* What becomes of the message can be told before it can be accepted. */
+            if (!stats_log_reserve(&c->lane->log, CONN_LOG_PLACES)) {
+                stats_inc(c->lane->stats, STATS_CONN_STALLED_LOG);
+                client_limits_body_begin(c);
+                return conn_stall(c);
+            }
             step = body(c, &out);
+            if (!c->in.txn.committing)
+                stats_log_unreserve(&c->lane->log, CONN_LOG_PLACES);
         } else {
             step = command(c, &out);
             if (step == STEP_AGAIN && s->state != SMTP_SESSION_BODY)
@@ -447,12 +443,10 @@ static void spooled(struct conn *c, const struct spool_done *done)
     base_assert(done->op == SPOOL_COMMIT && c->in.txn.committing);
     if (done->status == 0) {
         stats_inc(c->lane->stats, STATS_CONN_MESSAGES);
-        conn_in_log(c, STATS_LOG_ACCEPTED, s->message_bytes, s->recipient_cnt,
-                    base_span_of(NULL, 0));
+        conn_log_accepted(c);
     } else {
         stats_inc(c->lane->stats, STATS_CONN_NOT_STORED);
-        conn_in_log(c, STATS_LOG_NOT_STORED, 0, 0,
-                    base_span_str(done->status == -ENOSPC ? "no space" : "write failed"));
+        conn_log_not_stored(c, done->status == -ENOSPC ? "no space" : "write failed");
     }
     c->in.txn = (struct conn_transaction){0};
     if (c->link == NULL || c->finishing)
@@ -524,8 +518,7 @@ static void app_close(struct conn *c)
 {
     conn_auth_leave(c);
     conn_rcpt_leave(c);
-    conn_in_log(c, STATS_LOG_DISCONNECT, c->in.smtp.message_cnt, 0,
-                base_span_str(c->reason != NULL ? c->reason : "closed"));
+    conn_log_end(c);
     client_limits_close(c);
     c->lane->in_cnt--;
 }

@@ -4,10 +4,6 @@
 
 #include "lane.h"
 
-/* A record of the session, with the id of its message if there is one. */
-void conn_in_log(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
-                 struct base_span text);
-
 /* What policy may know of the client. An address out of a header gives rights only where the
  * settings say so. */
 struct policy_client conn_in_client(const struct conn *c);

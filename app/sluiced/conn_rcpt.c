@@ -1,6 +1,7 @@
 #include "conn_rcpt.h"
 #include "client_limits.h"
 #include "conn_in_internal.h"
+#include "conn_log.h"
 #include "conn_message.h"
 #include "rcpt_job.h"
 
@@ -163,7 +164,7 @@ static enum step take_targets(struct conn *c, struct policy_view *view, struct b
         if (wanted)
             stats_inc(view->stats, rewritten ? STATS_POLICY_SRS_REWRITTEN : STATS_POLICY_SRS_UNFIT);
     }
-    conn_in_log(c, STATS_LOG_EXPANDED, e->cnt - a.double_cnt, e->line, mailbox);
+    conn_log_text(c, STATS_LOG_EXPANDED, e->cnt - a.double_cnt, e->line, mailbox);
     return STEP_GO;
 }
 
@@ -312,7 +313,7 @@ static bool go_on(struct conn *c, enum policy_verdict verdict, struct base_buf *
         return false;
     }
     if (step == STEP_REFUSE)
-        conn_in_log(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
+        conn_log_refused(c, "RCPT", &reply, NULL);
     smtp_server_answer(&c->in.smtp, step == STEP_GO ? &reply_ok : &reply, out);
     close_job(c);
     return true;
@@ -338,7 +339,7 @@ bool conn_rcpt_answer(struct conn *c, struct base_buf *out)
     }
     if (why == NULL)
         return go_on(c, verdict, out);
-    conn_in_log(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(why));
+    conn_log_refused(c, "RCPT", &reply, why == reply.text ? NULL : why);
     smtp_server_answer(s, &reply, out);
     return true;
 }
@@ -384,7 +385,7 @@ bool conn_rcpt_timeout(struct conn *c)
     }
     c->in.smtp.settings = &c->lane->settings->smtp;
     say_answer(c, &none, &reply, text);
-    conn_in_log(c, STATS_LOG_REFUSED, reply.code, 0, base_span_str(reply.text));
+    conn_log_refused(c, "RCPT", &reply, NULL);
     smtp_server_answer(&c->in.smtp, &reply, &out);
     close_job(c);
     conn_write(c, base_buf_span(&out));

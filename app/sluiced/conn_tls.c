@@ -5,19 +5,14 @@
  * From its start on no byte of the connection is read as clear text again: the layer takes all, and
  * what comes behind a failure or behind the peer's close_notify is thrown away.
  */
+#include "conn_log.h"
 #include "conn_tls_layer.h"
-#include "lane.h"
 
 #include <stdio.h>
 
 static void log_tls(struct conn *c, enum stats_log_event event, const char *text)
 {
-    struct stats_log_record r = {
-        .wall_ns = c->lane->wall_ns, .event = (uint16_t)event, .port = c->remote.port};
-
-    memcpy(r.address, c->remote.addr.b, sizeof(r.address));
-    stats_log_text(&r, base_span_str(text));
-    stats_log_push(&c->lane->log, &r);
+    conn_log_text(c, event, 0, 0, base_span_str(text));
 }
 
 static void log_failure(struct conn *c)

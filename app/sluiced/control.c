@@ -292,40 +292,7 @@ static void courier_answers(struct control *c)
     }
 }
 
-/* ---- log and housekeeping ---- */
-
-/* Engines without a clock leave the time open. */
-static void write_records(struct control *c, struct stats_log_record *records, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (records[i].wall_ns == 0)
-            records[i].wall_ns = loop_wall_ns();
-    log_write(c->config.log, records, n);
-}
-
-void control_write_log(struct control *c)
-{
-    const struct topology *t = &c->config.gateway->topology;
-    struct stats_log_record records[LOG_BATCH_MAX];
-    uint32_t n;
-
-    for (uint32_t i = 0; i < t->lane_cnt; i++)
-        while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_LANE_LOG, i), records, LOG_BATCH_MAX)) >
-               0)
-            write_records(c, records, n);
-    for (uint32_t i = 0; i < t->spool_cnt; i++)
-        while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_SPOOLER_LOG, i), records,
-                                  LOG_BATCH_MAX)) > 0)
-            write_records(c, records, n);
-    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_COURIER_LOG, 0), records, LOG_BATCH_MAX)) >
-           0)
-        write_records(c, records, n);
-    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_RESOLVER_LOG, 0), records, LOG_BATCH_MAX)) >
-           0)
-        write_records(c, records, n);
-    while ((n = stats_log_pop(topology_ring(t, TOPOLOGY_AUTH_LOG, 0), records, LOG_BATCH_MAX)) > 0)
-        write_records(c, records, n);
-}
+/* ---- housekeeping ---- */
 
 static void tend_opener(struct control *c)
 {
@@ -337,13 +304,13 @@ static void tend_opener(struct control *c)
         c->opener_restarts = o->restart_cnt;
         r.n = (uint64_t)o->pid[1];
         stats_log_text(&r, base_span_str("opener died; its reserve took over, a new one started"));
-        log_write(c->config.log, &r, 1);
+        stats_log_push(&c->log, &r);
     }
     if (opener_lost(o) && !c->opener_lost) {
         c->opener_lost = true;
         r.n = 0;
         stats_log_text(&r, base_span_str("both openers died: no reload until a restart"));
-        log_write(c->config.log, &r, 1);
+        stats_log_push(&c->log, &r);
     }
 }
 
@@ -364,7 +331,7 @@ static void tend_resolver(struct control *c)
     if (pid < 0)
         r.event = STATS_LOG_WARNING;
     stats_log_text(&r, base_span_str(text));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 /* A process for HTTPS, likewise. */
@@ -389,7 +356,7 @@ static void tend_https(struct control *c)
     if (pid < 0 || unread != 0)
         r.event = STATS_LOG_WARNING;
     stats_log_text(&r, base_span_str(text));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 static void tend_sts(struct control *c)
@@ -405,7 +372,7 @@ static void tend_sts(struct control *c)
     if (warning)
         r.event = STATS_LOG_WARNING;
     stats_log_text(&r, base_span_str(text));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 static void tend_auth(struct control *c, uint64_t now_ns)
@@ -417,7 +384,7 @@ static void tend_auth(struct control *c, uint64_t now_ns)
         return;
     r.n = (uint64_t)a->pid;
     stats_log_text(&r, base_span_str("the process of the accounts was started again"));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 /* A disk that fails is told of when it begins to. */
@@ -431,7 +398,7 @@ static void tend_sources(struct control *c)
         snprintf(text, sizeof(text), "what sources have sent cannot be written (%s)",
                  strerror(-error));
         stats_log_text(&r, base_span_str(text));
-        log_write(c->config.log, &r, 1);
+        stats_log_push(&c->log, &r);
     }
     c->sources_failed = error != 0;
 }
@@ -440,7 +407,6 @@ static void housekeeping(struct control *c)
 {
     uint64_t now_ns = loop_now_ns();
 
-    control_write_log(c);
     settings_reclaim(&c->config.gateway->hub);
     control_tlsa_tend(c);
     control_tlsrpt_tend(c);
@@ -461,17 +427,6 @@ static void housekeeping(struct control *c)
     tend_sources(c);
 }
 
-/* After a rotation; when the file cannot be made anew the old one stays in use. */
-static void log_reopened(struct control *c)
-{
-    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_WARNING};
-
-    if (log_reopen(c->config.log) == 0)
-        return;
-    stats_log_text(&r, base_span_str("the log file cannot be opened anew; writing to the old one"));
-    log_write(c->config.log, &r, 1);
-}
-
 static void take_signals(struct control *c)
 {
     struct signalfd_siginfo s;
@@ -480,7 +435,7 @@ static void take_signals(struct control *c)
         if (s.ssi_signo == SIGHUP)
             control_reload(c, NULL);
         else if (s.ssi_signo == SIGUSR1)
-            log_reopened(c);
+            (void)control_reopen_log(c);
         else
             c->stop = true;
     }
@@ -493,6 +448,7 @@ int control_init(struct control *c, const struct control_config *config)
 
     memset(c, 0, sizeof(*c));
     c->config = *config;
+    c->log = topology_log(&config->gateway->topology, TOPOLOGY_CONTROL, 0);
     c->started_ns = loop_now_ns();
     c->tended_ns = c->started_ns;
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
@@ -541,7 +497,7 @@ static void log_note(struct control *c, const char *what)
     struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_NOTE};
 
     stats_log_text(&r, base_span_str(what));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 void control_run(struct control *c)

@@ -1,6 +1,6 @@
 /*
- * Control: the main thread after start. Signals, the control socket, reload, the log's writer, the
- * helper processes. Nothing of it is in the way of mail.
+ * Control: the main thread after start. Signals, the control socket, reload, the helper processes.
+ * Nothing of it is in the way of mail.
  *
  * The control socket (SOCK_STREAM, mode by group): a client sends one command line (control_line.h)
  * and reads the answer. That is a line "error: why" with whatever follows it up to end of file; or
@@ -21,7 +21,7 @@
 #include "control_tlsa.h"
 #include "control_tlsrpt.h"
 #include "gateway.h"
-#include "log.h"
+#include "log_writer.h"
 
 #define CONTROL_CLIENT_MAX 8
 #define CONTROL_LINE_MAX   1024
@@ -58,12 +58,13 @@ struct control_config {
     const char *config_path; /* absolute; the file that reload reads */
     struct gateway *gateway;
     struct opener *opener;
-    struct log *log;
+    struct log_writer *log;
     int listener; /* the control socket; owned from here on */
 };
 
 struct control {
     struct control_config config;
+    struct stats_log log;
     struct control_client client[CONTROL_CLIENT_MAX];
     int epoll, signals;
     uint64_t started_ns;
@@ -89,8 +90,14 @@ void control_fini(struct control *c);
 /* Runs until SIGTERM, SIGINT or the command stop. */
 void control_run(struct control *c);
 
-/* Writes out what waits in the log rings. */
-void control_write_log(struct control *c);
+/* ---- the log (control_log.c) ---- */
+
+/* Opens the log's file anew, after a rotation; when it cannot be the old one stays in use. Returns
+ * 0, also where there is no file to be opened, or a negative error. */
+int control_reopen_log(struct control *c);
+void control_log_reopen(struct control *c, struct control_client *client);
+void control_log_level(struct control *c, struct control_client *client);
+void control_log_tail(struct control *c, struct control_client *client);
 
 /* ---- commands (control_commands.c) ---- */
 

@@ -175,7 +175,7 @@ static void log_reload(struct control *c, uint64_t generation, const char *what)
         .wall_ns = loop_wall_ns(), .event = STATS_LOG_RELOAD, .n = generation};
 
     stats_log_text(&r, base_span_str(what));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 static void log_refused(struct control *c, const char *why)
@@ -241,7 +241,8 @@ void control_reload(struct control *c, struct control_client *client)
             control_refuse(client, "%s; the old configuration stays\n", why);
         return log_refused(c, why);
     }
-    log_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
+    log_writer_set_level(c->config.log, (enum stats_log_level)next->conf->log.level);
+    (void)control_reopen_log(c); /* a rotation is the other reason for SIGHUP */
     settings_publish(&g->hub, next);
     control_maps_use(c, tables);
     gateway_resolver_use(&g->resolver, names);
@@ -310,6 +311,8 @@ void control_command(struct control *c, struct control_client *client, size_t le
         control_refuse(client, "%s takes --changed and --json, nothing else\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_OPTION)
         control_refuse(client, "%s takes --json alone\n", row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_MAYBE)
+        control_refuse(client, "%s takes one word or none\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)
         control_refuse(client, "%s needs the id of a message\n", row->text);
     else if (rc != 0)
@@ -350,6 +353,15 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_TLSRPT_SENT:
         control_tlsrpt_sent(c, client);
+        break;
+    case CONTROL_LOG_REOPEN:
+        control_log_reopen(c, client);
+        break;
+    case CONTROL_LOG_LEVEL:
+        control_log_level(c, client);
+        break;
+    case CONTROL_LOG_TAIL:
+        control_log_tail(c, client);
         break;
     case CONTROL_STOP:
         c->stop = true;

@@ -6,7 +6,7 @@ static void log_drain(struct control *c, const char *what)
     struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_NOTE};
 
     stats_log_text(&r, base_span_str(what));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 void control_drain(struct control *c, struct control_client *client, bool on)

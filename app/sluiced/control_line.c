@@ -29,6 +29,9 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
     [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
     [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
+    [CONTROL_LOG_REOPEN] = {"log reopen", CONTROL_CHANGE, CONTROL_WORDS_NONE},
+    [CONTROL_LOG_LEVEL] = {"log level", CONTROL_LOOK, CONTROL_WORDS_MAYBE},
+    [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_DRAIN] = {"drain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_UNDRAIN] = {"undrain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
@@ -127,9 +130,11 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
     size_t at = strlen(row->text);
     if (row->words == CONTROL_WORDS_SUSPEND)
         return take_suspension(out, base_span_of(line.p + at, line.len - at), bad);
-    if (row->words == CONTROL_WORDS_ONE || row->words == CONTROL_WORDS_TWO ||
-        row->words == CONTROL_WORDS_JSON || row->words == CONTROL_WORDS_SHOW ||
-        row->words == CONTROL_WORDS_OPTION)
+    if (row->words == CONTROL_WORDS_MAYBE && at == line.len)
+        return 0;
+    if (row->words == CONTROL_WORDS_MAYBE || row->words == CONTROL_WORDS_ONE ||
+        row->words == CONTROL_WORDS_TWO || row->words == CONTROL_WORDS_JSON ||
+        row->words == CONTROL_WORDS_SHOW || row->words == CONTROL_WORDS_OPTION)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;

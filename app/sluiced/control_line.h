@@ -36,6 +36,9 @@ enum control_verb {
     CONTROL_SENDER_CHECK,
     CONTROL_RECIPIENT_CHECK,
     CONTROL_CONFIG_SHOW,
+    CONTROL_LOG_REOPEN,
+    CONTROL_LOG_LEVEL,
+    CONTROL_LOG_TAIL,
     CONTROL_RELOAD,
     CONTROL_DRAIN,
     CONTROL_UNDRAIN,
@@ -51,6 +54,7 @@ enum control_words {
                               hit the whole queue */
     CONTROL_WORDS_ID,      /* the id of one message, no condition */
     CONTROL_WORDS_ONE,     /* one word */
+    CONTROL_WORDS_MAYBE,   /* one word, or none: then it is empty */
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */

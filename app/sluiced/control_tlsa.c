@@ -25,7 +25,7 @@ static void say(struct control *c, enum stats_log_event event, const char *text)
     struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = (uint16_t)event};
 
     stats_log_text(&r, base_span_str(text));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 /* ---- which certificates others see ---- */

@@ -36,7 +36,7 @@ static void say(struct control *c, bool warning, const char *text)
                                  .event = warning ? STATS_LOG_WARNING : STATS_LOG_NOTE};
 
     stats_log_text(&r, base_span_str(text));
-    log_write(c->config.log, &r, 1);
+    stats_log_push(&c->log, &r);
 }
 
 /* ---- the file ---- */

@@ -8,8 +8,8 @@
 #include "courier_cat.h"
 #include "courier_command.h"
 #include "courier_control.h"
-#include "courier_link.h"
 #include "courier_journal.h"
+#include "courier_log.h"
 #include "courier_probe.h"
 #include "courier_report.h"
 #include "courier_start.h"
@@ -27,6 +27,7 @@
 #define HOST_LOG_BURST 200
 #define BURST          64
 #define RETRY_NS       BASE_NS_S
+#define LOG_WAIT_NS    (5 * BASE_NS_MS)
 
 static size_t destination(void *user, struct base_span domain, uint8_t out[QUEUE_DESTINATION_MAX])
 {
@@ -61,6 +62,7 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     c->generation = c->settings->generation;
     c->stats = topology_stats(topology, TOPOLOGY_COURIER, 0);
     c->log = topology_log(topology, TOPOLOGY_COURIER, 0);
+    c->log.keep = true;
     for (uint32_t i = 0; i < topology->spool_cnt; i++) {
         struct courier_spool *s = &c->spool[i];
         s->to = topology_ring(topology, TOPOLOGY_COURIER_SPOOLER, i);
@@ -133,6 +135,7 @@ void courier_fini(struct courier *c)
     courier_sts_fini(c);
     courier_plans_fini(&c->plans);
     free(c->deliveries);
+    stats_log_free(&c->log);
 }
 
 /* ---- arrivals ---- */
@@ -156,7 +159,8 @@ static bool arrival_over(const struct spool_arrival *a)
 
 static void arrived(struct courier *c, const struct courier_spool *s, const struct spool_done *done)
 {
-    bool over = arrival_over(done->arrival);
+    const struct spool_arrival *a = done->arrival;
+    bool over = arrival_over(a);
 
     /* What is asked and written of it later finds the spool by the id. */
     if (topology_spool_of(c->topology, &done->id) != (uint32_t)(s - c->spool)) {
@@ -166,6 +170,7 @@ static void arrived(struct courier *c, const struct courier_spool *s, const stru
     }
     if (!c->suspensions.known)
         courier_suspend_told(c, (uint32_t)(s - c->spool));
+    courier_log_queued(c, &done->id, a);
     if (queue_add(c->queue, &done->id, done->arrival, c->now_ns, c->wall_ns) != 0) {
         /* The spool checked it at BEGIN: this does not happen; it stays on disk. */
         courier_warn(c, &done->id, "message with an unreadable envelope left in spool");
@@ -208,46 +213,9 @@ static uint32_t arrivals(struct courier *c, struct courier_spool *s)
 
 /* ---- deliveries ---- */
 
-/* "host=mx.example.org "; and the code of our own words: a server's begin with theirs. */
-static int put_host(const struct courier *c, struct base_buf *out, const struct delivery *d,
-                    const struct delivery_result *r)
-{
-    int full = 0;
-
-    if (d->host_name != NULL)
-        full = base_buf_puts(out, "host=") | base_buf_puts(out, d->host_name) |
-               base_buf_puts(out, " ");
-    full |= courier_source_put(c, out, d);
-    if (r->code == 0 && r->enhanced[0] != 0)
-        full |= base_buf_puts(out, r->enhanced) | base_buf_puts(out, " ");
-    return full;
-}
-
-/* "unix:/path ": the log takes it for the record's address, of which there is none. */
-static int put_socket(struct base_buf *out, const struct delivery *d)
-{
-    char text[COURIER_LINK_TEXT_CAP];
-
-    if (d->stream == NULL || d->stream->path[0] == 0)
-        return 0;
-    courier_link_format(text, &d->host, d->stream);
-    return base_buf_puts(out, text) | base_buf_puts(out, " ");
-}
-
 static enum dane_level level_of(const struct delivery *d)
 {
     return d->requirement != NULL ? (enum dane_level)d->requirement->level : DANE_LEVEL_NONE;
-}
-
-/* "tls=dane/verified " */
-static int put_tls(struct base_buf *out, const struct delivery *d)
-{
-    if (d->tls == DELIVERY_TLS_NOTHING)
-        return 0;
-    return base_buf_puts(out, "tls=") | base_buf_puts(out, delivery_tls_level_name(level_of(d))) |
-           base_buf_puts(out, "/") |
-           base_buf_puts(out, delivery_tls_name((enum delivery_tls)d->tls)) |
-           base_buf_puts(out, " ");
 }
 
 static void count_tls(const struct courier *c, const struct delivery *d)
@@ -258,56 +226,15 @@ static void count_tls(const struct courier *c, const struct delivery *d)
         stats_inc(c->stats, id);
 }
 
-/* Whether the next hop was told of REQUIRETLS, where that was asked for. */
-static int put_requiretls(struct base_buf *out, const struct delivery *d)
+static void count_result(const struct courier *c, const struct spool_outcome *outcome)
 {
-    if (!d->job.requiretls || d->tls == DELIVERY_TLS_NOTHING)
-        return 0;
-    return base_buf_puts(out, d->requiretls_passed ? "requiretls=yes " : "requiretls=no ");
-}
-
-void courier_put_outcome(const struct courier *c, struct base_buf *out, const struct delivery *d,
-                         const struct delivery_result *r)
-{
-    int full = put_host(c, out, d, r) | put_tls(out, d) | put_requiretls(out, d);
-    size_t room = out->cap - out->len;
-
-    full |= base_buf_put(out, r->text, r->text_len < room ? r->text_len : room);
-    (void)full;
-}
-
-static void log_result(struct courier *c, const struct delivery *d, uint32_t i,
-                       const struct spool_outcome *outcome)
-{
-    static const enum stats_log_event event[] = {
-        [SPOOL_OUTCOME_DEFERRED] = STATS_LOG_DEFERRED,
-        [SPOOL_OUTCOME_DELIVERED] = STATS_LOG_DELIVERED,
-        [SPOOL_OUTCOME_FAILED] = STATS_LOG_FAILED,
-    };
     static const enum stats_id counter[] = {
         [SPOOL_OUTCOME_DEFERRED] = STATS_COURIER_DEFERRED,
         [SPOOL_OUTCOME_DELIVERED] = STATS_COURIER_DELIVERED,
         [SPOOL_OUTCOME_FAILED] = STATS_COURIER_FAILED,
     };
-    const struct delivery_result *r = &d->result[i];
-    struct base_span to = queue_recipient(d->job.message, d->job.recipients[i]);
-    uint8_t text[STATS_LOG_TEXT_CAP];
-    struct base_buf out = {.p = text, .cap = sizeof(text)};
-    struct stats_log_record log = {.wall_ns = c->wall_ns, .n = r->code, .port = d->host.port};
 
     stats_inc(c->stats, counter[outcome->state]);
-    log.event = (uint16_t)event[outcome->state];
-    memcpy(log.id, d->job.id.b, sizeof(log.id));
-    memcpy(log.address, d->host.addr.b, sizeof(log.address));
-    if (outcome->state == SPOOL_OUTCOME_DEFERRED && outcome->next_wall_ns > c->wall_ns)
-        log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
-    bool fits = put_socket(&out, d) == 0 && base_buf_puts(&out, "to=<") == 0 &&
-                base_buf_put_span(&out, to) == 0 && base_buf_puts(&out, "> ") == 0;
-    if (!fits) /* no room for a long address: what was said says more */
-        out.len = 0;
-    courier_put_outcome(c, &out, d, r);
-    stats_log_text(&log, base_buf_span(&out));
-    stats_log_push(&c->log, &log);
 }
 
 /* What a reply code means for the recipient (RFC 5321 section 4.2.1). */
@@ -359,7 +286,8 @@ static void settle(struct courier *c, struct delivery *d, bool reported)
     job.recipient_cnt = cnt;
     bool over = queue_done(c->queue, &job, ended, outcomes, c->now_ns, c->wall_ns);
     for (uint32_t i = 0; i < cnt; i++) {
-        log_result(c, d, at[i], &outcomes[i]);
+        count_result(c, &outcomes[i]);
+        courier_log_result(c, d, at[i], &outcomes[i]);
         if (outcomes[i].state != SPOOL_OUTCOME_DELIVERED)
             queue_note(c->queue, job.message, job.recipients[i],
                        base_span_of(d->result[at[i]].text, d->result[at[i]].text_len));
@@ -484,6 +412,9 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
 
     c->now_ns = now_ns;
     c->wall_ns = wall_ns;
+    if (c->started_wall_ns == 0)
+        c->started_wall_ns = wall_ns;
+    stats_log_flush(&c->log);
     c->settings = settings_current(c->hub);
     c->limit = (uint32_t)c->settings->conf->queue.deliveries;
     if (c->settings->generation != c->generation) {
@@ -511,6 +442,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     struct queue_usage u;
     queue_usage(c->queue, &u);
     stats_set(c->stats, STATS_COURIER_JOURNAL_NOW, c->write_cnt);
+    stats_set(c->stats, STATS_LOG_WAITING_NOW, c->log.cnt);
     stats_set(c->stats, STATS_QUEUE_MESSAGES, u.message_cnt);
     stats_set(c->stats, STATS_QUEUE_DEFERRED, u.deferred_cnt);
     stats_set(c->stats, STATS_QUEUE_ACTIVE, u.active_cnt);
@@ -535,6 +467,8 @@ uint64_t courier_deadline(const struct courier *c)
         else if (!base_list_empty(&s->outbox) && c->now_ns + BASE_NS_MS < t)
             t = c->now_ns + BASE_NS_MS; /* the spooler's ring was full */
     }
+    if (stats_log_waits(&c->log) && c->now_ns + LOG_WAIT_NS < t)
+        t = c->now_ns + LOG_WAIT_NS;
     if (courier_bounce_due(c) && c->now_ns + BASE_NS_MS < t)
         t = c->now_ns + BASE_NS_MS;
     uint64_t control_ns = courier_control_deadline(c), plans_ns = courier_plans_deadline(c);

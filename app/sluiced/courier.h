@@ -79,6 +79,7 @@ struct courier {
     uint64_t random_cnt;
     uint32_t id_counter;
     uint64_t now_ns, wall_ns;
+    uint64_t started_wall_ns; /* what is older was here before */
     struct courier_changes changes;
     struct courier_cat cat;
     struct courier_verify verify;
@@ -101,11 +102,6 @@ void courier_fini(struct courier *c);
 void courier_change(struct courier *c, const struct spool_id *id, enum spool_op op,
                     const struct spool_outcome *outcomes, uint32_t cnt);
 bool courier_may_change(const struct courier *c);
-
-/* "host=mx.example.org tls=dane/verified requiretls=yes " and the words of a result, which are cut
- * where there is no room. */
-void courier_put_outcome(const struct courier *c, struct base_buf *out, const struct delivery *d,
-                         const struct delivery_result *r);
 
 bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 uint64_t courier_deadline(const struct courier *c);

@@ -1,22 +1,13 @@
 #include "courier_hosts.h"
+#include "courier_log.h"
 
 static void log_host(struct courier *c, const struct delivery *d)
 {
-    const struct delivery_result *r = &d->result[0];
-    struct stats_log_record log = {
-        .wall_ns = c->wall_ns, .event = STATS_LOG_NEXT_HOST, .n = r->code, .port = d->host.port};
-    uint8_t text[STATS_LOG_TEXT_CAP];
-    struct base_buf out = {.p = text, .cap = sizeof(text)};
-
     if (!base_limit_pass(&c->host_log, c->now_ns)) {
         stats_inc(c->stats, STATS_COURIER_HOST_UNTOLD);
         return;
     }
-    memcpy(log.id, d->job.id.b, sizeof(log.id));
-    memcpy(log.address, d->host.addr.b, sizeof(log.address));
-    courier_put_outcome(c, &out, d, r);
-    stats_log_text(&log, base_buf_span(&out));
-    stats_log_push(&c->log, &log);
+    courier_log_host(c, d);
 }
 
 /* What is about the host, and good for later. */

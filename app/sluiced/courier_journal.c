@@ -75,7 +75,7 @@ void courier_journal(struct courier *c, const struct spool_id *id, enum spool_op
 /* Half of the room: the other is for deliveries. */
 bool courier_may_change(const struct courier *c)
 {
-    return c->write_cnt < WRITE_MAX / 2 * c->topology->spool_cnt;
+    return c->write_cnt < WRITE_MAX / 2 * c->topology->spool_cnt && !stats_log_waits(&c->log);
 }
 
 uint32_t courier_journal_send(struct courier *c, struct courier_spool *s)

@@ -363,11 +363,7 @@ bool courier_source_again(struct courier *c, struct delivery *d)
     return true;
 }
 
-int courier_source_put(const struct courier *c, struct base_buf *out, const struct delivery *d)
+const char *courier_source_name(const struct courier *c, const struct delivery *d)
 {
-    if (d->source_no == 0)
-        return 0;
-    return base_buf_puts(out, "source=") |
-           base_buf_puts(out, c->sources.ledger.sources[d->source_no - 1].name) |
-           base_buf_puts(out, " ");
+    return d->source_no == 0 ? "" : c->sources.ledger.sources[d->source_no - 1].name;
 }

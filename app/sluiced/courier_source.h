@@ -81,8 +81,8 @@ void courier_source_back(struct courier *c, struct delivery *d);
  * back into the queue, due now. Returns true when these are all: then d is the courier's again. */
 bool courier_source_again(struct courier *c, struct delivery *d);
 
-/* "source=NAME " for the log. */
-int courier_source_put(const struct courier *c, struct base_buf *out, const struct delivery *d);
+/* Its name; "" where it has none. */
+const char *courier_source_name(const struct courier *c, const struct delivery *d);
 
 /* ---- courier_source_list.c: the operator's view ---- */
 

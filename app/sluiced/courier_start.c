@@ -21,7 +21,7 @@
 
 bool courier_may_start(const struct courier *c)
 {
-    return !c->draining && c->free != NULL && c->active_cnt < c->limit;
+    return !c->draining && c->free != NULL && c->active_cnt < c->limit && !stats_log_waits(&c->log);
 }
 
 struct delivery *courier_delivery_get(struct courier *c, const struct queue_job *job)
@@ -45,6 +45,7 @@ struct delivery *courier_delivery_get(struct courier *c, const struct queue_job 
     d->keeps_offered = false;
     d->waived = false;
     d->requiretls_passed = false;
+    d->sent_ns = c->now_ns;
     d->requirement = NULL;
     d->tls = DELIVERY_TLS_NOTHING;
     d->waits = false;
@@ -161,6 +162,7 @@ static void send(struct courier *c, struct delivery *d)
     if (d->group_connections > 0) /* connections that are counted are its own */
         d->policy ^= d->group * UINT64_C(0x9e3779b97f4a7c15);
     courier_lanes_take(&c->lanes, d);
+    d->sent_ns = c->now_ns;
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
         d->unattempted = true;

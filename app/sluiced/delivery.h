@@ -56,6 +56,7 @@ struct delivery {
     const struct net_stream_target *stream;
     bool lmtp;
     bool return_path, delivered_to; /* fields before the message, on final delivery */
+    uint64_t sent_ns;               /* the courier's: to the lane */
     uint64_t policy; /* of all that a connection begins with: requirement->digest, tls_begin,
                         tls_lenient, the PROXY header, LMTP, the socket. One is shared only by
                         deliveries with the same host and policy */

@@ -371,8 +371,7 @@ static uint64_t connections(const struct gateway *g)
     return sum;
 }
 
-void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg,
-                   struct gateway_end *end)
+void gateway_drain(struct gateway *g, uint64_t drain_ns, struct gateway_end *end)
 {
     uint64_t end_ns = loop_now_ns() + drain_ns;
 
@@ -380,10 +379,8 @@ void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg)
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++)
         doorbell_wake(&g->topology.lane_bell[i]);
     doorbell_wake(&g->topology.courier_bell);
-    while (loop_now_ns() < end_ns && connections(g) > 0) {
-        tick(arg);
+    while (loop_now_ns() < end_ns && connections(g) > 0)
         usleep(2000);
-    }
     gateway_threads_join(g);
     *end = (struct gateway_end){.cut_cnt = connections(g), .unwritten_cnt = g->courier.write_cnt};
     for (uint32_t i = 0; i < g->topology.spool_cnt; i++)

@@ -121,11 +121,10 @@ struct gateway_end {
 };
 
 /* Takes nothing new, and lets what is under way end, for at most drain_ns; then what the lanes have
- * told is journalled and written, for at most GATEWAY_END_NS more, and every thread stops. tick is
- * called meanwhile, now and then. */
+ * told is journalled and written, for at most GATEWAY_END_NS more, and every thread stops but the
+ * log's. */
 #define GATEWAY_END_NS (3 * BASE_NS_S)
-void gateway_drain(struct gateway *g, uint64_t drain_ns, void (*tick)(void *arg), void *arg,
-                   struct gateway_end *end);
+void gateway_drain(struct gateway *g, uint64_t drain_ns, struct gateway_end *end);
 
 /* Stops the threads if they run, and frees everything. */
 void gateway_stop(struct gateway *g);

@@ -174,6 +174,8 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
             error = opener_allow(o, conf->route[i].auth_password_file);
     if (error == 0 && conf->auth.backend == CONF_AUTH_PASSWD)
         error = opener_allow(o, conf->auth.passwd_file);
+    if (error == 0 && conf->log.target == CONF_LOG_FILE && conf->log.file[0] == '/')
+        error = opener_allow_append(o, conf->log.file);
     if (error == 0)
         error = opener_seal(o);
     if (error != 0)
@@ -238,61 +240,82 @@ static int give_up_rights(struct gateway *g, const struct conf *conf)
     return 0;
 }
 
-static void id_format(char out[LOG_ID_CAP], const uint8_t id[16])
+/* What lines look like, and where they go. */
+static struct log_config log_config_of(const struct gateway *g, const struct conf *conf)
 {
-    base_static_assert(LOG_ID_CAP == SPOOL_ID_TEXT_LEN + 1, "the log prints whole ids");
-    struct spool_id i;
+    /* By the places of the words of log: facility; RFC 5424 section 6.2.1. */
+    static const uint8_t facilities[] = {2, 3, 16, 17, 18, 19, 20, 21, 22, 23};
+    static const enum log_form forms[] = {[CONF_LOG_TEXT] = LOG_FORM_TEXT,
+                                          [CONF_LOG_JSON] = LOG_FORM_JSON,
+                                          [CONF_LOG_POSTFIX] = LOG_FORM_POSTFIX};
+    const char *ident = conf->log.format == CONF_LOG_POSTFIX ? "postfix" : "sluiced";
+    const char *socket = conf->log.socket != NULL && conf->log.socket[0] != 0 ? conf->log.socket
+                         : conf->log.target == CONF_LOG_SYSLOG                ? "/dev/log"
+                                                               : "/run/systemd/journal/socket";
+    struct log_config l = {
+        .target = LOG_TARGET_STDERR,
+        .path = socket,
+        .level = (enum stats_log_level)conf->log.level,
+        .keep = conf->log.mail_waits,
+        .style = {.form = forms[conf->log.format],
+                  .ident =
+                      conf->log.ident != NULL && conf->log.ident[0] != 0 ? conf->log.ident : ident,
+                  .hostname = conf->gateway.hostname,
+                  .id_format = log_writer_id_format,
+                  .pid = (uint32_t)getpid(),
+                  .facility = facilities[conf->log.facility]},
+        .stats = topology_stats(&g->topology, TOPOLOGY_LOG, 0),
+        .lost =
+            &g->topology.lost[topology_stats(&g->topology, TOPOLOGY_LOG, 0) - g->topology.stats],
+    };
 
-    memcpy(i.b, id, sizeof(i.b));
-    spool_id_format(out, &i);
+    if (conf->log.target == CONF_LOG_SYSLOG) {
+        l.target = LOG_TARGET_SYSLOG;
+    } else if (conf->log.target == CONF_LOG_JOURNALD) {
+        l.target = LOG_TARGET_JOURNALD;
+    } else if (conf->log.file[0] == '/') {
+        l.target = LOG_TARGET_FILE;
+        l.path = conf->log.file;
+    }
+    return l;
 }
 
 static struct log *open_log(const struct gateway *g, const struct conf *conf)
 {
+    struct log_config l = log_config_of(g, conf);
     struct log *log;
-    struct log_config l = {
-        .path = conf->log.file[0] == '/' ? conf->log.file : NULL,
-        .level = (enum stats_log_level)conf->log.level,
-        .id_format = id_format,
-        .stats = topology_stats(&g->topology, TOPOLOGY_CONTROL, 0),
-    };
     int error = log_open(&log, &l);
 
-    if (error == 0)
-        return log;
-    fprintf(stderr, "sluiced: log: file: cannot open %s (%s)\n", conf->log.file, strerror(-error));
-    return NULL;
+    if (error != 0) {
+        fprintf(stderr, "sluiced: log: file: cannot open %s (%s)\n", conf->log.file,
+                strerror(-error));
+        return NULL;
+    }
+    if (!log_connected(log))
+        fprintf(stderr,
+                "sluiced: warning: log: nobody listens at %s yet: lines wait, and then mail does\n",
+                l.path);
+    return log;
 }
 
-static void drain_tick(void *arg)
-{
-    struct control *control = arg;
-
-    if (control->config.log != NULL)
-        control_write_log(control);
-}
-
-static void note(struct log *log, enum stats_log_event event, const char *text)
+static void note(struct stats_log *log, enum stats_log_event event, const char *text)
 {
     struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = (uint16_t)event};
 
     stats_log_text(&r, base_span_str(text));
-    log_write(log, &r, 1);
+    stats_log_push(log, &r);
 }
 
 /* Lets what is under way end. Returns false when something was left that should not have been.
  */
-static bool drain(struct gateway *g, struct control *control, struct log *log)
+static bool drain(struct gateway *g)
 {
+    struct stats_log last = topology_log(&g->topology, TOPOLOGY_CONTROL, 0), *log = &last;
     struct gateway_end end;
     char text[STATS_LOG_TEXT_CAP];
 
-    gateway_drain(g, settings_current(&g->hub)->conf->gateway.stop_timeout_ns, drain_tick, control,
-                  &end);
-    drain_tick(control);
+    gateway_drain(g, settings_current(&g->hub)->conf->gateway.stop_timeout_ns, &end);
     bool clean = end.unwritten_cnt == 0 && !end.unfinished;
-    if (log == NULL)
-        return clean;
     snprintf(text, sizeof(text), "stopped; connections cut off: %" PRIu64, end.cut_cnt);
     note(log, STATS_LOG_NOTE, text);
     if (end.unwritten_cnt > 0) {
@@ -308,25 +331,42 @@ static bool drain(struct gateway *g, struct control *control, struct log *log)
     return clean;
 }
 
+/* When no other thread runs. Returns how many lines about messages are lost. */
+static uint32_t stop_log(struct gateway *g, struct log_writer *writer)
+{
+    struct stats_log *courier = &g->courier.log;
+    uint64_t end_ns = loop_now_ns() + GATEWAY_END_NS;
+
+    for (stats_log_flush(courier);
+         stats_log_waits(courier) && writer->started && loop_now_ns() < end_ns;
+         stats_log_flush(courier))
+        usleep(1000);
+    return log_writer_stop(writer, GATEWAY_END_NS) + courier->cnt;
+}
+
 /* From a running gateway to its end. */
 static int serve(struct gateway *g, struct opener *opener, const char *config_path, int listener)
 {
     const struct conf *conf = settings_current(&g->hub)->conf;
     struct log *log = open_log(g, conf);
+    struct log_writer *writer = calloc(1, sizeof(*writer));
     struct control *control = calloc(1, sizeof(*control));
     char err[GATEWAY_ERROR_CAP] = "telemetry: DPDK takes no more commands";
     int status = 1;
 
-    base_assert(control != NULL);
+    base_assert(control != NULL && writer != NULL);
     struct control_config c = {.config_path = config_path,
                                .gateway = g,
                                .opener = opener,
-                               .log = log,
+                               .log = writer,
                                .listener = listener};
     if (log == NULL) {
         status = 2;
         goto out;
     }
+    if (log_writer_start(writer, log, (enum stats_log_level)conf->log.level, &g->topology,
+                         eal_free_affinity) != 0)
+        goto out;
     if (telemetry_start(&g->topology) != 0 || telemetry_permit(conf, err, sizeof(err)) != 0) {
         fprintf(stderr, "sluiced: %s\n", err);
         status = 2;
@@ -338,18 +378,23 @@ static int serve(struct gateway *g, struct opener *opener, const char *config_pa
     if (status != 0)
         goto out;
     if (g->source_warning[0] != 0)
-        note(log, STATS_LOG_WARNING, g->source_warning);
+        note(&control->log, STATS_LOG_WARNING, g->source_warning);
     fprintf(stderr, "sluiced: ready\n");
     control_run(control);
 out:
-    if (!drain(g, control, log) && status == 0)
+    if (!drain(g) && status == 0)
         status = 1;
+    uint32_t unwritten = stop_log(g, writer);
+    if (unwritten > 0)
+        fprintf(stderr, "sluiced: the log could not be written: %u lines about messages are lost\n",
+                unwritten);
     control_fini(control);
     telemetry_stop();
     gateway_stop(g);
     if (log != NULL)
         log_close(log);
     free(control);
+    free(writer);
     return status;
 }
 

@@ -13,7 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum request_kind { REQUEST_ALLOW = 1, REQUEST_SEAL, REQUEST_OPEN, REQUEST_SPAWN, REQUEST_PING };
+enum request_kind {
+    REQUEST_ALLOW = 1,
+    REQUEST_ALLOW_APPEND,
+    REQUEST_SEAL,
+    REQUEST_OPEN,
+    REQUEST_APPEND,
+    REQUEST_SPAWN,
+    REQUEST_PING
+};
 
 struct request {
     uint32_t kind;
@@ -108,6 +116,7 @@ static int32_t ask(int socket, enum request_kind kind, const char *path, int *fd
 struct list {
     char path[OPENER_LIST_MAX][OPENER_PATH_MAX];
     uint32_t cnt;
+    char append[OPENER_PATH_MAX]; /* "": none */
     bool sealed;
 };
 
@@ -162,6 +171,26 @@ static int32_t allow(struct list *l, const char *path)
     return 0;
 }
 
+static int32_t allow_append(struct list *l, const char *path)
+{
+    if (l->sealed || l->append[0] != 0)
+        return -EACCES;
+    if (path[0] != '/')
+        return -EINVAL;
+    memcpy(l->append, path, strlen(path) + 1);
+    return 0;
+}
+
+/* No link: who may write to the log's directory gets no other file changed through us. */
+static int append(const struct list *l, const char *path)
+{
+    if (!l->sealed || l->append[0] == 0 || strcmp(path, l->append) != 0)
+        return -EACCES;
+    int fd = open(
+        path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    return fd < 0 ? -errno : fd;
+}
+
 /* Starts a role; a new opener gets this one's list, sealed, before anyone else can talk to it. */
 static int32_t spawn(const struct list *l, const char *role, int *fd)
 {
@@ -175,6 +204,8 @@ static int32_t spawn(const struct list *l, const char *role, int *fd)
     int32_t status = 0;
     for (uint32_t i = 0; i < l->cnt && status == 0; i++)
         status = ask(*fd, REQUEST_ALLOW, l->path[i], &unused);
+    if (status == 0 && l->append[0] != 0)
+        status = ask(*fd, REQUEST_ALLOW_APPEND, l->append, &unused);
     if (status == 0)
         status = ask(*fd, REQUEST_SEAL, "", &unused);
     if (status == 0)
@@ -189,6 +220,8 @@ static int32_t serve(struct list *l, const struct request *r, int *fd)
     switch (r->kind) {
     case REQUEST_ALLOW:
         return allow(l, r->path);
+    case REQUEST_ALLOW_APPEND:
+        return allow_append(l, r->path);
     case REQUEST_SEAL:
         l->sealed = true;
         return 0;
@@ -197,6 +230,9 @@ static int32_t serve(struct list *l, const struct request *r, int *fd)
         *fd = entry != NULL ? open_path(entry, r->path) : -EACCES;
         return *fd < 0 ? *fd : 0;
     }
+    case REQUEST_APPEND:
+        *fd = append(l, r->path);
+        return *fd < 0 ? *fd : 0;
     case REQUEST_SPAWN:
         return l->sealed ? spawn(l, r->path, fd) : -EACCES;
     case REQUEST_PING:
@@ -292,6 +328,11 @@ int opener_allow(struct opener *o, const char *path)
     return both(o, REQUEST_ALLOW, path);
 }
 
+int opener_allow_append(struct opener *o, const char *path)
+{
+    return both(o, REQUEST_ALLOW_APPEND, path);
+}
+
 int opener_seal(struct opener *o)
 {
     return both(o, REQUEST_SEAL, "");
@@ -316,6 +357,16 @@ int opener_open(struct opener *o, const char *path)
 {
     int fd = -1;
     int32_t status = ask_one(o, REQUEST_OPEN, path, &fd);
+
+    if (status == 0 && fd < 0)
+        return -EPROTO;
+    return status == 0 ? fd : status;
+}
+
+int opener_append(struct opener *o, const char *path)
+{
+    int fd = -1;
+    int32_t status = ask_one(o, REQUEST_APPEND, path, &fd);
 
     if (status == 0 && fd < 0)
         return -EPROTO;

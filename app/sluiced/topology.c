@@ -73,16 +73,18 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     /* Never full: more than auth: exchanges at its largest. */
     [TOPOLOGY_LANE_AUTH] = {"la", TOPOLOGY_LANE, TOPOLOGY_AUTH, sizeof(void *), 4096},
     [TOPOLOGY_AUTH_LANE] = {"al", TOPOLOGY_AUTH, TOPOLOGY_LANE, sizeof(void *), 4096},
-    [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
+    [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_LOG, sizeof(struct stats_log_record),
                            4096},
-    [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_CONTROL,
+    [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_LOG,
                               sizeof(struct stats_log_record), 1024},
-    [TOPOLOGY_COURIER_LOG] = {"clog", TOPOLOGY_COURIER, TOPOLOGY_CONTROL,
+    [TOPOLOGY_COURIER_LOG] = {"clog", TOPOLOGY_COURIER, TOPOLOGY_LOG,
                               sizeof(struct stats_log_record), 8192},
-    [TOPOLOGY_RESOLVER_LOG] = {"rlog", TOPOLOGY_RESOLVER, TOPOLOGY_CONTROL,
+    [TOPOLOGY_RESOLVER_LOG] = {"rlog", TOPOLOGY_RESOLVER, TOPOLOGY_LOG,
                                sizeof(struct stats_log_record), 64},
-    [TOPOLOGY_AUTH_LOG] = {"alog", TOPOLOGY_AUTH, TOPOLOGY_CONTROL, sizeof(struct stats_log_record),
+    [TOPOLOGY_AUTH_LOG] = {"alog", TOPOLOGY_AUTH, TOPOLOGY_LOG, sizeof(struct stats_log_record),
                            256},
+    [TOPOLOGY_CONTROL_LOG] = {"klog", TOPOLOGY_CONTROL, TOPOLOGY_LOG,
+                              sizeof(struct stats_log_record), 512},
 };
 
 static uint32_t thread_cnt(const struct topology *t, enum topology_thread thread)
@@ -183,7 +185,8 @@ int topology_init(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt, con
 int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt,
                         uint32_t keyop_cnt, const char *prefix, bool silent)
 {
-    *t = (struct topology){.lane_cnt = lane_cnt, .spool_cnt = spool_cnt, .keyop_cnt = keyop_cnt};
+    *t = (struct topology){
+        .lane_cnt = lane_cnt, .spool_cnt = spool_cnt, .keyop_cnt = keyop_cnt, .silent = silent};
     if (lane_cnt == 0 || lane_cnt > TOPOLOGY_LANE_MAX || spool_cnt == 0 ||
         spool_cnt > TOPOLOGY_SPOOL_MAX || keyop_cnt > TOPOLOGY_KEYOP_MAX)
         return -EINVAL;
@@ -192,7 +195,8 @@ int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cn
     int error = make_bells(t, silent);
     t->stats_cnt = lane_cnt + spool_cnt + keyop_cnt + TOPOLOGY_THREAD_CNT - 3;
     t->stats = aligned_alloc(64, t->stats_cnt * sizeof(t->stats[0]));
-    if (t->stats == NULL)
+    t->lost = calloc(t->stats_cnt, sizeof(t->lost[0]));
+    if (t->stats == NULL || t->lost == NULL)
         error = -ENOMEM;
     else
         memset(t->stats, 0, t->stats_cnt * sizeof(t->stats[0]));
@@ -225,6 +229,7 @@ void topology_fini(struct topology *t)
     doorbell_fini(&t->control_bell);
     free_streams(t);
     free(t->stats);
+    free(t->lost);
     *t = (struct topology){0};
 }
 
@@ -255,21 +260,23 @@ uint32_t topology_choose_spool(const struct topology *t, uint32_t turn, const ch
 struct stats_log topology_log(const struct topology *t, enum topology_thread thread,
                               uint32_t number)
 {
-    static const uint16_t first[] = {[TOPOLOGY_LANE] = 0,
-                                     [TOPOLOGY_SPOOLER] = 0xfe00,
-                                     [TOPOLOGY_COURIER] = 0xff00 + TOPOLOGY_COURIER,
-                                     [TOPOLOGY_RESOLVER] = 0xff00 + TOPOLOGY_RESOLVER,
-                                     [TOPOLOGY_AUTH] = 0xff00 + TOPOLOGY_AUTH};
-    enum topology_link_id id = thread == TOPOLOGY_LANE       ? TOPOLOGY_LANE_LOG
-                               : thread == TOPOLOGY_SPOOLER  ? TOPOLOGY_SPOOLER_LOG
-                               : thread == TOPOLOGY_RESOLVER ? TOPOLOGY_RESOLVER_LOG
-                               : thread == TOPOLOGY_AUTH     ? TOPOLOGY_AUTH_LOG
-                                                             : TOPOLOGY_COURIER_LOG;
+    static const struct {
+        uint16_t first;
+        enum topology_link_id link;
+    } ends[] = {[TOPOLOGY_LANE] = {0, TOPOLOGY_LANE_LOG},
+                [TOPOLOGY_SPOOLER] = {0xfe00, TOPOLOGY_SPOOLER_LOG},
+                [TOPOLOGY_COURIER] = {0xff00 + TOPOLOGY_COURIER, TOPOLOGY_COURIER_LOG},
+                [TOPOLOGY_CONTROL] = {0xff00 + TOPOLOGY_CONTROL, TOPOLOGY_CONTROL_LOG},
+                [TOPOLOGY_RESOLVER] = {0xff00 + TOPOLOGY_RESOLVER, TOPOLOGY_RESOLVER_LOG},
+                [TOPOLOGY_AUTH] = {0xff00 + TOPOLOGY_AUTH, TOPOLOGY_AUTH_LOG}};
+    struct stats_block *stats = topology_stats(t, thread, number);
 
-    base_assert(thread < BASE_ARRAY_CNT(first));
+    base_assert(thread < BASE_ARRAY_CNT(ends));
     return (struct stats_log){
-        .ring = topology_ring(t, id, number),
-        .stats = topology_stats(t, thread, number),
-        .thread = (uint16_t)(first[thread] + number),
+        .ring = topology_ring(t, ends[thread].link, number),
+        .stats = stats,
+        .lost = &t->lost[stats - t->stats],
+        .thread = (uint16_t)(ends[thread].first + number),
+        .unattended = t->silent,
     };
 }

@@ -45,6 +45,7 @@ enum topology_thread {
     TOPOLOGY_RESOLVER, /* questions to the DNS */
     TOPOLOGY_AUTH,     /* logins, where the configuration has users */
     TOPOLOGY_STREAM,   /* the kernel's sockets, for lanes: stream.h */
+    TOPOLOGY_LOG,      /* the log's writer */
     TOPOLOGY_KEYOP,    /* private keys' operations, keyop_cnt of them; the last row: telemetry */
     TOPOLOGY_THREAD_CNT
 };
@@ -81,6 +82,7 @@ enum topology_link_id {
     TOPOLOGY_COURIER_LOG,
     TOPOLOGY_RESOLVER_LOG,
     TOPOLOGY_AUTH_LOG,
+    TOPOLOGY_CONTROL_LOG,
     TOPOLOGY_LINK_CNT
 };
 
@@ -119,13 +121,15 @@ struct topology {
     _Atomic uint64_t resolver_config_no;
     struct doorbell auth_bell;
     struct doorbell stream_bell;
-    struct stream_area *streams;  /* by lane: bytes to and from the stream thread */
-    struct doorbell control_bell; /* not rung by logging: control looks there by itself */
+    struct stream_area *streams; /* by lane: bytes to and from the stream thread */
+    struct doorbell control_bell;
     /* Counters, one block a thread: lanes, then spoolers, courier, control, host, resolver, auth,
-     * streams, key threads. */
+     * streams, log, key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
-    _Atomic bool drained; /* by the operator: lanes take no new mail; control stores */
+    _Atomic bool drained;        /* by the operator: lanes take no new mail; control stores */
+    struct stats_log_lost *lost; /* of each thread, by the place of its counters */
+    bool silent;
 };
 
 /* Checks the tables, makes rings, bells and counters. prefix keeps names of several gateways in one
@@ -191,7 +195,7 @@ static inline const char *topology_spool_refusal(const struct topology *t, uint3
  */
 uint32_t topology_choose_spool(const struct topology *t, uint32_t turn, const char **why);
 
-/* The producer's end of a thread's log. */
+/* The producer's end of a thread's log. In simulations nothing waits for who reads it. */
 struct stats_log topology_log(const struct topology *t, enum topology_thread thread,
                               uint32_t number);
 

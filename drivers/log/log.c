@@ -1,22 +1,35 @@
 #include "log.h"
+#include "log_target.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#define LINE_MAX_CNT (LOG_BATCH_MAX * LOG_LINES_MAX)
+
+struct line {
+    const char *p;
+    uint32_t len;
+    uint16_t event;
+};
 
 struct log {
     struct log_config config;
-    int fd;
-    bool own_fd; /* stderr is not ours to close */
-    bool torn;   /* the last write broke off inside a line */
-    char buf[1 + LOG_BATCH_MAX * LOG_LINE_CAP];
+    int fd; /* -1: not connected */
+    bool own_fd;
+    bool torn; /* what was written last broke off inside a line, which is not pending any more */
+    /* Pending: cnt lines from first on, of the first of which done bytes are written. */
+    struct line line[LINE_MAX_CNT];
+    uint32_t first, cnt;
+    uint32_t done;
+    char buf[LINE_MAX_CNT * LOG_LINE_CAP];
 };
 
-static int open_path(const char *path)
+static bool is_socket(const struct log *l)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-    return fd >= 0 ? fd : -errno;
+    return l->config.target == LOG_TARGET_SYSLOG || l->config.target == LOG_TARGET_JOURNALD;
 }
 
 int log_open(struct log **out, const struct log_config *config)
@@ -26,9 +39,15 @@ int log_open(struct log **out, const struct log_config *config)
     if (l == NULL)
         return -ENOMEM;
     l->config = *config;
-    l->own_fd = config->path != NULL;
-    l->fd = l->own_fd ? open_path(config->path) : STDERR_FILENO;
-    if (l->fd < 0) {
+    l->config.style.frame = config->target == LOG_TARGET_SYSLOG     ? LOG_FRAME_SYSLOG
+                            : config->target == LOG_TARGET_JOURNALD ? LOG_FRAME_JOURNAL
+                                                                    : LOG_FRAME_LINE;
+    l->fd = config->target == LOG_TARGET_STDERR ? log_target_stderr(&l->own_fd)
+            : is_socket(l)                      ? log_target_connect(config->path)
+                                                : log_target_open(config->path);
+    if (config->target != LOG_TARGET_STDERR)
+        l->own_fd = true;
+    if (l->fd < 0 && !is_socket(l)) {
         int error = l->fd;
         free(l);
         return error;
@@ -37,18 +56,29 @@ int log_open(struct log **out, const struct log_config *config)
     return 0;
 }
 
+bool log_connected(const struct log *l)
+{
+    return l->fd >= 0;
+}
+
+static void close_fd(struct log *l)
+{
+    if (l->own_fd && l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
+}
+
 void log_close(struct log *l)
 {
-    if (l->own_fd)
-        close(l->fd);
+    close_fd(l);
     free(l);
 }
 
 int log_reopen(struct log *l)
 {
-    if (l->config.path == NULL)
+    if (l->config.target == LOG_TARGET_STDERR)
         return 0;
-    int fd = open_path(l->config.path);
+    int fd = is_socket(l) ? log_target_connect(l->config.path) : log_target_open(l->config.path);
     if (fd < 0)
         return fd;
     log_set_fd(l, fd);
@@ -57,11 +87,11 @@ int log_reopen(struct log *l)
 
 void log_set_fd(struct log *l, int fd)
 {
-    if (l->own_fd)
-        close(l->fd);
+    close_fd(l);
     l->fd = fd;
     l->own_fd = true;
     l->torn = false;
+    l->done = 0;
 }
 
 void log_set_level(struct log *l, enum stats_log_level level)
@@ -69,63 +99,175 @@ void log_set_level(struct log *l, enum stats_log_level level)
     l->config.level = level;
 }
 
-static void count(struct log *l, enum stats_id id, uint32_t n)
+bool log_pending(const struct log *l)
 {
-    if (l->config.stats != NULL)
-        stats_add(l->config.stats, id, n);
+    return l->cnt > 0;
 }
 
-/* Writes what has been gathered behind the first byte of buf: room for the line feed that ends a
- * torn line. */
-static int write_batch(struct log *l, size_t len, uint32_t lines)
+static bool is_kept(const struct line *line)
 {
-    char *p = l->buf + 1;
+    return stats_log_kept((enum stats_log_event)line->event);
+}
 
-    if (l->torn) {
-        *--p = '\n';
-        len++;
-    }
-    while (len > 0) {
-        ssize_t n = write(l->fd, p, len);
-        if (n < 0 && errno == EINTR)
+uint32_t log_pending_kept_cnt(const struct log *l)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < l->cnt; i++)
+        n += is_kept(&l->line[l->first + i]);
+    return n;
+}
+
+int log_fd(const struct log *l)
+{
+    return l->fd;
+}
+
+/* ---- losses ---- */
+
+static void lose(struct log *l, uint16_t event)
+{
+    if (l->config.stats != NULL)
+        stats_inc(l->config.stats, STATS_LOG_LOST);
+    if (l->config.lost == NULL)
+        return;
+    _Atomic uint64_t *cnt = &l->config.lost->cnt[event];
+    atomic_store_explicit(cnt, atomic_load_explicit(cnt, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+/* The target fails: what may be lost is. A line that was begun is finished later. */
+static int fail(struct log *l, int error)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < l->cnt; i++) {
+        struct line line = l->line[l->first + i];
+        bool begun = i == 0 && l->done > 0;
+        if (l->config.keep && (begun || is_kept(&line))) {
+            l->line[l->first + kept++] = line;
             continue;
-        if (n <= 0) {
-            int error = n < 0 ? -errno : -EIO;
-            uint32_t lost = 0;
-            for (size_t i = 0; i < len; i++)
-                lost += p[i] == '\n';
-            /* A line feed that was only to end a torn line is none of the lines. */
-            lost = lost < lines ? lost : lines;
-            count(l, STATS_LOG_LOST, lost);
-            count(l, STATS_LOG_LINES, lines - lost);
-            return error;
         }
-        l->torn = p[n - 1] != '\n';
-        p += n;
-        len -= (size_t)n;
+        l->torn |= begun;
+        l->done = begun ? 0 : l->done;
+        lose(l, line.event);
     }
-    count(l, STATS_LOG_LINES, lines);
+    l->cnt = kept;
+    return error;
+}
+
+/* ---- writing ---- */
+
+static void written(struct log *l, size_t bytes)
+{
+    while (l->cnt > 0 && bytes >= l->line[l->first].len - l->done) {
+        bytes -= l->line[l->first].len - l->done;
+        l->done = 0;
+        l->first++;
+        l->cnt--;
+        if (l->config.stats != NULL)
+            stats_inc(l->config.stats, STATS_LOG_LINES);
+    }
+    l->done += (uint32_t)bytes;
+}
+
+static int flush_stream(struct log *l)
+{
+    struct iovec v[LINE_MAX_CNT + 1];
+    char end = '\n';
+
+    while (l->cnt > 0) {
+        int n = 0;
+        if (l->torn)
+            v[n++] = (struct iovec){.iov_base = &end, .iov_len = 1};
+        for (uint32_t i = 0; i < l->cnt; i++) {
+            const struct line *line = &l->line[l->first + i];
+            uint32_t skip = i == 0 ? l->done : 0;
+            v[n++] = (struct iovec){.iov_base = (char *)(uintptr_t)line->p + skip,
+                                    .iov_len = line->len - skip};
+        }
+        ssize_t bytes = log_target_write(l->fd, v, n);
+        if (bytes == -EINTR)
+            continue;
+        if (bytes == -EAGAIN)
+            return -EAGAIN;
+        if (bytes <= 0)
+            return fail(l, bytes < 0 ? (int)bytes : -EIO);
+        bytes -= l->torn;
+        l->torn = false;
+        written(l, (size_t)bytes);
+    }
     return 0;
+}
+
+static int send_some(struct log *l)
+{
+    struct mmsghdr m[LINE_MAX_CNT] = {0};
+    struct iovec v[LINE_MAX_CNT];
+
+    for (uint32_t i = 0; i < l->cnt; i++) {
+        const struct line *line = &l->line[l->first + i];
+        v[i] = (struct iovec){.iov_base = (char *)(uintptr_t)line->p, .iov_len = line->len};
+        m[i].msg_hdr = (struct msghdr){.msg_iov = &v[i], .msg_iovlen = 1};
+    }
+    int n = sendmmsg(l->fd, m, l->cnt, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0)
+        return -errno;
+    for (int i = 0; i < n; i++)
+        written(l, l->line[l->first].len);
+    return 0;
+}
+
+/* Who listened may have gone, and another come: one more connection is tried at once. */
+static int flush_socket(struct log *l)
+{
+    bool again = true;
+
+    while (l->cnt > 0) {
+        int error = l->fd >= 0 ? send_some(l) : -ENOTCONN;
+        if (error == 0 || error == -EINTR)
+            continue;
+        if (error == -EAGAIN || error == -ENOBUFS)
+            return -EAGAIN;
+        if (error == -EMSGSIZE) { /* none of ours is so long but by a small socket buffer */
+            lose(l, l->line[l->first].event);
+            l->first++;
+            l->cnt--;
+            continue;
+        }
+        close_fd(l);
+        int fd = again ? log_target_connect(l->config.path) : error;
+        if (fd < 0)
+            return fail(l, fd);
+        l->fd = fd;
+        again = false;
+    }
+    return 0;
+}
+
+int log_flush(struct log *l)
+{
+    return is_socket(l) ? flush_socket(l) : flush_stream(l);
 }
 
 int log_write(struct log *l, const struct stats_log_record *records, uint32_t cnt)
 {
-    int result = 0;
+    char *p = l->buf;
 
-    for (uint32_t done = 0; done < cnt;) {
-        size_t len = 0;
-        uint32_t lines = 0;
-        for (; done < cnt && lines < LOG_BATCH_MAX; done++) {
-            const struct stats_log_record *r = &records[done];
-            base_assert(r->event < STATS_LOG_EVENT_CNT);
-            if (stats_log_rows[r->event].level > l->config.level)
-                continue;
-            len += log_format(l->buf + 1 + len, r, l->config.id_format);
-            lines++;
+    base_assert(l->cnt == 0 && cnt <= LOG_BATCH_MAX);
+    l->first = 0;
+    l->done = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        const struct stats_log_record *r = &records[i];
+        base_assert(r->event < STATS_LOG_EVENT_CNT);
+        if (stats_log_rows[r->event].level > l->config.level)
+            continue;
+        uint32_t lines = log_format_cnt(&l->config.style, r);
+        for (uint32_t j = 0; j < lines; j++) {
+            size_t len = log_format(p, &l->config.style, r, j);
+            l->line[l->cnt++] = (struct line){.p = p, .len = (uint32_t)len, .event = r->event};
+            p += len;
         }
-        int error = lines > 0 ? write_batch(l, len, lines) : 0;
-        if (error != 0)
-            result = error;
     }
-    return result;
+    return log_flush(l);
 }

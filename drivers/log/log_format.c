@@ -1,129 +1,175 @@
-/* A record to its line. */
-#include "log.h"
+/* A record to its line or datagram. */
 #include "base_time.h"
-#include "net_addr.h"
+#include "log_line.h"
 
-#include <stdio.h>
+#include <time.h>
 
-/* What is never from outside and of bounded size is appended whole: LOG_LINE_CAP has room. */
-struct line {
-    char *p;
-    size_t len;
-    size_t text_from; /* of the record's text: what is before it stands elsewhere */
-};
+static const char *const levels[] = {"error", "warn", "info", "debug"};
+/* RFC 5424 section 6.2.1 */
+static const uint8_t severities[] = {3, 4, 6, 7};
 
-static void put(struct line *l, const void *p, size_t n)
+static enum stats_log_level level_of(const struct log_line *l)
 {
-    base_assert(n <= LOG_LINE_CAP - l->len);
-    memcpy(l->p + l->len, p, n);
-    l->len += n;
+    return stats_log_rows[l->record->event].level;
 }
 
-static void put_text(struct line *l, const char *s)
+static void put_time(struct log_line *l)
 {
-    put(l, s, strlen(s));
-}
-
-static void put_escaped(struct line *l, const uint8_t *p, size_t n)
-{
-    static const char hex[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = p[i];
-        char escaped[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
-        if (c >= ' ' && c < 0x7f && c != '\\' && c != '"' && c != '\'')
-            put(l, &c, 1);
-        else
-            put(l, escaped, sizeof(escaped));
-    }
-}
-
-static bool is_zero(const uint8_t b[16])
-{
-    static const uint8_t zero[16];
-    return memcmp(b, zero, 16) == 0;
-}
-
-static void put_number(struct line *l, uint64_t v)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
-    put_text(l, text);
-}
-
-/* A socket of this machine has no address: its path is the text's first word. */
-static bool put_socket(struct line *l, const struct stats_log_record *r)
-{
-    static const char unix_word[] = "unix:/";
-    const uint8_t *blank = memchr(r->text, ' ', r->text_len);
-
-    if (r->text_len < sizeof(unix_word) || memcmp(r->text, unix_word, sizeof(unix_word) - 1) != 0)
-        return false;
-    size_t len = blank != NULL ? (size_t)(blank - r->text) : r->text_len;
-    put_escaped(l, r->text, len);
-    l->text_from = blank != NULL ? len + 1 : len;
-    return true;
-}
-
-static void put_address(struct line *l, const struct stats_log_record *r)
-{
-    struct net_endpoint e = {.port = r->port};
-    char text[NET_ENDPOINT_TEXT_CAP] = "-";
-
-    memcpy(e.addr.b, r->address, 16);
-    if (r->port != 0 && !is_zero(r->address))
-        net_endpoint_format(text, &e);
-    else if (!is_zero(r->address))
-        net_addr_format(text, &e.addr);
-    else if (put_socket(l, r))
-        return;
-    put_text(l, text);
-}
-
-static void put_field(struct line *l, char kind, const struct stats_log_record *r,
-                      log_id_format id_format)
-{
-    char id[LOG_ID_CAP] = "-";
-
-    switch (kind) {
-    case 'i':
-        if (!is_zero(r->id))
-            id_format(id, r->id);
-        put_text(l, id);
-        return;
-    case 'a':
-        put_address(l, r);
-        return;
-    case 'n':
-        put_number(l, r->n);
-        return;
-    case 'm':
-        put_number(l, r->m);
-        return;
-    default:
-        base_assert(kind == 's');
-        put_escaped(l, r->text + l->text_from, r->text_len - l->text_from);
-    }
-}
-
-size_t log_format(char out[LOG_LINE_CAP], const struct stats_log_record *r, log_id_format id_format)
-{
-    static const char *const levels[] = {" error ", " warn ", " info ", " debug "};
-    struct line l = {.p = out};
     char time[BASE_TIME_RFC3339_CAP];
 
-    base_assert(r->event < STATS_LOG_EVENT_CNT && r->text_len <= STATS_LOG_TEXT_CAP);
-    const struct stats_log_row *row = &stats_log_rows[r->event];
-    put(&l, time, base_time_rfc3339(time, r->wall_ns));
-    put_text(&l, levels[row->level]);
-    put_text(&l, row->name);
-    put_text(&l, " ");
-    for (const char *f = row->format; *f != 0; f++)
-        if (*f == '%')
-            put_field(&l, *++f, r, id_format);
-        else
-            put(&l, f, 1);
-    put_text(&l, "\n");
+    log_line_put(l, time, base_time_rfc3339(time, l->record->wall_ns));
+}
+
+static void put_json(struct log_line *l)
+{
+    log_line_text(l, "{\"time\":\"");
+    put_time(l);
+    log_line_text(l, "\",\"level\":\"");
+    log_line_text(l, levels[level_of(l)]);
+    log_line_text(l, "\",\"event\":\"");
+    log_line_text(l, stats_log_rows[l->record->event].name);
+    log_line_text(l, "\"");
+    log_line_fields(l, true);
+    log_line_text(l, "}");
+}
+
+static void put_body(struct log_line *l, uint32_t line)
+{
+    switch (l->style->form) {
+    case LOG_FORM_JSON:
+        return put_json(l);
+    case LOG_FORM_POSTFIX:
+        return log_line_postfix(l, line);
+    case LOG_FORM_TEXT:
+        log_line_text(l, stats_log_rows[l->record->event].name);
+        log_line_text(l, " ");
+        log_line_fields(l, false);
+    }
+}
+
+/* Who says it: "postfix/smtpd", "sluiced". */
+static void put_ident(struct log_line *l, uint32_t line)
+{
+    log_line_text(l, l->style->ident);
+    if (l->style->form != LOG_FORM_POSTFIX)
+        return;
+    log_line_text(l, "/");
+    log_line_text(l, log_line_postfix_program(l->record, line));
+}
+
+/* Postfix has a process for each connection, and readers pair lines by its number: the
+ * connection's here. */
+static uint64_t pid_of(const struct log_line *l)
+{
+    bool one = l->style->form == LOG_FORM_POSTFIX && l->record->conn != 0;
+
+    return one ? l->record->conn : l->style->pid;
+}
+
+static void put_tag(struct log_line *l, uint32_t line)
+{
+    put_ident(l, line);
+    log_line_text(l, "[");
+    log_line_number(l, pid_of(l));
+    log_line_text(l, "]: ");
+}
+
+static void put_line(struct log_line *l, uint32_t line)
+{
+    if (l->style->form == LOG_FORM_TEXT) {
+        put_time(l);
+        log_line_text(l, " ");
+        log_line_text(l, levels[level_of(l)]);
+        log_line_text(l, " ");
+    } else if (l->style->form == LOG_FORM_POSTFIX) {
+        put_time(l);
+        log_line_text(l, " ");
+        log_line_text(l, l->style->hostname);
+        log_line_text(l, " ");
+        put_tag(l, line);
+    }
+    put_body(l, line);
+    log_line_text(l, "\n");
+}
+
+/* RFC 3164 as syslog(3) has it: local time, no host. */
+static void put_syslog(struct log_line *l, uint32_t line)
+{
+    time_t seconds = (time_t)(l->record->wall_ns / BASE_NS_S);
+    char time[32];
+    struct tm tm;
+
+    log_line_text(l, "<");
+    log_line_number(l, 8u * l->style->facility + severities[level_of(l)]);
+    log_line_text(l, ">");
+    if (localtime_r(&seconds, &tm) != NULL)
+        log_line_put(l, time, strftime(time, sizeof(time), "%b %e %H:%M:%S ", &tm));
+    put_tag(l, line);
+    put_body(l, line);
+}
+
+static void put_field(struct log_line *l, const char *name, const char *value)
+{
+    log_line_text(l, name);
+    log_line_text(l, "=");
+    log_line_text(l, value);
+    log_line_text(l, "\n");
+}
+
+static void put_number_field(struct log_line *l, const char *name, uint64_t value)
+{
+    log_line_text(l, name);
+    log_line_text(l, "=");
+    log_line_number(l, value);
+    log_line_text(l, "\n");
+}
+
+/* journald's own protocol: no value has a line feed, so each field is a line. */
+static void put_journal(struct log_line *l, uint32_t line)
+{
+    log_line_text(l, "MESSAGE=");
+    put_body(l, line);
+    log_line_text(l, "\nSYSLOG_IDENTIFIER=");
+    put_ident(l, line);
+    log_line_text(l, "\n");
+    put_number_field(l, "PRIORITY", severities[level_of(l)]);
+    put_number_field(l, "SYSLOG_FACILITY", l->style->facility);
+    put_number_field(l, "SYSLOG_PID", pid_of(l));
+    put_number_field(l, "SYSLOG_TIMESTAMP_US", l->record->wall_ns / BASE_NS_US);
+    put_field(l, "SLUICE_EVENT", stats_log_rows[l->record->event].name);
+    if (log_line_has_id(l)) {
+        log_line_text(l, "SLUICE_ID=");
+        log_line_id(l);
+        log_line_text(l, "\n");
+    }
+    if (log_line_has_address(l)) {
+        log_line_text(l, "SLUICE_ADDRESS=");
+        log_line_address(l, false);
+        log_line_text(l, "\n");
+    }
+}
+
+uint32_t log_format_cnt(const struct log_style *style, const struct stats_log_record *record)
+{
+    return style->form == LOG_FORM_POSTFIX ? log_line_postfix_cnt(record) : 1;
+}
+
+size_t log_format(char out[LOG_LINE_CAP], const struct log_style *style,
+                  const struct stats_log_record *record, uint32_t line)
+{
+    struct log_line l = {.p = out, .style = style, .record = record};
+
+    base_assert(record->event < STATS_LOG_EVENT_CNT && record->text_len <= STATS_LOG_TEXT_CAP);
+    base_assert(line < log_format_cnt(style, record));
+    switch (style->frame) {
+    case LOG_FRAME_LINE:
+        put_line(&l, line);
+        break;
+    case LOG_FRAME_SYSLOG:
+        put_syslog(&l, line);
+        break;
+    case LOG_FRAME_JOURNAL:
+        put_journal(&l, line);
+    }
     return l.len;
 }

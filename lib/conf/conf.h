@@ -431,9 +431,18 @@ struct conf_telemetry {
     const char *group; /* may read DPDK's telemetry socket; NULL: root only */
 };
 
+enum conf_log_target { CONF_LOG_FILE, CONF_LOG_SYSLOG, CONF_LOG_JOURNALD };
+enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON, CONF_LOG_POSTFIX };
+
 struct conf_log {
-    const char *file; /* "stderr", or a path */
-    uint64_t level;   /* enum conf_level */
+    const char *file;   /* "stderr", or a path */
+    uint64_t level;     /* enum conf_level */
+    uint64_t target;    /* enum conf_log_target */
+    uint64_t format;    /* enum conf_log_format */
+    const char *ident;  /* NULL: by the format */
+    const char *socket; /* NULL: by the target */
+    uint64_t facility;  /* by the place of its word */
+    bool mail_waits;
 };
 
 struct conf {

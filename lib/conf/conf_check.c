@@ -393,6 +393,16 @@ static void check_cpus(struct conf_parser *p, const char *block, const char *key
                 (unsigned long long)cnt, cpus->cnt);
 }
 
+/* It is a part of lines that others read word by word. */
+static void check_ident(struct conf_parser *p, const char *ident)
+{
+    size_t len = ident != NULL ? strlen(ident) : 0;
+
+    if (len > 32 || (len > 0 && strspn(ident, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                              "0123456789-_.") != len))
+        related(p, "log", "ident", NULL, "must be letters, digits, -, _ and ., 32 at most");
+}
+
 static void check_gateway(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
@@ -401,6 +411,7 @@ static void check_gateway(struct conf_parser *p)
     check_cpus(p, "tls", "key_cpus", &c->tls.key_cpus, "key_threads", c->tls.key_threads);
     if (strlen(c->control.socket) > SOCKET_PATH_MAX)
         related(p, "control", "socket", NULL, "is longer than %d bytes", SOCKET_PATH_MAX);
+    check_ident(p, c->log.ident);
     if (strcmp(c->log.file, "stderr") != 0 && c->log.file[0] != '/')
         related(p, "log", "file", NULL, "must be stderr or an absolute path, not %.64s",
                 c->log.file);

@@ -391,7 +391,13 @@ const struct conf_setting conf_settings[] = {
     TEXT(telemetry, BOOL, enabled, "yes", false, NULL, "answer on DPDK's telemetry socket"),
     TEXT(telemetry, STRING, group, "", false, NULL, "group that may read it; none: root only"),
 
-    TEXT(log, STRING, file, "stderr", false, NULL, "stderr, or an absolute path"),
+    WORDS(log, target, "file", "file syslog journald", false, "where lines go: to file, to the machine's syslog, or to journald"),
+    TEXT(log, STRING, file, "stderr", false, NULL, "of target = file: stderr, or an absolute path. A rotated file is let go by sluicectl log reopen, reload, SIGHUP or SIGUSR1"),
+    TEXT(log, PATH, socket, "", false, NULL, "of syslog and journald; none: /dev/log, /run/systemd/journal/socket"),
+    WORDS(log, format, "text", "text json postfix", false, "text: key=value; json: one object a line; postfix: Postfix's own words, for pflogsumm, fail2ban and the like"),
+    TEXT(log, STRING, ident, "", false, NULL, "who speaks, in front of lines; none: sluiced, in Postfix's form postfix, which makes postfix/smtpd and so on"),
+    WORDS(log, facility, "mail", "mail daemon local0 local1 local2 local3 local4 local5 local6 local7", false, "of syslog and journald"),
+    TEXT(log, BOOL, mail_waits, "yes", false, NULL, "while the log cannot be written mail waits, so that what says where a message went is never lost; no: mail goes on, and what was lost is counted, and told of afterwards"),
     WORDS(log, level, "info", "error warn info debug", true, "least important lines that are written"),
     {0},
 };

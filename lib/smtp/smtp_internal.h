@@ -160,4 +160,9 @@ size_t smtp_server_discard(struct smtp_server *s, struct base_span in, struct ba
 /* A chunk is in that is not the last: the reply. */
 void smtp_server_chunk_taken(struct smtp_server *s, struct base_buf *out);
 
+/* ---- smtp_server_tally.c ---- */
+void smtp_tally_command(struct smtp_server *s, enum smtp_verb verb);
+/* The last one was. */
+void smtp_tally_refused(struct smtp_server *s);
+
 #endif

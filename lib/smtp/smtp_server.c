@@ -58,6 +58,7 @@ static void write_421(struct smtp_server *s, const char *enhanced, const char *t
 void smtp_server_error(struct smtp_server *s, struct base_buf *out)
 {
     s->error_cnt++;
+    smtp_tally_refused(s);
     if (s->settings->error_max == 0 || s->error_cnt < s->settings->error_max ||
         s->state == SMTP_SESSION_CLOSING)
         return;

@@ -137,6 +137,28 @@ enum smtp_tls {
     SMTP_TLS_ON,
 };
 
+/* Commands of a session, for its log. */
+enum smtp_tally_verb {
+    SMTP_TALLY_EHLO,
+    SMTP_TALLY_HELO,
+    SMTP_TALLY_STARTTLS,
+    SMTP_TALLY_AUTH,
+    SMTP_TALLY_MAIL,
+    SMTP_TALLY_RCPT,
+    SMTP_TALLY_BDAT,
+    SMTP_TALLY_DATA,
+    SMTP_TALLY_RSET,
+    SMTP_TALLY_NOOP,
+    SMTP_TALLY_VRFY,
+    SMTP_TALLY_QUIT,
+    SMTP_TALLY_XCLIENT,
+    SMTP_TALLY_UNKNOWN,
+    SMTP_TALLY_CNT
+};
+struct smtp_tally {
+    uint16_t cnt, refused_cnt; /* stay at their largest values */
+};
+
 struct smtp_server {
     const struct smtp_server_settings *settings;
     struct stats_block *stats;
@@ -199,6 +221,8 @@ struct smtp_server {
     uint16_t refuse_code;       /* smtp_server_refuse_body's reply, copied; 0: none */
     char refuse_enhanced[10];
     char refuse_text[116];
+    uint8_t tally_last; /* enum smtp_tally_verb of the last command, plus 1; 0: there was none */
+    struct smtp_tally tally[SMTP_TALLY_CNT];
 };
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *settings,
@@ -255,6 +279,15 @@ void smtp_server_shutdown(struct smtp_server *s, const struct smtp_reply *reply,
                           struct base_buf *out);
 
 const char *smtp_refusal_name(enum smtp_refusal r);
+/* What was told with the event REFUSED; its texts live until the next body. */
+struct smtp_reply smtp_refusal_told(const struct smtp_server *s);
+
+/* The session's commands as Postfix's log has them: "ehlo=1 mail=1 rcpt=1/2 commands=3/4", the
+ * first number those that were not refused. Returns its length; no NUL. */
+#define SMTP_TALLY_MAX 384
+size_t smtp_tally_write(char out[SMTP_TALLY_MAX], const struct smtp_server *s);
+/* The last command: "RCPT"; "CONNECT" before the first. */
+const char *smtp_tally_last(const struct smtp_server *s);
 
 /* ---- trace header ---- */
 

@@ -271,6 +271,7 @@ enum smtp_server_event smtp_server_command(struct smtp_server *s, struct base_sp
 {
     struct smtp_command command = smtp_command_parse(line);
 
+    smtp_tally_command(s, command.verb);
     if (command.verb == SMTP_VERB_HTTP)
         return http(s, out);
     if (command.verb == SMTP_VERB_PROXY)

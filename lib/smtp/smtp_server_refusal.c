@@ -78,6 +78,11 @@ static struct smtp_reply refusal_reply(const struct smtp_server *s, enum smtp_re
     return reply;
 }
 
+struct smtp_reply smtp_refusal_told(const struct smtp_server *s)
+{
+    return refusal_reply(s, (enum smtp_refusal)s->refusal);
+}
+
 enum smtp_server_event smtp_server_finish(struct smtp_server *s, bool whole, struct base_buf *out)
 {
     if (s->refusals == 0) {

@@ -1,9 +1,19 @@
 /*
  * The log of the data path: a binary record goes into a ring; another thread makes text of it.
  *
- * An event is a row of STATS_LOG_EVENTS: level, and a format for its fields. A lane never
- * formats, never blocks and never allocates: when the ring is full the record is dropped and
- * counted (LOG_DROPPED).
+ * An event is a row of STATS_LOG_EVENTS: level, and a format for its fields. A lane never formats,
+ * never waits and never makes a system call.
+ *
+ * What says where a message went (stats_log_kept) is never lost:
+ *
+ * - A lane reserves room for the word on a message before the message is committed
+ *   (stats_log_reserve); while there is none the client waits.
+ * - A thread that has no such moment (the courier) sets keep: what the ring has no room for then
+ *   waits in memory of its own, in order, and goes by stats_log_flush. It starts no new work while
+ *   anything waits (stats_log_waits), which is what bounds that memory.
+ *
+ * Other records are dropped while the ring is three quarters full, and counted by event (struct
+ * stats_log_lost): the log's writer tells of them in the log itself.
  *
  * Threads: one producer for each ring (struct stats_log), one consumer for all of them. Memory: the
  * ring holds copies of the records; nothing is borrowed after stats_log_push returns.
@@ -20,7 +30,11 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
 
 /*
  * X(id, level, name, format). In the format: %i the message id, %a the address (with port), %n and
- * %m the two numbers, %s the text (escaped by the writer).
+ * %m the two numbers, %e the second as "5.7.1" (5007001; 0: none), %s to %z the eight parts of the
+ * text (escaped by the writer). Words are divided by single spaces. A field's name is what stands
+ * before "=" in its word; %{name}s gives another, or one where there is none, and %{-name}s leaves
+ * the word out of the text form. A word whose part the record does not have is left out, but for
+ * %s.
  */
 #define STATS_LOG_EVENTS(X)                                                                        \
     X(CONNECT, STATS_LOG_INFO, "connect", "client=%a lane=%n")                                     \
@@ -30,17 +44,30 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(TLS, STATS_LOG_INFO, "tls", "client=%a %s")                                                  \
     X(TLS_RELAY, STATS_LOG_INFO, "tls", "relay=%a %s")                                             \
     X(TLS_FAILED, STATS_LOG_INFO, "tls_failed", "client=%a reason=%s")                             \
-    X(AUTH, STATS_LOG_INFO, "auth", "client=%a %s")                                                \
-    X(AUTH_FAILED, STATS_LOG_WARN, "auth_failed", "warning: unknown[%a]: SASL %s")                 \
-    X(DISCONNECT, STATS_LOG_INFO, "disconnect", "client=%a messages=%n reason=%s")                 \
-    X(REFUSED, STATS_LOG_INFO, "refused", "id=%i client=%a code=%n reason=%s")                     \
+    X(AUTH, STATS_LOG_INFO, "auth", "client=%a method=%s login=%t")                                \
+    X(AUTH_FAILED, STATS_LOG_WARN, "auth_failed",                                                  \
+      "warning: unknown[%{client}a]: SASL %{method}s %{reason}t sasl_username=%{login}u")          \
+    X(DISCONNECT, STATS_LOG_INFO, "disconnect",                                                    \
+      "client=%a messages=%n reason=%s last=%t %{commands}u")                                      \
+    X(REFUSED, STATS_LOG_INFO, "refused",                                                          \
+      "id=%i client=%a code=%n dsn=%e reason=%s stage=%t from=<%u> to=<%v> helo=%w protocol=%x")   \
+    X(PREGREET, STATS_LOG_INFO, "pregreet", "client=%a bytes=%n after_ms=%m data=%s")              \
     X(EXPANDED, STATS_LOG_INFO, "expanded", "id=%i client=%a recipients=%n line=%m to=%s")         \
+    X(MESSAGE, STATS_LOG_INFO, "message", "id=%i client=%a message_id=%s login=%t method=%u")      \
     X(ACCEPTED, STATS_LOG_INFO, "accepted", "id=%i client=%a bytes=%n recipients=%m")              \
+    X(QUEUED, STATS_LOG_INFO, "queued", "id=%i from=<%s> bytes=%n recipients=%m")                  \
     X(NOT_STORED, STATS_LOG_WARN, "not_stored", "id=%i client=%a reason=%s")                       \
-    X(DELIVERED, STATS_LOG_INFO, "delivered", "id=%i relay=%a code=%n %s")                         \
-    X(NEXT_HOST, STATS_LOG_INFO, "next_host", "id=%i relay=%a code=%n %s")                         \
-    X(DEFERRED, STATS_LOG_WARN, "deferred", "id=%i relay=%a code=%n retry_s=%m %s")                \
-    X(FAILED, STATS_LOG_WARN, "failed", "id=%i relay=%a code=%n %s")                               \
+    X(DELIVERED, STATS_LOG_INFO, "delivered",                                                      \
+      "id=%i relay=%a code=%n to=<%t> host=%u source=%y tls=%v requiretls=%z %{dsn}w %{-delays}x " \
+      "%{reply}s")                                                                                 \
+    X(NEXT_HOST, STATS_LOG_INFO, "next_host",                                                      \
+      "id=%i relay=%a code=%n host=%u source=%y tls=%v requiretls=%z %{dsn}w %{reply}s")           \
+    X(DEFERRED, STATS_LOG_WARN, "deferred",                                                        \
+      "id=%i relay=%a code=%n retry_s=%m to=<%t> host=%u source=%y tls=%v requiretls=%z %{dsn}w "  \
+      "%{-delays}x %{reply}s")                                                                     \
+    X(FAILED, STATS_LOG_WARN, "failed",                                                            \
+      "id=%i relay=%a code=%n to=<%t> host=%u source=%y tls=%v requiretls=%z %{dsn}w %{-delays}x " \
+      "%{reply}s")                                                                                 \
     X(BOUNCED, STATS_LOG_INFO, "bounced", "id=%i recipients=%n dsn=%s")                            \
     X(NOTIFIED, STATS_LOG_INFO, "notified", "id=%i recipients=%n dsn=%s")                          \
     X(FINISHED, STATS_LOG_INFO, "finished", "id=%i")                                               \
@@ -56,6 +83,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(CHECKSUM_HINT, STATS_LOG_WARN, "checksum_hint", "packets=%n what=%s")                        \
     X(RELOAD, STATS_LOG_INFO, "reload", "generation=%n what=%s")                                   \
     X(ROLE, STATS_LOG_WARN, "role", "pid=%n what=%s")                                              \
+    X(GAP, STATS_LOG_WARN, "lost", "lines=%n kind=%s")                                             \
     X(NOTE, STATS_LOG_INFO, "note", "%s")                                                          \
     X(WARNING, STATS_LOG_WARN, "warning", "%s")
 
@@ -70,9 +98,13 @@ struct stats_log_row {
 };
 extern const struct stats_log_row stats_log_rows[STATS_LOG_EVENT_CNT];
 
-#define STATS_LOG_TEXT_CAP 192
+/* Whether a record of the event may never be lost. */
+bool stats_log_kept(enum stats_log_event event);
 
-/* One record, four cache lines; the ring copies it whole. */
+#define STATS_LOG_PART_CNT 8
+#define STATS_LOG_TEXT_CAP 428
+
+/* One record, eight cache lines; the ring copies it whole. */
 struct stats_log_record {
     uint64_t wall_ns;
     uint8_t id[16];      /* the message's id; all zero when there is none */
@@ -82,31 +114,110 @@ struct stats_log_record {
     uint16_t event; /* enum stats_log_event */
     uint16_t port;  /* of address */
     uint16_t thread;
-    uint16_t text_len;
+    uint16_t text_len; /* of all parts */
+    uint32_t conn;     /* the connection's number among those of today, from 1; 0: none */
+    /* Where the parts behind the first begin in text, plus 1; 0: the record does not have it. In
+     * their order; what lies before the first of them is the first part. */
+    uint16_t part[STATS_LOG_PART_CNT - 1];
+    uint8_t cut;  /* some part did not fit */
+    uint8_t path; /* the third part is a socket's path, and stands where the address would */
     uint8_t text[STATS_LOG_TEXT_CAP]; /* raw bytes, escaped by the writer */
 };
-base_static_assert(sizeof(struct stats_log_record) == 256, "four cache lines");
+base_static_assert(sizeof(struct stats_log_record) == 512, "eight cache lines");
 
-/* A producer's end. The ring and the block are borrowed for its whole life. */
+/* Records that were dropped, by event: since the start. One producer writes, the log's writer reads
+ * (relaxed: each word is all there is to know). */
+struct stats_log_lost {
+    _Atomic uint64_t cnt[STATS_LOG_EVENT_CNT];
+};
+
+/* A producer's end. What it points to is borrowed for its whole life; the rest is the producer's,
+ * and begins as zeros. */
 struct stats_log {
     struct rte_ring *ring; /* elements of sizeof(struct stats_log_record); NULL: records vanish */
     struct stats_block *stats;
+    struct stats_log_lost *lost; /* NULL: dropped records are counted in stats alone */
     uint16_t thread;
+    bool keep;         /* kept records wait in memory */
+    bool unattended;   /* nobody may read the ring (simulations): kept ones are like others */
+    uint32_t reserved; /* places of the ring */
+    /* What waits: an array of cap, cnt of them from at on. Owned; stats_log_free. */
+    struct stats_log_record *waiting;
+    uint32_t at, cnt, cap;
 };
 
-/* Copies the record into the ring; text beyond the cap is cut. Fills in thread; the caller has
- * set the rest. Never blocks. */
-void stats_log_push(struct stats_log *log, const struct stats_log_record *record);
+/* Copies the record into the ring, or deals with it as the head of this file says. Fills in thread;
+ * the caller has set the rest. Never blocks. */
+void stats_log_push(struct stats_log *log, struct stats_log_record *record);
+
+/* Places for cnt kept records to come: true, and exactly one stats_log_push_reserved or
+ * stats_log_unreserve follows for each; or false, there are not so many now. */
+bool stats_log_reserve(struct stats_log *log, uint32_t cnt) BASE_WARN_UNUSED;
+void stats_log_push_reserved(struct stats_log *log, struct stats_log_record *record);
+void stats_log_unreserve(struct stats_log *log, uint32_t cnt);
+
+/* With keep: moves what waits into the ring as far as it has room; whether some still waits. */
+void stats_log_flush(struct stats_log *log);
+static inline bool stats_log_waits(const struct stats_log *log)
+{
+    return log->cnt > 0;
+}
+void stats_log_free(struct stats_log *log);
 
 /* Takes up to cap records out, oldest first; returns how many. The consumer's side. */
 uint32_t stats_log_pop(struct rte_ring *ring, struct stats_log_record *records, uint32_t cap);
 
-/* Copies text into a record, cut at the cap. */
+/* A record without fields: its text stays as it is, none of it counts. */
+static inline void stats_log_begin(struct stats_log_record *r, enum stats_log_event event,
+                                   uint64_t wall_ns)
+{
+    memset(r, 0, offsetof(struct stats_log_record, text));
+    r->event = (uint16_t)event;
+    r->wall_ns = wall_ns;
+}
+
+/* Sets the first part, cut at the cap; before any other. */
 static inline void stats_log_text(struct stats_log_record *r, struct base_span text)
 {
+    r->cut |= text.len > STATS_LOG_TEXT_CAP;
     r->text_len = (uint16_t)(text.len < STATS_LOG_TEXT_CAP ? text.len : STATS_LOG_TEXT_CAP);
     if (r->text_len > 0)
         memcpy(r->text, text.p, r->text_len);
+}
+
+/* Sets part 1 to STATS_LOG_PART_CNT - 1 (%t to %z), cut at most bytes and at the cap; in rising
+ * order, each at most once. */
+static inline void stats_log_part(struct stats_log_record *r, uint32_t part, struct base_span text,
+                                  size_t most)
+{
+    size_t room = STATS_LOG_TEXT_CAP - (size_t)r->text_len;
+    size_t len = text.len < most ? text.len : most;
+
+    base_assert(part > 0 && part < STATS_LOG_PART_CNT);
+    len = len < room ? len : room;
+    r->cut |= len < text.len;
+    r->part[part - 1] = (uint16_t)(r->text_len + 1);
+    if (len > 0)
+        memcpy(r->text + r->text_len, text.p, len);
+    r->text_len = (uint16_t)(r->text_len + len);
+}
+
+/* A part's bytes; p is NULL where the record does not have it (part 0 it always has). The record is
+ * well-formed. */
+static inline struct base_span stats_log_part_of(const struct stats_log_record *r, uint32_t part)
+{
+    size_t from = 0, to = r->text_len;
+
+    if (part > 0 && r->part[part - 1] == 0)
+        return base_span_of(NULL, 0);
+    if (part > 0)
+        from = (size_t)r->part[part - 1] - 1;
+    for (uint32_t i = part; i < STATS_LOG_PART_CNT - 1; i++)
+        if (r->part[i] != 0) {
+            to = (size_t)r->part[i] - 1;
+            break;
+        }
+    return base_span_of(r->text + from, to - from);
 }
 
 #endif

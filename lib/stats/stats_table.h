@@ -447,7 +447,8 @@ STATS(SPOOL_READY_NOW,       "spool", "segments_ready_now", "segments_now", "seg
 STATS(LOG_LINES,             "log", "lines",             "lines",   "lines written to the log")
 STATS(LOG_LOST,              "log", "lost",              "lines",   "lines lost because the log could not be written")
 /* lib/stats */
-STATS(LOG_DROPPED,           "log", "dropped",           "records", "log records lost because the ring was full")
+STATS(LOG_DROPPED,           "log", "dropped",           "records", "log records lost because the ring was full; never what says where a message went")
+STATS(LOG_WAITING_NOW,       "log", "waiting_now",       "records_now", "records of the courier that wait for room; no delivery begins meanwhile")
 /* lib/queue */
 STATS(QUEUE_MESSAGES,         "queue", "messages",         "messages now", "messages in the queue")
 STATS(QUEUE_DEFERRED,         "queue", "deferred",         "recipients now", "recipients that wait for their next attempt")
@@ -561,6 +562,7 @@ STATS(CONN_REFUSED_BUFFERS,   "conn", "refused_buffers",   "transactions", "452 
 STATS(CONN_NO_BUFFERS,        "conn", "no_buffers",        "connections", "reset because output found no buffer")
 STATS(CONN_LAYER_BAD,         "conn", "layer_bad",         "connections", "reset because a layer could not read the bytes")
 STATS(CONN_STALLED_RING,      "conn", "stalled_ring",      "stalls",  "waits for room in the ring to the spooler")
+STATS(CONN_STALLED_LOG,      "conn", "stalled_log",     "times",   "waits of messages because the log had no room for what says where they went")
 STATS(CONN_STALLED_BUFFERS,   "conn", "stalled_buffers",   "stalls",  "waits for a spool buffer")
 STATS(CONN_TIMEOUTS,          "conn", "timeouts",          "connections", "ended because the peer was silent too long")
 STATS(CONN_TLS_TIMEOUTS,      "conn", "tls_timeouts",      "connections", "dropped: no whole TLS handshake within tls: handshake_timeout")

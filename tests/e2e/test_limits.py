@@ -56,8 +56,8 @@ def full(connect, address):
     taken, refusal = fill(connect)
     check_equal(len(taken), 8, 'connections of a client, over both lanes')
     check_equal(f'{refusal}', f'421 4.7.0 mx.gateway.example Error: too many connections from unknown[{address}]', 'refusal')
-    check(f'client={address}' in gw.log() and 'reason=connection concurrency limit exceeded' in
-          gw.log().replace('\\x20', ' ').replace('"', ''), 'the log names the reason')
+    wait_until(lambda: f'client={address}' in gw.log() and 'reason=connection concurrency limit exceeded' in gw.log(), 10,
+               'the log names the reason')
     for c in taken:
         c.close()
     wait_until(lambda: gw.counter('conn/inbound') == 0, 10, 'they are gone')

@@ -49,8 +49,13 @@ static void test_log_formats(void **state)
 {
     (void)state;
     for (int i = 0; i < STATS_LOG_EVENT_CNT; i++)
-        for (const char *f = stats_log_rows[i].format; (f = strchr(f, '%')) != NULL; f++)
-            assert_true(f[1] != 0 && strchr("ianms", f[1]) != NULL);
+        for (const char *f = stats_log_rows[i].format; (f = strchr(f, '%')) != NULL; f++) {
+            if (f[1] == '{') {
+                f = strchr(f, '}');
+                assert_non_null(f);
+            }
+            assert_true(f[1] != 0 && strchr("ianmestuvwx", f[1]) != NULL);
+        }
 }
 
 /* A ring in memory of its own: no EAL. */
@@ -64,21 +69,34 @@ static struct rte_ring *new_ring(void)
     return ring;
 }
 
+static void push(struct stats_log *log, enum stats_log_event event, uint64_t n)
+{
+    struct stats_log_record r;
+
+    stats_log_begin(&r, event, 1);
+    r.n = n;
+    stats_log_text(&r, base_span_str("text"));
+    stats_log_push(log, &r);
+}
+
+/* The last quarter is for what may not be lost; the rest is counted by event. */
 static void test_log_full(void **state)
 {
     static struct stats_block block;
-    struct stats_log log = {.ring = new_ring(), .stats = &block, .thread = 3};
-    struct stats_log_record r = {.event = STATS_LOG_WARNING}, out[RING_CNT];
+    static struct stats_log_lost lost;
+    static struct stats_log_record out[RING_CNT];
+    struct stats_log log = {.ring = new_ring(), .stats = &block, .lost = &lost, .thread = 3};
+    const uint64_t others = RING_CNT - 1 - (RING_CNT - 1) / 4;
 
     (void)state;
-    stats_log_text(&r, base_span_str("text"));
-    for (uint64_t i = 0; i < RING_CNT + 9; i++) {
-        r.n = i;
-        stats_log_push(&log, &r);
-    }
-    /* A ring of 64 holds 63; what it had no room for is counted, and what it holds is the oldest.
-     */
-    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 10);
+    for (uint64_t i = 0; i < RING_CNT; i++)
+        push(&log, STATS_LOG_WARNING, i);
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RING_CNT - others);
+    assert_int_equal(lost.cnt[STATS_LOG_WARNING], RING_CNT - others);
+    for (uint64_t i = others; i < RING_CNT - 1; i++)
+        push(&log, STATS_LOG_ACCEPTED, i);
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RING_CNT - others);
+    assert_false(stats_log_reserve(&log, 1));
     assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), RING_CNT - 1);
     for (uint64_t i = 0; i < RING_CNT - 1; i++) {
         assert_int_equal(out[i].n, i);
@@ -88,8 +106,86 @@ static void test_log_full(void **state)
     assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), 0);
     free(log.ring);
     log.ring = NULL;
-    stats_log_push(&log, &r);
-    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 10);
+    push(&log, STATS_LOG_ACCEPTED, 0);
+    assert_true(stats_log_reserve(&log, 1));
+    stats_log_unreserve(&log, 1);
+    assert_int_equal(lost.cnt[STATS_LOG_ACCEPTED], 0);
+}
+
+/* Places that are reserved are there when they are needed, whatever else is pushed. */
+static void test_log_reserved(void **state)
+{
+    static struct stats_block block;
+    static struct stats_log_record out[RING_CNT];
+    struct stats_log log = {.ring = new_ring(), .stats = &block};
+    struct stats_log_record r;
+    uint32_t cnt = 0;
+
+    (void)state;
+    while (stats_log_reserve(&log, 2))
+        cnt += 2;
+    while (stats_log_reserve(&log, 1))
+        cnt++;
+    assert_int_equal(cnt, RING_CNT - 1);
+    push(&log, STATS_LOG_NOTE, 1);
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 1);
+    for (uint32_t i = 0; i < cnt; i++) {
+        stats_log_begin(&r, i % 2 ? STATS_LOG_ACCEPTED : STATS_LOG_NOT_STORED, 1);
+        stats_log_push_reserved(&log, &r);
+    }
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 1);
+    assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), RING_CNT - 1);
+    assert_true(stats_log_reserve(&log, 1));
+    stats_log_unreserve(&log, 1);
+    free(log.ring);
+}
+
+/* What finds no room waits, in order, and others do not overtake it. */
+static void test_log_waits(void **state)
+{
+    static struct stats_block block;
+    static struct stats_log_record out[RING_CNT];
+    struct stats_log log = {.ring = new_ring(), .stats = &block, .keep = true};
+    uint64_t pushed = 0, popped = 0;
+
+    (void)state;
+    for (; pushed < 500; pushed++)
+        push(&log, STATS_LOG_DELIVERED, pushed);
+    assert_int_equal(log.cnt, 500 - (RING_CNT - 1));
+    while (popped < 2000) {
+        uint32_t n = stats_log_pop(log.ring, out, (uint32_t)(popped % 7 + 1));
+        for (uint32_t i = 0; i < n; i++)
+            assert_int_equal(out[i].n, popped++);
+        for (uint32_t i = 0; i < 3 && pushed < 2000; i++)
+            push(&log, STATS_LOG_DELIVERED, pushed++);
+        stats_log_flush(&log);
+    }
+    assert_false(stats_log_waits(&log));
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 0);
+    stats_log_free(&log);
+    free(log.ring);
+}
+
+static void test_log_parts(void **state)
+{
+    struct stats_log_record r;
+    char text[STATS_LOG_TEXT_CAP];
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    stats_log_begin(&r, STATS_LOG_DELIVERED, 1);
+    stats_log_text(&r, base_span_str("first"));
+    stats_log_part(&r, 1, base_span_str(""), 10);
+    stats_log_part(&r, 3, base_span_str("third part"), 5);
+    assert_true(base_span_eq(stats_log_part_of(&r, 0), base_span_str("first")));
+    assert_non_null(stats_log_part_of(&r, 1).p);
+    assert_int_equal(stats_log_part_of(&r, 1).len, 0);
+    assert_null(stats_log_part_of(&r, 2).p);
+    assert_true(base_span_eq(stats_log_part_of(&r, 3), base_span_str("third")));
+    assert_true(r.cut);
+    stats_log_part(&r, 5, base_span_of(text, sizeof(text)), sizeof(text));
+    assert_int_equal(stats_log_part_of(&r, 5).len, STATS_LOG_TEXT_CAP - 10);
+    assert_int_equal(r.text_len, STATS_LOG_TEXT_CAP);
 }
 
 static void test_log_text_is_cut(void **state)
@@ -160,9 +256,11 @@ static void test_log_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),           cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_log_formats),     cmocka_unit_test(test_log_full),
-        cmocka_unit_test(test_log_text_is_cut), cmocka_unit_test(test_log_threads),
+        cmocka_unit_test(test_log_reserved), cmocka_unit_test(test_log_waits),
+        cmocka_unit_test(test_log_parts),    cmocka_unit_test(test_table),
+        cmocka_unit_test(test_counters),     cmocka_unit_test(test_log_formats),
+        cmocka_unit_test(test_log_full),     cmocka_unit_test(test_log_text_is_cut),
+        cmocka_unit_test(test_log_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

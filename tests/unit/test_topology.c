@@ -62,7 +62,7 @@ static void rings_by_their_ends(void **state)
     assert_int_equal(t.stats_cnt, LANES + SPOOLS + TOPOLOGY_THREAD_CNT - 3);
     assert_ptr_equal(topology_stats(&t, TOPOLOGY_SPOOLER, 3) + 1,
                      topology_stats(&t, TOPOLOGY_COURIER, 0));
-    assert_ptr_equal(topology_stats(&t, TOPOLOGY_STREAM, 0), &t.stats[t.stats_cnt - 1]);
+    assert_ptr_equal(topology_stats(&t, TOPOLOGY_LOG, 0), &t.stats[t.stats_cnt - 1]);
     assert_null(t.ring[TOPOLOGY_LANE_KEYOP]); /* there are no key threads */
 }
 
@@ -73,7 +73,7 @@ static void key_threads(void **state)
     (void)state;
     assert_int_equal(topology_init_keyop(&k, 2, 1, 3, "key", true), 0);
     assert_int_equal(k.stats_cnt, 2 + 1 + 3 + TOPOLOGY_THREAD_CNT - 3);
-    assert_ptr_equal(topology_stats(&k, TOPOLOGY_STREAM, 0) + 1,
+    assert_ptr_equal(topology_stats(&k, TOPOLOGY_LOG, 0) + 1,
                      topology_stats(&k, TOPOLOGY_KEYOP, 0));
     assert_ptr_equal(topology_stats(&k, TOPOLOGY_KEYOP, 2), &k.stats[k.stats_cnt - 1]);
     for (uint32_t i = 0; i < 6; i++) {
