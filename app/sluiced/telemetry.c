@@ -30,7 +30,8 @@ static const struct topology *shown;
 
 static void thread_name(const struct topology *t, uint32_t i, char *out, size_t cap)
 {
-    static const char *const other[] = {"courier", "control", "host", "resolver", "auth", "stream", "log"};
+    static const char *const other[] = {"courier", "control", "host", "resolver",
+                                        "auth",    "stream",  "log"};
     uint32_t threads_before = t->lane_cnt + t->spool_cnt;
 
     if (i < t->lane_cnt)

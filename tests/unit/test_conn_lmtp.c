@@ -214,8 +214,8 @@ static void no_socket(void **state)
         for (int k = 0; k < 2000 && !said; k++) { /* it may be set aside meanwhile */
             pass_time(BASE_NS_S);
             while (rte_ring_sc_dequeue_elem(log, &r, sizeof(r)) == 0)
-                said |= r.event == STATS_LOG_DEFERRED && r.text_len > 12 &&
-                        memcmp(r.text, "unix:/store ", 12) == 0 &&
+                said |= r.event == STATS_LOG_DEFERRED && r.path &&
+                        base_span_eq(stats_log_part_of(&r, 2), base_span_str("unix:/store")) &&
                         memmem(r.text, r.text_len, rows[i].words, strlen(rows[i].words)) != NULL;
         }
         assert_true(said);
