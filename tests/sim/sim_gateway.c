@@ -27,31 +27,22 @@
  *
  * usage: sim_gateway [SEEDS [FIRST]]
  */
+#include "sim_gateway.h"
 #include "base_time.h"
-#include "courier.h"
 #include "disk_sim.h"
 #include "dpdk_eal.h"
-#include "lane.h"
-#include "resolver.h"
-#include "spooler.h"
 #include "sim_lmtp.h"
 #include "sim_names.h"
 #include "sim_world.h"
-#include "stream_service.h"
 #include "wire.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <rte_mempool.h>
 
 #define WALL_NS          (UINT64_C(1800000000) * BASE_NS_S)
 #define LIMIT_NS         (3600 * BASE_NS_S)
 #define BATCH            (64u << 10)
-#define LANE_MAX         3
-#define SPOOL_CNT_MAX    3
-#define POOL_CNT         6
 #define GATEWAY_POOL_CNT 3
 #define PATIENCE         64 /* passes: more than a disk takes for a few writes */
 
@@ -123,80 +114,6 @@ void *realloc(void *p, size_t bytes)
     return __libc_realloc(p, bytes);
 }
 #endif
-
-struct sim {
-    uint64_t seed;
-    uint64_t now_ns;
-    struct base_rand rand;
-    struct base_rand wall_rand; /* jumps of the wall clock, in some seeds */
-    int64_t wall_off_ns;
-    bool wall_jumps;
-    enum shaping { SHAPING_NONE, SHAPING_LIMIT, SHAPING_421 } shaping;
-    uint32_t shaping_max;                    /* connections */
-    uint64_t shaping_waits, shaping_refused; /* of all seeds */
-    uint64_t jump_cnt;                       /* of all seeds */
-    struct wire *wire;
-    struct world *world;
-    struct sim_lmtp *lmtp; /* NULL: none */
-    struct stream_service streams;
-    uint64_t boxed_cnt, cut_cnt; /* of all seeds: recipients in mail boxes, sessions cut there */
-    /* By disk, which keep their places here while their spools change theirs. */
-    struct spool_disk disk[SPOOL_CNT_MAX];
-    uint32_t spool_cnt;
-    struct trouble {
-        enum trouble_kind {
-            TROUBLE_NONE,
-            TROUBLE_FOR_GOOD,
-            TROUBLE_A_WHILE,
-            TROUBLE_RANDOM,
-            TROUBLE_SMALL,
-            TROUBLE_ALL,
-            TROUBLE_CNT
-        } kind;
-        uint32_t disk;
-        uint64_t begin_ns, end_ns;
-        bool began, ended;
-    } trouble;
-    uint64_t refused_cnt[TROUBLE_CNT];  /* messages, of all seeds */
-    uint64_t moved_cnt;                 /* messages taken while a spool refused, of all seeds */
-    struct rte_mempool *pool[POOL_CNT]; /* the gateway's first */
-    /* the gateway: made anew after each power failure */
-    struct settings_hub hub;
-    struct topology topology;
-    struct spool *spool[SPOOL_CNT_MAX];
-    struct spooler spooler[SPOOL_CNT_MAX];
-    struct courier courier;
-    struct resolver_table *names;
-    struct resolver resolver;
-    struct lane *lane[LANE_MAX];
-    uint32_t lane_cnt;
-    struct stats_log log[SPOOL_CNT_MAX];
-    uint32_t start_cnt;
-    bool sources; /* mail leaves by two, one of them not wanted */
-    uint64_t source_refused_cnt, source_aside_cnt, source_again_cnt; /* of all seeds */
-    bool bounce; /* the next hop refuses recipients for good */
-    uint64_t report_cnt, told_cnt;
-    /* Mail goes where a table says, with troubles of its own until the calm. */
-    bool by_mx, names_bad;
-    uint64_t plan_cnt, plan_deferred_cnt, next_host_cnt; /* of all seeds */
-    /* How the port spreads segments over the lanes. */
-    enum spread { SPREAD_UNKNOWN, SPREAD_KNOWN, SPREAD_WRONG, SPREAD_CNT } spread;
-    struct net_rss rss;
-    uint64_t steered_cnt[SPREAD_CNT]; /* of all seeds, with several lanes */
-    uint64_t reused_cnt, untried_cnt; /* of all seeds */
-    /* What is wrong with the disk, and what came of it in all seeds. */
-    enum fault { FAULT_WRITES, FAULT_READS, FAULT_SMALL, FAULT_OUTAGE, FAULT_NONE } fault;
-    uint64_t outage_ns;
-    uint64_t write_error_cnt, read_error_cnt, full_cnt, broken_cnt, kept_out_cnt;
-};
-
-#define FAIL(sim, ...)                                                                             \
-    do {                                                                                           \
-        fprintf(stderr, "sim_gateway: seed %lu: ", (unsigned long)(sim)->seed);                    \
-        fprintf(stderr, __VA_ARGS__);                                                              \
-        fprintf(stderr, "\n");                                                                     \
-        exit(1);                                                                                   \
-    } while (0)
 
 /* Spool i lies on another disk at each start. */
 static void open_spool(struct sim *s, uint32_t i, const struct conf_spool *conf)
@@ -282,30 +199,6 @@ static void start_gateway(struct sim *s)
         base_assert(stream_service_init(&s->streams, &s->topology, sim_lmtp_driver(s->lmtp)) == 0);
 }
 
-static void count_steered(struct sim *s)
-{
-    for (uint32_t i = 0; i < s->lane_cnt; i++) {
-        uint64_t cnt = stats_get(s->lane[i]->stats, STATS_LANE_STEERED);
-        if (s->spread == SPREAD_KNOWN && cnt > 0)
-            FAIL(s, "lane %u: %lu segments came to the wrong lane", i, (unsigned long)cnt);
-        s->steered_cnt[s->spread] += cnt;
-        s->reused_cnt += stats_get(s->lane[i]->stats, STATS_CONN_REUSED);
-        s->untried_cnt += stats_get(s->lane[i]->stats, STATS_SMTP_CLIENT_UNTRIED);
-    }
-}
-
-static void count_faults(struct sim *s)
-{
-    for (uint32_t i = 0; i < s->spool_cnt; i++) {
-        const struct stats_block *b = topology_stats(&s->topology, TOPOLOGY_SPOOLER, i);
-        s->write_error_cnt += stats_get(b, STATS_SPOOL_WRITE_ERRORS);
-        s->read_error_cnt +=
-            stats_get(b, STATS_SPOOL_READ_ERRORS) + stats_get(b, STATS_SPOOL_READ_BAD);
-    }
-    for (uint32_t i = 0; i < s->lane_cnt; i++)
-        s->kept_out_cnt += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL);
-}
-
 static void check_pools(struct sim *s, int cnt)
 {
     for (int i = 0; i < cnt; i++)
@@ -316,8 +209,8 @@ static void check_pools(struct sim *s, int cnt)
 
 static void end_gateway(struct sim *s)
 {
-    count_steered(s);
-    count_faults(s);
+    sim_count_steered(s);
+    sim_count_faults(s);
     s->plan_cnt += s->by_mx ? stats_get(s->courier.stats, STATS_COURIER_PLANS) : 0;
     s->plan_deferred_cnt += stats_get(s->courier.stats, STATS_COURIER_PLAN_DEFERRED);
     s->source_aside_cnt += stats_get(s->courier.stats, STATS_COURIER_SOURCE_ASIDE);
@@ -458,102 +351,6 @@ static bool leaves(const struct sim *s)
     return s->seed / 4 % 2 == 0;
 }
 
-/* ---- disks that fail ---- */
-
-/* One spool alone, in four of seven seeds: now and then for all the run, or (OUTAGE) with every
- * write for some seconds. */
-static void choose_fault(struct sim *s)
-{
-    uint64_t kind = s->seed % 7;
-
-    s->fault = s->trouble.kind == TROUBLE_NONE && kind < FAULT_NONE ? (enum fault)kind : FAULT_NONE;
-    s->outage_ns = s->fault == FAULT_OUTAGE ? s->now_ns + base_rand_below(&s->rand, 3 * BASE_NS_S)
-                                            : BASE_NS_NONE;
-}
-
-static struct disk_sim_config disk_config(const struct sim *s, uint32_t i, bool trouble)
-{
-    const struct trouble *t = &s->trouble;
-    bool writes = s->fault == FAULT_WRITES, reads = s->fault == FAULT_READS;
-    struct disk_sim_config d = {
-        .seed = s->seed + i,
-        .delay_max = 5,
-        .queue_depth = 64,
-        .sector_bytes = s->seed & 1 ? 512 : 4096,
-        .again_ppm = 10000,
-        .write_error_ppm = writes ? 3000 : 0,
-        .write_short_ppm = writes ? 3000 : 0,
-        .write_ghost_ppm = writes ? 3000 : 0,
-        .read_error_ppm = reads ? 5000 : 0,
-        .read_flip_ppm = reads ? 20000 : 0,
-        .capacity_bytes = s->fault == FAULT_SMALL ? (4 + s->seed / 7 % 3) << 20 : 0,
-    };
-
-    if (!trouble || (t->disk != i && t->kind != TROUBLE_ALL))
-        return d;
-    if (t->kind == TROUBLE_SMALL)
-        d.capacity_bytes = 4 << 20; /* as few segments as there can be: 750 kB of mail */
-    else
-        d.write_error_ppm = t->kind == TROUBLE_RANDOM ? 300000 : 1000000;
-    return d;
-}
-
-static void set_trouble(struct sim *s, bool on)
-{
-    for (uint32_t i = 0; i < s->spool_cnt; i++) {
-        struct disk_sim_config d = disk_config(s, i, on);
-        disk_sim_configure(&s->disk[i], &d);
-    }
-}
-
-static void choose_spools(struct sim *s)
-{
-    struct trouble *t = &s->trouble;
-
-    s->spool_cnt = 1 + (uint32_t)(s->seed / 3 % SPOOL_CNT_MAX);
-    *t = (struct trouble){.kind = (enum trouble_kind)(s->seed / 9 % TROUBLE_CNT)};
-    if (s->spool_cnt == 1)
-        t->kind = TROUBLE_NONE;
-    t->disk = (uint32_t)base_rand_below(&s->rand, s->spool_cnt);
-    t->begin_ns = s->now_ns + (t->kind == TROUBLE_SMALL ? 0 : base_rand_below(&s->rand, BASE_NS_S));
-    t->end_ns = t->kind == TROUBLE_FOR_GOOD
-                    ? BASE_NS_NONE
-                    : t->begin_ns + base_rand_below(&s->rand, 20 * BASE_NS_S);
-}
-
-/* Begins and ends it. A disk that failed for good is well again only when all mail is through, so
- * that what lies on it can be freed. */
-static void run_trouble(struct sim *s)
-{
-    struct trouble *t = &s->trouble;
-
-    if (t->kind == TROUBLE_NONE)
-        return;
-    if (!t->began && s->now_ns >= t->begin_ns) {
-        t->began = true;
-        set_trouble(s, true);
-    }
-    bool through = world_sent(s->world) && world_delivered(s->world);
-    if (t->began && !t->ended && (s->now_ns >= t->end_ns || through)) {
-        t->ended = true;
-        set_trouble(s, false);
-    }
-}
-
-/* Of a run in which one spool of several could not be written to. */
-static void count_moved(struct sim *s, uint32_t acked_before)
-{
-    bool refused = false, taken = false;
-
-    for (uint32_t i = 0; i < s->spool_cnt; i++)
-        if (topology_spool_refusal(&s->topology, i) != NULL)
-            refused = true;
-        else
-            taken = true;
-    if (refused && taken)
-        s->moved_cnt += world_acked(s->world) - acked_before;
-}
-
 static void open_world(struct sim *s, bool bad)
 {
     struct wire_config w = {.seed = s->seed, .now_ns = s->now_ns};
@@ -572,7 +369,7 @@ static void open_world(struct sim *s, bool bad)
     w.end[1].faults = faults(s, bad);
     base_assert(wire_open(&s->wire, &w) == 0);
     for (uint32_t i = 0; i < s->spool_cnt; i++) {
-        struct disk_sim_config d = disk_config(s, i, s->trouble.kind == TROUBLE_SMALL);
+        struct disk_sim_config d = sim_disk_config(s, i, s->trouble.kind == TROUBLE_SMALL);
         base_assert(disk_sim_open(&s->disk[i], &d) == 0);
     }
     struct world_config c = {
@@ -719,8 +516,8 @@ static void run(struct sim *s, uint64_t seed)
      * downtime, if the clock says so. */
     s->wall_jumps = !s->bounce && (seed % 2 == 0 || seed % 3 == 0);
     choose_lanes(s);
-    choose_spools(s);
-    choose_fault(s);
+    sim_choose_spools(s);
+    sim_choose_fault(s);
     bad |= s->trouble.kind == TROUBLE_SMALL;
     open_world(s, bad);
     start_gateway(s);
@@ -728,9 +525,9 @@ static void run(struct sim *s, uint64_t seed)
         next_crash_ns = s->now_ns + base_rand_below(&s->rand, 3 * BASE_NS_S);
     while (!finished(s)) {
         uint32_t acked = world_acked(s->world);
-        run_trouble(s);
+        sim_run_trouble(s);
         advance(s);
-        count_moved(s, acked);
+        sim_count_moved(s, acked);
         if (s->now_ns > LIMIT_NS)
             FAIL(s, "not over after an hour: acked %u, sent %d, delivered %d, idle %d",
                  world_acked(s->world), world_sent(s->world), world_delivered(s->world),
@@ -767,46 +564,6 @@ static void run(struct sim *s, uint64_t seed)
         disk_sim_close(&s->disk[i]);
 }
 
-/* What the seeds were to try has happened. */
-static void check_all(struct sim *s)
-{
-    if (s->steered_cnt[SPREAD_UNKNOWN] == 0 || s->steered_cnt[SPREAD_WRONG] == 0)
-        FAIL(s, "no segment ever came to the wrong lane: nothing was tried");
-    if (s->shaping_waits == 0 || s->shaping_refused == 0)
-        FAIL(s, "nobody waited for a connection, or none was refused: nothing was tried");
-    if (s->reused_cnt == 0 || s->untried_cnt == 0)
-        FAIL(s, "no connection was reused, or none lost between two messages: nothing was tried");
-    for (int kind = TROUBLE_FOR_GOOD; kind < TROUBLE_CNT; kind++)
-        if (s->refused_cnt[kind] == 0)
-            FAIL(s, "no spool ever refused mail in trouble %d: nothing was tried", kind);
-    if (s->report_cnt == 0 || s->told_cnt == 0)
-        FAIL(s, "no sender was ever told of a failure: nothing was tried");
-    if (s->plan_cnt == 0 || s->plan_deferred_cnt == 0 || s->next_host_cnt == 0)
-        FAIL(s, "no mail went by MX, none waited for the DNS, or none went to the next host");
-    if (s->boxed_cnt == 0 || s->cut_cnt == 0)
-        FAIL(s, "no mail went into a mail box, or no session was cut amid the replies");
-    if (s->source_refused_cnt == 0 || s->source_aside_cnt == 0 || s->source_again_cnt == 0)
-        FAIL(s, "no source was ever refused, set aside, or another tried in its place");
-    if (s->moved_cnt == 0)
-        FAIL(s, "no mail was ever taken by a spool beside one that refused");
-}
-
-static void tell_faults(const struct sim *s, uint64_t cnt)
-{
-    if (cnt >= 50 && (s->write_error_cnt == 0 || s->read_error_cnt == 0 || s->full_cnt == 0 ||
-                      s->broken_cnt == 0 || s->kept_out_cnt == 0))
-        FAIL(s,
-             "a disk that was never in trouble: %lu write errors, %lu read errors, %lu full, "
-             "%lu without writing, %lu refused",
-             (unsigned long)s->write_error_cnt, (unsigned long)s->read_error_cnt,
-             (unsigned long)s->full_cnt, (unsigned long)s->broken_cnt,
-             (unsigned long)s->kept_out_cnt);
-    printf(
-        "sim_gateway: %lu write errors, %lu read errors, %lu transactions refused for the disk\n",
-        (unsigned long)s->write_error_cnt, (unsigned long)s->read_error_cnt,
-        (unsigned long)s->kept_out_cnt);
-}
-
 int main(int argc, char **argv)
 {
     static const char *const name[POOL_CNT] = {"gw_data", "gw_ctrl", "gw_rx",
@@ -823,23 +580,9 @@ int main(int argc, char **argv)
         run(s, seed);
     /* A handful of seeds may have no connection out, or only lucky ones. */
     if (cnt >= 50)
-        check_all(s);
-    tell_faults(s, cnt);
-    printf(
-        "sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
-        "segments passed on between lanes by their port, %lu by their hash; %lu connections "
-        "reused, %lu lost meanwhile; %lu taken beside a spool that refused; %lu jumps of the "
-        "wall clock; %lu plans by MX, %lu attempts deferred by them, %lu next hosts; %lu "
-        "recipients "
-        "in mail boxes, %lu sessions cut there; %lu refusals of a source, %lu times set aside, %lu "
-        "recipients by the next one\n",
-        (unsigned long)cnt, (unsigned long)s->report_cnt, (unsigned long)s->told_cnt,
-        (unsigned long)s->steered_cnt[SPREAD_UNKNOWN], (unsigned long)s->steered_cnt[SPREAD_WRONG],
-        (unsigned long)s->reused_cnt, (unsigned long)s->untried_cnt, (unsigned long)s->moved_cnt,
-        (unsigned long)s->jump_cnt, (unsigned long)s->plan_cnt, (unsigned long)s->plan_deferred_cnt,
-        (unsigned long)s->next_host_cnt, (unsigned long)s->boxed_cnt, (unsigned long)s->cut_cnt,
-        (unsigned long)s->source_refused_cnt, (unsigned long)s->source_aside_cnt,
-        (unsigned long)s->source_again_cnt);
+        sim_check_all(s);
+    sim_tell_faults(s, cnt);
+    sim_tell_totals(s, cnt);
     free(s);
     return 0;
 }

@@ -1,313 +1,9 @@
-#include "sim_world.h"
+#include "sim_world_internal.h"
 #include "base_time.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <rte_mbuf.h>
 
-#define GATEWAY_PORT 25
-#define SINK_PORT    2525
-#define SCRATCH      65536
-#define PAUSE_NS     (500 * BASE_NS_MS)
-#define SENDER_CAP   40
-
-struct client {
-    struct tcp_conn *tcp;
-    struct smtp_client smtp;
-    uint32_t message; /* the one under way; UINT32_MAX: none */
-    size_t at;        /* of its bytes, sent so far */
-    uint32_t failed_cnt, deferred_cnt;
-    bool sending, done_mail, ready;
-    char envid[16];
-    char sender[SENDER_CAP];
-    uint64_t not_before_ns;
-};
-
-struct sink {
-    struct tcp_conn *tcp;
-    struct smtp_server smtp;
-    uint8_t *body;
-    size_t len;
-    char rcpt[WORLD_RCPT_MAX][64];
-    uint32_t rcpt_cnt;
-    /* How the session ends after this message, the client being free to go on with another. */
-    enum leave {
-        LEAVE_NOT,
-        LEAVE_CLOSE,      /* at once */
-        LEAVE_421,        /* says so first, unasked */
-        LEAVE_LATER,      /* at leave_ns, unless MAIL comes before */
-        LEAVE_MAIL_421,   /* in reply to the next MAIL */
-        LEAVE_MAIL_RESET, /* instead of one */
-        LEAVE_CNT
-    } leave;
-    uint64_t leave_ns;
-    unsigned number; /* of the message, by its sender; of a report: by its recipient */
-    bool report;     /* it has the null sender */
-};
-
-struct world {
-    struct world_config config;
-    struct net *net;
-    struct tcp_stack *tcp;
-    struct stats_block stats;
-    struct base_rand rand;
-    struct client client[WORLD_CLIENT_MAX];
-    struct sink sink[WORLD_SINK_MAX];
-    uint32_t sink_cnt, sink_most, sink_refused_cnt; /* open; at most */
-    struct world_message message[WORLD_MESSAGE_MAX];
-    uint32_t next_message;
-    uint64_t now_ns;
-    struct smtp_server_settings settings;
-    uint8_t scratch[SCRATCH];
-    uint8_t line[SMTP_LINE_MAX * 2];
-};
-
-#define SAY(what, index)                                                                           \
-    do {                                                                                           \
-        fprintf(stderr, "seed %lu: %s (%u)\n", (unsigned long)w->config.seed, what,                \
-                (unsigned)(index));                                                                \
-        abort();                                                                                   \
-    } while (0)
-
-/* ---- messages ---- */
-
-/* A header with the message's number, then lines of all kinds: dots, 8-bit, empty, long. */
-static void make_message(struct world *w, uint32_t i)
-{
-    struct world_message *m = &w->message[i];
-    size_t want = base_rand_below(&w->rand, base_rand_below(&w->rand, w->config.size_max) + 1);
-
-    m->rcpt_cnt = 1 + (uint32_t)base_rand_below(&w->rand, WORLD_RCPT_MAX);
-    m->bytes = malloc(want + 4096);
-    if (w->config.bounce)
-        bounce_fates(&m->bounce, &w->rand);
-    m->len = (size_t)sprintf((char *)m->bytes, "Subject: %u\r\nX-Message: %u\r\n\r\n", i, i);
-    while (m->len < want) {
-        size_t line = base_rand_below(&w->rand, base_rand_below(&w->rand, 998) + 1);
-        if (base_rand_below(&w->rand, 8) == 0)
-            m->bytes[m->len++] = '.';
-        for (size_t k = 0; k < line; k++) {
-            uint8_t b = (uint8_t)base_rand_next(&w->rand);
-            m->bytes[m->len++] = b == 0 || b == '\r' || b == '\n' ? '.' : b;
-        }
-        m->bytes[m->len++] = '\r';
-        m->bytes[m->len++] = '\n';
-    }
-}
-
-static const char *const rcpt_name[WORLD_RCPT_MAX] = {"a@example.org", "b@example.org",
-                                                      "c@other.example", "d@third.example"};
-
-static struct base_span rcpt_text(void *user, uint32_t index)
-{
-    (void)user;
-    return base_span_str(rcpt_name[index]);
-}
-
-/* What MAIL and RCPT say beside the addresses, by the numbers of message and recipient. */
-static struct smtp_mail_params mail_params(unsigned i, char envid[16])
-{
-    int len = snprintf(envid, 16, "m+2B%u", i);
-    return (struct smtp_mail_params){.envid = base_span_of(envid, (size_t)len),
-                                     .ret = (uint8_t)(i % 3),
-                                     .body_8bit = true,
-                                     .smtputf8 = i % 4 == 3};
-}
-
-static struct base_span sender_text(unsigned i, char out[SENDER_CAP])
-{
-    int len = snprintf(out, SENDER_CAP, "%s%u@client.example",
-                       i % 4 == 3 ? "s\xc3\xa4nder" : "sender", i);
-    return base_span_of(out, (size_t)len);
-}
-
-/* The message whose sender the mailbox is. */
-static bool sender_number(struct base_span mailbox, unsigned *i)
-{
-    char text[SENDER_CAP] = "", again[SENDER_CAP];
-    size_t len = mailbox.len < sizeof(text) ? mailbox.len : 0;
-
-    if (len > 0)
-        memcpy(text, mailbox.p, len);
-    const char *digit = strpbrk(text, "0123456789");
-    return digit != NULL && sscanf(digit, "%u", i) == 1 &&
-           base_span_eq(mailbox, sender_text(*i, again));
-}
-
-static const uint8_t rcpt_notify[WORLD_RCPT_MAX] = {
-    0, SMTP_NOTIFY_NEVER, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, SMTP_NOTIFY_FAILURE};
-
-static struct smtp_rcpt_params rcpt_params(void *user, uint32_t index)
-{
-    static const char *const orcpt[WORLD_RCPT_MAX] = {"rfc822;a+2Bx@origin.example", "",
-                                                      "utf-8;c\\x{E4}@origin.example", ""};
-    (void)user;
-    return (struct smtp_rcpt_params){.orcpt = base_span_str(orcpt[index]),
-                                     .notify = rcpt_notify[index]};
-}
-
-/* ---- clients ---- */
-
-static void client_over(struct world *w, struct client *c)
-{
-    if (c->tcp != NULL)
-        tcp_abort(w->tcp, c->tcp);
-    c->tcp = NULL;
-    c->not_before_ns = w->now_ns + PAUSE_NS;
-}
-
-static void client_connect(struct world *w, struct client *c)
-{
-    struct net_endpoint any = {0}, gateway = {.port = GATEWAY_PORT};
-
-    gateway.addr = net_addr_v4((const uint8_t[]){10, 0, 0, 1});
-    if (c->message == UINT32_MAX) {
-        if (w->next_message == w->config.message_cnt)
-            return;
-        c->message = w->next_message++;
-    }
-    if (tcp_connect(w->tcp, &any, &gateway, c, &c->tcp, w->now_ns) != 0) {
-        c->tcp = NULL;
-        c->not_before_ns = w->now_ns + PAUSE_NS;
-        return;
-    }
-    smtp_client_init(&c->smtp, "client.example", &w->stats);
-    c->ready = false;
-}
-
-static void client_job(struct world *w, struct client *c)
-{
-    struct world_message *m = &w->message[c->message];
-    struct smtp_client_job job = {
-        .sender = sender_text(c->message, c->sender),
-        .recipient = rcpt_text,
-        .rcpt_params = rcpt_params,
-        .recipient_cnt = m->rcpt_cnt,
-        .mail = mail_params(c->message, c->envid),
-    };
-
-    job.mail.size_bytes = m->len;
-    c->at = 0;
-    c->sending = false;
-    c->failed_cnt = c->deferred_cnt = 0;
-    smtp_client_start(&c->smtp, &job);
-    c->ready = true;
-}
-
-static void client_send(struct world *w, struct client *c)
-{
-    struct world_message *m = &w->message[c->message];
-
-    while (c->sending) {
-        uint32_t space = tcp_send_space(c->tcp);
-        size_t chunk = 1 + base_rand_below(&w->rand, 9000), used = 0;
-        struct base_buf out = {.p = w->scratch, .cap = space < SCRATCH ? space : SCRATCH};
-        if (out.cap < 64)
-            return;
-        if (c->at == m->len) {
-            smtp_client_body_end(&c->smtp, &out);
-            c->sending = false;
-        } else {
-            if (chunk > m->len - c->at)
-                chunk = m->len - c->at;
-            smtp_client_body(&c->smtp, base_span_of(m->bytes + c->at, chunk), &used, &out);
-            c->at += used;
-        }
-        if (tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len)
-            return client_over(w, c); /* pool empty: cut, and try again later */
-    }
-}
-
-/* The gateway's word on the message: all recipients have theirs. */
-static void client_message_over(struct world *w, struct client *c)
-{
-    struct world_message *m = &w->message[c->message];
-
-    if (c->failed_cnt + c->deferred_cnt == 0) {
-        m->acked = true;
-        c->message = UINT32_MAX;
-    } else if (c->failed_cnt > 0) {
-        SAY("refused for good", c->message);
-    } else {
-        c->not_before_ns = w->now_ns + PAUSE_NS;
-    }
-}
-
-static bool client_step(struct world *w, struct client *c)
-{
-    struct base_span spans[4], in = {0};
-    uint32_t space = tcp_send_space(c->tcp);
-    struct base_buf out = {.p = w->scratch, .cap = space < SCRATCH ? space : SCRATCH};
-    size_t used = 0;
-
-    if (out.cap < SMTP_OUT_MIN)
-        return false;
-    uint32_t n = tcp_recv_view(c->tcp, spans, 4);
-    if (n > 0)
-        in = spans[0];
-    enum smtp_client_event e = smtp_client_push(&c->smtp, in, &used, &out);
-    if (e == SMTP_CLIENT_MORE && used == 0 && n > 1) { /* a line over two mbufs */
-        struct base_buf line = {.p = w->line, .cap = sizeof(w->line)};
-        for (uint32_t i = 0; i < n; i++)
-            if (base_buf_put_span(&line, spans[i]) != 0)
-                break;
-        e = smtp_client_push(&c->smtp, base_buf_span(&line), &used, &out);
-    }
-    tcp_recv_consume(w->tcp, c->tcp, (uint32_t)used);
-    if (out.len > 0 && tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len) {
-        client_over(w, c);
-        return false;
-    }
-    switch (e) {
-    case SMTP_CLIENT_RESULT:
-        if (c->smtp.result.code / 100 == 5)
-            c->failed_cnt++;
-        else if (c->smtp.result.code / 100 != 2)
-            c->deferred_cnt++;
-        return true;
-    case SMTP_CLIENT_BODY:
-        c->sending = true;
-        client_send(w, c);
-        return false;
-    case SMTP_CLIENT_DONE:
-        client_message_over(w, c);
-        if (c->message == UINT32_MAX && w->next_message < w->config.message_cnt) {
-            c->message = w->next_message++;
-            client_job(w, c);
-            return true;
-        }
-        out.len = 0;
-        smtp_client_quit(&c->smtp, &out);
-        if (tcp_send(w->tcp, c->tcp, out.p, out.len) != (int64_t)out.len)
-            client_over(w, c);
-        return false;
-    case SMTP_CLIENT_UNTRIED: /* the next connection has it */
-        return true;
-    case SMTP_CLIENT_CLOSE:
-        tcp_close(w->tcp, c->tcp);
-        c->tcp = NULL;
-        if (c->not_before_ns < w->now_ns)
-            c->not_before_ns = w->now_ns;
-        return false;
-    default:
-        return used > 0;
-    }
-}
-
-static void client_event(struct world *w, struct client *c, uint32_t flags)
-{
-    if (flags & TCP_EVENT_FAILED)
-        return client_over(w, c);
-    if (flags & TCP_EVENT_CONNECTED && !c->ready)
-        client_job(w, c);
-    if (c->sending)
-        client_send(w, c);
-    while (c->tcp != NULL && !c->sending && client_step(w, c))
-        ;
-    if (c->tcp != NULL && tcp_recv_ended(c->tcp))
-        client_over(w, c);
-}
+#define SINK_PORT 2525
 
 /* ---- the next hop ---- */
 
@@ -332,7 +28,7 @@ static struct bounce_message bounce_message(const struct world *w, unsigned i)
 {
     const struct world_message *m = &w->message[i];
     char envid[16];
-    struct smtp_mail_params p = mail_params(i, envid);
+    struct smtp_mail_params p = world_mail_params(i, envid);
 
     return (struct bounce_message){
         .bytes = m->bytes,
@@ -340,7 +36,7 @@ static struct bounce_message bounce_message(const struct world *w, unsigned i)
         .number = i,
         .rcpt_cnt = m->rcpt_cnt,
         .delivered = m->delivered,
-        .notify = rcpt_notify,
+        .notify = world_rcpt_notify,
         .ret = p.ret,
         .smtputf8 = p.smtputf8,
         .dsn = !w->config.no_dsn,
@@ -351,7 +47,7 @@ static void check_report(struct world *w, struct sink *s)
 {
     struct bounce_message m = bounce_message(w, s->number);
     const char *why = bounce_take(&w->message[s->number].bounce, &m, (const char *)s->body, s->len,
-                                  &s->smtp.mail, rcpt_name);
+                                  &s->smtp.mail, world_rcpt_name);
 
     if (!w->config.bounce && w->message[s->number].bounce.failed[0] > 0)
         why = "a failure where nothing fails";
@@ -381,7 +77,7 @@ static void check_message(struct world *w, struct sink *s)
     for (uint32_t k = 0; k < s->rcpt_cnt; k++) {
         bool known = false;
         for (uint32_t r = 0; r < m->rcpt_cnt; r++)
-            if (base_span_eq(rcpt_text(NULL, r), base_span_str(s->rcpt[k]))) {
+            if (base_span_eq(world_rcpt_text(NULL, r), base_span_str(s->rcpt[k]))) {
                 m->delivered[r]++;
                 known = true;
             }
@@ -396,13 +92,13 @@ void world_take_lmtp(void *user, struct base_span sender, struct base_span recip
     struct world *w = user;
     unsigned i;
 
-    if (!sender_number(sender, &i) || i >= w->config.message_cnt)
+    if (!world_sender_number(sender, &i) || i >= w->config.message_cnt)
         SAY("a sender that is nobody, in a mail box", sender.len);
     struct world_message *m = &w->message[i];
     if (content.len < m->len || memcmp(content.p + (content.len - m->len), m->bytes, m->len) != 0)
         SAY("a message arrived changed in a mail box", i);
     for (uint32_t r = 0; r < m->rcpt_cnt; r++)
-        m->delivered[r] += base_span_eq(rcpt_text(NULL, r), recipient);
+        m->delivered[r] += base_span_eq(world_rcpt_text(NULL, r), recipient);
 }
 
 /* MAIL has come through the gateway: sender and parameters are those of one message; or it is of a
@@ -416,9 +112,10 @@ static void check_mail(struct world *w, struct sink *s)
     s->report = s->smtp.address.mailbox.len == 0;
     if (s->report)
         return;
-    if (!sender_number(s->smtp.address.mailbox, &s->number) || s->number >= w->config.message_cnt)
+    if (!world_sender_number(s->smtp.address.mailbox, &s->number) ||
+        s->number >= w->config.message_cnt)
         SAY("a sender that is nobody", s->smtp.address.mailbox.len);
-    struct smtp_mail_params want = mail_params(s->number, envid);
+    struct smtp_mail_params want = world_mail_params(s->number, envid);
     if (w->config.no_dsn) {
         want.envid.len = 0;
         want.ret = SMTP_RET_NONE;
@@ -435,14 +132,14 @@ static unsigned check_rcpt(struct world *w, struct sink *s)
     struct base_span to = s->smtp.address.mailbox;
 
     if (s->report) {
-        if (!sender_number(to, &s->number) || s->number >= w->config.message_cnt ||
+        if (!world_sender_number(to, &s->number) || s->number >= w->config.message_cnt ||
             got->notify != 0)
             SAY("a report to nobody", to.len);
         return w->config.bounce && w->message[s->number].bounce.sender_gone ? 550 : 250;
     }
     for (uint32_t r = 0; r < WORLD_RCPT_MAX; r++) {
-        struct smtp_rcpt_params want = rcpt_params(NULL, r);
-        if (!base_span_eq(to, rcpt_text(NULL, r)))
+        struct smtp_rcpt_params want = world_rcpt_params(NULL, r);
+        if (!base_span_eq(to, world_rcpt_text(NULL, r)))
             continue;
         if (w->config.no_dsn)
             want = (struct smtp_rcpt_params){0};
@@ -680,7 +377,7 @@ struct world *world_open(const struct world_config *config, uint64_t now_ns)
     base_assert(tcp_listen(w->tcp, &by_route, NULL) == 0);
     base_assert(tcp_listen(w->tcp, &by_mx, NULL) == 0);
     for (uint32_t i = 0; i < config->message_cnt; i++)
-        make_message(w, i);
+        world_make_message(w, i);
     for (uint32_t i = 0; i < config->client_cnt; i++)
         w->client[i].message = UINT32_MAX;
     return w;
@@ -723,13 +420,13 @@ bool world_pass(struct world *w, uint64_t now_ns)
         if (ev[i].flags & TCP_EVENT_ACCEPTED)
             sink_accept(w, ev[i].conn);
         else if (is_client(w, ev[i].user))
-            client_event(w, ev[i].user, ev[i].flags);
+            world_client_event(w, ev[i].user, ev[i].flags);
         else
             sink_event(w, ev[i].user, ev[i].flags);
     }
     for (uint32_t i = 0; i < w->config.client_cnt; i++)
         if (w->client[i].tcp == NULL && now_ns >= w->client[i].not_before_ns)
-            client_connect(w, &w->client[i]);
+            world_connect_client(w, &w->client[i]);
     for (uint32_t i = 0; i < WORLD_SINK_MAX; i++)
         if (w->sink[i].tcp != NULL)
             (void)sink_leave(w, &w->sink[i], false);
