@@ -381,8 +381,8 @@ static void came_back(struct courier *c, struct delivery *d)
         return courier_probe_done(c, d);
     count_tls(c, d);
     courier_tlsrpt_session(c, d);
-    courier_source_back(c, d);
-    if (courier_shape_result(c, d))
+    /* What is said of a source is no word about the pace. */
+    if (!courier_source_back(c, d) && courier_shape_result(c, d))
         return;
     if (!d->unattempted && d->next_host && courier_start_next(c, d))
         return;

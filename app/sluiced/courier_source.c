@@ -288,14 +288,14 @@ static void set_aside(struct courier *c, struct delivery *d, const struct delive
     courier_warn(c, &d->job.id, text);
 }
 
-void courier_source_back(struct courier *c, struct delivery *d)
+bool courier_source_back(struct courier *c, struct delivery *d)
 {
     struct source_ledger *l = &c->sources.ledger;
     const struct delivery_result *against = NULL;
     uint32_t took_cnt = 0;
 
     if (d->source_no == 0)
-        return;
+        return false;
     for (uint32_t i = 0; i < d->result_cnt && !d->unattempted; i++) {
         took_cnt += d->result[i].code / 100 == 2;
         if (against == NULL && refused(c, &d->result[i]))
@@ -308,9 +308,11 @@ void courier_source_back(struct courier *c, struct delivery *d)
     if (against != NULL && c->settings->conf->delivery.set_aside_min_ns > 0) {
         set_aside(c, d, against);
         d->unattempted |= d->verify != NULL; /* it is no word about the recipient */
-    } else if (took_cnt > 0) {
-        source_ledger_took(l, d->source_no - 1, d->source_site, c->now_ns);
+        return true;
     }
+    if (took_cnt > 0)
+        source_ledger_took(l, d->source_no - 1, d->source_site, c->now_ns);
+    return false;
 }
 
 /* Another source may carry it to one of its next hops. */

@@ -75,8 +75,8 @@ bool courier_source_choose(struct courier *c, struct delivery *d,
 void courier_source_fill(const struct courier *c, struct delivery *d);
 
 /* d is back, or could not be sent: what was not delivered is not counted, and a refusal of the
- * source is remembered. */
-void courier_source_back(struct courier *c, struct delivery *d);
+ * source is remembered. Returns whether there was one. */
+bool courier_source_back(struct courier *c, struct delivery *d);
 /* Recipients of a d that is back, and was not unattempted, that are refused for its source alone go
  * back into the queue, due now. Returns true when these are all: then d is the courier's again. */
 bool courier_source_again(struct courier *c, struct delivery *d);

@@ -167,7 +167,7 @@ static void send(struct courier *c, struct delivery *d)
     if (rte_ring_sp_enqueue(ring, d) != 0) {
         d->unattempted = true;
         courier_lanes_put(&c->lanes, d);
-        courier_source_back(c, d);
+        (void)courier_source_back(c, d);
         return try_later(c, d, BASE_NS_MS);
     }
     if (d->verify == NULL)
