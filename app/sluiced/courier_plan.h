@@ -135,6 +135,7 @@ struct plan_sts {
     struct sts_policy policy; /* mx owned */
     uint64_t fetched_s, expires_s;
     char why[STS_WHY_CAP]; /* there is none, or not the newest; "": nothing went wrong */
+    uint8_t failure;       /* enum sts_failure: the policy of the record could not be had */
 };
 
 struct plan_target {

@@ -26,6 +26,7 @@ struct job {
     uint8_t record; /* enum sts_record */
     uint32_t ttl_s;
     char why[STS_WHY_CAP];
+    uint8_t failure; /* enum sts_failure */
     struct dns_query q;
     uint8_t room[RECORD_ROOM];
     struct https_request http;
@@ -83,6 +84,7 @@ static void fill(struct courier *c, struct plan_sts *s, const struct job *j,
     s->record = j->record;
     memcpy(s->record_id, j->id, sizeof(s->record_id));
     memcpy(s->why, j->why, sizeof(s->why));
+    s->failure = j->failure;
     s->expires_s = sts_entry_expires_s(e, now_s(c));
     if (s->expires_s == 0)
         return;
@@ -133,14 +135,18 @@ static void finish(struct job *j)
 
 /* ---- the policy ---- */
 
-static void not_fetched(struct job *j, struct sts_entry *e, enum stats_id counter, const char *why)
+static void not_fetched(struct job *j, struct sts_entry *e, enum sts_failure failure,
+                        const char *why)
 {
     struct courier *c = j->courier;
+    enum stats_id counter =
+        failure == STS_FAILURE_POLICY ? STATS_STS_INVALID : STATS_STS_FETCH_FAILED;
     bool in_force = sts_entry_expires_s(e, now_s(c)) > 0;
 
     stats_inc(c->stats, counter);
     snprintf(j->why, sizeof(j->why), "%.110s", why);
-    sts_cache_failed(&c->sts.cache, e, j->id, why, now_s(c));
+    j->failure = (uint8_t)failure;
+    sts_cache_failed(&c->sts.cache, e, j->id, failure, why, now_s(c));
     tell(c, STATS_LOG_WARNING, "mta-sts %.80s: no policy: %.90s%s", j->domain, why,
          in_force ? "; the old one holds" : "");
 }
@@ -152,14 +158,14 @@ static void take_policy(struct job *j, struct sts_entry *e)
     bool known = e->has_policy && strcmp(e->id, j->id) == 0;
     struct sts_policy policy;
     char *room = malloc(r->len + 1), why[STS_WHY_CAP];
-    const char *wrong = "memory is short";
+    const char *wrong;
 
-    if (room == NULL ||
-        sts_policy_parse(&policy, base_span_of(r->room, r->len), room, r->len + 1, &wrong) != 0) {
+    base_assert(room != NULL); /* as without memory for the journal */
+    if (sts_policy_parse(&policy, base_span_of(r->room, r->len), room, r->len + 1, &wrong) != 0) {
         snprintf(why, sizeof(why), "what was fetched is none: %s", wrong);
-        not_fetched(j, e, STATS_STS_INVALID, why);
+        not_fetched(j, e, STS_FAILURE_POLICY, why);
     } else if (sts_cache_store(&c->sts.cache, e, j->id, &policy, now_s(c)) != 0) {
-        not_fetched(j, e, STATS_STS_FETCH_FAILED, "memory is short");
+        not_fetched(j, e, STS_FAILURE_HERE, "memory is short");
     } else {
         stats_inc(c->stats, STATS_STS_FETCHED);
         if (!known)
@@ -167,6 +173,18 @@ static void take_policy(struct job *j, struct sts_entry *e)
                  j->domain, j->id, sts_mode_name(policy.mode), policy.max_age_s, policy.mx_cnt);
     }
     free(room);
+}
+
+static enum sts_failure failure_of(const struct https_request *r)
+{
+    switch ((enum https_result)r->result) {
+    case HTTPS_CERTIFICATE:
+        return STS_FAILURE_CERTIFICATE;
+    case HTTPS_FAILED:
+        return STS_FAILURE_HERE;
+    default:
+        return STS_FAILURE_FETCH;
+    }
 }
 
 static void fetched(struct https_request *r)
@@ -190,7 +208,7 @@ static void fetched(struct https_request *r)
         snprintf(why, sizeof(why), "%s: %.80s", https_result_name((enum https_result)r->result),
                  r->why);
     if (why[0] != 0)
-        not_fetched(j, e, STATS_STS_FETCH_FAILED, why);
+        not_fetched(j, e, failure_of(r), why);
     else
         take_policy(j, e);
     finish(j);
@@ -237,6 +255,7 @@ static void answered(struct dns_query *q)
         snprintf(j->why, sizeof(j->why), "the record is none, or not the only one");
     else if (j->record == STS_RECORD_VALID && (!in_force || strcmp(e->id, j->id) != 0)) {
         snprintf(j->why, sizeof(j->why), "not fetched again yet: %.90s", e->why);
+        j->failure = e->failure;
         stats_inc(c->stats, STATS_STS_BACKED_OFF);
     }
     if (in_force)

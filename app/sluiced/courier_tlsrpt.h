@@ -1,8 +1,14 @@
 /*
  * TLS reports on the courier's side (RFC 8460): every session of TLS that a delivery has opened is
  * counted by the domain that it was for, the policy that held and what came of it, and so is every
- * plan whose policy left nothing to be tried. Counts are handed to control whole; it gives an empty
- * table for the full one. Control's reports leave by the courier's HTTPS.
+ * plan whose policy left nothing to be tried. A policy of MTA-STS that is published and could not
+ * be had makes failures of the sessions that went without it; one being tested, of those that it
+ * would not have let through. Counts are handed to control whole; it gives an empty table for the
+ * full one. Control's reports leave by the courier's HTTPS.
+ *
+ * A session has one policy: where TLSA records count they are it, beside MTA-STS, too. None is it
+ * where the sender waives what is published (TLS-Required: no), or where a level asks for TLS in
+ * any case and the policy is only tested.
  *
  * Not counted: operators' probes, next hops that a route gives by address, and what the operator
  * alone asks of a certificate (levels fingerprint, verify, secure), which nobody has published.

@@ -170,17 +170,19 @@ int sts_cache_store(struct sts_cache *c, struct sts_entry *e, const char *id,
     e->fetched_s = now_s;
     e->used_s = now_s > e->used_s ? now_s : e->used_s;
     e->failed_cnt = 0;
+    e->failure = STS_FAILURE_NONE;
     e->why[0] = 0;
     c->changed = true;
     return 0;
 }
 
-void sts_cache_failed(struct sts_cache *c, struct sts_entry *e, const char *id, const char *why,
-                      uint64_t now_s)
+void sts_cache_failed(struct sts_cache *c, struct sts_entry *e, const char *id,
+                      enum sts_failure failure, const char *why, uint64_t now_s)
 {
     (void)c;
     e->failed_cnt = strcmp(e->failed_id, id) == 0 ? e->failed_cnt + 1 : 1;
     snprintf(e->failed_id, sizeof(e->failed_id), "%.32s", id);
     snprintf(e->why, sizeof(e->why), "%.110s", why);
+    e->failure = (uint8_t)failure;
     e->failed_s = now_s;
 }

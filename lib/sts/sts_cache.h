@@ -24,6 +24,15 @@
 #define STS_UNUSED_S      (31 * 86400) /* not refreshed without mail for so long */
 #define STS_WHY_CAP       120
 
+/* What a fetch failed of, as far as the domain can do something about it. */
+enum sts_failure {
+    STS_FAILURE_NONE,
+    STS_FAILURE_HERE,        /* of us */
+    STS_FAILURE_FETCH,       /* its host gives no policy */
+    STS_FAILURE_CERTIFICATE, /* its host is not proved to be its host */
+    STS_FAILURE_POLICY       /* what it gives is none */
+};
+
 struct sts_entry {
     struct base_list node; /* of all, the one used longest ago first */
     struct sts_entry *hash_next;
@@ -35,6 +44,7 @@ struct sts_entry {
     uint64_t fetched_s, used_s;
     /* The last fetch, where it failed: */
     uint32_t failed_cnt;
+    uint8_t failure; /* enum sts_failure */
     char failed_id[STS_ID_CAP], why[STS_WHY_CAP];
     uint64_t failed_s;
 };
@@ -69,8 +79,8 @@ uint64_t sts_entry_refresh_s(const struct sts_entry *e, uint64_t now_s);
 /* A fetch has ended. The policy is copied. Returns 0, or -ENOMEM with all as before. */
 int sts_cache_store(struct sts_cache *c, struct sts_entry *e, const char *id,
                     const struct sts_policy *policy, uint64_t now_s) BASE_WARN_UNUSED;
-void sts_cache_failed(struct sts_cache *c, struct sts_entry *e, const char *id, const char *why,
-                      uint64_t now_s);
+void sts_cache_failed(struct sts_cache *c, struct sts_entry *e, const char *id,
+                      enum sts_failure failure, const char *why, uint64_t now_s);
 
 /* ---- over restarts (sts_store.c) ---- */
 

@@ -30,6 +30,14 @@ ROWS = [
     Row('D49', 'tan', ON + 'mx A @tan; mx TLSA 2 1 1 ca', 'defer 4.7.5', 'defer 4.7.5'),
     Row('D21', 'mailto', ON + 'mx A @leaf', 'untrusted', 'defer 4.7.5'),
     Row('D21', 'unasked', ON + 'mx A @leaf', 'untrusted', 'defer 4.7.5'),
+    # Policies of MTA-STS, where there are no TLSA records
+    Row('M8', 'stsgood', ON + 'mx A @sts; . STS enforce mx', 'verified'),
+    Row('M9', 'ststest', ON + 'mx A @leaf; . STS testing mx', 'untrusted'),
+    Row('M8', 'stshost', ON + 'mx A @sts; . STS enforce =mx.elsewhere.lab,=*.elsewhere.lab', 'defer 4.7.5'),
+    Row('M9', 'ststhost', ON + 'mx A @sts; . STS testing =mx.elsewhere.lab', 'untrusted'),
+    Row('M7', 'stsfetch', ON + 'mx A @leaf; . STS enforce mx missing', 'untrusted'),
+    Row('M7', 'stspki', ON + 'mx A @leaf; . STS enforce mx wrong-name', 'untrusted'),
+    Row('M12', 'stsbad', ON + 'mx A @leaf; . STS - mx', 'untrusted'),
 ]
 WANTED = [r.domain for r in ROWS if r.name not in ('mailto', 'unasked')]
 RESULTS = ('starttls-not-supported certificate-host-mismatch certificate-expired certificate-not-trusted validation-failure '
@@ -72,9 +80,15 @@ def of(report):
     return re.fullmatch(r'\d{4}-\d\d-\d\d\.(.+)@mx\.gateway\.example', report['report-id'])[1]
 
 
+def all_certificates(pki):
+    c, chains = certificates(pki)
+    c['sts'] = pki.make('sts', [f'mx.{r.domain}' for r in ROWS if r.id.startswith('M')], issuer=c['ca'])
+    return c, chains
+
+
 def setup(lab):
     global world, collector
-    world = World(lab, ROWS, certificates)
+    world = World(lab, ROWS, all_certificates)
     ca = world.certificates['ca']
     mine = world.pki.make('collector', ['c.collect.lab'], issuer=ca)
     zone = world.names.zones['lab']
@@ -85,11 +99,16 @@ def setup(lab):
     world.names.write()
     world.start()
     collector = Collector(lab, mine.path, mine.key)
+    trusted = lab.path('trusted.pem')
+    with open(trusted, 'w') as f:
+        for one in (ca, world.web.ca):
+            with open(one.path) as of_one:
+                f.write(of_one.read())
     global gw
     gw = Gateway(lab, queue={'backoff_min': '1d', 'backoff_max': '2d'}, relay={'networks': ['10.9.0.0/24']}, smtp={'client_idle': '60s'},
                  dns={'servers': [RESOLVER], 'trust_anchor': world.names.anchor},
                  route_default={'host': None, 'via': 'mx', 'private_networks': ['198.51.100.0/23']},
-                 delivery={'tls': 'dane', 'ca_file': ca.path},
+                 delivery={'tls': 'dane', 'ca_file': trusted},
                  tlsrpt={'enable': True, 'organization': 'Sluice "test"', 'contact': 'tls@gateway.example', 'spread': '0s',
                          'backoff_min': '1s'}).start()
 
@@ -176,6 +195,13 @@ EXPECTED = {
     'none.lab': [('no-policy-found', 'success', 1)],
     'clear.lab': [('no-policy-found', 'starttls-not-supported', 1)],
     'tan.lab': [('tlsa', 'certificate-host-mismatch', 1)],
+    'stsgood.lab': [('sts', 'success', 1)],
+    'ststest.lab': [('sts', 'certificate-not-trusted', 1)],
+    'stshost.lab': [('sts', 'validation-failure', 1)],
+    'ststhost.lab': [('sts', 'validation-failure', 1)],
+    'stsfetch.lab': [('sts', 'sts-policy-fetch-error', 1)],
+    'stspki.lab': [('sts', 'sts-webpki-invalid', 1)],
+    'stsbad.lab': [('sts', 'sts-policy-invalid', 1)],
 }
 
 
@@ -199,6 +225,23 @@ def test_counts(lab):
     check_equal(collector.got, [], 'reports before the day is over')
 
 
+def check_sts_policies():
+    """Told line by line; the domain alone of one that could not be had."""
+    policy = {d: collector.taken(f'{d}.lab')[0]['policies'][0] for d in ('stsgood', 'stshost', 'ststhost', 'stsfetch', 'ststest')}
+    check_equal(policy['stshost']['policy'],
+                {'policy-type': 'sts', 'policy-domain': 'stshost.lab', 'mx-host': ['mx.elsewhere.lab', '*.elsewhere.lab'],
+                 'policy-string': ['version: STSv1', 'mode: enforce', 'mx: mx.elsewhere.lab', 'mx: *.elsewhere.lab', 'max_age: 86400']}, 'policy')
+    check('mode: testing' in policy['ststest']['policy']['policy-string'], policy['ststest'])
+    check_equal(policy['stsfetch']['policy'], {'policy-type': 'sts', 'policy-domain': 'stsfetch.lab'}, 'none')
+    check('404' in policy['stsfetch']['failure-details'][0]['failure-reason-code'], policy['stsfetch'])
+    for name in ('stshost', 'ststhost'):
+        detail = policy[name]['failure-details'][0]
+        check_equal(detail['receiving-mx-hostname'], f'mx.{name}.lab', 'the host')
+        check('does not name the host' in detail['failure-reason-code'], detail)
+    check_equal({r for r, _, _, _ in world.hosts.arrived if r.startswith('to@sts')},
+                {f'to@{n}.lab' for n in ('stsgood', 'ststest', 'ststhost', 'stsfetch', 'stspki', 'stsbad')}, 'mail that went')
+
+
 def test_reports(lab):
     """Midnight: one report for each domain that wants one, with what was counted. Collectors fail at first."""
     gw.kill()
@@ -220,6 +263,7 @@ def test_reports(lab):
     check_equal((detail['sending-mta-ip'], detail['receiving-mx-hostname'], detail['receiving-ip']),
                 ('10.9.0.1', 'mx.bad.lab', row.hosts['mx']), 'the hosts')
     check('TLSA' in detail['failure-reason-code'], detail['failure-reason-code'])
+    check_sts_policies()
     states = {e['domain']: (e['state'], e['why']) for e in sent()}
     check_equal(states['mailto.lab'][0], 'skipped', 'by mail alone')
     check('DKIM' in states['mailto.lab'][1], states['mailto.lab'][1])

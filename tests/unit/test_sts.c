@@ -247,7 +247,7 @@ static void backs_off(void **state)
     assert_int_equal(sts_cache_init(&c, key), 0);
     struct sts_entry *e = sts_cache_get(&c, "a.example");
     for (int i = 0; i < 8; i++) {
-        sts_cache_failed(&c, e, "1", "no", at);
+        sts_cache_failed(&c, e, "1", STS_FAILURE_FETCH, "no", at);
         assert_false(sts_entry_wants(e, STS_RECORD_VALID, "1", at + pause_s - 1));
         assert_false(sts_entry_wants(e, STS_RECORD_VALID, "2", at + STS_RETRY_OTHER_S - 1));
         assert_true(sts_entry_wants(e, STS_RECORD_VALID, "2", at + STS_RETRY_OTHER_S));
@@ -256,13 +256,13 @@ static void backs_off(void **state)
         pause_s = pause_s * 2 < STS_RETRY_MAX_S ? pause_s * 2 : STS_RETRY_MAX_S;
     }
     /* Ids that change each time wait, too; one that was fetched is over. */
-    sts_cache_failed(&c, e, "2", "no", at);
+    sts_cache_failed(&c, e, "2", STS_FAILURE_CERTIFICATE, "no", at);
     assert_true(sts_entry_wants(e, STS_RECORD_VALID, "2", at + STS_RETRY_MIN_S));
     assert_int_equal(sts_cache_store(&c, e, "3", &p, at), 0);
     assert_true(sts_entry_wants(e, STS_RECORD_VALID, "4", at));
     /* Before it lapses it is fetched anew, while mail goes by it. */
     assert_int_equal(sts_entry_refresh_s(e, at), at + 43200);
-    sts_cache_failed(&c, e, "3", "no", at + 43200);
+    sts_cache_failed(&c, e, "3", STS_FAILURE_POLICY, "no", at + 43200);
     assert_int_equal(sts_entry_refresh_s(e, at + 43200), at + 43200 + STS_RETRY_MIN_S);
     p.max_age_s = 31557600;
     assert_int_equal(sts_cache_store(&c, e, "3", &p, at), 0);
@@ -307,7 +307,8 @@ static void stored(void **state)
     assert_int_equal(sts_cache_init(&c, key), 0);
     assert_int_equal(sts_cache_store(&c, sts_cache_get(&c, "a.example"), "id1", &p, T), 0);
     assert_int_equal(sts_cache_store(&c, sts_cache_get(&c, "n.example"), "id2", &none, T), 0);
-    sts_cache_failed(&c, sts_cache_get(&c, "f.example"), "id3", "no", T); /* not worth keeping */
+    sts_cache_failed(&c, sts_cache_get(&c, "f.example"), "id3", STS_FAILURE_FETCH, "no",
+                     T); /* not worth keeping */
     char *text = sts_cache_write(&c, T, &len);
     assert_non_null(text);
     assert_int_equal(sts_cache_init(&d, key), 0);
