@@ -228,7 +228,7 @@ def test_queue_by_any_spelling(lab):
 def test_a_secret_that_many_read(lab):
     secret = gw.blocks['srs']['secrets'][0]
     os.chmod(secret, 0o644)
-    check('mode 640 at most' in gw.ctl('reload', ok=(1,)), 'reload')
+    check('at most mode 640' in gw.ctl('reload', ok=(1,)), 'reload')
     os.chmod(secret, 0o600)
     gw.ctl('reload')
 
