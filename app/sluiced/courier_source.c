@@ -205,16 +205,17 @@ static int find(struct courier *c, const struct delivery *d, const struct settin
     why->enhanced = NULL;
     for (uint32_t i = 0; i < s->source_cnt; i++)
         score[i] = (left >> i & 1) != 0 ? score_of(d, &s->sources[i]) : 0;
-    while (left != 0) {
-        uint32_t best = (uint32_t)__builtin_ctzll(left);
-        for (uint32_t i = best + 1; i < s->source_cnt; i++)
-            if ((left >> i & 1) != 0 && score[i] > score[best])
+    for (;;) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t i = 0; i < s->source_cnt; i++)
+            if ((left >> i & 1) != 0 && (best == UINT32_MAX || score[i] > score[best]))
                 best = i;
+        if (best == UINT32_MAX)
+            return NONE_FREE;
         if (may_use(c, d, best, site, v6, why))
             return (int)best;
         left &= ~(UINT64_C(1) << best);
     }
-    return NONE_FREE;
 }
 
 bool courier_source_choose(struct courier *c, struct delivery *d,

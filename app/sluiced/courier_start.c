@@ -127,7 +127,7 @@ static void try_later(struct courier *c, struct delivery *d, uint64_t wait_ns)
 static const struct plan_target *find_source(struct courier *c, struct delivery *d,
                                              const struct settings_route *route)
 {
-    struct courier_source_refusal why;
+    struct courier_source_refusal why = {.enhanced = ""};
     const struct plan_target *target;
 
     base_assert(find_target(d) != NULL); /* looked for before */

@@ -76,7 +76,8 @@ def setup(lab):
     postfix = Postfix(lab, listen={
         f'{HOST_IP}:{OPEN}': [], f'{HOST_IP}:{CLOSED}': ['-o', 'smtpd_tls_security_level=may', '-o', 'smtpd_tls_auth_only=yes'],
         f'{HOST_IP}:{TLS}': ['-o', 'smtpd_tls_security_level=encrypt'], f'{HOST_IP}:{IMPLICIT}': ['-o', 'smtpd_tls_wrappermode=yes'],
-        f'{HOST_IP}:{SEVEN}': ['-o', 'smtpd_discard_ehlo_keywords=8bitmime,chunking,smtputf8', '-o', 'smtpd_relay_restrictions=permit'],
+        f'{HOST_IP}:{SEVEN}': ['-o', 'smtpd_discard_ehlo_keywords=8bitmime,chunking,smtputf8', '-o', 'smtpd_relay_restrictions=permit_mynetworks,reject',
+                              '-o', 'mynetworks=10.9.0.0/24'],
     }, main={
         'smtpd_sasl_auth_enable': 'yes', 'smtpd_sasl_type': 'dovecot', 'smtpd_sasl_path': dovecot.socket(),
         'smtpd_sasl_security_options': 'noanonymous', 'smtpd_relay_restrictions': 'permit_sasl_authenticated, reject',
