@@ -127,7 +127,7 @@ int settings_source_init(struct settings *s)
     s->sources = calloc(conf->source_cnt + 1, sizeof(s->sources[0]));
     if (s->sources == NULL)
         return -ENOMEM;
-    for (; s->source_cnt < conf->source_cnt; s->source_cnt++)
+    for (s->source_cnt = 0; s->source_cnt < conf->source_cnt; s->source_cnt++)
         if (fill(&s->sources[s->source_cnt], &conf->source[s->source_cnt]) != 0)
             return -ENOMEM;
     return fill_senders(s) == 0 && fill_replies(s) == 0 ? 0 : -ENOMEM;

@@ -13,7 +13,8 @@ void net_join(struct net *const *nets, uint32_t cnt)
 {
     base_assert(cnt <= NET_JOIN_MAX);
     for (uint32_t i = 0; i < cnt; i++) {
-        memcpy(nets[i]->joined, nets, cnt * sizeof(nets[0]));
+        for (uint32_t k = 0; k < cnt; k++)
+            nets[i]->joined[k] = nets[k];
         nets[i]->joined_cnt = cnt > 1 ? cnt : 0;
     }
 }

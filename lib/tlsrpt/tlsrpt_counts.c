@@ -15,10 +15,33 @@ int tlsrpt_counts_init(struct tlsrpt_counts *c, uint32_t bucket_cnt, size_t byte
     return c->buckets != NULL ? 0 : -ENOMEM;
 }
 
+/* One that is in no list. */
+static void free_domain(struct tlsrpt_counts *c, struct tlsrpt_domain *d)
+{
+    struct tlsrpt_policy *p;
+    struct tlsrpt_detail *row;
+
+    while ((p = d->policies) != NULL) {
+        while ((row = p->details) != NULL) {
+            p->details = row->next;
+            c->bytes -= sizeof(*row) + row->len;
+            free(row);
+        }
+        d->policies = p->next;
+        c->bytes -= sizeof(*p) + p->len;
+        free(p);
+    }
+    c->bytes -= sizeof(*d) + d->len + 1;
+    free(d);
+}
+
 void tlsrpt_counts_fini(struct tlsrpt_counts *c)
 {
-    while (c->buckets != NULL && !base_list_empty(&c->domains))
-        tlsrpt_counts_remove(c, base_container_of(c->domains.next, struct tlsrpt_domain, node));
+    struct base_list *node;
+
+    while (c->buckets != NULL && (node = base_list_pop_front(&c->domains)) != NULL)
+        free_domain(c, base_container_of(node, struct tlsrpt_domain, node));
+    c->domain_cnt = 0;
     free(c->buckets);
     c->buckets = NULL;
 }
@@ -52,25 +75,31 @@ static void *take(struct tlsrpt_counts *c, size_t bytes)
     return p;
 }
 
-static struct tlsrpt_domain *get_domain(struct tlsrpt_counts *c, uint32_t day,
+/* Not in the table yet. */
+static struct tlsrpt_domain *new_domain(struct tlsrpt_counts *c, uint32_t day,
                                         struct base_span name)
 {
-    struct tlsrpt_domain *d = tlsrpt_counts_find(c, day, name);
+    struct tlsrpt_domain *d;
 
-    if (d != NULL || name.len == 0 || name.len > TLSRPT_DOMAIN_MAX)
-        return d;
+    if (name.len == 0 || name.len > TLSRPT_DOMAIN_MAX)
+        return NULL;
     d = take(c, sizeof(*d) + name.len + 1);
     if (d == NULL)
         return NULL;
     d->day = day;
     d->len = (uint32_t)name.len;
     memcpy(d->name, name.p, name.len);
-    struct tlsrpt_domain **bucket = bucket_of(c, day, name);
+    return d;
+}
+
+static void link_domain(struct tlsrpt_counts *c, struct tlsrpt_domain *d)
+{
+    struct tlsrpt_domain **bucket = bucket_of(c, d->day, tlsrpt_domain_name(d));
+
     d->hash_next = *bucket;
     *bucket = d;
     base_list_push_back(&c->domains, &d->node);
     c->domain_cnt++;
-    return d;
 }
 
 static struct tlsrpt_policy *get_policy(struct tlsrpt_counts *c, struct tlsrpt_domain *d,
@@ -130,7 +159,8 @@ static struct tlsrpt_detail *get_short_detail(struct tlsrpt_counts *c, struct tl
 int tlsrpt_counts_add(struct tlsrpt_counts *c, uint32_t day, struct base_span domain,
                       struct base_span policy, struct base_span detail, uint64_t n)
 {
-    struct tlsrpt_domain *d = get_domain(c, day, domain);
+    struct tlsrpt_domain *known = tlsrpt_counts_find(c, day, domain);
+    struct tlsrpt_domain *d = known != NULL ? known : new_domain(c, day, domain);
     struct tlsrpt_policy *p = d != NULL ? get_policy(c, d, policy) : NULL;
     struct tlsrpt_detail *row = NULL;
 
@@ -139,9 +169,11 @@ int tlsrpt_counts_add(struct tlsrpt_counts *c, uint32_t day, struct base_span do
         if (row == NULL)
             row = get_short_detail(c, p, detail);
     }
+    if (p != NULL && known == NULL)
+        link_domain(c, d);
     if (p == NULL || (detail.len > 0 && row == NULL)) {
-        if (d != NULL && d->policies == NULL)
-            tlsrpt_counts_remove(c, d);
+        if (p == NULL && known == NULL && d != NULL)
+            free_domain(c, d);
         c->dropped_cnt += n;
         return -ENOSPC;
     }
@@ -192,26 +224,13 @@ uint64_t tlsrpt_counts_merge(struct tlsrpt_counts *c, const struct tlsrpt_counts
 void tlsrpt_counts_remove(struct tlsrpt_counts *c, struct tlsrpt_domain *d)
 {
     struct tlsrpt_domain **at = bucket_of(c, d->day, tlsrpt_domain_name(d));
-    struct tlsrpt_policy *p;
-    struct tlsrpt_detail *row;
 
     while (*at != d)
         at = &(*at)->hash_next;
     *at = d->hash_next;
     base_list_remove(&d->node);
-    while ((p = d->policies) != NULL) {
-        while ((row = p->details) != NULL) {
-            p->details = row->next;
-            c->bytes -= sizeof(*row) + row->len;
-            free(row);
-        }
-        d->policies = p->next;
-        c->bytes -= sizeof(*p) + p->len;
-        free(p);
-    }
-    c->bytes -= sizeof(*d) + d->len + 1;
     c->domain_cnt--;
-    free(d);
+    free_domain(c, d);
 }
 
 uint64_t tlsrpt_domain_success(const struct tlsrpt_domain *d)

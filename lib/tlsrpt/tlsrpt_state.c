@@ -27,8 +27,11 @@ void tlsrpt_journal_init(struct tlsrpt_journal *j)
 
 void tlsrpt_journal_fini(struct tlsrpt_journal *j)
 {
-    while (!base_list_empty(&j->entries))
-        tlsrpt_journal_remove(j, base_container_of(j->entries.next, struct tlsrpt_entry, node));
+    struct base_list *node;
+
+    while ((node = base_list_pop_front(&j->entries)) != NULL)
+        free(base_container_of(node, struct tlsrpt_entry, node));
+    j->cnt = 0;
 }
 
 /* Those of the last days are at the end. */
@@ -236,9 +239,9 @@ static int read_state(uint8_t *out, struct base_span *rest)
 
     if (!tlsrpt_field(rest, &field))
         return -EINVAL;
-    for (uint8_t i = 0; i < TLSRPT_STATE_CNT; i++)
+    for (int i = 0; i < TLSRPT_STATE_CNT; i++)
         if (base_span_eq(field, base_span_str(tlsrpt_state_name((enum tlsrpt_state)i)))) {
-            *out = i;
+            *out = (uint8_t)i;
             return 0;
         }
     return -EINVAL;
