@@ -185,6 +185,9 @@ def main(setup=None):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, interrupted)
     try:
+        unknown = set(only) - {name for name, _ in cases_of(module)}
+        if unknown:
+            sys.exit(f'no such case: {" ".join(sorted(unknown))}')
         prepare()
         lab = Lab()
         results.append('ok' if setup is None else run_setup(setup, lab))

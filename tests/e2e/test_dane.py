@@ -141,6 +141,7 @@ def test_a_host_is_probed(lab):
     for word, level, tls in (('[ee.lab]:465', 'dane', 'verified'), ('[bad.lab]:465', 'dane', 'failed'), ('10.9.0.31:465', 'encrypt', 'untrusted')):
         plan, probe = asked('probe', word)
         check_equal((probe['is'], probe['level'], probe['tls']), ('refused' if tls == 'failed' else 'accepted', level, tls), f'{word}: {probe}')
+    wait_until(lambda: all('QUIT' in s.commands for s in hops['implicit'].sessions), 10, 'the end of each session')
     check_equal({tuple(s.commands) for s in hops['implicit'].sessions}, {('EHLO', 'QUIT')}, 'nothing in clear, no STARTTLS')
     plan, *probes = asked('probe', '[nosuch.lab]:25')
     check_equal((plan['outcome']['is'], probes), ('deferred', []), 'no such host')
