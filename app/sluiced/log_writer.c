@@ -160,8 +160,10 @@ int log_writer_pass(struct log_writer *w, uint64_t now_ns, uint64_t wall_ns)
     }
     if (n == 0)
         n = gather(w, records, wall_ns);
-    if (n == 0)
+    if (n == 0) {
+        log_caught_up(w->log);
         return 0;
+    }
     keep_tail(w, records, n);
     error = log_write(w->log, records, n);
     return error != 0 ? error : (int)n;

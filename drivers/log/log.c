@@ -104,6 +104,12 @@ bool log_pending(const struct log *l)
     return l->cnt > 0;
 }
 
+void log_caught_up(struct log *l)
+{
+    if (l->config.stats != NULL)
+        stats_inc(l->config.stats, STATS_LOG_CAUGHT_UP);
+}
+
 static bool is_kept(const struct line *line)
 {
     return stats_log_kept((enum stats_log_event)line->event);

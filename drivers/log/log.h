@@ -60,6 +60,8 @@ int log_write(struct log *l, const struct stats_log_record *records, uint32_t cn
  * now; another negative error: it fails (something may be pending). */
 int log_flush(struct log *l);
 bool log_pending(const struct log *l);
+/* Nothing is pending and the caller has found no more records: counted (log/caught_up). */
+void log_caught_up(struct log *l);
 /* Of the pending lines, those of records that may not be lost. */
 uint32_t log_pending_kept_cnt(const struct log *l);
 

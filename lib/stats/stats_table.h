@@ -446,6 +446,7 @@ STATS(SPOOL_READY_NOW,       "spool", "segments_ready_now", "segments_now", "seg
 /* drivers/log */
 STATS(LOG_LINES,             "log", "lines",             "lines",   "lines written to the log")
 STATS(LOG_LOST,              "log", "lost",              "lines",   "lines lost because the log could not be written")
+STATS(LOG_CAUGHT_UP,         "log", "caught_up",         "passes",  "looks of the log's writer that found nothing left to write: after two more, what was logged before is in the log")
 /* lib/stats */
 STATS(LOG_DROPPED,           "log", "dropped",           "records", "log records lost because the ring was full; never what says where a message went")
 STATS(LOG_WAITING_NOW,       "log", "waiting_now",       "records_now", "records of the courier that wait for room; no delivery begins meanwhile")

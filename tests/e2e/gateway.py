@@ -101,7 +101,21 @@ class Gateway:
 
     # ---- life ----
 
+    def settle_log(self):
+        """What the gateway has logged so far is in its log, if it runs: the log has a writer of its own."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        try:
+            before = self.counter('log/caught_up')
+            wait_until(lambda: self.counter('log/caught_up') >= before + 2, 5, 'the log is not written')
+        except (OSError, ValueError, KeyError):
+            pass  # it begins or ends: it has no telemetry
+
     def log(self):
+        self.settle_log()
+        return self.log_now()
+
+    def log_now(self):
         try:
             with open(self.log_path, errors='replace') as f:
                 return f.read()
@@ -110,7 +124,7 @@ class Gateway:
 
     def launch(self, program=SLUICED, flags=(), **kw):
         """Starts the process; returns the length of the log before it."""
-        before = len(self.log())
+        before = len(self.log_now())
         log = open(self.log_path, 'ab')
         # In a sanitizer's build: its search for leaks needs ptrace, which the sandbox forbids.
         env = dict(os.environ, ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0')
@@ -124,8 +138,8 @@ class Gateway:
 
         def ready():
             if self.process.poll() is not None:
-                raise Failed(f'{self.name} ended with {self.process.returncode}: {self.log()[before:][-500:]}')
-            return 'sluiced: ready' in self.log()[before:]
+                raise Failed(f'{self.name} ended with {self.process.returncode}: {self.log_now()[before:][-500:]}')
+            return 'sluiced: ready' in self.log_now()[before:]
         wait_until(ready, START_S, f'{self.name} ready')
         if addresses:
             self.address()

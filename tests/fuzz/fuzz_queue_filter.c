@@ -10,9 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void put(struct base_buf *out, const char *option, struct base_span value)
 {
-    bool single = memchr(value.p, '"', value.len) != NULL;
-    int rc = base_buf_puts(out, option) | base_buf_puts(out, single ? " '" : " \"") |
-             base_buf_put_span(out, value) | base_buf_puts(out, single ? "' " : "\" ");
+    /* A word that was not quoted may hold quotes of both kinds, and no space. */
+    bool both = memchr(value.p, '"', value.len) != NULL && memchr(value.p, '\'', value.len) != NULL;
+    const char *quote = both ? "" : memchr(value.p, '"', value.len) != NULL ? "'" : "\"";
+    int rc = base_buf_puts(out, option) | base_buf_puts(out, " ") | base_buf_puts(out, quote) |
+             base_buf_put_span(out, value) | base_buf_puts(out, quote) | base_buf_puts(out, " ");
     base_assert(rc == 0);
 }
 
