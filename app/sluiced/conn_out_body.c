@@ -94,6 +94,8 @@ static void end_of_message(struct conn *c)
         base_assert(consumed == last.len);
     }
     smtp_client_body_end(&c->out.smtp, &out);
+    if (conn_out_last(c))
+        smtp_client_quit_early(&c->out.smtp, &out);
     c->out.sending = false;
     conn_write(c, base_buf_span(&out));
 }

@@ -43,15 +43,24 @@ void conn_out_relieve(struct lane *l)
     conn_group_run(l);
 }
 
+bool conn_out_last(const struct conn *c)
+{
+    const struct conf_smtp *conf = &c->lane->settings->conf->smtp;
+    const struct conn_out *o = &c->out;
+
+    return conf->client_idle_ns == 0 || o->job_cnt >= conf->client_reuse || c->lane->draining ||
+           (o->message_max != 0 && o->job_cnt >= o->message_max) || o->alone ||
+           smtp_client_exhausted(&o->smtp) || c->lane->idle.max == 0;
+}
+
 void conn_out_keep(struct conn *c)
 {
     const struct conf_smtp *conf = &c->lane->settings->conf->smtp;
     struct conn_out *o = &c->out;
     struct lane *l = c->lane;
 
-    if (conf->client_idle_ns == 0 || o->job_cnt >= conf->client_reuse || l->draining ||
-        c->peer_closed || o->alone || !conn_group_keeps(c) || smtp_client_exhausted(&o->smtp) ||
-        l->idle.max == 0 || few_left(l, CONN_CACHE_SHARE))
+    if (o->smtp.quit_early || conn_out_last(c) || c->peer_closed || !conn_group_keeps(c) ||
+        few_left(l, CONN_CACHE_SHARE))
         return conn_out_leave(c);
     base_assert(!o->sending && !o->reading && o->data == NULL);
     if (l->idle.cnt == l->idle.max)

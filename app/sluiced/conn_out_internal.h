@@ -70,6 +70,8 @@ void conn_out_give_back(struct conn *c, const char *why);
 
 /* ---- conn_out_idle.c ---- */
 
+/* Whatever comes, the connection takes no further delivery. */
+bool conn_out_last(const struct conn *c);
 /* A delivery is over: the connection waits for the next one, if it may; else it says QUIT. */
 void conn_out_keep(struct conn *c);
 /* Says QUIT, idle or not; the answer ends the connection. */

@@ -659,7 +659,7 @@ void smtp_client_quit(struct smtp_client *c, struct base_buf *out)
     if (c->state == SMTP_CLIENT_STATE_CLOSED)
         return;
     base_assert(c->state == SMTP_CLIENT_STATE_READY);
-    bool sent = base_buf_puts(out, "QUIT\r\n") == 0;
+    bool sent = c->quit_early || base_buf_puts(out, "QUIT\r\n") == 0;
     smtp_client_set_state(c, sent ? SMTP_CLIENT_STATE_QUIT : SMTP_CLIENT_STATE_CLOSED, false);
 }
 

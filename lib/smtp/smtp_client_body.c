@@ -70,3 +70,13 @@ void smtp_client_body_end(struct smtp_client *c, struct base_buf *out)
     c->state = SMTP_CLIENT_STATE_END;
     c->command_due = false;
 }
+
+void smtp_client_quit_early(struct smtp_client *c, struct base_buf *out)
+{
+    /* LMTP has a reply for each recipient yet, and a server that is asked for little is not asked
+     * for more than it must understand. */
+    bool last = c->first + c->cnt == c->job.recipient_cnt;
+
+    if (c->state == SMTP_CLIENT_STATE_END && last && c->offers_pipelining && !c->lmtp)
+        c->quit_early = base_buf_puts(out, "QUIT\r\n") == 0;
+}

@@ -187,6 +187,8 @@ static bool handle(struct run *r, enum smtp_client_event event, struct base_buf 
         }
         smtp_client_body(&r->client, base_span_str(".x\r\n..\r\n\r\ny\r\n"), &used, out);
         smtp_client_body_end(&r->client, out);
+        if (r->job_cnt + 1 == r->job_max && base_rand_below(&r->rand, 2) == 0)
+            smtp_client_quit_early(&r->client, out);
         break;
     case SMTP_CLIENT_DONE:
         base_assert(r->started && r->told_cnt == r->rcpt_cnt);

@@ -22,6 +22,7 @@ struct job {
     } dsn[4]; /* by recipient */
     bool chunking;
     bool single;
+    bool last;                                 /* QUIT may go behind its end */
     const struct smtp_client_content *content; /* the answer to CHECK; NULL: none is to be asked */
 };
 
@@ -48,6 +49,14 @@ static const struct job two = {.sender = "a@b",
                                .body = ".hi\r\n.\r\n..",
                                .size_bytes = 11,
                                .body_8bit = false};
+static const struct job last = {
+    .sender = "a@b", .rcpt = {"c@d"}, .body = "hi\r\n", .size_bytes = 4, .last = true};
+static const struct job last_chunk = {.sender = "a@b",
+                                      .rcpt = {"c@d", "e@f"},
+                                      .body = ".hi\r\n",
+                                      .size_bytes = 5,
+                                      .chunking = true,
+                                      .last = true};
 static const struct job bounce = {
     .sender = "", .rcpt = {"c@d"}, .body = "", .size_bytes = 0, .body_8bit = false};
 static const struct job large = {.sender = "a@b",
@@ -223,6 +232,8 @@ static void play_body(struct player *p, struct base_buf *out)
         smtp_client_body(&p->client, base_span_of(body.p + i, body.len - i > 2 ? 2 : body.len - i),
                          &used, out);
     smtp_client_body_end(&p->client, out);
+    if (p->script->job[p->job_idx]->last)
+        smtp_client_quit_early(&p->client, out);
 }
 
 static void play_event(struct player *p, enum smtp_client_event event, struct base_buf *out)
