@@ -23,7 +23,8 @@ static void test_rows(void **state)
             spaces += *p == ' ';
         }
         assert_true(spaces <= 1);
-        assert_true(c->run != NULL && c->arguments != NULL && c->help[0] != 0);
+        if (c->run == NULL || c->arguments == NULL || c->help == NULL)
+            fail_msg("%s: the row is not whole", c->name);
         if (c->help[strlen(c->help) - 1] == '.' || strlen(c->help) > 80)
             fail_msg("%s: the help is one line without a full stop", c->name);
         assert_true(c->min <= c->max && c->max < COMMAND_ARGUMENT_MAX);
@@ -81,14 +82,16 @@ struct typed {
 static int type(const char *line, struct command_call *call, char **says)
 {
     static char copy[256];
-    char *words[COMMAND_ARGUMENT_MAX + 2];
+    char *words[COMMAND_ARGUMENT_MAX + 4];
     size_t len;
     int cnt = 0, used, status = COMMAND_WRONG_USE;
     FILE *err = open_memstream(says, &len);
 
     snprintf(copy, sizeof(copy), "%s", line);
-    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
+    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
+        assert_true(cnt < (int)BASE_ARRAY_CNT(words));
         words[cnt++] = word;
+    }
     *call = (struct command_call){.command = command_find(cnt, words, &used)};
     if (call->command == NULL)
         command_unknown(cnt, words, err);
