@@ -170,7 +170,8 @@ static int wrong_option(const struct command *c, const char *typed, FILE *err)
 /* Whether a list of words has one. */
 static bool in_words(const char *words, const char *word)
 {
-    size_t len = word != NULL ? strlen(word) : 0;
+    base_assert(words != NULL && word != NULL);
+    size_t len = strlen(word);
 
     for (const char *p = words; *p != 0; p += strspn(p, " ")) {
         size_t n = strcspn(p, " ");

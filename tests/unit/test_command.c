@@ -23,8 +23,8 @@ static void test_rows(void **state)
             spaces += *p == ' ';
         }
         assert_true(spaces <= 1);
-        if (c->run == NULL || c->arguments == NULL || c->help == NULL)
-            fail_msg("%s: the row is not whole", c->name);
+        base_assert(c->run != NULL && c->section != NULL && c->arguments != NULL);
+        base_assert(c->help != NULL && c->help[0] != 0);
         if (c->help[strlen(c->help) - 1] == '.' || strlen(c->help) > 80)
             fail_msg("%s: the help is one line without a full stop", c->name);
         assert_true(c->min <= c->max && c->max < COMMAND_ARGUMENT_MAX);
