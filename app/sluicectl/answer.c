@@ -1,4 +1,5 @@
 #include "answer.h"
+#include "command.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -9,8 +10,8 @@
 
 static int broken_off(FILE *err)
 {
-    fputs("sluicectl: the answer broke off: what came is not whole\n", err);
-    return 1;
+    fputs("sluicectl: the answer broke off: what came is not whole; ask again\n", err);
+    return COMMAND_UNREACHABLE;
 }
 
 /* The line "data N". Returns whether it is one. */
@@ -46,7 +47,7 @@ static int refused(FILE *in, FILE *err, const char *line)
     fputs(line, err);
     while (fgets(rest, sizeof(rest), in) != NULL)
         fputs(rest, err);
-    return 1;
+    return COMMAND_REFUSED;
 }
 
 int answer_print(FILE *in, FILE *out, FILE *err, const char *empty)
@@ -55,8 +56,8 @@ int answer_print(FILE *in, FILE *out, FILE *err, const char *empty)
     uint64_t len, printed = 0;
 
     if (fgets(line, sizeof(line), in) == NULL) {
-        fputs("sluicectl: the gateway gave no answer: it is busy or going down\n", err);
-        return 1;
+        fputs("sluicectl: the gateway gave no answer: it is busy or going down; ask again\n", err);
+        return COMMAND_UNREACHABLE;
     }
     if (strcmp(line, "ok\n") != 0)
         return refused(in, err, line);
@@ -70,7 +71,7 @@ int answer_print(FILE *in, FILE *out, FILE *err, const char *empty)
     }
     if (fflush(out) != 0 || ferror(out)) {
         fprintf(err, "sluicectl: standard output: %s\n", strerror(errno));
-        return 1;
+        return COMMAND_REFUSED;
     }
     if (strncmp(line, "error: ", 7) == 0)
         return refused(in, err, line);

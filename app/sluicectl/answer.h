@@ -7,8 +7,9 @@
 
 /*
  * Prints the answer that comes from in: blocks to out, errors to err; empty to err when all that
- * came was nothing. Returns the exit status: 0, or 1 when the gateway refused, or the answer broke
- * off, or out cannot be written.
+ * came was nothing. Returns the exit status: COMMAND_DONE; COMMAND_REFUSED when the gateway
+ * refused, or out cannot be written; COMMAND_UNREACHABLE when the answer broke off, or there was
+ * none.
  */
 int answer_print(FILE *in, FILE *out, FILE *err, const char *empty);
 

@@ -16,38 +16,35 @@ static bool parse(const char *text, struct state *s)
 }
 
 /* One question. Returns 0, or an exit status. */
-static int look(drain_command_ask ask, void *user, struct state *s)
+static int look(const char *socket, struct state *s)
 {
+    static const char *const words[] = {"drain"};
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
     if (out == NULL)
-        return 2;
-    int status = ask(user, out);
+        return COMMAND_UNREACHABLE;
+    int status = command_ask(socket, words, 1, out, NULL);
     if (fclose(out) != 0 || text == NULL)
-        return 2;
+        return COMMAND_UNREACHABLE;
     if (status == 0 && !parse(text, s)) {
         fprintf(stderr, "sluicectl: the gateway's answer is not understood: %s", text);
-        status = 2;
+        status = COMMAND_UNREACHABLE;
     }
     free(text);
     return status;
 }
 
-int drain_command_run(int argc, char **argv, drain_command_ask ask, void *user)
+int drain_command_run(const struct command_call *call)
 {
     const struct timespec second = {.tv_sec = 1};
     struct state s, told = {.clients = ~0ULL};
-    bool wait = argc == 0;
+    bool wait = command_option_value(call, "--no-wait") == NULL;
     int quiet_cnt = 0; /* twice: what was on its way between two threads is seen then */
 
-    if (argc > 1 || (argc == 1 && strcmp(argv[0], "--no-wait") != 0)) {
-        fprintf(stderr, "sluicectl: drain takes --no-wait, nothing else\n");
-        return 2;
-    }
     for (;;) {
-        int status = look(ask, user, &s);
+        int status = look(call->socket, &s);
         if (status != 0)
             return status;
         quiet_cnt = s.clients == 0 && s.under_way == 0 ? quiet_cnt + 1 : 0;

@@ -6,12 +6,9 @@
 #ifndef DRAIN_COMMAND_H
 #define DRAIN_COMMAND_H
 
-#include <stdio.h>
+#include "command.h"
 
-/* Sends the command drain once and writes the answer to out. Returns 0, or an exit status. */
-typedef int (*drain_command_ask)(void *user, FILE *out);
-
-/* The words behind "drain". Returns the exit status. */
-int drain_command_run(int argc, char **argv, drain_command_ask ask, void *user);
+/* Returns the exit status. */
+int drain_command_run(const struct command_call *call);
 
 #endif

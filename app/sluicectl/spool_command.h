@@ -2,20 +2,19 @@
  * sluicectl spool check|dump|export: what stands in the spool of a stopped gateway. These commands
  * read the files themselves and never write to them (lib/spool/spool_inspect.h).
  *
- * Exit status: 0 done and nothing is damaged, 1 something is damaged or was not exported, 2 wrong
- * use, or the spool cannot be read.
+ * Exit status: 0 done and nothing is damaged, 1 something is damaged or was not exported, 3 the
+ * spool cannot be read.
  */
 #ifndef SPOOL_COMMAND_H
 #define SPOOL_COMMAND_H
 
+#include "command.h"
 #include "spool_inspect.h"
 
-#include <stdio.h>
-
-/* argv: what follows the word spool. Returns the exit status. */
-int spool_command_run(int argc, char **argv);
-/* Its lines of the help. */
-void spool_command_usage(FILE *out);
+/* Each returns the exit status. */
+int spool_command_check(const struct command_call *call);
+int spool_command_dump(const struct command_call *call);
+int spool_command_export(const struct command_call *call);
 
 /* spool_print.c: remote text is printed so that it is one line and one JSON string. */
 void spool_print_finding(FILE *out, const struct spool_finding *f, bool json);

@@ -212,7 +212,7 @@ def test_questions(lab):
     check('accepted: it is known' in answer and 'its mail goes to friend@far.example (forwarded)' in answer, answer)
     check('user unknown' in gw.ctl('recipient', 'check', 'nobody@example.org'), 'unknown')
     check('is no address' in gw.ctl('sender', 'check', 'alice', 'a@b@c', ok=(1,)), 'no address')
-    check('needs a login and an address' in gw.ctl('sender', 'check', 'alice', ok=(1,)), 'one word')
+    check('needs LOGIN ADDRESS' in gw.ctl('sender', 'check', 'alice', ok=(2,)), 'one word')
     check(f'map aliases {files["aliases"]} keys=' in gw.ctl('status'), 'status names the files')
 
 

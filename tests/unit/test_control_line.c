@@ -135,12 +135,12 @@ static void test_answers(void **state)
         {"ok\ndata 4\nend\ndata 2\nxyend\n", 0, "end\nxy", ""},
         {"error: no\nmore\n", 1, "", "error: no\nmore\n"},
         {"ok\ndata 2\nxyerror: gone\n", 1, "xy", "error: gone\n"},
-        {"ok\ndata 2\nxy", 1, "xy", "broke off"},
-        {"ok\ndata 5\nxy", 1, "xy", "broke off"},
-        {"ok\ndata 5x\nabcde", 1, "", "broke off"},
-        {"ok\ndata \nabcde", 1, "", "broke off"},
-        {"ok\n", 1, "", "broke off"},
-        {"", 1, "", "gave no answer"},
+        {"ok\ndata 2\nxy", 3, "xy", "broke off"},
+        {"ok\ndata 5\nxy", 3, "xy", "broke off"},
+        {"ok\ndata 5x\nabcde", 3, "", "broke off"},
+        {"ok\ndata \nabcde", 3, "", "broke off"},
+        {"ok\n", 3, "", "broke off"},
+        {"", 3, "", "gave no answer"},
     };
     for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
         char *out, *err;

@@ -1,0 +1,115 @@
+/* One command over the control socket (control.h of sluiced). */
+#include "command.h"
+#include "answer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LINE_CAP 1024 /* of sluiced, with the line's end */
+
+struct line {
+    char text[LINE_CAP];
+    size_t len;
+};
+
+int command_connect(const char *socket_path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    size_t len = strlen(socket_path);
+
+    if (len >= sizeof(a.sun_path)) {
+        fprintf(stderr, "sluicectl: %s: the path of a socket has at most %zu bytes\n", socket_path,
+                sizeof(a.sun_path) - 1);
+        return -1;
+    }
+    memcpy(a.sun_path, socket_path, len + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+        return fd;
+    fprintf(stderr, "sluicectl: %s: %s: %s\n", socket_path, strerror(errno),
+            errno == EACCES ? "be root, or in the group of control: group or change_group"
+            : errno == ENOENT || errno == ECONNREFUSED
+                ? "is the gateway running? -s takes what its configuration says as control: socket"
+                : "is that the socket of a gateway?");
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* A word of the command: as it is, or in quotes (queue_filter.h). value: it is no option, whatever
+ * it begins with. Returns 0, or -1 after telling why not. */
+static int word_append(struct line *line, const char *word, bool value)
+{
+    size_t cap = sizeof(line->text) - 1; /* the line's end */
+    const char *quote = "";
+
+    for (const char *p = word; *p != 0; p++)
+        if ((unsigned char)*p < 32 || *p == 127) {
+            fprintf(stderr, "sluicectl: a word has a control character\n");
+            return -1;
+        }
+    if (word[0] == 0 || strpbrk(word, " \"'") != NULL || (value && word[0] == '-'))
+        quote = strchr(word, '"') == NULL ? "\"" : "'";
+    if (quote[0] != 0 && strchr(word, quote[0]) != NULL) {
+        fprintf(stderr, "sluicectl: a word cannot have both kinds of quotes: %s\n", word);
+        return -1;
+    }
+    int n = snprintf(line->text + line->len, cap - line->len, "%s%s%s%s", line->len > 0 ? " " : "",
+                     quote, word, quote);
+    if (n >= 0 && (size_t)n < cap - line->len) {
+        line->len += (size_t)n;
+        return 0;
+    }
+    fprintf(stderr, "sluicectl: the command is longer than %d bytes\n", LINE_CAP - 1);
+    return -1;
+}
+
+/* Sends the line and prints the answer. */
+static int exchange(const char *socket_path, struct line *line, FILE *out, const char *empty)
+{
+    int fd = command_connect(socket_path);
+    if (fd < 0)
+        return COMMAND_UNREACHABLE;
+    line->text[line->len++] = '\n';
+    /* Who is refused at the door has an answer to read all the same. */
+    ssize_t n = send(fd, line->text, line->len, MSG_NOSIGNAL);
+    FILE *in = n == (ssize_t)line->len || (n < 0 && errno == EPIPE) ? fdopen(fd, "r") : NULL;
+    if (in == NULL) {
+        fprintf(stderr, "sluicectl: %s: %s\n", socket_path, strerror(errno));
+        close(fd);
+        return COMMAND_UNREACHABLE;
+    }
+    int status = answer_print(in, out, stderr, empty != NULL ? empty : "");
+    fclose(in);
+    return status;
+}
+
+int command_ask(const char *socket_path, const char *const *words, unsigned word_cnt, FILE *out,
+                const char *empty)
+{
+    struct line line = {0};
+
+    for (unsigned i = 0; i < word_cnt; i++)
+        if (word_append(&line, words[i], false) != 0)
+            return COMMAND_WRONG_USE;
+    return exchange(socket_path, &line, out, empty);
+}
+
+int command_send(const struct command_call *call)
+{
+    struct line line = {0};
+
+    /* The name has been one of the table's. */
+    line.len = (size_t)snprintf(line.text, sizeof(line.text), "%s", call->command->name);
+    for (int i = 0; i < call->argument_cnt; i++)
+        if (word_append(&line, call->argument[i], true) != 0)
+            return COMMAND_WRONG_USE;
+    for (int i = 0; i < call->option_cnt; i++)
+        if (word_append(&line, call->option[i].option->name, false) != 0 ||
+            (call->option[i].value != NULL && word_append(&line, call->option[i].value, true) != 0))
+            return COMMAND_WRONG_USE;
+    return exchange(call->socket, &line, stdout, call->command->empty);
+}

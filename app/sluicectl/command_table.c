@@ -1,0 +1,468 @@
+/* The commands, a row each (command.h), in the order in which the help tells them. */
+#include "command.h"
+#include "drain_command.h"
+#include "spool_command.h"
+
+const struct command_option command_json = {
+    .name = "--json",
+    .help = "as JSON: one object a line, for programs",
+};
+
+const struct command_option command_globals[] = {
+    {.name = "--socket",
+     .value = "PATH",
+     .help = "the gateway's control: socket; -s is the same",
+     .kind = COMMAND_FILE},
+    {.name = "--help", .help = "this; behind a command, all about it; -h is the same"},
+    {.name = "--version", .help = "the version of this program"},
+    {0},
+};
+
+/* Conditions for messages: lib/queue/queue_filter.h. */
+#define CONDITIONS                                                                                 \
+    {.name = "--sender",                                                                           \
+     .value = "ADDR",                                                                              \
+     .help = "from this sender; '<>' is the null sender of reports"},                              \
+        {.name = "--domain",                                                                       \
+         .value = "DOMAIN",                                                                        \
+         .help = "with a recipient there who does not have it yet"},                               \
+        {.name = "--older", .value = "SECONDS", .help = "that arrived longer ago"},                \
+        {.name = "--state",                                                                        \
+         .value = "STATE",                                                                         \
+         .help = "with a recipient that is deferred or failed, or held altogether",                \
+         .kind = COMMAND_WORD,                                                                     \
+         .words = "deferred failed held"},                                                         \
+        {.name = "--code",                                                                         \
+         .value = "CODE",                                                                          \
+         .help = "whose last attempt ended so: 451, 45x, 4xx, or enhanced: 4.7.1, 4.7.x"},         \
+    {                                                                                              \
+        .name = "--reason", .value = "TEXT",                                                       \
+        .help = "with this in the last words or codes, in any case of letters"                     \
+    }
+
+static const struct command_option conditions[] = {
+    CONDITIONS,
+    {.name = "--all", .help = "every message in the queue"},
+    {0},
+};
+
+static const struct command_option suspend_options[] = {
+    {.name = "--for",
+     .value = "TIME",
+     .help = "ends by itself after 30s, 5m, 2h, 1d; without, it lasts until resumed"},
+    {.name = "--reason", .value = "TEXT", .help = "told where the suspension is"},
+    {0},
+};
+
+static const struct command_option config_options[] = {
+    {.name = "--changed", .help = "without what is by default"},
+    {0},
+};
+
+static const struct command_option drain_options[] = {
+    {.name = "--no-wait", .help = "tells what is under way and does not wait for its end"},
+    {0},
+};
+
+#define WHICH                                                                                      \
+    "Which messages: one by its ID, or those that meet all conditions given. A recipient that "    \
+    "is delivered meets none."
+
+#define NARROW                                                                                     \
+    WHICH " An ID, a condition or --all has to be there: a slip of the pen is not to hit the "     \
+          "whole queue."
+
+const struct command command_table[] = {
+    /* ---- the gateway ---- */
+    {
+        .section = "The gateway",
+        .name = "status",
+        .arguments = "",
+        .right = COMMAND_GROUP,
+        .help = "is it well: connections, spools, certificates, maps, counters",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "reload",
+        .arguments = "",
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "read the configuration again",
+        .text = "Settings, maps, certificates and routes are swapped without losing a connection. "
+                "Tells which changed settings need a restart. A configuration with errors is "
+                "refused, with all of them, and the old one stays.",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "drain",
+        .arguments = "",
+        .options = drain_options,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "take no new mail (421), deliver what is there",
+        .text = "Waits until clients and deliveries under way have ended, then tells what stays in "
+                "the queue. It holds until undrain, or a restart.",
+        .run = drain_command_run,
+    },
+    {
+        .section = "The gateway",
+        .name = "undrain",
+        .arguments = "",
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "take mail again",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "stop",
+        .arguments = "",
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "drain, and stop",
+        .text = "What is under way has gateway: stop_timeout to end.",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "config show",
+        .arguments = "",
+        .options = config_options,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "the configuration in use, and what waits for a restart",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "log level",
+        .arguments = "[LEVEL]",
+        .max = 1,
+        .kind = COMMAND_WORD,
+        .words = "error warn info debug",
+        .right = COMMAND_GROUP,
+        .help = "the least important lines that are written",
+        .text = "With LEVEL, one of error, warn, info and debug, it is changed, until the next "
+                "reload; that needs the right to make changes.",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "log tail",
+        .arguments = "",
+        .right = COMMAND_ROOT,
+        .help = "the log's last lines, wherever it is written to",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "log reopen",
+        .arguments = "",
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "let go of a log file that was renamed",
+        .run = command_send,
+    },
+
+    /* ---- the queue ---- */
+    {
+        .section = "The queue",
+        .name = "queue list",
+        .arguments = "[ID]",
+        .max = 1,
+        .options = conditions,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "messages, their recipients, states and last words",
+        .text = WHICH,
+        .empty = "no such message in the queue\n",
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue show",
+        .arguments = "ID",
+        .min = 1,
+        .max = 1,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "one message, with all its recipients",
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue cat",
+        .arguments = "ID",
+        .min = 1,
+        .max = 1,
+        .right = COMMAND_ROOT,
+        .help = "its header section and body, byte for byte as they are stored",
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue stat",
+        .arguments = "[ID]",
+        .max = 1,
+        .options = conditions,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "how many there are, by destination and state",
+        .text = WHICH,
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue destinations",
+        .arguments = "",
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "where mail goes: what waits, deliveries, limits, suspensions",
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue flush",
+        .arguments = "[ID]",
+        .max = 1,
+        .options = conditions,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "try deferred recipients now",
+        .text = WHICH,
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue hold",
+        .arguments = "[ID]",
+        .max = 1,
+        .narrows = true,
+        .options = conditions,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "do not try until released, also after a restart",
+        .text = NARROW,
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue release",
+        .arguments = "[ID]",
+        .max = 1,
+        .narrows = true,
+        .options = conditions,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "held messages are tried at their times again",
+        .text = NARROW,
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue requeue",
+        .arguments = "[ID]",
+        .max = 1,
+        .narrows = true,
+        .options = conditions,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "as if never tried: no hold, tried now, its route chosen anew",
+        .text = "The lifetime still counts from the arrival.\n\n" NARROW,
+        .run = command_send,
+    },
+    {
+        .section = "The queue",
+        .name = "queue delete",
+        .arguments = "[ID]",
+        .max = 1,
+        .narrows = true,
+        .options = conditions,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "take messages out of the queue; nobody is told, but the log",
+        .text = NARROW,
+        .run = command_send,
+    },
+
+    /* ---- delivery ---- */
+    {
+        .section = "Delivery",
+        .name = "explain",
+        .arguments = "ADDRESS",
+        .min = 1,
+        .max = 1,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "where its mail goes and why, without sending",
+        .text =
+            "Route, MX, addresses, TLSA records, the state of DNSSEC of each, and what the next "
+            "hop must prove.",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "probe",
+        .arguments = "DOMAIN",
+        .min = 1,
+        .max = 1,
+        .json = true,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "explain, then connects as for a delivery: would each be accepted?",
+        .text = "DOMAIN may also be an address, or one next hop as routes name them: [HOST], "
+                "[HOST]:PORT, HOST:PORT (by its MX), or an IP address; then without a login.",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "providers",
+        .arguments = "",
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "limits of groups of destinations, and what replies have made of them",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "suspend",
+        .arguments = "NAME",
+        .min = 1,
+        .max = 1,
+        .options = suspend_options,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "nothing goes to a destination or a provider, also after a restart",
+        .text = "NAME is as queue destinations and providers tell it. Mail for it grows older; it "
+                "does not expire meanwhile.",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "resume",
+        .arguments = "NAME",
+        .min = 1,
+        .max = 1,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "ends that, and what replies have made of its limits",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "sources",
+        .arguments = "",
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "addresses that mail leaves from: what each has had today",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "sources release",
+        .arguments = "WHICH",
+        .min = 1,
+        .max = 1,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "a source that is set aside is used again at once",
+        .text = "WHICH is a source, SOURCE@DESTINATION as sources tells it, or all.",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "tlsrpt",
+        .arguments = "",
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "sessions of TLS by domain and day, counted for reports",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "tlsrpt show",
+        .arguments = "DOMAIN",
+        .min = 1,
+        .max = 1,
+        .right = COMMAND_GROUP,
+        .help = "the report of the domain's day as it would be now",
+        .text = "It is JSON by itself (RFC 8460).",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "tlsrpt sent",
+        .arguments = "",
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "what has become of the reports of the last 30 days",
+        .run = command_send,
+    },
+
+    /* ---- addresses ---- */
+    {
+        .section = "Addresses",
+        .name = "sender check",
+        .arguments = "LOGIN ADDRESS",
+        .min = 2,
+        .max = 2,
+        .right = COMMAND_GROUP,
+        .help = "may the login send as the address, and why",
+        .run = command_send,
+    },
+    {
+        .section = "Addresses",
+        .name = "recipient check",
+        .arguments = "ADDRESS",
+        .min = 1,
+        .max = 1,
+        .right = COMMAND_GROUP,
+        .help = "is it known, and where does its mail go",
+        .run = command_send,
+    },
+
+    /* ---- spools ---- */
+    {
+        .section = "The spool of a gateway that is stopped",
+        .name = "spool check",
+        .arguments = "DIR",
+        .min = 1,
+        .max = 1,
+        .kind = COMMAND_DIRECTORY,
+        .json = true,
+        .right = COMMAND_HERE,
+        .help = "read all of it: what is damaged, and whose mail it is",
+        .text = "DIR is what its configuration says as spool: path. Nothing in it is ever written.",
+        .run = spool_command_check,
+    },
+    {
+        .section = "The spool of a gateway that is stopped",
+        .name = "spool dump",
+        .arguments = "DIR",
+        .min = 1,
+        .max = 1,
+        .kind = COMMAND_DIRECTORY,
+        .json = true,
+        .right = COMMAND_HERE,
+        .help = "one line a message: state, sender, recipients, places",
+        .text = "Nothing in DIR is ever written.",
+        .run = spool_command_dump,
+    },
+    {
+        .section = "The spool of a gateway that is stopped",
+        .name = "spool export",
+        .arguments = "DIR OUT",
+        .min = 2,
+        .max = 2,
+        .kind = COMMAND_DIRECTORY,
+        .changes = true,
+        .right = COMMAND_HERE,
+        .help = "every queued message as OUT/ID.eml and OUT/ID.envelope",
+        .text = "Files that are there already stay as they are. Nothing in DIR is ever written.",
+        .run = spool_command_export,
+    },
+
+    {0},
+};
