@@ -72,8 +72,9 @@ static bool check_trust(FILE *out, const struct conf *conf, config_open open_fil
 
     if (result == 0)
         return true;
-    if (conf->delivery.ca_file_line > 0)
-        fprintf(out, "%s:%u: ", conf->delivery.ca_file_file, conf->delivery.ca_file_line);
+    struct conf_place place = conf_place_of(conf, "delivery", "ca_file");
+    if (place.file != NULL)
+        fprintf(out, "%s:%u: ", place.file, place.line);
     fprintf(out, "delivery: ca_file: %s%s\n", result > 0 ? "warning: " : "", why);
     return result > 0;
 }
@@ -85,6 +86,8 @@ bool config_check_certificates(FILE *out, const struct conf *conf, config_open o
     bool good = true, named = false;
 
     for (uint32_t i = 0; i < conf->certificate_cnt; i++) {
+        if (conf->certificate[i].chain == NULL || conf->certificate[i].key == NULL)
+            continue; /* told already */
         info = (struct tls_certificate_info){0};
         good &= check_one(out, &conf->certificate[i], open_file, user, now_s, &info);
         named |= gateway_tls_names(&info, conf->gateway.hostname);

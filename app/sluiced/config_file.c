@@ -59,8 +59,8 @@ static const char *why_not(int error)
     return error == -EINVAL ? "Not a file" : strerror(-error);
 }
 
-struct conf *config_load(const char *path, config_open open_file, void *user,
-                         struct conf_errors *errors)
+struct conf *config_load_partly(const char *path, config_open open_file, void *user,
+                                struct conf_errors *errors)
 {
     struct config_files f = {.open_file = open_file, .user = user, .main_path = path};
     struct base_span text = {0};
@@ -77,9 +77,20 @@ struct conf *config_load(const char *path, config_open open_file, void *user,
         errors->error[errors->cnt++] =
             (struct conf_error){.file = path, .line = 0, .key = "", .why = why_not(error)};
     } else {
-        conf = conf_parse(path, text, include, &f, errors);
+        conf = conf_parse_partly(path, text, include, &f, errors);
     }
     for (uint32_t i = 0; i < f.cnt; i++)
         free(f.bytes[i]);
     return conf;
+}
+
+struct conf *config_load(const char *path, config_open open_file, void *user,
+                         struct conf_errors *errors)
+{
+    struct conf *conf = config_load_partly(path, open_file, user, errors);
+
+    if (errors->cnt == 0)
+        return conf;
+    conf_free(conf);
+    return NULL;
 }

@@ -27,7 +27,7 @@
 #define CONTROL_LINE_MAX   1024
 #define CONTROL_BODY_CAP   65536 /* of one block */
 #define CONTROL_HEAD_CAP   32    /* "ok" and "data N" */
-#define CONTROL_WHY_CAP    512   /* why a reload was refused */
+#define CONTROL_WHY_CAP    640   /* why a reload was refused */
 #define CONTROL_TAIL_CAP   256   /* "end", or why it breaks off */
 
 struct control;
@@ -168,12 +168,21 @@ void control_maps_check_recipient(struct control *c, struct control_client *clie
 /* Reads and parses the configuration; files are read by fd_open (the opener's, or plain open at
  * start). Returns it, or NULL with errors. */
 typedef int (*config_open)(void *user, const char *path);
-/* Reads the certificates of conf and tells of each what is wrong with it, "file:line: key: why",
- * and what an operator should know; likewise what listeners ask of TLS. Returns whether all can be
- * used. */
+/* Reads the certificates of conf, which may be one with errors, and tells of each what is wrong
+ * with it, "file:line: key: why", and what an operator should know; likewise what listeners ask of
+ * TLS. Returns whether all can be used. */
 bool config_check_certificates(FILE *out, const struct conf *conf, config_open open_file,
                                void *user, int64_t now_s);
 struct conf *config_load(const char *path, config_open open_file, void *user,
                          struct conf_errors *errors) BASE_WARN_UNUSED;
+/* Likewise, but returns what could be read beside errors, too (conf_parse_partly); NULL when there
+ * is nothing to look at. */
+struct conf *config_load_partly(const char *path, config_open open_file, void *user,
+                                struct conf_errors *errors) BASE_WARN_UNUSED;
+
+/* What sluiced --check does (config_check.c): tells every error of the configuration and of the
+ * files that it names, each as "file:line: key: why", and what an operator should know. Returns
+ * whether a gateway would start by it. */
+bool config_check(FILE *out, const char *path, config_open open_file, void *user, int64_t now_s);
 
 #endif

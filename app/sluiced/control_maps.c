@@ -58,7 +58,7 @@ struct policy_tables *control_maps_read(struct control *c, const struct conf *co
     g->maps_seen = maps_look(conf, open_by_opener, c->config.opener);
     struct policy_tables *t = maps_read(conf, open_by_opener, c->config.opener, &g->maps);
     if (t == NULL) {
-        snprintf(why, MAPS_TEXT_CAP, "%s", g->maps.error);
+        snprintf(why, MAPS_TEXT_CAP, "%s", g->maps.error[0]);
         stats_inc(stats_of(c), STATS_POLICY_MAPS_REFUSED);
     }
     return t;
@@ -86,6 +86,12 @@ void control_maps_tend(struct control *c)
     struct policy_tables *t = control_maps_read(c, conf, why);
     if (t == NULL) {
         snprintf(text, sizeof(text), "%.160s; the old maps stay", why);
+        return say(c, STATS_LOG_WARNING, text);
+    }
+    if (g->maps.unended[0] != 0) { /* who says reload knows the file, but nobody has */
+        policy_tables_free(t);
+        stats_inc(stats_of(c), STATS_POLICY_MAPS_REFUSED);
+        snprintf(text, sizeof(text), "%.330s, or reload; the old maps stay", g->maps.unended);
         return say(c, STATS_LOG_WARNING, text);
     }
     control_maps_use(c, t);

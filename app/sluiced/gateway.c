@@ -140,7 +140,8 @@ static int open_maps(struct gateway *g, const struct conf *conf, struct opener *
     struct policy_tables *tables = maps_read(conf, open_by_opener, opener, &g->maps);
 
     if (tables == NULL) {
-        snprintf(err, err_cap, "%s", g->maps.error);
+        snprintf(err, err_cap, "%s%s", g->maps.error[0],
+                 g->maps.error_cnt > 1 ? " (there are more: sluiced --check tells all)" : "");
         return -EINVAL;
     }
     settings_publish_tables(&g->hub, tables);
@@ -153,7 +154,7 @@ static int open_resolver(struct gateway *g, const struct conf *conf, struct open
                          char *err, size_t err_cap)
 {
     char why[GATEWAY_RESOLVER_WHY_CAP];
-    struct resolver_config *config = gateway_resolver_prepare(conf, opener, why);
+    struct resolver_config *config = gateway_resolver_prepare(conf, open_by_opener, opener, why);
 
     if (config == NULL) {
         snprintf(err, err_cap, "%s", why);

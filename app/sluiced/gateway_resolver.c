@@ -61,12 +61,13 @@ static int set_numbers(struct resolver_config *c, const struct conf_dns *dns)
 }
 
 /* Returns the number of bytes, or a negative error. */
-static ssize_t read_whole(struct opener *opener, const char *path, uint8_t *out, size_t cap)
+static ssize_t read_whole(int (*open_file)(void *user, const char *path), void *user,
+                          const char *path, uint8_t *out, size_t cap)
 {
     struct stat st;
     size_t len = 0;
     ssize_t n = 1;
-    int fd = opener_open(opener, path);
+    int fd = open_file(user, path);
 
     if (fd < 0)
         return fd;
@@ -87,7 +88,8 @@ static ssize_t read_whole(struct opener *opener, const char *path, uint8_t *out,
 }
 
 /* why has been written where the error is the file's. */
-static int set_anchors(struct resolver_config *c, const char *path, struct opener *opener,
+static int set_anchors(struct resolver_config *c, const char *path,
+                       int (*open_file)(void *user, const char *path), void *user,
                        char why[GATEWAY_RESOLVER_WHY_CAP])
 {
     static const size_t cap = DNS_ANCHOR_FILE_MAX + 1;
@@ -99,7 +101,7 @@ static int set_anchors(struct resolver_config *c, const char *path, struct opene
 
     if (text == NULL)
         return -ENOMEM;
-    ssize_t len = read_whole(opener, path, text, cap);
+    ssize_t len = read_whole(open_file, user, path, text, cap);
     if (len < 0)
         snprintf(why, GATEWAY_RESOLVER_WHY_CAP, "dns: trust_anchor: cannot read %.200s (%s)", path,
                  len == -EACCES ? "no permission, or a file that needs a restart"
@@ -123,8 +125,9 @@ static int set_anchors(struct resolver_config *c, const char *path, struct opene
     return got < 0 || cnt == 0 ? -EINVAL : error;
 }
 
-struct resolver_config *gateway_resolver_prepare(const struct conf *conf, struct opener *opener,
-                                                 char why[GATEWAY_RESOLVER_WHY_CAP])
+struct resolver_config *gateway_resolver_prepare(const struct conf *conf,
+                                                 int (*open_file)(void *user, const char *path),
+                                                 void *user, char why[GATEWAY_RESOLVER_WHY_CAP])
 {
     struct resolver_config *c = resolver_config_open();
     const char *path = conf->dns.trust_anchor;
@@ -136,7 +139,7 @@ struct resolver_config *gateway_resolver_prepare(const struct conf *conf, struct
     if (error == 0)
         error = set_numbers(c, &conf->dns);
     if (error == 0 && path != NULL && path[0] != 0)
-        error = set_anchors(c, path, opener, why);
+        error = set_anchors(c, path, open_file, user, why);
     for (size_t i = 0; error == 0 && (path == NULL || path[0] == 0) && dns_anchor_root[i]; i++)
         error = set(c, DNS_WIRE_ANCHOR, dns_anchor_root[i]);
     if (error == 0)

@@ -38,10 +38,11 @@ struct gateway_resolver {
     uint64_t spawned_ns;            /* 0: never */
 };
 
-/* What the process is to be told by conf; the trust anchors are read through the opener. Returns
+/* What the process is to be told by conf; the trust anchors are read by open_file. Returns
  * NULL with a sentence in why. */
-struct resolver_config *gateway_resolver_prepare(const struct conf *conf, struct opener *opener,
-                                                 char why[GATEWAY_RESOLVER_WHY_CAP]);
+struct resolver_config *gateway_resolver_prepare(const struct conf *conf,
+                                                 int (*open_file)(void *user, const char *path),
+                                                 void *user, char why[GATEWAY_RESOLVER_WHY_CAP]);
 /* Takes it: for the processes from now on, and in place of the one that is there if it differs. */
 void gateway_resolver_use(struct gateway_resolver *g, struct resolver_config *config);
 

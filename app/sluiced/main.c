@@ -11,7 +11,6 @@
 #include "gateway_source.h"
 #include "role.h"
 #include "sandbox.h"
-#include "settings_logins.h"
 #include "state_dir.h"
 #include "telemetry.h"
 #include "tls_memory.h"
@@ -57,6 +56,8 @@ static struct conf *load(const char *path)
     base_assert(errors != NULL);
     struct conf *conf = config_load(path, open_directly, NULL, errors);
     conf_write_errors(stderr, errors);
+    if (conf != NULL)
+        conf_write_warnings(stderr, conf);
     conf_errors_free(errors);
     free(errors);
     return conf;
@@ -69,44 +70,10 @@ static bool check_certificates(const struct conf *conf)
                                      (int64_t)(loop_wall_ns() / BASE_NS_S));
 }
 
-/* The passwords for next hops, likewise. */
-static bool check_logins(const struct conf *conf)
-{
-    char why[SETTINGS_LOGINS_WHY_CAP];
-    bool good = true;
-
-    for (uint32_t i = 0; i < conf->route_cnt; i++) {
-        const struct conf_route *r = &conf->route[i];
-        if (r->auth_user == NULL || settings_logins_check(r, open_directly, NULL, why) == 0)
-            continue;
-        fprintf(stderr, "%s:%u: route %s: auth_password_file: %s\n", r->file, r->line, r->name,
-                why);
-        good = false;
-    }
-    return good;
-}
-
 static void warn(const char *text)
 {
     if (text[0] != 0)
         fprintf(stderr, "sluiced: warning: %s\n", text);
-}
-
-/* Prints what is wrong with the map files, and what looks so. */
-static bool check_maps(const struct conf *conf)
-{
-    struct maps_notes *notes = calloc(1, sizeof(*notes));
-
-    base_assert(notes != NULL);
-    struct policy_tables *tables = maps_read(conf, open_directly, NULL, notes);
-    for (uint32_t i = 0; i < notes->warning_cnt; i++)
-        fprintf(stderr, "%s\n", notes->warning[i]);
-    if (tables == NULL)
-        fprintf(stderr, "%s\n", notes->error);
-    bool fine = tables != NULL;
-    policy_tables_free(tables);
-    free(notes);
-    return fine;
 }
 
 /* Makes the last part of the path when it is missing. */
@@ -484,14 +451,8 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc == 3 && strcmp(argv[1], "--check") == 0) {
-        struct conf *conf = load(argv[2]);
-        if (conf == NULL)
-            return 2;
-        bool fine = check_certificates(conf);
-        fine = check_maps(conf) && fine;
-        fine = check_logins(conf) && fine;
-        conf_free(conf);
-        if (!fine)
+        if (!config_check(stderr, argv[2], open_directly, NULL,
+                          (int64_t)(loop_wall_ns() / BASE_NS_S)))
             return 2;
         printf("%s: ok\n", argv[2]);
         return 0;

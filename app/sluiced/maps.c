@@ -15,6 +15,7 @@ struct list {
     const struct conf_list *items;
     enum conf_map_form usual;
     enum policy_role role;
+    const char *block, *key; /* of its setting */
 };
 
 #define LIST_CNT 4
@@ -22,10 +23,14 @@ struct list {
 /* Accounts first: what else is read may be looked at by them. */
 static void lists_of(const struct conf *conf, struct list out[LIST_CNT])
 {
-    out[0] = (struct list){&conf->recipient.accounts, CONF_MAP_ACCOUNTS, POLICY_ROLE_ACCOUNTS};
-    out[1] = (struct list){&conf->recipient.aliases, CONF_MAP_TEXTHASH, POLICY_ROLE_ALIASES};
-    out[2] = (struct list){&conf->sender.maps, CONF_MAP_TEXTHASH, POLICY_ROLE_OWNERS};
-    out[3] = (struct list){&conf->recipient.maps, CONF_MAP_TEXTHASH, POLICY_ROLE_RECIPIENTS};
+    out[0] = (struct list){&conf->recipient.accounts, CONF_MAP_ACCOUNTS, POLICY_ROLE_ACCOUNTS,
+                           "recipient", "accounts"};
+    out[1] = (struct list){&conf->recipient.aliases, CONF_MAP_TEXTHASH, POLICY_ROLE_ALIASES,
+                           "recipient", "aliases"};
+    out[2] =
+        (struct list){&conf->sender.maps, CONF_MAP_TEXTHASH, POLICY_ROLE_OWNERS, "sender", "maps"};
+    out[3] = (struct list){&conf->recipient.maps, CONF_MAP_TEXTHASH, POLICY_ROLE_RECIPIENTS,
+                           "recipient", "maps"};
 }
 
 int maps_each(const struct conf *conf, int (*each)(void *arg, const char *path), void *arg)
@@ -74,7 +79,7 @@ static void warn(struct maps_notes *notes, const char *path, uint32_t line, cons
         snprintf(notes->warning[i - 1], MAPS_TEXT_CAP, "map files: there are more warnings");
         return;
     }
-    snprintf(notes->warning[i], MAPS_TEXT_CAP, "%.250s:%u: %.200s", path, line, text);
+    snprintf(notes->warning[i], MAPS_TEXT_CAP, "%.250s:%u: warning: %.200s", path, line, text);
     notes->warning_cnt++;
 }
 
@@ -88,6 +93,33 @@ static void tell_warnings(struct maps_notes *notes, const char *path, const stru
         return;
     snprintf(more, sizeof(more), "and %u more of such lines", of->warning_cnt - POLICY_NOTE_MAX);
     warn(notes, path, of->warning[POLICY_NOTE_MAX - 1].line, more);
+}
+
+/* Room for one more error, or for the last one again when there are too many. */
+static char *next_error(struct maps_notes *notes)
+{
+    if (notes->error_cnt < MAPS_ERROR_MAX)
+        return notes->error[notes->error_cnt++];
+    return notes->error[MAPS_ERROR_MAX - 1];
+}
+
+/* Of a whole file: at the setting that names it. */
+static void wrong(struct reading *r, const char *block, const char *key, const char *path,
+                  const char *why)
+{
+    struct conf_place place = conf_place_of(r->conf, block, key);
+
+    snprintf(next_error(r->notes), MAPS_TEXT_CAP, "%.200s:%u: %s: %s: %.250s: %.100s",
+             place.file != NULL ? place.file : "", place.line, block, key, path, why);
+}
+
+static void tell_errors(struct reading *r, const char *path, const struct policy_notes *of)
+{
+    for (uint32_t i = 0; i < of->error_cnt; i++) {
+        const struct policy_note *note = i == 0 ? &of->error : &of->more[i - 1];
+        snprintf(next_error(r->notes), MAPS_TEXT_CAP, "%.250s:%u: %s", path, note->line,
+                 note->text);
+    }
 }
 
 static const char *why_unread(int error)
@@ -114,8 +146,9 @@ static bool read_map(struct reading *r, const struct list *list, const char *ite
     if (fd >= 0)
         close(fd);
     if (error != 0) {
-        snprintf(r->notes->error, MAPS_TEXT_CAP, "%.250s: cannot be read (%s)", path,
-                 why_unread(error));
+        char why[128];
+        snprintf(why, sizeof(why), "cannot be read (%s)", why_unread(error));
+        wrong(r, list->block, list->key, path, why);
         free(bytes);
         return false;
     }
@@ -123,15 +156,19 @@ static bool read_map(struct reading *r, const struct list *list, const char *ite
                                            base_span_of(bytes, len), name_domain, r->seed, &notes);
     free(bytes);
     if (m == NULL) {
-        snprintf(r->notes->error, MAPS_TEXT_CAP, "%.250s:%u: %s", path, notes.error.line,
-                 notes.error.text);
+        tell_errors(r, path, &notes);
         return false;
     }
     tell_warnings(r->notes, path, &notes);
+    if (notes.unended > 0) {
+        static const char why[] = "nothing ends the last line: if the file is whole, end it";
+        warn(r->notes, path, notes.unended, why);
+        snprintf(r->notes->unended, MAPS_TEXT_CAP, "%.250s:%u: %s", path, notes.unended, why);
+    }
     if (policy_tables_add(r->tables, list->role, m) == 0)
         return true;
     policy_map_free(m);
-    snprintf(r->notes->error, MAPS_TEXT_CAP, "%.250s: there are too many map files", path);
+    wrong(r, list->block, list->key, path, "there are too many map files");
     return false;
 }
 
@@ -173,20 +210,21 @@ static bool read_srs(struct reading *r)
         return true;
     struct mail_srs *srs = policy_tables_add_srs(r->tables, conf->domain);
     if (srs == NULL) {
-        snprintf(r->notes->error, MAPS_TEXT_CAP, "srs: memory is short");
+        wrong(r, "srs", "domain", conf->domain, "memory is short");
         return false;
     }
     srs->age_max_days = (uint32_t)(conf->max_age_ns / (86400 * UINT64_C(1000000000)));
-    for (uint32_t i = 0; i < conf->secrets.cnt && why == NULL; i++) {
+    bool fine = true;
+    for (uint32_t i = 0; i < conf->secrets.cnt && i < CONF_SECRET_MAX; i++) {
         int fd = r->open_file(r->user, conf->secrets.item[i]);
         why = fd < 0 ? why_unread(fd) : read_secret(srs->key[srs->key_cnt++], fd);
         if (fd >= 0)
             close(fd);
         if (why != NULL)
-            snprintf(r->notes->error, MAPS_TEXT_CAP, "srs: secrets: %.250s: %s",
-                     conf->secrets.item[i], why);
+            wrong(r, "srs", "secrets", conf->secrets.item[i], why);
+        fine &= why == NULL;
     }
-    return why == NULL;
+    return fine;
 }
 
 static void warn_swapped(struct reading *r)
@@ -216,12 +254,13 @@ struct policy_tables *maps_read(const struct conf *conf, maps_open open_file, vo
 
     memset(notes, 0, sizeof(*notes));
     if (!ok)
-        snprintf(notes->error, MAPS_TEXT_CAP, "map files: memory is short");
+        snprintf(next_error(notes), MAPS_TEXT_CAP, "map files: memory is short");
     lists_of(conf, lists);
-    for (int i = 0; i < LIST_CNT; i++)
-        for (uint32_t k = 0; k < lists[i].items->cnt && ok; k++)
-            ok = read_map(&r, &lists[i], lists[i].items->item[k]);
-    ok = ok && read_srs(&r);
+    for (int i = 0; i < LIST_CNT && r.tables != NULL; i++)
+        for (uint32_t k = 0; k < lists[i].items->cnt; k++)
+            ok &= read_map(&r, &lists[i], lists[i].items->item[k]);
+    if (r.tables != NULL)
+        ok &= read_srs(&r);
     if (ok) {
         warn_swapped(&r);
         return r.tables;

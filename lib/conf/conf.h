@@ -353,9 +353,7 @@ struct conf_source {
 struct conf_delivery {
     uint64_t tls; /* enum conf_delivery_tls */
     bool defer_on_tls_error;
-    const char *ca_file;      /* NULL: none */
-    const char *ca_file_file; /* where it is set, on which line; 0: by default */
-    uint32_t ca_file_line;
+    const char *ca_file; /* NULL: none */
     bool mta_sts;
     uint64_t mta_sts_timeout_ns;
     uint64_t eightbit;          /* enum conf_eightbit */
@@ -481,6 +479,16 @@ struct conf {
     uint32_t provider_cnt;
     struct conf_dns_list *dns_list;
     uint32_t dns_list_cnt;
+    /* What is no error, but has no effect or looks like a mistake. */
+    const struct conf_errors *warnings;
+    const struct conf_place *places; /* by row of the table; conf_place_of */
+};
+
+/* Where a setting was given; file is NULL where it was not, and for settings of named blocks, which
+ * know where they begin. */
+struct conf_place {
+    const char *file;
+    uint32_t line;
 };
 
 /* ---- the table ---- */
@@ -546,6 +554,8 @@ void conf_errors_free(struct conf_errors *e);
 /* One line an error: "file:line: key: why", without the key where there is none, and without the
  * line where it is 0: the file could not be read. */
 void conf_write_errors(FILE *out, const struct conf_errors *e);
+/* The same of warnings: "file:line: key: warning: why". */
+void conf_write_warnings(FILE *out, const struct conf *c);
 
 /* Gives the bytes of an included file: 0 and the bytes (alive until the parse ends), or a negative
  * error. path is as written in the file. */
@@ -560,7 +570,14 @@ typedef int (*conf_include)(void *user, const char *path, struct base_span *out)
  */
 struct conf *conf_parse(const char *name, struct base_span text, conf_include include, void *user,
                         struct conf_errors *errors) BASE_WARN_UNUSED;
+/* Likewise, but what could be read is returned where there are errors, too (NULL: no memory), for
+ * looks at what it names: a value that is missing or was refused is as by default, or none. */
+struct conf *conf_parse_partly(const char *name, struct base_span text, conf_include include,
+                               void *user, struct conf_errors *errors) BASE_WARN_UNUSED;
 void conf_free(struct conf *c);
+
+/* Where the setting of a block without a name was given. */
+struct conf_place conf_place_of(const struct conf *c, const char *block, const char *key);
 
 /* What auto means for this listener: never CONF_TLS_AUTO. */
 enum conf_tls_level conf_listener_tls(const struct conf_listener *l);
@@ -626,6 +643,10 @@ bool conf_count_parse(uint32_t *out, const char *text) BASE_WARN_UNUSED;
  * many there are, each once. A named block that is new, gone or in another place counts as its
  * first row. */
 uint32_t conf_compare(const struct conf *running, const struct conf *wanted,
+                      const struct conf_setting **changed, uint32_t cap);
+
+/* Settings that differ, whether a reload may change them or not; else likewise. */
+uint32_t conf_changes(const struct conf *before, const struct conf *after,
                       const struct conf_setting **changed, uint32_t cap);
 
 /* The commented default file, whole; conf/sluice.conf is this text, a test compares. */

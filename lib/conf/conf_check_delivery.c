@@ -62,9 +62,6 @@ void conf_check_delivery(struct conf_parser *p)
 {
     const struct conf_seen *tls = &p->seen[conf_setting_find("delivery", "tls") - conf_settings];
 
-    const struct conf_seen *ca = &p->seen[conf_setting_find("delivery", "ca_file") - conf_settings];
-    p->conf->delivery.ca_file_file = ca->file;
-    p->conf->delivery.ca_file_line = ca->file != NULL ? ca->line : 0;
     if (p->conf->delivery.tls == CONF_DELIVERY_TLS_FINGERPRINT)
         conf_error_add(p->errors, tls->file, tls->line, "delivery: tls",
                        "fingerprint is for destination blocks, which have fingerprints");

@@ -1,4 +1,4 @@
-/* What differs between two configurations and needs a restart. */
+/* What differs between two configurations, all of it or what needs a restart. */
 #include "conf_internal.h"
 
 static bool same_text(const char *a, const char *b)
@@ -92,8 +92,9 @@ static bool same_in_all(const struct conf_setting *s, const struct conf_block *b
     return true;
 }
 
-uint32_t conf_compare(const struct conf *running, const struct conf *wanted,
-                      const struct conf_setting **changed, uint32_t cap)
+/* all: what a reload may change, too. */
+static uint32_t compare(const struct conf *running, const struct conf *wanted, bool all,
+                        const struct conf_setting **changed, uint32_t cap)
 {
     uint32_t n = 0;
 
@@ -101,20 +102,32 @@ uint32_t conf_compare(const struct conf *running, const struct conf *wanted,
         uint32_t x_cnt, y_cnt;
         const char *x = conf_block_instances(running, b, &x_cnt),
                    *y = conf_block_instances(wanted, b, &y_cnt);
-        bool same = same_instances(b, x, x_cnt, y, y_cnt), told = same || b->reloadable;
+        bool same = same_instances(b, x, x_cnt, y, y_cnt);
+        if (!same && b->reloadable && !all)
+            continue;
         for (const struct conf_setting *s = conf_settings; s->block != NULL; s++) {
             if (!conf_setting_in(s, b))
                 continue;
-            if (told && (s->reloadable || !same || same_in_all(s, b, x, y, x_cnt)))
+            if (same && ((s->reloadable && !all) || same_in_all(s, b, x, y, x_cnt)))
                 continue;
-            if (!told || same) {
-                if (n < cap)
-                    changed[n] = s;
-                n++;
-            }
-            if (!told)
+            if (n < cap)
+                changed[n] = s;
+            n++;
+            if (!same)
                 break; /* its first row stands for the blocks themselves */
         }
     }
     return n;
+}
+
+uint32_t conf_compare(const struct conf *running, const struct conf *wanted,
+                      const struct conf_setting **changed, uint32_t cap)
+{
+    return compare(running, wanted, false, changed, cap);
+}
+
+uint32_t conf_changes(const struct conf *before, const struct conf *after,
+                      const struct conf_setting **changed, uint32_t cap)
+{
+    return compare(before, after, true, changed, cap);
 }

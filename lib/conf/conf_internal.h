@@ -157,6 +157,7 @@ struct conf_parser {
     struct conf *conf;
     struct conf_arena *arena; /* of the result */
     struct conf_errors *errors;
+    struct conf_errors *warnings;
     conf_include include;
     void *user;
     struct conf_lex lex;
@@ -185,6 +186,8 @@ void conf_read_required(struct conf_parser *p, const struct conf_block *b, uint3
 void conf_check_delivery(struct conf_parser *p); /* parts of it */
 void conf_check_sources(struct conf_parser *p);
 void conf_check_provider(struct conf_parser *p);
+/* Warnings: what has no effect, and what is hardly meant. */
+void conf_check_effect(struct conf_parser *p);
 void conf_check(struct conf_parser *p, const char *file, uint32_t last_line);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "conf_internal.h"
 
+#include <errno.h>
+
 __attribute__((format(printf, 4, 5))) static void error(struct conf_parser *p, uint32_t line,
                                                         const char *key, const char *format, ...)
 {
@@ -291,7 +293,10 @@ static void include(struct conf_parser *p)
         p->token = token;
         p->file = file;
     } else {
-        error(p, line, "include", "%.128s: %s", path, why != NULL ? why : strerrordesc_np(-rc));
+        error(p, line, "include", "%.128s: %s", path,
+              why != NULL     ? why
+              : rc == -EINVAL ? "not a file"
+                              : strerrordesc_np(-rc));
     }
     if (!past)
         advance(p);
@@ -302,6 +307,11 @@ void conf_read_file(struct conf_parser *p, const char *file, struct base_span te
     p->file = file;
     if (text.len > CONF_FILE_BYTES_MAX) {
         error(p, 1, "", "longer than %d bytes", CONF_FILE_BYTES_MAX);
+        return;
+    }
+    if (text.len >= 2 &&
+        (memcmp(text.p, "\xff\xfe", 2) == 0 || memcmp(text.p, "\xfe\xff", 2) == 0)) {
+        error(p, 1, "", "is UTF-16; store it as UTF-8 or ASCII");
         return;
     }
     if (text.len >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)

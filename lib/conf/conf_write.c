@@ -93,13 +93,23 @@ void conf_write_help(FILE *out)
     }
 }
 
-void conf_write_errors(FILE *out, const struct conf_errors *e)
+static void write_lines(FILE *out, const struct conf_errors *e, const char *kind)
 {
     for (uint32_t i = 0; i < e->cnt; i++) {
         const struct conf_error *x = &e->error[i];
         fprintf(out, "%s:", x->file);
         if (x->line > 0)
             fprintf(out, "%u:", x->line);
-        fprintf(out, " %s%s%s\n", x->key, x->key[0] != 0 ? ": " : "", x->why);
+        fprintf(out, " %s%s%s%s\n", x->key, x->key[0] != 0 ? ": " : "", kind, x->why);
     }
+}
+
+void conf_write_errors(FILE *out, const struct conf_errors *e)
+{
+    write_lines(out, e, "");
+}
+
+void conf_write_warnings(FILE *out, const struct conf *c)
+{
+    write_lines(out, c->warnings, "warning: ");
 }

@@ -109,9 +109,13 @@ bool policy_reader_fail(struct policy_reader *r, const char *format, ...)
 {
     va_list args;
 
-    r->notes->error.line = r->line;
+    if (r->notes->error_cnt == POLICY_NOTE_MAX)
+        return false;
+    uint32_t before = r->notes->error_cnt++;
+    struct policy_note *note = before == 0 ? &r->notes->error : &r->notes->more[before - 1];
+    note->line = r->line;
     va_start(args, format);
-    vsnprintf(r->notes->error.text, sizeof(r->notes->error.text), format, args);
+    vsnprintf(note->text, sizeof(note->text), format, args);
     va_end(args);
     return false;
 }
@@ -375,27 +379,35 @@ static int logical_line(struct policy_reader *r, struct base_span *out)
     return 1;
 }
 
+static bool read_line(struct policy_reader *r, struct base_span line)
+{
+    if (memchr(line.p, 0, line.len) != NULL)
+        return policy_reader_fail(r, "there is a NUL byte");
+    if (r->map->form == POLICY_FORM_ACCOUNTS)
+        return account_line(r, skip_blanks(line, false));
+    if (policy_is_blank(line.p[0]))
+        return policy_reader_fail(r, "the line begins with a blank: it goes on with none before");
+    return r->map->form == POLICY_FORM_PATTERNS ? policy_reader_pattern(r, line)
+                                                : text_line(r, line);
+}
+
+/* A wrong line is passed over, but an if or endif: behind one all others would be wrong, too. */
+static bool goes_on(const struct policy_reader *r, struct base_span line)
+{
+    return r->notes->error_cnt < POLICY_NOTE_MAX &&
+           (r->map->form != POLICY_FORM_PATTERNS || (line.p[0] != 'i' && line.p[0] != 'e'));
+}
+
 static bool read_lines(struct policy_reader *r)
 {
     struct base_span line;
     int more;
 
-    while ((more = logical_line(r, &line)) == 1) {
-        bool ok;
-        if (memchr(line.p, 0, line.len) != NULL)
-            return policy_reader_fail(r, "there is a NUL byte");
-        if (r->map->form == POLICY_FORM_ACCOUNTS)
-            ok = account_line(r, skip_blanks(line, false));
-        else if (policy_is_blank(line.p[0]))
-            ok = policy_reader_fail(r, "the line begins with a blank: it goes on with none before");
-        else if (r->map->form == POLICY_FORM_PATTERNS)
-            ok = policy_reader_pattern(r, line);
-        else
-            ok = text_line(r, line);
-        if (!ok)
+    while ((more = logical_line(r, &line)) == 1)
+        if (!read_line(r, line) && !goes_on(r, line))
             return false;
-    }
-    return more == 0 && (r->map->form != POLICY_FORM_PATTERNS || policy_reader_patterns_end(r));
+    bool ended = r->map->form != POLICY_FORM_PATTERNS || policy_reader_patterns_end(r);
+    return more == 0 && ended && r->notes->error_cnt == 0;
 }
 
 /* Room for every line of the file to be a key. */
@@ -439,6 +451,8 @@ struct policy_map *policy_map_read(const char *name, enum policy_form form, enum
     bool ok = text.len <= POLICY_MAP_BYTES_MAX || policy_reader_fail(&r, "the file is too large");
     ok = ok && make_slots(&r) && read_lines(&r);
     free(r.joined);
+    if (text.len > 0 && text.p[text.len - 1] != '\n')
+        notes->unended = r.next_line - 1;
     if (!ok) {
         policy_map_free(m);
         return NULL;

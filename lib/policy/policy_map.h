@@ -48,9 +48,12 @@ struct policy_note {
 };
 
 struct policy_notes {
-    struct policy_note error; /* when there is no map */
+    struct policy_note error; /* when there is no map: the first, and the others */
+    struct policy_note more[POLICY_NOTE_MAX - 1];
+    uint32_t error_cnt; /* of both; what comes when there is no more room is not counted */
     struct policy_note warning[POLICY_NOTE_MAX];
     uint32_t warning_cnt; /* all of them */
+    uint32_t unended;     /* the last line, when nothing ends it: the file may be half-written; 0 */
 };
 
 struct policy_map;
@@ -64,7 +67,7 @@ void policy_work_reset(struct policy_work *w);
 
 /* Reads text. name is for messages and is copied; seed keys the hash; names without a domain get
  * the given one where the role is accounts (empty: they stay as they are). Returns the map, or NULL
- * with notes->error. */
+ * with at least one error: reading goes on behind a line that is wrong, so that all are told. */
 struct policy_map *policy_map_read(const char *name, enum policy_form form, enum policy_role role,
                                    struct base_span text, struct base_span name_domain,
                                    const uint8_t seed[16],

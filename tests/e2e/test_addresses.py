@@ -190,7 +190,7 @@ def test_files_change(lab):
 def test_swapped_columns(lab):
     with Counted(gw, 'policy/maps_loaded', seconds=15):
         write('owners', 'alice@example.org  press@example.org, news@example.org\n')
-    wait_until(lambda: f'{files["owners"]}:1: the columns look swapped' in gw.log(), 10, 'the warning')
+    wait_until(lambda: f'{files["owners"]}:1: warning: the columns look swapped' in gw.log(), 10, 'the warning')
     check('the columns look swapped' in run(SLUICED, '--check', gw.conf_path), '--check warns')
     with Counted(gw, 'policy/maps_loaded', seconds=15):
         write('owners', OWNERS)
