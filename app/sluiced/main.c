@@ -48,7 +48,7 @@ static int open_directly(void *user, const char *path)
     return fd < 0 ? -errno : fd;
 }
 
-/* Prints what is wrong; NULL then. */
+/* What config_check has found good. NULL: it has changed since. */
 static struct conf *load(const char *path)
 {
     struct conf_errors *errors = calloc(1, sizeof(*errors));
@@ -56,18 +56,15 @@ static struct conf *load(const char *path)
     base_assert(errors != NULL);
     struct conf *conf = config_load(path, open_directly, NULL, errors);
     conf_write_errors(stderr, errors);
-    if (conf != NULL)
-        conf_write_warnings(stderr, conf);
     conf_errors_free(errors);
     free(errors);
     return conf;
 }
 
-/* Prints what is wrong, and what is to be known. */
-static bool check_certificates(const struct conf *conf)
+/* Prints what is wrong, all of it, and what is to be known. */
+static bool check(const char *path)
 {
-    return config_check_certificates(stderr, conf, open_directly, NULL,
-                                     (int64_t)(loop_wall_ns() / BASE_NS_S));
+    return config_check(stderr, path, open_directly, NULL, (int64_t)(loop_wall_ns() / BASE_NS_S));
 }
 
 static void warn(const char *text)
@@ -376,6 +373,12 @@ static int run(const char *path, bool accept_corruption)
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return 2;
     }
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (!tls_memory_use()) /* before OpenSSL allocates */
+        warn("OpenSSL keeps its own allocator: slower handshakes");
+    if (!check(config_path))
+        return 2;
     struct conf *conf = load(config_path);
     if (conf == NULL)
         return 2;
@@ -393,12 +396,6 @@ static int run(const char *path, bool accept_corruption)
         fprintf(stderr, "sluiced: %s\n", err);
         return 2;
     }
-    const struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
-    if (!tls_memory_use())
-        warn("OpenSSL keeps its own allocator: slower handshakes");
-    if (!check_certificates(conf)) /* OpenSSL allocates from here on */
-        return 2;
     if (start_opener(&opener, conf, config_path) != 0)
         return 1;
     int status = 2, error;
@@ -451,8 +448,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc == 3 && strcmp(argv[1], "--check") == 0) {
-        if (!config_check(stderr, argv[2], open_directly, NULL,
-                          (int64_t)(loop_wall_ns() / BASE_NS_S)))
+        if (!check(argv[2]))
             return 2;
         printf("%s: ok\n", argv[2]);
         return 0;
