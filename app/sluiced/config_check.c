@@ -110,7 +110,8 @@ static void check_accounts(struct check *c)
 static void check_names(struct check *c)
 {
     char why[GATEWAY_RESOLVER_WHY_CAP];
-    struct resolver_config *names = gateway_resolver_prepare(c->conf, c->open_file, c->user, why);
+    struct resolver_config *names =
+        gateway_resolver_prepare(c->conf, c->conf->dns.lookups, c->open_file, c->user, why);
     struct conf_place place = conf_place_of(c->conf, "dns", "trust_anchor");
 
     c->good &= names != NULL;

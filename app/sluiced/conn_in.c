@@ -472,7 +472,7 @@ void conn_in_answer(struct conn *c, const struct smtp_reply *reply, struct base_
 {
     struct smtp_server *s = &c->in.smtp;
     struct base_buf out = {.p = c->lane->out, .cap = LANE_OUT_BYTES};
-    const struct conf *conf = c->lane->settings->conf;
+    const struct conf *conf = c->lane->hub->started->conf; /* of auth all needs a restart */
 
     c->in.asking = false;
     if (c->link == NULL || c->finishing)

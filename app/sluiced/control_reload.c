@@ -86,8 +86,9 @@ static bool prepare(struct control *c, struct conf *conf, struct reload *r,
             CONTROL_WHY_CAP >= SETTINGS_LOGINS_WHY_CAP && CONTROL_WHY_CAP >= MAPS_TEXT_CAP,
         "one sentence for all");
     *r = (struct reload){.tables = control_maps_read(c, conf, why)};
+    uint64_t lookups = c->config.gateway->hub.started->conf->dns.lookups;
     if (r->tables != NULL)
-        r->names = gateway_resolver_prepare(conf, open_by_opener, c->config.opener, why);
+        r->names = gateway_resolver_prepare(conf, lookups, open_by_opener, c->config.opener, why);
     if (r->names == NULL)
         conf_free(conf);
     else if ((r->settings = settings_make(conf)) == NULL)

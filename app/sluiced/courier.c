@@ -89,14 +89,10 @@ int courier_init(struct courier *c, struct topology *topology, struct settings_h
     if (error != 0)
         return error;
     c->changes.number = 1;
-    c->delivery_cnt = (uint32_t)c->settings->conf->queue.deliveries;
-    c->deliveries = calloc(c->delivery_cnt, sizeof(c->deliveries[0]));
+    /* Room for the most that a reload may ask for: pages that no delivery has used take none. */
+    c->deliveries = calloc(CONF_DELIVERIES_MAX, sizeof(c->deliveries[0]));
     if (c->deliveries == NULL)
         return -ENOMEM;
-    for (uint32_t i = 0; i < c->delivery_cnt; i++) {
-        c->deliveries[i].next = c->free;
-        c->free = &c->deliveries[i];
-    }
     if (courier_plans_init(&c->plans, secret) != 0)
         return -ENOMEM;
     if (courier_lanes_init(&c->lanes, topology->lane_cnt, c->secret) != 0)

@@ -63,8 +63,8 @@ struct courier {
     struct courier_spool spool[TOPOLOGY_SPOOL_MAX];
     struct stats_block *stats;
     struct stats_log log;
-    struct delivery *deliveries; /* all of them, owned */
-    struct delivery *free;
+    struct delivery *deliveries; /* CONF_DELIVERIES_MAX, owned */
+    struct delivery *free;       /* of the first delivery_cnt, which have been used */
     uint32_t delivery_cnt, active_cnt;
     uint32_t limit;             /* of active_cnt, by the settings of the last pass */
     struct base_limit host_log; /* lines about hosts that others followed */

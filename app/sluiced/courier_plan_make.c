@@ -46,7 +46,7 @@ bool courier_plan_may_ask(const struct courier *c)
     const struct courier_plans *t = &c->plans;
 
     /* More would wait in the resolver until their time is over. */
-    return t->free_query != NULL && t->query_cnt < c->settings->conf->dns.lookups;
+    return t->free_query != NULL && t->query_cnt < c->hub->started->conf->dns.lookups;
 }
 
 static void answered(struct dns_query *q);

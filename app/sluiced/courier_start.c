@@ -21,14 +21,18 @@
 
 bool courier_may_start(const struct courier *c)
 {
-    return !c->draining && c->free != NULL && c->active_cnt < c->limit && !stats_log_waits(&c->log);
+    return !c->draining && (c->free != NULL || c->delivery_cnt < CONF_DELIVERIES_MAX) &&
+           c->active_cnt < c->limit && !stats_log_waits(&c->log);
 }
 
 struct delivery *courier_delivery_get(struct courier *c, const struct queue_job *job)
 {
     struct delivery *d = c->free;
 
-    c->free = d->next;
+    if (d != NULL)
+        c->free = d->next;
+    else
+        d = &c->deliveries[c->delivery_cnt++];
     c->active_cnt++;
     d->job = *job;
     d->host = (struct net_endpoint){0};

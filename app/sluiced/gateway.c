@@ -154,7 +154,8 @@ static int open_resolver(struct gateway *g, const struct conf *conf, struct open
                          char *err, size_t err_cap)
 {
     char why[GATEWAY_RESOLVER_WHY_CAP];
-    struct resolver_config *config = gateway_resolver_prepare(conf, open_by_opener, opener, why);
+    struct resolver_config *config =
+        gateway_resolver_prepare(conf, conf->dns.lookups, open_by_opener, opener, why);
 
     if (config == NULL) {
         snprintf(err, err_cap, "%s", why);

@@ -50,13 +50,13 @@ static int set_servers(struct resolver_config *c, const struct conf_dns *dns)
     return error;
 }
 
-static int set_numbers(struct resolver_config *c, const struct conf_dns *dns)
+static int set_numbers(struct resolver_config *c, const struct conf_dns *dns, uint64_t lookups)
 {
     char text[24];
 
     snprintf(text, sizeof(text), "%llu", (unsigned long long)dns->cache_bytes);
     int error = set(c, DNS_WIRE_CACHE, text);
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)dns->lookups);
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)lookups);
     return error != 0 ? error : set(c, DNS_WIRE_LOOKUPS, text);
 }
 
@@ -125,7 +125,7 @@ static int set_anchors(struct resolver_config *c, const char *path,
     return got < 0 || cnt == 0 ? -EINVAL : error;
 }
 
-struct resolver_config *gateway_resolver_prepare(const struct conf *conf,
+struct resolver_config *gateway_resolver_prepare(const struct conf *conf, uint64_t lookups,
                                                  int (*open_file)(void *user, const char *path),
                                                  void *user, char why[GATEWAY_RESOLVER_WHY_CAP])
 {
@@ -137,7 +137,7 @@ struct resolver_config *gateway_resolver_prepare(const struct conf *conf,
     if (error == 0)
         error = set_servers(c, &conf->dns);
     if (error == 0)
-        error = set_numbers(c, &conf->dns);
+        error = set_numbers(c, &conf->dns, lookups);
     if (error == 0 && path != NULL && path[0] != 0)
         error = set_anchors(c, path, open_file, user, why);
     for (size_t i = 0; error == 0 && (path == NULL || path[0] == 0) && dns_anchor_root[i]; i++)

@@ -38,9 +38,9 @@ struct gateway_resolver {
     uint64_t spawned_ns;            /* 0: never */
 };
 
-/* What the process is to be told by conf; the trust anchors are read by open_file. Returns
- * NULL with a sentence in why. */
-struct resolver_config *gateway_resolver_prepare(const struct conf *conf,
+/* What the process is to be told by conf, but lookups, which are as at the start; the trust anchors
+ * are read by open_file. Returns NULL with a sentence in why. */
+struct resolver_config *gateway_resolver_prepare(const struct conf *conf, uint64_t lookups,
                                                  int (*open_file)(void *user, const char *path),
                                                  void *user, char why[GATEWAY_RESOLVER_WHY_CAP]);
 /* Takes it: for the processes from now on, and in place of the one that is there if it differs. */

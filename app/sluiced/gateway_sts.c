@@ -43,12 +43,12 @@ void gateway_sts_open(struct gateway_sts *g, struct courier *c, const struct con
     char why[256];
 
     *g = (struct gateway_sts){.dir = -1};
-    if (!conf->delivery.mta_sts)
-        return;
     int error = state_dir_make(conf->gateway.state_dir, GATEWAY_STS_SUB, conf->gateway.user, why,
                                sizeof(why));
     if (error == 0)
         g->dir = state_dir_open(conf->gateway.state_dir, GATEWAY_STS_SUB);
+    if (!conf->delivery.mta_sts) /* a reload may ask for them, when nothing can be made any more */
+        return;
     if (g->dir < 0)
         tell(g, true, "mta-sts: policies are not kept over a restart: state_dir: %.80s (%s)",
              conf->gateway.state_dir, strerror(error != 0 ? -error : -g->dir));

@@ -130,7 +130,7 @@ const struct conf_block conf_blocks[] = {
 
 /* clang-format off */
 const struct conf_setting conf_settings[] = {
-    TEXT(gateway, DOMAIN, hostname, NULL, true, "mx.example.org", "name in the greeting, in HELO and in Received fields"),
+    TEXT(gateway, DOMAIN, hostname, NULL, true, "mx.example.org", "name in the greeting, in HELO and in Received fields; in the log's lines from the next start on"),
     TEXT(gateway, STRING, user, "", false, NULL, "user to run as after the start; none: stay who we are"),
     TEXT(gateway, PATH, run_dir, "/run/sluice", false, NULL, "directory of sockets and locks"),
     TEXT(gateway, PATH, state_dir, "/var/lib/sluice", false, NULL, "directory of what is kept over restarts beside the spool"),

@@ -155,7 +155,7 @@ def test_an_address_of_an_account_needs_a_login(lab):
         s.ehlo('client.example')
         check_equal(s.mail('alice@example.org')[0], 553, 'where it is said')
         check_equal(s.mail('')[0], 250, 'the null sender is everybody\'s')
-    check('reason=<team@example.org>: Sender address rejected: not logged in' in gw.log(), 'no log line')
+    wait_until(lambda: 'reason=<team@example.org>: Sender address rejected: not logged in' in gw.log(), 10, 'the log line')
 
 
 def test_files_change(lab):

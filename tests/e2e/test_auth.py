@@ -325,7 +325,7 @@ def test_bad_files_at_the_start(lab):
     write_users(lab, 'alice:{PLAIN}secret\n')
     gw.launch()
     check_equal(gw.wait(), 2, 'exit status')
-    wait_until(lambda: re.search(r'sluiced: auth: passwd_file: accounts: users:1: scheme PLAIN is not taken', gw.log()), 10, 'why')
+    wait_until(lambda: re.search(r'sluice\.conf:\d+: auth: passwd_file: \S+/users:1: scheme PLAIN is not taken', gw.log()), 10, 'why')
     check_equal(gw.log().count('alice:'), 0, 'the line itself')
     os.unlink(lab.path('gw/users'))
     gw.launch()
