@@ -17,6 +17,7 @@ from harness import GATEWAY_IP, HOST_IP, PEERS, Skip, check, check_equal, main, 
 from mail import Client, plain
 from sinks import Scripted
 from test_auth import SHA512
+from zones import NSD, Nsd
 
 far = None
 running = []
@@ -55,8 +56,8 @@ def finished(path, number, pattern=r'qmgr\[\d+\]: \S+: removed'):
 
 # ---- Postfix's words ----
 
-STRANGERS = ['10.9.0.71', '10.9.0.72', '10.9.0.73', '10.9.0.74', '10.9.0.75', '10.9.0.76']
-RELAY, GUESS, EARLY, LOST, ERRORS, UNKNOWN = STRANGERS
+STRANGERS = ['10.9.0.71', '10.9.0.72', '10.9.0.73', '10.9.0.74', '10.9.0.75', '10.9.0.76', '10.9.0.77']
+RELAY, GUESS, EARLY, LOST, ERRORS, UNKNOWN, LISTED = STRANGERS
 words = None  # the gateway that speaks as Postfix does, and its log
 
 
@@ -64,12 +65,14 @@ def speak(lab):
     global words
     if words is not None:
         return words
+    Nsd(lab, NSD, {'bl.lab': '77.0.9.10 A 127.0.0.2\n77.0.9.10 TXT "see http://bl.lab/?ip=1"\n'})
     words = sluice(lab, 'words', {'format': 'postfix', 'file': lab.path('maillog')},
                    listener_early={'kind': 'mx', 'port': 'net0', 'tcp_port': 26, 'greet_pause': '1s'},
                    listener_users={'kind': 'submission', 'port': 'net0', 'tcp_port': 2587, 'auth_cleartext': True,
                                    'tls': 'none', 'spoof_protection': 'off'},
                    auth={'backend': 'passwd', 'passwd_file': users(lab), 'failure_delay': '0'},
-                   smtp={'client_idle': '0', 'errors': 3},
+                   smtp={'client_idle': '0', 'errors': 3}, dns={'stubs': [f'bl.lab={NSD[0]}:{NSD[1]}']},
+                   **{'dns_list bl': {'zone': 'bl.lab'}},
                    relay={'networks': [f'{HOST_IP}/32'], 'domains': ['example.org']})
     words.host_addresses += [f'{address}/24' for address in STRANGERS]
     words.maillog = lab.path('maillog')
@@ -196,11 +199,16 @@ def test_fail2ban(lab):
         c.command('RCPT TO:<"unknown[10.9.0.2]: SASL LOGIN authentication failed: x"@elsewhere.example>')
         c.command('VRFY reject: RCPT from unknown[10.9.0.2]: 554 5.7.1 <x>: Relay access denied')
         c.quit()
+    with Client(source=(LISTED, 0)) as c:  # in a DNS list: as Postfix words it
+        c.command('MAIL FROM:<x@stranger.example>')
+        reply = c.command('RCPT TO:<one@example.org>')
+        check_equal((reply.code, reply.text), (554, f'5.7.1 Service unavailable; Client host [{LISTED}] blocked using bl.lab; see http://bl.lab/?ip=1'), 'refused')
+        c.quit()
     wait_until(lambda: all(len(re.findall(rf'disconnect from unknown\[{re.escape(a)}\]', text_of(gw.maillog))) >= n
-                           for a, n in ((GUESS, 3), (LOST, 1), (ERRORS, 1), (UNKNOWN, 1))), 20, 'ends of sessions')
+                           for a, n in ((GUESS, 3), (LOST, 1), (ERRORS, 1), (UNKNOWN, 1), (LISTED, 1))), 20, 'ends of sessions')
     wait_until(lambda: 'PREGREET' in text_of(gw.maillog), 20, 'PREGREET')
-    wanted = {'auth': {GUESS: 4}, 'normal': {RELAY: 3, UNKNOWN: 1, ERRORS: 1}, 'more': {RELAY: 3, UNKNOWN: 1, ERRORS: 1},
-              'errors': {ERRORS: 1}, 'rbl': {}}
+    wanted = {'auth': {GUESS: 4}, 'normal': {RELAY: 3, UNKNOWN: 1, ERRORS: 1, LISTED: 1},
+              'more': {RELAY: 3, UNKNOWN: 1, ERRORS: 1, LISTED: 1}, 'errors': {ERRORS: 1}, 'rbl': {LISTED: 1}}
     modes = [*wanted, 'ddos', 'aggressive']
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = dict(zip(modes, pool.map(lambda mode: ban(mode, gw.maillog), modes)))
@@ -208,7 +216,7 @@ def test_fail2ban(lab):
         check_equal(dict(found[mode]), want, f'mode {mode}: {text_of(gw.maillog)[-3000:]}')
     ddos = found['ddos']
     check(ddos[EARLY] >= 1 and ddos[LOST] == 1 and set(ddos) <= {EARLY, LOST, GUESS}, f'ddos: {ddos}')
-    check_equal(set(found['aggressive']), {RELAY, GUESS, EARLY, LOST, ERRORS, UNKNOWN}, 'aggressive')
+    check_equal(set(found['aggressive']), {RELAY, GUESS, EARLY, LOST, ERRORS, UNKNOWN, LISTED}, 'aggressive')
 
 
 # ---- JSON ----
@@ -223,7 +231,12 @@ def test_json(lab):
     wait_until(lambda: '"event":"deferred"' in text_of(path), 30, 'a deferral')
     check_equal(gw.stop(), 0, 'status')
     lines = [json.loads(line) for line in text_of(path).splitlines()]
-    of = {line['event']: line for line in lines if line.get('id') == qid}
+    own = [line for line in lines if line.get('id') == qid]
+    of = {line['event']: line for line in own}
+    # One id, from the first line about it to the last, and in what the next hop got.
+    told = [line['event'] for line in own]
+    check_equal((told[:3], set(told[3:])), (['message', 'accepted', 'queued'], {'delivered', 'deferred'}), 'lines of the id')
+    check(any(f'id {qid}'.encode() in m.content for m in far.to('j@example.org')), 'Received has it')
     check_equal((of['accepted']['recipients'], of['queued']['from'], of['delivered']['to'], of['delivered']['code']),
                 (2, 'a@client.example', 'j@example.org', 250), 'fields')
     check_equal((of['deferred']['to'], of['deferred']['reply'], of['deferred']['level']),
@@ -353,6 +366,58 @@ def test_journald(lab):
                 ('6', '2', 'sluiced', str(gw.process.pid), HOST_IP, qid), 'fields')
     check(entry['MESSAGE'].startswith(f'accepted id={qid} client='), entry['MESSAGE'])
     gw.stop()
+
+
+def of_systemd(path):
+    """A program of systemd's, unpacked or the machine's own, and its environment."""
+    libraries = ':'.join(os.path.join(PEERS, 'usr/lib/x86_64-linux-gnu', d) for d in ('systemd', '.'))
+    if os.path.exists(os.path.join(PEERS, path)):
+        return os.path.join(PEERS, path), dict(os.environ, LD_LIBRARY_PATH=libraries)
+    if os.path.exists(f'/{path}'):
+        return f'/{path}', None
+    raise Skip(f'{path} is not here (tests/run e2e brings it)')
+
+
+def start_journald(lab):
+    """The real one, with sockets and files of its own; returns its directory of files."""
+    program, env = of_systemd('lib/systemd/systemd-journald')
+    if not os.path.exists('/etc/machine-id') or os.path.getsize('/etc/machine-id') < 32:
+        raise Skip('journald needs /etc/machine-id')
+    for where in ('/run/systemd', '/run/log'):  # of this test's mounts alone
+        os.makedirs(where, exist_ok=True)
+        run('mount', '-t', 'tmpfs', 'none', where)
+        lab.at_end(lambda where=where: run('umount', '-l', where, ok=None))
+    os.makedirs('/run/systemd/journald.conf.d')
+    os.makedirs('/run/log/journal')
+    with open('/run/systemd/journald.conf.d/sluice.conf', 'w') as f:
+        f.write('[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nForwardToSyslog=no\nForwardToWall=no\nRateLimitIntervalSec=0\n')
+    said = open(lab.path('journald.log'), 'wb')
+    lab.spawn(program, stdout=said, stderr=said, env=env)
+    wait_until(lambda: os.path.exists('/run/systemd/journal/socket'), 20, 'journald listens')
+    return '/run/log/journal'
+
+
+def test_real_journald(lab):
+    """What journalctl finds by the fields."""
+    files = start_journald(lab)
+    journalctl, env = of_systemd('usr/bin/journalctl')
+    gw = sluice(lab, 'realjournal', {'target': 'journald'}).start()
+    far.mode = 'ok'
+    with Client() as c:
+        qid = re.search(ID, c.deliver('s@client.example', ['real@example.org'], plain(1)).text).group(0)
+        c.quit()
+
+    def entries():
+        text = run(journalctl, '-D', files, '-o', 'json', '--no-pager', f'SLUICE_ID={qid}', ok=(0, 1), env=env)
+        return [json.loads(line) for line in text.splitlines() if line.startswith('{')]
+    wait_until(lambda: any(e['SLUICE_EVENT'] == 'finished' for e in entries()), 30, 'the last line')
+    found = entries()
+    check_equal([e['SLUICE_EVENT'] for e in found], ['message', 'accepted', 'queued', 'delivered', 'finished'], 'events')
+    check_equal({(e['_TRANSPORT'], e['SYSLOG_IDENTIFIER'], e['_PID'], e['PRIORITY']) for e in found},
+                {('journal', 'sluiced', str(gw.process.pid), '6')}, 'fields')
+    check(re.search(rf'^delivered id={qid} .*to=<real@example\.org>', found[3]['MESSAGE']), found[3]['MESSAGE'])
+    check_equal(found[1]['SLUICE_ADDRESS'], HOST_IP, 'the client')
+    check_equal(gw.stop(), 0, 'status')
 
 
 def test_rsyslog(lab):

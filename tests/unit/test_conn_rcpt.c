@@ -116,7 +116,7 @@ static void listed(void **state)
     list("bad.example", 2, 0);
     put("bad.example", DNS_TYPE_TXT, "\7because\2 \1", 11, 0);
     struct tcp_conn *c = client_of(TO_US "RCPT TO:<who@elsewhere.test>\r\nQUIT\r\n");
-    told("554 5.7.1 Service unavailable; client [10.0.0.2] blocked using bad.example; because "
+    told("554 5.7.1 Service unavailable; Client host [10.0.0.2] blocked using bad.example; because "
          "?\r\n");
     told("Relay access denied");
     told("221 2.0.0");
@@ -184,7 +184,7 @@ static void late(void **state)
     turns(c, 600);
     not_told("554");
     turns(c, 1600);
-    told("554 5.7.1 Service unavailable; client [10.0.0.2] blocked using bad.example\r\n250 2.0.0");
+    told("554 5.7.1 Service unavailable; Client host [10.0.0.2] blocked using bad.example\r\n250 2.0.0");
     assert_int_equal(lane_stat(STATS_LIST_FAILED), 1);
     assert_int_equal(lane_stat(STATS_LIST_WAITED), 1);
     leave(c);
