@@ -98,7 +98,7 @@ def of_version(header, version):
 
 
 def test_newer_spool(lab):
-    """A segment of a format to come, be it the first or the last: refused, and nothing is touched."""
+    """Row R14: a segment of a format to come, be it the first or the last: refused, and nothing is touched."""
     other = Gateway(lab, name='newer', smtp={'message_size': '1M'}, spool={'segment_size': '1M', 'size': '16M'}, **own_device(5))
     other.start(addresses=False)
     check_equal(other.stop(), 0, 'exit status')

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # limit: 120
-"""SIGTERM under load, with deliveries out, with a next hop that is silent and a client in the middle of a
+"""Row R15: SIGTERM under load, with deliveries out, with a next hop that is silent and a client in the middle of a
 message: what was acknowledged is there after the restart, the process ends by itself within its bound,
 and with status 0."""
 from gateway import Gateway
