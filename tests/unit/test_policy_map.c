@@ -247,6 +247,36 @@ static void errors(void **state)
     assert_string_equal(notes.error.text, "there is a NUL byte");
 }
 
+/* All wrong lines are told, in their order, and whether the last line has an end. */
+static void every_error(void **state)
+{
+    struct policy_notes notes;
+    struct policy_map *m;
+
+    (void)state;
+    assert_null(
+        read_text(TEXT, POLICY_ROLE_ALIASES, "a@b c@d\nx@y\nq@r: s\nd@e f@g\nlast@h", &notes));
+    assert_int_equal(notes.error_cnt, 3);
+    assert_int_equal(notes.error.line, 2);
+    assert_int_equal(notes.more[0].line, 3);
+    assert_int_equal(notes.more[1].line, 5);
+    assert_int_equal(notes.unended, 5);
+    assert_null(read_text(TEXT, POLICY_ROLE_ALIASES, "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n", &notes));
+    assert_int_equal(notes.error_cnt, POLICY_NOTE_MAX);
+    assert_int_equal(notes.more[POLICY_NOTE_MAX - 2].line, POLICY_NOTE_MAX);
+    assert_int_equal(notes.unended, 0);
+    assert_null(read_text(PCRE, POLICY_ROLE_OWNERS, "/(/ c\n/b/\nif /x/ y\n/(/ d\n", &notes));
+    assert_int_equal(notes.error_cnt, 3); /* what stands behind a wrong if is not looked at */
+    m = read_text(TEXT, POLICY_ROLE_ALIASES, "a@b c@d\n# cut@e f@g", &notes);
+    assert_non_null(m);
+    assert_int_equal(notes.unended, 2);
+    policy_map_free(m);
+    m = read_text(TEXT, POLICY_ROLE_ALIASES, "", &notes);
+    assert_non_null(m);
+    assert_int_equal(notes.unended, 0);
+    policy_map_free(m);
+}
+
 static void pattern_form(void **state)
 {
     (void)state;
@@ -378,9 +408,9 @@ static void million(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_form),     cmocka_unit_test(keys),     cmocka_unit_test(errors),
-        cmocka_unit_test(pattern_form),  cmocka_unit_test(accounts), cmocka_unit_test(million),
-        cmocka_unit_test(evil_patterns),
+        cmocka_unit_test(every_error), cmocka_unit_test(text_form),     cmocka_unit_test(keys),
+        cmocka_unit_test(errors),      cmocka_unit_test(pattern_form),  cmocka_unit_test(accounts),
+        cmocka_unit_test(million),     cmocka_unit_test(evil_patterns),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
