@@ -288,8 +288,9 @@ static void refuse(const struct conn *c, const struct client_lists_row *r, struc
         }
     bool told = r->text_len > 0 && r->reason_list == worst;
     net_addr_format(client, &c->remote.addr);
-    snprintf(text, POLICY_TEXT_CAP, "Service unavailable; Client host [%s] blocked using %.120s%s%.*s",
-             client, s->lists[worst].zone, told ? "; " : "", told ? r->text_len : 0, r->text);
+    snprintf(text, POLICY_TEXT_CAP,
+             "Service unavailable; Client host [%s] blocked using %.120s%s%.*s", client,
+             s->lists[worst].zone, told ? "; " : "", told ? r->text_len : 0, r->text);
     *reply = (struct smtp_reply){554, "5.7.1", text};
 }
 

@@ -184,7 +184,8 @@ static void late(void **state)
     turns(c, 600);
     not_told("554");
     turns(c, 1600);
-    told("554 5.7.1 Service unavailable; Client host [10.0.0.2] blocked using bad.example\r\n250 2.0.0");
+    told("554 5.7.1 Service unavailable; Client host [10.0.0.2] blocked using bad.example\r\n250 "
+         "2.0.0");
     assert_int_equal(lane_stat(STATS_LIST_FAILED), 1);
     assert_int_equal(lane_stat(STATS_LIST_WAITED), 1);
     leave(c);
