@@ -3,8 +3,8 @@
  * (stats_log.h), and writes it (drivers/log). It alone waits for files and sockets: while they take
  * nothing the rings fill, and who makes records that may not be lost waits with its work.
  *
- * Order: that of each thread; and what a lane tells of a message comes before what the courier
- * does.
+ * Order: that of each thread; and what a lane tells of a message before it is stored comes before
+ * what the courier does. "accepted" and "queued" may come either way.
  *
  * Records that were dropped, in a ring or because the log could not be written, are told of in the
  * log itself as soon as it takes lines again: "lost lines=N kind=connect".

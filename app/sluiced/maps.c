@@ -250,17 +250,19 @@ struct policy_tables *maps_read(const struct conf *conf, maps_open open_file, vo
                         .notes = notes,
                         .tables = policy_tables_make()};
     struct list lists[LIST_CNT];
-    bool ok = r.tables != NULL && getrandom(r.seed, sizeof(r.seed), 0) == sizeof(r.seed);
 
     memset(notes, 0, sizeof(*notes));
-    if (!ok)
+    if (r.tables == NULL || getrandom(r.seed, sizeof(r.seed), 0) != sizeof(r.seed)) {
         snprintf(next_error(notes), MAPS_TEXT_CAP, "map files: memory is short");
+        policy_tables_free(r.tables);
+        return NULL;
+    }
+    bool ok = true;
     lists_of(conf, lists);
-    for (int i = 0; i < LIST_CNT && r.tables != NULL; i++)
+    for (int i = 0; i < LIST_CNT; i++)
         for (uint32_t k = 0; k < lists[i].items->cnt; k++)
             ok &= read_map(&r, &lists[i], lists[i].items->item[k]);
-    if (r.tables != NULL)
-        ok &= read_srs(&r);
+    ok &= read_srs(&r);
     if (ok) {
         warn_swapped(&r);
         return r.tables;

@@ -64,7 +64,7 @@ def passes(year, session=None, near=False):
 
 def waiting():
     """What waits for the dead next hop is there, and was given up by nobody."""
-    check(re.search(r'^messages 1$', gw.ctl('queue', 'stat'), re.M), f'R10: what waits: {gw.ctl("queue", "stat")}')
+    wait_until(lambda: re.search(r'^messages 1$', gw.ctl('queue', 'stat'), re.M), 30, 'R10: what waits is there, and nothing else')
     check_equal((gw.counter('courier/failed'), far.to('s@client.example')), (0, []), 'R10: nothing is given up')
 
 

@@ -128,7 +128,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                            base_span_str("example.org"), seed, &notes);
     free(exact);
     if (m == NULL) {
+        base_assert(notes.error_cnt > 0 && notes.error_cnt <= POLICY_NOTE_MAX);
         base_assert(notes.error.text[0] != 0 && notes.error.line <= lines);
+        for (uint32_t i = 1; i < notes.error_cnt; i++)
+            base_assert(notes.more[i - 1].text[0] != 0 && notes.more[i - 1].line <= lines);
         return 0;
     }
     struct policy_tables *t = policy_tables_make();
