@@ -208,6 +208,7 @@ static int lane(struct stats_block *stats, uint32_t update_cnt)
     struct reader r = {.stats = stats, .tick_hz = tick_hz()};
     pthread_t thread;
     uint64_t sum = 0;
+    const size_t middle = MESSAGES / 2;
 
     if (pthread_create(&thread, NULL, read_all, &r) != 0)
         return 1;
@@ -231,7 +232,7 @@ static int lane(struct stats_block *stats, uint32_t update_cnt)
     pthread_join(thread, NULL);
     for (int i = 0; i < 2; i++)
         qsort(ticks[i], MESSAGES, sizeof(ticks[i][0]), compare_ticks);
-    double cost = (double)ticks[1][MESSAGES / 2] - (double)ticks[0][MESSAGES / 2];
+    double cost = (double)ticks[1][middle] - (double)ticks[0][middle];
     printf("lane updates_per_message %u updates\n", update_cnt);
     printf("lane cycles_per_message_both %.0f cycles\n", cost);
     printf("lane share_at_100000_per_s %.3f %%\n", 100 * cost * PER_S / r.tick_hz);

@@ -571,7 +571,8 @@ typedef int (*conf_include)(void *user, const char *path, struct base_span *out)
 struct conf *conf_parse(const char *name, struct base_span text, conf_include include, void *user,
                         struct conf_errors *errors) BASE_WARN_UNUSED;
 /* Likewise, but what could be read is returned where there are errors, too (NULL: no memory), for
- * looks at what it names: a value that is missing or was refused is as by default, or none. */
+ * looks at what it names: a value that is missing or was refused is as by default, or none; a
+ * number that was refused is 0. */
 struct conf *conf_parse_partly(const char *name, struct base_span text, conf_include include,
                                void *user, struct conf_errors *errors) BASE_WARN_UNUSED;
 void conf_free(struct conf *c);

@@ -69,7 +69,7 @@ static void test_warnings(void **state)
         expect_warnings(rows[i].text, rows[i].warnings);
 }
 
-/* What could be read is there, what was refused or is missing is as by default or none. */
+/* What could be read is there, what was refused or is missing is as by default or none, or 0. */
 static void test_partly(void **state)
 {
     struct conf_errors e;
@@ -82,7 +82,7 @@ static void test_partly(void **state)
     assert_true(e.cnt > 0);
     assert_null(c->gateway.hostname);
     assert_int_equal(c->gateway.lanes, 3);
-    assert_int_equal(c->smtp.hops, 100);
+    assert_int_equal(c->smtp.hops, 0);
     assert_int_equal(c->certificate_cnt, 1);
     assert_string_equal(c->certificate[0].chain, "/a");
     assert_null(c->certificate[0].key);
