@@ -175,14 +175,21 @@ static bool names(const struct conf_list *domains, struct base_span name)
     return false;
 }
 
-static uint32_t group_by_name(const struct courier *c, struct base_span name)
+static const struct conf_provider *provider_by_name(const struct courier *c, struct base_span name)
 {
     const struct conf *conf = c->settings->conf;
 
     for (uint32_t i = 0; i < conf->provider_cnt; i++)
         if (names(&conf->provider[i].domains, name))
-            return courier_shape_find(c, base_span_str(conf->provider[i].name));
-    return 0;
+            return &conf->provider[i];
+    return NULL;
+}
+
+static uint32_t group_by_name(const struct courier *c, struct base_span name)
+{
+    const struct conf_provider *p = provider_by_name(c, name);
+
+    return p != NULL ? courier_shape_find(c, base_span_str(p->name)) : 0;
 }
 
 uint32_t courier_shape_group(void *user, struct base_span name, uint32_t group)
@@ -196,22 +203,43 @@ uint32_t courier_shape_group(void *user, struct base_span name, uint32_t group)
     return group < QUEUE_GROUP_MAX && c->shape.provider[group] != NULL ? group : 0;
 }
 
-/* By the host that is tried first: the others are of no better preference. */
-static uint32_t group_by_host(const struct courier *c, const struct courier_plan *p)
+static const struct conf_provider *provider_by_host(const struct courier *c,
+                                                    const struct plan_target *target)
 {
     const struct conf *conf = c->settings->conf;
     char address[NET_ADDR_TEXT_CAP];
-    const char *host = p->order.target_cnt > 0 ? p->order.target[0].host->name : "";
+    const char *host = target->host->name;
 
-    if (p->order.target_cnt > 0 && host[0] == 0) { /* a route to an address */
-        net_addr_format(address, &p->order.target[0].endpoint.addr);
+    if (host[0] == 0) { /* a route to an address */
+        net_addr_format(address, &target->endpoint.addr);
         host = address;
     }
     for (uint32_t i = 0; i < conf->provider_cnt && host[0] != 0; i++)
         for (uint32_t k = 0; k < conf->provider[i].mx.cnt; k++)
             if (shape_host_match(conf->provider[i].mx.item[k], host))
-                return courier_shape_find(c, base_span_str(conf->provider[i].name));
-    return 0;
+                return &conf->provider[i];
+    return NULL;
+}
+
+/* By the host that is tried first: the others are of no better preference. */
+static uint32_t group_by_host(const struct courier *c, const struct courier_plan *p)
+{
+    const struct conf_provider *of =
+        p->order.target_cnt > 0 ? provider_by_host(c, &p->order.target[0]) : NULL;
+
+    return of != NULL ? courier_shape_find(c, base_span_str(of->name)) : 0;
+}
+
+const char *courier_shape_receiver(const struct courier *c, const struct courier_plan *p,
+                                   const struct plan_target *target)
+{
+    const struct conf_provider *of = NULL;
+
+    if (c->settings->conf->provider_cnt > 0)
+        of = provider_by_name(c, base_span_of(p->key, p->key_len));
+    if (of == NULL)
+        of = provider_by_host(c, target);
+    return of != NULL ? of->name : NULL;
 }
 
 static uint32_t group_of(struct courier *c, const struct delivery *d)
@@ -235,7 +263,7 @@ bool courier_shape_begin(struct courier *c, struct delivery *d)
     if (c->shape.cnt == 0)
         return true;
     uint32_t group = group_of(c, d);
-    if (d->verify == NULL && !queue_group_join(c->queue, &d->job, group)) {
+    if (d->verify == NULL && !d->probe && !queue_group_join(c->queue, &d->job, group)) {
         stats_inc(c->stats, STATS_COURIER_GROUP_FULL);
         return false;
     }
@@ -248,6 +276,12 @@ bool courier_shape_begin(struct courier *c, struct delivery *d)
     if (p->conf != NULL)
         d->connection_messages = (uint32_t)p->conf->messages_per_connection;
     return true;
+}
+
+void courier_shape_fill(struct delivery *d)
+{
+    if (d->group_connections > 0)
+        d->policy ^= d->group * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 /* ---- replies ---- */

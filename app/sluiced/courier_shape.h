@@ -22,6 +22,7 @@ struct courier;
 struct courier_plan;
 struct courier_request;
 struct conf_provider;
+struct plan_target;
 
 #define COURIER_RULE_MAX  64
 #define COURIER_CAUSE_MAX 100
@@ -57,9 +58,16 @@ uint32_t courier_shape_group(void *user, struct base_span name, uint32_t group);
 /* The provider with that name, 0: none; and the name of one. */
 uint32_t courier_shape_find(const struct courier *c, struct base_span name);
 
+/* The configured provider that a next hop of the plan is of; NULL: of none. */
+const char *courier_shape_receiver(const struct courier *c, const struct courier_plan *p,
+                                   const struct plan_target *target);
+
 /* Its plan is made and it is about to go: takes it into its group, with what the lane has to know.
- * Returns false when the group has no place for it now: it is to be put back. */
+ * Returns false when the group has no place for it now: it is to be put back. One that carries no
+ * message (a probe, a verification) takes no place of the queue's; its connection counts. */
 bool courier_shape_begin(struct courier *c, struct delivery *d) BASE_WARN_UNUSED;
+/* Makes d's policy one of its group, where connections are counted: these are its own. */
+void courier_shape_fill(struct delivery *d);
 /* A lane has given it back. Returns true when it has gone out again, by a rule's "retry". */
 bool courier_shape_result(struct courier *c, struct delivery *d);
 

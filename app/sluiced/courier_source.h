@@ -26,8 +26,10 @@
 
 struct courier;
 struct courier_request;
+struct courier_plan;
 struct plan_target;
 struct settings_route;
+struct settings_source;
 
 /* The ledger's text. Free. */
 struct courier_source_text {
@@ -71,6 +73,21 @@ uint64_t courier_sources_deadline(const struct courier *c);
 bool courier_source_choose(struct courier *c, struct delivery *d,
                            const struct settings_route *route, const struct plan_target *target,
                            struct courier_source_refusal *why);
+struct courier_source_choice {
+    const struct settings_source *source;
+    const struct net_addr *address; /* of the next hop's family */
+    bool usable;
+    uint32_t percent; /* of messages that go by it, by the weights of those that are usable */
+    char why[DELIVERY_TEXT_MAX + 1];
+};
+
+/* What a message of one recipient, of a sender for whom there is no source apart, may leave by to
+ * that next hop, those that are usable first; site becomes whose next hop it is. Returns how many
+ * there are; 0: the route takes none, or the machine's own network leads there. */
+uint32_t courier_source_choices(struct courier *c, const struct courier_plan *p,
+                                const struct plan_target *target, char site[SOURCE_SITE_CAP],
+                                struct courier_source_choice out[CONF_SOURCE_MAX]);
+
 /* Makes d's policy one of its source. */
 void courier_source_fill(const struct courier *c, struct delivery *d);
 

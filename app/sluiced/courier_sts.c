@@ -1,7 +1,9 @@
 #include "courier_sts.h"
 #include "base_time.h"
 #include "courier.h"
+#include "courier_control.h"
 #include "courier_plan.h"
+#include "courier_print.h"
 #include "resolver.h"
 
 #include <errno.h>
@@ -18,7 +20,8 @@
 struct job {
     struct base_list node;
     struct courier *courier;
-    struct courier_plan *plan; /* held; NULL: nobody waits, the policy is to be fetched anew */
+    struct courier_plan *plan; /* held; NULL: the policy is to be fetched anew, for nobody, or */
+    struct courier_request *request; /* for an operator; NULL: none waits */
     uint32_t source;
     bool asked;
     char domain[DNS_NAME_CAP];
@@ -105,6 +108,32 @@ static void limit_ttl(struct courier_plan *p, uint64_t ttl_s)
         p->ttl_s = (uint32_t)ttl_s;
 }
 
+/* Plans that go by what is no longer so are made again. */
+static void end_plans(struct courier *c, const char *domain)
+{
+    base_list_each (node, &c->plans.kept) {
+        struct courier_plan *p = base_container_of(node, struct courier_plan, node);
+        for (uint32_t i = 0; i < p->sts_cnt; i++)
+            if (strcmp(p->sts[i].domain, domain) == 0)
+                p->expires_ns = c->now_ns;
+    }
+}
+
+static void refreshed(const struct job *j, const struct sts_entry *e)
+{
+    struct courier *c = j->courier;
+
+    end_plans(c, j->domain);
+    courier_sts_print(c, j->request, j->domain, e);
+    if (j->record == STS_RECORD_ERROR)
+        j->request->error = "its record could not be looked up";
+    else if (j->record != STS_RECORD_VALID)
+        j->request->error = "it has no record, or not one that is valid";
+    else if (e == NULL || e->failure != STS_FAILURE_NONE)
+        j->request->error = "its policy could not be had";
+    courier_control_answer(c, j->request);
+}
+
 static void finish(struct job *j)
 {
     struct courier *c = j->courier;
@@ -126,6 +155,8 @@ static void finish(struct job *j)
         p->open_cnt--;
         courier_plan_advance(c, p);
         courier_plan_release(c, p);
+    } else if (j->request != NULL) {
+        refreshed(j, e);
     } else {
         c->sts.refresh_cnt--;
     }
@@ -244,7 +275,8 @@ static void answered(struct dns_query *q)
     j->ttl_s = q->answer.ttl_s;
     bool in_force = sts_entry_expires_s(e, now_s(c)) > 0;
     bool wants = sts_entry_wants(e, j->record, j->id, now_s(c));
-    if (j->plan == NULL && in_force) /* anew, unless the record has gone: then it may lapse */
+    /* Anew, unless the record has gone: then it may lapse. */
+    if (j->request != NULL || (j->plan == NULL && in_force))
         wants = j->record == STS_RECORD_VALID;
     if (wants)
         return fetch(j);
@@ -290,19 +322,60 @@ static void refresh(struct courier *c)
 {
     struct courier_sts *s = &c->sts;
 
-    if (c->now_ns < s->refresh_ns || c->draining || !c->settings->conf->delivery.mta_sts)
+    bool due = c->now_ns >= s->refresh_ns, wanted = s->wanted_cnt > 0;
+    if (c->draining || !c->settings->conf->delivery.mta_sts ||
+        (!due && (!wanted || s->refresh_cnt == REFRESH_BURST)))
         return;
-    s->refresh_ns = c->now_ns + REFRESH_NS;
+    s->refresh_ns = due ? c->now_ns + REFRESH_NS : s->refresh_ns;
+    uint32_t wanted_cnt = 0;
     base_list_each (node, &s->cache.entries) {
-        const struct sts_entry *e = base_container_of(node, struct sts_entry, node);
-        if (s->refresh_cnt == REFRESH_BURST)
-            return;
-        if (sts_entry_refresh_s(e, now_s(c)) > now_s(c))
-            continue;
-        add_job(c, e->domain);
-        s->refresh_cnt++;
-        stats_inc(c->stats, STATS_STS_REFRESHED);
+        struct sts_entry *e = base_container_of(node, struct sts_entry, node);
+        bool begins = e->asked_for || sts_entry_refresh_s(e, now_s(c)) <= now_s(c);
+        if (begins && s->refresh_cnt < REFRESH_BURST) {
+            add_job(c, e->domain);
+            e->asked_for = false;
+            s->refresh_cnt++;
+            stats_inc(c->stats, STATS_STS_REFRESHED);
+        }
+        wanted_cnt += e->asked_for;
     }
+    s->wanted_cnt = wanted_cnt;
+}
+
+bool courier_sts_domain(char out[DNS_NAME_CAP], const struct courier *c, struct base_span word)
+{
+    struct policy_key key;
+    char record[DNS_NAME_CAP];
+
+    (void)settings_route_find_key(c->settings, word, &key);
+    return key.len > 0 && dns_name_copy(out, policy_key_domain(&key)) == 0 &&
+           dns_name_join(record, COURIER_STS_RECORD, out) == 0;
+}
+
+bool courier_sts_refresh(struct courier *c, struct courier_request *r)
+{
+    struct courier_sts *s = &c->sts;
+    char domain[DNS_NAME_CAP];
+
+    if (!c->settings->conf->delivery.mta_sts) {
+        r->error = "delivery: mta_sts is off";
+        return false;
+    }
+    if (r->word.len > 0 && !courier_sts_domain(domain, c, r->word)) {
+        r->error = "that is no domain";
+        return false;
+    }
+    if (r->word.len > 0) {
+        add_job(c, domain)->request = r;
+        return true;
+    }
+    base_list_each (node, &s->cache.entries) {
+        struct sts_entry *e = base_container_of(node, struct sts_entry, node);
+        e->asked_for = true;
+    }
+    s->wanted_cnt = s->cache.cnt;
+    courier_print(r, r->filter.json ? "{\"refreshing\":%u}\n" : "refreshing %u\n", s->cache.cnt);
+    return false;
 }
 
 static void hand_over(struct courier *c)

@@ -23,6 +23,7 @@
 
 struct courier;
 struct courier_plan;
+struct courier_request;
 
 #define COURIER_STS_RECORD  "_mta-sts"
 #define COURIER_STS_HOST    "mta-sts" /* shorter: its name fits where the record's does */
@@ -40,6 +41,7 @@ struct courier_sts {
     struct base_list waiting, asking; /* jobs */
     uint32_t asking_cnt;
     uint32_t refresh_cnt; /* of these, for nobody who waits */
+    uint32_t wanted_cnt;  /* by an operator, not begun: at most so many */
     uint64_t refresh_ns, saved_ns;
     /* The courier stores (release), control takes it (acquire). */
     _Atomic(struct courier_sts_image *) image;
@@ -58,6 +60,18 @@ uint32_t courier_sts_pass(struct courier *c);
 uint64_t courier_sts_deadline(const struct courier *c);
 /* As courier_plans_flush. */
 void courier_sts_flush(struct courier *c);
+
+/* ---- for the operator ---- */
+
+/* What is kept (courier_sts_list.c): of r->word, or all. */
+void courier_sts_show(struct courier *c, struct courier_request *r);
+void courier_sts_print(const struct courier *c, struct courier_request *r, const char *domain,
+                       const struct sts_entry *e);
+/* "Example.ORG" as the cache has it. Returns false when it is no name. */
+bool courier_sts_domain(char out[DNS_NAME_CAP], const struct courier *c, struct base_span word);
+/* Asks for that domain's record and, where there is one, for its policy, known or not; or for all
+ * that are kept, beside everything. Returns whether it answers later. */
+bool courier_sts_refresh(struct courier *c, struct courier_request *r);
 
 /* ---- on disk ---- */
 

@@ -239,6 +239,42 @@ def test_warm_up(lab):
     check_equal(gw.stop(), 0, 'exit status')
 
 
+def test_warm_up_by_provider(lab):
+    """Limits at a receiver count for all hosts that a provider names; explain tells which source would be taken, and why others not."""
+    other = '10.9.0.3'
+    provider = {'mx': [HOST_IP, other]}
+    gw = gateway(lab, 'receiver', source_a={'warm_up_start': time.strftime('%Y-%m-%d', time.gmtime()), 'warm_up': [100],
+                                           'warm_up_destination': [5]},
+                 **{'source_c': {'address': A, 'ehlo': 'c.out.example', 'sender_domains': ['news.example']}, 'provider big': provider,
+                    'route_one.example': {'host': f'{HOST_IP}:2525', 'sources': ['a', 'c']},
+                    'route_two.example': {'host': f'{other}:2525', 'sources': ['a', 'c']}})
+    gw.host_addresses.append(f'{other}/32')
+    gw.start()
+    second = Choosy(lab, host=other)
+
+    def arrived():
+        return len(sink.messages) + len(second.messages)
+
+    def explained():
+        told = [json.loads(gw.ctl('explain', f'to@{d}.example', '--json'))['order'][0] for d in ('one', 'two')]
+        return [(t['receiver'], [(s['name'], s['is'], s.get('percent'), s['why']) for s in t['source']]) for t in told]
+    aside = ('c', 'left_out', None, 'for mail of its sender_domains alone')
+    check_equal(explained(), 2 * [('big', [('a', 'taken', 100, 'the only one that may be used'), aside])], 'explain')
+    send(12, to='m{}@one.example')
+    send(12, to='m{}@two.example')
+    wait_until(lambda: gw.counter('courier/source_waits') >= 19, 30, 'what has to wait')
+    wait_until(lambda: arrived() == 5, 30, 'what may go')
+    check_equal(explained(), 2 * [('big', [('a', 'left_out', None, 'source a has had its recipients of today (warm_up)'), aside])],
+                'explain at the limit')
+    check(f'try address={HOST_IP}:2525 ' in gw.ctl('explain', 'to@one.example') and 'receiver=big' in gw.ctl('explain', 'to@one.example'), 'text')
+    gw.change(**{'provider big': None})
+    gw.ctl('reload')
+    gw.ctl('queue', 'flush')
+    wait_until(lambda: arrived() == 15, 30, 'each host is a receiver of its own')
+    check_equal([r for r, _ in explained()], [HOST_IP, other], 'receivers')
+    check_equal(gw.stop(), 0, 'exit status')
+
+
 def test_both_families(lab):
     """The source's address of the next hop's family; without one of it another source takes the mail."""
     if not os.path.exists('/proc/sys/net/ipv6'):

@@ -128,6 +128,18 @@ def test_connections_of_a_provider(lab):
     check(found['destinations'] == BIG and found['connections_max'] == 3, f'{found}')
 
 
+def test_probes_count(lab):
+    """An operator's probes are among the connections that a provider may have."""
+    sinks['big1'].messages.clear()
+    sinks['big2'].messages.clear()
+    send(*(f'p{n}@big{n % BIG}.lab' for n in range(60)))
+    told = [gw.ctl('probe', f'big{n}.lab', '--json') for n in range(BIG)]
+    wait_until(lambda: len(came('big1', 'big2')) == 60, 60, '60 messages')
+    probed = [json.loads(line) for text in told for line in text.splitlines() if line.startswith('{"probe"')]
+    check_equal([p['is'] for p in probed], 2 * BIG * ['accepted'], 'what probes tell, of two hosts each')
+    check_equal(sinks['big1'].together['most'], 3, 'open at a time, probes among them')
+
+
 def test_recipients_of_a_message(lab):
     sinks['big1'].messages.clear()
     sinks['big2'].messages.clear()
