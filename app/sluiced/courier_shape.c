@@ -4,6 +4,7 @@
 #include "courier_plan.h"
 #include "courier_start.h"
 #include "courier_suspend.h"
+#include "shape_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ static void drop(struct courier *c, uint32_t group)
     provider_free(c->shape.provider[group]);
     c->shape.provider[group] = NULL;
     c->shape.cnt--;
+    c->shape.changed = true;
 }
 
 int courier_shape_init(struct courier *c)
@@ -97,6 +99,29 @@ void courier_shape_fini(struct courier *c)
         provider_free(c->shape.provider[i]);
     for (uint32_t i = 0; i < c->shape.builtin_cnt; i++)
         shape_rule_fini(&c->shape.builtin[i]);
+    kept_text_free(courier_shape_take(c));
+}
+
+void courier_shape_restore(struct courier *c, const struct shape_stored *s)
+{
+    struct base_span name = base_span_str(s->name);
+    uint32_t group = courier_shape_find(c, name);
+    struct courier_provider *p = c->shape.provider[group];
+
+    if (s->configured != (p != NULL && p->conf != NULL))
+        return;
+    if (group == 0)
+        group = take(c, name);
+    if (group == 0)
+        return;
+    p = c->shape.provider[group];
+    const struct shape_limits set = p->state.set;
+    p->state = s->state;
+    shape_state_set(&p->state, &set);
+    memcpy(p->rule, s->rule, sizeof(p->rule));
+    snprintf(p->cause, sizeof(p->cause), "%.*s", COURIER_CAUSE_MAX - 1, s->cause);
+    p->wall_ns = s->cause_wall_ns;
+    apply(c, group);
 }
 
 /* ---- settings ---- */
@@ -200,7 +225,11 @@ uint32_t courier_shape_group(void *user, struct base_span name, uint32_t group)
     if (named != 0)
         return named;
     /* By its hosts, or its own: the next delivery looks again. */
-    return group < QUEUE_GROUP_MAX && c->shape.provider[group] != NULL ? group : 0;
+    if (group < QUEUE_GROUP_MAX && c->shape.provider[group] != NULL && group != 0)
+        return group;
+    /* One of its own from before a restart. */
+    uint32_t own = c->shape.cnt > c->shape.conf_cnt ? courier_shape_find(c, name) : 0;
+    return own != 0 && c->shape.provider[own]->conf == NULL ? own : 0;
 }
 
 static const struct conf_provider *provider_by_host(const struct courier *c,
@@ -384,6 +413,7 @@ static void hit(struct courier *c, struct delivery *d, const struct delivery_res
                  (int)strnlen(r->enhanced, sizeof(r->enhanced)), r->enhanced, (int)r->text_len,
                  r->text);
         p->wall_ns = c->wall_ns;
+        c->shape.changed = true;
         apply(c, group);
         log_limits(c, p, d, r);
     }
@@ -436,6 +466,7 @@ uint32_t courier_shape_pass(struct courier *c)
 {
     uint32_t n = 0;
 
+    courier_shape_tell(c);
     if (c->now_ns < c->shape.due_ns)
         return 0;
     c->shape.due_ns = BASE_NS_NONE;
@@ -446,6 +477,7 @@ uint32_t courier_shape_pass(struct courier *c)
         bool low = p->state.low;
         if (shape_state_step(&p->state, c->now_ns)) {
             n++;
+            c->shape.changed = true;
             if (low && !p->state.low)
                 log_limits(c, p, NULL, NULL);
         }
@@ -459,7 +491,9 @@ uint32_t courier_shape_pass(struct courier *c)
 
 uint64_t courier_shape_deadline(const struct courier *c)
 {
-    return c->shape.due_ns;
+    uint64_t tell_ns = courier_shape_tell_ns(c);
+
+    return tell_ns < c->shape.due_ns ? tell_ns : c->shape.due_ns;
 }
 
 void courier_shape_forget(struct courier *c, uint32_t group)
@@ -469,5 +503,6 @@ void courier_shape_forget(struct courier *c, uint32_t group)
     if (p == NULL)
         return;
     shape_state_forget(&p->state);
+    c->shape.changed = true;
     apply(c, group);
 }

@@ -15,6 +15,7 @@
 #define COURIER_SHAPE_H
 
 #include "delivery.h"
+#include "kept.h"
 #include "queue.h"
 #include "shape.h"
 
@@ -23,6 +24,7 @@ struct courier_plan;
 struct courier_request;
 struct conf_provider;
 struct plan_target;
+struct shape_stored;
 
 #define COURIER_RULE_MAX  64
 #define COURIER_CAUSE_MAX 100
@@ -46,6 +48,9 @@ struct courier_shape {
     struct shape_rule builtin[COURIER_RULE_MAX];
     uint32_t builtin_cnt;
     uint64_t due_ns; /* something grows; BASE_NS_NONE: nothing has fallen */
+    bool changed;    /* what is worth keeping */
+    uint64_t told_ns;
+    struct kept text; /* to control */
 };
 
 int courier_shape_init(struct courier *c) BASE_WARN_UNUSED;
@@ -74,6 +79,22 @@ bool courier_shape_result(struct courier *c, struct delivery *d);
 /* Growth; returns whether there was any. */
 uint32_t courier_shape_pass(struct courier *c);
 uint64_t courier_shape_deadline(const struct courier *c);
+
+/* ---- over a restart (courier_shape_kept.c) ---- */
+
+/* Each pass: limits that fell, and waits, go to control some seconds after they changed. */
+void courier_shape_tell(struct courier *c);
+uint64_t courier_shape_tell_ns(const struct courier *c); /* when */
+/* Control's: NULL, or a text that is its own. */
+struct kept_text *courier_shape_take(struct courier *c);
+/* The courier has stopped: what is not taken yet; NULL: nothing. */
+struct kept_text *courier_shape_rest(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
+/* What was kept, before the courier runs. Returns how many lines were none. */
+uint32_t courier_shape_load(struct courier *c, struct base_span text, uint64_t now_ns,
+                            uint64_t wall_ns);
+/* courier_shape.c: the group is as it was; one that the configuration no longer has is forgotten.
+ */
+void courier_shape_restore(struct courier *c, const struct shape_stored *s);
 
 /* Of an operator's resume: what fell is as before. */
 void courier_shape_forget(struct courier *c, uint32_t group);

@@ -23,7 +23,7 @@ int courier_sources_init(struct courier *c)
 
 void courier_sources_fini(struct courier *c)
 {
-    free(courier_sources_take(c));
+    kept_text_free(courier_sources_take(c));
     source_ledger_fini(&c->sources.ledger);
 }
 
@@ -34,34 +34,30 @@ uint32_t courier_sources_load(struct courier *c, struct base_span text, uint64_t
                               c->settings->conf->delivery.set_aside_max_ns, now_ns, wall_ns);
 }
 
-struct courier_source_text *courier_sources_take(struct courier *c)
+struct kept_text *courier_sources_take(struct courier *c)
 {
-    return atomic_exchange_explicit(&c->sources.text, NULL, memory_order_acq_rel);
+    return kept_take(&c->sources.text);
 }
 
 /* NULL without memory: the next one has it. */
-static struct courier_source_text *make_text(struct source_ledger *l, uint64_t now_ns,
-                                             uint64_t wall_ns)
+static struct kept_text *make_text(struct source_ledger *l, uint64_t now_ns, uint64_t wall_ns)
 {
     size_t cap = source_ledger_bytes(l);
-    struct courier_source_text *t = malloc(sizeof(*t) + cap);
+    struct base_buf out = {.p = malloc(cap), .cap = cap};
 
-    if (t == NULL)
+    if (out.p == NULL)
         return NULL;
-    struct base_buf out = {.p = t->bytes, .cap = cap};
     base_assert(source_ledger_write(l, &out, now_ns, wall_ns));
-    t->len = out.len;
-    return t;
+    return kept_text_of((char *)out.p, out.len);
 }
 
-struct courier_source_text *courier_sources_rest(struct courier *c, uint64_t now_ns,
-                                                 uint64_t wall_ns)
+struct kept_text *courier_sources_rest(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
 {
-    struct courier_source_text *last = courier_sources_take(c);
+    struct kept_text *last = courier_sources_take(c);
 
     if (!c->sources.ledger.changed)
         return last;
-    free(last);
+    kept_text_free(last);
     return make_text(&c->sources.ledger, now_ns, wall_ns);
 }
 
@@ -81,12 +77,12 @@ void courier_sources_pass(struct courier *c)
 
     if (s->generation != c->settings->generation)
         number_sources(c);
-    if (!s->ledger.changed || c->now_ns - s->told_ns < TELL_NS ||
-        atomic_load_explicit(&s->text, memory_order_relaxed) != NULL)
+    if (!s->ledger.changed || c->now_ns - s->told_ns < TELL_NS || !kept_free(&s->text))
         return;
-    struct courier_source_text *t = make_text(&s->ledger, c->now_ns, c->wall_ns);
+    struct kept_text *t = make_text(&s->ledger, c->now_ns, c->wall_ns);
     s->told_ns = c->now_ns;
-    atomic_store_explicit(&s->text, t, memory_order_release);
+    if (t != NULL)
+        kept_give(&s->text, t);
 }
 
 uint64_t courier_sources_deadline(const struct courier *c)

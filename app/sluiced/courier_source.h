@@ -20,9 +20,8 @@
 
 #include "conf.h"
 #include "delivery.h"
+#include "kept.h"
 #include "source_ledger.h"
-
-#include <stdatomic.h>
 
 struct courier;
 struct courier_request;
@@ -31,19 +30,12 @@ struct plan_target;
 struct settings_route;
 struct settings_source;
 
-/* The ledger's text. Free. */
-struct courier_source_text {
-    size_t len;
-    uint8_t bytes[];
-};
-
 struct courier_sources {
     struct source_ledger ledger;
     uint64_t generation;              /* of the settings that number is of */
     uint32_t number[CONF_SOURCE_MAX]; /* in the ledger, by the settings' order; UINT32_MAX: none */
     uint64_t told_ns;                 /* when the last text was made */
-    /* The courier stores (release) when it is NULL, control takes it (acquire). */
-    _Atomic(struct courier_source_text *) text;
+    struct kept text;                 /* to control */
 };
 
 /* Why none may be used. */
@@ -59,10 +51,9 @@ void courier_sources_fini(struct courier *c);
 uint32_t courier_sources_load(struct courier *c, struct base_span text, uint64_t now_ns,
                               uint64_t wall_ns);
 /* The newest text, NULL: there is none since the last time. For control. */
-struct courier_source_text *courier_sources_take(struct courier *c);
+struct kept_text *courier_sources_take(struct courier *c);
 /* The courier has stopped: what it has not told yet. */
-struct courier_source_text *courier_sources_rest(struct courier *c, uint64_t now_ns,
-                                                 uint64_t wall_ns);
+struct kept_text *courier_sources_rest(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 
 /* Each pass; and when it wants the next. */
 void courier_sources_pass(struct courier *c);

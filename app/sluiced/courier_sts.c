@@ -381,20 +381,17 @@ bool courier_sts_refresh(struct courier *c, struct courier_request *r)
 static void hand_over(struct courier *c)
 {
     struct courier_sts *s = &c->sts;
-    struct courier_sts_image *image;
+    size_t len = 0;
 
-    if (!s->cache.changed || atomic_load_explicit(&s->image, memory_order_relaxed) != NULL)
+    if (!s->cache.changed || !kept_free(&s->image))
         return;
-    image = calloc(1, sizeof(*image));
-    if (image != NULL)
-        image->text = sts_cache_write(&s->cache, now_s(c), &image->len);
-    if (image == NULL || image->text == NULL) {
-        free(image);
+    char *text = sts_cache_write(&s->cache, now_s(c), &len);
+    struct kept_text *image = kept_text_of(text, len);
+    if (image == NULL)
         return; /* another time */
-    }
     s->cache.changed = false;
     s->saved_ns = c->now_ns;
-    atomic_store_explicit(&s->image, image, memory_order_release);
+    kept_give(&s->image, image);
     doorbell_ring(&c->topology->control_bell);
 }
 
@@ -458,7 +455,7 @@ void courier_sts_fini(struct courier *c)
         return;
     end_all(c, &c->sts.waiting);
     end_all(c, &c->sts.asking);
-    courier_sts_image_free(courier_sts_image_take(c));
+    kept_text_free(courier_sts_image_take(c));
     sts_cache_fini(&c->sts.cache);
 }
 
@@ -479,22 +476,12 @@ int courier_sts_load(struct courier *c, struct base_span text, uint64_t wall_ns)
     return sts_cache_read(&c->sts.cache, text, wall_ns / BASE_NS_S);
 }
 
-struct courier_sts_image *courier_sts_image_take(struct courier *c)
+struct kept_text *courier_sts_image_take(struct courier *c)
 {
-    if (atomic_load_explicit(&c->sts.image, memory_order_relaxed) == NULL)
-        return NULL;
-    return atomic_exchange_explicit(&c->sts.image, NULL, memory_order_acquire);
+    return kept_take(&c->sts.image);
 }
 
 void courier_sts_image_make(struct courier *c)
 {
     hand_over(c);
-}
-
-void courier_sts_image_free(struct courier_sts_image *image)
-{
-    if (image == NULL)
-        return;
-    free(image->text);
-    free(image);
 }

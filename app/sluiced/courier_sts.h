@@ -17,9 +17,8 @@
 #define COURIER_STS_H
 
 #include "https_request.h"
+#include "kept.h"
 #include "sts_cache.h"
-
-#include <stdatomic.h>
 
 struct courier;
 struct courier_plan;
@@ -31,11 +30,6 @@ struct courier_request;
 #define COURIER_STS_JOBS    64
 #define COURIER_STS_SAVE_NS (10 * BASE_NS_S)
 
-struct courier_sts_image {
-    size_t len;
-    char *text; /* owned */
-};
-
 struct courier_sts {
     struct sts_cache cache;
     struct base_list waiting, asking; /* jobs */
@@ -43,8 +37,7 @@ struct courier_sts {
     uint32_t refresh_cnt; /* of these, for nobody who waits */
     uint32_t wanted_cnt;  /* by an operator, not begun: at most so many */
     uint64_t refresh_ns, saved_ns;
-    /* The courier stores (release), control takes it (acquire). */
-    _Atomic(struct courier_sts_image *) image;
+    struct kept image; /* to control */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -78,9 +71,8 @@ bool courier_sts_refresh(struct courier *c, struct courier_request *r);
 /* What was kept, before the courier runs. Returns how many policies, or as sts_cache_read. */
 int courier_sts_load(struct courier *c, struct base_span text, uint64_t wall_ns) BASE_WARN_UNUSED;
 /* NULL: nothing is to be written. The caller frees it. */
-struct courier_sts_image *courier_sts_image_take(struct courier *c);
+struct kept_text *courier_sts_image_take(struct courier *c);
 /* What is not handed over yet, when the courier has stopped. */
 void courier_sts_image_make(struct courier *c);
-void courier_sts_image_free(struct courier_sts_image *image); /* NULL: nothing */
 
 #endif
