@@ -19,6 +19,7 @@
 #define COURIER_SOURCE_H
 
 #include "conf.h"
+#include "courier_source_names.h"
 #include "delivery.h"
 #include "kept.h"
 #include "source_ledger.h"
@@ -36,6 +37,7 @@ struct courier_sources {
     uint32_t number[CONF_SOURCE_MAX]; /* in the ledger, by the settings' order; UINT32_MAX: none */
     uint64_t told_ns;                 /* when the last text was made */
     struct kept text;                 /* to control */
+    struct courier_source_names names;
 };
 
 /* Why none may be used. */
