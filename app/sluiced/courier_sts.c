@@ -22,6 +22,7 @@ struct job {
     struct courier *courier;
     struct courier_plan *plan; /* held; NULL: the policy is to be fetched anew, for nobody, or */
     struct courier_request *request; /* for an operator; NULL: none waits */
+    bool forced;                     /* an operator wants it, however lately a fetch has failed */
     uint32_t source;
     bool asked;
     char domain[DNS_NAME_CAP];
@@ -276,7 +277,7 @@ static void answered(struct dns_query *q)
     bool in_force = sts_entry_expires_s(e, now_s(c)) > 0;
     bool wants = sts_entry_wants(e, j->record, j->id, now_s(c));
     /* Anew, unless the record has gone: then it may lapse. */
-    if (j->request != NULL || (j->plan == NULL && in_force))
+    if (j->forced || (j->plan == NULL && in_force))
         wants = j->record == STS_RECORD_VALID;
     if (wants)
         return fetch(j);
@@ -332,7 +333,7 @@ static void refresh(struct courier *c)
         struct sts_entry *e = base_container_of(node, struct sts_entry, node);
         bool begins = e->asked_for || sts_entry_refresh_s(e, now_s(c)) <= now_s(c);
         if (begins && s->refresh_cnt < REFRESH_BURST) {
-            add_job(c, e->domain);
+            add_job(c, e->domain)->forced = e->asked_for;
             e->asked_for = false;
             s->refresh_cnt++;
             stats_inc(c->stats, STATS_STS_REFRESHED);
@@ -366,7 +367,9 @@ bool courier_sts_refresh(struct courier *c, struct courier_request *r)
         return false;
     }
     if (r->word.len > 0) {
-        add_job(c, domain)->request = r;
+        struct job *j = add_job(c, domain);
+        j->request = r;
+        j->forced = true;
         return true;
     }
     base_list_each (node, &s->cache.entries) {

@@ -301,7 +301,7 @@ def test_names_of_sources(lab):
     gw.change(source_b={'ehlo': 'nobody.broken.lab'})
     gw.ctl('reload')
     wait_until(lambda: names() == {'a': ('good', 'good'), 'b': ('wrong', 'unknown')}, 40, 'after a reload')
-    wait_until(lambda: 'source b: A of nobody.broken.lab could not be looked up (servfail)' in gw.log(), 10, 'what is not known')
+    wait_until(lambda: 'source b: A of nobody.broken.lab could not be looked up (' in gw.log(), 10, 'what is not known')
     check_equal([gw.log().count(t) for t in told], [2, 1], 'told once each time')
     check_equal(gw.stop(), 0, 'exit status')
 
