@@ -145,8 +145,8 @@ static void damaged(void **state)
         "group - 0 now 1 2 was 3 4 falls 1 low 1 fell 5 step 6 until 7 hits 8 cause 9 r c\n",
         "group a% 0 now 1 2 was 3 4 falls 1 low 1 fell 5 step 6 until 7 hits 8 cause 9 r c\n",
         "group a%00 0 now 1 2 was 3 4 falls 1 low 1 fell 5 step 6 until 7 hits 8 cause 9 r c\n",
-        "group a 0 now 1 9999999999999 was 3 4 falls 1 low 1 fell 5 step 6 until 7 hits 8 cause 9 "
-        "r c\n",
+        ("group a 0 now 1 9999999999999 was 3 4 falls 1 low 1 fell 5 step 6 until 7 hits 8 cause 9 "
+         "r c\n"),
         "group a 0 now 1 2 was 3 4 falls 1 low 1 fell 5 step 6 until 7 hits 8 cause 9 r c d\n",
         "\n",
         "group a 0 now 1 2 was 3 4 falls 1 low 1 fell 5 step 6 until 7 hits 8 cause 9 r c",
