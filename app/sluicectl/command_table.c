@@ -400,6 +400,32 @@ const struct command command_table[] = {
         .help = "what has become of the reports of the last 30 days",
         .run = command_send,
     },
+    {
+        .section = "Delivery",
+        .name = "sts show",
+        .arguments = "[DOMAIN]",
+        .max = 1,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "policies of MTA-STS that are kept",
+        .text = "Mode, id, age, until when it holds, hosts, and what failed when it was to be "
+                "fetched last; of a domain, or of all.",
+        .run = command_send,
+    },
+    {
+        .section = "Delivery",
+        .name = "sts refresh",
+        .arguments = "[DOMAIN]",
+        .max = 1,
+        .json = true,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "asks for policies of MTA-STS again, at once",
+        .text = "With DOMAIN its record and its host are asked, however lately that has failed, "
+                "and the answer tells what came of it; mail goes by it from then on. Without, all "
+                "that are kept are asked again, beside everything, eight at a time.",
+        .run = command_send,
+    },
 
     /* ---- addresses ---- */
     {

@@ -375,6 +375,18 @@ static void tend_sts(struct control *c)
     stats_log_push(&c->log, &r);
 }
 
+static void tend_shape(struct control *c)
+{
+    struct gateway_shape *g = &c->config.gateway->shape;
+    struct stats_log_record r = {.wall_ns = loop_wall_ns(), .event = STATS_LOG_WARNING};
+
+    if (!gateway_shape_tend(g, &c->config.gateway->courier))
+        return;
+    stats_log_text(&r, base_span_str(g->note));
+    stats_log_push(&c->log, &r);
+    g->note[0] = 0;
+}
+
 static void tend_auth(struct control *c, uint64_t now_ns)
 {
     struct gateway_auth *a = &c->config.gateway->auth;
@@ -423,6 +435,7 @@ static void housekeeping(struct control *c)
     control_tls_tend(c);
     control_maps_tend(c);
     tend_sts(c);
+    tend_shape(c);
     tend_auth(c, now_ns);
     tend_sources(c);
 }

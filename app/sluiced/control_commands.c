@@ -138,6 +138,8 @@ static void ask_courier(struct control *c, struct control_client *client)
         [CONTROL_EXPLAIN] = COURIER_EXPLAIN,
         [CONTROL_PROBE] = COURIER_PROBE,
         [CONTROL_SOURCES] = COURIER_SOURCES,
+        [CONTROL_STS_SHOW] = COURIER_STS_SHOW,
+        [CONTROL_STS_REFRESH] = COURIER_STS_REFRESH,
         [CONTROL_SOURCES_RELEASE] = COURIER_SOURCES_RELEASE,
     };
     struct topology *t = &c->config.gateway->topology;
@@ -220,6 +222,8 @@ void control_command(struct control *c, struct control_client *client, size_t le
         control_refuse(client, "%s takes --changed and --json, nothing else\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_OPTION)
         control_refuse(client, "%s takes --json alone\n", row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_MAYBE_JSON)
+        control_refuse(client, "%s takes one domain or none, and --json\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_MAYBE)
         control_refuse(client, "%s takes one word or none\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)

@@ -26,6 +26,8 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_TLSRPT_SHOW] = {"tlsrpt show", CONTROL_LOOK, CONTROL_WORDS_ONE},
     [CONTROL_TLSRPT_SENT] = {"tlsrpt sent", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_TLSRPT] = {"tlsrpt", CONTROL_LOOK, CONTROL_WORDS_OPTION},
+    [CONTROL_STS_SHOW] = {"sts show", CONTROL_LOOK, CONTROL_WORDS_MAYBE_JSON},
+    [CONTROL_STS_REFRESH] = {"sts refresh", CONTROL_CHANGE, CONTROL_WORDS_MAYBE_JSON},
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
     [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
     [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
@@ -65,7 +67,8 @@ static int take_words(struct control_line *out, struct base_span rest,
                       const struct control_row *row, struct base_span *bad)
 {
     bool show = row->words == CONTROL_WORDS_SHOW, option = row->words == CONTROL_WORDS_OPTION;
-    bool json = row->words == CONTROL_WORDS_JSON || show || option;
+    bool maybe = row->words == CONTROL_WORDS_MAYBE_JSON;
+    bool json = row->words == CONTROL_WORDS_JSON || show || option || maybe;
     int cnt = row->words == CONTROL_WORDS_TWO ? 2 : show || option ? 0 : 1;
     struct base_span word;
     bool quoted;
@@ -85,7 +88,7 @@ static int take_words(struct control_line *out, struct base_span rest,
         n++;
     }
     *bad = word;
-    return got < 0 ? -EINVAL : n == cnt ? 0 : -EDOM;
+    return got < 0 ? -EINVAL : n == cnt || (maybe && n == 0) ? 0 : -EDOM;
 }
 
 /* A name, and in any order with it: --for TIME, --reason TEXT. */
@@ -134,7 +137,8 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
         return 0;
     if (row->words == CONTROL_WORDS_MAYBE || row->words == CONTROL_WORDS_ONE ||
         row->words == CONTROL_WORDS_TWO || row->words == CONTROL_WORDS_JSON ||
-        row->words == CONTROL_WORDS_SHOW || row->words == CONTROL_WORDS_OPTION)
+        row->words == CONTROL_WORDS_SHOW || row->words == CONTROL_WORDS_OPTION ||
+        row->words == CONTROL_WORDS_MAYBE_JSON)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;

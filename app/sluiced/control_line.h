@@ -33,6 +33,8 @@ enum control_verb {
     CONTROL_TLSRPT_SHOW,
     CONTROL_TLSRPT_SENT,
     CONTROL_TLSRPT, /* behind those that begin with it */
+    CONTROL_STS_SHOW,
+    CONTROL_STS_REFRESH,
     CONTROL_SENDER_CHECK,
     CONTROL_RECIPIENT_CHECK,
     CONTROL_CONFIG_SHOW,
@@ -56,10 +58,11 @@ enum control_words {
     CONTROL_WORDS_ONE,     /* one word */
     CONTROL_WORDS_MAYBE,   /* one word, or none: then it is empty */
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
-    CONTROL_WORDS_TWO,     /* two */
-    CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
-    CONTROL_WORDS_OPTION,  /* none but --json, likewise */
-    CONTROL_WORDS_SUSPEND, /* one, and --for TIME, --reason TEXT or not */
+    CONTROL_WORDS_MAYBE_JSON, /* one or none, and --json or not */
+    CONTROL_WORDS_TWO,        /* two */
+    CONTROL_WORDS_SHOW,       /* none, but --changed and --json or not */
+    CONTROL_WORDS_OPTION,     /* none but --json, likewise */
+    CONTROL_WORDS_SUSPEND,    /* one, and --for TIME, --reason TEXT or not */
 };
 
 struct control_row {

@@ -425,6 +425,7 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
         work += arrivals(c, &c->spool[i]);
     work += finished(c);
     work += resolver_answers(c->topology, TOPOLOGY_COURIER, 0);
+    work += courier_source_names_pass(c);
     work += https_pass(&c->https, now_ns);
     work += courier_sts_pass(c);
     work += courier_verify_pass(c);
@@ -471,7 +472,8 @@ uint64_t courier_deadline(const struct courier *c)
     uint64_t https_ns = https_deadline(&c->https);
     t = plans_ns < t ? plans_ns : t;
     t = https_ns < t ? https_ns : t;
-    uint64_t sources_ns = courier_sources_deadline(c);
+    uint64_t sources_ns = courier_sources_deadline(c), names_ns = courier_source_names_deadline(c);
+    t = names_ns < t ? names_ns : t;
     t = sources_ns < t ? sources_ns : t;
     uint64_t sts_ns = courier_sts_deadline(c);
     t = sts_ns < t ? sts_ns : t;

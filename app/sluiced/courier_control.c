@@ -46,6 +46,13 @@ static void take(struct courier *c, struct courier_request *r)
     case COURIER_QUEUE_DESTINATIONS:
         courier_shape_list_destinations(c, r);
         break;
+    case COURIER_STS_SHOW:
+        courier_sts_show(c, r);
+        break;
+    case COURIER_STS_REFRESH:
+        if (courier_sts_refresh(c, r))
+            return;
+        break;
     case COURIER_SUSPEND:
         return courier_suspend_request(c, r);
     case COURIER_RESUME:

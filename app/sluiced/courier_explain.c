@@ -7,10 +7,12 @@
 
 #include <errno.h>
 
-#define HOST_TEXT_MAX 8192 /* of one host, at most */
-#define RECORDS_SHOWN 12   /* TLSA, of one name */
-#define POLICY_SHOWN  1024 /* bytes of patterns */
-#define DATA_SHOWN    64   /* bytes */
+#define HOST_TEXT_MAX  8192                /* of one host, at most */
+#define RECORDS_SHOWN  12                  /* TLSA, of one name */
+#define POLICY_SHOWN   1024                /* bytes of patterns */
+#define DATA_SHOWN     64                  /* bytes */
+#define SOURCES_SHOWN  8                   /* of one address */
+#define ORDER_TEXT_MAX (4 * HOST_TEXT_MAX) /* of all addresses with their sources */
 
 struct out {
     struct courier_request *r;
@@ -369,7 +371,41 @@ static void put_policies(struct out *o, const struct courier *c, const struct co
     close_list(o);
 }
 
-static void put_targets(struct out *o, const struct courier_plan *p)
+/* By which addresses of ours it would go there. */
+static void put_sources(struct out *o, struct courier *c, const struct courier_plan *p,
+                        const struct plan_target *target)
+{
+    struct courier_source_choice choice[CONF_SOURCE_MAX];
+    char text[NET_ADDR_TEXT_CAP], site[SOURCE_SITE_CAP];
+    uint32_t cnt = courier_source_choices(c, p, target, site, choice);
+
+    if (cnt > 0)
+        put(o, "receiver", site);
+    if (cnt > SOURCES_SHOWN)
+        put_number(o, "sources_left_out", cnt - SOURCES_SHOWN);
+    if (!o->json)
+        close_line(o);
+    open_list(o, "source");
+    for (uint32_t i = 0; i < cnt && i < SOURCES_SHOWN; i++) {
+        text[0] = 0;
+        if (!net_addr_is_none(choice[i].address))
+            net_addr_format(text, choice[i].address);
+        open_line(o, "  source ", NULL);
+        put(o, "name", choice[i].source->conf->name);
+        put(o, "address", text);
+        put(o, "ehlo", choice[i].source->conf->ehlo);
+        put(o, "is", choice[i].usable ? "taken" : "left_out");
+        if (choice[i].usable)
+            put_number(o, "percent", choice[i].percent);
+        put_words(o, "why", choice[i].why);
+        close_line(o);
+    }
+    close_list(o);
+    if (o->json)
+        close_line(o);
+}
+
+static void put_targets(struct out *o, struct courier *c, const struct courier_plan *p)
 {
     char text[COURIER_LINK_TEXT_CAP];
 
@@ -381,7 +417,7 @@ static void put_targets(struct out *o, const struct courier_plan *p)
         put(o, "host", p->order.target[i].host->name);
         put(o, "proof",
             dane_proof_name((enum dane_proof)p->order.target[i].host->requirement.proof));
-        close_line(o);
+        put_sources(o, c, p, &p->order.target[i]);
     }
     close_list(o);
 }
@@ -423,7 +459,9 @@ void courier_explain_print(struct courier *c, const struct courier_plan *p,
     put_mx(&o, p);
     put_policies(&o, c, p);
     open_list(&o, "host");
-    for (; shown < p->host_cnt && r->text_cap - r->text_len > 2 * (size_t)HOST_TEXT_MAX; shown++)
+    for (;
+         shown < p->host_cnt && r->text_cap - r->text_len > (size_t)HOST_TEXT_MAX + ORDER_TEXT_MAX;
+         shown++)
         put_host(&o, &p->hosts[shown]);
     close_list(&o);
     o.first = !o.json;
@@ -432,7 +470,7 @@ void courier_explain_print(struct courier *c, const struct courier_plan *p,
         if (!o.json)
             courier_print_text(r, "\n");
     }
-    put_targets(&o, p);
+    put_targets(&o, c, p);
     put_outcome(&o, p);
     courier_print_text(r, o.json ? "}\n" : "");
 }

@@ -4,6 +4,7 @@
 #include "courier_link.h"
 #include "courier_print.h"
 #include "courier_requirement.h"
+#include "courier_shape.h"
 #include "courier_start.h"
 
 #include <rte_ring.h>
@@ -41,6 +42,7 @@ static bool send(struct courier *c, struct delivery *d)
     d->proxy = (uint8_t)route->proxy; /* of no client */
     d->proxy_client = false;
     courier_source_fill(c, d);
+    courier_shape_fill(d);
     courier_lanes_take(&c->lanes, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
@@ -67,6 +69,8 @@ void courier_probe_start(struct courier *c, struct courier_plan *p, struct couri
     d->plan = p;
     d->order = &p->order;
     p->ref_cnt++;
+    bool taken = courier_shape_begin(c, d); /* its connections count */
+    base_assert(taken);
     if (!send(c, d))
         end(c, d, "the lane is busy, try again");
 }

@@ -20,6 +20,8 @@ enum courier_request_kind {
     COURIER_TLSRPT_POST,
     COURIER_PROVIDERS,
     COURIER_QUEUE_DESTINATIONS,
+    COURIER_STS_SHOW,
+    COURIER_STS_REFRESH,
     /* changes, from here on */
     COURIER_QUEUE_FLUSH,
     COURIER_QUEUE_HOLD,
@@ -58,7 +60,8 @@ struct courier_request {
     uint64_t for_ns;         /* SUSPEND; 0: until it is resumed */
     /* How far it has come, over all pieces: */
     struct spool_id after;       /* only messages behind it */
-    uint32_t recipient_at;       /* SHOW: the next one; DESTINATIONS, PROVIDERS: the last number */
+    uint32_t recipient_at;       /* SHOW: the next one; DESTINATIONS, PROVIDERS: the last number;
+                                    STS_SHOW: as sts_cache_next */
     uint64_t offset;             /* CAT: the next byte */
     uint64_t done_cnt, busy_cnt; /* changed; left as they are, being delivered */
     struct courier_tally tally[COURIER_TALLY_MAX];

@@ -4,6 +4,7 @@
 #include "courier_plan.h"
 #include "courier_start.h"
 #include "courier_suspend.h"
+#include "shape_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ static void drop(struct courier *c, uint32_t group)
     provider_free(c->shape.provider[group]);
     c->shape.provider[group] = NULL;
     c->shape.cnt--;
+    c->shape.changed = true;
 }
 
 int courier_shape_init(struct courier *c)
@@ -97,6 +99,29 @@ void courier_shape_fini(struct courier *c)
         provider_free(c->shape.provider[i]);
     for (uint32_t i = 0; i < c->shape.builtin_cnt; i++)
         shape_rule_fini(&c->shape.builtin[i]);
+    kept_text_free(courier_shape_take(c));
+}
+
+void courier_shape_restore(struct courier *c, const struct shape_stored *s)
+{
+    struct base_span name = base_span_str(s->name);
+    uint32_t group = courier_shape_find(c, name);
+    struct courier_provider *p = c->shape.provider[group];
+
+    if (s->configured != (p != NULL && p->conf != NULL))
+        return;
+    if (group == 0)
+        group = take(c, name);
+    if (group == 0)
+        return;
+    p = c->shape.provider[group];
+    const struct shape_limits set = p->state.set;
+    p->state = s->state;
+    shape_state_set(&p->state, &set);
+    memcpy(p->rule, s->rule, sizeof(p->rule));
+    snprintf(p->cause, sizeof(p->cause), "%.*s", COURIER_CAUSE_MAX - 1, s->cause);
+    p->wall_ns = s->cause_wall_ns;
+    apply(c, group);
 }
 
 /* ---- settings ---- */
@@ -175,14 +200,21 @@ static bool names(const struct conf_list *domains, struct base_span name)
     return false;
 }
 
-static uint32_t group_by_name(const struct courier *c, struct base_span name)
+static const struct conf_provider *provider_by_name(const struct courier *c, struct base_span name)
 {
     const struct conf *conf = c->settings->conf;
 
     for (uint32_t i = 0; i < conf->provider_cnt; i++)
         if (names(&conf->provider[i].domains, name))
-            return courier_shape_find(c, base_span_str(conf->provider[i].name));
-    return 0;
+            return &conf->provider[i];
+    return NULL;
+}
+
+static uint32_t group_by_name(const struct courier *c, struct base_span name)
+{
+    const struct conf_provider *p = provider_by_name(c, name);
+
+    return p != NULL ? courier_shape_find(c, base_span_str(p->name)) : 0;
 }
 
 uint32_t courier_shape_group(void *user, struct base_span name, uint32_t group)
@@ -193,25 +225,50 @@ uint32_t courier_shape_group(void *user, struct base_span name, uint32_t group)
     if (named != 0)
         return named;
     /* By its hosts, or its own: the next delivery looks again. */
-    return group < QUEUE_GROUP_MAX && c->shape.provider[group] != NULL ? group : 0;
+    if (group < QUEUE_GROUP_MAX && c->shape.provider[group] != NULL && group != 0)
+        return group;
+    /* One of its own from before a restart. */
+    uint32_t own = c->shape.cnt > c->shape.conf_cnt ? courier_shape_find(c, name) : 0;
+    return own != 0 && c->shape.provider[own]->conf == NULL ? own : 0;
 }
 
-/* By the host that is tried first: the others are of no better preference. */
-static uint32_t group_by_host(const struct courier *c, const struct courier_plan *p)
+static const struct conf_provider *provider_by_host(const struct courier *c,
+                                                    const struct plan_target *target)
 {
     const struct conf *conf = c->settings->conf;
     char address[NET_ADDR_TEXT_CAP];
-    const char *host = p->order.target_cnt > 0 ? p->order.target[0].host->name : "";
+    const char *host = target->host->name;
 
-    if (p->order.target_cnt > 0 && host[0] == 0) { /* a route to an address */
-        net_addr_format(address, &p->order.target[0].endpoint.addr);
+    if (host[0] == 0) { /* a route to an address */
+        net_addr_format(address, &target->endpoint.addr);
         host = address;
     }
     for (uint32_t i = 0; i < conf->provider_cnt && host[0] != 0; i++)
         for (uint32_t k = 0; k < conf->provider[i].mx.cnt; k++)
             if (shape_host_match(conf->provider[i].mx.item[k], host))
-                return courier_shape_find(c, base_span_str(conf->provider[i].name));
-    return 0;
+                return &conf->provider[i];
+    return NULL;
+}
+
+/* By the host that is tried first: the others are of no better preference. */
+static uint32_t group_by_host(const struct courier *c, const struct courier_plan *p)
+{
+    const struct conf_provider *of =
+        p->order.target_cnt > 0 ? provider_by_host(c, &p->order.target[0]) : NULL;
+
+    return of != NULL ? courier_shape_find(c, base_span_str(of->name)) : 0;
+}
+
+const char *courier_shape_receiver(const struct courier *c, const struct courier_plan *p,
+                                   const struct plan_target *target)
+{
+    const struct conf_provider *of = NULL;
+
+    if (c->settings->conf->provider_cnt > 0)
+        of = provider_by_name(c, base_span_of(p->key, p->key_len));
+    if (of == NULL)
+        of = provider_by_host(c, target);
+    return of != NULL ? of->name : NULL;
 }
 
 static uint32_t group_of(struct courier *c, const struct delivery *d)
@@ -235,7 +292,7 @@ bool courier_shape_begin(struct courier *c, struct delivery *d)
     if (c->shape.cnt == 0)
         return true;
     uint32_t group = group_of(c, d);
-    if (d->verify == NULL && !queue_group_join(c->queue, &d->job, group)) {
+    if (d->verify == NULL && !d->probe && !queue_group_join(c->queue, &d->job, group)) {
         stats_inc(c->stats, STATS_COURIER_GROUP_FULL);
         return false;
     }
@@ -248,6 +305,12 @@ bool courier_shape_begin(struct courier *c, struct delivery *d)
     if (p->conf != NULL)
         d->connection_messages = (uint32_t)p->conf->messages_per_connection;
     return true;
+}
+
+void courier_shape_fill(struct delivery *d)
+{
+    if (d->group_connections > 0)
+        d->policy ^= d->group * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 /* ---- replies ---- */
@@ -350,6 +413,7 @@ static void hit(struct courier *c, struct delivery *d, const struct delivery_res
                  (int)strnlen(r->enhanced, sizeof(r->enhanced)), r->enhanced, (int)r->text_len,
                  r->text);
         p->wall_ns = c->wall_ns;
+        c->shape.changed = true;
         apply(c, group);
         log_limits(c, p, d, r);
     }
@@ -402,6 +466,7 @@ uint32_t courier_shape_pass(struct courier *c)
 {
     uint32_t n = 0;
 
+    courier_shape_tell(c);
     if (c->now_ns < c->shape.due_ns)
         return 0;
     c->shape.due_ns = BASE_NS_NONE;
@@ -412,6 +477,7 @@ uint32_t courier_shape_pass(struct courier *c)
         bool low = p->state.low;
         if (shape_state_step(&p->state, c->now_ns)) {
             n++;
+            c->shape.changed = true;
             if (low && !p->state.low)
                 log_limits(c, p, NULL, NULL);
         }
@@ -425,7 +491,9 @@ uint32_t courier_shape_pass(struct courier *c)
 
 uint64_t courier_shape_deadline(const struct courier *c)
 {
-    return c->shape.due_ns;
+    uint64_t tell_ns = courier_shape_tell_ns(c);
+
+    return tell_ns < c->shape.due_ns ? tell_ns : c->shape.due_ns;
 }
 
 void courier_shape_forget(struct courier *c, uint32_t group)
@@ -435,5 +503,6 @@ void courier_shape_forget(struct courier *c, uint32_t group)
     if (p == NULL)
         return;
     shape_state_forget(&p->state);
+    c->shape.changed = true;
     apply(c, group);
 }

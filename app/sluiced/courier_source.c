@@ -23,7 +23,7 @@ int courier_sources_init(struct courier *c)
 
 void courier_sources_fini(struct courier *c)
 {
-    free(courier_sources_take(c));
+    kept_text_free(courier_sources_take(c));
     source_ledger_fini(&c->sources.ledger);
 }
 
@@ -34,34 +34,30 @@ uint32_t courier_sources_load(struct courier *c, struct base_span text, uint64_t
                               c->settings->conf->delivery.set_aside_max_ns, now_ns, wall_ns);
 }
 
-struct courier_source_text *courier_sources_take(struct courier *c)
+struct kept_text *courier_sources_take(struct courier *c)
 {
-    return atomic_exchange_explicit(&c->sources.text, NULL, memory_order_acq_rel);
+    return kept_take(&c->sources.text);
 }
 
 /* NULL without memory: the next one has it. */
-static struct courier_source_text *make_text(struct source_ledger *l, uint64_t now_ns,
-                                             uint64_t wall_ns)
+static struct kept_text *make_text(struct source_ledger *l, uint64_t now_ns, uint64_t wall_ns)
 {
     size_t cap = source_ledger_bytes(l);
-    struct courier_source_text *t = malloc(sizeof(*t) + cap);
+    struct base_buf out = {.p = malloc(cap), .cap = cap};
 
-    if (t == NULL)
+    if (out.p == NULL)
         return NULL;
-    struct base_buf out = {.p = t->bytes, .cap = cap};
     base_assert(source_ledger_write(l, &out, now_ns, wall_ns));
-    t->len = out.len;
-    return t;
+    return kept_text_of((char *)out.p, out.len);
 }
 
-struct courier_source_text *courier_sources_rest(struct courier *c, uint64_t now_ns,
-                                                 uint64_t wall_ns)
+struct kept_text *courier_sources_rest(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
 {
-    struct courier_source_text *last = courier_sources_take(c);
+    struct kept_text *last = courier_sources_take(c);
 
     if (!c->sources.ledger.changed)
         return last;
-    free(last);
+    kept_text_free(last);
     return make_text(&c->sources.ledger, now_ns, wall_ns);
 }
 
@@ -81,12 +77,12 @@ void courier_sources_pass(struct courier *c)
 
     if (s->generation != c->settings->generation)
         number_sources(c);
-    if (!s->ledger.changed || c->now_ns - s->told_ns < TELL_NS ||
-        atomic_load_explicit(&s->text, memory_order_relaxed) != NULL)
+    if (!s->ledger.changed || c->now_ns - s->told_ns < TELL_NS || !kept_free(&s->text))
         return;
-    struct courier_source_text *t = make_text(&s->ledger, c->now_ns, c->wall_ns);
+    struct kept_text *t = make_text(&s->ledger, c->now_ns, c->wall_ns);
     s->told_ns = c->now_ns;
-    atomic_store_explicit(&s->text, t, memory_order_release);
+    if (t != NULL)
+        kept_give(&s->text, t);
 }
 
 uint64_t courier_sources_deadline(const struct courier *c)
@@ -140,18 +136,34 @@ static bool within_limits(const struct courier *c, const struct settings_source 
            (each == UINT32_MAX || fits(source_ledger_count(l, number, site, day), more, each));
 }
 
-static void site_of(char out[SOURCE_SITE_CAP], const struct plan_target *target)
+/* Who receives there: the provider that the operator names, else whose host it is called. */
+static void site_of(char out[SOURCE_SITE_CAP], const struct courier *c,
+                    const struct courier_plan *p, const struct plan_target *target)
 {
+    const char *provider = courier_shape_receiver(c, p, target);
     char text[NET_ADDR_TEXT_CAP];
 
+    if (provider != NULL) {
+        snprintf(out, SOURCE_SITE_CAP, "%s", provider);
+        return;
+    }
     if (target->host->name[0] == 0)
         net_addr_format(text, &target->endpoint.addr);
     source_site(out, target->host->name[0] != 0 ? target->host->name : text);
 }
 
-/* Why this one may not be used, the reason of the one that is tried first standing. */
-static bool may_use(struct courier *c, const struct delivery *d, uint32_t i, const char *site,
-                    bool v6, struct courier_source_refusal *why)
+enum need { NEED_ADDRESS, NEED_PEACE, NEED_ROOM }; /* each with what is before it */
+
+/* Of a probe what would be is asked, not when; a verification brings no message. */
+static enum need need_of(const struct delivery *d)
+{
+    return d->probe ? NEED_ADDRESS : d->verify != NULL ? NEED_PEACE : NEED_ROOM;
+}
+
+/* Why this one may not be used, the reason of the one that is tried first standing. more: so many
+ * recipients. */
+static bool may_use(struct courier *c, uint32_t i, const char *site, bool v6, enum need need,
+                    uint32_t more, struct courier_source_refusal *why)
 {
     const struct settings_source *s = &c->settings->sources[i];
     uint32_t number = c->sources.number[i];
@@ -165,7 +177,7 @@ static bool may_use(struct courier *c, const struct delivery *d, uint32_t i, con
         }
         return false;
     }
-    if (d->probe) /* what would be, not when */
+    if (need == NEED_ADDRESS)
         return true;
     const struct source_aside *aside =
         source_ledger_aside(&c->sources.ledger, number, site, c->now_ns);
@@ -177,7 +189,7 @@ static bool may_use(struct courier *c, const struct delivery *d, uint32_t i, con
         }
         return false;
     }
-    if (d->verify != NULL || within_limits(c, s, number, site, d->job.recipient_cnt))
+    if (need == NEED_PEACE || within_limits(c, s, number, site, more))
         return true;
     if (first) {
         why->enhanced = "4.3.2";
@@ -212,7 +224,7 @@ static int find(struct courier *c, const struct delivery *d, const struct settin
                 best = i;
         if (best == UINT32_MAX)
             return NONE_FREE;
-        if (may_use(c, d, best, site, v6, why))
+        if (may_use(c, best, site, v6, need_of(d), d->job.recipient_cnt, why))
             return (int)best;
         left &= ~(UINT64_C(1) << best);
     }
@@ -226,7 +238,7 @@ bool courier_source_choose(struct courier *c, struct delivery *d,
     int at = NONE_WANTED;
 
     if (c->settings->source_cnt > 0 && !target->by_kernel) {
-        site_of(site, target);
+        site_of(site, c, d->plan, target);
         at = find(c, d, route, target, site, why);
     }
     if (at == NONE_FREE)
@@ -248,6 +260,45 @@ bool courier_source_choose(struct courier *c, struct delivery *d,
     source_ledger_take(&c->sources.ledger, d->source_no - 1, d->source_site, d->source_day,
                        d->source_cnt);
     return true;
+}
+
+uint32_t courier_source_choices(struct courier *c, const struct courier_plan *p,
+                                const struct plan_target *target, char site[SOURCE_SITE_CAP],
+                                struct courier_source_choice out[CONF_SOURCE_MAX])
+{
+    const struct settings_route *route = courier_plan_route(c, p);
+    uint64_t all = settings_source_candidates(c->settings, route, base_span_of(NULL, 0));
+    bool v6 = !net_addr_is_v4(&target->endpoint.addr);
+    uint32_t cnt = 0, usable_cnt = 0;
+    uint64_t weight = 0;
+
+    if (target->by_kernel)
+        return 0;
+    site_of(site, c, p, target);
+    for (uint32_t pass = 0; pass < 2; pass++)
+        for (uint32_t i = 0; i < c->settings->source_cnt; i++) {
+            const struct settings_source *s = &c->settings->sources[i];
+            struct courier_source_refusal why = {.enhanced = NULL,
+                                                 .words = "for mail of its sender_domains alone"};
+            if ((route->sources >> i & 1) == 0)
+                continue;
+            bool usable = (all >> i & 1) != 0 && may_use(c, i, site, v6, NEED_ROOM, 1, &why);
+            if (usable != (pass == 0))
+                continue;
+            struct courier_source_choice *o = &out[cnt++];
+            *o = (struct courier_source_choice){
+                .source = s, .address = &s->address[v6], .usable = usable};
+            if (!usable)
+                memcpy(o->why, why.words, sizeof(o->why));
+            usable_cnt += usable;
+            weight += usable ? s->conf->weight : 0;
+        }
+    for (uint32_t i = 0; i < usable_cnt; i++) {
+        out[i].percent = (uint32_t)(out[i].source->conf->weight * 100 / weight);
+        snprintf(out[i].why, sizeof(out[i].why),
+                 usable_cnt == 1 ? "the only one that may be used" : "by turns, by its weight");
+    }
+    return cnt;
 }
 
 void courier_source_fill(const struct courier *c, struct delivery *d)
@@ -327,7 +378,7 @@ static bool other_may(struct courier *c, const struct delivery *d)
         const struct plan_target *target = &d->order->target[i];
         if (target->by_kernel || courier_requiretls_of(d, target->host) == NULL)
             continue;
-        site_of(site, target);
+        site_of(site, c, d->plan, target);
         if (find(c, d, route, target, site, &why) >= 0)
             return true;
     }

@@ -19,29 +19,25 @@
 #define COURIER_SOURCE_H
 
 #include "conf.h"
+#include "courier_source_names.h"
 #include "delivery.h"
+#include "kept.h"
 #include "source_ledger.h"
-
-#include <stdatomic.h>
 
 struct courier;
 struct courier_request;
+struct courier_plan;
 struct plan_target;
 struct settings_route;
-
-/* The ledger's text. Free. */
-struct courier_source_text {
-    size_t len;
-    uint8_t bytes[];
-};
+struct settings_source;
 
 struct courier_sources {
     struct source_ledger ledger;
     uint64_t generation;              /* of the settings that number is of */
     uint32_t number[CONF_SOURCE_MAX]; /* in the ledger, by the settings' order; UINT32_MAX: none */
     uint64_t told_ns;                 /* when the last text was made */
-    /* The courier stores (release) when it is NULL, control takes it (acquire). */
-    _Atomic(struct courier_source_text *) text;
+    struct kept text;                 /* to control */
+    struct courier_source_names names;
 };
 
 /* Why none may be used. */
@@ -57,10 +53,9 @@ void courier_sources_fini(struct courier *c);
 uint32_t courier_sources_load(struct courier *c, struct base_span text, uint64_t now_ns,
                               uint64_t wall_ns);
 /* The newest text, NULL: there is none since the last time. For control. */
-struct courier_source_text *courier_sources_take(struct courier *c);
+struct kept_text *courier_sources_take(struct courier *c);
 /* The courier has stopped: what it has not told yet. */
-struct courier_source_text *courier_sources_rest(struct courier *c, uint64_t now_ns,
-                                                 uint64_t wall_ns);
+struct kept_text *courier_sources_rest(struct courier *c, uint64_t now_ns, uint64_t wall_ns);
 
 /* Each pass; and when it wants the next. */
 void courier_sources_pass(struct courier *c);
@@ -71,6 +66,21 @@ uint64_t courier_sources_deadline(const struct courier *c);
 bool courier_source_choose(struct courier *c, struct delivery *d,
                            const struct settings_route *route, const struct plan_target *target,
                            struct courier_source_refusal *why);
+struct courier_source_choice {
+    const struct settings_source *source;
+    const struct net_addr *address; /* of the next hop's family */
+    bool usable;
+    uint32_t percent; /* of messages that go by it, by the weights of those that are usable */
+    char why[DELIVERY_TEXT_MAX + 1];
+};
+
+/* What a message of one recipient, of a sender for whom there is no source apart, may leave by to
+ * that next hop, those that are usable first; site becomes whose next hop it is. Returns how many
+ * there are; 0: the route takes none, or the machine's own network leads there. */
+uint32_t courier_source_choices(struct courier *c, const struct courier_plan *p,
+                                const struct plan_target *target, char site[SOURCE_SITE_CAP],
+                                struct courier_source_choice out[CONF_SOURCE_MAX]);
+
 /* Makes d's policy one of its source. */
 void courier_source_fill(const struct courier *c, struct delivery *d);
 

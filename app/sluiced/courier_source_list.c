@@ -8,7 +8,8 @@
 struct view {
     const struct settings_source *source;
     const struct source_ledger *ledger;
-    uint32_t number; /* UINT32_MAX: the ledger has no place for it */
+    const uint8_t *ptr, *leads_back; /* by family: enum courier_source_name */
+    uint32_t number;                 /* UINT32_MAX: the ledger has no place for it */
     uint32_t day;
     uint32_t today_cnt, aside_cnt;
     uint32_t limit, site_limit;
@@ -19,6 +20,8 @@ static struct view view_of(const struct courier *c, uint32_t i)
     const struct source_ledger *l = &c->sources.ledger;
     struct view v = {.source = &c->settings->sources[i],
                      .ledger = l,
+                     .ptr = c->sources.names.ptr[i],
+                     .leads_back = c->sources.names.leads_back[i],
                      .number = c->sources.number[i],
                      .day = (uint32_t)(c->wall_ns / BASE_NS_S / 86400)};
 
@@ -73,6 +76,16 @@ static void put_source(struct courier_request *r, const struct view *v)
     else if (v->source->warming)
         courier_print(r, json ? ",\"warm_up_start\":\"%s\"" : " warm_up_start=%s",
                       conf->warm_up_start);
+    for (uint32_t v6 = 0; v6 < 2; v6++) {
+        const char *of = v6 != 0 ? "6" : "";
+        if (net_addr_is_none(&v->source->address[v6]))
+            continue;
+        courier_print(r,
+                      json ? ",\"ptr%s\":\"%s\",\"ehlo_leads_back%s\":\"%s\""
+                           : " ptr%s=%s ehlo_leads_back%s=%s",
+                      of, courier_source_name_word((enum courier_source_name)v->ptr[v6]), of,
+                      courier_source_name_word((enum courier_source_name)v->leads_back[v6]));
+    }
     courier_print(r, json ? ",\"set_aside\":%u}\n" : " set_aside=%u\n", v->aside_cnt);
 }
 

@@ -163,8 +163,7 @@ static void send(struct courier *c, struct delivery *d)
     courier_link_fill(c, d, route, target);
     courier_proxy_fill(c, d, route->proxy);
     courier_source_fill(c, d);
-    if (d->group_connections > 0) /* connections that are counted are its own */
-        d->policy ^= d->group * UINT64_C(0x9e3779b97f4a7c15);
+    courier_shape_fill(d);
     courier_lanes_take(&c->lanes, d);
     d->sent_ns = c->now_ns;
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);

@@ -1,7 +1,9 @@
 #include "courier_sts.h"
 #include "base_time.h"
 #include "courier.h"
+#include "courier_control.h"
 #include "courier_plan.h"
+#include "courier_print.h"
 #include "resolver.h"
 
 #include <errno.h>
@@ -18,7 +20,9 @@
 struct job {
     struct base_list node;
     struct courier *courier;
-    struct courier_plan *plan; /* held; NULL: nobody waits, the policy is to be fetched anew */
+    struct courier_plan *plan; /* held; NULL: the policy is to be fetched anew, for nobody, or */
+    struct courier_request *request; /* for an operator; NULL: none waits */
+    bool forced;                     /* an operator wants it, however lately a fetch has failed */
     uint32_t source;
     bool asked;
     char domain[DNS_NAME_CAP];
@@ -105,6 +109,32 @@ static void limit_ttl(struct courier_plan *p, uint64_t ttl_s)
         p->ttl_s = (uint32_t)ttl_s;
 }
 
+/* Plans that go by what is no longer so are made again. */
+static void end_plans(struct courier *c, const char *domain)
+{
+    base_list_each (node, &c->plans.kept) {
+        struct courier_plan *p = base_container_of(node, struct courier_plan, node);
+        for (uint32_t i = 0; i < p->sts_cnt; i++)
+            if (strcmp(p->sts[i].domain, domain) == 0)
+                p->expires_ns = c->now_ns;
+    }
+}
+
+static void refreshed(const struct job *j, const struct sts_entry *e)
+{
+    struct courier *c = j->courier;
+
+    end_plans(c, j->domain);
+    courier_sts_print(c, j->request, j->domain, e);
+    if (j->record == STS_RECORD_ERROR)
+        j->request->error = "its record could not be looked up";
+    else if (j->record != STS_RECORD_VALID)
+        j->request->error = "it has no record, or not one that is valid";
+    else if (e == NULL || e->failure != STS_FAILURE_NONE)
+        j->request->error = "its policy could not be had";
+    courier_control_answer(c, j->request);
+}
+
 static void finish(struct job *j)
 {
     struct courier *c = j->courier;
@@ -126,6 +156,8 @@ static void finish(struct job *j)
         p->open_cnt--;
         courier_plan_advance(c, p);
         courier_plan_release(c, p);
+    } else if (j->request != NULL) {
+        refreshed(j, e);
     } else {
         c->sts.refresh_cnt--;
     }
@@ -244,7 +276,8 @@ static void answered(struct dns_query *q)
     j->ttl_s = q->answer.ttl_s;
     bool in_force = sts_entry_expires_s(e, now_s(c)) > 0;
     bool wants = sts_entry_wants(e, j->record, j->id, now_s(c));
-    if (j->plan == NULL && in_force) /* anew, unless the record has gone: then it may lapse */
+    /* Anew, unless the record has gone: then it may lapse. */
+    if (j->forced || (j->plan == NULL && in_force))
         wants = j->record == STS_RECORD_VALID;
     if (wants)
         return fetch(j);
@@ -290,38 +323,78 @@ static void refresh(struct courier *c)
 {
     struct courier_sts *s = &c->sts;
 
-    if (c->now_ns < s->refresh_ns || c->draining || !c->settings->conf->delivery.mta_sts)
+    bool due = c->now_ns >= s->refresh_ns, wanted = s->wanted_cnt > 0;
+    if (c->draining || !c->settings->conf->delivery.mta_sts ||
+        (!due && (!wanted || s->refresh_cnt == REFRESH_BURST)))
         return;
-    s->refresh_ns = c->now_ns + REFRESH_NS;
+    s->refresh_ns = due ? c->now_ns + REFRESH_NS : s->refresh_ns;
+    uint32_t wanted_cnt = 0;
     base_list_each (node, &s->cache.entries) {
-        const struct sts_entry *e = base_container_of(node, struct sts_entry, node);
-        if (s->refresh_cnt == REFRESH_BURST)
-            return;
-        if (sts_entry_refresh_s(e, now_s(c)) > now_s(c))
-            continue;
-        add_job(c, e->domain);
-        s->refresh_cnt++;
-        stats_inc(c->stats, STATS_STS_REFRESHED);
+        struct sts_entry *e = base_container_of(node, struct sts_entry, node);
+        bool begins = e->asked_for || sts_entry_refresh_s(e, now_s(c)) <= now_s(c);
+        if (begins && s->refresh_cnt < REFRESH_BURST) {
+            add_job(c, e->domain)->forced = e->asked_for;
+            e->asked_for = false;
+            s->refresh_cnt++;
+            stats_inc(c->stats, STATS_STS_REFRESHED);
+        }
+        wanted_cnt += e->asked_for;
     }
+    s->wanted_cnt = wanted_cnt;
+}
+
+bool courier_sts_domain(char out[DNS_NAME_CAP], const struct courier *c, struct base_span word)
+{
+    struct policy_key key;
+    char record[DNS_NAME_CAP];
+
+    (void)settings_route_find_key(c->settings, word, &key);
+    return key.len > 0 && dns_name_copy(out, policy_key_domain(&key)) == 0 &&
+           dns_name_join(record, COURIER_STS_RECORD, out) == 0;
+}
+
+bool courier_sts_refresh(struct courier *c, struct courier_request *r)
+{
+    struct courier_sts *s = &c->sts;
+    char domain[DNS_NAME_CAP];
+
+    if (!c->settings->conf->delivery.mta_sts) {
+        r->error = "delivery: mta_sts is off";
+        return false;
+    }
+    if (r->word.len > 0 && !courier_sts_domain(domain, c, r->word)) {
+        r->error = "that is no domain";
+        return false;
+    }
+    if (r->word.len > 0) {
+        struct job *j = add_job(c, domain);
+        j->request = r;
+        j->forced = true;
+        return true;
+    }
+    base_list_each (node, &s->cache.entries) {
+        struct sts_entry *e = base_container_of(node, struct sts_entry, node);
+        e->asked_for = true;
+    }
+    s->wanted_cnt = s->cache.cnt;
+    courier_print(r, r->filter.json ? "{\"refreshing\":%u}\n" : "refreshing %u\n", s->cache.cnt);
+    return false;
 }
 
 static void hand_over(struct courier *c)
 {
     struct courier_sts *s = &c->sts;
-    struct courier_sts_image *image;
+    size_t len = 0;
 
-    if (!s->cache.changed || atomic_load_explicit(&s->image, memory_order_relaxed) != NULL)
+    if (!s->cache.changed || !kept_free(&s->image))
         return;
-    image = calloc(1, sizeof(*image));
-    if (image != NULL)
-        image->text = sts_cache_write(&s->cache, now_s(c), &image->len);
-    if (image == NULL || image->text == NULL) {
-        free(image);
+    char *text = sts_cache_write(&s->cache, now_s(c), &len);
+    struct kept_text *image = kept_text_of(text, len);
+    if (image == NULL)
         return; /* another time */
-    }
     s->cache.changed = false;
     s->saved_ns = c->now_ns;
-    atomic_store_explicit(&s->image, image, memory_order_release);
+    kept_give(&s->image, image);
     doorbell_ring(&c->topology->control_bell);
 }
 
@@ -385,7 +458,7 @@ void courier_sts_fini(struct courier *c)
         return;
     end_all(c, &c->sts.waiting);
     end_all(c, &c->sts.asking);
-    courier_sts_image_free(courier_sts_image_take(c));
+    kept_text_free(courier_sts_image_take(c));
     sts_cache_fini(&c->sts.cache);
 }
 
@@ -406,22 +479,12 @@ int courier_sts_load(struct courier *c, struct base_span text, uint64_t wall_ns)
     return sts_cache_read(&c->sts.cache, text, wall_ns / BASE_NS_S);
 }
 
-struct courier_sts_image *courier_sts_image_take(struct courier *c)
+struct kept_text *courier_sts_image_take(struct courier *c)
 {
-    if (atomic_load_explicit(&c->sts.image, memory_order_relaxed) == NULL)
-        return NULL;
-    return atomic_exchange_explicit(&c->sts.image, NULL, memory_order_acquire);
+    return kept_take(&c->sts.image);
 }
 
 void courier_sts_image_make(struct courier *c)
 {
     hand_over(c);
-}
-
-void courier_sts_image_free(struct courier_sts_image *image)
-{
-    if (image == NULL)
-        return;
-    free(image->text);
-    free(image);
 }

@@ -17,12 +17,12 @@
 #define COURIER_STS_H
 
 #include "https_request.h"
+#include "kept.h"
 #include "sts_cache.h"
-
-#include <stdatomic.h>
 
 struct courier;
 struct courier_plan;
+struct courier_request;
 
 #define COURIER_STS_RECORD  "_mta-sts"
 #define COURIER_STS_HOST    "mta-sts" /* shorter: its name fits where the record's does */
@@ -30,19 +30,14 @@ struct courier_plan;
 #define COURIER_STS_JOBS    64
 #define COURIER_STS_SAVE_NS (10 * BASE_NS_S)
 
-struct courier_sts_image {
-    size_t len;
-    char *text; /* owned */
-};
-
 struct courier_sts {
     struct sts_cache cache;
     struct base_list waiting, asking; /* jobs */
     uint32_t asking_cnt;
     uint32_t refresh_cnt; /* of these, for nobody who waits */
+    uint32_t wanted_cnt;  /* by an operator, not begun: at most so many */
     uint64_t refresh_ns, saved_ns;
-    /* The courier stores (release), control takes it (acquire). */
-    _Atomic(struct courier_sts_image *) image;
+    struct kept image; /* to control */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -59,14 +54,25 @@ uint64_t courier_sts_deadline(const struct courier *c);
 /* As courier_plans_flush. */
 void courier_sts_flush(struct courier *c);
 
+/* ---- for the operator ---- */
+
+/* What is kept (courier_sts_list.c): of r->word, or all. */
+void courier_sts_show(struct courier *c, struct courier_request *r);
+void courier_sts_print(const struct courier *c, struct courier_request *r, const char *domain,
+                       const struct sts_entry *e);
+/* "Example.ORG" as the cache has it. Returns false when it is no name. */
+bool courier_sts_domain(char out[DNS_NAME_CAP], const struct courier *c, struct base_span word);
+/* Asks for that domain's record and, where there is one, for its policy, known or not; or for all
+ * that are kept, beside everything. Returns whether it answers later. */
+bool courier_sts_refresh(struct courier *c, struct courier_request *r);
+
 /* ---- on disk ---- */
 
 /* What was kept, before the courier runs. Returns how many policies, or as sts_cache_read. */
 int courier_sts_load(struct courier *c, struct base_span text, uint64_t wall_ns) BASE_WARN_UNUSED;
 /* NULL: nothing is to be written. The caller frees it. */
-struct courier_sts_image *courier_sts_image_take(struct courier *c);
+struct kept_text *courier_sts_image_take(struct courier *c);
 /* What is not handed over yet, when the courier has stopped. */
 void courier_sts_image_make(struct courier *c);
-void courier_sts_image_free(struct courier_sts_image *image); /* NULL: nothing */
 
 #endif

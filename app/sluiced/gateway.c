@@ -298,7 +298,7 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     uint8_t secret[16];
 
     memset(g, 0, sizeof(*g));
-    g->source_dir = -1;
+    g->source_dir = g->sts.dir = g->shape.dir = -1;
     g->accept_corruption = accept_corruption;
     struct settings *first = settings_make(conf);
     if (first == NULL || random_bytes(secret, sizeof(secret)) != 0)
@@ -350,6 +350,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     }
     if (error == 0)
         gateway_sts_open(&g->sts, &g->courier, conf, loop_wall_ns());
+    if (error == 0)
+        gateway_shape_open(&g->shape, &g->courier, conf, loop_now_ns(), loop_wall_ns());
     if (error == 0)
         error = gateway_https_init(&g->https, &g->topology);
     if (error == 0)
@@ -413,6 +415,7 @@ static void close_all(struct gateway *g)
     loop_fini(&g->resolver_thread.loop);
     if (g->courier.deliveries != NULL) {
         gateway_sts_close(&g->sts, &g->courier);
+        gateway_shape_close(&g->shape, &g->courier, loop_now_ns(), loop_wall_ns());
         courier_fini(&g->courier);
     }
     gateway_https_fini(&g->https);

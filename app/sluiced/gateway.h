@@ -15,6 +15,7 @@
 #include "gateway_https.h"
 #include "gateway_resolver.h"
 #include "gateway_stream.h"
+#include "gateway_shape.h"
 #include "gateway_sts.h"
 #include "gateway_tls.h"
 #include "host.h"
@@ -86,6 +87,7 @@ struct gateway {
     bool accept_corruption;
     struct gateway_spool spool[TOPOLOGY_SPOOL_MAX];
     struct courier courier;
+    struct gateway_shape shape;
     int source_dir;           /* descriptor; -1: there is none */
     char source_warning[256]; /* of the start, to be logged */
     struct gateway_thread lane_thread[TOPOLOGY_LANE_MAX];

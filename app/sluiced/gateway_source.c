@@ -47,13 +47,13 @@ int gateway_source_open(struct gateway *g, const struct conf *conf, char *why, s
     return 0;
 }
 
-static int put(struct gateway *g, struct courier_source_text *t)
+static int put(struct gateway *g, struct kept_text *t)
 {
     int error = 0;
 
     if (t != NULL && g->source_dir >= 0)
         error = state_file_replace(g->source_dir, NAME, base_span_of(t->bytes, t->len));
-    free(t);
+    kept_text_free(t);
     return error;
 }
 

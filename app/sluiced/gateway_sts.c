@@ -58,21 +58,21 @@ void gateway_sts_open(struct gateway_sts *g, struct courier *c, const struct con
 
 void gateway_sts_tend(struct gateway_sts *g, struct courier *c)
 {
-    struct courier_sts_image *image = courier_sts_image_take(c);
+    struct kept_text *image = courier_sts_image_take(c);
     struct stats_block *stats = topology_stats(c->topology, TOPOLOGY_CONTROL, 0);
 
     if (image == NULL)
         return;
     int error = g->dir < 0
                     ? 0
-                    : state_file_replace(g->dir, FILE_NAME, base_span_of(image->text, image->len));
+                    : state_file_replace(g->dir, FILE_NAME, base_span_of(image->bytes, image->len));
     if (g->dir >= 0)
         stats_inc(stats, error == 0 ? STATS_STS_SAVED : STATS_STS_SAVE_FAILED);
     if (error != 0 && !g->failed)
         tell(g, true, "mta-sts: the policies cannot be written to state_dir (%s)",
              strerror(-error));
     g->failed = error != 0;
-    courier_sts_image_free(image);
+    kept_text_free(image);
 }
 
 void gateway_sts_close(struct gateway_sts *g, struct courier *c)

@@ -340,7 +340,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(source, DOMAINS, sender_domains, "", true, NULL, "for mail from these senders alone, which goes by no other source then; none: for all others'"),
     TEXT(source, STRING, warm_up_start, "", true, NULL, "day (2026-01-31, UTC) from which the address is used, by warm_up; none: it is in full use"),
     TEXT(source, LIST, warm_up, "", true, NULL, "recipients in a day, the first, the second and so on ({ 50, 100, 500, 1000, 5000 }); after them there is no limit. More go by other sources, or wait"),
-    TEXT(source, LIST, warm_up_destination, "", true, NULL, "likewise, of each destination: all hosts under one registered domain"),
+    TEXT(source, LIST, warm_up_destination, "", true, NULL, "likewise, of each destination: all hosts of a provider, else under one registered domain"),
 
     WORDS(delivery, tls, "dane", "none may encrypt dane dane-only fingerprint verify secure", true, "none: clear text. may: TLS where it is offered, whoever the server is. encrypt: TLS, or no delivery. dane: what the TLSA records of the next hop ask for; may where there are none that can be used. dane-only: such records, or no delivery. fingerprint: destination: fingerprints. verify: a certificate of ca_file's authorities for the next hop's name. secure: one for the destination's own name"),
     TEXT(delivery, BOOL, defer_on_tls_error, "yes", true, NULL, "what does not prove what it must gets no mail: it waits for the next try; no: it is sent all the same, with whatever TLS there is, and the log says so"),

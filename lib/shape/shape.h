@@ -43,6 +43,7 @@
 #define SHAPE_STEP_NS       (60 * BASE_NS_S)
 #define SHAPE_WAIT_MAX_NS   (4 * 3600 * BASE_NS_S)
 #define SHAPE_TIME_MAX_NS   (7 * 86400 * BASE_NS_S)
+#define SHAPE_FALLS_MAX     16 /* that are counted */
 
 /* ---- shape_pattern.c ---- */
 

@@ -3,7 +3,7 @@
 
 #define WINDOW_NS  (10 * BASE_NS_S)
 #define GAP_MAX_NS (600 * BASE_NS_S) /* never slower by itself */
-#define FALLS_MAX  16
+
 #define RATE_STEPS 10 /* in which a rate grows by what it was */
 
 /* The smaller of two limits, of which 0 is none. */
@@ -103,7 +103,7 @@ bool shape_state_hit(struct shape_state *s, const struct shape_rule *r, uint32_t
         s->until_ns = now_ns + wait;
     s->step_ns = (wait > 0 ? s->until_ns : now_ns) + SHAPE_STEP_NS;
     s->fell_ns = now_ns;
-    s->fall_cnt += s->fall_cnt < FALLS_MAX;
+    s->fall_cnt += s->fall_cnt < SHAPE_FALLS_MAX;
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define BUCKET_CNT 4096
+#define CHAIN_MAX  256 /* that sts_cache_next goes through: four are usual, by a secret key */
 
 int sts_cache_init(struct sts_cache *c, const uint8_t key[16])
 {
@@ -85,6 +86,23 @@ struct sts_entry *sts_cache_get(struct sts_cache *c, const char *domain)
     *at = e;
     c->cnt++;
     return e;
+}
+
+/* at: the bucket, and behind it the place in its chain. */
+struct sts_entry *sts_cache_next(const struct sts_cache *c, uint32_t *at)
+{
+    for (uint32_t bucket = *at / CHAIN_MAX; bucket < BUCKET_CNT; bucket++) {
+        uint32_t nth = *at % CHAIN_MAX;
+        struct sts_entry *e = c->buckets[bucket];
+        for (uint32_t i = 0; e != NULL && i < nth; i++)
+            e = e->hash_next;
+        if (e != NULL && nth < CHAIN_MAX - 1) {
+            *at = bucket * CHAIN_MAX + nth + 1;
+            return e;
+        }
+        *at = (bucket + 1) * CHAIN_MAX;
+    }
+    return NULL;
 }
 
 void sts_cache_touch(struct sts_cache *c, struct sts_entry *e, uint64_t now_s)

@@ -47,6 +47,7 @@ struct sts_entry {
     uint8_t failure; /* enum sts_failure */
     char failed_id[STS_ID_CAP], why[STS_WHY_CAP];
     uint64_t failed_s;
+    bool asked_for; /* an operator wants it anew; whoever fetches it takes that back */
 };
 
 struct sts_cache {
@@ -64,6 +65,9 @@ void sts_cache_fini(struct sts_cache *c);
 struct sts_entry *sts_cache_find(const struct sts_cache *c, const char *domain);
 /* Finds it or makes it. NULL: memory is short. Others may go by that. */
 struct sts_entry *sts_cache_get(struct sts_cache *c, const char *domain);
+/* All of them, in no order: *at is 0 first; NULL behind the last. Of those that come or go between
+ * two calls some may be left out. */
+struct sts_entry *sts_cache_next(const struct sts_cache *c, uint32_t *at);
 /* Mail goes by it. */
 void sts_cache_touch(struct sts_cache *c, struct sts_entry *e, uint64_t now_s);
 

@@ -12,6 +12,8 @@ from harness import HOST_IP, Skip, check, check_equal, main, run, wait_until
 from mail import Client, Ledger, Load, plain, split_received
 from postfix import Postfix
 from sinks import Scripted, Session
+from zones import NSD, Zones
+from zones import head as zone_head
 
 A, B, C, SIX_B, SIX_HOST = '10.9.0.1', '10.9.0.11', '10.9.0.12', 'fd00:9::11', 'fd00:9::2'
 sink = None
@@ -236,6 +238,71 @@ def test_warm_up(lab):
     gw.ctl('reload')
     rows, _ = sources(gw)
     check_equal((rows['a']['limit'], rows['a']['warm_up_start']), (0, '2999-01-01'), 'a source of later')
+    check_equal(gw.stop(), 0, 'exit status')
+
+
+def test_warm_up_by_provider(lab):
+    """Limits at a receiver count for all hosts that a provider names; explain tells which source would be taken, and why others not."""
+    other = '10.9.0.3'
+    provider = {'mx': [HOST_IP, other]}
+    gw = gateway(lab, 'receiver', source_a={'warm_up_start': time.strftime('%Y-%m-%d', time.gmtime()), 'warm_up': [100],
+                                           'warm_up_destination': [5]},
+                 **{'source_c': {'address': A, 'ehlo': 'c.out.example', 'sender_domains': ['news.example']}, 'provider big': provider,
+                    'route_one.example': {'host': f'{HOST_IP}:2525', 'sources': ['a', 'c']},
+                    'route_two.example': {'host': f'{other}:2525', 'sources': ['a', 'c']}})
+    gw.host_addresses.append(f'{other}/32')
+    gw.start()
+    second = Choosy(lab, host=other)
+
+    def arrived():
+        return len(sink.messages) + len(second.messages)
+
+    def explained():
+        told = [json.loads(gw.ctl('explain', f'to@{d}.example', '--json'))['order'][0] for d in ('one', 'two')]
+        return [(t['receiver'], [(s['name'], s['is'], s.get('percent'), s['why']) for s in t['source']]) for t in told]
+    aside = ('c', 'left_out', None, 'for mail of its sender_domains alone')
+    check_equal(explained(), 2 * [('big', [('a', 'taken', 100, 'the only one that may be used'), aside])], 'explain')
+    send(12, to='m{}@one.example')
+    send(12, to='m{}@two.example')
+    wait_until(lambda: gw.counter('courier/source_waits') >= 19, 30, 'what has to wait')
+    wait_until(lambda: arrived() == 5, 30, 'what may go')
+    check_equal(explained(), 2 * [('big', [('a', 'left_out', None, 'source a has had its recipients of today (warm_up)'), aside])],
+                'explain at the limit')
+    check(f'try address={HOST_IP}:2525 ' in gw.ctl('explain', 'to@one.example') and 'receiver=big' in gw.ctl('explain', 'to@one.example'), 'text')
+    gw.change(**{'provider big': None})
+    gw.ctl('reload')
+    gw.ctl('queue', 'flush')
+    wait_until(lambda: arrived() == 15, 30, 'each host is a receiver of its own')
+    check_equal([r for r, _ in explained()], [HOST_IP, other], 'receivers')
+    check_equal(gw.stop(), 0, 'exit status')
+
+
+def test_names_of_sources(lab):
+    """Once at the start, and at a reload: an address without PTR, and an EHLO name that does not lead back, are told; mail goes all the same."""
+    reverse = lab.path('reverse.zone')
+    with open(reverse, 'w') as f:
+        f.write(zone_head('9.10.in-addr.arpa') + '11.0 PTR a.plain.lab.\n')
+    zones = Zones(lab, {'plain.lab': f'good A {B}\ngood A 192.0.2.7\nother A 192.0.2.7\n'}, further={'9.10.in-addr.arpa': reverse})
+    nsd = f'{NSD[0]}:{NSD[1]}'
+    gw = gateway(lab, 'names', source_a={'ehlo': 'good.plain.lab'}, source_b={'ehlo': 'other.plain.lab'},
+                 dns={'servers': [nsd], 'trust_anchor': zones.anchor, 'stubs': [f'9.10.in-addr.arpa={nsd}']})
+    gw.start()
+
+    def names():
+        rows, _ = sources(gw)
+        return {s: (rows[s]['ptr'], rows[s]['ehlo_leads_back']) for s in 'ab'}
+    wait_until(lambda: names() == {'a': ('good', 'good'), 'b': ('wrong', 'wrong')}, 30, 'what the DNS tells')
+    told = f'source b: {C} has no PTR record', f'source b: no A record of its EHLO name other.plain.lab leads back to {C}'
+    wait_until(lambda: all(t in gw.log() for t in told), 10, 'told')
+    check('source a: ' not in gw.log(), 'nothing of the one that is well')
+    check(' ptr=wrong ehlo_leads_back=wrong set_aside=0' in gw.ctl('sources'), 'as text')
+    send(4)
+    sink.wait(4)
+    gw.change(source_b={'ehlo': 'nobody.broken.lab'})
+    gw.ctl('reload')
+    wait_until(lambda: names() == {'a': ('good', 'good'), 'b': ('wrong', 'unknown')}, 40, 'after a reload')
+    wait_until(lambda: 'source b: A of nobody.broken.lab could not be looked up (' in gw.log(), 10, 'what is not known')
+    check_equal([gw.log().count(t) for t in told], [2, 1], 'told once each time')
     check_equal(gw.stop(), 0, 'exit status')
 
 

@@ -14,7 +14,9 @@ from gateway import Counted, Gateway, for_others, SLUICED
 from harness import BUILD, HOST_IP, Skip, check, check_equal, find_program, main, run, wait_until
 from sinks import Scripted
 from test_auth_dovecot import ROOT, Dovecot
-from test_tls import make_certificate
+from mail import plain
+from test_tls import HOST, Secure, block, make_certificate
+from tlshop import fingerprint
 
 PORT = 2424
 SENDER = 'alice@client.example'
@@ -64,6 +66,7 @@ class Store(Dovecot):
     def __init__(self, lab):
         super().__init__(lab)
         chain, key = make_certificate(lab, 'store', 'EC', 'store.example')
+        self.fingerprint = fingerprint((chain, key))
         self.mail = self.dir + '/mail'
         os.makedirs(self.mail)
         os.chown(self.mail, 65534, 65534)
@@ -157,6 +160,7 @@ def setup(lab):
     os.makedirs(lab.path('sink'))
     os.chmod(lab.path('sink'), 0o777)
     path = store.socket()
+    tcp, known = {'via': 'lmtp', 'host': f'[{HOST_IP}]:{PORT}'}, {'tls': 'fingerprint', 'fingerprints': [store.fingerprint]}
     gw = Gateway(lab, relay={'networks': [f'{HOST_IP}/32']}, telemetry=None, **{
         'route_default': {'host': f'{HOST_IP}:2525'},
         'route_box.example': {'via': 'lmtp', 'host': f'unix:{path}'},
@@ -169,6 +173,9 @@ def setup(lab):
         'route_fake.example': {'via': 'lmtp', 'host': f'unix:{fake.path}', 'delivered_to': False},
         'route_sink.example': {'via': 'lmtp', 'host': f'unix:{lab.path("sink")}/socket'},
         'route_smtp.example': {'via': 'lmtp', 'host': f'{HOST_IP}:2525'},
+        'route_known.example': tcp, 'destination_known.example': known,
+        'route_lenient.example': tcp, 'destination_lenient.example': known | {'requiretls': 'starttls'},
+        'certificate_ec': block(make_certificate(lab, 'ec', 'EC', HOST)),
     })
     gw.start()
     # On the interface that the gateway brings.
@@ -246,6 +253,28 @@ def test_tls_that_proves_nothing(lab):
     told('why it waits', 'deferred', 'to=<bob@named.example>', 'tls=verify/failed 4.7.5')
     gw.ctl('queue', 'delete', '--domain', 'named.example')
     check(not [m for m in store.box('bob') if b'mark-named' in m], 'nothing was delivered')
+
+
+def test_requiretls(lab):
+    """Mail with REQUIRETLS goes into a store over a unix socket, whether that offers it or not. Over TCP RFC 8689 holds for LMTP as for SMTP: the
+    store proves itself and offers it, or the mail goes back; unless the operator asks for less of that destination."""
+    def attempt(mark, domain):
+        with Secure() as c:
+            c.hello()
+            reply = c.deliver(SENDER, [f'bob@{domain}'], b'Subject: ' + mark.encode() + b'\r\n\r\n' + plain(1), ' REQUIRETLS')
+            check_equal(reply.code, 250, f'{reply}')
+    attempt('mark-kept-unix', 'box.example')
+    store.wait('bob', 'mark-kept-unix')
+    told('over the unix socket', 'delivered', 'to=<bob@box.example>', 'requiretls=no')
+    attempt('mark-kept-tcp', 'tcp.example')
+    told('without a proof', 'failed', 'to=<bob@tcp.example>', 'requiretls=no 5.7.10')
+    attempt('mark-kept-known', 'known.example')
+    told('proved, but not offered', 'failed', 'to=<bob@known.example>', 'tls=fingerprint/verified requiretls=no 5.7.30')
+    for name in ('tcp', 'known'):
+        check_equal(report(f'bob@{name}.example').types, ['text/plain', 'message/delivery-status'], 'the report quotes nothing')
+    attempt('mark-kept-lenient', 'lenient.example')
+    store.wait('bob', 'mark-kept-lenient')
+    check(not [m for m in store.box('bob') if b'mark-kept-tcp' in m or b'mark-kept-known' in m], 'nothing else came')
 
 
 def test_big_mail(lab):

@@ -4,6 +4,7 @@
 do to them, Postfix's own limits (anvil) among them; suspensions, also over a restart. MX records of a real nsd."""
 import asyncio
 import json
+import os
 import time
 
 from gateway import Counted, Gateway
@@ -128,6 +129,18 @@ def test_connections_of_a_provider(lab):
     check(found['destinations'] == BIG and found['connections_max'] == 3, f'{found}')
 
 
+def test_probes_count(lab):
+    """An operator's probes are among the connections that a provider may have."""
+    sinks['big1'].messages.clear()
+    sinks['big2'].messages.clear()
+    send(*(f'p{n}@big{n % BIG}.lab' for n in range(60)))
+    told = [gw.ctl('probe', f'big{n}.lab', '--json') for n in range(BIG)]
+    wait_until(lambda: len(came('big1', 'big2')) == 60, 60, '60 messages')
+    probed = [json.loads(line) for text in told for line in text.splitlines() if line.startswith('{"probe"')]
+    check_equal([p['is'] for p in probed], 2 * BIG * ['accepted'], 'what probes tell, of two hosts each')
+    check_equal(sinks['big1'].together['most'], 3, 'open at a time, probes among them')
+
+
 def test_recipients_of_a_message(lab):
     sinks['big1'].messages.clear()
     sinks['big2'].messages.clear()
@@ -186,6 +199,48 @@ def test_without_a_provider(lab):
     gw.ctl('resume', 'own0.lab')
     gw.ctl('queue', 'flush')
     wait_until(lambda: ['own@own0.lab'] in came('own'), 30, 'the message')
+
+
+def test_limits_outlive_a_restart(lab):
+    """What replies have made of a provider's limits, a suspension by a rule and a destination's own wait hold after a crash, with the rest of
+    their time and their causes; a damaged file is passed over."""
+    gw.stop()  # and with it the connections that were kept
+    gw.start()
+    sinks['pace'].says = '450 4.7.77 a rule named it'
+    sinks['own'].says = '421 4.7.28 too much from your network'
+    send('kept@pace0.lab', 'kept@own0.lab')
+
+    def state():
+        return row('provider', 'pace', 'providers'), row('destination', 'own0.lab', 'queue', 'destinations'), row('destination', 'own0.lab', 'providers')
+    wait_until(lambda: state()[0].get('wait_s', 0) > 1000 and state()[1].get('wait_s', 0) > 0, 30, 'both are slowed down')
+    provider, _, own = state()
+    path = f'{gw.dir}/state/limits/now'
+    wait_until(lambda: os.path.exists(path) and all(w in open(path).read() for w in ('group pace 1 ', 'group own0.lab 0 ')), 30, 'written')
+    gw.kill()
+    sinks['pace'].says = sinks['own'].says = None
+    sessions = sinks['pace'].sessions, sinks['own'].sessions
+    gw.start()
+    send('later@pace0.lab', 'later@own0.lab', 'later@free0.lab')
+    wait_until(lambda: ['later@free0.lab'] in came('free'), 30, 'mail to others')
+    again, waits, own_again = state()
+    check(1000 < again['wait_s'] <= provider['wait_s'] and again['cause'] == provider['cause'] and again['rule'] == provider['rule'], f'{again}')
+    check(again['cause_s'] == provider['cause_s'] and again['replies'] == provider['replies'], f'{again}')
+    check(0 < own_again['wait_s'] <= own['wait_s'] and '4.7.28' in own_again['cause'], f'{own_again}')
+    check(waits['wait_s'] > 0 and waits.get('connections_now') == own.get('connections_now'), f'{waits}')
+    check_equal((sinks['pace'].sessions, sinks['own'].sessions), sessions, 'connections')
+    gw.ctl('resume', 'pace')
+    gw.ctl('resume', 'own0.lab')
+    gw.ctl('queue', 'flush')
+    wait_until(lambda: {('kept@pace0.lab',), ('later@pace0.lab',)} <= set(map(tuple, came('pace'))) and
+               {('kept@own0.lab',), ('later@own0.lab',)} <= set(map(tuple, came('own'))), 60, 'what waited')
+    gw.stop()
+    with open(path) as f:
+        text = f.read()
+    check(text.startswith('sluice limits 1\n') and 'group pace ' not in text and 'group own0.lab ' not in text, f'nothing is left of it: {text}')
+    with open(path, 'a') as f:
+        f.write('group what 7\n')
+    gw.start()
+    wait_until(lambda: 'the file of limits that fell is damaged: 1 lines were left out' in gw.log(), 30, 'told')
 
 
 def test_suspend_and_resume(lab):

@@ -274,6 +274,52 @@ def test_told(lab):
     check(gw.counter('https/requests') > 20 and gw.counter('https/processes') >= 1, 'requests')
 
 
+def test_shown(lab):
+    """What is kept is shown: mode, id, age, until when, and what failed last."""
+    check(gw is not None, 'the gateway has started')
+    kept = {s['sts']: s for s in map(json.loads, gw.ctl('sts', 'show', '--json').splitlines())}
+    ok = kept['ok.plain.lab']
+    check_equal((ok['mode'], ok['id'], ok['mx'], ok['mx_count']), ('enforce', 'a1', ['mx.ok.plain.lab'], 1), 'a policy')
+    check(0 <= ok['age_s'] <= 120 and 86400 - 120 <= ok['expires_s'] <= 86400 and ok['until'].endswith('Z'), ok)
+    check_equal((kept['testing.plain.lab']['mode'], kept['modenone.plain.lab']['mode']), ('testing', 'none'), 'other modes')
+    bad = kept['redirect.plain.lab']
+    check_equal((bad['mode'], bad['failures'], bad['failed_id'], bad['why']), (None, 1, 'a1', 'redirect: HTTP status 301'), 'a failure')
+    check('norecord.plain.lab' not in kept and 'danewins.lab' not in kept, 'where nothing was fetched nothing is kept')
+    line = gw.ctl('sts', 'show', 'OK.plain.lab')
+    check(line.startswith('sts ok.plain.lab mode=enforce id=a1 age_s=') and ' mx=mx.ok.plain.lab' in line and line.count('\n') == 1, line)
+    check_equal(len(gw.ctl('sts', 'show').splitlines()), len(kept), 'as text')
+    for words, why in ((['show', 'nobody.example'], 'nothing is kept of that domain'), (['show', 'a..b'], 'no domain'),
+                       (['refresh', 'norecord.plain.lab'], 'it has no record')):
+        said = gw.ctl('sts', *words, ok=(0, 1))
+        check(why in said, f'{words}: {said}')
+
+
+def test_refresh(lab):
+    """An operator's refresh asks again at once, whatever the id says and however lately a fetch has failed, and mail goes by what came."""
+    check(gw is not None, 'the gateway has started')
+    policy_of['mta-sts.twice.plain.lab'] = ['well', OTHER]
+    send('before@twice.plain.lab')
+    check_equal(outcome_of('before@twice.plain.lab'), 'sts/verified', 'by what is kept')
+    said = json.loads(gw.ctl('sts', 'refresh', 'twice.plain.lab', '--json'))
+    check_equal((said['sts'], said['mx']), ('twice.plain.lab', ['mx.elsewhere.example']), 'answered with the new policy')
+    send('after@twice.plain.lab')
+    check(outcome_of('after@twice.plain.lab').startswith('defer 4.7.5'), 'by what came')
+    before = asked.count('mta-sts.missing.plain.lab')
+    said = gw.ctl('sts', 'refresh', 'missing.plain.lab', ok=(0, 1))
+    check('could not be had' in said, said)
+    check_equal(asked.count('mta-sts.missing.plain.lab'), before + 1, 'no wait for the time of the next try')
+    policy_of['mta-sts.missing.plain.lab'] = ['well', GOOD.format('missing.plain.lab')]
+    check('mode=enforce' in gw.ctl('sts', 'refresh', 'missing.plain.lab'), 'had now')
+    cnt = len(gw.ctl('sts', 'show').splitlines())
+
+    def ended():
+        return sum(gw.counter(f'sts/{name}') for name in ('fetched', 'fetch_failed', 'invalid'))
+    before, lf = ended(), asked.count('mta-sts.lf.plain.lab')
+    check_equal(json.loads(gw.ctl('sts', 'refresh', '--json')), {'refreshing': cnt}, 'all')
+    wait_until(lambda: ended() >= before + cnt, 90, 'each is fetched again, or has failed again')
+    check(asked.count('mta-sts.lf.plain.lab') > lf, 'its host was asked')
+
+
 def test_rotation(lab):
     """Another id has the new policy fetched; when that fails the old one holds."""
     check(gw is not None, 'the gateway has started')

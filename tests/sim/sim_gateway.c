@@ -142,6 +142,11 @@ static void open_spool(struct sim *s, uint32_t i, const struct conf_spool *conf)
     base_assert(spooler_init(&s->spooler[i], &s->topology, i, s->spool[i]) == 0);
 }
 
+static uint64_t wall_of(const struct sim *s)
+{
+    return WALL_NS + s->now_ns + (uint64_t)s->wall_off_ns;
+}
+
 static void start_gateway(struct sim *s)
 {
     static const char *const idle[] = {"0", "200ms", "2s", "20s"};
@@ -174,6 +179,8 @@ static void start_gateway(struct sim *s)
     conf->queue.lifetime_ns = s->bounce ? BOUNCE_LIFETIME_NS : conf->queue.lifetime_ns;
     conf->queue.warn_after_ns = s->bounce ? BOUNCE_WARN_NS : conf->queue.warn_after_ns;
     conf->queue.dsn_quote_bytes = BOUNCE_QUOTE_BYTES;
+    conf->delivery.mta_sts = s->sts != NULL;
+    conf->delivery.mta_sts_timeout_ns = 2 * BASE_NS_S;
     base_assert(settings_hub_init(&s->hub, first, s->lane_cnt + 1) == 0);
     snprintf(prefix, sizeof(prefix), "s%lu_%u", (unsigned long)s->seed, s->start_cnt++);
     base_assert(topology_init(&s->topology, s->lane_cnt, s->spool_cnt, prefix, true) == 0);
@@ -195,6 +202,8 @@ static void start_gateway(struct sim *s)
     base_assert(s->names != NULL);
     sim_names_fill(s->names, &s->rand, s->names_bad);
     resolver_init(&s->resolver, &s->topology, resolver_table_driver(s->names));
+    if (s->sts != NULL)
+        sim_sts_start(s->sts, &s->courier, s->names, wall_of(s));
     if (s->lmtp != NULL)
         base_assert(stream_service_init(&s->streams, &s->topology, sim_lmtp_driver(s->lmtp)) == 0);
 }
@@ -219,11 +228,14 @@ static void end_gateway(struct sim *s)
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         s->refused_cnt[s->trouble.kind] += stats_get(s->lane[i]->stats, STATS_CONN_REFUSED_SPOOL) +
                                            stats_get(s->lane[i]->stats, STATS_CONN_NOT_STORED);
+    sim_count_policies(s);
     for (uint32_t i = 0; i < s->spool_cnt; i++)
         spool_close(s->spool[i]);
     for (uint32_t i = 0; i < s->lane_cnt; i++)
         lane_fini(s->lane[i]);
     courier_fini(&s->courier);
+    if (s->sts != NULL)
+        sim_sts_end(s->sts);
     if (s->lmtp != NULL)
         stream_service_fini(&s->streams);
     resolver_table_close(s->names);
@@ -248,7 +260,7 @@ static void power_failure(struct sim *s)
 
 static bool pass(struct sim *s)
 {
-    uint64_t wall_ns = WALL_NS + s->now_ns + (uint64_t)s->wall_off_ns;
+    uint64_t wall_ns = wall_of(s);
     bool worked = false;
     const char *why;
 
@@ -264,6 +276,8 @@ static bool pass(struct sim *s)
         }
     }
     worked |= courier_pass(&s->courier, s->now_ns, wall_ns);
+    if (s->sts != NULL && (why = sim_sts_pass(s->sts, s->now_ns, wall_ns)) != NULL)
+        FAIL(s, "%s", why);
     worked |= resolver_pass(&s->resolver, s->now_ns);
     if (s->lmtp != NULL)
         worked |= stream_service_pass(&s->streams, s->now_ns);
@@ -281,9 +295,12 @@ static bool pass(struct sim *s)
 
 static uint64_t earliest(struct sim *s)
 {
-    uint64_t t[] = {wire_next_ns(s->wire), courier_deadline(&s->courier), world_next(s->world),
+    uint64_t t[] = {wire_next_ns(s->wire),
+                    courier_deadline(&s->courier),
+                    world_next(s->world),
                     resolver_deadline(&s->resolver, s->now_ns),
-                    s->lmtp != NULL ? stream_service_deadline(&s->streams) : BASE_NS_NONE};
+                    s->lmtp != NULL ? stream_service_deadline(&s->streams) : BASE_NS_NONE,
+                    s->sts != NULL ? sim_sts_deadline(s->sts) : BASE_NS_NONE};
     uint64_t best = s->now_ns + BASE_NS_S;
 
     for (uint32_t i = 0; i < s->spool_cnt; i++)
@@ -520,6 +537,7 @@ static void run(struct sim *s, uint64_t seed)
     sim_choose_fault(s);
     bad |= s->trouble.kind == TROUBLE_SMALL;
     open_world(s, bad);
+    s->sts = s->by_mx && !s->bounce ? sim_sts_open(seed, bad, s->wall_jumps) : NULL;
     start_gateway(s);
     if (crashes > 0)
         next_crash_ns = s->now_ns + base_rand_below(&s->rand, 3 * BASE_NS_S);
@@ -538,6 +556,8 @@ static void run(struct sim *s, uint64_t seed)
             s->names_bad = false;
             sim_names_fill(s->names, &s->rand, false);
         }
+        if (s->sts != NULL && s->now_ns > 40 * BASE_NS_S)
+            sim_sts_calm(s->sts);
         if (s->now_ns >= s->outage_ns) {
             disk_sim_fail_writes(&s->disk[0], 0, 4 + base_rand_below(&s->rand, 20), -EIO);
             s->outage_ns = BASE_NS_NONE;
@@ -554,6 +574,9 @@ static void run(struct sim *s, uint64_t seed)
     advance(s); /* what a restart has just queued goes out */
     check_end(s, bad, crash_cnt);
     end_gateway(s);
+    if (s->sts != NULL)
+        sim_sts_close(s->sts);
+    s->sts = NULL;
     if (s->lmtp != NULL) {
         sim_lmtp_count(s->lmtp, &s->boxed_cnt, &s->cut_cnt);
         sim_lmtp_close(s->lmtp);

@@ -10,6 +10,7 @@
 #include "disk_sim.h"
 #include "lane.h"
 #include "resolver.h"
+#include "sim_sts.h"
 #include "spooler.h"
 #include "stream_service.h"
 
@@ -79,6 +80,9 @@ struct sim {
     uint64_t report_cnt, told_cnt;
     /* Mail goes where a table says, with troubles of its own until the calm. */
     bool by_mx, names_bad;
+    struct sim_sts *sts;                       /* NULL: none; with by_mx alone */
+    struct sim_sts_counts sts_counts;          /* of all seeds */
+    uint64_t sts_tested_cnt, sts_enforced_cnt; /* deliveries by a policy in mode testing; held */
     uint64_t plan_cnt, plan_deferred_cnt, next_host_cnt; /* of all seeds */
     /* How the port spreads segments over the lanes. */
     enum spread { SPREAD_UNKNOWN, SPREAD_KNOWN, SPREAD_WRONG, SPREAD_CNT } spread;
@@ -120,6 +124,7 @@ void sim_count_moved(struct sim *s, uint32_t acked_before);
 /* Add what a gateway has counted, before it ends. */
 void sim_count_steered(struct sim *s);
 void sim_count_faults(struct sim *s);
+void sim_count_policies(struct sim *s);
 
 /* What the seeds were to try has happened. */
 void sim_check_all(struct sim *s);

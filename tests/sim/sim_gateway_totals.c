@@ -13,6 +13,22 @@ void sim_count_steered(struct sim *s)
     }
 }
 
+void sim_count_policies(struct sim *s)
+{
+    const struct stats_block *b = s->courier.stats;
+
+    if (s->sts == NULL)
+        return;
+    sim_sts_count(s->sts, &s->sts_counts);
+    s->sts_tested_cnt += stats_get(b, STATS_TLS_OUT_STS_TESTING_CLEAR);
+    s->sts_enforced_cnt += stats_get(b, STATS_TLS_OUT_STS_FAILED);
+    /* Nobody there has TLS. */
+    if (stats_get(b, STATS_TLS_OUT_STS_CLEAR) + stats_get(b, STATS_TLS_OUT_STS_UNTRUSTED) +
+            stats_get(b, STATS_TLS_OUT_STS_VERIFIED) >
+        0)
+        FAIL(s, "mail was delivered against a policy that is enforced");
+}
+
 void sim_count_faults(struct sim *s)
 {
     for (uint32_t i = 0; i < s->spool_cnt; i++) {
@@ -44,6 +60,17 @@ void sim_check_all(struct sim *s)
         FAIL(s, "no mail went into a mail box, or no session was cut amid the replies");
     if (s->source_refused_cnt == 0 || s->source_aside_cnt == 0 || s->source_again_cnt == 0)
         FAIL(s, "no source was ever refused, set aside, or another tried in its place");
+    const struct sim_sts_counts *p = &s->sts_counts;
+    if (p->fetched_cnt == 0 || p->failed_cnt == 0 || p->invalid_cnt == 0 || p->held_cnt == 0 ||
+        p->kept_cnt == 0 || p->restored_cnt == 0 || s->sts_tested_cnt == 0 ||
+        s->sts_enforced_cnt == 0)
+        FAIL(s,
+             "policies of MTA-STS: %lu fetched, %lu not, %lu none, %lu hosts left out, %lu kept, "
+             "%lu restored, %lu deliveries tested, %lu held back: one of these was never tried",
+             (unsigned long)p->fetched_cnt, (unsigned long)p->failed_cnt,
+             (unsigned long)p->invalid_cnt, (unsigned long)p->held_cnt, (unsigned long)p->kept_cnt,
+             (unsigned long)p->restored_cnt, (unsigned long)s->sts_tested_cnt,
+             (unsigned long)s->sts_enforced_cnt);
     if (s->moved_cnt == 0)
         FAIL(s, "no mail was ever taken by a spool beside one that refused");
 }
@@ -66,6 +93,11 @@ void sim_tell_faults(const struct sim *s, uint64_t cnt)
 
 void sim_tell_totals(const struct sim *s, uint64_t cnt)
 {
+    printf("sim_gateway: policies of MTA-STS: %lu fetched, %lu fetches failed, %lu were none, %lu "
+           "held over a power failure; %lu deliveries by one that is tested, %lu held back\n",
+           (unsigned long)s->sts_counts.fetched_cnt, (unsigned long)s->sts_counts.failed_cnt,
+           (unsigned long)s->sts_counts.invalid_cnt, (unsigned long)s->sts_counts.restored_cnt,
+           (unsigned long)s->sts_tested_cnt, (unsigned long)s->sts_enforced_cnt);
     printf(
         "sim_gateway: %lu seeds, all mail where it belongs; %lu reports of %lu failures; %lu "
         "segments passed on between lanes by their port, %lu by their hash; %lu connections "

@@ -79,6 +79,13 @@ static void test_lines(void **state)
         {"sources release a@b.example", 0, CONTROL_SOURCES_RELEASE},
         {"sources release", -EDOM, CONTROL_SOURCES_RELEASE},
         {"sources release a b", -EDOM, CONTROL_SOURCES_RELEASE},
+        {"sts show", 0, CONTROL_STS_SHOW},
+        {"sts show a.example --json", 0, CONTROL_STS_SHOW},
+        {"sts show --json", 0, CONTROL_STS_SHOW},
+        {"sts show a b", -EDOM, CONTROL_STS_SHOW},
+        {"sts refresh a.example", 0, CONTROL_STS_REFRESH},
+        {"sts refresh", 0, CONTROL_STS_REFRESH},
+        {"sts", -ENOENT, CONTROL_VERB_CNT},
         {"recipient check a@b --json", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"recipient check", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"config show", 0, CONTROL_CONFIG_SHOW},
@@ -111,12 +118,13 @@ static void test_rights(void **state)
 {
     (void)state;
     for (int v = 0; v < CONTROL_VERB_CNT; v++) {
-        bool looks =
-            v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
-            v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK || v == CONTROL_RECIPIENT_CHECK ||
-            v == CONTROL_EXPLAIN || v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT ||
-            v == CONTROL_TLSRPT_SHOW || v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
-            v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_PROVIDERS || v == CONTROL_LOG_LEVEL;
+        bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
+                     v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
+                     v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN ||
+                     v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT || v == CONTROL_TLSRPT_SHOW ||
+                     v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
+                     v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_STS_SHOW ||
+                     v == CONTROL_PROVIDERS || v == CONTROL_LOG_LEVEL;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }

@@ -290,6 +290,15 @@ static void bounded(void **state)
     assert_int_equal(c.cnt, STS_CACHE_MAX);
     assert_null(sts_cache_find(&c, "d1.example"));
     assert_non_null(sts_cache_find(&c, "d11.example"));
+    /* All of them, each once, from wherever the walk was left. */
+    uint32_t at = 0, cnt = 0;
+    struct sts_entry *e;
+    for (; (e = sts_cache_next(&c, &at)) != NULL; cnt++) {
+        assert_false(e->asked_for);
+        e->asked_for = true;
+    }
+    assert_int_equal(cnt, c.cnt);
+    assert_null(sts_cache_next(&c, &at));
     sts_cache_fini(&c);
 }
 

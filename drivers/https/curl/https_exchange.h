@@ -13,6 +13,7 @@ struct https_exchange {
     CURL *curl; /* NULL: free */
     struct curl_slist *addresses, *headers;
     X509_STORE *authorities; /* borrowed; NULL: none */
+    char host[DNS_NAME_CAP]; /* whose certificate it has to be */
     uint32_t id, room_cap, len;
     size_t header_bytes;
     bool too_large, too_many;

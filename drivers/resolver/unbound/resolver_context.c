@@ -113,12 +113,17 @@ void resolver_context_set(struct resolver_context *c, enum dns_wire_key key, str
  * its own it is taken unsigned. */
 static void mark_insecure(struct resolver_context *c)
 {
+    char local[DNS_NAME_CAP + 16];
+
     for (uint32_t i = 0; i < c->stub_cnt; i++) {
         bool has_anchor = false;
         for (uint32_t j = 0; j < c->anchor_cnt; j++)
             has_anchor |= strcmp(c->stub[i], c->anchor[j]) == 0;
         if (!has_anchor)
             option(c, "domain-insecure:", c->stub[i]);
+        /* libunbound denies names of private addresses by itself, unless one is told of. */
+        snprintf(local, sizeof(local), "%s transparent", c->stub[i]);
+        option(c, "local-zone:", local);
     }
 }
 
