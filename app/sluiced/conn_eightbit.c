@@ -37,6 +37,7 @@ static void tell_content(struct conn *c)
         content = (struct smtp_client_content){
             .header = o->eightbit->header,
             .body = o->eightbit->body,
+            .global = o->eightbit->global,
             .why_not = bounce ? "Message is 8-bit and the server does not offer 8BITMIME"
                               : o->eightbit->why_not,
         };

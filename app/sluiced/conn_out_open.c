@@ -5,6 +5,7 @@
 #include "conn_final.h"
 #include "conn_out_internal.h"
 #include "conn_tls_out.h"
+#include "policy_ascii.h"
 #include "proxy.h"
 
 #include <stdio.h>
@@ -48,6 +49,7 @@ static void begin(struct conn *c, struct delivery *d)
         .sender = d->job.from,
         .recipient = recipient,
         .rcpt_params = rcpt_params,
+        .ascii = policy_ascii_mailbox,
         .user = d,
         .recipient_cnt = cnt,
         .probe = d->verify != NULL,
