@@ -80,6 +80,6 @@ void conn_eightbit_look(struct conn *c)
             conn_final_look(c, piece);
         spool_buf_put(&c->lane->bufs, o->data);
         o->data = NULL;
-        conn_deadline(c, smtp_client_timeout_ns(&o->smtp));
+        conn_out_deadline(c, smtp_client_timeout_ns(&o->smtp));
     }
 }

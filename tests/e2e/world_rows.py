@@ -136,8 +136,8 @@ ROWS = [
     R('agility', 'agilsel', LEAF + 'mx TLSA 3 0 1 leaf; mx TLSA 3 1 2 other', 'verified', 'verified'),
     # Matching the server itself
     *(row for selector in (0, 1) for matching in (0, 1, 2) for row in (
-        R('D40', f'ee{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} leaf', 'verified', 'verified'),
-        R('D40', f'bad{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} other', 'defer 4.7.5', 'defer 4.7.5'))),
+        R(f'D{40 + 3 * selector + matching}', f'ee{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} leaf', 'verified', 'verified'),
+        R(f'D{40 + 3 * selector + matching}', f'bad{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} other', 'defer 4.7.5', 'defer 4.7.5'))),
     R('D46', 'eeold', ON + 'mx A @old; mx TLSA 3 1 1 old', 'verified', 'verified'),
     R('D46', 'eeclient', ON + 'mx A @client; mx TLSA 3 0 1 client', 'verified', 'verified'),
     R('D47', 'eeissuer', ON + 'mx A @issued; mx TLSA 3 1 1 ca; mx TLSA 3 0 1 ca', 'defer 4.7.5', 'defer 4.7.5'),

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-/* ---- transcripts ---- */
+/* ---- transcripts: O6, replies of any form in any state; O7, each recipient its own result ---- */
 
 struct job {
     const char *sender;
