@@ -94,7 +94,7 @@ ROWS = [
     R('D14', 'own/plain', '. MX 10 mx/; mx/ A @leaf; mx/ TLSA 3 1 1 leaf', 'trusted', 'defer 4.7.5',
       finger=('trusted', 'trusted'), why='smtp(8) refuses an unsigned MX set at dane-only, posttls-finger does not'),
     R('D14', 'ownbad/plain', '. MX 10 mx/; mx/ A @leaf; mx/ TLSA 3 1 1 other', 'defer 4.7.5', 'defer 4.7.5'),
-    R('D15', 'literal', 'mx A @leaf', 'untrusted', 'defer 4.7.5', finger=None, why='an address has no name to ask for', to='literal'),
+    R('D15', 'literal', 'mx A @leaf', 'untrusted', 'defer 4.7.5', to='literal'),
     R('D16', 'relayed', 'mx A @leaf; mx TLSA 3 1 1 leaf', 'verified', 'verified', to='route'),
     R('D17', 'tc', LEAF + '_25._tcp.mx CNAME _dane; _dane TYPE52 3 1 1 leaf', 'verified', 'verified'),
     R('D18', 'tcp', LEAF + '_25._tcp.mx CNAME _dane/plain; _dane/plain TYPE52 3 1 1 other', 'untrusted', 'defer 4.7.5'),
