@@ -1,7 +1,7 @@
-/* O6, O7: the client against any server, with up to eight jobs on a session: each recipient gets one
- * result, or none of its job, which only happens to a further one before its MAIL had a reply, or
- * by the server's LIMITS; a password goes out behind AUTH alone; a
- * session comes to its end, and what is sent is lines that end in CRLF. */
+/* O6, O7: the client against any server, with up to eight jobs on a session: each recipient gets
+ * one result, or none of its job, which only happens to a further one before its MAIL had a reply,
+ * or by the server's LIMITS; a password goes out behind AUTH alone; a session comes to its end, and
+ * what is sent is lines that end in CRLF. */
 #include "smtp_client.h"
 #include "smtp_harness.h"
 #include "base_rand.h"
