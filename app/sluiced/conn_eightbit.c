@@ -37,6 +37,7 @@ static void tell_content(struct conn *c)
         content = (struct smtp_client_content){
             .header = o->eightbit->header,
             .body = o->eightbit->body,
+            .global = o->eightbit->global,
             .why_not = bounce ? "Message is 8-bit and the server does not offer 8BITMIME"
                               : o->eightbit->why_not,
         };
@@ -79,6 +80,6 @@ void conn_eightbit_look(struct conn *c)
             conn_final_look(c, piece);
         spool_buf_put(&c->lane->bufs, o->data);
         o->data = NULL;
-        conn_deadline(c, smtp_client_timeout_ns(&o->smtp));
+        conn_out_deadline(c, smtp_client_timeout_ns(&o->smtp));
     }
 }

@@ -1,6 +1,7 @@
 #include "conn_message.h"
 #include "base_siphash.h"
 #include "lane.h"
+#include "policy_ascii.h"
 
 #include <stdio.h>
 
@@ -384,6 +385,10 @@ bool conn_message_received(struct conn *c)
     struct smtp_server *s = &c->in.smtp;
     char id[SPOOL_ID_TEXT_LEN + 1], client[NET_ADDR_TEXT_CAP];
     struct base_span recipient = {0};
+    /* In ASCII or not at all: else no next hop without SMTPUTF8 could be given the message, whoever
+     * its recipient is in the end. */
+    uint8_t mailbox[SMTP_ADDRESS_MAX];
+    struct base_buf ascii = {.p = mailbox, .cap = sizeof(mailbox)};
 
     if (SPOOL_BUF_BYTES - t->held_last->len < SMTP_RECEIVED_MAX && !hold_more(c))
         return false;
@@ -391,8 +396,8 @@ bool conn_message_received(struct conn *c)
         struct base_span rest = base_span_of(t->held->data, t->held->hold_cnt);
         struct spool_envelope_field f;
         while (spool_envelope_next(&rest, &f) == 1)
-            if (f.type == SPOOL_ENVELOPE_RECIPIENT)
-                recipient = f.value;
+            if (f.type == SPOOL_ENVELOPE_RECIPIENT && policy_ascii_mailbox(&ascii, f.value) == 0)
+                recipient = base_buf_span(&ascii);
     }
     spool_id_format(id, &t->id);
     net_addr_format(client, &c->remote.addr);

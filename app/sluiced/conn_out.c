@@ -107,7 +107,7 @@ static bool step(struct conn *c)
     conn_write(c, base_buf_span(&out));
     /* The time is a whole reply's, however slowly its lines come. */
     if (!o->idle && (o->smtp.reply_cnt != replies || out.len > 0))
-        conn_deadline(c, smtp_client_timeout_ns(&o->smtp));
+        conn_out_deadline(c, smtp_client_timeout_ns(&o->smtp));
     switch (event) {
     case SMTP_CLIENT_RESULT:
         conn_out_take_result(c);
@@ -230,14 +230,31 @@ static void connected(struct conn *c)
     conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
 }
 
+void conn_out_deadline(struct conn *c, uint64_t after_ns)
+{
+    const struct delivery *d = c->out.delivery;
+    uint64_t now = c->lane->now_ns;
+
+    if (d != NULL && (c->out.smtp.state != SMTP_CLIENT_STATE_END || c->out.smtp.lmtp) &&
+        d->until_ns < now + after_ns)
+        after_ns = d->until_ns > now ? d->until_ns - now : 0;
+    conn_deadline(c, after_ns);
+}
+
 static void timeout(struct conn *c)
 {
+    const struct delivery *d = c->out.delivery;
+
     if (c->out.idle)
         return conn_out_leave(c);
     if (c->out.reading) /* we make the peer wait, not the reverse */
         return conn_deadline(c, 60 * BASE_NS_S);
+    bool slow = d != NULL && d->until_ns <= c->lane->now_ns;
     stats_inc(c->lane->stats, STATS_CONN_TIMEOUTS);
-    conn_out_fail(c, "timed out waiting for the next hop");
+    if (slow)
+        stats_inc(c->lane->stats, STATS_CONN_OUT_TOO_SLOW);
+    conn_out_fail(c, slow ? "the next hop was too slow for the message, though never silent"
+                          : "timed out waiting for the next hop");
     conn_drop(c, "timeout");
 }
 

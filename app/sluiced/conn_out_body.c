@@ -128,7 +128,7 @@ void conn_out_send(struct conn *c)
             o->data = NULL;
         }
         conn_write(c, base_buf_span(&out));
-        conn_deadline(c, c->lane->settings->conf->smtp.data_timeout_ns);
+        conn_out_deadline(c, c->lane->settings->conf->smtp.data_timeout_ns);
     }
 }
 

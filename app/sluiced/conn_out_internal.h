@@ -17,6 +17,7 @@
 #ifndef CONN_OUT_INTERNAL_H
 #define CONN_OUT_INTERNAL_H
 
+#include "base_time.h"
 #include "lane.h"
 
 /* ---- conn_out_open.c ---- */
@@ -38,6 +39,16 @@ void conn_out_again(struct conn *c, uint8_t tls_try);
 /* ---- conn_out.c ----
  * Each takes the delivery away from the connection, which the caller ends then. */
 
+/* What a next hop has for a message, all told, however often it says something in time: each reply
+ * has its own time (RFC 5321 section 4.5.3.2), and a hundred of them may be wanted. A second more
+ * for each 500 bytes of it, as often as it may have to be sent: its recipients may be a transaction
+ * each. */
+#define CONN_OUT_TIME_NS (3600 * BASE_NS_S)
+#define CONN_OUT_BYTES_S 500
+
+/* conn_deadline, and no later than the delivery's end; but for the reply to the end of data: to
+ * stop waiting for that makes a duplicate. */
+void conn_out_deadline(struct conn *c, uint64_t after_ns);
 /* As by a connection that broke. */
 void conn_out_fail(struct conn *c, const char *why);
 /* Its recipients are deferred with this, and the next host has its turn. */

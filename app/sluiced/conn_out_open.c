@@ -5,6 +5,7 @@
 #include "conn_final.h"
 #include "conn_out_internal.h"
 #include "conn_tls_out.h"
+#include "policy_ascii.h"
 #include "proxy.h"
 
 #include <stdio.h>
@@ -48,6 +49,7 @@ static void begin(struct conn *c, struct delivery *d)
         .sender = d->job.from,
         .recipient = recipient,
         .rcpt_params = rcpt_params,
+        .ascii = policy_ascii_mailbox,
         .user = d,
         .recipient_cnt = cnt,
         .probe = d->verify != NULL,
@@ -184,6 +186,8 @@ void conn_out_start(struct lane *l, struct delivery *d)
         l->draining || d->probe ? NULL : conn_cache_take(&l->idle, &d->host, d->policy);
 
     d->result_cnt = 0;
+    d->until_ns = l->now_ns + CONN_OUT_TIME_NS +
+                  d->job.content_bytes / CONN_OUT_BYTES_S * (d->job.recipient_cnt + 1) * BASE_NS_S;
     d->unattempted = false;
     d->dsn_passed_on = false;
     d->refused = false;
@@ -200,7 +204,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
         return open_fresh(l, d);
     stats_inc(l->stats, STATS_CONN_REUSED);
     begin(c, d);
-    conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
+    conn_out_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
     conn_resume(c);
 }
 

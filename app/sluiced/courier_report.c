@@ -1,5 +1,6 @@
 #include "courier_report.h"
 #include "base_siphash.h"
+#include "policy_ascii.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -168,6 +169,15 @@ static void envelope_write(struct courier_report *t)
     t->envelope_len = (uint32_t)out.len;
 }
 
+/* To whom the report goes. A domain beyond ASCII behind a local part that is not has A-labels: so
+ * that the report's header section asks for SMTPUTF8 only where its recipient does. */
+static struct base_span address_of(struct courier_report *t, struct base_span sender)
+{
+    struct base_buf out = {.p = t->sender, .cap = sizeof(t->sender)};
+
+    return policy_ascii_mailbox(&out, sender) == 0 ? base_buf_span(&out) : sender;
+}
+
 int courier_report_open(struct courier_report **out, struct courier *c, const struct delivery *d,
                         const struct spool_id *id, enum mail_dsn_return content)
 {
@@ -194,7 +204,7 @@ int courier_report_open(struct courier_report **out, struct courier *c, const st
     snprintf(t->hostname, sizeof(t->hostname), "%s", c->settings->smtp.hostname);
     t->report = (struct mail_dsn_report){
         .hostname = base_span_str(t->hostname),
-        .sender = d->job.sender,
+        .sender = address_of(t, d->job.sender),
         .id = base_span_str(t->id),
         .envid = d->job.envid,
         .wall_ns = c->wall_ns,

@@ -30,6 +30,7 @@ struct courier_report {
     char id[SPOOL_ID_TEXT_LEN + 1];
     char remote[NET_ADDR_TEXT_CAP];
     char hostname[MAIL_DSN_NAME_MAX + 1]; /* the settings may be other ones before the end */
+    uint8_t sender[SMTP_ADDRESS_MAX];     /* with A-labels, where it is not the message's */
     uint32_t envelope_len;
     uint8_t envelope[COURIER_ENVELOPE_MAX];
     struct mail_dsn_recipient recipients[]; /* and behind them their texts */

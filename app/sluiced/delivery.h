@@ -90,6 +90,7 @@ struct delivery {
     uint8_t auth_trouble; /* enum smtp_client_auth_trouble */
     uint8_t open[QUEUE_JOB_RCPT_MAX]; /* the lane's: positions that the session's job is about */
     uint32_t lane;                    /* that carries it out */
+    uint64_t until_ns;                /* the lane's: the next hop has no longer than this */
     /* Of the provider that it goes to (courier_shape.h): */
     uint16_t group;               /* 0: none */
     uint32_t group_connections;   /* that may be open to it at a time; 0: any number */

@@ -75,6 +75,7 @@ void mail_eightbit_init(struct mail_eightbit *m)
     m->converting = false;
     m->header = false;
     m->body = false;
+    m->global = false;
     m->why_not = NULL;
     memset(m->plan, 0, sizeof(m->plan));
     restart(m);
@@ -232,6 +233,11 @@ static void header_piece(struct mail_eightbit *m, struct base_span piece, struct
 
 /* ---- bodies ---- */
 
+static bool is_text(const struct mail_eightbit *m)
+{
+    return m->type == MAIL_EIGHTBIT_TYPE_TEXT || m->type == MAIL_EIGHTBIT_TYPE_GLOBAL;
+}
+
 /* A leaf, or what is outside of parts, is over. */
 static void end_body(struct mail_eightbit *m, bool boundary, struct base_buf *out)
 {
@@ -247,6 +253,7 @@ static void end_body(struct mail_eightbit *m, bool boundary, struct base_buf *ou
     if (m->high_cnt == 0)
         return;
     m->body = true;
+    m->global |= m->state == STATE_BODY && m->type == MAIL_EIGHTBIT_TYPE_GLOBAL;
     if (m->fixed)
         m->why_not = "Message is 8-bit and signed, so that it cannot be converted";
     else if (m->state == STATE_OUTSIDE)
@@ -256,9 +263,7 @@ static void end_body(struct mail_eightbit *m, bool boundary, struct base_buf *ou
     else if (m->type == MAIL_EIGHTBIT_TYPE_CLOSED)
         m->why_not = "Message has an 8-bit part of a type that cannot be converted";
     else /* three bytes for each that is escaped, against four for three of all */
-        set_plan(m, m->type == MAIL_EIGHTBIT_TYPE_TEXT && m->high_cnt * 6 <= m->byte_cnt
-                        ? PLAN_QUOTED
-                        : PLAN_BASE64);
+        set_plan(m, is_text(m) && m->high_cnt * 6 <= m->byte_cnt ? PLAN_QUOTED : PLAN_BASE64);
 }
 
 /* "--" boundary, "--" at the end of the multipart, blanks. */

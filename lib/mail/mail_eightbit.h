@@ -3,7 +3,9 @@
  * quoted-printable, or base64 where that is shorter or the part is no text (RFC 2045). Decoded, the
  * parts are what they were, byte for byte; the rest of the message is untouched, but for
  * Content-Transfer-Encoding fields. A message without MIME fields gets them, with the charset
- * "unknown-8bit" (RFC 1428). Multiparts and message/rfc822 are gone into.
+ * "unknown-8bit" (RFC 1428). Multiparts and message/rfc822 are gone into. message/global and its
+ * kin (RFC 6532 section 3.7, RFC 6533), which may be encoded, are, as a whole: whoever does not
+ * know them keeps them as they are, UTF-8 header fields inside of them among the rest.
  *
  * It takes two passes over the same bytes: the first looks (what is beyond ASCII, and which parts
  * are to become what), the second converts. So nothing has to be known before it was read, and a
@@ -68,6 +70,7 @@ struct mail_eightbit {
     uint64_t byte_cnt, high_cnt; /* of this entity's body */
     /* The verdict of the first pass. */
     bool header, body;
+    bool global; /* message/global or its kin is among what is 8-bit */
     const char *why_not;
     struct mail_eightbit_encoder encoder;
     uint8_t plan[MAIL_EIGHTBIT_ENTITY_MAX / 4]; /* two bits each */

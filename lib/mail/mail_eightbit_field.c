@@ -104,6 +104,19 @@ static bool read_boundary(struct base_span text, size_t i, struct mail_eightbit_
     return false;
 }
 
+static enum mail_eightbit_type message_type(struct base_span subtype)
+{
+    static const char *const global[] = {"global", "global-headers", "global-delivery-status",
+                                         "global-disposition-notification"};
+
+    if (base_span_caseeq(subtype, base_span_str("rfc822")))
+        return MAIL_EIGHTBIT_TYPE_MESSAGE;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(global); i++)
+        if (base_span_caseeq(subtype, base_span_str(global[i])))
+            return MAIL_EIGHTBIT_TYPE_GLOBAL;
+    return MAIL_EIGHTBIT_TYPE_CLOSED;
+}
+
 void mail_eightbit_read_type(struct base_span value, struct mail_eightbit_content *c)
 {
     size_t i = 0;
@@ -118,8 +131,7 @@ void mail_eightbit_read_type(struct base_span value, struct mail_eightbit_conten
     if (base_span_caseeq(type, base_span_str("text"))) {
         c->type = MAIL_EIGHTBIT_TYPE_TEXT;
     } else if (base_span_caseeq(type, base_span_str("message"))) {
-        c->type = base_span_caseeq(subtype, base_span_str("rfc822")) ? MAIL_EIGHTBIT_TYPE_MESSAGE
-                                                                     : MAIL_EIGHTBIT_TYPE_CLOSED;
+        c->type = message_type(subtype);
     } else if (base_span_caseeq(type, base_span_str("multipart"))) {
         c->type = base_span_caseeq(subtype, base_span_str("signed")) ? MAIL_EIGHTBIT_TYPE_SIGNED
                   : base_span_caseeq(subtype, base_span_str("digest"))

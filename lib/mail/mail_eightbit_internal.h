@@ -11,6 +11,7 @@ enum mail_eightbit_type {
     MAIL_EIGHTBIT_TYPE_SIGNED,    /* likewise */
     MAIL_EIGHTBIT_TYPE_DIGEST,    /* likewise */
     MAIL_EIGHTBIT_TYPE_MESSAGE,   /* message/rfc822 */
+    MAIL_EIGHTBIT_TYPE_GLOBAL,    /* a leaf: message/global and its kin, RFC 6532 section 3.7 */
     MAIL_EIGHTBIT_TYPE_CLOSED,    /* 7-bit by its definition, or nobody can tell what it is */
 };
 

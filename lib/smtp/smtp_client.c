@@ -73,6 +73,8 @@ void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job)
     c->checked = false;
     c->look_whole = false;
     c->convert = false;
+    c->narrow = false;
+    c->unsayable = false;
     c->server_refused = false;
     c->requiretls_said = false;
     memset(c->rcpt, SMTP_CLIENT_RCPT_WAITING, sizeof(c->rcpt));
@@ -177,11 +179,11 @@ static enum smtp_client_event refused_session(struct smtp_client *c, struct base
     return smtp_client_end_session(c);
 }
 
-static void put_format(struct base_buf *out, const char *before, struct base_span mailbox,
+static void put_format(struct base_buf *out, const char *before, struct base_span text,
                        const char *after)
 {
     int failed =
-        base_buf_puts(out, before) | base_buf_put_span(out, mailbox) | base_buf_puts(out, after);
+        base_buf_puts(out, before) | base_buf_put_span(out, text) | base_buf_puts(out, after);
     base_assert(failed == 0);
 }
 
@@ -192,7 +194,7 @@ static void put_mail(struct smtp_client *c, struct base_buf *out)
     struct smtp_mail_params p = c->job.mail;
     char size[32] = "";
 
-    p.body_8bit &= c->offers_8bitmime;
+    p.body_8bit &= c->offers_8bitmime && !c->convert;
     p.smtputf8 &= c->offers_smtputf8;
     p.requiretls &= smtp_client_passes_requiretls(c);
     c->requiretls_said = p.requiretls;
@@ -202,8 +204,9 @@ static void put_mail(struct smtp_client *c, struct base_buf *out)
     }
     if (c->offers_size && !c->convert && !c->job.probe)
         snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)p.size_bytes);
-    put_format(out, "MAIL FROM:<", c->job.sender, ">");
-    put_format(out, size, base_span_of(NULL, 0), "");
+    put_format(out, "MAIL FROM:<", base_span_of(NULL, 0), "");
+    smtp_client_put_mailbox(c, c->job.sender, out);
+    put_format(out, ">", base_span_str(size), "");
     int failed = smtp_mail_params_write(out, &p);
     base_assert(failed == 0);
     put_format(out, "\r\n", base_span_of(NULL, 0), "");
@@ -214,9 +217,14 @@ static void put_rcpt(struct smtp_client *c, uint32_t recipient, struct base_buf 
     struct base_span mailbox = c->job.recipient(c->job.user, recipient);
 
     base_assert(mailbox.len > 0 && mailbox.len <= SMTP_ADDRESS_MAX);
-    put_format(out, "RCPT TO:<", mailbox, ">");
+    put_format(out, "RCPT TO:<", base_span_of(NULL, 0), "");
+    smtp_client_put_mailbox(c, mailbox, out);
+    put_format(out, ">", base_span_of(NULL, 0), "");
     if (c->offers_dsn && c->job.rcpt_params != NULL) {
         struct smtp_rcpt_params p = c->job.rcpt_params(c->job.user, recipient);
+        uint8_t room[SMTP_ORCPT_MAX];
+        if (c->narrow && p.orcpt.len > 0)
+            p.orcpt = smtp_client_ascii_orcpt(p.orcpt, room);
         int failed = smtp_rcpt_params_write(out, &p);
         base_assert(failed == 0);
     }
@@ -334,7 +342,7 @@ static enum smtp_client_event begin_transaction(struct smtp_client *c)
         c->started = false;
         return SMTP_CLIENT_LEFT;
     }
-    if (smtp_client_loops(c)) {
+    if (smtp_client_fails_unsaid(c) || smtp_client_loops(c)) {
         tell_window(c);
         return SMTP_CLIENT_MORE;
     }

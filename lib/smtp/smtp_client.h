@@ -16,6 +16,11 @@
  * content and says what it holds, and whether it can be converted. Without that (job.check false)
  * such a message is failed by what was declared.
  *
+ * To a server without SMTPUTF8 domains are said as A-labels (job.ascii). A recipient whose local
+ * part is beyond ASCII fails alone, with 5.6.7; where it is the sender's, or the header section is,
+ * all do. ORCPT is written in ASCII then (RFC 6533 section 3), and parts of the types of RFC 6533
+ * are made 7-bit, as its section 4.1 wants it of reports, whether there is 8BITMIME or not.
+ *
  * AUTH (RFC 4954) is done where the caller has credentials, by the strongest mechanism that both
  * sides have, and never without TLS unless the credentials say so. When it fails the job is
  * deferred, whatever the server's code: the mistake is the operator's, not the sender's, and mail
@@ -75,6 +80,9 @@ struct smtp_client_job {
     struct base_span (*recipient)(void *user, uint32_t index); /* mailbox of 0..recipient_cnt-1 */
     /* NOTIFY and ORCPT of a recipient, checked, views that live as long as the job; NULL: none. */
     struct smtp_rcpt_params (*rcpt_params)(void *user, uint32_t index);
+    /* Appends a mailbox whose local part is ASCII with its domain as A-labels, at most
+     * SMTP_ADDRESS_MAX bytes; 0 or -EINVAL: that is not possible. NULL: nobody can. */
+    int (*ascii)(struct base_buf *out, struct base_span mailbox);
     void *user;
     uint32_t recipient_cnt; /* 0..SMTP_CLIENT_RCPT_MAX; 0: DONE tells that it could go, CLOSE not */
     /* No message: each recipient's result is what the server says to RCPT, then RSET. */
@@ -99,6 +107,7 @@ struct smtp_client_content {
     uint64_t looped[(SMTP_CLIENT_RCPT_MAX + 63) / 64];
     bool header;         /* header sections: of the message, and those of parts */
     bool body;           /* anything else */
+    bool global;         /* some of that is in parts of RFC 6532 and 6533 (message/global) */
     const char *why_not; /* body cannot be converted, or is not to be: static text */
 };
 
@@ -235,6 +244,8 @@ struct smtp_client {
     bool checked;    /* and answered: content holds */
     bool convert;    /* what the caller sends must be 7-bit */
     bool quit_early; /* QUIT is out, behind the end of data */
+    bool narrow;     /* the job needs SMTPUTF8, or was said to, and the server has none */
+    bool unsayable;  /* the recipients of this transaction need SMTPUTF8: they fail */
     struct smtp_client_content content;
     uint8_t rcpt[SMTP_CLIENT_RCPT_MAX]; /* enum smtp_client_rcpt */
 };

@@ -35,24 +35,6 @@ static bool refuse(struct smtp_client *c, uint16_t code, const char *enhanced, c
     return false;
 }
 
-static bool is_ascii(struct base_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
-static bool envelope_is_ascii(const struct smtp_client *c)
-{
-    if (!is_ascii(c->job.sender))
-        return false;
-    for (uint32_t i = 0; i < c->job.recipient_cnt; i++)
-        if (!is_ascii(c->job.recipient(c->job.user, i)))
-            return false;
-    return true;
-}
-
 static bool tls_suffices(struct smtp_client *c)
 {
     if (!c->job.mail.requiretls || smtp_client_passes_requiretls(c))
@@ -65,18 +47,30 @@ static bool tls_suffices(struct smtp_client *c)
     return true;
 }
 
-/* Nothing but the declaration needs SMTPUTF8 when all that it is about is ASCII. */
+/* Nothing but the declaration needs SMTPUTF8 when all that it is about can be said in ASCII. */
 static bool utf8_fits(struct smtp_client *c)
 {
     if (!c->job.mail.smtputf8 || c->offers_smtputf8)
         return true;
-    if (!c->job.check || !envelope_is_ascii(c) || (c->checked && c->content.header))
+    bool look = !c->job.probe;
+    if ((look && !c->job.check) || !smtp_client_any_sayable(c) || (c->checked && c->content.header))
         return refuse(c, 550, "5.6.7", "Message needs SMTPUTF8 and the server does not offer it",
                       STATS_SMTP_CLIENT_NOT_UTF8);
-    c->checking = c->look_whole = !c->checked;
+    c->narrow = true;
+    c->checking = look && !c->checked;
+    c->look_whole |= c->checking;
     if (c->checked)
         stats_inc(c->stats, STATS_SMTP_CLIENT_UTF8_SPARED);
     return true;
+}
+
+/* Parts for which nobody has to be able to read UTF-8 header fields, once they are encoded. */
+static void convert(struct smtp_client *c)
+{
+    c->convert = c->content.body && (!c->offers_8bitmime || (c->narrow && c->content.global)) &&
+                 c->content.why_not == NULL;
+    if (c->convert)
+        stats_inc(c->stats, STATS_SMTP_CLIENT_CONVERTED);
 }
 
 static bool eightbit_fits(struct smtp_client *c)
@@ -96,10 +90,15 @@ static bool eightbit_fits(struct smtp_client *c)
                       STATS_SMTP_CLIENT_NOT_8BIT);
     if (c->content.body && c->content.why_not != NULL)
         return refuse(c, 554, "5.6.3", c->content.why_not, STATS_SMTP_CLIENT_NOT_CONVERTED);
-    c->convert = c->content.body;
-    if (c->convert)
-        stats_inc(c->stats, STATS_SMTP_CLIENT_CONVERTED);
     return true;
+}
+
+bool smtp_client_fails_unsaid(struct smtp_client *c)
+{
+    if (c->unsayable)
+        refuse(c, 550, "5.6.7", "Address needs SMTPUTF8 and the server does not offer it",
+               STATS_SMTP_CLIENT_NOT_UTF8);
+    return c->unsayable;
 }
 
 bool smtp_client_acceptable(struct smtp_client *c)
@@ -114,6 +113,8 @@ bool smtp_client_acceptable(struct smtp_client *c)
     c->checking |= c->job.single && !c->job.probe && !c->checked;
     if (c->checking)
         return true;
+    if (c->checked)
+        convert(c);
     c->server_refused = !tls_suffices(c);
     if (c->server_refused)
         return refuse(c, 550, "5.7.30", "REQUIRETLS: the next hop cannot be held to TLS",

@@ -46,6 +46,19 @@ uint32_t smtp_client_lmtp_answered(const struct smtp_client *c, bool *last);
 /* The next transaction's recipient has had this message: c->reply says so. */
 bool smtp_client_loops(struct smtp_client *c);
 
+/* ---- smtp_client_utf8.c ---- */
+
+/* The sender, and a recipient where there is any, can be said to a server without SMTPUTF8. */
+bool smtp_client_any_sayable(const struct smtp_client *c);
+/* How many recipients in a row, from this one on, are as this one: *sayable to this server. */
+uint32_t smtp_client_alike_cnt(const struct smtp_client *c, uint32_t from, bool *sayable);
+/* As the server can take it. out has room for SMTP_ADDRESS_MAX. */
+void smtp_client_put_mailbox(const struct smtp_client *c, struct base_span mailbox,
+                             struct base_buf *out);
+/* A value of ORCPT, checked, in its form of ASCII, in room; empty where that is too long for a
+ * command. */
+struct base_span smtp_client_ascii_orcpt(struct base_span orcpt, uint8_t room[SMTP_ORCPT_MAX]);
+
 /* ---- smtp_client.c ---- */
 
 void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state state, bool command_due);
@@ -66,6 +79,8 @@ bool smtp_client_open_window(struct smtp_client *c);
 /* Whether the server can take the job as far as is known; when not, c->reply says why. Sets
  * checking when the content has to be looked at first. */
 bool smtp_client_acceptable(struct smtp_client *c);
+/* The recipients of the next transaction are not told to the server: c->reply says why. */
+bool smtp_client_fails_unsaid(struct smtp_client *c);
 /* The next hop can be held to TLS for this job (RFC 8689 section 4.2.1). */
 bool smtp_client_keeps_tls(const struct smtp_client *c);
 /* REQUIRETLS may be said to it for this job. */

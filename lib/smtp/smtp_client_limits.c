@@ -61,12 +61,19 @@ static bool is_new_domain(const struct smtp_client *c, uint32_t index)
 
 bool smtp_client_open_window(struct smtp_client *c)
 {
+    bool sayable;
+
     if (smtp_client_exhausted(c))
         return false;
-    c->mail_cnt++;
     c->first += c->cnt;
-    uint32_t left = c->job.recipient_cnt - c->first;
-    base_assert(left > 0);
+    base_assert(c->first < c->job.recipient_cnt);
+    uint32_t left = smtp_client_alike_cnt(c, c->first, &sayable);
+    c->unsayable = !sayable;
+    if (c->unsayable) {
+        c->cnt = left;
+        return true;
+    }
+    c->mail_cnt++;
     uint32_t most = c->job.single ? 1 : c->rcpt_max;
     c->cnt = most != 0 && most < left ? most : left;
     if (c->domain_max == 0)

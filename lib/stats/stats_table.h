@@ -566,6 +566,7 @@ STATS(CONN_STALLED_RING,      "conn", "stalled_ring",      "stalls",  "waits for
 STATS(CONN_STALLED_LOG,      "conn", "stalled_log",     "times",   "waits of messages because the log had no room for what says where they went")
 STATS(CONN_STALLED_BUFFERS,   "conn", "stalled_buffers",   "stalls",  "waits for a spool buffer")
 STATS(CONN_TIMEOUTS,          "conn", "timeouts",          "connections", "ended because the peer was silent too long")
+STATS(CONN_OUT_TOO_SLOW,      "conn", "out_too_slow",      "connections", "of them to next hops that never fell silent, but were over the time that a message has there")
 STATS(CONN_TLS_TIMEOUTS,      "conn", "tls_timeouts",      "connections", "dropped: no whole TLS handshake within tls: handshake_timeout")
 STATS(CONN_TLS_CLIENT_FULL,   "conn", "tls_client_full",   "connections", "no TLS: tls: handshakes_per_client of this client are unfinished")
 STATS(CONN_TLS_PRESSED,       "conn", "tls_pressed",       "connections", "dropped: its handshake had waited longest for the client while most of tls: handshakes were taken")

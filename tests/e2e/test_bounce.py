@@ -80,6 +80,7 @@ def test_looks_like_a_report(lab):
 
 
 def test_null_sender(lab):
+    """O11: what has no sender has no report."""
     with Counted(gw, 'courier/bounce_double', 1):
         send('', ['perm-d@example.org'], plain(4))
         empty()
@@ -87,7 +88,7 @@ def test_null_sender(lab):
 
 
 def test_report_refused(lab):
-    """A report that fails for good is dropped."""
+    """O11: a report that fails for good is dropped."""
     with Counted(gw, 'courier/bounces', 1), Counted(gw, 'courier/bounce_double', 1):
         send('perm-sender@client.example', ['perm-r@example.org'], plain(5))
         empty()

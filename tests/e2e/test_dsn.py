@@ -77,6 +77,7 @@ def test_ret_full_below(lab):
 
 
 def test_ret_full_above(lab):
+    """O11: no report is larger than what it may quote."""
     body = plain(4, 60000)
     send('above@client.example', ['perm-a@example.org'], body, 'RET=FULL')
     report = report_to('above@client.example')

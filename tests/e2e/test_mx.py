@@ -238,6 +238,7 @@ def test_not_the_next_host(lab):
 
 
 def test_loops(lab):
+    """O1: an MX that is us, and all that are no better than it."""
     send('a@self.lab')
     fails('a@self.lab', '5.4.6', 'loops back to this gateway')
     send('a@self2.lab')
@@ -251,6 +252,7 @@ def test_loops(lab):
 
 
 def test_private_addresses(lab):
+    """O2: the public route leads to no private address; with none left the mail waits, with the reason."""
     send('a@private.lab')
     deferred('a@private.lab', '4.4.4', 'inside.lab has private addresses alone')
     send('a@private2.lab')
@@ -270,6 +272,7 @@ def test_what_is_not_known(lab):
 
 
 def test_bounds(lab):
+    """O3: 60 MX, of which 50 are looked at; 60 addresses, of which 8 are kept and 5 tried."""
     send('a@sixty.lab')
     fails('a@sixty.lab', '5.4.4', 'no MX host of sixty.lab')
     check_equal(len(explain('x@sixty.lab')['host']), 50, 'hosts that are looked at')

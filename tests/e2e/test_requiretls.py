@@ -87,7 +87,7 @@ def test_kept(lab):
 
 
 def test_not_kept(lab):
-    """Each reason its code; the report quotes nothing of the message; nothing of it was told to the host."""
+    """O10: each reason its code; the report quotes nothing of the message; nothing of it was told to the host."""
     for domain, code in (('dwrong', '5.7.10'), ('dbad', '5.7.10'), ('drefuse', '5.7.10'), ('dgarb', '5.7.10'), ('dstrip', '5.7.30'),
                          ('dquiet', '5.7.30'), ('d.plain', '5.7.10'), ('dee.plain', '5.7.10'), ('dlast', '5.7.')):
         report = row(f'{domain}.lab', 'failed', code if domain != 'dlast' else '5.7.30')

@@ -56,6 +56,7 @@ def test_what_answers_mean(lab):
 
 
 def test_answers_at_the_limits(lab):
+    """O3: aliases in a ring, 20 of them in a chain, 1,000 addresses and more, TXT of 50 KiB."""
     p = start(lab)
     for name, kind, status, records in (
             ('loop.lab', A, 'servfail', 0), ('c0.lab', A, 'servfail', 0), ('c15.lab', A, 'ok', 1),

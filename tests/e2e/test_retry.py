@@ -103,7 +103,7 @@ def test_closed_in_data(lab):
 
 
 def test_closed_before_the_reply(lab):
-    """Perhaps it has the message; it is sent again, and counted."""
+    """O8: perhaps it has the message; it is sent again, and counted."""
     with Counted(gw, 'smtp_client/unheard', 2):
         temporary('close_before_reply', 0)
 
@@ -133,7 +133,7 @@ def test_refused_for_good(lab):
 
 
 def test_mixed_recipients(lab):
-    """One message, three fates: delivered once, tried again, failed; each by its own."""
+    """O7: one message, three fates: delivered once, tried again, failed; each by its own."""
     far.mode = 'rcpt'
     send('good@example.org', 'temp-a@example.org', 'perm-a@example.org')
     deferred('temp-a@example.org', 2)

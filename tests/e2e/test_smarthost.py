@@ -221,7 +221,7 @@ def test_converted(lab):
 
 
 def test_seven_bit_postfix(lab):
-    """A Postfix without 8BITMIME, CHUNKING and SMTPUTF8: converted, by DATA; what needs SMTPUTF8 fails with 5.6.7."""
+    """O10: a Postfix without 8BITMIME, CHUNKING and SMTPUTF8: converted, by DATA; what needs SMTPUTF8 fails with 5.6.7."""
     before = gw.counter('smtp_client/chunked')
     send('seven.example', MIXED.encode(), ('converted',), ' BODY=8BITMIME')
     got = arrived(far, 'converted@seven.example')

@@ -224,7 +224,7 @@ def test_dane_only(lab):
 
 
 def test_injection(lab):
-    """Bytes behind the 220 to STARTTLS came in clear: the session ends, nothing is delivered."""
+    """L6: bytes behind the 220 to STARTTLS came in clear: the session ends, nothing is delivered."""
     far = hop(lab, 'inject.example', mode='inject')
     with Counted(gw, 'smtp_client/starttls_injected'):
         deferred('inject.example', 'tls=may/failed', '4.7.5 bytes in clear came behind the reply to STARTTLS')

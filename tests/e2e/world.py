@@ -397,15 +397,15 @@ class World:
         run('mount', '--bind', path, '/etc/resolv.conf')
         self.finger_conf()  # by one thread
 
-    def finger(self, row, level):
-        """posttls-finger's word about a row: a word of Row.expect without codes; and all that it has said."""
+    def finger(self, row, level, target=None):
+        """posttls-finger's word about a row, or of the target in it: a word of Row.expect without codes; and all that it has said."""
         more = []
         if row.level:
             level = row.level
             more = [*row.names, *(':'.join(re.findall('..', digest)) for digest in row.destination(self.certificates)['fingerprints'] or ())]
         trusted = ['-F', self.certificates['ca'].path, '-d', 'sha256'] if row.level else []
         said = run(find_program('posttls-finger'), '-c', '-t', '20', '-T', '20', '-l', level, '-L', 'summary,certmatch,verbose', *trusted,
-                   row.target, *more, ok=None, timeout=60, env=dict(os.environ, LD_LIBRARY_PATH=LIBRARIES, MAIL_CONFIG=self.finger_conf()))
+                   target or row.target, *more, ok=None, timeout=60, env=dict(os.environ, LD_LIBRARY_PATH=LIBRARIES, MAIL_CONFIG=self.finger_conf()))
         met = re.findall(r'(\w+) TLS connection established', said)
         if 'does not accept mail' in said or (re.search('type=A(AAA)?: Host not found', said) and 'try again' not in said):
             return 'bounce', said

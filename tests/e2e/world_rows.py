@@ -94,7 +94,7 @@ ROWS = [
     R('D14', 'own/plain', '. MX 10 mx/; mx/ A @leaf; mx/ TLSA 3 1 1 leaf', 'trusted', 'defer 4.7.5',
       finger=('trusted', 'trusted'), why='smtp(8) refuses an unsigned MX set at dane-only, posttls-finger does not'),
     R('D14', 'ownbad/plain', '. MX 10 mx/; mx/ A @leaf; mx/ TLSA 3 1 1 other', 'defer 4.7.5', 'defer 4.7.5'),
-    R('D15', 'literal', 'mx A @leaf', 'untrusted', 'defer 4.7.5', finger=None, why='an address has no name to ask for', to='literal'),
+    R('D15', 'literal', 'mx A @leaf', 'untrusted', 'defer 4.7.5', to='literal'),
     R('D16', 'relayed', 'mx A @leaf; mx TLSA 3 1 1 leaf', 'verified', 'verified', to='route'),
     R('D17', 'tc', LEAF + '_25._tcp.mx CNAME _dane; _dane TYPE52 3 1 1 leaf', 'verified', 'verified'),
     R('D18', 'tcp', LEAF + '_25._tcp.mx CNAME _dane/plain; _dane/plain TYPE52 3 1 1 other', 'untrusted', 'defer 4.7.5'),
@@ -136,8 +136,8 @@ ROWS = [
     R('agility', 'agilsel', LEAF + 'mx TLSA 3 0 1 leaf; mx TLSA 3 1 2 other', 'verified', 'verified'),
     # Matching the server itself
     *(row for selector in (0, 1) for matching in (0, 1, 2) for row in (
-        R('D40', f'ee{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} leaf', 'verified', 'verified'),
-        R('D40', f'bad{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} other', 'defer 4.7.5', 'defer 4.7.5'))),
+        R(f'D{40 + 3 * selector + matching}', f'ee{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} leaf', 'verified', 'verified'),
+        R(f'D{40 + 3 * selector + matching}', f'bad{selector}{matching}', LEAF + f'mx TLSA 3 {selector} {matching} other', 'defer 4.7.5', 'defer 4.7.5'))),
     R('D46', 'eeold', ON + 'mx A @old; mx TLSA 3 1 1 old', 'verified', 'verified'),
     R('D46', 'eeclient', ON + 'mx A @client; mx TLSA 3 0 1 client', 'verified', 'verified'),
     R('D47', 'eeissuer', ON + 'mx A @issued; mx TLSA 3 1 1 ca; mx TLSA 3 0 1 ca', 'defer 4.7.5', 'defer 4.7.5'),

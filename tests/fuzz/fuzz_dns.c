@@ -1,7 +1,8 @@
 /*
- * What comes out of the DNS and out of the process that asks it: RDATA of every type, trust anchor
- * files, and the messages between the two processes. The first byte chooses. What is taken is
- * checked against what its header promises, and a message that is taken is written and read again.
+ * O5: what comes out of the DNS and out of the process that asks it: RDATA of every type, trust
+ * anchor files, and the messages between the two processes. The first byte chooses. What is taken
+ * is checked against what its header promises, and a message that is taken is written and read
+ * again.
  */
 #include "dns_anchor.h"
 #include "dns_rdata.h"

@@ -1,7 +1,7 @@
-/* The client against any server, with up to eight jobs on a session: each recipient gets one
- * result, or none of its job, which only happens to a further one before its MAIL had a reply, or
- * by the server's LIMITS; a password goes out behind AUTH alone; a
- * session comes to its end, and what is sent is lines that end in CRLF. */
+/* O6, O7: the client against any server, with up to eight jobs on a session: each recipient gets
+ * one result, or none of its job, which only happens to a further one before its MAIL had a reply,
+ * or by the server's LIMITS; a password goes out behind AUTH alone; a session comes to its end, and
+ * what is sent is lines that end in CRLF. */
 #include "smtp_client.h"
 #include "smtp_harness.h"
 #include "base_rand.h"
@@ -67,21 +67,33 @@ struct run {
     bool started;    /* a job is under way */
     bool body;       /* it had its 354 */
     bool probe;      /* it has no message */
+    bool utf8;       /* addresses are beyond ASCII, some by their domain alone */
     uint8_t last[2]; /* bytes sent last */
 };
 
 static struct base_span rcpt(void *user, uint32_t index)
 {
-    (void)user;
-    (void)index;
-    return base_span_str("c@d");
+    static const char *const beyond[] = {"c@d", "c@\xc3\xa4", "c@\xc3\xa4", "\xc3\xa4@d"};
+    const struct run *r = user;
+
+    return base_span_str(r->utf8 ? beyond[(index * 7 ^ index >> 2) % 4] : "c@d");
+}
+
+static int say_ascii(struct base_buf *out, struct base_span mailbox)
+{
+    if (mailbox.p[0] >= 0x80)
+        return -1;
+    return base_buf_puts(out, "c@xn--4ca");
 }
 
 /* The longest there is, for each second one. */
 static struct smtp_rcpt_params params(void *user, uint32_t index)
 {
     static uint8_t orcpt[SMTP_ORCPT_MAX] = "rfc822;";
-    (void)user;
+    const struct run *r = user;
+
+    if (r->utf8 && index % 3 == 0)
+        return (struct smtp_rcpt_params){.orcpt = base_span_str("utf-8;\xf0\x9f\x90\x8c@\xc3\xa4")};
     if (index % 2 == 0)
         return (struct smtp_rcpt_params){.notify = SMTP_NOTIFY_NEVER};
     memset(orcpt + 7, 'x', sizeof(orcpt) - 7);
@@ -98,14 +110,17 @@ static void start(struct run *r)
     r->body = false;
     memset(r->told, 0, sizeof(r->told));
     r->probe = base_rand_below(&r->rand, 4) == 0;
+    r->utf8 = base_rand_below(&r->rand, 8) == 0;
     smtp_client_start(&r->client,
                       &(struct smtp_client_job){
                           .sender = base_span_str("a@b"),
                           .recipient = rcpt,
+                          .ascii = say_ascii,
+                          .user = r,
                           .recipient_cnt = r->rcpt_cnt,
                           .probe = r->probe,
                           .rcpt_params = base_rand_below(&r->rand, 2) == 0 ? params : NULL,
-                          .mail.smtputf8 = base_rand_below(&r->rand, 8) == 0,
+                          .mail.smtputf8 = r->utf8 || base_rand_below(&r->rand, 8) == 0,
                           .mail.ret = (uint8_t)base_rand_below(&r->rand, 3),
                           .mail.envid = base_span_str("e+2B"),
                           .mail.size_bytes = base_rand_below(&r->rand, 12),
@@ -122,6 +137,7 @@ static void check_out(struct run *r, const struct base_buf *out)
         uint8_t before = r->last[1], c = out->p[i];
         base_assert(c != '\n' || before == '\r');
         base_assert(before != '\r' || c == '\n');
+        base_assert(c < 0x80 || r->client.offers_smtputf8);
         r->last[0] = before;
         r->last[1] = c;
     }
@@ -166,6 +182,7 @@ static bool handle(struct run *r, enum smtp_client_event event, struct base_buf 
                             .looped = {base_rand_next(&r->rand) & base_rand_next(&r->rand)},
                             .header = base_rand_below(&r->rand, 4) == 0,
                             .body = base_rand_below(&r->rand, 2) == 0,
+                            .global = base_rand_below(&r->rand, 2) == 0,
                             .why_not = base_rand_below(&r->rand, 4) == 0 ? "it is signed" : NULL});
         break;
     case SMTP_CLIENT_LEFT:

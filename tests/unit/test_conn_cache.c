@@ -25,6 +25,7 @@ static struct conn *make(struct conn *c, struct net_endpoint remote, uint64_t po
     return c;
 }
 
+/* O9: policy is the digest of all that a connection had to prove, and began with. */
 static void found_by_host_port_and_policy(void **state)
 {
     struct conn_cache k;

@@ -99,6 +99,41 @@ static void lines_that_trickle_have_their_time(void **state)
     greeting_in_vain((const char *const[]){"220-a\r\n", "220-b\r\n", "220-c\r\n"});
 }
 
+/* O6: a next hop that is never silent for long has its time, too: an hour for a short message. What
+ * it has not answered by then is tried again, and what it has said of MAIL and RCPT is no result.
+ */
+static void replies_that_trickle_have_their_time(void **state)
+{
+    struct tcp_conn *c = client("EHLO c\r\nMAIL FROM:<a@b.example>\r\n");
+    uint64_t begun;
+    uint32_t n = 0;
+
+    (void)state;
+    b->courier_off = false;
+    for (int i = 0; i < 20; i++)
+        say(c, "RCPT TO:<c@d.example>\r\n");
+    say(c, "DATA\r\n");
+    turn(c, 20);
+    say(c, "Subject: x\r\n\r\nbody\r\n.\r\nQUIT\r\n");
+    turn(c, 20);
+    told("queued as");
+    tcp_close(b->tcp, c);
+    turn(NULL, 10);
+    begun = b->now_ns;
+    answer("220 sink\r\n");
+    answer("250 sink\r\n");
+    for (; n < 20 && lane_stat(STATS_CONN_TIMEOUTS) == 0; n++) {
+        answer("250 ok\r\n");
+        skip_time(NULL, 290 * BASE_NS_S);
+    }
+    assert_in_range(n, 12, 13);
+    assert_in_range((b->now_ns - begun) / BASE_NS_S, 3600, 3600 + 300);
+    assert_int_equal(lane_stat(STATS_CONN_OUT_TOO_SLOW), 1);
+    assert_int_equal(queued().deferred_cnt, 20);
+    b->sink = NULL; /* reset */
+    check_home();
+}
+
 /* A delivery that a lane could not begin costs no attempt, and nothing is journalled. */
 static void a_drained_lane_spends_no_attempt(void **state)
 {
@@ -422,6 +457,7 @@ int main(void)
         CASE(a_silent_greeting_has_its_time),
         CASE(bytes_that_trickle_have_their_time),
         CASE(lines_that_trickle_have_their_time),
+        CASE(replies_that_trickle_have_their_time),
         CASE(a_drained_lane_spends_no_attempt),
         CASE(a_drain_waits_for_no_answer_to_quit),
         CASE(a_further_message_needs_no_connection),

@@ -287,6 +287,7 @@ static void put_rdata(const char *name, uint16_t type, const char *rdata, size_t
     assert_int_equal(resolver_table_put(rig.table, &e), 0);
 }
 
+/* O5. */
 static void test_malformed_records(void **state)
 {
 #define BYTES(text) text, sizeof(text) - 1

@@ -96,6 +96,8 @@ static enum dane_result match_one(struct dane_record r, struct dane_chain chain)
 
 /* ---- which count ---- */
 
+/* D25, D27: usages 0, 1 and 4 to 255, selectors and matching types that nobody knows, data of a
+ * wrong length. */
 static void usable(void **state)
 {
     static const struct {
@@ -128,7 +130,8 @@ static void usable(void **state)
         }
 }
 
-/* Of one usage and selector the strongest digest alone counts, wrong or not. */
+/* D27, RFC 7671 section 9: of one usage and selector the strongest digest alone counts, wrong or
+ * not. */
 static void digest_agility(void **state)
 {
     (void)state;
@@ -149,6 +152,7 @@ static void digest_agility(void **state)
 
 /* ---- the server's own certificate ---- */
 
+/* D40 to D45, 3 s m; D46, whatever the certificate says; D47, an issuer's record; D29, no match. */
 static void own_certificate(void **state)
 {
     (void)state;
@@ -175,6 +179,8 @@ static void own_certificate(void **state)
 
 /* ---- trust anchors ---- */
 
+/* D48, 2 s m; D49, another name; D52, not in the chain; D54, the server's own; D55, in any order.
+ */
 static void anchor_in_chain(void **state)
 {
     const struct authority *anchors[] = {&middle, &root};
@@ -206,6 +212,7 @@ static void anchor_in_chain(void **state)
         }
 }
 
+/* D53: the certificate or the key stands in the DNS. */
 static void anchor_in_record(void **state)
 {
     (void)state;
@@ -221,7 +228,7 @@ static void anchor_in_record(void **state)
                      DANE_NO_MATCH);
 }
 
-/* The anchor is there, the way to it is not. */
+/* D55: the anchor is there, the way to it is not. */
 static void chains_that_do_not_hold(void **state)
 {
     struct authority below_expired, below_blunt, below_short, deep, not_yet;
@@ -250,6 +257,7 @@ static void chains_that_do_not_hold(void **state)
     }
 }
 
+/* D50, D51. */
 static void names(void **state)
 {
     static const struct {
@@ -275,7 +283,7 @@ static void names(void **state)
     }
 }
 
-/* One match suffices, of whatever kind. */
+/* D56, D57: one match suffices, of whatever kind. */
 static void several_records(void **state)
 {
     (void)state;
@@ -286,6 +294,37 @@ static void several_records(void **state)
     assert_int_equal(match(keys, 2, chain_of(2, &leaf, &middle), HOST), DANE_MATCH_EE);
     struct dane_record mixed[] = {record(0, 2, 0, 1, &middle), record(1, 3, 1, 1, &leaf)};
     assert_int_equal(match(mixed, 2, chain_of(2, &leaf, &middle), "mx.else.org"), DANE_MATCH_EE);
+}
+
+/* D30: as many records as an answer may have, of each kind, the good one in any place. */
+static void many_records(void **state)
+{
+    enum { CNT = 1024 };
+    static struct dane_record r[CNT], selected[CNT];
+    static uint8_t wrong[CNT][32];
+    static const uint32_t places[] = {0, 1, 99, 100, 101, CNT / 2, CNT - 1};
+    struct dane_chain chain = chain_of(2, &leaf, &middle);
+    const char *name = HOST;
+
+    (void)state;
+    for (uint8_t usage = 2; usage <= 3; usage++)
+        for (size_t p = 0; p < BASE_ARRAY_CNT(places); p++) {
+            for (uint32_t i = 0; i < CNT; i++) {
+                wrong[i][0] = (uint8_t)i;
+                wrong[i][1] = (uint8_t)(i >> 8);
+                r[i] = (struct dane_record){usage, 1, 1, base_span_of(wrong[i], 32)};
+            }
+            r[places[p]] = record(0, usage, 1, 1, usage == 2 ? &middle : &leaf);
+            uint32_t n = dane_select(r, CNT, selected), matched = UINT32_MAX;
+            assert_int_equal(n, CNT);
+            enum dane_result got = dane_match(selected, n, &chain, &name, 1, NOW_S, &matched);
+            assert_int_equal(got, usage == 2 ? DANE_MATCH_TA : DANE_MATCH_EE);
+            assert_int_equal(matched, places[p]);
+            r[places[p]] = r[places[p] == 0];
+            n = dane_select(r, CNT, selected);
+            assert_int_equal(dane_match(selected, n, &chain, &name, 1, NOW_S, &matched),
+                             DANE_NO_MATCH);
+        }
 }
 
 /* ---- texts ---- */
@@ -335,6 +374,7 @@ int main(void)
         cmocka_unit_test(chains_that_do_not_hold),
         cmocka_unit_test(names),
         cmocka_unit_test(several_records),
+        cmocka_unit_test(many_records),
         cmocka_unit_test(published),
         cmocka_unit_test(pem),
     };

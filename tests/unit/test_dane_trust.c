@@ -182,7 +182,7 @@ static void shown(void **state)
     assert_false(dane_shown_read(&s, &chain));
 }
 
-/* Any difference is another digest: connections are shared by it. */
+/* O9, D58: any difference is another digest: connections are shared by it. */
 static void digests(void **state)
 {
     static const uint8_t key[16] = {1}, other_key[16] = {2};

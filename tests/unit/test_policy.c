@@ -1,7 +1,9 @@
 #include "unit.h"
 
 #include "policy.h"
+#include "policy_ascii.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -229,6 +231,54 @@ static void domains_beyond_ascii(void **state)
     }
 }
 
+/* O10: what a server without SMTPUTF8 can be told. */
+static void mailboxes_in_ascii(void **state)
+{
+    (void)state;
+#define A10 "aaaaaaaaaa"
+#define A50 A10 A10 A10 A10 A10
+#define X10                                                                                        \
+    "\xc3\xa4.\xc3\xa4.\xc3\xa4.\xc3\xa4.\xc3\xa4.\xc3\xa4.\xc3\xa4.\xc3\xa4.\xc3\xa4.\xc3\xa4."
+#define L10 "xn--4ca.xn--4ca.xn--4ca.xn--4ca.xn--4ca.xn--4ca.xn--4ca.xn--4ca.xn--4ca.xn--4ca."
+    static const struct {
+        const char *mailbox, *ascii; /* NULL: there is none */
+    } boxes[] = {
+        {"", ""},
+        {"postmaster", "postmaster"},
+        {"A.B@Example.ORG", "A.B@Example.ORG"},
+        {"\"x@\xc3\xa4\"@example.org", NULL},
+        {"\xc3\xa4@example.org", NULL},
+        {"\xc3\xa4", NULL},
+        {"Ab@B\xc3\x9c"
+         "cher.example",
+         "Ab@xn--bcher-kva.example"},
+        {"\"a b@\"@\xc3\xa4.example", "\"a b@\"@xn--4ca.example"},
+        {"a@\xe2\x80\x8d.example", NULL}, /* no name */
+        {"a@[192.0.2.1]", "a@[192.0.2.1]"},
+        /* A label has at most 63 bytes as an A-label: 59 and 60 bytes before. */
+        {"a@" A50 "aaaaa\xc3\xa4.test", "a@xn--" A50 "aaaaa-uve.test"},
+        {"a@" A50 "aaaaaa\xc3\xa4.test", NULL},
+        /* A name has 255 at most: 100 bytes may be too many. */
+        {"a@" X10 X10 X10 "\xc3\xa4.test", "a@" L10 L10 L10 "xn--4ca.test"},
+        {"a@" X10 X10 X10 "\xc3\xa4.\xc3\xa4.test", NULL},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(boxes); i++) {
+        uint8_t room[SMTP_ADDRESS_MAX];
+        struct base_buf out = {.p = room, .cap = sizeof(room)};
+        struct base_span in = base_span_str(boxes[i].mailbox);
+        int got = policy_ascii_mailbox(&out, in);
+        if ((got == 0) != (boxes[i].ascii != NULL) ||
+            (got == 0 && !base_span_eq(base_buf_span(&out), base_span_str(boxes[i].ascii))) ||
+            (got != 0 && (got != -EINVAL || out.len != 0)))
+            fail_msg("%s: %d %.*s", boxes[i].mailbox, got, (int)out.len, (const char *)out.p);
+        if (got != 0 || out.len == 0)
+            continue;
+        out = (struct base_buf){.p = room, .cap = out.len - 1};
+        assert_int_equal(policy_ascii_mailbox(&out, in), -ENOSPC);
+    }
+}
+
 static void invalid_settings(void **state)
 {
     (void)state;
@@ -251,6 +301,7 @@ int main(void)
         cmocka_unit_test(reply_texts),
         cmocka_unit_test(senders),
         cmocka_unit_test(domains_beyond_ascii),
+        cmocka_unit_test(mailboxes_in_ascii),
         cmocka_unit_test(invalid_settings),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -3,11 +3,13 @@
 #include "smtp_client.h"
 #include "smtp_harness.h"
 
-/* ---- transcripts ---- */
+#include <errno.h>
+
+/* ---- transcripts: O6, replies of any form in any state; O7, each recipient its own result ---- */
 
 struct job {
     const char *sender;
-    const char *rcpt[4];
+    const char *rcpt[5]; /* up to the first that is NULL */
     const char *body;
     uint64_t size_bytes;
     bool body_8bit;
@@ -117,8 +119,61 @@ static const struct job looked_header = {
     .sender = "a@b", .rcpt = {"c@d"}, .body = "", .smtputf8 = true, .content = &high_header};
 static const struct job raw_header = {
     .sender = "a@b", .rcpt = {"c@d"}, .body = "", .content = &high_header};
-static const struct job utf8_rcpt = {
-    .sender = "a@b", .rcpt = {"c@d", "\xc3\xa4@f"}, .smtputf8 = true, .content = &ascii};
+#define UMLAUT "\xc3\xa4"
+static const struct smtp_client_content global = {.body = true, .global = true},
+                                        signed_global = {
+                                            .body = true, .global = true, .why_not = "signed"};
+/* Addresses that need SMTPUTF8 by their local part, and such that can be said with A-labels. */
+static const struct job utf8_sender = {.sender = UMLAUT "@b",
+                                       .rcpt = {"c@d", "e@f"},
+                                       .smtputf8 = true,
+                                       .content = &ascii},
+                        utf8_rcpt = {.sender = "a@b",
+                                     .rcpt = {"c@d", UMLAUT "@f", UMLAUT "@h", "g@h"},
+                                     .body = "hi\r\n",
+                                     .size_bytes = 4,
+                                     .smtputf8 = true,
+                                     .content = &ascii},
+                        utf8_alone = {.sender = "a@b",
+                                      .rcpt = {UMLAUT "@f", UMLAUT "@h"},
+                                      .smtputf8 = true,
+                                      .content = &ascii},
+                        utf8_domains = {.sender = "a@" UMLAUT ".test",
+                                        .rcpt = {"c@d", "e@" UMLAUT ".test"},
+                                        .body = "hi\r\n",
+                                        .size_bytes = 4,
+                                        .smtputf8 = true,
+                                        .content = &ascii,
+                                        .dsn = {{0, "utf-8;" UMLAUT "\xe2\x9c\x93@d"},
+                                                {0, "rfc822;x+2B@d"}}},
+                        utf8_long = {.sender = "a@b",
+                                     .rcpt = {"c@long" UMLAUT ".test"},
+                                     .smtputf8 = true,
+                                     .content = &ascii},
+                        utf8_ask = {.sender = "",
+                                    .rcpt = {"c@" UMLAUT ".test", UMLAUT "@d"},
+                                    .smtputf8 = true,
+                                    .probe = true},
+                        report = {.sender = "",
+                                  .rcpt = {"c@d"},
+                                  .body = "hi\r\n",
+                                  .size_bytes = 4,
+                                  .body_8bit = true,
+                                  .smtputf8 = true,
+                                  .content = &global},
+                        report_signed = {.sender = "",
+                                         .rcpt = {"c@d"},
+                                         .body = "hi\r\n",
+                                         .size_bytes = 4,
+                                         .body_8bit = true,
+                                         .smtputf8 = true,
+                                         .content = &signed_global},
+                        plain_global = {.sender = "a@b",
+                                        .rcpt = {"c@d"},
+                                        .body = "hi\r\n",
+                                        .size_bytes = 4,
+                                        .body_8bit = true,
+                                        .content = &global};
 
 #define CREDENTIALS(bits, clear)                                                                   \
     {                                                                                              \
@@ -185,6 +240,18 @@ static struct base_span job_rcpt(void *user, uint32_t index)
     return base_span_str(job->rcpt[index]);
 }
 
+/* As policy_ascii_mailbox, which knows more names. */
+static int job_ascii(struct base_buf *out, struct base_span mailbox)
+{
+    static const char domain[] = "@" UMLAUT ".test";
+    size_t len = sizeof(domain) - 1;
+
+    if (mailbox.len <= len || memcmp(mailbox.p + mailbox.len - len, domain, len) != 0)
+        return -EINVAL;
+    return base_buf_put_span(out, base_span_of(mailbox.p, mailbox.len - len)) |
+           base_buf_puts(out, "@xn--4ca.test");
+}
+
 static struct base_span text_of(const char *text)
 {
     return text != NULL ? base_span_str(text) : base_span_of(NULL, 0);
@@ -217,6 +284,7 @@ static void start_job(struct player *p, const struct job *job)
                                       .mail.ret = job->ret,
                                       .mail.envid = text_of(job->envid),
                                       .rcpt_params = job_params,
+                                      .ascii = job_ascii,
                                       .chunking = job->chunking,
                                       .check = job->content != NULL,
                                       .single = job->single,

@@ -138,6 +138,10 @@ int resolver_context_start(struct resolver_context *c)
     /* Ten, its own default, are held by as many questions to a server that takes connections and
      * says no more. */
     option_number(c, "outgoing-num-tcp:", lookups < 64 ? lookups : 64);
+    /* Nothing is taken from the additional section. An answer that has 1,000 hosts' addresses
+     * there, each signed, would be given up as one that costs too much to validate
+     * (CVE-2023-50387). */
+    option(c, "val-clean-additional:", "no");
     option_number(c, "rrset-cache-size:", c->cache_bytes / 2);
     option_number(c, "msg-cache-size:", c->cache_bytes / 4);
     option_number(c, "key-cache-size:", c->cache_bytes / 8);
