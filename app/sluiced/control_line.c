@@ -5,7 +5,7 @@
 #include <errno.h>
 
 const struct control_row control_rows[CONTROL_VERB_CNT] = {
-    [CONTROL_STATUS] = {"status", CONTROL_LOOK, CONTROL_WORDS_NONE},
+    [CONTROL_STATUS] = {"status", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_QUEUE_LIST] = {"queue list", CONTROL_LOOK, CONTROL_WORDS_FILTER},
     [CONTROL_QUEUE_SHOW] = {"queue show", CONTROL_LOOK, CONTROL_WORDS_ID},
     [CONTROL_QUEUE_STAT] = {"queue stat", CONTROL_LOOK, CONTROL_WORDS_FILTER},
@@ -23,15 +23,15 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_PROBE] = {"probe", CONTROL_CHANGE, CONTROL_WORDS_JSON},
     [CONTROL_SOURCES_RELEASE] = {"sources release", CONTROL_CHANGE, CONTROL_WORDS_ONE},
     [CONTROL_SOURCES] = {"sources", CONTROL_LOOK, CONTROL_WORDS_OPTION},
-    [CONTROL_TLSRPT_SHOW] = {"tlsrpt show", CONTROL_LOOK, CONTROL_WORDS_ONE},
+    [CONTROL_TLSRPT_SHOW] = {"tlsrpt show", CONTROL_LOOK, CONTROL_WORDS_JSON},
     [CONTROL_TLSRPT_SENT] = {"tlsrpt sent", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_TLSRPT] = {"tlsrpt", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
-    [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
+    [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_JSON},
     [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
     [CONTROL_LOG_REOPEN] = {"log reopen", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_LOG_LEVEL] = {"log level", CONTROL_LOOK, CONTROL_WORDS_MAYBE},
-    [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_NONE},
+    [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_OPTION},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_DRAIN] = {"drain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_UNDRAIN] = {"undrain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
@@ -65,7 +65,7 @@ static int take_words(struct control_line *out, struct base_span rest,
                       const struct control_row *row, struct base_span *bad)
 {
     bool show = row->words == CONTROL_WORDS_SHOW, option = row->words == CONTROL_WORDS_OPTION;
-    bool json = row->words == CONTROL_WORDS_JSON || show || option;
+    bool json = row->words != CONTROL_WORDS_ONE, maybe = row->words == CONTROL_WORDS_MAYBE;
     int cnt = row->words == CONTROL_WORDS_TWO ? 2 : show || option ? 0 : 1;
     struct base_span word;
     bool quoted;
@@ -85,7 +85,7 @@ static int take_words(struct control_line *out, struct base_span rest,
         n++;
     }
     *bad = word;
-    return got < 0 ? -EINVAL : n == cnt ? 0 : -EDOM;
+    return got < 0 ? -EINVAL : n == cnt || (maybe && n == 0) ? 0 : -EDOM;
 }
 
 /* A name, and in any order with it: --for TIME, --reason TEXT. */
