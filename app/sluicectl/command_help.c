@@ -102,7 +102,7 @@ static const char *right_text(const struct command *c)
     case COMMAND_HERE:
         break;
     }
-    return "It asks no gateway: whoever may read the files may use it.";
+    return "Whoever may open the files may use it.";
 }
 
 void command_write_help(FILE *out, const struct command *c)

@@ -1,5 +1,6 @@
 /* The commands, a row each (command.h), in the order in which the help tells them. */
 #include "command.h"
+#include "adopt_command.h"
 #include "drain_command.h"
 #include "spool_command.h"
 
@@ -78,6 +79,7 @@ const struct command command_table[] = {
         .section = "The gateway",
         .name = "status",
         .arguments = "",
+        .json = true,
         .right = COMMAND_GROUP,
         .help = "is it well: connections, spools, certificates, maps, counters",
         .run = command_send,
@@ -142,6 +144,7 @@ const struct command command_table[] = {
         .max = 1,
         .kind = COMMAND_WORD,
         .words = "error warn info debug",
+        .json = true,
         .right = COMMAND_GROUP,
         .help = "the least important lines that are written",
         .text = "With LEVEL, one of error, warn, info and debug, it is changed, until the next "
@@ -152,6 +155,7 @@ const struct command command_table[] = {
         .section = "The gateway",
         .name = "log tail",
         .arguments = "",
+        .json = true,
         .right = COMMAND_ROOT,
         .help = "the log's last lines, wherever it is written to",
         .run = command_send,
@@ -386,9 +390,10 @@ const struct command command_table[] = {
         .arguments = "DOMAIN",
         .min = 1,
         .max = 1,
+        .json = true,
         .right = COMMAND_GROUP,
         .help = "the report of the domain's day as it would be now",
-        .text = "It is JSON by itself (RFC 8460).",
+        .text = "It is JSON with and without --json (RFC 8460).",
         .run = command_send,
     },
     {
@@ -434,6 +439,7 @@ const struct command command_table[] = {
         .arguments = "LOGIN ADDRESS",
         .min = 2,
         .max = 2,
+        .json = true,
         .right = COMMAND_GROUP,
         .help = "may the login send as the address, and why",
         .run = command_send,
@@ -444,6 +450,7 @@ const struct command command_table[] = {
         .arguments = "ADDRESS",
         .min = 1,
         .max = 1,
+        .json = true,
         .right = COMMAND_GROUP,
         .help = "is it known, and where does its mail go",
         .run = command_send,
@@ -488,6 +495,23 @@ const struct command command_table[] = {
         .help = "every queued message as OUT/ID.eml and OUT/ID.envelope",
         .text = "Files that are there already stay as they are. Nothing in DIR is ever written.",
         .run = spool_command_export,
+    },
+    {
+        .section = "The spool of a gateway that is stopped",
+        .name = "spool adopt",
+        .arguments = "DIR",
+        .min = 1,
+        .max = 1,
+        .kind = COMMAND_DIRECTORY,
+        .changes = true,
+        .right = COMMAND_HERE,
+        .help = "the running gateway takes it over at its next start",
+        .text = "The directory stays where it is and becomes one more spool, which takes no new "
+                "mail: what is queued there is delivered from there, with its ids, attempts and "
+                "holds. Nothing is copied, so that a crash loses and doubles nothing. It needs a "
+                "running gateway, and the right to write into its state directory, where "
+                "adopted.conf tells what was adopted.",
+        .run = adopt_command_run,
     },
 
     {0},

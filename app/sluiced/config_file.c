@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_BYTES_MAX (16u << 20)
@@ -53,6 +54,53 @@ static int include(void *user, const char *path, struct base_span *out)
     return error;
 }
 
+/*
+ * Spools that were adopted (sluicectl spool adopt) stand in a file of the state directory. When it
+ * is there the configuration is read once more, with that file as if it were included at its end;
+ * and with the spool that it has when it names none. Takes conf.
+ */
+static struct conf *with_adopted(struct conf *conf, struct config_files *f, struct base_span text,
+                                 struct conf_errors *errors)
+{
+    char path[1024], *whole = NULL;
+    size_t len = 0;
+    int n = snprintf(path, sizeof(path), "%s/" CONFIG_ADOPTED, conf->gateway.state_dir);
+    int fd = n > 0 && (size_t)n < sizeof(path) ? f->open_file(f->user, path) : -ENOENT;
+
+    /* A running gateway may not look into another state directory: that needs a restart. */
+    if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
+        return conf;
+    if (fd >= 0) {
+        /* What is read here is configuration: nobody else may have written it. */
+        struct stat st;
+        bool trusted = fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+                       (st.st_mode & 022) == 0;
+        close(fd);
+        if (!trusted) {
+            conf_free(conf);
+            errors->error[errors->cnt++] = (struct conf_error){
+                .file = f->main_path,
+                .key = "gateway: state_dir",
+                .why = CONFIG_ADOPTED " in it has to belong to root, and nobody else may write it"};
+            return NULL;
+        }
+    }
+    bool none = conf->spool_cnt > 0 && conf->spool[0].line == 0;
+    FILE *out = open_memstream(&whole, &len);
+    base_assert(out != NULL);
+    fwrite(text.p, 1, text.len, out);
+    fprintf(out, "\n%sinclude \"%s\";\n", none ? "spool { } " : "", path);
+    if (fclose(out) != 0 || f->cnt == FILE_CNT_MAX) {
+        free(whole);
+        return conf;
+    }
+    f->bytes[f->cnt++] = (uint8_t *)whole;
+    conf_free(conf);
+    conf_errors_free(errors);
+    return conf_parse_partly(f->main_path, base_span_of((const uint8_t *)whole, len), include, f,
+                             errors);
+}
+
 /* What the operator reads of an error of read_all. */
 static const char *why_not(int error)
 {
@@ -79,6 +127,8 @@ struct conf *config_load_partly(const char *path, config_open open_file, void *u
     } else {
         conf = conf_parse_partly(path, text, include, &f, errors);
     }
+    if (conf != NULL && errors->cnt == 0)
+        conf = with_adopted(conf, &f, text, errors);
     for (uint32_t i = 0; i < f.cnt; i++)
         free(f.bytes[i]);
     return conf;

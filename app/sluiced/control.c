@@ -4,111 +4,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_ring.h>
 
-#define TICK_MS     20 /* log and housekeeping */
-#define CLIENT_NS   (10 * BASE_NS_S)
-#define PAUSE_NS    (3600 * BASE_NS_S) /* who stopped reading, while nobody needs the place */
-#define TAG_LISTEN  100
-#define TAG_SIGNALS 101
-#define TAG_BELL    102
+#define TICK_MS      20 /* log and housekeeping */
+#define CLIENT_NS    (10 * BASE_NS_S)
+#define PAUSE_NS     (3600 * BASE_NS_S) /* who stopped reading, while nobody needs the place */
+#define ACCEPT_BURST 16
+#define KEPT_PLACES  2 /* for who may make changes */
+#define TAG_LISTEN   100
+#define TAG_SIGNALS  101
+#define TAG_BELL     102
 
-/* ---- the socket ---- */
-
-int control_listen(const struct conf *conf, char *err, size_t err_cap)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    const char *path = conf->control.socket;
-    struct group *group = NULL;
-
-    if (strlen(path) >= sizeof(a.sun_path)) {
-        snprintf(err, err_cap, "control: socket: the path is longer than %zu bytes",
-                 sizeof(a.sun_path) - 1);
-        return -ENAMETOOLONG;
-    }
-    if (conf->control.group != NULL && conf->control.group[0] != 0) {
-        group = getgrnam(conf->control.group);
-        if (group == NULL) {
-            snprintf(err, err_cap, "control: group: there is no group '%s'", conf->control.group);
-            return -ENOENT;
-        }
-    }
-    memcpy(a.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    /* Left over from a crash, or in use: only an answer tells. */
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) {
-        close(fd);
-        snprintf(err, err_cap, "control: socket: another gateway answers at %s", path);
-        return -EADDRINUSE;
-    }
-    if (unlink(path) != 0 && errno != ENOENT) {
-        int error = errno;
-        close(fd);
-        snprintf(err, err_cap,
-                 "control: socket: cannot remove %s, which another run has left (%s): remove it, "
-                 "or start as root",
-                 path, strerror(error));
-        return -error;
-    }
-    mode_t old = umask(0777);
-    int failed = bind(fd, (struct sockaddr *)&a, sizeof(a));
-    int error = errno;
-    umask(old);
-    if (failed == 0 && (chown(path, (uid_t)-1, group != NULL ? group->gr_gid : (gid_t)-1) != 0 ||
-                        chmod(path, group != NULL ? 0660 : 0600) != 0 || listen(fd, 16) != 0)) {
-        failed = -1;
-        error = errno;
-    }
-    if (failed != 0) {
-        close(fd);
-        snprintf(err, err_cap,
-                 "control: socket: cannot listen at %s (%s): is the directory there, "
-                 "and may we write it?",
-                 path, strerror(error));
-        return -error;
-    }
-    return fd;
-}
-
-/* By the kernel's word on the peer, not by the socket's mode alone. */
-static enum control_right right_of(int fd, const struct conf *conf)
-{
-    struct ucred peer;
-    socklen_t len = sizeof(peer);
-    gid_t groups[256];
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-        return CONTROL_NONE;
-    if (peer.uid == 0 || peer.uid == geteuid())
-        return CONTROL_CHANGE;
-    if (conf->control.group == NULL || conf->control.group[0] == 0)
-        return CONTROL_NONE;
-    struct group *g = getgrnam(conf->control.group);
-    if (g == NULL)
-        return CONTROL_NONE;
-    if (peer.gid == g->gr_gid)
-        return CONTROL_LOOK;
-    len = sizeof(groups);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) != 0)
-        return CONTROL_NONE;
-    for (size_t i = 0; i < len / sizeof(gid_t); i++)
-        if (groups[i] == g->gr_gid)
-            return CONTROL_LOOK;
-    return CONTROL_NONE;
-}
+/* ---- clients ---- */
 
 static int watch(struct control *c, int fd, uint32_t events, uint64_t tag)
 {
@@ -134,26 +49,45 @@ static void drop_client(struct control_client *client)
     *client = (struct control_client){.fd = -1};
 }
 
-/* Who has not asked yet, or does not read on, gives way to one with no fewer rights. */
+/* Who has fewer rights gives way; so does, among equals, who has not asked yet, or does not read
+ * on.
+ */
 static bool gives_way(const struct control_client *client, enum control_right right,
                       uint64_t now_ns)
 {
-    return !client->asking && client->right <= right &&
-           (!client->answering || now_ns > client->deadline_ns);
+    return !client->asking &&
+           (client->right < right ||
+            (client->right == right && (!client->answering || now_ns > client->deadline_ns)));
 }
 
-/* A free place; when there is none, that of the client which has been silent for longest: nobody
- * keeps others out by doing nothing. */
-static uint32_t client_place(struct control *c, enum control_right right)
+/* Places of one user (or of all: -1) who may not make changes. */
+static uint32_t places_of(const struct control *c, uid_t uid)
 {
+    uint32_t cnt = 0;
+
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
+        cnt += c->client[i].fd >= 0 && c->client[i].right < CONTROL_CHANGE &&
+               (uid == (uid_t)-1 || c->client[i].uid == uid);
+    return cnt;
+}
+
+/* A free place, or that of the client which has been silent for longest. Who may only look has half
+ * of the places at most, and all of those together leave some: what the courier is busy with cannot
+ * be dropped, and nobody is to keep others out. CONTROL_CLIENT_MAX: there is none. */
+static uint32_t client_place(struct control *c, enum control_right right, uid_t uid)
+{
+    bool own_full = right < CONTROL_CHANGE && places_of(c, uid) >= CONTROL_CLIENT_MAX / 2;
+    bool full = own_full || (right < CONTROL_CHANGE &&
+                             places_of(c, (uid_t)-1) >= CONTROL_CLIENT_MAX - KEPT_PLACES);
     uint32_t oldest = CONTROL_CLIENT_MAX;
     uint64_t now_ns = loop_now_ns();
 
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
         const struct control_client *client = &c->client[i];
-        if (client->fd < 0)
+        if (client->fd < 0 && !full)
             return i;
-        if (gives_way(client, right, now_ns) &&
+        if (client->fd >= 0 && (!own_full || client->uid == uid) &&
+            gives_way(client, right, now_ns) &&
             (oldest == CONTROL_CLIENT_MAX || client->deadline_ns < c->client[oldest].deadline_ns))
             oldest = i;
     }
@@ -162,28 +96,52 @@ static uint32_t client_place(struct control *c, enum control_right right)
     return oldest;
 }
 
-static void accept_client(struct control *c)
+/* Who cannot be served is told why at once, and takes no place. */
+static void turn_away(int fd, const char *why)
+{
+    (void)!send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
+/* Returns whether there was one. */
+static bool accept_client(struct control *c)
 {
     int fd = accept4(c->config.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    uid_t uid;
 
     if (fd < 0)
-        return;
-    enum control_right right = right_of(fd, settings_current(&c->config.gateway->hub)->conf);
-    uint32_t i = client_place(c, right);
+        return false;
+    enum control_right right =
+        control_right_of(fd, &settings_current(&c->config.gateway->hub)->conf->control, &uid);
+    if (right == CONTROL_NONE) {
+        turn_away(fd, "error: not permitted: be root, or in the group of control: group or "
+                      "change_group\n");
+        return true;
+    }
+    uint32_t i = client_place(c, right, uid);
     char *out = i < CONTROL_CLIENT_MAX
                     ? malloc(CONTROL_HEAD_CAP + CONTROL_BODY_CAP + CONTROL_TAIL_CAP)
                     : NULL;
     if (out == NULL || watch(c, fd, EPOLLIN, i) != 0) {
         free(out);
-        close(fd);
-        return;
+        turn_away(fd, "error: too many clients at a time, try again\n");
+        return true;
     }
     c->client[i] = (struct control_client){
         .fd = fd,
         .right = right,
+        .uid = uid,
         .out = out,
         .deadline_ns = loop_now_ns() + CLIENT_NS,
     };
+    return true;
+}
+
+/* A burst at a time, so that a flood of them does not hold up the rest. */
+static void accept_clients(struct control *c)
+{
+    for (int i = 0; i < ACCEPT_BURST && accept_client(c); i++)
+        ;
 }
 
 /* Makes the body that is there a block, with what has to stand before and behind it. */
@@ -260,8 +218,6 @@ static void read_client(struct control *c, uint32_t i)
     client->answering = true;
     if (end == NULL)
         control_refuse(client, "the command is longer than %zu bytes\n", sizeof(client->line) - 1);
-    else if (client->right == CONTROL_NONE)
-        control_refuse(client, "not permitted: you are neither root nor in control: group\n");
     else
         control_command(c, client, (size_t)(end - client->line));
     if (client->asking)
@@ -531,7 +487,7 @@ void control_run(struct control *c)
         for (int i = 0; i < n; i++) {
             uint64_t tag = events[i].data.u64;
             if (tag == TAG_LISTEN)
-                accept_client(c);
+                accept_clients(c);
             else if (tag == TAG_SIGNALS)
                 take_signals(c);
             else if (tag != TAG_BELL && c->client[tag].fd >= 0) {

@@ -6,9 +6,9 @@
  * and reads the answer. That is a line "error: why" with whatever follows it up to end of file; or
  * a line "ok", then blocks, each a line "data N" and N bytes of any kind, and at last a line "end".
  * An answer that breaks off has a line "error: why" in place of "end", or nothing at all: whoever
- * has not seen "end" does not have all of it. The peer's credentials decide: root and the gateway's
- * own user may change things and read mail, the group of the config may look at states, others
- * nothing.
+ * has not seen "end" does not have all of it. The peer's credentials decide: root, the
+ * gateway's own user and control: change_group may change things and read mail, control: group may
+ * look at states, others are turned away at once.
  *
  * Threads: one. Bounds: CONTROL_CLIENT_MAX clients, a command of CONTROL_LINE_MAX bytes, an answer
  * produced in pieces as the client reads it. A client that reads no more may pause (a pager) until
@@ -35,6 +35,7 @@ struct control;
 struct control_client {
     int fd; /* -1: free */
     enum control_right right;
+    uid_t uid;
     char line[CONTROL_LINE_MAX];
     size_t line_len;
     struct control_line command; /* read from line */
@@ -84,6 +85,9 @@ struct control {
  * descriptor, or a negative error with a sentence in err. */
 int control_listen(const struct conf *conf, char *err, size_t err_cap) BASE_WARN_UNUSED;
 
+/* What the peer of a connection may do; *uid: who it is. */
+enum control_right control_right_of(int fd, const struct conf_control *conf, uid_t *uid);
+
 int control_init(struct control *c, const struct control_config *config) BASE_WARN_UNUSED;
 void control_fini(struct control *c);
 
@@ -123,6 +127,18 @@ void control_reload(struct control *c, struct control_client *client);
 /* The sum over all threads. */
 uint64_t control_total(const struct gateway *g, enum stats_id id);
 
+/* ---- status, and answers that are made whole (control_status.c) ---- */
+
+/* The first piece of the answer, or the next. */
+void control_status(struct control *c, struct control_client *client);
+
+/* Gives out client->text piece by piece; NULL: refuses, as memory is short. */
+void control_text_piece(struct control_client *client);
+
+/* Makes of the lines in the answer one JSON object: {members "lines": [...]}. members: with their
+ * commas, or "". */
+void control_json_lines(struct control_client *client, const char *members);
+
 /* ---- drain (control_drain.c) ---- */
 
 /* Takes no new mail from now on, or again; says what is under way. */
@@ -144,8 +160,6 @@ int control_tls_load(struct control *c, const struct conf *conf,
                      char why[GATEWAY_TLS_WHY_CAP]) BASE_WARN_UNUSED;
 /* After that, when conf is the current one: warns of what is in use now. */
 void control_tls_loaded(struct control *c);
-/* A line for each. */
-void control_tls_status(struct control *c, struct control_client *client);
 
 /* ---- maps of addresses (control_maps.c) ---- */
 
@@ -158,12 +172,14 @@ struct policy_tables *control_maps_read(struct control *c, const struct conf *co
                                         char why[MAPS_TEXT_CAP]) BASE_WARN_UNUSED;
 /* Takes them into use, with conf's settings published before. */
 void control_maps_use(struct control *c, struct policy_tables *tables);
-void control_maps_status(struct control *c, struct control_client *client);
 /* sender check, recipient check */
 void control_maps_check_sender(struct control *c, struct control_client *client);
 void control_maps_check_recipient(struct control *c, struct control_client *client);
 
 /* ---- configuration files, through the opener (config_file.c) ---- */
+
+/* In the state directory: blocks of spools that were adopted, read behind the configuration. */
+#define CONFIG_ADOPTED "adopted.conf"
 
 /* Reads and parses the configuration; files are read by fd_open (the opener's, or plain open at
  * start). Returns it, or NULL with errors. */

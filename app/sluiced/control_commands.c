@@ -49,74 +49,6 @@ uint64_t control_total(const struct gateway *g, enum stats_id id)
     return sum;
 }
 
-/* ---- status ---- */
-
-/* Bytes written for each byte taken in, and the like: two digits are enough. */
-static double ratio(uint64_t a, uint64_t b)
-{
-    return b == 0 ? 0 : (double)a / (double)b;
-}
-
-static void status_spool(const struct gateway *g, struct control_client *client, uint32_t i)
-{
-    const struct stats_block *s = topology_stats(&g->topology, TOPOLOGY_SPOOLER, i);
-    const char *why = topology_spool_refusal(&g->topology, i);
-
-    control_print(client, "spool %s number=%u messages=%" PRIu64, g->topology.spool[i].name,
-                  g->topology.spool[i].number, stats_get(s, STATS_SPOOL_MESSAGES_NOW));
-    control_print(client,
-                  " live_bytes=%" PRIu64 " segments=%" PRIu64 " ready=%" PRIu64 " commits=%" PRIu64,
-                  stats_get(s, STATS_SPOOL_LIVE_BYTES_NOW), stats_get(s, STATS_SPOOL_SEGMENTS_NOW),
-                  stats_get(s, STATS_SPOOL_READY_NOW), stats_get(s, STATS_SPOOL_BATCHES));
-    control_print(
-        client,
-        " damaged=%" PRIu64 " undeliverable=%" PRIu64 " quarantined=%" PRIu64
-        " records_per_commit=%.2f amplification=%.2f accepting=%s%s\n",
-        stats_get(s, STATS_SPOOL_DAMAGED),
-        stats_get(s, STATS_SPOOL_ENVELOPES_LOST) + stats_get(s, STATS_SPOOL_ENVELOPES_UNREAD),
-        stats_get(s, STATS_SPOOL_SET_ASIDE),
-        ratio(stats_get(s, STATS_SPOOL_RECORDS), stats_get(s, STATS_SPOOL_BATCHES)),
-        ratio(stats_get(s, STATS_SPOOL_WRITTEN_BYTES), stats_get(s, STATS_SPOOL_TAKEN_BYTES)),
-        why == NULL ? "yes" : "no: ", why == NULL ? "" : why);
-}
-
-static void status_spools(const struct gateway *g, struct control_client *client)
-{
-    const char *why;
-
-    if (atomic_load_explicit(&g->topology.drained, memory_order_relaxed))
-        control_print(client, "accepting no: drained by the operator\n");
-    else if (topology_choose_spool(&g->topology, 0, &why) != TOPOLOGY_SPOOL_NONE)
-        control_print(client, "accepting yes\n");
-    else
-        control_print(client, "accepting no: %s\n", why);
-    for (uint32_t i = 0; i < g->topology.spool_cnt; i++)
-        status_spool(g, client, i);
-}
-
-static void status(struct control *c, struct control_client *client)
-{
-    const struct gateway *g = c->config.gateway;
-    const struct settings *s = settings_current(&c->config.gateway->hub);
-
-    control_print(client, "hostname %s\n", s->conf->gateway.hostname);
-    control_print(client, "uptime_s %" PRIu64 "\n", (loop_now_ns() - c->started_ns) / BASE_NS_S);
-    control_print(client, "lanes %u\n", g->topology.lane_cnt);
-    control_print(client, "settings_generation %" PRIu64 "\n", s->generation);
-    control_print(client, "opener_restarts %u\n", c->config.opener->restart_cnt);
-    if (g->auth.auth.conf != NULL)
-        control_print(client, "auth_restarts %u\n", g->auth.restart_cnt);
-    status_spools(g, client);
-    control_tls_status(c, client);
-    control_maps_status(c, client);
-    for (int id = 0; id < STATS_CNT; id++) {
-        uint64_t v = control_total(g, (enum stats_id)id);
-        if (v > 0)
-            control_print(client, "%s/%s %" PRIu64 "\n", stats_rows[id].group, stats_rows[id].name,
-                          v);
-    }
-}
-
 /* ---- queue ---- */
 
 static void ask_courier(struct control *c, struct control_client *client)
@@ -201,8 +133,10 @@ void control_command(struct control *c, struct control_client *client, size_t le
         return refuse_unknown(client, line);
     const struct control_row *row = &control_rows[client->command.verb];
     if (client->right < row->right)
-        control_refuse(client, "not permitted: only root and the gateway's user may %s\n",
-                       row->text);
+        control_refuse(
+            client,
+            "not permitted: only root, the gateway's user and control: change_group may %s\n",
+            row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_SUSPEND)
         control_refuse(client,
                        "%s needs a destination or a provider; and may have --for TIME (30s, 5m, "
@@ -222,10 +156,8 @@ void control_command(struct control *c, struct control_client *client, size_t le
         control_refuse(client, "%s takes --changed and --json, nothing else\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_OPTION)
         control_refuse(client, "%s takes --json alone\n", row->text);
-    else if (rc != 0 && row->words == CONTROL_WORDS_MAYBE_JSON)
-        control_refuse(client, "%s takes one domain or none, and --json\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_MAYBE)
-        control_refuse(client, "%s takes one word or none\n", row->text);
+        control_refuse(client, "%s takes one word or none, and --json\n", row->text);
     else if (rc != 0 && row->words == CONTROL_WORDS_ID)
         control_refuse(client, "%s needs the id of a message\n", row->text);
     else if (rc != 0)
@@ -238,7 +170,7 @@ void control_continue(struct control *c, struct control_client *client)
 {
     switch (client->command.verb) {
     case CONTROL_STATUS:
-        status(c, client);
+        control_status(c, client);
         break;
     case CONTROL_CONFIG_SHOW:
         control_config_show(c, client);

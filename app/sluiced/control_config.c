@@ -31,14 +31,5 @@ void control_config_show(struct control *c, struct control_client *client)
 {
     if (client->text == NULL)
         make_text(c, client);
-    if (client->text == NULL) {
-        client->more = false;
-        return control_refuse(client, "memory is short\n");
-    }
-    size_t left = client->text_len - client->text_at;
-    size_t n = left < CONTROL_BODY_CAP ? left : CONTROL_BODY_CAP;
-    memcpy(client->out + CONTROL_HEAD_CAP, client->text + client->text_at, n);
-    client->body_len = n;
-    client->text_at += n;
-    client->more = client->text_at < client->text_len;
+    control_text_piece(client);
 }

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 const struct control_row control_rows[CONTROL_VERB_CNT] = {
-    [CONTROL_STATUS] = {"status", CONTROL_LOOK, CONTROL_WORDS_NONE},
+    [CONTROL_STATUS] = {"status", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_QUEUE_LIST] = {"queue list", CONTROL_LOOK, CONTROL_WORDS_FILTER},
     [CONTROL_QUEUE_SHOW] = {"queue show", CONTROL_LOOK, CONTROL_WORDS_ID},
     [CONTROL_QUEUE_STAT] = {"queue stat", CONTROL_LOOK, CONTROL_WORDS_FILTER},
@@ -23,17 +23,17 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_PROBE] = {"probe", CONTROL_CHANGE, CONTROL_WORDS_JSON},
     [CONTROL_SOURCES_RELEASE] = {"sources release", CONTROL_CHANGE, CONTROL_WORDS_ONE},
     [CONTROL_SOURCES] = {"sources", CONTROL_LOOK, CONTROL_WORDS_OPTION},
-    [CONTROL_TLSRPT_SHOW] = {"tlsrpt show", CONTROL_LOOK, CONTROL_WORDS_ONE},
+    [CONTROL_TLSRPT_SHOW] = {"tlsrpt show", CONTROL_LOOK, CONTROL_WORDS_JSON},
     [CONTROL_TLSRPT_SENT] = {"tlsrpt sent", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_TLSRPT] = {"tlsrpt", CONTROL_LOOK, CONTROL_WORDS_OPTION},
-    [CONTROL_STS_SHOW] = {"sts show", CONTROL_LOOK, CONTROL_WORDS_MAYBE_JSON},
-    [CONTROL_STS_REFRESH] = {"sts refresh", CONTROL_CHANGE, CONTROL_WORDS_MAYBE_JSON},
+    [CONTROL_STS_SHOW] = {"sts show", CONTROL_LOOK, CONTROL_WORDS_MAYBE},
+    [CONTROL_STS_REFRESH] = {"sts refresh", CONTROL_CHANGE, CONTROL_WORDS_MAYBE},
     [CONTROL_SENDER_CHECK] = {"sender check", CONTROL_LOOK, CONTROL_WORDS_TWO},
-    [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_ONE},
+    [CONTROL_RECIPIENT_CHECK] = {"recipient check", CONTROL_LOOK, CONTROL_WORDS_JSON},
     [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
     [CONTROL_LOG_REOPEN] = {"log reopen", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_LOG_LEVEL] = {"log level", CONTROL_LOOK, CONTROL_WORDS_MAYBE},
-    [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_NONE},
+    [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_OPTION},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_DRAIN] = {"drain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_UNDRAIN] = {"undrain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
@@ -67,8 +67,7 @@ static int take_words(struct control_line *out, struct base_span rest,
                       const struct control_row *row, struct base_span *bad)
 {
     bool show = row->words == CONTROL_WORDS_SHOW, option = row->words == CONTROL_WORDS_OPTION;
-    bool maybe = row->words == CONTROL_WORDS_MAYBE_JSON;
-    bool json = row->words == CONTROL_WORDS_JSON || show || option || maybe;
+    bool json = row->words != CONTROL_WORDS_ONE, maybe = row->words == CONTROL_WORDS_MAYBE;
     int cnt = row->words == CONTROL_WORDS_TWO ? 2 : show || option ? 0 : 1;
     struct base_span word;
     bool quoted;
@@ -137,8 +136,7 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
         return 0;
     if (row->words == CONTROL_WORDS_MAYBE || row->words == CONTROL_WORDS_ONE ||
         row->words == CONTROL_WORDS_TWO || row->words == CONTROL_WORDS_JSON ||
-        row->words == CONTROL_WORDS_SHOW || row->words == CONTROL_WORDS_OPTION ||
-        row->words == CONTROL_WORDS_MAYBE_JSON)
+        row->words == CONTROL_WORDS_SHOW || row->words == CONTROL_WORDS_OPTION)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;

@@ -56,13 +56,12 @@ enum control_words {
                               hit the whole queue */
     CONTROL_WORDS_ID,      /* the id of one message, no condition */
     CONTROL_WORDS_ONE,     /* one word */
-    CONTROL_WORDS_MAYBE,   /* one word, or none: then it is empty */
+    CONTROL_WORDS_MAYBE,   /* one word, or none: then it is empty; --json likewise */
     CONTROL_WORDS_JSON,    /* one, and --json or not, which is told in filter.json */
-    CONTROL_WORDS_MAYBE_JSON, /* one or none, and --json or not */
-    CONTROL_WORDS_TWO,        /* two */
-    CONTROL_WORDS_SHOW,       /* none, but --changed and --json or not */
-    CONTROL_WORDS_OPTION,     /* none but --json, likewise */
-    CONTROL_WORDS_SUSPEND,    /* one, and --for TIME, --reason TEXT or not */
+    CONTROL_WORDS_TWO,     /* two, likewise */
+    CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
+    CONTROL_WORDS_OPTION,  /* none but --json, likewise */
+    CONTROL_WORDS_SUSPEND, /* one, and --for TIME, --reason TEXT or not */
 };
 
 struct control_row {

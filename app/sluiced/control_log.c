@@ -47,12 +47,13 @@ void control_log_level(struct control *c, struct control_client *client)
     struct base_span word = client->command.word[0];
 
     if (word.len == 0) {
-        control_print(client, "%s\n", levels[log_writer_level(c->config.log)]);
+        control_print(client, client->command.filter.json ? "{\"level\":\"%s\"}\n" : "%s\n",
+                      levels[log_writer_level(c->config.log)]);
         return;
     }
     if (client->right < CONTROL_CHANGE)
-        return control_refuse(client,
-                              "not permitted: only root and the gateway's user may change it\n");
+        return control_refuse(client, "not permitted: only root, the gateway's user and control: "
+                                      "change_group may change it\n");
     for (uint32_t i = 0; i < BASE_ARRAY_CNT(levels); i++)
         if (base_span_eq(word, base_span_str(levels[i])))
             return log_writer_set_level(c->config.log, (enum stats_log_level)i);
@@ -64,7 +65,11 @@ void control_log_level(struct control *c, struct control_client *client)
 /* As many of the last lines as fit in one answer. */
 void control_log_tail(struct control *c, struct control_client *client)
 {
-    static const struct log_style style = {.id_format = log_writer_id_format, .ident = ""};
+    const struct log_style style = {
+        .id_format = log_writer_id_format,
+        .ident = "",
+        .form = client->command.filter.json ? LOG_FORM_JSON : LOG_FORM_TEXT,
+    };
     struct stats_log_record *records = malloc(TAIL_CNT * sizeof(records[0]));
     char line[LOG_LINE_CAP];
     size_t room = CONTROL_BODY_CAP - 1;

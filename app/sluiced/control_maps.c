@@ -98,21 +98,6 @@ void control_maps_tend(struct control *c)
     say(c, STATS_LOG_NOTE, "map files have changed: loaded");
 }
 
-void control_maps_status(struct control *c, struct control_client *client)
-{
-    static const char *const names[POLICY_ROLE_CNT] = {"accounts", "aliases", "owners",
-                                                       "recipients"};
-    const struct policy_tables *t = settings_tables(&c->config.gateway->hub);
-
-    for (int role = 0; role < POLICY_ROLE_CNT; role++)
-        for (uint32_t i = 0; t != NULL && i < t->cnt[role]; i++) {
-            const struct policy_map *m = t->map[role][i];
-            control_print(client, "map %s %s %s=%u bytes=%zu\n", names[role], policy_map_name(m),
-                          policy_map_has_patterns(m) ? "patterns" : "keys", policy_map_count(m),
-                          policy_map_bytes(m));
-        }
-}
-
 /* ---- questions ---- */
 
 /* What a question is answered by, or an error told. */
@@ -274,6 +259,9 @@ void control_maps_check_sender(struct control *c, struct control_client *client)
         control_refuse(client, "'%.*s' is no address with a domain\n", SPAN(word[1]));
     else
         answer_sender(c, client, &a, &login, &address);
+    if (client->command.filter.json && !client->refused)
+        control_json_lines(client, client->out[CONTROL_HEAD_CAP] == 'y' ? "\"may\":true,"
+                                                                        : "\"may\":false,");
     asked_end(&a);
 }
 
@@ -291,20 +279,30 @@ void control_maps_check_recipient(struct control *c, struct control_client *clie
         return asked_end(&a);
     }
     bool local = policy_is_local(&a.view, policy_key_span(&address));
+    const char *taken = "null"; /* what there is no map for is not known */
     control_print(client, "%s\n", local ? "of a relay domain" : "of no relay domain");
     policy_work_reset(a.view.work);
     if (local && a.tables->cnt[POLICY_ROLE_RECIPIENTS] > 0)
         switch (policy_exists(a.tables, &a.reading, a.view.work, &address)) {
         case POLICY_FOUND:
+            taken = "true";
             control_print(client, "accepted: it is known\n");
             break;
         case POLICY_FOUND_NOT:
+            taken = "false";
             control_print(client, "refused: user unknown in relay recipient table\n");
             break;
         case POLICY_FOUND_ERROR:
+            taken = "false";
             control_print(client, "refused for now: a pattern takes too long\n");
         }
     print_owners(client, &a, &address);
     print_targets(client, &a, &address);
+    if (client->command.filter.json) {
+        char members[64];
+        snprintf(members, sizeof(members), "\"relay_domain\":%s,\"known\":%s,",
+                 local ? "true" : "false", taken);
+        control_json_lines(client, members);
+    }
     asked_end(&a);
 }

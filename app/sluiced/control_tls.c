@@ -135,16 +135,3 @@ void control_tls_tend(struct control *c)
     say(c, STATS_LOG_NOTE, "certificate files have changed: loaded");
     tell_warnings(c);
 }
-
-void control_tls_status(struct control *c, struct control_client *client)
-{
-    const struct gateway_tls *t = &c->config.gateway->tls;
-    const struct conf *conf = conf_of(c);
-    const struct tls_certificate_info *info;
-
-    for (uint32_t i = 0; (info = gateway_tls_certificate(t, i)) != NULL; i++)
-        control_print(client, "certificate %s key=%s days=%" PRIu64 " tlsa=%s names=%u %s\n",
-                      i < conf->certificate_cnt ? conf->certificate[i].name : "-", info->key,
-                      gateway_tls_days(info, now_s()), control_tlsa_word(c, i), info->name_cnt,
-                      info->name_cnt > 0 ? info->name[0] : "-");
-}

@@ -185,6 +185,8 @@ int gateway_spools_open(struct gateway *g, const struct conf *conf, struct opene
             tell_twin(g, i, err, err_cap);
         if (error != 0)
             return fail_at(&conf->spool[i], error, err, err_cap);
+        if (!conf->spool[i].accept)
+            spooler_close(&g->spool[i].spooler);
     }
     return error;
 }

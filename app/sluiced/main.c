@@ -11,6 +11,7 @@
 #include "gateway_source.h"
 #include "role.h"
 #include "sandbox.h"
+#include "sluiced_usage.h"
 #include "state_dir.h"
 #include "telemetry.h"
 #include "tls_memory.h"
@@ -26,20 +27,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void usage(FILE *out)
-{
-    fprintf(
-        out,
-        "usage: sluiced FILE            run with this configuration, in the foreground\n"
-        "       sluiced --accept-corruption FILE\n"
-        "                               the same, for a spool that is damaged: starts past the\n"
-        "                               damage, and tells what it was; for this start alone\n"
-        "       sluiced --check FILE    tell every error in it; status 2 when there are any\n"
-        "       sluiced --default       print the default configuration with comments\n"
-        "       sluiced --help          this, and every setting\n"
-        "       sluiced --version\n");
-}
 
 static int open_directly(void *user, const char *path)
 {
@@ -119,6 +106,9 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         snprintf(path, sizeof(path), "%s/.", conf->spool[i].path);
         error = opener_allow(o, path);
     }
+    snprintf(path, sizeof(path), "%s/" CONFIG_ADOPTED, conf->gateway.state_dir);
+    if (error == 0)
+        error = opener_allow(o, path);
     for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++) {
         error = opener_allow(o, conf->certificate[i].chain);
         if (error == 0)
@@ -385,7 +375,8 @@ static int run(const char *path, bool accept_corruption)
     if (make_directory("gateway: run_dir", conf->gateway.run_dir, 0755) != 0)
         return 2;
     for (uint32_t i = 0; i < conf->spool_cnt; i++)
-        if (make_directory("spool: path", conf->spool[i].path, 0700) != 0)
+        /* One that is only emptied and is not there is missed, not begun anew. */
+        if (conf->spool[i].accept && make_directory("spool: path", conf->spool[i].path, 0700) != 0)
             return 2;
     if (gateway_source_make(conf, err, sizeof(err)) != 0) {
         fprintf(stderr, "sluiced: %s\n", err);
@@ -434,7 +425,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strncmp(argv[1], "--role=", 7) == 0)
         return role_run(argv[1] + 7);
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        usage(stdout);
+        sluiced_usage_write(stdout);
         printf("\nSettings:\n");
         conf_write_help(stdout);
         return 0;
@@ -457,6 +448,6 @@ int main(int argc, char **argv)
         return run(argv[1], false);
     if (argc == 3 && strcmp(argv[1], "--accept-corruption") == 0 && argv[2][0] != '-')
         return run(argv[2], true);
-    usage(stderr);
+    sluiced_usage_write(stderr);
     return 2;
 }

@@ -27,6 +27,14 @@ int spooler_init(struct spooler *s, struct topology *topology, uint32_t index, s
     return 0;
 }
 
+static const char closed_why[] = "spool takes no new mail: spool: accept = no";
+
+void spooler_close(struct spooler *s)
+{
+    s->closed = true;
+    atomic_store_explicit(&s->topology->spool[s->index].refusal, closed_why, memory_order_relaxed);
+}
+
 void spooler_fini(struct spooler *s)
 {
     /* Arrivals that nobody took: the messages are on disk. */
@@ -113,7 +121,7 @@ bool spooler_pass(struct spooler *s, uint64_t now_ns)
     spool_run(s->spool, now_ns);
     work += tell(s);
     if (spool_accepting(s->spool, &why))
-        why = NULL;
+        why = s->closed ? closed_why : NULL;
     if (topology_spool_refusal(s->topology, s->index) != why)
         atomic_store_explicit(&s->topology->spool[s->index].refusal, why, memory_order_relaxed);
     return work > 0;

@@ -25,6 +25,7 @@ struct spooler {
     struct spool *spool;
     struct spooler_source *source; /* lanes, then the courier */
     uint32_t source_cnt;
+    bool closed;     /* to new mail; see spooler_close */
     uint32_t index;  /* of the spool, in the topology */
     uint32_t first;  /* round robin: where the next pass begins */
     uint64_t now_ns; /* of the last pass */
@@ -32,6 +33,9 @@ struct spooler {
     struct spool_done done[SPOOLER_BURST]; /* not yet in their rings */
     struct stats_block *stats;
 };
+
+/* What is there is delivered, no new mail is taken; before any thread runs. */
+void spooler_close(struct spooler *s);
 
 /* The spool is borrowed; its number is told to the topology. Returns 0, -ENOMEM, or -EEXIST:
  * another spool has that number. */

@@ -186,6 +186,7 @@ struct conf_spool {
     uint32_t line;    /* 0: there is no block, all is as by default */
     const char *file;
     const char *path;
+    bool accept; /* new mail */
     uint64_t size_bytes;
     uint64_t segment_bytes;
     uint64_t commits;
@@ -421,7 +422,8 @@ struct conf_dns {
 
 struct conf_control {
     const char *socket;
-    const char *group; /* may read status; root changes; NULL: root only */
+    const char *group;        /* may look; NULL: root only */
+    const char *change_group; /* may make changes, too; likewise */
 };
 
 struct conf_telemetry {

@@ -337,12 +337,14 @@ static void check_spools(struct conf_parser *p)
 {
     const struct conf *c = p->conf;
     const struct conf_spool *small = NULL;
+    uint32_t accepting_cnt = 0;
 
     for (uint32_t i = 0; i < c->spool_cnt; i++) {
         const struct conf_spool *s = &c->spool[i];
         uint64_t reserve = 2 * s->segment_bytes; /* two segments are kept in reserve */
         check_spool(p, s);
-        if (reserve > 0 && s->size_bytes >= 2 * reserve && small == NULL &&
+        accepting_cnt += s->accept;
+        if (s->accept && reserve > 0 && s->size_bytes >= 2 * reserve && small == NULL &&
             c->smtp.message_bytes > s->size_bytes - reserve)
             small = s;
         for (uint32_t j = 0; j < i; j++)
@@ -352,6 +354,9 @@ static void check_spools(struct conf_parser *p)
     }
     if (c->spool_cnt > CONF_SPOOL_MAX)
         named(p, "spool", &c->spool[CONF_SPOOL_MAX], "", "more than %d spools", CONF_SPOOL_MAX);
+    if (c->spool_cnt > 0 && accepting_cnt == 0)
+        named(p, "spool", &c->spool[0], "accept",
+              "no for every spool: no mail could be taken, one has to accept");
     if (small == NULL || bad(p, "smtp", "message_size"))
         return;
     const struct conf_seen *own = seen_of(p, "smtp", "message_size");

@@ -104,6 +104,9 @@ static inline bool conf_setting_in(const struct conf_setting *s, const struct co
     return strcmp(s->block, b->name) == 0;
 }
 
+/* "duration" */
+const char *conf_type_name(enum conf_type type);
+
 /* The instances of a block, one behind the other: an unnamed block has one. */
 const char *conf_block_instances(const struct conf *c, const struct conf_block *b, uint32_t *cnt);
 

@@ -191,6 +191,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(certificate, PATH, key, NULL, true, "/etc/sluice/mx.key", "PEM file: its private key, EC or RSA, not encrypted"),
 
     TEXT(spool, PATH, path, "/var/spool/sluice", false, NULL, "directory of this spool"),
+    TEXT(spool, BOOL, accept, "yes", false, NULL, "take new mail; no: what is there is delivered, and nothing comes to it"),
     SIZE(spool, size, size, "1G", 4 * MI, 64 * K * GI, false, "disk space that it takes"),
     SIZE(spool, segment_size, segment, "64M", MI, GI, false, "size of one of its files, whole megabytes"),
     NUMBER(spool, commits, "2", 1, 8, false, "writes under way at a time"),
@@ -386,7 +387,10 @@ const struct conf_setting conf_settings[] = {
     SIZE(dns, cache, cache, "16M", MI, GI, true, "memory for answers that are kept"),
 
     TEXT(control, PATH, socket, "/run/sluice/control.sock", false, NULL, "path of the socket"),
-    TEXT(control, STRING, group, "", false, NULL, "group that may read status; none: root only"),
+    TEXT(control, STRING, group, "", false, NULL,
+         "group that may look: states, lists, explanations; none: root only"),
+    TEXT(control, STRING, change_group, "", false, NULL,
+         "group that may also make changes, read mail and the log; none: root only"),
 
     TEXT(telemetry, BOOL, enabled, "yes", false, NULL, "answer on DPDK's telemetry socket"),
     TEXT(telemetry, STRING, group, "", false, NULL, "group that may read it; none: root only"),

@@ -27,6 +27,11 @@ static const char *const type_names[] = {
     [CONF_TYPE_PATTERNS] = "host patterns",
 };
 
+const char *conf_type_name(enum conf_type type)
+{
+    return type_names[type];
+}
+
 static bool is_number(const struct conf_setting *s)
 {
     return s->type == CONF_TYPE_NUMBER || s->type == CONF_TYPE_SIZE ||

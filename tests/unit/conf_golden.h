@@ -489,6 +489,8 @@ static const struct {
      "t:1: listener b: proxy_from: has no effect without proxy = required\n"},
     {"listener b { port = net0; tcp_port = 26; proxy = yes; }\n" REST,
      "t:1: listener b: proxy: must be one of: none required, not yes\n"},
+    {"spool { accept = no; }\n" REST,
+     "t:1: spool: accept: no for every spool: no mail could be taken, one has to accept\n"},
     {"spool { size = 255M; }\n" REST, "t:1: spool: size: must be at least 4 segments\n"},
     {"spool { segment_size = 257M; }\n" REST, "t:1: spool: size: must be at least 4 segments\n"},
     {"spool { segment_size = 1025k; }\n" REST,

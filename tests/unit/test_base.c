@@ -1,12 +1,14 @@
 #include "unit.h"
 
 #include "base_crc32c.h"
+#include "base_mdoc.h"
 #include "base_pool.h"
 #include "base_rand.h"
 #include "base_siphash.h"
 #include "base_time.h"
 #include "base_wheel.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Bit by bit, as RFC 3720 defines it. */
@@ -192,13 +194,44 @@ static void wheel_against_model(void **state)
     }
 }
 
+static void mdoc_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool sentence;
+        const char *becomes;
+    } rows[] = {
+        {"what it is", true, "What it is.\n"},
+        {"what it is", false, "what it is\n"},
+        {"a\\b --c", true, "A\\eb \\-\\-c.\n"},
+        {"One. Two. 3", true, "One.\nTwo. 3.\n"},
+        {"One. .Two", true, "One. .Two.\n"},
+        {".Sh x", false, "\\&.Sh x\n"},
+        {"one\n'so", false, "one\n\\&'so\n"},
+        {"one\n\ntwo", true, "One\n.Pp\ntwo.\n"},
+        {"one\n  .as is\ntwo", false,
+         "one\n.Bd -literal -offset indent -compact\n\\&  .as is\n.Ed\ntwo\n"},
+        {"", true, ""},
+    };
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        char *text;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+        base_mdoc_text(out, rows[i].text, rows[i].sentence);
+        fclose(out);
+        assert_string_equal(text, rows[i].becomes);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32c_known),        cmocka_unit_test(crc32c_long),
         cmocka_unit_test(siphash_known),       cmocka_unit_test(dates),
         cmocka_unit_test(pool_gives_all_back), cmocka_unit_test(pool_places),
-        cmocka_unit_test(wheel_against_model),
+        cmocka_unit_test(wheel_against_model), cmocka_unit_test(mdoc_text),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@ static void test_lines(void **state)
         enum control_verb verb;
     } rows[] = {
         {"status", 0, CONTROL_STATUS},
-        {"status x", -ENOENT, CONTROL_VERB_CNT},
+        {"status x", -EDOM, CONTROL_STATUS},
+        {"status --json", 0, CONTROL_STATUS},
         {"statusx", -ENOENT, CONTROL_VERB_CNT},
         {"", -ENOENT, CONTROL_VERB_CNT},
         {"queue", -ENOENT, CONTROL_VERB_CNT},
@@ -86,7 +87,7 @@ static void test_lines(void **state)
         {"sts refresh a.example", 0, CONTROL_STS_REFRESH},
         {"sts refresh", 0, CONTROL_STS_REFRESH},
         {"sts", -ENOENT, CONTROL_VERB_CNT},
-        {"recipient check a@b --json", -EDOM, CONTROL_RECIPIENT_CHECK},
+        {"recipient check a@b --json", 0, CONTROL_RECIPIENT_CHECK},
         {"recipient check", -EDOM, CONTROL_RECIPIENT_CHECK},
         {"config show", 0, CONTROL_CONFIG_SHOW},
         {"config show --json --changed", 0, CONTROL_CONFIG_SHOW},
@@ -94,6 +95,7 @@ static void test_lines(void **state)
         {"config show all", -EDOM, CONTROL_CONFIG_SHOW},
         {"log level", 0, CONTROL_LOG_LEVEL},
         {"log level debug", 0, CONTROL_LOG_LEVEL},
+        {"log level --json", 0, CONTROL_LOG_LEVEL},
         {"log level debug info", -EDOM, CONTROL_LOG_LEVEL},
         {"log reopen", 0, CONTROL_LOG_REOPEN},
         {"log tail", 0, CONTROL_LOG_TAIL},
