@@ -433,6 +433,7 @@ static void run(struct conn *c)
     }
     if (c->lane->refusing && c->app == &conn_in_ops)
         go_down(c);
+    conn_kick_after(c);
 }
 
 static void spooled(struct conn *c, const struct spool_done *done)

@@ -127,7 +127,7 @@ static bool release(struct conn *c)
 }
 
 static const struct conn_app_ops proxy_ops = {
-    .name = "proxy header",
+    .name = "proxy",
     .run = run,
     .spooled = spooled,
     .timeout = timeout,

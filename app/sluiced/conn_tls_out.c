@@ -222,7 +222,7 @@ static bool release(struct conn *c)
 }
 
 static const struct conn_app_ops handshake_ops = {
-    .name = "tls handshake out",
+    .name = "handshake",
     .run = run,
     .spooled = spooled,
     .timeout = timeout,

@@ -17,12 +17,13 @@
 
 #include <rte_ring.h>
 
-#define TICK_MS     20 /* log and housekeeping */
-#define CLIENT_NS   (10 * BASE_NS_S)
-#define PAUSE_NS    (3600 * BASE_NS_S) /* who stopped reading, while nobody needs the place */
-#define TAG_LISTEN  100
-#define TAG_SIGNALS 101
-#define TAG_BELL    102
+#define TICK_MS      20 /* log and housekeeping */
+#define STOP_WAIT_MS 2000
+#define CLIENT_NS    (10 * BASE_NS_S)
+#define PAUSE_NS     (3600 * BASE_NS_S) /* who stopped reading, while nobody needs the place */
+#define TAG_LISTEN   100
+#define TAG_SIGNALS  101
+#define TAG_BELL     102
 
 /* ---- the socket ---- */
 
@@ -127,10 +128,11 @@ static void unwatch(struct control *c, struct control_client *client)
 static void drop_client(struct control_client *client)
 {
     if (client->asking)
-        return; /* the courier has its request: the answer's arrival ends it */
+        return; /* the courier or a lane has its request: the answer's arrival ends it */
     close(client->fd);
     free(client->out);
     free(client->text);
+    free(client->ask);
     *client = (struct control_client){.fd = -1};
 }
 
@@ -270,6 +272,43 @@ static void read_client(struct control *c, uint32_t i)
     answer_client(c, i);
 }
 
+static void client_answered(struct control *c, struct control_client *client)
+{
+    client->asking = false;
+    if (client->unwatched)
+        (void)watch(c, client->fd, EPOLLIN, (uint64_t)(client - c->client));
+    client->unwatched = false;
+    block_close(client);
+    answer_client(c, (uint32_t)(client - c->client));
+}
+
+/* Answers that lanes have sent back. One client's next question is answered in the next round. */
+static void lane_answers(struct control *c)
+{
+    struct control_client *client;
+
+    for (uint32_t i = 0;
+         i < CONTROL_CLIENT_MAX && (client = control_connections_answered(c)) != NULL; i++)
+        client_answered(c, client);
+}
+
+/* At the end: what a lane still has is its own until it answers, which it does while it runs. */
+static void await_lanes(struct control *c)
+{
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
+        struct control_client *client = &c->client[i];
+        for (uint32_t ms = 0; client->asking && client->ask != NULL; ms++) {
+            struct control_client *answered = control_connections_answered(c);
+            if (answered != NULL)
+                answered->asking = false;
+            else if (ms == STOP_WAIT_MS)
+                client->ask = NULL; /* left to it for good */
+            else
+                usleep(1000);
+        }
+    }
+}
+
 /* Answers that the courier has sent back. */
 static void courier_answers(struct control *c)
 {
@@ -281,14 +320,9 @@ static void courier_answers(struct control *c)
         if (control_tlsrpt_answered(c, r))
             continue;
         struct control_client *client = base_container_of(r, struct control_client, request);
-        client->asking = false;
         client->body_len += r->text_len;
         client->more = r->more && r->error == NULL;
-        if (client->unwatched)
-            (void)watch(c, client->fd, EPOLLIN, (uint64_t)(client - c->client));
-        client->unwatched = false;
-        block_close(client);
-        answer_client(c, (uint32_t)(client - c->client));
+        client_answered(c, client);
     }
 }
 
@@ -479,6 +513,7 @@ int control_init(struct control *c, const struct control_config *config)
 void control_fini(struct control *c)
 {
     control_tlsrpt_stop(c);
+    await_lanes(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0) {
             c->client[i].asking = false;
@@ -512,6 +547,7 @@ void control_run(struct control *c)
     while (!c->stop) {
         doorbell_arm(bell);
         courier_answers(c);
+        lane_answers(c);
         int n = epoll_wait(c->epoll, events, BASE_ARRAY_CNT(events), TICK_MS);
         doorbell_disarm(bell);
         (void)resolver_answers(&c->config.gateway->topology, TOPOLOGY_CONTROL, 0);
@@ -531,6 +567,7 @@ void control_run(struct control *c)
             }
         }
         courier_answers(c);
+        lane_answers(c);
         housekeeping(c);
     }
     log_note(c, "asked to stop: draining");

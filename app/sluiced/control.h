@@ -21,6 +21,7 @@
 #include "control_tlsa.h"
 #include "control_tlsrpt.h"
 #include "gateway.h"
+#include "lane_watch.h"
 #include "log_writer.h"
 
 #define CONTROL_CLIENT_MAX 8
@@ -45,10 +46,12 @@ struct control_client {
     bool refused;   /* the body is an error's text */
     bool ok_said;   /* a block was sent before */
     bool answering; /* the command was taken */
-    bool asking;    /* request is with the courier */
+    bool asking;    /* request is with the courier, or ask with a lane */
     bool unwatched; /* no events of its descriptor are taken */
     bool more;      /* the list goes on after what is in out */
     struct courier_request request;
+    struct lane_ask *ask; /* likewise, with a lane: ask_lane; owned, but while asking */
+    uint32_t ask_lane;
     char *text; /* an answer that is there whole, or NULL; owned */
     size_t text_len, text_at;
     uint64_t deadline_ns; /* who does not ask until then is dropped, who does not read may be */
@@ -132,6 +135,15 @@ void control_drain(struct control *c, struct control_client *client, bool on);
 
 /* The first piece of the answer, or the next. */
 void control_config_show(struct control *c, struct control_client *client);
+
+/* ---- connections (control_connections.c) ---- */
+
+/* Asks a lane for the first piece of the answer, or the next; client->asking then. */
+void control_connections(struct control *c, struct control_client *client);
+/* Takes a lane's answer to one of them. Returns whose it is, or NULL: none has come. */
+struct control_client *control_connections_answered(struct control *c);
+/* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
+void control_print_json(struct control_client *client, const char *text);
 
 /* ---- certificates (control_tls.c) ---- */
 

@@ -178,6 +178,15 @@ static void refuse_words(struct control_client *client, struct base_span bad)
                    (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
 }
 
+static void refuse_connection_words(struct control_client *client, struct base_span bad)
+{
+    control_refuse(client,
+                   "'%.*s' is no connection's id (17.4), --address NET, --state STATE, --listener "
+                   "NAME, --user LOGIN, --older TIME (30s, 5m, 2h, 1d), --in, --out, --all or "
+                   "--json, each once\n",
+                   (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
+}
+
 static void refuse_unknown(struct control_client *client, struct base_span line)
 {
     control_refuse(client,
@@ -206,6 +215,9 @@ void control_command(struct control *c, struct control_client *client, size_t le
                        "%s needs a destination or a provider; and may have --for TIME (30s, 5m, "
                        "2h, 1d) and --reason TEXT\n",
                        row->text);
+    else if (rc == -EINVAL &&
+             (row->words == CONTROL_WORDS_CONNECTIONS || row->words == CONTROL_WORDS_KICK))
+        refuse_connection_words(client, bad);
     else if (rc == -EINVAL)
         refuse_words(client, bad);
     else if (rc != 0 && client->command.verb == CONTROL_SOURCES_RELEASE)
@@ -247,6 +259,10 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_RECIPIENT_CHECK:
         control_maps_check_recipient(c, client);
+        break;
+    case CONTROL_CONNECTIONS:
+    case CONTROL_CONNECTIONS_KICK:
+        control_connections(c, client);
         break;
     case CONTROL_DRAIN:
         control_drain(c, client, true);

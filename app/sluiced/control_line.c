@@ -33,6 +33,8 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_LOG_LEVEL] = {"log level", CONTROL_LOOK, CONTROL_WORDS_MAYBE},
     [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
+    [CONTROL_CONNECTIONS_KICK] = {"connections kick", CONTROL_CHANGE, CONTROL_WORDS_KICK},
+    [CONTROL_CONNECTIONS] = {"connections", CONTROL_LOOK, CONTROL_WORDS_CONNECTIONS},
     [CONTROL_DRAIN] = {"drain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_UNDRAIN] = {"undrain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_STOP] = {"stop", CONTROL_CHANGE, CONTROL_WORDS_NONE},
@@ -136,6 +138,13 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
         row->words == CONTROL_WORDS_TWO || row->words == CONTROL_WORDS_JSON ||
         row->words == CONTROL_WORDS_SHOW || row->words == CONTROL_WORDS_OPTION)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
+    if (row->words == CONTROL_WORDS_CONNECTIONS || row->words == CONTROL_WORDS_KICK) {
+        int rc =
+            conn_filter_parse(&out->connections, base_span_of(line.p + at, line.len - at), bad);
+        if (rc != 0 || row->words != CONTROL_WORDS_KICK)
+            return rc;
+        return out->connections.all || conn_filter_narrows(&out->connections) ? 0 : -EDOM;
+    }
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;
     out->filter.same_domain = policy_key_same_domain;

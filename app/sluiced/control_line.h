@@ -7,6 +7,7 @@
 #ifndef CONTROL_LINE_H
 #define CONTROL_LINE_H
 
+#include "conn_filter.h"
 #include "queue_filter.h"
 
 enum control_right { CONTROL_NONE, CONTROL_LOOK, CONTROL_CHANGE };
@@ -40,6 +41,8 @@ enum control_verb {
     CONTROL_LOG_LEVEL,
     CONTROL_LOG_TAIL,
     CONTROL_RELOAD,
+    CONTROL_CONNECTIONS_KICK, /* before what it begins with */
+    CONTROL_CONNECTIONS,
     CONTROL_DRAIN,
     CONTROL_UNDRAIN,
     CONTROL_STOP,
@@ -59,7 +62,9 @@ enum control_words {
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
     CONTROL_WORDS_OPTION,  /* none but --json, likewise */
-    CONTROL_WORDS_SUSPEND, /* one, and --for TIME, --reason TEXT or not */
+    CONTROL_WORDS_CONNECTIONS, /* a filter of connections, also none */
+    CONTROL_WORDS_KICK,        /* one that names something, or --all */
+    CONTROL_WORDS_SUSPEND,     /* one, and --for TIME, --reason TEXT or not */
 };
 
 struct control_row {
@@ -72,6 +77,7 @@ extern const struct control_row control_rows[CONTROL_VERB_CNT];
 struct control_line {
     enum control_verb verb;
     struct queue_filter filter;
+    struct conn_filter connections;
     struct base_span word[2]; /* of ONE and TWO; views */
     bool changed;             /* of SHOW */
     struct base_span reason;  /* of SUSPEND; a view */

@@ -186,7 +186,8 @@ static int open_pools(struct lane *l, const uint8_t secret[16])
     if (conn_auth_init(l) != 0 || conn_rcpt_init(l) != 0 || client_lists_init(l, secret) != 0)
         return -ENOMEM;
     if (base_pool_init(&l->conns, (uint32_t)conf->tcp.connections, sizeof(struct conn), 64,
-                       sizeof(struct conn)) != 0)
+                       sizeof(struct conn)) != 0 ||
+        lane_watch_init(l) != 0)
         return -ENOMEM;
     return spool_buf_pool_init(&l->bufs, buf_cnt, (uint16_t)l->number);
 }
@@ -285,6 +286,7 @@ void lane_fini(struct lane *l)
     l->conns.free_cnt = l->conns.object_cnt;
     l->bufs.free_cnt = l->bufs.buf_cnt;
     base_pool_fini(&l->conns);
+    lane_watch_fini(l);
     conn_auth_fini(l);
     conn_rcpt_fini(l);
     client_lists_fini(l);
@@ -573,6 +575,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += conn_rcpt_pass(l);
     work += events(l);
     work += lane_stream_pass(l);
+    work += lane_watch_pass(l);
     work += timers(l);
     conn_out_relieve(l);
     client_limits_stress(l);
@@ -607,6 +610,8 @@ uint64_t lane_deadline(const struct lane *l)
     uint64_t t = tcp_deadline(l->tcp);
     uint64_t w = base_wheel_next(&l->wheel);
 
+    if (l->watch.ask != NULL)
+        return l->now_ns;
     if (l->tls != NULL && (tls_lane_busy(l->tls->engine) || lane_tls_judges(l->tls)))
         return l->now_ns;
     /* What they wait for may come without a ring of our bell. */

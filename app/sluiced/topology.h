@@ -62,6 +62,8 @@ enum topology_link_id {
     TOPOLOGY_LANE_ICMP,       /* about connections of others */
     TOPOLOGY_CONTROL_COURIER, /* struct courier_request * */
     TOPOLOGY_COURIER_CONTROL, /* struct courier_request * */
+    TOPOLOGY_CONTROL_LANE,    /* struct lane_ask *: what an operator asks of it */
+    TOPOLOGY_LANE_CONTROL,    /* struct lane_ask *: the answers */
     TOPOLOGY_LANE_HOST,       /* struct rte_mbuf *: frames for the machine's kernel */
     TOPOLOGY_HOST_FREE,       /* struct rte_mbuf *: those that it has got, back to be freed */
     TOPOLOGY_HOST_LANE,       /* struct rte_mbuf *: frames of the kernel's for the port */

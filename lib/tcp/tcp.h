@@ -235,6 +235,21 @@ const char *tcp_error_name(enum tcp_error e); /* "reset", "timeout", ... */
 void tcp_local(const struct tcp_conn *c, struct net_endpoint *out);
 void tcp_remote(const struct tcp_conn *c, struct net_endpoint *out);
 
+/* What an operator sees of it: as it is now, no promise of the next segment. state is static text
+ * ("ESTABLISHED"). */
+struct tcp_facts {
+    const char *state;
+    uint32_t srtt_us, min_rtt_us; /* 0: no sample yet */
+    uint32_t cwnd_bytes;
+    uint32_t mss_bytes;
+    uint32_t send_window_bytes; /* the peer's */
+    uint32_t unacked_bytes;
+    uint32_t queued_bytes; /* in the send buffer, these included */
+    uint32_t unread_bytes;
+    bool timestamps, sack, ecn; /* agreed on */
+};
+void tcp_facts(const struct tcp_conn *c, struct tcp_facts *out);
+
 /* What is in use now: all zero when nothing is left, mbufs included. */
 struct tcp_usage {
     uint32_t conn_cnt;
