@@ -85,6 +85,15 @@ static void test_lines(void **state)
         {"config show --json --changed", 0, CONTROL_CONFIG_SHOW},
         {"config show '--json'", -EDOM, CONTROL_CONFIG_SHOW},
         {"config show all", -EDOM, CONTROL_CONFIG_SHOW},
+        {"connections", 0, CONTROL_CONNECTIONS},
+        {"connections --json --state rcpt", 0, CONTROL_CONNECTIONS},
+        {"connections 17", -EINVAL, CONTROL_CONNECTIONS},
+        {"connections kick", -EDOM, CONTROL_CONNECTIONS_KICK},
+        {"connections kick --json", -EDOM, CONTROL_CONNECTIONS_KICK},
+        {"connections kick --all", 0, CONTROL_CONNECTIONS_KICK},
+        {"connections kick 17.4", 0, CONTROL_CONNECTIONS_KICK},
+        {"connections kick --in", 0, CONTROL_CONNECTIONS_KICK},
+        {"connections kicks", -EINVAL, CONTROL_CONNECTIONS},
         {"log level", 0, CONTROL_LOG_LEVEL},
         {"log level debug", 0, CONTROL_LOG_LEVEL},
         {"log level debug info", -EDOM, CONTROL_LOG_LEVEL},
@@ -111,12 +120,13 @@ static void test_rights(void **state)
 {
     (void)state;
     for (int v = 0; v < CONTROL_VERB_CNT; v++) {
-        bool looks =
-            v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
-            v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK || v == CONTROL_RECIPIENT_CHECK ||
-            v == CONTROL_EXPLAIN || v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT ||
-            v == CONTROL_TLSRPT_SHOW || v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
-            v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_PROVIDERS || v == CONTROL_LOG_LEVEL;
+        bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
+                     v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
+                     v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN ||
+                     v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT || v == CONTROL_TLSRPT_SHOW ||
+                     v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
+                     v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_CONNECTIONS ||
+                     v == CONTROL_PROVIDERS || v == CONTROL_LOG_LEVEL;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
