@@ -65,6 +65,7 @@ int answer_print(FILE *in, FILE *out, FILE *err, const char *empty)
         if (!block_copy(in, out, len))
             return fflush(out), broken_off(err);
         printed += len;
+        fflush(out); /* a trace is read as it comes; errors are seen below */
         if (ferror(out))
             break; /* nobody reads on */
         line[0] = '\0';

@@ -1,5 +1,6 @@
 #include "conn.h"
 #include "base_time.h"
+#include "conn_trace.h"
 #include "lane.h"
 
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app)
@@ -65,6 +66,7 @@ static void end(struct conn *c, bool abort)
 
     if (link == NULL)
         return;
+    conn_trace_end(c);
     c->link = NULL;
     c->app->close(c);
     for (uint8_t i = 0; i < c->layer_cnt; i++)
@@ -164,6 +166,8 @@ void conn_write(struct conn *c, struct base_span bytes)
     if (c->link_ops->failure(c->link) != NULL)
         return; /* the event that tells is on its way: the peer may fail at any time */
     base_assert(bytes.len <= conn_space(c));
+    if (c->listener != NULL) /* of a message that we send, nothing is shown: conn_out.c */
+        conn_trace_said(c, true, bytes, false);
     write_below(c, c->layer_cnt, bytes);
 }
 

@@ -178,6 +178,7 @@ struct conn {
     bool peer_closed;   /* no byte will come beyond those that wait */
     bool input_ended;   /* likewise, says a layer */
     bool starved;       /* the application has seen all that waits, and can do nothing with it */
+    uint8_t traced;     /* whose it is: trace.h */
     bool kicked;        /* an operator closes it, once a message that is whole is answered */
     bool unproven;      /* the remote address is a header's word that gives no rights */
     uint16_t awaited;   /* spool completions on their way to us */

@@ -125,10 +125,12 @@ static void unwatch(struct control *c, struct control_client *client)
     epoll_ctl(c->epoll, EPOLL_CTL_DEL, client->fd, NULL);
 }
 
-static void drop_client(struct control_client *client)
+static void drop_client(struct control *c, struct control_client *client)
 {
     if (client->asking)
         return; /* the courier or a lane has its request: the answer's arrival ends it */
+    if (client->stream != NULL)
+        client->stream->end(c, client);
     close(client->fd);
     free(client->out);
     free(client->text);
@@ -160,7 +162,7 @@ static uint32_t client_place(struct control *c, enum control_right right)
             oldest = i;
     }
     if (oldest < CONTROL_CLIENT_MAX)
-        drop_client(&c->client[oldest]);
+        drop_client(c, &c->client[oldest]);
     return oldest;
 }
 
@@ -229,18 +231,52 @@ static void answer_client(struct control *c, uint32_t i)
             return;
         }
         if (n <= 0)
-            return drop_client(client);
+            return drop_client(c, client);
         client->out_at += (size_t)n;
         client->deadline_ns = loop_now_ns() + CLIENT_NS;
     }
     if (client->asking)
         return;
     if (!client->more)
-        return drop_client(client);
+        return drop_client(c, client);
     client->body_len = 0;
+    if (client->stream != NULL)
+        return; /* in the next tick */
     control_continue(c, client);
     if (!client->asking) {
         block_close(client); /* the courier could not be asked */
+        answer_client(c, i);
+    }
+}
+
+/* A client of a stream has nothing more to say, but may go. */
+static void read_stream_client(struct control *c, struct control_client *client)
+{
+    char bytes[64];
+    ssize_t n = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN))
+        return drop_client(c, client);
+    if (client->out_at < client->out_end)
+        answer_client(c, (uint32_t)(client - c->client));
+}
+
+/* What streams have to say by now. */
+static void tend_streams(struct control *c)
+{
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
+        struct control_client *client = &c->client[i];
+        if (client->fd < 0 || client->stream == NULL || client->out_at < client->out_end)
+            continue;
+        client->deadline_ns = loop_now_ns() + CLIENT_NS;
+        client->more = client->stream->more(c, client);
+        if (client->body_len == 0 && client->more)
+            continue;
+        if (!client->more) {
+            client->stream->end(c, client);
+            client->stream = NULL;
+        }
+        block_close(client);
         answer_client(c, i);
     }
 }
@@ -254,7 +290,7 @@ static void read_client(struct control *c, uint32_t i)
     if (n < 0 && errno == EAGAIN)
         return;
     if (n <= 0)
-        return drop_client(client);
+        return drop_client(c, client);
     client->line_len += (size_t)n;
     const char *end = memchr(client->line, '\n', client->line_len);
     if (end == NULL && client->line_len < sizeof(client->line))
@@ -442,6 +478,7 @@ static void housekeeping(struct control *c)
     uint64_t now_ns = loop_now_ns();
 
     settings_reclaim(&c->config.gateway->hub);
+    tend_streams(c);
     control_tlsa_tend(c);
     control_tlsrpt_tend(c);
     tend_resolver(c);
@@ -449,7 +486,7 @@ static void housekeeping(struct control *c)
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0 &&
             now_ns > c->client[i].deadline_ns + (c->client[i].answering ? PAUSE_NS : 0))
-            drop_client(&c->client[i]);
+            drop_client(c, &c->client[i]);
     if (now_ns - c->tended_ns < BASE_NS_S)
         return;
     c->tended_ns = now_ns;
@@ -517,7 +554,7 @@ void control_fini(struct control *c)
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0) {
             c->client[i].asking = false;
-            drop_client(&c->client[i]);
+            drop_client(c, &c->client[i]);
         }
     if (c->config.listener >= 0)
         close(c->config.listener);
@@ -560,6 +597,8 @@ void control_run(struct control *c)
             else if (tag != TAG_BELL && c->client[tag].fd >= 0) {
                 if (c->client[tag].asking)
                     unwatch(c, &c->client[tag]);
+                else if (c->client[tag].stream != NULL)
+                    read_stream_client(c, &c->client[tag]);
                 else if (c->client[tag].answering)
                     answer_client(c, (uint32_t)tag);
                 else

@@ -50,7 +50,8 @@ struct control_client {
     bool unwatched; /* no events of its descriptor are taken */
     bool more;      /* the list goes on after what is in out */
     struct courier_request request;
-    struct lane_ask *ask; /* likewise, with a lane: ask_lane; owned, but while asking */
+    struct control_stream *stream; /* an answer that goes on by itself; owned */
+    struct lane_ask *ask;          /* likewise, with a lane: ask_lane; owned, but while asking */
     uint32_t ask_lane;
     char *text; /* an answer that is there whole, or NULL; owned */
     size_t text_len, text_at;
@@ -144,6 +145,21 @@ void control_connections(struct control *c, struct control_client *client);
 struct control_client *control_connections_answered(struct control *c);
 /* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
 void control_print_json(struct control_client *client, const char *text);
+
+/* ---- answers that go on by themselves ----
+ *
+ * A stream makes what there is whenever the client has read what was there, in each tick, until it
+ * or the client ends. */
+struct control_stream {
+    /* Fills the body; returns false when that was the last of it. */
+    bool (*more)(struct control *c, struct control_client *client);
+    /* The client goes, or all is said: gives back what it holds, itself too. */
+    void (*end)(struct control *c, struct control_client *client);
+};
+
+/* ---- trace (control_trace.c) ---- */
+
+void control_trace(struct control *c, struct control_client *client);
 
 /* ---- certificates (control_tls.c) ---- */
 

@@ -215,6 +215,11 @@ void control_command(struct control *c, struct control_client *client, size_t le
                        "%s needs a destination or a provider; and may have --for TIME (30s, 5m, "
                        "2h, 1d) and --reason TEXT\n",
                        row->text);
+    else if (rc != 0 && row->words == CONTROL_WORDS_TRACE)
+        control_refuse(client,
+                       "%s needs a client's address or network, or a domain; and may have --for "
+                       "TIME (30s, 5m, 1h at most), --count LINES and --json\n",
+                       row->text);
     else if (rc == -EINVAL &&
              (row->words == CONTROL_WORDS_CONNECTIONS || row->words == CONTROL_WORDS_KICK))
         refuse_connection_words(client, bad);
@@ -259,6 +264,9 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_RECIPIENT_CHECK:
         control_maps_check_recipient(c, client);
+        break;
+    case CONTROL_TRACE:
+        control_trace(c, client);
         break;
     case CONTROL_CONNECTIONS:
     case CONTROL_CONNECTIONS_KICK:

@@ -43,6 +43,7 @@ enum control_verb {
     CONTROL_RELOAD,
     CONTROL_CONNECTIONS_KICK, /* before what it begins with */
     CONTROL_CONNECTIONS,
+    CONTROL_TRACE,
     CONTROL_DRAIN,
     CONTROL_UNDRAIN,
     CONTROL_STOP,
@@ -62,6 +63,7 @@ enum control_words {
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
     CONTROL_WORDS_OPTION,  /* none but --json, likewise */
+    CONTROL_WORDS_TRACE,   /* one, and --for TIME, --count N, --json or not */
     CONTROL_WORDS_CONNECTIONS, /* a filter of connections, also none */
     CONTROL_WORDS_KICK,        /* one that names something, or --all */
     CONTROL_WORDS_SUSPEND,     /* one, and --for TIME, --reason TEXT or not */
@@ -81,7 +83,8 @@ struct control_line {
     struct base_span word[2]; /* of ONE and TWO; views */
     bool changed;             /* of SHOW */
     struct base_span reason;  /* of SUSPEND; a view */
-    uint64_t for_ns;          /* likewise; 0: none was said */
+    uint64_t for_ns;          /* likewise, and of TRACE; 0: none was said */
+    uint64_t cnt;             /* of TRACE; 0: none was said */
 };
 
 /* Returns 0; -ENOENT: no such command; -EINVAL: *bad is the word that is wrong or lacks its value;

@@ -2,6 +2,7 @@
 #include "base_time.h"
 #include "client_limits.h"
 #include "conn_tls_out.h"
+#include "conn_trace.h"
 #include "resolver.h"
 
 #include <errno.h>
@@ -133,6 +134,8 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .sack_off = !conf->tcp.sack,
         .stray = l->to_host != NULL || l->rss_known ? lane_stray : NULL,
         .stray_arg = l,
+        .watch = conn_trace_tcp,
+        .watch_arg = l,
     };
 
     memcpy(t.secret, config->secret, sizeof(t.secret));
@@ -518,6 +521,16 @@ static void note_drained(struct lane *l)
     l->refusing = drained || l->draining;
 }
 
+/* An operator may follow connections. */
+static void note_traced(struct lane *l)
+{
+    uint32_t on = trace_on(&l->topology->trace);
+
+    if ((on != 0) != (l->tracing != 0))
+        tcp_watch(l->tcp, on != 0);
+    l->tracing = on;
+}
+
 static uint32_t timers(struct lane *l)
 {
     struct base_timer *t;
@@ -554,7 +567,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->settings = settings_current(l->hub);
     l->tables = settings_tables(l->hub);
     note_drained(l);
-    note_drained(l);
+    note_traced(l);
     l->spoolers_rung = 0;
     if (l->tls != NULL)
         lane_tls_take(l->tls);

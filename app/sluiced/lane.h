@@ -67,6 +67,7 @@ struct lane {
     uint64_t now_ns;
     uint64_t wall_ns;
     const struct settings *settings;    /* of this pass */
+    uint32_t tracing;                   /* trace_on, of this pass */
     const struct policy_tables *tables; /* likewise; NULL: none */
     struct net *net;                    /* of the first port: the others are joined to it */
     struct tcp_stack *tcp;

@@ -15,6 +15,7 @@
 #include "stats.h"
 #include "stats_log.h"
 #include "stream.h"
+#include "trace.h"
 
 #include <stddef.h>
 
@@ -130,6 +131,7 @@ struct topology {
     struct stats_block *stats;
     uint32_t stats_cnt;
     _Atomic bool drained;        /* by the operator: lanes take no new mail; control stores */
+    struct trace trace;          /* what an operator follows */
     struct stats_log_lost *lost; /* of each thread, by the place of its counters */
     bool silent;
 };

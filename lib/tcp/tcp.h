@@ -101,6 +101,13 @@ struct tcp_config {
                   const struct net_endpoint *remote, bool listened);
     void *stray_arg;
 
+    /* For an operator who follows connections, while tcp_watch has it on: that a peer opens one,
+     * each change of state (was: static text of the one before, "" at first), and what is sent
+     * again. May be NULL. It may not call this stack. */
+    void (*watch)(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote,
+                  const char *what, const char *was);
+    void *watch_arg;
+
     uint8_t secret[16]; /* ISNs (RFC 6528), ports (RFC 6056), timestamps (RFC 7323), table hash */
 };
 
@@ -135,6 +142,9 @@ void tcp_flush(struct tcp_stack *s, uint64_t now_ns);
 
 /* The next time at which tcp_run has work; BASE_NS_NONE when never. */
 uint64_t tcp_deadline(const struct tcp_stack *s);
+
+/* From now on config.watch is told, or is not. */
+void tcp_watch(struct tcp_stack *s, bool on);
 
 /* ---- events ---- */
 

@@ -17,3 +17,17 @@ void tcp_facts(const struct tcp_conn *c, struct tcp_facts *out)
         .ecn = (c->flags & TCP_CONN_ECN) != 0,
     };
 }
+
+void tcp_watch(struct tcp_stack *s, bool on)
+{
+    s->watched = on && s->config.watch != NULL;
+}
+
+void tcp_watch_tell(struct tcp_stack *s, const struct tcp_key *key, const char *what,
+                    const char *was)
+{
+    struct net_endpoint local = {.addr = key->local, .port = key->local_port};
+    struct net_endpoint remote = {.addr = key->remote, .port = key->remote_port};
+
+    s->config.watch(s->config.watch_arg, &local, &remote, what, was);
+}

@@ -12,12 +12,15 @@ static bool inside(struct base_span view, const uint8_t *data, size_t size)
     return view.len == 0 || (view.p >= data && view.p + view.len <= data + size);
 }
 
-static void put(struct base_buf *out, const char *option, struct base_span value)
+static bool put(struct base_buf *out, const char *option, struct base_span value)
 {
     bool single = value.len > 0 && memchr(value.p, '"', value.len) != NULL;
+    if (single && memchr(value.p, '\'', value.len) != NULL)
+        return false; /* whoever has both kinds of quotes in a word cannot say it in quotes */
     int rc = base_buf_puts(out, option) | base_buf_puts(out, single ? " '" : " \"") |
              base_buf_put_span(out, value) | base_buf_puts(out, single ? "' " : "\" ");
     base_assert(rc == 0);
+    return true;
 }
 
 static bool same(struct base_span a, struct base_span b)
@@ -39,12 +42,13 @@ static void say_again(const struct conn_filter *f, size_t size)
         snprintf(id, sizeof(id), "%u.%u ", f->number, f->serial);
         base_assert(base_buf_puts(&out, id) == 0);
     }
-    if (f->state.p != NULL)
-        put(&out, "--state", f->state);
-    if (f->listener.p != NULL)
-        put(&out, "--listener", f->listener);
-    if (f->user.p != NULL)
-        put(&out, "--user", f->user);
+    bool said = (f->state.p == NULL || put(&out, "--state", f->state)) &&
+                (f->listener.p == NULL || put(&out, "--listener", f->listener)) &&
+                (f->user.p == NULL || put(&out, "--user", f->user));
+    if (!said) {
+        free(out.p);
+        return;
+    }
     base_assert(conn_filter_parse(&again, base_buf_span(&out), &bad) == 0);
     base_assert(again.by_id == f->by_id && again.number == f->number && again.serial == f->serial);
     base_assert(same(again.state, f->state) && same(again.listener, f->listener) &&
