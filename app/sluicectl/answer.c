@@ -74,6 +74,11 @@ int answer_print(FILE *in, FILE *out, FILE *err, const char *empty)
         fprintf(err, "sluicectl: standard output: %s\n", strerror(errno));
         return COMMAND_REFUSED;
     }
+    if (strncmp(line, "note ", 5) == 0) {
+        fputs(line + 5, err);
+        if (fgets(line, sizeof(line), in) == NULL)
+            line[0] = '\0';
+    }
     if (strncmp(line, "error: ", 7) == 0)
         return refused(in, err, line);
     if (strcmp(line, "end\n") != 0)

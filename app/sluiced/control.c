@@ -214,7 +214,9 @@ static void block_close(struct control_client *client)
     if (error != NULL)
         client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "error: %.200s\n", error);
     else if (!client->more)
-        client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "end\n");
+        client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "%s%s%send\n",
+                                            client->note[0] != 0 ? "note " : "", client->note,
+                                            client->note[0] != 0 ? "\n" : "");
 }
 
 /* Sends what is there; asks for more of a list, or ends the client when all is out. */
@@ -255,8 +257,15 @@ static void read_stream_client(struct control *c, struct control_client *client)
     char bytes[64];
     ssize_t n = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
-    if (n == 0 || (n < 0 && errno != EAGAIN))
+    if (n < 0 && errno != EAGAIN)
         return drop_client(c, client);
+    if (n == 0 && !client->leaving) { /* it may still read: the stream comes to its end */
+        struct epoll_event e = {.events = 0, .data.u64 = (uint64_t)(client - c->client)};
+        client->leaving = true;
+        epoll_ctl(c->epoll, EPOLL_CTL_MOD, client->fd, &e);
+    } else if (n == 0) { /* and now it has gone */
+        return drop_client(c, client);
+    }
     if (client->out_at < client->out_end)
         answer_client(c, (uint32_t)(client - c->client));
 }
@@ -331,6 +340,15 @@ static void lane_answers(struct control *c)
 /* At the end: what a lane still has is its own until it answers, which it does while it runs. */
 static void await_lanes(struct control *c)
 {
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
+        if (c->client[i].fd >= 0 && c->client[i].stream != NULL)
+            drop_client(c, &c->client[i]);
+    for (uint32_t ms = 0; control_capture_pending(c) && ms < STOP_WAIT_MS; ms++) {
+        struct control_client *answered = control_connections_answered(c);
+        if (answered != NULL)
+            answered->asking = false;
+        usleep(1000);
+    }
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
         struct control_client *client = &c->client[i];
         for (uint32_t ms = 0; client->asking && client->ask != NULL; ms++) {

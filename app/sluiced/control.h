@@ -5,6 +5,7 @@
  * The control socket (SOCK_STREAM, mode by group): a client sends one command line (control_line.h)
  * and reads the answer. That is a line "error: why" with whatever follows it up to end of file; or
  * a line "ok", then blocks, each a line "data N" and N bytes of any kind, and at last a line "end".
+ * Before "end" there may be a line "note TEXT", which is about the answer and no part of it.
  * An answer that breaks off has a line "error: why" in place of "end", or nothing at all: whoever
  * has not seen "end" does not have all of it. The peer's credentials decide: root and the gateway's
  * own user may change things and read mail, the group of the config may look at states, others
@@ -17,6 +18,7 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include "control_capture.h"
 #include "control_line.h"
 #include "control_tlsa.h"
 #include "control_tlsrpt.h"
@@ -50,8 +52,10 @@ struct control_client {
     bool unwatched; /* no events of its descriptor are taken */
     bool more;      /* the list goes on after what is in out */
     struct courier_request request;
-    struct control_stream *stream; /* an answer that goes on by itself; owned */
-    struct lane_ask *ask;          /* likewise, with a lane: ask_lane; owned, but while asking */
+    char note[CONTROL_TAIL_CAP / 2]; /* said behind the answer; empty: nothing */
+    bool leaving;                    /* of a stream: the client wants its end */
+    struct control_stream *stream;   /* an answer that goes on by itself; owned */
+    struct lane_ask *ask;            /* likewise, with a lane: ask_lane; owned, but while asking */
     uint32_t ask_lane;
     char *text; /* an answer that is there whole, or NULL; owned */
     size_t text_len, text_at;
@@ -80,6 +84,7 @@ struct control {
     uint32_t opener_restarts;                 /* that the log knows of */
     struct control_tlsa tlsa;
     struct control_tlsrpt tlsrpt;
+    struct control_capture *capture; /* NULL: none runs */
     bool opener_lost;
     bool stop;
 };
@@ -160,6 +165,10 @@ struct control_stream {
 /* ---- trace (control_trace.c) ---- */
 
 void control_trace(struct control *c, struct control_client *client);
+
+/* ---- capture (control_capture.c) ---- */
+
+void control_capture(struct control *c, struct control_client *client);
 
 /* ---- certificates (control_tls.c) ---- */
 

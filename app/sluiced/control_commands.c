@@ -215,6 +215,13 @@ void control_command(struct control *c, struct control_client *client, size_t le
                        "%s needs a destination or a provider; and may have --for TIME (30s, 5m, "
                        "2h, 1d) and --reason TEXT\n",
                        row->text);
+    else if (rc == -EDOM && row->words == CONTROL_WORDS_CAPTURE)
+        control_refuse(client, "which packets? give --address NET, --port N, or --all\n");
+    else if (rc != 0 && row->words == CONTROL_WORDS_CAPTURE)
+        control_refuse(client,
+                       "'%.*s' is no --address NET, --port N, --all, --for TIME (30s, 5m, 1h at "
+                       "most), --bytes N (100M) or --snap BYTES, each once\n",
+                       (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
     else if (rc != 0 && row->words == CONTROL_WORDS_TRACE)
         control_refuse(client,
                        "%s needs a client's address or network, or a domain; and may have --for "
@@ -264,6 +271,9 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_RECIPIENT_CHECK:
         control_maps_check_recipient(c, client);
+        break;
+    case CONTROL_CAPTURE:
+        control_capture(c, client);
         break;
     case CONTROL_TRACE:
         control_trace(c, client);

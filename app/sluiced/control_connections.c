@@ -189,7 +189,12 @@ struct control_client *control_connections_answered(struct control *c)
     struct lane_ask *ask;
 
     for (uint32_t i = 0; i < t->lane_cnt; i++)
-        if (rte_ring_sc_dequeue(topology_ring(t, TOPOLOGY_LANE_CONTROL, i), (void **)&ask) == 0) {
+        while (rte_ring_sc_dequeue(topology_ring(t, TOPOLOGY_LANE_CONTROL, i), (void **)&ask) ==
+               0) {
+            if (ask->kind == LANE_ASK_CAPTURE) {
+                control_capture_answered(c, ask);
+                continue;
+            }
             struct control_client *client = ask->user;
             take_answer(c, client);
             return client;

@@ -35,6 +35,7 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_CONNECTIONS_KICK] = {"connections kick", CONTROL_CHANGE, CONTROL_WORDS_KICK},
     [CONTROL_CONNECTIONS] = {"connections", CONTROL_LOOK, CONTROL_WORDS_CONNECTIONS},
+    [CONTROL_CAPTURE] = {"capture", CONTROL_CHANGE, CONTROL_WORDS_CAPTURE},
     [CONTROL_TRACE] = {"trace", CONTROL_CHANGE, CONTROL_WORDS_TRACE},
     [CONTROL_DRAIN] = {"drain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_UNDRAIN] = {"undrain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
@@ -179,6 +180,9 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
     size_t at = strlen(row->text);
     if (row->words == CONTROL_WORDS_SUSPEND)
         return take_suspension(out, base_span_of(line.p + at, line.len - at), bad);
+    out->rest = base_span_of(line.p + at, line.len - at);
+    if (row->words == CONTROL_WORDS_CAPTURE)
+        return capture_words_parse(&out->capture, out->rest, bad);
     if (row->words == CONTROL_WORDS_TRACE)
         return take_trace(out, base_span_of(line.p + at, line.len - at), bad);
     if (row->words == CONTROL_WORDS_MAYBE && at == line.len)

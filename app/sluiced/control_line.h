@@ -7,6 +7,7 @@
 #ifndef CONTROL_LINE_H
 #define CONTROL_LINE_H
 
+#include "capture.h"
 #include "conn_filter.h"
 #include "queue_filter.h"
 
@@ -44,6 +45,7 @@ enum control_verb {
     CONTROL_CONNECTIONS_KICK, /* before what it begins with */
     CONTROL_CONNECTIONS,
     CONTROL_TRACE,
+    CONTROL_CAPTURE,
     CONTROL_DRAIN,
     CONTROL_UNDRAIN,
     CONTROL_STOP,
@@ -63,6 +65,7 @@ enum control_words {
     CONTROL_WORDS_TWO,     /* two */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
     CONTROL_WORDS_OPTION,  /* none but --json, likewise */
+    CONTROL_WORDS_CAPTURE, /* capture_words_parse's */
     CONTROL_WORDS_TRACE,   /* one, and --for TIME, --count N, --json or not */
     CONTROL_WORDS_CONNECTIONS, /* a filter of connections, also none */
     CONTROL_WORDS_KICK,        /* one that names something, or --all */
@@ -80,6 +83,8 @@ struct control_line {
     enum control_verb verb;
     struct queue_filter filter;
     struct conn_filter connections;
+    struct capture_words capture;
+    struct base_span rest;    /* all words, as they were said; a view */
     struct base_span word[2]; /* of ONE and TWO; views */
     bool changed;             /* of SHOW */
     struct base_span reason;  /* of SUSPEND; a view */

@@ -88,9 +88,12 @@ static bool trace_more(struct control *c, struct control_client *client)
             print_record(client, t, &t->batch[i]);
     }
     print_lost(c, client, t);
-    if (t->left_cnt > 0 && (n > 0 || loop_now_ns() < t->end_ns))
+    if (t->left_cnt > 0 && !client->leaving && (n > 0 || loop_now_ns() < t->end_ns))
         return true; /* also past its time: what is there is told before the end */
-    print_end(client, t, t->left_cnt == 0 ? "as many lines as were asked for" : "time is over");
+    print_end(client, t,
+              t->left_cnt == 0  ? "as many lines as were asked for"
+              : client->leaving ? "stopped"
+                                : "time is over");
     return false;
 }
 

@@ -35,6 +35,8 @@ static int open_net(struct lane_port *on, const struct lane_config *config,
         .unreachable = lane_unreachable,
         .icmp_arg = l,
         .vlan = (uint16_t)port->vlan,
+        .leave = lane_watch_leaving,
+        .leave_arg = on,
         .dad_cnt = 1,
     };
 
@@ -375,6 +377,8 @@ static uint32_t receive_all(struct lane *l)
         total += n;
         for (uint32_t k = 0; k < n; k++)
             pkts[k]->port = (uint16_t)i;
+        if (l->watch.capture != NULL)
+            lane_watch_frames(l, pkts, n, (uint8_t)i, false);
         if (l->lane_cnt > 1 && p->rss == NULL)
             n = lane_steer(l, pkts, n);
         input(l, p, pkts, n);
@@ -401,6 +405,8 @@ static uint32_t receive(struct lane *l)
         return receive_all(l);
     uint32_t n = p->port->ops->rx_burst(p->port->state, (uint16_t)l->number, pkts, LANE_BURST);
     uint32_t total = n;
+    if (l->watch.capture != NULL)
+        lane_watch_frames(l, pkts, n, 0, false);
     if (l->lane_cnt > 1) {
         if (p->rss == NULL)
             n = lane_steer(l, pkts, n);

@@ -1,3 +1,4 @@
+#include "capture.h"
 #include "lane.h"
 
 #include <errno.h>
@@ -85,6 +86,37 @@ static void answer(struct lane *l, bool more)
     doorbell_ring(&l->topology->control_bell);
 }
 
+void lane_watch_frames(struct lane *l, struct rte_mbuf *const *frames, uint32_t cnt, uint8_t port,
+                       bool outbound)
+{
+    for (uint32_t i = 0; i < cnt; i++)
+        switch (capture_ring_put(l->watch.capture, frames[i], port, outbound, l->wall_ns)) {
+        case CAPTURE_NOT_MEANT:
+            break;
+        case CAPTURE_COPIED:
+            stats_inc(l->stats, STATS_LANE_CAPTURED);
+            break;
+        case CAPTURE_DROPPED:
+            stats_inc(l->stats, STATS_LANE_CAPTURE_DROPPED);
+        }
+}
+
+void lane_watch_leaving(void *arg, struct rte_mbuf *const *frames, uint32_t cnt)
+{
+    const struct lane_port *on = arg;
+
+    lane_watch_frames(on->lane, frames, cnt, (uint8_t)on->number, true);
+}
+
+static void take_capture(struct lane *l)
+{
+    l->watch.capture = l->watch.ask->capture;
+    stats_set(l->stats, STATS_LANE_CAPTURING, l->watch.capture != NULL);
+    for (uint32_t i = 0; i < l->port_cnt; i++)
+        net_watch(l->ports[i].net, l->watch.capture != NULL);
+    answer(l, false);
+}
+
 uint32_t lane_watch_pass(struct lane *l)
 {
     struct rte_ring *ring = topology_ring(l->topology, TOPOLOGY_CONTROL_LANE, l->number);
@@ -93,6 +125,10 @@ uint32_t lane_watch_pass(struct lane *l)
     if (l->watch.ask == NULL && rte_ring_sc_dequeue(ring, (void **)&l->watch.ask) != 0)
         return 0;
     struct lane_ask *ask = l->watch.ask;
+    if (ask->kind == LANE_ASK_CAPTURE) {
+        take_capture(l);
+        return 1;
+    }
     for (uint32_t looks = LANE_WATCH_LOOKS; looks > 0; looks--) {
         if (ask->kind == LANE_ASK_LIST && ask->row_cnt == ask->row_cap) {
             answer(l, true);

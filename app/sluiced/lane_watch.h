@@ -15,8 +15,10 @@
 
 #include "conn_filter.h"
 
+struct capture_ring;
 struct conn;
 struct lane;
+struct rte_mbuf;
 
 #define LANE_WATCH_LOOKS 64
 #define LANE_WATCH_WORDS 64
@@ -42,7 +44,7 @@ struct conn_row {
     char peer[80]; /* what it says in EHLO; outbound: the next hop's name. Cut */
 };
 
-enum lane_ask_kind { LANE_ASK_LIST, LANE_ASK_KICK };
+enum lane_ask_kind { LANE_ASK_LIST, LANE_ASK_KICK, LANE_ASK_CAPTURE };
 
 struct lane_ask {
     enum lane_ask_kind kind;
@@ -52,7 +54,10 @@ struct lane_ask {
     struct conn_row *row;
     uint32_t row_cap, row_cnt;
     uint64_t closed_cnt, spared_cnt; /* of KICK; they add up */
-    void *user;                      /* control's */
+    /* Of CAPTURE: where its frames are copied to from now on; NULL: nowhere. When the answer is
+     * there the lane does not use the one before any more. */
+    struct capture_ring *capture;
+    void *user; /* control's */
 };
 
 /* The lane's side of it. */
@@ -60,7 +65,8 @@ struct lane_watch {
     struct lane_ask *ask; /* that is being answered; NULL: none */
     uint64_t *used;       /* a bit for each place of a connection; owned */
     uint32_t word_cnt;
-    uint32_t serial; /* connections opened so far */
+    uint32_t serial;              /* connections opened so far */
+    struct capture_ring *capture; /* control's; NULL: none */
 };
 
 int lane_watch_init(struct lane *l) BASE_WARN_UNUSED;
@@ -68,6 +74,11 @@ void lane_watch_fini(struct lane *l);
 /* A connection takes its place, or leaves it. */
 void lane_watch_enter(struct lane *l, struct conn *c);
 void lane_watch_leave(struct lane *l, const struct conn *c);
+/* Frames of a port, that came or that go, while there is a capture. */
+void lane_watch_frames(struct lane *l, struct rte_mbuf *const *frames, uint32_t cnt, uint8_t port,
+                       bool outbound);
+/* net_config's leave; arg: a struct lane_port. */
+void lane_watch_leaving(void *arg, struct rte_mbuf *const *frames, uint32_t cnt);
 /* Each pass. Returns whether anything was done. */
 uint32_t lane_watch_pass(struct lane *l);
 
