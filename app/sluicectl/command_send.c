@@ -3,6 +3,7 @@
 #include "answer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -67,8 +68,28 @@ static int word_append(struct line *line, const char *word, bool value)
     return -1;
 }
 
+/* The socket of an answer that goes on, for who ends it; -1: none. */
+static volatile int stream_fd = -1;
+
+static void end_stream(int signal_number)
+{
+    (void)signal_number;
+    if (stream_fd >= 0)
+        (void)shutdown(stream_fd, SHUT_WR);
+}
+
+static void on_signals(void (*handler)(int))
+{
+    struct sigaction a = {.sa_handler = handler, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
 /* Sends the line and prints the answer. */
-static int exchange(const char *socket_path, struct line *line, FILE *out, const char *empty)
+static int exchange(const char *socket_path, struct line *line, FILE *out, const char *empty,
+                    bool goes_on)
 {
     int fd = command_connect(socket_path);
     if (fd < 0)
@@ -82,7 +103,11 @@ static int exchange(const char *socket_path, struct line *line, FILE *out, const
         close(fd);
         return COMMAND_UNREACHABLE;
     }
+    stream_fd = fd;
+    if (goes_on)
+        on_signals(end_stream);
     int status = answer_print(in, out, stderr, empty != NULL ? empty : "");
+    stream_fd = -1;
     fclose(in);
     return status;
 }
@@ -95,21 +120,42 @@ int command_ask(const char *socket_path, const char *const *words, unsigned word
     for (unsigned i = 0; i < word_cnt; i++)
         if (word_append(&line, words[i], false) != 0)
             return COMMAND_WRONG_USE;
-    return exchange(socket_path, &line, out, empty);
+    return exchange(socket_path, &line, out, empty, false);
+}
+
+/* The command as it was typed, without an option (NULL: with all). Returns 0, or -1. */
+static int line_make(struct line *line, const struct command_call *call, const char *without)
+{
+    /* The name has been one of the table's. */
+    line->len = (size_t)snprintf(line->text, sizeof(line->text), "%s", call->command->name);
+    for (int i = 0; i < call->argument_cnt; i++)
+        if (word_append(line, call->argument[i], true) != 0)
+            return -1;
+    for (int i = 0; i < call->option_cnt; i++) {
+        const char *name = call->option[i].option->name, *value = call->option[i].value;
+        if (without != NULL && strcmp(name, without) == 0)
+            continue;
+        if (word_append(line, name, false) != 0 ||
+            (value != NULL && word_append(line, value, true) != 0))
+            return -1;
+    }
+    return 0;
 }
 
 int command_send(const struct command_call *call)
 {
     struct line line = {0};
 
-    /* The name has been one of the table's. */
-    line.len = (size_t)snprintf(line.text, sizeof(line.text), "%s", call->command->name);
-    for (int i = 0; i < call->argument_cnt; i++)
-        if (word_append(&line, call->argument[i], true) != 0)
-            return COMMAND_WRONG_USE;
-    for (int i = 0; i < call->option_cnt; i++)
-        if (word_append(&line, call->option[i].option->name, false) != 0 ||
-            (call->option[i].value != NULL && word_append(&line, call->option[i].value, true) != 0))
-            return COMMAND_WRONG_USE;
-    return exchange(call->socket, &line, stdout, call->command->empty);
+    if (line_make(&line, call, NULL) != 0)
+        return COMMAND_WRONG_USE;
+    return exchange(call->socket, &line, stdout, call->command->empty, false);
+}
+
+int command_stream(const struct command_call *call, const char *without, FILE *out)
+{
+    struct line line = {0};
+
+    if (line_make(&line, call, without) != 0)
+        return COMMAND_WRONG_USE;
+    return exchange(call->socket, &line, out, NULL, true);
 }

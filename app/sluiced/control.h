@@ -151,6 +151,10 @@ struct control_client *control_connections_answered(struct control *c);
 /* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
 void control_print_json(struct control_client *client, const char *text);
 
+/* ---- top (control_top.c) ---- */
+
+void control_top(struct control *c, struct control_client *client);
+
 /* ---- answers that go on by themselves ----
  *
  * A stream makes what there is whenever the client has read what was there, in each tick, until it

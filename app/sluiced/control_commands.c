@@ -275,6 +275,9 @@ void control_continue(struct control *c, struct control_client *client)
     case CONTROL_CAPTURE:
         control_capture(c, client);
         break;
+    case CONTROL_TOP:
+        control_top(c, client);
+        break;
     case CONTROL_TRACE:
         control_trace(c, client);
         break;

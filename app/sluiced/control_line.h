@@ -44,6 +44,7 @@ enum control_verb {
     CONTROL_RELOAD,
     CONTROL_CONNECTIONS_KICK, /* before what it begins with */
     CONTROL_CONNECTIONS,
+    CONTROL_TOP,
     CONTROL_TRACE,
     CONTROL_CAPTURE,
     CONTROL_DRAIN,

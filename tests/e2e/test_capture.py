@@ -75,7 +75,7 @@ def test_a_dialog_is_read_back(lab):
     follow = tshark(capture.path, '-q', '-z', 'follow,tcp,ascii,0')
     check(client in follow, follow[:500])
     at = 0
-    for part in ('220 mx.gateway.example', 'EHLO client.example', 'MAIL FROM:<s@client.example>', '250 2.1.0', 'RCPT TO:<a@example.org>', 'DATA',
+    for part in ('220 mx.gateway.example', 'EHLO client.example', 'MAIL FROM:<s@client.example>', 'RCPT TO:<a@example.org>', 'DATA', '250 2.1.0',
                  '354', 'Subject: message 1', '250 2.0.0 Ok: queued as', 'QUIT', '221'):
         at = follow.find(part, at)
         check(at >= 0, f'{part} is not where it should be in {follow}')

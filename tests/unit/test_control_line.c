@@ -126,7 +126,7 @@ static void test_rights(void **state)
                      v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT || v == CONTROL_TLSRPT_SHOW ||
                      v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
                      v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_CONNECTIONS ||
-                     v == CONTROL_PROVIDERS || v == CONTROL_LOG_LEVEL;
+                     v == CONTROL_TOP || v == CONTROL_PROVIDERS || v == CONTROL_LOG_LEVEL;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
