@@ -263,7 +263,7 @@ static void test_full(void **state)
     assert_non_null(ring);
     while (capture_ring_put(ring, m, 2, true, 1) == CAPTURE_COPIED)
         cnt++;
-    assert_int_equal(cnt, 3);
+    assert_int_equal(cnt, 4);
     assert_int_equal(atomic_load(&ring->lane.dropped[2]), 1);
     assert_true(capture_ring_peek(ring, &r, piece));
     capture_ring_drop(ring, &r);
