@@ -3,6 +3,7 @@
 #include "answer.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,23 +69,42 @@ static int word_append(struct line *line, const char *word, bool value)
     return -1;
 }
 
-/* The socket of an answer that goes on, for who ends it; -1: none. */
-static volatile int stream_fd = -1;
-
-static void end_stream(int signal_number)
+/* Waits for ^C, and asks for the end of the answer that comes by the socket. */
+static void *end_by_signal(void *fd)
 {
-    (void)signal_number;
-    if (stream_fd >= 0)
-        (void)shutdown(stream_fd, SHUT_WR);
+    sigset_t set;
+    int number;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    if (sigwait(&set, &number) != 0)
+        return NULL;
+    (void)shutdown(*(const int *)fd, SHUT_WR);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* a second one ends the program */
+    (void)pause();
+    return NULL;
 }
 
-static void on_signals(void (*handler)(int))
+/* Prints an answer that goes on until it is over, or ^C. */
+static int print_stream(int fd, FILE *in, FILE *out)
 {
-    struct sigaction a = {.sa_handler = handler, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    pthread_t waiter;
+    sigset_t set;
 
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    bool waits = pthread_create(&waiter, NULL, end_by_signal, &fd) == 0;
+    if (!waits)
+        (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    int status = answer_print(in, out, stderr, "");
+    if (waits) {
+        (void)pthread_cancel(waiter);
+        (void)pthread_join(waiter, NULL);
+    }
+    return status;
 }
 
 /* Sends the line and prints the answer. */
@@ -103,11 +123,8 @@ static int exchange(const char *socket_path, struct line *line, FILE *out, const
         close(fd);
         return COMMAND_UNREACHABLE;
     }
-    stream_fd = fd;
-    if (goes_on)
-        on_signals(end_stream);
-    int status = answer_print(in, out, stderr, empty != NULL ? empty : "");
-    stream_fd = -1;
+    int status = goes_on ? print_stream(fd, in, out)
+                         : answer_print(in, out, stderr, empty != NULL ? empty : "");
     fclose(in);
     return status;
 }

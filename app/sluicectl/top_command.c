@@ -16,6 +16,18 @@
 #define INTERVAL_MS 1000
 #define TEXT_MAX    (16U << 20) /* of one answer */
 
+struct top {
+    struct top_look before, now, next;
+    char lines[TOP_LINE_MAX][TOP_LINE_CAP];
+};
+
+static void end_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
 /* ---- asking, without a word on the screen ---- */
 
 static int connect_quietly(const char *path)
@@ -121,35 +133,35 @@ static bool look_at(const char *socket_path, struct top_look *look, char *error,
 
 /* ---- once ---- */
 
-static int print_once(const struct command_call *call)
+static int print_once(const struct command_call *call, struct top *t)
 {
-    static char lines[TOP_LINE_MAX][TOP_LINE_CAP];
-    static struct top_look before, now;
     char error[TOP_LINE_CAP];
 
-    if (!look_at(call->socket, &before, error, sizeof(error)) || usleep(INTERVAL_MS * 1000) != 0 ||
-        !look_at(call->socket, &now, error, sizeof(error))) {
+    if (!look_at(call->socket, &t->before, error, sizeof(error)) ||
+        usleep(INTERVAL_MS * 1000) != 0 || !look_at(call->socket, &t->now, error, sizeof(error))) {
         fprintf(stderr, "sluicectl: %s\n", error);
         return COMMAND_UNREACHABLE;
     }
     if (call->json) {
-        top_json(stdout, &before, &now);
+        top_json(stdout, &t->before, &t->now);
         return COMMAND_DONE;
     }
-    uint32_t cnt = top_lines(lines, &before, &now);
+    uint32_t cnt = top_lines(t->lines, &t->before, &t->now);
     for (uint32_t i = 0; i < cnt; i++)
-        puts(lines[i]);
+        puts(t->lines[i]);
     return COMMAND_DONE;
 }
 
 /* ---- live ---- */
 
-static volatile sig_atomic_t ended;
-
-static void end(int signal_number)
+/* Whether ^C, or another, has asked for the end; they are blocked. */
+static bool is_ended(void)
 {
-    (void)signal_number;
-    ended = 1;
+    const struct timespec none = {0};
+    sigset_t set;
+
+    end_signals(&set);
+    return sigtimedwait(&set, NULL, &none) > 0;
 }
 
 /* One screen; what does not fit is left out. */
@@ -171,39 +183,46 @@ static void draw(char lines[TOP_LINE_MAX][TOP_LINE_CAP], uint32_t cnt, const cha
     refresh();
 }
 
-static void run_live(const struct command_call *call)
+static void run_live(const struct command_call *call, struct top *t)
 {
-    static char lines[TOP_LINE_MAX][TOP_LINE_CAP];
-    static struct top_look before, now, next;
     char error[TOP_LINE_CAP], trouble[TOP_LINE_CAP] = "";
     uint32_t cnt = 0;
 
-    while (!ended) {
-        if (look_at(call->socket, &next, error, sizeof(error))) {
-            before = now.now_ns != 0 ? now : next;
-            now = next;
-            cnt = top_lines(lines, &before, &now);
+    while (!is_ended()) {
+        if (look_at(call->socket, &t->next, error, sizeof(error))) {
+            t->before = t->now.now_ns != 0 ? t->now : t->next;
+            t->now = t->next;
+            cnt = top_lines(t->lines, &t->before, &t->now);
             trouble[0] = 0;
         } else {
             snprintf(trouble, sizeof(trouble), "trying again: %.200s", error);
         }
-        draw(lines, cnt, trouble);
+        draw(t->lines, cnt, trouble);
         timeout(INTERVAL_MS);
         int key = getch();
         if (key == 'q' || key == 'Q')
             return;
         if (key == KEY_RESIZE)
-            draw(lines, cnt, trouble);
+            draw(t->lines, cnt, trouble);
     }
 }
 
 int top_command_run(const struct command_call *call)
 {
-    struct sigaction a = {.sa_handler = end};
+    struct top *t = calloc(1, sizeof(*t));
+    sigset_t set;
 
-    if (call->json || command_option_value(call, "--once") != NULL)
-        return print_once(call);
+    if (t == NULL) {
+        fputs("sluicectl: memory is short\n", stderr);
+        return COMMAND_UNREACHABLE;
+    }
+    if (call->json || command_option_value(call, "--once") != NULL) {
+        int status = print_once(call, t);
+        free(t);
+        return status;
+    }
     if (!top_terminal_fits()) {
+        free(t);
         const char *term = getenv("TERM");
         fprintf(
             stderr,
@@ -214,18 +233,20 @@ int top_command_run(const struct command_call *call)
     }
     SCREEN *screen = newterm(NULL, stdout, stdin);
     if (screen == NULL) {
+        free(t);
         fputs("sluicectl: the terminal cannot be used: --once prints what top shows once\n",
               stderr);
         return COMMAND_WRONG_USE;
     }
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
+    end_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
     cbreak();
     noecho();
     keypad(stdscr, TRUE);
     curs_set(0);
-    run_live(call);
+    run_live(call, t);
     endwin();
     delscreen(screen);
+    free(t);
     return COMMAND_DONE;
 }
