@@ -44,7 +44,8 @@ class Capture:
 
 
 def tshark(path, *words):
-    return run(find_program('tshark'), '-r', path, '-n', '-t', 'e', *words, timeout=60, env=dict(os.environ, HOME='/var/empty'))
+    text = run(find_program('tshark'), '-r', path, '-n', '-t', 'e', *words, timeout=60, env=dict(os.environ, HOME='/var/empty'))
+    return '\n'.join(line for line in text.splitlines() if not line.startswith('Running as user'))
 
 
 def fields(path, filter, *names):
