@@ -65,6 +65,7 @@ int answer_print(FILE *in, FILE *out, FILE *err, const char *empty)
         if (!block_copy(in, out, len))
             return fflush(out), broken_off(err);
         printed += len;
+        fflush(out); /* a trace is read as it comes; errors are seen below */
         if (ferror(out))
             break; /* nobody reads on */
         line[0] = '\0';
@@ -72,6 +73,11 @@ int answer_print(FILE *in, FILE *out, FILE *err, const char *empty)
     if (fflush(out) != 0 || ferror(out)) {
         fprintf(err, "sluicectl: standard output: %s\n", strerror(errno));
         return COMMAND_REFUSED;
+    }
+    if (strncmp(line, "note ", 5) == 0) {
+        fputs(line + 5, err);
+        if (fgets(line, sizeof(line), in) == NULL)
+            line[0] = '\0';
     }
     if (strncmp(line, "error: ", 7) == 0)
         return refused(in, err, line);

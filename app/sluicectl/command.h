@@ -132,6 +132,10 @@ void command_write_synopsis(FILE *out, const struct command *command);
 /* Sends the command to the gateway as it was typed and prints the answer. */
 int command_send(const struct command_call *call);
 
+/* Likewise, to out and without one of its options (NULL: with all), an answer that goes on: ^C asks
+ * for its end, and the rest of it is awaited. */
+int command_stream(const struct command_call *call, const char *without, FILE *out);
+
 /* Sends words to the gateway and copies the answer to out; errors go to standard error. empty: what
  * is said there when nothing came, or NULL. Returns the exit status. */
 int command_ask(const char *socket, const char *const *words, unsigned word_cnt, FILE *out,

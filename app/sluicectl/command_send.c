@@ -3,6 +3,8 @@
 #include "answer.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -67,8 +69,47 @@ static int word_append(struct line *line, const char *word, bool value)
     return -1;
 }
 
+/* Waits for ^C, and asks for the end of the answer that comes by the socket. */
+static void *end_by_signal(void *fd)
+{
+    sigset_t set;
+    int number;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    if (sigwait(&set, &number) != 0)
+        return NULL;
+    (void)shutdown(*(const int *)fd, SHUT_WR);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* a second one ends the program */
+    (void)pause();
+    return NULL;
+}
+
+/* Prints an answer that goes on until it is over, or ^C. */
+static int print_stream(int fd, FILE *in, FILE *out)
+{
+    pthread_t waiter;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    bool waits = pthread_create(&waiter, NULL, end_by_signal, &fd) == 0;
+    if (!waits)
+        (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    int status = answer_print(in, out, stderr, "");
+    if (waits) {
+        (void)pthread_cancel(waiter);
+        (void)pthread_join(waiter, NULL);
+    }
+    return status;
+}
+
 /* Sends the line and prints the answer. */
-static int exchange(const char *socket_path, struct line *line, FILE *out, const char *empty)
+static int exchange(const char *socket_path, struct line *line, FILE *out, const char *empty,
+                    bool goes_on)
 {
     int fd = command_connect(socket_path);
     if (fd < 0)
@@ -82,7 +123,8 @@ static int exchange(const char *socket_path, struct line *line, FILE *out, const
         close(fd);
         return COMMAND_UNREACHABLE;
     }
-    int status = answer_print(in, out, stderr, empty != NULL ? empty : "");
+    int status = goes_on ? print_stream(fd, in, out)
+                         : answer_print(in, out, stderr, empty != NULL ? empty : "");
     fclose(in);
     return status;
 }
@@ -95,21 +137,42 @@ int command_ask(const char *socket_path, const char *const *words, unsigned word
     for (unsigned i = 0; i < word_cnt; i++)
         if (word_append(&line, words[i], false) != 0)
             return COMMAND_WRONG_USE;
-    return exchange(socket_path, &line, out, empty);
+    return exchange(socket_path, &line, out, empty, false);
+}
+
+/* The command as it was typed, without an option (NULL: with all). Returns 0, or -1. */
+static int line_make(struct line *line, const struct command_call *call, const char *without)
+{
+    /* The name has been one of the table's. */
+    line->len = (size_t)snprintf(line->text, sizeof(line->text), "%s", call->command->name);
+    for (int i = 0; i < call->argument_cnt; i++)
+        if (word_append(line, call->argument[i], true) != 0)
+            return -1;
+    for (int i = 0; i < call->option_cnt; i++) {
+        const char *name = call->option[i].option->name, *value = call->option[i].value;
+        if (without != NULL && strcmp(name, without) == 0)
+            continue;
+        if (word_append(line, name, false) != 0 ||
+            (value != NULL && word_append(line, value, true) != 0))
+            return -1;
+    }
+    return 0;
 }
 
 int command_send(const struct command_call *call)
 {
     struct line line = {0};
 
-    /* The name has been one of the table's. */
-    line.len = (size_t)snprintf(line.text, sizeof(line.text), "%s", call->command->name);
-    for (int i = 0; i < call->argument_cnt; i++)
-        if (word_append(&line, call->argument[i], true) != 0)
-            return COMMAND_WRONG_USE;
-    for (int i = 0; i < call->option_cnt; i++)
-        if (word_append(&line, call->option[i].option->name, false) != 0 ||
-            (call->option[i].value != NULL && word_append(&line, call->option[i].value, true) != 0))
-            return COMMAND_WRONG_USE;
-    return exchange(call->socket, &line, stdout, call->command->empty);
+    if (line_make(&line, call, NULL) != 0)
+        return COMMAND_WRONG_USE;
+    return exchange(call->socket, &line, stdout, call->command->empty, false);
+}
+
+int command_stream(const struct command_call *call, const char *without, FILE *out)
+{
+    struct line line = {0};
+
+    if (line_make(&line, call, without) != 0)
+        return COMMAND_WRONG_USE;
+    return exchange(call->socket, &line, out, NULL, true);
 }

@@ -3,6 +3,7 @@
 #include "adopt_command.h"
 #include "drain_command.h"
 #include "spool_command.h"
+#include "watch_command.h"
 
 const struct command_option command_json = {
     .name = "--json",
@@ -47,6 +48,64 @@ static const struct command_option conditions[] = {
     {0},
 };
 
+/* Conditions for connections: app/sluiced/conn_filter.h. */
+#define CONNECTIONS                                                                                \
+    {.name = "--address",                                                                          \
+     .value = "NET",                                                                               \
+     .help = "whose other end, or the proxy before it, is there: 192.0.2.7, 2001:db8::/32"},       \
+        {.name = "--state",                                                                        \
+         .value = "STATE",                                                                         \
+         .help = "in this state, of the session (ready, rcpt, data, idle) or of TCP"},             \
+        {.name = "--listener", .value = "NAME", .help = "that came in by it"},                     \
+        {.name = "--user", .value = "LOGIN", .help = "logged in so; '' is nobody"},                \
+        {.name = "--older", .value = "TIME", .help = "open for longer: 30s, 5m, 2h, 1d"},          \
+        {.name = "--in", .help = "from clients"},                                                  \
+    {                                                                                              \
+        .name = "--out", .help = "to next hops"                                                    \
+    }
+
+static const struct command_option connection_options[] = {
+    CONNECTIONS,
+    {0},
+};
+
+static const struct command_option kick_options[] = {
+    CONNECTIONS,
+    {.name = "--all", .help = "every connection"},
+    {0},
+};
+
+static const struct command_option trace_options[] = {
+    {.name = "--for",
+     .value = "TIME",
+     .help = "ends by itself after 30s, 5m; 1h at most; 60s without"},
+    {.name = "--count", .value = "N", .help = "ends after so many lines; 10000 without"},
+    {0},
+};
+
+static const struct command_option capture_options[] = {
+    {.name = "--address",
+     .value = "NET",
+     .help = "packets from or to it: 192.0.2.7, 2001:db8::/32"},
+    {.name = "--port", .value = "N", .help = "of TCP or UDP, at either end"},
+    {.name = "--all", .help = "all packets"},
+    {.name = "--out",
+     .value = "FILE",
+     .help = "a new file for them; without, they go to standard output",
+     .kind = COMMAND_FILE},
+    {.name = "--for",
+     .value = "TIME",
+     .help = "ends by itself after 30s, 5m; 1h at most; 60s without"},
+    {.name = "--bytes", .value = "N", .help = "ends when the file has 20K, 5M, 1G; 100M without"},
+    {.name = "--snap", .value = "N", .help = "keeps the first bytes of each packet; all without"},
+    {0},
+};
+
+static const struct command_option top_options[] = {
+    {.name = "--once", .help = "prints what it shows once, after a second, and ends"},
+    {0},
+};
+
 static const struct command_option suspend_options[] = {
     {.name = "--for",
      .value = "TIME",
@@ -83,6 +142,81 @@ const struct command command_table[] = {
         .right = COMMAND_GROUP,
         .help = "is it well: connections, spools, certificates, maps, counters",
         .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "top",
+        .arguments = "",
+        .options = top_options,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "live: lanes, rates, queue, top clients and destinations",
+        .text = "Looks once a second; q ends it. It outlives a restart of the gateway. --json "
+                "prints once, as --once does.",
+        .run = top_command_run,
+    },
+    {
+        .section = "The gateway",
+        .name = "connections",
+        .arguments = "[ID]",
+        .max = 1,
+        .options = connection_options,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "who is connected, in and out: state, TLS, user, age, bytes",
+        .text = "Which connections: one by its ID (17.4), or those that meet all conditions given. "
+                "Each lane tells its own in pieces, and goes on working meanwhile: who comes or "
+                "goes in between may be missing.",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "connections kick",
+        .arguments = "[ID]",
+        .max = 1,
+        .narrows = true,
+        .options = kick_options,
+        .json = true,
+        .changes = true,
+        .right = COMMAND_ROOT,
+        .help = "close connections, and tell how many",
+        .text =
+            "An ID, a condition or --all has to be there. Clients hear 421 4.3.2, after the "
+            "answer to a message that is whole; deliveries are tried again. A next hop that has "
+            "a whole message and has not answered is left alone: it would get it twice.",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "trace",
+        .arguments = "WHO",
+        .min = 1,
+        .max = 1,
+        .options = trace_options,
+        .json = true,
+        .right = COMMAND_ROOT,
+        .help = "follow a client or a domain through every layer",
+        .text =
+            "WHO is an address or a network, of clients or of next hops, or a domain of senders "
+            "or recipients. TCP, the PROXY header, TLS, each command and reply, the message, "
+            "the spool, the courier's choice and the dialog with the next hop, as they come. "
+            "What is said to log in and content are left out. Lines of several threads may come "
+            "out of order: their times tell. ^C ends it.",
+        .run = trace_command_run,
+    },
+    {
+        .section = "The gateway",
+        .name = "capture",
+        .arguments = "",
+        .options = capture_options,
+        .right = COMMAND_ROOT,
+        .help = "packets of all lanes in both directions, as pcapng",
+        .text =
+            "A condition or --all has to be there. Packets hold all that is said in clear. What "
+            "finds no room on the way is dropped; how much is told at the end and in the file. "
+            "^C ends it. Large segments are as the port takes and gives them: before they are "
+            "cut, or after they were joined.",
+        .run = capture_command_run,
     },
     {
         .section = "The gateway",

@@ -1,5 +1,6 @@
 #include "conn.h"
 #include "base_time.h"
+#include "conn_trace.h"
 #include "lane.h"
 
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app)
@@ -16,6 +17,7 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
     base_list_init(&c->stall);
     base_list_init(&c->handshake);
     base_list_push_back(&lane->open, &c->place);
+    lane_watch_enter(lane, c);
     if (tcp != NULL) {
         tcp_set_user(tcp, c);
         tcp_remote(tcp, &c->remote);
@@ -26,6 +28,7 @@ struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct con
 
 void conn_discard(struct conn *c)
 {
+    lane_watch_leave(c->lane, c);
     base_list_remove(&c->place);
     base_pool_put(&c->lane->conns, c);
 }
@@ -63,6 +66,7 @@ static void end(struct conn *c, bool abort)
 
     if (link == NULL)
         return;
+    conn_trace_end(c);
     c->link = NULL;
     c->app->close(c);
     for (uint8_t i = 0; i < c->layer_cnt; i++)
@@ -93,6 +97,7 @@ static bool flush_tail(struct conn *c)
     int64_t n = c->link_ops->send(c->lane, c->link, c->tail->data + c->tail_at, left);
     if (n < 0)
         return false;
+    c->out_bytes += (uint64_t)n;
     c->tail_at += (uint32_t)n;
     if (c->tail_at < c->tail->len)
         return false;
@@ -105,6 +110,8 @@ static void send_bytes(struct conn *c, struct base_span bytes)
 {
     int64_t n = c->link_ops->send(c->lane, c->link, bytes.p, bytes.len);
 
+    if (n > 0)
+        c->out_bytes += (uint64_t)n;
     if (n < 0 || (size_t)n == bytes.len)
         return; /* a failed connection tells by its own event */
     size_t rest = bytes.len - (size_t)n;
@@ -159,6 +166,8 @@ void conn_write(struct conn *c, struct base_span bytes)
     if (c->link_ops->failure(c->link) != NULL)
         return; /* the event that tells is on its way: the peer may fail at any time */
     base_assert(bytes.len <= conn_space(c));
+    if (c->listener != NULL) /* of a message that we send, nothing is shown: conn_out.c */
+        conn_trace_said(c, true, bytes, false);
     write_below(c, c->layer_cnt, bytes);
 }
 
@@ -271,6 +280,7 @@ static void decode(struct conn *c)
         if (c->link == NULL || c->finishing)
             return;
         c->link_ops->recv_consume(c->lane, c->link, (uint32_t)consumed);
+        c->in_bytes += consumed;
         again |= consumed > 0 && consumed == piece.len && c->link_ops->recv_len(c->link) > 0;
     }
 }
@@ -311,10 +321,12 @@ void conn_consume(struct conn *c, size_t n)
 {
     if (c->link == NULL || n == 0)
         return;
-    if (c->layer_cnt == 0)
+    if (c->layer_cnt == 0) {
         c->link_ops->recv_consume(c->lane, c->link, (uint32_t)n);
-    else
+        c->in_bytes += n;
+    } else {
         c->plain_at += (uint32_t)n;
+    }
 }
 
 /* ---- events ---- */

@@ -178,9 +178,14 @@ struct conn {
     bool peer_closed;   /* no byte will come beyond those that wait */
     bool input_ended;   /* likewise, says a layer */
     bool starved;       /* the application has seen all that waits, and can do nothing with it */
+    uint8_t traced;     /* whose it is: trace.h */
+    bool kicked;        /* an operator closes it, once a message that is whole is answered */
     bool unproven;      /* the remote address is a header's word that gives no rights */
     uint16_t awaited;   /* spool completions on their way to us */
     const char *reason; /* why it ended; static text */
+    uint32_t serial;    /* of the lane's connections, which one it is: conn_filter.h */
+    uint64_t opened_ns;
+    uint64_t in_bytes, out_bytes; /* what the link has carried */
     union {
         struct conn_in in;
         struct conn_out out;
@@ -189,7 +194,7 @@ struct conn {
 
 /* An idle plain connection costs this, TCP's 256 bytes and its place in TCP's table: 2 KiB at most.
  */
-base_static_assert(sizeof(struct conn) <= 1536, "the budget of an idle connection");
+base_static_assert(sizeof(struct conn) <= 1600, "the budget of an idle connection");
 
 /* Takes an object from the lane's pool; NULL when all are out. tcp may be NULL (set later). */
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app);
@@ -224,6 +229,9 @@ size_t conn_space(const struct conn *c);
 void conn_write(struct conn *c, struct base_span bytes);
 /* The first bytes of a connection, below all layers that it has or will have. */
 void conn_write_first(struct conn *c, struct base_span bytes);
+
+/* Of one that is kicked (lane_watch.h): ends it, if it may end now. */
+void conn_kick_after(struct conn *c);
 
 /* Waits on the lane's list; run is called again. */
 void conn_stall(struct conn *c);

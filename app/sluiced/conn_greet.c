@@ -69,7 +69,7 @@ static bool release(struct conn *c)
 }
 
 static const struct conn_app_ops greet_ops = {
-    .name = "greet pause",
+    .name = "pause",
     .run = run,
     .spooled = spooled,
     .timeout = greet,

@@ -8,6 +8,7 @@
 #include "conn_log.h"
 #include "conn_message.h"
 #include "conn_rcpt.h"
+#include "conn_trace.h"
 #include "conn_xclient.h"
 #include "lane.h"
 
@@ -163,8 +164,12 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
     switch (event) {
     case SMTP_SERVER_MAIL:
         smtp_server_answer(s, answer_mail(c, &reply, text), out);
+        if (c->in.txn.open)
+            conn_trace_message(c, c->in.txn.id.b);
         return STEP_AGAIN;
     case SMTP_SERVER_RCPT:
+        if (c->in.txn.open)
+            conn_trace_message(c, c->in.txn.id.b);
         return conn_rcpt_answer(c, out) ? STEP_AGAIN : STEP_WAIT;
     case SMTP_SERVER_DATA:
         smtp_server_answer(s, conn_message_received(c) ? NULL : &reply_busy, out);
@@ -175,6 +180,9 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
         return STEP_AGAIN;
     case SMTP_SERVER_MESSAGE:
         conn_log_message(c);
+        CONN_TRACE(
+            c, "message", "is whole: %llu bytes, %u recipients; to be made durable by spool %u",
+            (unsigned long long)s->message_bytes, s->recipient_cnt, spool_id_spool(&c->in.txn.id));
         conn_message_commit(c);
         return STEP_WAIT;
     case SMTP_SERVER_REFUSED:
@@ -225,6 +233,7 @@ static enum step command(struct conn *c, struct base_buf *out)
     struct base_span spans[8];
     uint32_t n = conn_view(c, spans, BASE_ARRAY_CNT(spans));
     size_t consumed = 0;
+    bool secret = c->in.smtp.exchanging;
 
     c->in.smtp.more_behind = n > 1;
     if (n == 0 && c->in.smtp.state != SMTP_SESSION_CLOSING)
@@ -242,6 +251,9 @@ static enum step command(struct conn *c, struct base_buf *out)
         conn_starve(c);
     /* The address of an event that asks is a view into the input: answer first, then consume. But
      * what stands behind the consumed is looked at for STARTTLS. */
+    if (event == SMTP_SERVER_MAIL || event == SMTP_SERVER_RCPT)
+        conn_trace_address(c, c->in.smtp.address.mailbox);
+    conn_trace_said(c, false, base_span_of(spans[0].p, consumed), secret);
     if (event == SMTP_SERVER_STARTTLS)
         conn_consume(c, consumed);
     enum step step = handle(c, event, out);
@@ -364,6 +376,8 @@ void conn_in_start(struct conn *c)
     c->in.smtp.normalize = settings_normalizes(c->listener, c->unproven ? NULL : &c->remote.addr);
     c->in.smtp.xclient = conn_xclient_allowed(c);
     log_connect(c);
+    CONN_TRACE(c, "session", "begins at listener %s, lane %u%s", c->listener->conf->name, l->number,
+               c->proxy.port != 0 ? ", by a proxy" : "");
     const char *why = client_limits_open(c, text);
     if (why != NULL)
         return turn_away(c, why, text);
@@ -433,6 +447,7 @@ static void run(struct conn *c)
     }
     if (c->lane->refusing && c->app == &conn_in_ops)
         go_down(c);
+    conn_kick_after(c);
 }
 
 static void spooled(struct conn *c, const struct spool_done *done)
@@ -441,6 +456,7 @@ static void spooled(struct conn *c, const struct spool_done *done)
     char text[64];
 
     base_assert(done->op == SPOOL_COMMIT && c->in.txn.committing);
+    CONN_TRACE(c, "spool", "%s", done->status == 0 ? "durable" : "not stored");
     if (done->status == 0) {
         stats_inc(c->lane->stats, STATS_CONN_MESSAGES);
         conn_log_accepted(c);

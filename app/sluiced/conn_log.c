@@ -15,7 +15,7 @@ void conn_log_begin(const struct conn *c, struct stats_log_record *r, enum stats
 
     stats_log_begin(r, event, l->wall_ns);
     r->port = c->remote.port;
-    r->conn = base_pool_index(&l->conns, c) * l->topology->lane_cnt + l->number + 1;
+    r->conn = lane_conn_number(c);
     memcpy(r->address, c->remote.addr.b, sizeof(r->address));
     if (c->in.txn.open || c->in.txn.committing)
         memcpy(r->id, c->in.txn.id.b, sizeof(r->id));

@@ -13,6 +13,7 @@
 #include "conn_final.h"
 #include "conn_out_internal.h"
 #include "conn_tls_out.h"
+#include "conn_trace.h"
 #include "settings_logins.h"
 
 /* The login that the connection needs, of this pass's settings. */
@@ -89,6 +90,7 @@ static enum smtp_client_event push(struct conn *c, size_t *consumed, struct base
     if (event == SMTP_CLIENT_MORE && *consumed == 0 && out->len == 0 && in.len > 0 &&
         !conn_has_more(c, in.len))
         conn_starve(c);
+    conn_trace_said(c, false, base_span_of(in.p, *consumed), false);
     conn_consume(c, *consumed);
     return event;
 }
@@ -104,6 +106,7 @@ static bool step(struct conn *c)
     if (out.cap < SMTP_OUT_MIN)
         return false;
     enum smtp_client_event event = push(c, &consumed, &out);
+    conn_trace_said(c, true, base_buf_span(&out), false);
     conn_write(c, base_buf_span(&out));
     /* The time is a whole reply's, however slowly its lines come. */
     if (!o->idle && (o->smtp.reply_cnt != replies || out.len > 0))

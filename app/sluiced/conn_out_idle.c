@@ -1,5 +1,6 @@
 /* Between two messages: which connections stay, and which are closed for others. */
 #include "conn_out_internal.h"
+#include "conn_trace.h"
 
 /* Connections that a lane has left, its own objects or TCP's, are fewer than one in so many. */
 static bool few_left(const struct lane *l, uint32_t share)
@@ -22,6 +23,7 @@ void conn_out_leave(struct conn *c)
     }
     c->out.quitting = true;
     smtp_client_quit(&c->out.smtp, &quit);
+    conn_trace_said(c, true, base_buf_span(&quit), false);
     conn_write(c, base_buf_span(&quit));
     conn_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
 }

@@ -5,6 +5,7 @@
 #include "conn_final.h"
 #include "conn_out_internal.h"
 #include "conn_tls_out.h"
+#include "conn_trace.h"
 #include "policy_ascii.h"
 #include "proxy.h"
 
@@ -173,6 +174,7 @@ void conn_out_start_fresh(struct lane *l, struct delivery *d)
     if (d->login != 0)
         conn_login_random(&l->login, c->out.smtp.auth_random);
     begin(c, d);
+    CONN_TRACE(c, "session", "a connection is opened, lane %u", l->number);
     conn_deadline(c, l->settings->conf->smtp.client_connect_timeout_ns);
     if (d->proxy != 0)
         say_client(c, d);
@@ -204,6 +206,7 @@ void conn_out_start(struct lane *l, struct delivery *d)
         return open_fresh(l, d);
     stats_inc(l->stats, STATS_CONN_REUSED);
     begin(c, d);
+    CONN_TRACE(c, "session", "goes on with another message, number %u on it", c->out.job_cnt);
     conn_out_deadline(c, smtp_client_timeout_ns(&c->out.smtp));
     conn_resume(c);
 }

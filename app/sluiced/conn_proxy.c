@@ -6,7 +6,7 @@
  * The client that the header names is the remote of all that follows; by its address alone it gets
  * no right unless relay: proxied says so, and never when the address is implausible.
  */
-#include "lane.h"
+#include "conn_trace.h"
 #include "proxy.h"
 
 static void refuse(struct conn *c, enum stats_id stat, const char *why)
@@ -14,6 +14,7 @@ static void refuse(struct conn *c, enum stats_id stat, const char *why)
     struct stats_log_record r = {
         .wall_ns = c->lane->wall_ns, .event = STATS_LOG_PROXY_REFUSED, .port = c->remote.port};
 
+    CONN_TRACE(c, "proxy", "refused: %s", why);
     stats_inc(c->lane->stats, stat);
     memcpy(r.address, c->remote.addr.b, sizeof(r.address));
     stats_log_text(&r, base_span_str(why));
@@ -40,6 +41,18 @@ static enum stats_id fault_stat(enum proxy_fault fault)
     return stat[fault];
 }
 
+static void trace_header(struct conn *c)
+{
+    char proxy[NET_ENDPOINT_TEXT_CAP], local[NET_ENDPOINT_TEXT_CAP];
+
+    if (c->lane->tracing == 0)
+        return;
+    net_endpoint_format(proxy, &c->proxy);
+    net_endpoint_format(local, &c->local);
+    CONN_TRACE(c, "proxy", "%s says: this client, to %s%s", proxy, local,
+               c->unproven ? " (implausible, gives no rights)" : "");
+}
+
 /* The header's word about the client. Without one the connection's own end is the remote. */
 static void take(struct conn *c, const struct proxy_header *h)
 {
@@ -57,6 +70,7 @@ static void take(struct conn *c, const struct proxy_header *h)
     c->unproven = h->implausible || settings_is_own(l->settings, &c->remote.addr);
     if (c->unproven)
         stats_inc(l->stats, STATS_PROXY_IMPLAUSIBLE);
+    trace_header(c);
 }
 
 static void run(struct conn *c)
@@ -127,7 +141,7 @@ static bool release(struct conn *c)
 }
 
 static const struct conn_app_ops proxy_ops = {
-    .name = "proxy header",
+    .name = "proxy",
     .run = run,
     .spooled = spooled,
     .timeout = timeout,

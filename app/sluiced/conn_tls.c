@@ -6,12 +6,14 @@
  * what comes behind a failure or behind the peer's close_notify is thrown away.
  */
 #include "conn_log.h"
+#include "conn_trace.h"
 #include "conn_tls_layer.h"
 
 #include <stdio.h>
 
 static void log_tls(struct conn *c, enum stats_log_event event, const char *text)
 {
+    CONN_TRACE(c, "tls", "%s%s", event == STATS_LOG_TLS ? "" : "failed: ", text);
     conn_log_text(c, event, 0, 0, base_span_str(text));
 }
 
@@ -147,7 +149,7 @@ static bool release(struct conn *c)
 }
 
 static const struct conn_app_ops handshake_ops = {
-    .name = "tls handshake",
+    .name = "handshake",
     .run = run,
     .spooled = spooled,
     .timeout = timeout,

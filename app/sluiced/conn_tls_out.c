@@ -2,10 +2,11 @@
 #include "conn_out_internal.h"
 #include "conn_tls_layer.h"
 #include "conn_tls_session.h"
+#include "conn_trace.h"
 
 #include <stdio.h>
 
-static void log_handshake(const struct conn *c)
+static void log_handshake(struct conn *c)
 {
     struct stats_log_record r = {
         .wall_ns = c->lane->wall_ns, .event = STATS_LOG_TLS_RELAY, .port = c->remote.port};
@@ -17,6 +18,7 @@ static void log_handshake(const struct conn *c)
              f.cipher, f.cipher_bits, f.group[0] != 0 ? f.group : "-",
              f.signature[0] != 0 ? f.signature : "-");
     memcpy(r.address, c->remote.addr.b, sizeof(r.address));
+    CONN_TRACE(c, "tls", "%s", text);
     stats_log_text(&r, base_span_str(text));
     stats_log_push(&c->lane->log, &r);
 }
@@ -57,6 +59,8 @@ static void failed_as(struct conn *c, const char *enhanced, const char *why)
 {
     struct delivery *d = c->out.delivery;
     char text[DELIVERY_TEXT_MAX];
+
+    CONN_TRACE(c, "tls", "failed: %s", why);
 
     if (base_list_linked(&c->handshake))
         base_list_remove(&c->handshake);
@@ -119,6 +123,7 @@ static void proved(struct conn *c, enum delivery_tls tls)
                         proof == DANE_PROOF_FINGERPRINTS;
 
     c->out.tls = (uint8_t)tls;
+    CONN_TRACE(c, "tls", "the server is %s", delivery_tls_name(tls));
     conn_tls_session_stands(c);
     c->app = &conn_out_ops;
     smtp_client_encrypted(&c->out.smtp, names_server && tls == DELIVERY_TLS_VERIFIED);
@@ -158,6 +163,7 @@ static void unproved(struct conn *c, const char *why)
 {
     const struct delivery *d = c->out.delivery;
 
+    CONN_TRACE(c, "tls", "not proved: %s", why);
     if (d->tls_lenient)
         return proved(c, DELIVERY_TLS_UNTRUSTED);
     stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_UNPROVED);
@@ -222,7 +228,7 @@ static bool release(struct conn *c)
 }
 
 static const struct conn_app_ops handshake_ops = {
-    .name = "tls handshake out",
+    .name = "handshake",
     .run = run,
     .spooled = spooled,
     .timeout = timeout,

@@ -15,6 +15,7 @@
 #include <rte_ring.h>
 
 #define TICK_MS      20 /* log and housekeeping */
+#define STOP_WAIT_MS 2000
 #define CLIENT_NS    (10 * BASE_NS_S)
 #define PAUSE_NS     (3600 * BASE_NS_S) /* who stopped reading, while nobody needs the place */
 #define ACCEPT_BURST 16
@@ -39,13 +40,16 @@ static void unwatch(struct control *c, struct control_client *client)
     epoll_ctl(c->epoll, EPOLL_CTL_DEL, client->fd, NULL);
 }
 
-static void drop_client(struct control_client *client)
+static void drop_client(struct control *c, struct control_client *client)
 {
     if (client->asking)
-        return; /* the courier has its request: the answer's arrival ends it */
+        return; /* the courier or a lane has its request: the answer's arrival ends it */
+    if (client->stream != NULL)
+        client->stream->end(c, client);
     close(client->fd);
     free(client->out);
     free(client->text);
+    free(client->ask);
     *client = (struct control_client){.fd = -1};
 }
 
@@ -92,7 +96,7 @@ static uint32_t client_place(struct control *c, enum control_right right, uid_t 
             oldest = i;
     }
     if (oldest < CONTROL_CLIENT_MAX)
-        drop_client(&c->client[oldest]);
+        drop_client(c, &c->client[oldest]);
     return oldest;
 }
 
@@ -168,7 +172,9 @@ static void block_close(struct control_client *client)
     if (error != NULL)
         client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "error: %.200s\n", error);
     else if (!client->more)
-        client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "end\n");
+        client->out_end += (size_t)snprintf(tail, CONTROL_TAIL_CAP, "%s%s%send\n",
+                                            client->note[0] != 0 ? "note " : "", client->note,
+                                            client->note[0] != 0 ? "\n" : "");
 }
 
 /* Sends what is there; asks for more of a list, or ends the client when all is out. */
@@ -185,18 +191,59 @@ static void answer_client(struct control *c, uint32_t i)
             return;
         }
         if (n <= 0)
-            return drop_client(client);
+            return drop_client(c, client);
         client->out_at += (size_t)n;
         client->deadline_ns = loop_now_ns() + CLIENT_NS;
     }
     if (client->asking)
         return;
     if (!client->more)
-        return drop_client(client);
+        return drop_client(c, client);
     client->body_len = 0;
+    if (client->stream != NULL)
+        return; /* in the next tick */
     control_continue(c, client);
     if (!client->asking) {
         block_close(client); /* the courier could not be asked */
+        answer_client(c, i);
+    }
+}
+
+/* A client of a stream has nothing more to say, but may go. */
+static void read_stream_client(struct control *c, struct control_client *client)
+{
+    char bytes[64];
+    ssize_t n = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    if (n < 0 && errno != EAGAIN)
+        return drop_client(c, client);
+    if (n == 0 && !client->leaving) { /* it may still read: the stream comes to its end */
+        struct epoll_event e = {.events = 0, .data.u64 = (uint64_t)(client - c->client)};
+        client->leaving = true;
+        epoll_ctl(c->epoll, EPOLL_CTL_MOD, client->fd, &e);
+    } else if (n == 0) { /* and now it has gone */
+        return drop_client(c, client);
+    }
+    if (client->out_at < client->out_end)
+        answer_client(c, (uint32_t)(client - c->client));
+}
+
+/* What streams have to say by now. */
+static void tend_streams(struct control *c)
+{
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
+        struct control_client *client = &c->client[i];
+        if (client->fd < 0 || client->stream == NULL || client->out_at < client->out_end)
+            continue;
+        client->deadline_ns = loop_now_ns() + CLIENT_NS;
+        client->more = client->stream->more(c, client);
+        if (client->body_len == 0 && client->more)
+            continue;
+        if (!client->more) {
+            client->stream->end(c, client);
+            client->stream = NULL;
+        }
+        block_close(client);
         answer_client(c, i);
     }
 }
@@ -210,7 +257,7 @@ static void read_client(struct control *c, uint32_t i)
     if (n < 0 && errno == EAGAIN)
         return;
     if (n <= 0)
-        return drop_client(client);
+        return drop_client(c, client);
     client->line_len += (size_t)n;
     const char *end = memchr(client->line, '\n', client->line_len);
     if (end == NULL && client->line_len < sizeof(client->line))
@@ -226,6 +273,52 @@ static void read_client(struct control *c, uint32_t i)
     answer_client(c, i);
 }
 
+static void client_answered(struct control *c, struct control_client *client)
+{
+    client->asking = false;
+    if (client->unwatched)
+        (void)watch(c, client->fd, EPOLLIN, (uint64_t)(client - c->client));
+    client->unwatched = false;
+    block_close(client);
+    answer_client(c, (uint32_t)(client - c->client));
+}
+
+/* Answers that lanes have sent back. One client's next question is answered in the next round. */
+static void lane_answers(struct control *c)
+{
+    struct control_client *client;
+
+    for (uint32_t i = 0;
+         i < CONTROL_CLIENT_MAX && (client = control_connections_answered(c)) != NULL; i++)
+        client_answered(c, client);
+}
+
+/* At the end: what a lane still has is its own until it answers, which it does while it runs. */
+static void await_lanes(struct control *c)
+{
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
+        if (c->client[i].fd >= 0 && c->client[i].stream != NULL)
+            drop_client(c, &c->client[i]);
+    for (uint32_t ms = 0; control_capture_pending(c) && ms < STOP_WAIT_MS; ms++) {
+        struct control_client *answered = control_connections_answered(c);
+        if (answered != NULL)
+            answered->asking = false;
+        usleep(1000);
+    }
+    for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++) {
+        struct control_client *client = &c->client[i];
+        for (uint32_t ms = 0; client->asking && client->ask != NULL; ms++) {
+            struct control_client *answered = control_connections_answered(c);
+            if (answered != NULL)
+                answered->asking = false;
+            else if (ms == STOP_WAIT_MS)
+                client->ask = NULL; /* left to it for good */
+            else
+                usleep(1000);
+        }
+    }
+}
+
 /* Answers that the courier has sent back. */
 static void courier_answers(struct control *c)
 {
@@ -237,14 +330,9 @@ static void courier_answers(struct control *c)
         if (control_tlsrpt_answered(c, r))
             continue;
         struct control_client *client = base_container_of(r, struct control_client, request);
-        client->asking = false;
         client->body_len += r->text_len;
         client->more = r->more && r->error == NULL;
-        if (client->unwatched)
-            (void)watch(c, client->fd, EPOLLIN, (uint64_t)(client - c->client));
-        client->unwatched = false;
-        block_close(client);
-        answer_client(c, (uint32_t)(client - c->client));
+        client_answered(c, client);
     }
 }
 
@@ -376,6 +464,7 @@ static void housekeeping(struct control *c)
     uint64_t now_ns = loop_now_ns();
 
     settings_reclaim(&c->config.gateway->hub);
+    tend_streams(c);
     control_tlsa_tend(c);
     control_tlsrpt_tend(c);
     tend_resolver(c);
@@ -383,7 +472,7 @@ static void housekeeping(struct control *c)
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0 &&
             now_ns > c->client[i].deadline_ns + (c->client[i].answering ? PAUSE_NS : 0))
-            drop_client(&c->client[i]);
+            drop_client(c, &c->client[i]);
     if (now_ns - c->tended_ns < BASE_NS_S)
         return;
     c->tended_ns = now_ns;
@@ -448,10 +537,11 @@ int control_init(struct control *c, const struct control_config *config)
 void control_fini(struct control *c)
 {
     control_tlsrpt_stop(c);
+    await_lanes(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0) {
             c->client[i].asking = false;
-            drop_client(&c->client[i]);
+            drop_client(c, &c->client[i]);
         }
     if (c->config.listener >= 0)
         close(c->config.listener);
@@ -481,6 +571,7 @@ void control_run(struct control *c)
     while (!c->stop) {
         doorbell_arm(bell);
         courier_answers(c);
+        lane_answers(c);
         int n = epoll_wait(c->epoll, events, BASE_ARRAY_CNT(events), TICK_MS);
         doorbell_disarm(bell);
         (void)resolver_answers(&c->config.gateway->topology, TOPOLOGY_CONTROL, 0);
@@ -493,6 +584,8 @@ void control_run(struct control *c)
             else if (tag != TAG_BELL && c->client[tag].fd >= 0) {
                 if (c->client[tag].asking)
                     unwatch(c, &c->client[tag]);
+                else if (c->client[tag].stream != NULL)
+                    read_stream_client(c, &c->client[tag]);
                 else if (c->client[tag].answering)
                     answer_client(c, (uint32_t)tag);
                 else
@@ -500,6 +593,7 @@ void control_run(struct control *c)
             }
         }
         courier_answers(c);
+        lane_answers(c);
         housekeeping(c);
     }
     log_note(c, "asked to stop: draining");

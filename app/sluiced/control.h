@@ -5,6 +5,7 @@
  * The control socket (SOCK_STREAM, mode by group): a client sends one command line (control_line.h)
  * and reads the answer. That is a line "error: why" with whatever follows it up to end of file; or
  * a line "ok", then blocks, each a line "data N" and N bytes of any kind, and at last a line "end".
+ * Before "end" there may be a line "note TEXT", which is about the answer and no part of it.
  * An answer that breaks off has a line "error: why" in place of "end", or nothing at all: whoever
  * has not seen "end" does not have all of it. The peer's credentials decide: root, the
  * gateway's own user and control: change_group may change things and read mail, control: group may
@@ -17,10 +18,12 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include "control_capture.h"
 #include "control_line.h"
 #include "control_tlsa.h"
 #include "control_tlsrpt.h"
 #include "gateway.h"
+#include "lane_watch.h"
 #include "log_writer.h"
 
 #define CONTROL_CLIENT_MAX 8
@@ -46,10 +49,15 @@ struct control_client {
     bool refused;   /* the body is an error's text */
     bool ok_said;   /* a block was sent before */
     bool answering; /* the command was taken */
-    bool asking;    /* request is with the courier */
+    bool asking;    /* request is with the courier, or ask with a lane */
     bool unwatched; /* no events of its descriptor are taken */
     bool more;      /* the list goes on after what is in out */
     struct courier_request request;
+    char note[CONTROL_TAIL_CAP / 2]; /* said behind the answer; empty: nothing */
+    bool leaving;                    /* of a stream: the client wants its end */
+    struct control_stream *stream;   /* an answer that goes on by itself; owned */
+    struct lane_ask *ask;            /* likewise, with a lane: ask_lane; owned, but while asking */
+    uint32_t ask_lane;
     char *text; /* an answer that is there whole, or NULL; owned */
     size_t text_len, text_at;
     uint64_t deadline_ns; /* who does not ask until then is dropped, who does not read may be */
@@ -77,6 +85,7 @@ struct control {
     uint32_t opener_restarts;                 /* that the log knows of */
     struct control_tlsa tlsa;
     struct control_tlsrpt tlsrpt;
+    struct control_capture *capture; /* NULL: none runs */
     bool opener_lost;
     bool stop;
 };
@@ -148,6 +157,38 @@ void control_drain(struct control *c, struct control_client *client, bool on);
 
 /* The first piece of the answer, or the next. */
 void control_config_show(struct control *c, struct control_client *client);
+
+/* ---- connections (control_connections.c) ---- */
+
+/* Asks a lane for the first piece of the answer, or the next; client->asking then. */
+void control_connections(struct control *c, struct control_client *client);
+/* Takes a lane's answer to one of them. Returns whose it is, or NULL: none has come. */
+struct control_client *control_connections_answered(struct control *c);
+/* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
+void control_print_json(struct control_client *client, const char *text);
+
+/* ---- top (control_top.c) ---- */
+
+void control_top(struct control *c, struct control_client *client);
+
+/* ---- answers that go on by themselves ----
+ *
+ * A stream makes what there is whenever the client has read what was there, in each tick, until it
+ * or the client ends. */
+struct control_stream {
+    /* Fills the body; returns false when that was the last of it. */
+    bool (*more)(struct control *c, struct control_client *client);
+    /* The client goes, or all is said: gives back what it holds, itself too. */
+    void (*end)(struct control *c, struct control_client *client);
+};
+
+/* ---- trace (control_trace.c) ---- */
+
+void control_trace(struct control *c, struct control_client *client);
+
+/* ---- capture (control_capture.c) ---- */
+
+void control_capture(struct control *c, struct control_client *client);
 
 /* ---- certificates (control_tls.c) ---- */
 

@@ -112,6 +112,15 @@ static void refuse_words(struct control_client *client, struct base_span bad)
                    (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
 }
 
+static void refuse_connection_words(struct control_client *client, struct base_span bad)
+{
+    control_refuse(client,
+                   "'%.*s' is no connection's id (17.4), --address NET, --state STATE, --listener "
+                   "NAME, --user LOGIN, --older TIME (30s, 5m, 2h, 1d), --in, --out, --all or "
+                   "--json, each once\n",
+                   (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
+}
+
 static void refuse_unknown(struct control_client *client, struct base_span line)
 {
     control_refuse(client,
@@ -142,6 +151,21 @@ void control_command(struct control *c, struct control_client *client, size_t le
                        "%s needs a destination or a provider; and may have --for TIME (30s, 5m, "
                        "2h, 1d) and --reason TEXT\n",
                        row->text);
+    else if (rc == -EDOM && row->words == CONTROL_WORDS_CAPTURE)
+        control_refuse(client, "which packets? give --address NET, --port N, or --all\n");
+    else if (rc != 0 && row->words == CONTROL_WORDS_CAPTURE)
+        control_refuse(client,
+                       "'%.*s' is no --address NET, --port N, --all, --for TIME (30s, 5m, 1h at "
+                       "most), --bytes N (100M) or --snap BYTES, each once\n",
+                       (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
+    else if (rc != 0 && row->words == CONTROL_WORDS_TRACE)
+        control_refuse(client,
+                       "%s needs a client's address or network, or a domain; and may have --for "
+                       "TIME (30s, 5m, 1h at most), --count LINES and --json\n",
+                       row->text);
+    else if (rc == -EINVAL &&
+             (row->words == CONTROL_WORDS_CONNECTIONS || row->words == CONTROL_WORDS_KICK))
+        refuse_connection_words(client, bad);
     else if (rc == -EINVAL)
         refuse_words(client, bad);
     else if (rc != 0 && client->command.verb == CONTROL_SOURCES_RELEASE)
@@ -183,6 +207,19 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_RECIPIENT_CHECK:
         control_maps_check_recipient(c, client);
+        break;
+    case CONTROL_CAPTURE:
+        control_capture(c, client);
+        break;
+    case CONTROL_TOP:
+        control_top(c, client);
+        break;
+    case CONTROL_TRACE:
+        control_trace(c, client);
+        break;
+    case CONTROL_CONNECTIONS:
+    case CONTROL_CONNECTIONS_KICK:
+        control_connections(c, client);
         break;
     case CONTROL_DRAIN:
         control_drain(c, client, true);

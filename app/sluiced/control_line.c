@@ -35,6 +35,11 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_LOG_LEVEL] = {"log level", CONTROL_LOOK, CONTROL_WORDS_MAYBE},
     [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_OPTION},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
+    [CONTROL_CONNECTIONS_KICK] = {"connections kick", CONTROL_CHANGE, CONTROL_WORDS_KICK},
+    [CONTROL_CONNECTIONS] = {"connections", CONTROL_LOOK, CONTROL_WORDS_CONNECTIONS},
+    [CONTROL_CAPTURE] = {"capture", CONTROL_CHANGE, CONTROL_WORDS_CAPTURE},
+    [CONTROL_TOP] = {"top", CONTROL_LOOK, CONTROL_WORDS_NONE},
+    [CONTROL_TRACE] = {"trace", CONTROL_CHANGE, CONTROL_WORDS_TRACE},
     [CONTROL_DRAIN] = {"drain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_UNDRAIN] = {"undrain", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_STOP] = {"stop", CONTROL_CHANGE, CONTROL_WORDS_NONE},
@@ -119,6 +124,52 @@ static int take_suspension(struct control_line *out, struct base_span rest, stru
     return got < 0 ? -EINVAL : n == 1 ? 0 : -EDOM;
 }
 
+static bool take_count(uint64_t *out, struct base_span text)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9' || n > UINT32_MAX)
+            return false;
+        n = n * 10 + (uint64_t)(text.p[i] - '0');
+    }
+    *out = n;
+    return text.len > 0 && n > 0 && n <= UINT32_MAX;
+}
+
+/* A client or a domain, and in any order with it: --for TIME, --count N, --json. */
+static int take_trace(struct control_line *out, struct base_span rest, struct base_span *bad)
+{
+    struct base_span word, value;
+    bool quoted;
+    int got, n = 0;
+
+    while ((got = queue_filter_word(&rest, &word, &quoted)) == 1) {
+        bool is_for = base_span_eq(word, base_span_str("--for"));
+        bool is_count = base_span_eq(word, base_span_str("--count"));
+        *bad = word;
+        if (quoted)
+            return -EINVAL;
+        if (base_span_eq(word, base_span_str("--json"))) {
+            out->filter.json = true;
+            continue;
+        }
+        if (!is_for && !is_count) {
+            if (n++ > 0 || word.p[0] == '-')
+                return -EINVAL;
+            out->word[0] = word;
+            continue;
+        }
+        if (queue_filter_word(&rest, &value, &quoted) != 1)
+            return -EINVAL;
+        *bad = value.len > 0 ? value : word;
+        if (is_for ? !shape_time_parse(&out->for_ns, value) : !take_count(&out->cnt, value))
+            return -EINVAL;
+    }
+    *bad = got < 0 ? word : *bad;
+    return got < 0 ? -EINVAL : n == 1 ? 0 : -EDOM;
+}
+
 int control_line_parse(struct control_line *out, struct base_span line, struct base_span *bad)
 {
     *out = (struct control_line){.verb = CONTROL_VERB_CNT};
@@ -132,12 +183,24 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
     size_t at = strlen(row->text);
     if (row->words == CONTROL_WORDS_SUSPEND)
         return take_suspension(out, base_span_of(line.p + at, line.len - at), bad);
+    out->rest = base_span_of(line.p + at, line.len - at);
+    if (row->words == CONTROL_WORDS_CAPTURE)
+        return capture_words_parse(&out->capture, out->rest, bad);
+    if (row->words == CONTROL_WORDS_TRACE)
+        return take_trace(out, base_span_of(line.p + at, line.len - at), bad);
     if (row->words == CONTROL_WORDS_MAYBE && at == line.len)
         return 0;
     if (row->words == CONTROL_WORDS_MAYBE || row->words == CONTROL_WORDS_ONE ||
         row->words == CONTROL_WORDS_TWO || row->words == CONTROL_WORDS_JSON ||
         row->words == CONTROL_WORDS_SHOW || row->words == CONTROL_WORDS_OPTION)
         return take_words(out, base_span_of(line.p + at, line.len - at), row, bad);
+    if (row->words == CONTROL_WORDS_CONNECTIONS || row->words == CONTROL_WORDS_KICK) {
+        int rc =
+            conn_filter_parse(&out->connections, base_span_of(line.p + at, line.len - at), bad);
+        if (rc != 0 || row->words != CONTROL_WORDS_KICK)
+            return rc;
+        return out->connections.all || conn_filter_narrows(&out->connections) ? 0 : -EDOM;
+    }
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;
     out->filter.same_domain = policy_key_same_domain;

@@ -7,6 +7,8 @@
 #ifndef CONTROL_LINE_H
 #define CONTROL_LINE_H
 
+#include "capture.h"
+#include "conn_filter.h"
 #include "queue_filter.h"
 
 enum control_right { CONTROL_NONE, CONTROL_LOOK, CONTROL_CHANGE };
@@ -42,6 +44,11 @@ enum control_verb {
     CONTROL_LOG_LEVEL,
     CONTROL_LOG_TAIL,
     CONTROL_RELOAD,
+    CONTROL_CONNECTIONS_KICK, /* before what it begins with */
+    CONTROL_CONNECTIONS,
+    CONTROL_TOP,
+    CONTROL_TRACE,
+    CONTROL_CAPTURE,
     CONTROL_DRAIN,
     CONTROL_UNDRAIN,
     CONTROL_STOP,
@@ -61,7 +68,11 @@ enum control_words {
     CONTROL_WORDS_TWO,     /* two, likewise */
     CONTROL_WORDS_SHOW,    /* none, but --changed and --json or not */
     CONTROL_WORDS_OPTION,  /* none but --json, likewise */
-    CONTROL_WORDS_SUSPEND, /* one, and --for TIME, --reason TEXT or not */
+    CONTROL_WORDS_CAPTURE, /* capture_words_parse's */
+    CONTROL_WORDS_TRACE,   /* one, and --for TIME, --count N, --json or not */
+    CONTROL_WORDS_CONNECTIONS, /* a filter of connections, also none */
+    CONTROL_WORDS_KICK,        /* one that names something, or --all */
+    CONTROL_WORDS_SUSPEND,     /* one, and --for TIME, --reason TEXT or not */
 };
 
 struct control_row {
@@ -74,10 +85,14 @@ extern const struct control_row control_rows[CONTROL_VERB_CNT];
 struct control_line {
     enum control_verb verb;
     struct queue_filter filter;
+    struct conn_filter connections;
+    struct capture_words capture;
+    struct base_span rest;    /* all words, as they were said; a view */
     struct base_span word[2]; /* of ONE and TWO; views */
     bool changed;             /* of SHOW */
     struct base_span reason;  /* of SUSPEND; a view */
-    uint64_t for_ns;          /* likewise; 0: none was said */
+    uint64_t for_ns;          /* likewise, and of TRACE; 0: none was said */
+    uint64_t cnt;             /* of TRACE; 0: none was said */
 };
 
 /* Returns 0; -ENOENT: no such command; -EINVAL: *bad is the word that is wrong or lacks its value;

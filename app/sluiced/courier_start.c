@@ -10,6 +10,7 @@
 #include "courier_source.h"
 #include "courier_shape.h"
 #include "courier_suspend.h"
+#include "courier_trace.h"
 #include "smtp_client.h"
 
 #include <stdio.h>
@@ -166,6 +167,7 @@ static void send(struct courier *c, struct delivery *d)
     courier_shape_fill(d);
     courier_lanes_take(&c->lanes, d);
     d->sent_ns = c->now_ns;
+    courier_trace_send(c, d);
     struct rte_ring *ring = topology_ring(c->topology, TOPOLOGY_COURIER_LANE, d->lane);
     if (rte_ring_sp_enqueue(ring, d) != 0) {
         d->unattempted = true;
@@ -231,6 +233,7 @@ static void start(struct courier *c, const struct queue_job *job)
      * crash: there is a bound. */
     if (courier_journal_full(c, &job->id))
         return queue_put_back(c->queue, job, c->now_ns + RETRY_NS);
+    courier_trace_job(c, job);
     struct delivery *d = courier_delivery_get(c, job);
     if (courier_plan_take(c, d))
         go(c, d);

@@ -2,6 +2,7 @@
 #include "base_time.h"
 #include "client_limits.h"
 #include "conn_tls_out.h"
+#include "conn_trace.h"
 #include "resolver.h"
 
 #include <errno.h>
@@ -34,6 +35,8 @@ static int open_net(struct lane_port *on, const struct lane_config *config,
         .unreachable = lane_unreachable,
         .icmp_arg = l,
         .vlan = (uint16_t)port->vlan,
+        .leave = lane_watch_leaving,
+        .leave_arg = on,
         .dad_cnt = 1,
     };
 
@@ -133,6 +136,8 @@ static int open_tcp(struct lane *l, const struct lane_config *config, uint64_t n
         .sack_off = !conf->tcp.sack,
         .stray = l->to_host != NULL || l->rss_known ? lane_stray : NULL,
         .stray_arg = l,
+        .watch = conn_trace_tcp,
+        .watch_arg = l,
     };
 
     memcpy(t.secret, config->secret, sizeof(t.secret));
@@ -186,7 +191,8 @@ static int open_pools(struct lane *l, const uint8_t secret[16])
     if (conn_auth_init(l) != 0 || conn_rcpt_init(l) != 0 || client_lists_init(l, secret) != 0)
         return -ENOMEM;
     if (base_pool_init(&l->conns, (uint32_t)conf->tcp.connections, sizeof(struct conn), 64,
-                       sizeof(struct conn)) != 0)
+                       sizeof(struct conn)) != 0 ||
+        lane_watch_init(l) != 0)
         return -ENOMEM;
     return spool_buf_pool_init(&l->bufs, buf_cnt, (uint16_t)l->number);
 }
@@ -285,6 +291,7 @@ void lane_fini(struct lane *l)
     l->conns.free_cnt = l->conns.object_cnt;
     l->bufs.free_cnt = l->bufs.buf_cnt;
     base_pool_fini(&l->conns);
+    lane_watch_fini(l);
     conn_auth_fini(l);
     conn_rcpt_fini(l);
     client_lists_fini(l);
@@ -370,6 +377,8 @@ static uint32_t receive_all(struct lane *l)
         total += n;
         for (uint32_t k = 0; k < n; k++)
             pkts[k]->port = (uint16_t)i;
+        if (l->watch.capture != NULL)
+            lane_watch_frames(l, pkts, n, (uint8_t)i, false);
         if (l->lane_cnt > 1 && p->rss == NULL)
             n = lane_steer(l, pkts, n);
         input(l, p, pkts, n);
@@ -396,6 +405,8 @@ static uint32_t receive(struct lane *l)
         return receive_all(l);
     uint32_t n = p->port->ops->rx_burst(p->port->state, (uint16_t)l->number, pkts, LANE_BURST);
     uint32_t total = n;
+    if (l->watch.capture != NULL)
+        lane_watch_frames(l, pkts, n, 0, false);
     if (l->lane_cnt > 1) {
         if (p->rss == NULL)
             n = lane_steer(l, pkts, n);
@@ -516,6 +527,16 @@ static void note_drained(struct lane *l)
     l->refusing = drained || l->draining;
 }
 
+/* An operator may follow connections. */
+static void note_traced(struct lane *l)
+{
+    uint32_t on = trace_on(&l->topology->trace);
+
+    if ((on != 0) != (l->tracing != 0))
+        tcp_watch(l->tcp, on != 0);
+    l->tracing = on;
+}
+
 static uint32_t timers(struct lane *l)
 {
     struct base_timer *t;
@@ -552,7 +573,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->settings = settings_current(l->hub);
     l->tables = settings_tables(l->hub);
     note_drained(l);
-    note_drained(l);
+    note_traced(l);
     l->spoolers_rung = 0;
     if (l->tls != NULL)
         lane_tls_take(l->tls);
@@ -573,6 +594,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += conn_rcpt_pass(l);
     work += events(l);
     work += lane_stream_pass(l);
+    work += lane_watch_pass(l);
     work += timers(l);
     conn_out_relieve(l);
     client_limits_stress(l);
@@ -607,6 +629,8 @@ uint64_t lane_deadline(const struct lane *l)
     uint64_t t = tcp_deadline(l->tcp);
     uint64_t w = base_wheel_next(&l->wheel);
 
+    if (l->watch.ask != NULL)
+        return l->now_ns;
     if (l->tls != NULL && (tls_lane_busy(l->tls->engine) || lane_tls_judges(l->tls)))
         return l->now_ns;
     /* What they wait for may come without a ring of our bell. */

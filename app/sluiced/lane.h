@@ -22,6 +22,7 @@
 #include "conn_login.h"
 #include "lane_stream.h"
 #include "lane_tls.h"
+#include "lane_watch.h"
 #include "net_rss.h"
 #include "settings.h"
 #include "spool.h"
@@ -66,6 +67,7 @@ struct lane {
     uint64_t now_ns;
     uint64_t wall_ns;
     const struct settings *settings;    /* of this pass */
+    uint32_t tracing;                   /* trace_on, of this pass */
     const struct policy_tables *tables; /* likewise; NULL: none */
     struct net *net;                    /* of the first port: the others are joined to it */
     struct tcp_stack *tcp;
@@ -100,6 +102,7 @@ struct lane {
     struct base_wheel wheel;
     struct base_pool conns;
     struct lane_streams streams;
+    struct lane_watch watch;
     struct conn_cache idle; /* connections to next hops that wait for a message */
     struct conn_groups groups;
     struct spool_buf_pool bufs;
@@ -164,6 +167,14 @@ uint64_t lane_deadline(const struct lane *l);
 void lane_drain(struct lane *l);
 
 /* ---- for its connections ---- */
+
+/* Its number among those of today, from 1: what the log and operators call it. */
+static inline uint32_t lane_conn_number(const struct conn *c)
+{
+    const struct lane *l = c->lane;
+
+    return base_pool_index(&l->conns, c) * l->lane_cnt + l->number + 1;
+}
 
 /* A spool for a new message; TOPOLOGY_SPOOL_NONE and why when none takes any. */
 uint32_t lane_choose_spool(struct lane *l, const char **why);

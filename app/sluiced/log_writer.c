@@ -145,6 +145,42 @@ static void keep_tail(struct log_writer *w, const struct stats_log_record *recor
     pthread_mutex_unlock(&w->tail_lock);
 }
 
+static void put_tap(struct log_tap *t, const struct stats_log_record *r)
+{
+    if (t->record == NULL)
+        return;
+    if (t->put_cnt - t->taken_cnt == t->cap)
+        t->missed_cnt++;
+    else
+        t->record[t->put_cnt++ % t->cap] = *r;
+}
+
+/* Sets aside what somebody follows. Returns how many records are left for the log, in order. */
+static uint32_t take_traced(struct log_writer *w, struct stats_log_record *records, uint32_t cnt)
+{
+    const struct trace *trace = &w->topology->trace;
+    uint32_t on = trace_on(trace), left = 0;
+
+    for (uint32_t i = 0; i < cnt; i++) {
+        bool traced = records[i].event == STATS_LOG_TRACE;
+        uint32_t bits = 0;
+        if (traced)
+            bits = (uint32_t)records[i].n & on;
+        else if (on != 0 && stats_log_kept((enum stats_log_event)records[i].event))
+            bits = trace_of_id(trace, records[i].id);
+        if (bits != 0) {
+            pthread_mutex_lock(&w->tail_lock);
+            for (uint32_t k = 0; k < TRACE_CNT; k++)
+                if ((bits >> k & 1) != 0)
+                    put_tap(&w->tap[k], &records[i]);
+            pthread_mutex_unlock(&w->tail_lock);
+        }
+        if (!traced)
+            records[left++] = records[i];
+    }
+    return left;
+}
+
 int log_writer_pass(struct log_writer *w, uint64_t now_ns, uint64_t wall_ns)
 {
     struct stats_log_record records[LOG_BATCH_MAX];
@@ -164,8 +200,9 @@ int log_writer_pass(struct log_writer *w, uint64_t now_ns, uint64_t wall_ns)
         log_caught_up(w->log);
         return 0;
     }
-    keep_tail(w, records, n);
-    error = log_write(w->log, records, n);
+    uint32_t left = take_traced(w, records, n);
+    keep_tail(w, records, left);
+    error = left > 0 ? log_write(w->log, records, left) : 0;
     return error != 0 ? error : (int)n;
 }
 
@@ -219,6 +256,7 @@ int log_writer_start(struct log_writer *w, struct log *log, enum stats_log_level
     w->tail_cnt = 0;
     w->unwritten_cnt = 0;
     memset(w->told, 0, sizeof(w->told));
+    memset(w->tap, 0, sizeof(w->tap));
     atomic_init(&w->level, (int)level);
     atomic_init(&w->fd, -1);
     atomic_init(&w->stop_ns, 0);
@@ -269,6 +307,29 @@ uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uin
         out[i] = w->tail[(w->tail_cnt - n + i) % LOG_TAIL_CNT];
     pthread_mutex_unlock(&w->tail_lock);
     return (uint32_t)n;
+}
+
+void log_writer_tap(struct log_writer *w, uint32_t wish, struct stats_log_record *record,
+                    uint32_t cap)
+{
+    pthread_mutex_lock(&w->tail_lock);
+    w->tap[wish] = (struct log_tap){.record = record, .cap = cap};
+    pthread_mutex_unlock(&w->tail_lock);
+}
+
+uint32_t log_writer_tapped(struct log_writer *w, uint32_t wish, struct stats_log_record *out,
+                           uint32_t cnt, uint64_t *missed)
+{
+    struct log_tap *t = &w->tap[wish];
+    uint32_t n = 0;
+
+    pthread_mutex_lock(&w->tail_lock);
+    for (; n < cnt && t->taken_cnt < t->put_cnt; n++)
+        out[n] = t->record[t->taken_cnt++ % t->cap];
+    *missed += t->missed_cnt;
+    t->missed_cnt = 0;
+    pthread_mutex_unlock(&w->tail_lock);
+    return n;
 }
 
 void log_writer_id_format(char out[LOG_ID_CAP], const uint8_t id[16])

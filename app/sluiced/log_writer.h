@@ -9,6 +9,9 @@
  * Records that were dropped, in a ring or because the log could not be written, are told of in the
  * log itself as soon as it takes lines again: "lost lines=N kind=connect".
  *
+ * Lines of what an operator follows (STATS_LOG_TRACE) are no lines of the log: the writer sets them
+ * aside for control, with those of the log that are about the same messages.
+ *
  * Threads: log_writer_... by control, but for the thread's own. Memory: the last LOG_TAIL_CNT
  * records are kept for sluicectl log tail.
  */
@@ -22,6 +25,14 @@
 
 #define LOG_TAIL_CNT 1024
 #define LOG_RING_MAX (TOPOLOGY_LANE_MAX + TOPOLOGY_SPOOL_MAX + 4)
+
+/* Records set aside for one wish (trace.h), the oldest at taken_cnt; what finds no room is missed.
+ */
+struct log_tap {
+    struct stats_log_record *record; /* control's; NULL: nobody follows it */
+    uint32_t cap;
+    uint64_t put_cnt, taken_cnt, missed_cnt;
+};
 
 struct log_writer {
     struct topology *topology;
@@ -44,6 +55,7 @@ struct log_writer {
     uint64_t told_ns;
     uint32_t unwritten_cnt; /* at its end: records that may not be lost, and are */
     pthread_mutex_t tail_lock;
+    struct log_tap tap[TRACE_CNT]; /* by tail_lock, as the tail */
     uint64_t tail_cnt; /* records so far; the next one's place is tail_cnt % LOG_TAIL_CNT */
     struct stats_log_record tail[LOG_TAIL_CNT];
 };
@@ -64,6 +76,15 @@ enum stats_log_level log_writer_level(const struct log_writer *w);
 
 /* Copies the last cnt records, LOG_TAIL_CNT at most, oldest first. Returns how many. */
 uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt);
+
+/* From now on records of the wish are set aside in record, which has room for cap and is borrowed
+ * until it is taken back by NULL. */
+void log_writer_tap(struct log_writer *w, uint32_t wish, struct stats_log_record *record,
+                    uint32_t cap);
+/* Takes up to cnt of them, oldest first. Returns how many; adds to *missed those that found no room
+ * since the last time. */
+uint32_t log_writer_tapped(struct log_writer *w, uint32_t wish, struct stats_log_record *out,
+                           uint32_t cnt, uint64_t *missed);
 
 /* log_style's id_format: spool_id_format. */
 void log_writer_id_format(char out[LOG_ID_CAP], const uint8_t id[16]);

@@ -51,6 +51,9 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_LANE_ICMP] = {"li", TOPOLOGY_LANE, TOPOLOGY_LANE, sizeof(struct lane_icmp), 64},
     [TOPOLOGY_CONTROL_COURIER] = {"kc", TOPOLOGY_CONTROL, TOPOLOGY_COURIER, sizeof(void *), 16},
     [TOPOLOGY_COURIER_CONTROL] = {"ck", TOPOLOGY_COURIER, TOPOLOGY_CONTROL, sizeof(void *), 16},
+    /* More than control has clients. */
+    [TOPOLOGY_CONTROL_LANE] = {"wl", TOPOLOGY_CONTROL, TOPOLOGY_LANE, sizeof(void *), 16},
+    [TOPOLOGY_LANE_CONTROL] = {"lw", TOPOLOGY_LANE, TOPOLOGY_CONTROL, sizeof(void *), 16},
     /* Not deep: what lies here is missing in the lane's receive pool. */
     [TOPOLOGY_LANE_HOST] = {"lh", TOPOLOGY_LANE, TOPOLOGY_HOST, sizeof(void *), 512},
     [TOPOLOGY_HOST_FREE] = {"hf", TOPOLOGY_HOST, TOPOLOGY_LANE, sizeof(void *), 512},

@@ -15,6 +15,7 @@
 #include "stats.h"
 #include "stats_log.h"
 #include "stream.h"
+#include "trace.h"
 
 #include <stddef.h>
 
@@ -62,6 +63,8 @@ enum topology_link_id {
     TOPOLOGY_LANE_ICMP,       /* about connections of others */
     TOPOLOGY_CONTROL_COURIER, /* struct courier_request * */
     TOPOLOGY_COURIER_CONTROL, /* struct courier_request * */
+    TOPOLOGY_CONTROL_LANE,    /* struct lane_ask *: what an operator asks of it */
+    TOPOLOGY_LANE_CONTROL,    /* struct lane_ask *: the answers */
     TOPOLOGY_LANE_HOST,       /* struct rte_mbuf *: frames for the machine's kernel */
     TOPOLOGY_HOST_FREE,       /* struct rte_mbuf *: those that it has got, back to be freed */
     TOPOLOGY_HOST_LANE,       /* struct rte_mbuf *: frames of the kernel's for the port */
@@ -128,6 +131,7 @@ struct topology {
     struct stats_block *stats;
     uint32_t stats_cnt;
     _Atomic bool drained;        /* by the operator: lanes take no new mail; control stores */
+    struct trace trace;          /* what an operator follows */
     struct stats_log_lost *lost; /* of each thread, by the place of its counters */
     bool silent;
 };

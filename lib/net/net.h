@@ -80,6 +80,13 @@ struct net_config {
     void *icmp_arg; /* of both */
 
     /*
+     * Frames on their way to the port, each once, while net_watch has it on: borrowed for the
+     * call, and not to be changed. May be NULL.
+     */
+    void (*leave)(void *arg, struct rte_mbuf *const *frames, uint32_t cnt);
+    void *leave_arg;
+
+    /*
      * The rest of the machine, NULL: there is none, and frames that are not for us are dropped.
      * Takes a whole frame as it came: of other VLANs, types and addresses, to groups that we do not
      * listen to; to our addresses what is not TCP or an echo request (fragments of TCP are
@@ -168,6 +175,9 @@ uint32_t net_addresses(const struct net *n, struct net_addr *out, uint32_t cap);
  * solicited-node group of each IPv6 address. Writes up to cap and returns how many there are, at
  * most NET_GROUP_MAX, each once; 0 without IPv6. */
 uint32_t net_groups(const struct net *n, uint8_t (*mac)[6], uint32_t cap);
+
+/* From now on config.leave is told of frames, or is not. */
+void net_watch(struct net *n, bool on);
 
 /* Gives everything queued to the port. What a full port does not take stays queued up to a bound,
  * then the oldest is dropped and counted. Call once a pass. */

@@ -127,6 +127,8 @@ struct net {
     /* Packets for the port: a circle. */
     uint32_t tx_head;
     uint32_t tx_cnt;
+    uint32_t tx_told; /* of these, config.leave has seen the first */
+    bool watched;
     struct rte_mbuf *tx[NET_TX_QUEUE_CNT];
 
     /* Neighbors. */

@@ -44,6 +44,7 @@ void net_tx_push_raw(struct net *n, struct rte_mbuf *m)
             rte_pktmbuf_free(n->tx[n->tx_head]);
             n->tx_head = (n->tx_head + 1) % NET_TX_QUEUE_CNT;
             n->tx_cnt--;
+            n->tx_told = n->tx_told > 0 ? n->tx_told - 1 : 0;
             stats_inc(n->stats, STATS_NET_DROP_TX_FULL);
         }
     }
@@ -70,6 +71,20 @@ void net_tx_push(struct net *n, struct rte_mbuf *m)
     net_tx_push_raw(n, m);
 }
 
+void net_watch(struct net *n, bool on)
+{
+    n->watched = on && n->config.leave != NULL;
+    n->tx_told = 0;
+}
+
+/* Those of the next burst that were not told of before: the port may have refused them. */
+static void tell(struct net *n, struct rte_mbuf **pkts, uint32_t cnt)
+{
+    if (n->tx_told < cnt)
+        n->config.leave(n->config.leave_arg, pkts + n->tx_told, cnt - n->tx_told);
+    n->tx_told = n->tx_told > cnt ? n->tx_told : cnt;
+}
+
 void net_flush(struct net *n)
 {
     uint64_t packets = 0, bytes = 0;
@@ -82,11 +97,14 @@ void net_flush(struct net *n)
         uint32_t len[NET_PORT_BURST_MAX]; /* read before the port owns them */
         for (uint16_t i = 0; i < cnt; i++)
             len[i] = pkts[i]->pkt_len;
+        if (n->watched)
+            tell(n, pkts, cnt);
         uint16_t took = n->port->ops->tx_burst(n->port->state, n->config.queue, pkts, cnt);
         base_assert(took <= cnt);
         for (uint16_t i = 0; i < took; i++)
             bytes += len[i];
         packets += took;
+        n->tx_told = n->tx_told > took ? n->tx_told - took : 0;
         n->tx_head = (n->tx_head + took) % NET_TX_QUEUE_CNT;
         n->tx_cnt -= took;
         if (took < cnt)

@@ -62,7 +62,8 @@ void stats_log_push(struct stats_log *log, struct stats_log_record *record)
     if (log->ring == NULL)
         return;
     bool kept = !log->unattended && stats_log_kept((enum stats_log_event)record->event);
-    uint32_t spare = log->reserved + (kept ? 0 : rte_ring_get_capacity(log->ring) / 4);
+    uint32_t share = record->event == STATS_LOG_TRACE ? 2 : 4;
+    uint32_t spare = log->reserved + (kept ? 0 : rte_ring_get_capacity(log->ring) / share);
     record->thread = log->thread;
     if (!(kept && log->cnt > 0) && rte_ring_free_count(log->ring) > spare &&
         rte_ring_sp_enqueue_elem(log->ring, record, sizeof(*record)) == 0)

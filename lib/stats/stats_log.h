@@ -12,8 +12,8 @@
  *   waits in memory of its own, in order, and goes by stats_log_flush. It starts no new work while
  *   anything waits (stats_log_waits), which is what bounds that memory.
  *
- * Other records are dropped while the ring is three quarters full, and counted by event (struct
- * stats_log_lost): the log's writer tells of them in the log itself.
+ * Other records are dropped while the ring is three quarters full (TRACE: half full), and counted
+ * by event (struct stats_log_lost): the log's writer tells of them in the log itself.
  *
  * Threads: one producer for each ring (struct stats_log), one consumer for all of them. Memory: the
  * ring holds copies of the records; nothing is borrowed after stats_log_push returns.
@@ -84,6 +84,7 @@ enum stats_log_level { STATS_LOG_ERROR, STATS_LOG_WARN, STATS_LOG_INFO, STATS_LO
     X(RELOAD, STATS_LOG_INFO, "reload", "generation=%n what=%s")                                   \
     X(ROLE, STATS_LOG_WARN, "role", "pid=%n what=%s")                                              \
     X(GAP, STATS_LOG_WARN, "lost", "lines=%n kind=%s")                                             \
+    X(TRACE, STATS_LOG_DEBUG, "trace", "peer=%a conn=%m id=%i %{layer}s: %{what}t")                \
     X(NOTE, STATS_LOG_INFO, "note", "%s")                                                          \
     X(WARNING, STATS_LOG_WARN, "warning", "%s")
 

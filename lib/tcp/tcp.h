@@ -101,6 +101,13 @@ struct tcp_config {
                   const struct net_endpoint *remote, bool listened);
     void *stray_arg;
 
+    /* For an operator who follows connections, while tcp_watch has it on: that a peer opens one,
+     * each change of state (was: static text of the one before, "" at first), and what is sent
+     * again. May be NULL. It may not call this stack. */
+    void (*watch)(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote,
+                  const char *what, const char *was);
+    void *watch_arg;
+
     uint8_t secret[16]; /* ISNs (RFC 6528), ports (RFC 6056), timestamps (RFC 7323), table hash */
 };
 
@@ -135,6 +142,9 @@ void tcp_flush(struct tcp_stack *s, uint64_t now_ns);
 
 /* The next time at which tcp_run has work; BASE_NS_NONE when never. */
 uint64_t tcp_deadline(const struct tcp_stack *s);
+
+/* From now on config.watch is told, or is not. */
+void tcp_watch(struct tcp_stack *s, bool on);
 
 /* ---- events ---- */
 
@@ -234,6 +244,21 @@ enum tcp_error tcp_error(const struct tcp_conn *c);
 const char *tcp_error_name(enum tcp_error e); /* "reset", "timeout", ... */
 void tcp_local(const struct tcp_conn *c, struct net_endpoint *out);
 void tcp_remote(const struct tcp_conn *c, struct net_endpoint *out);
+
+/* What an operator sees of it: as it is now, no promise of the next segment. state is static text
+ * ("ESTABLISHED"). */
+struct tcp_facts {
+    const char *state;
+    uint32_t srtt_us, min_rtt_us; /* 0: no sample yet */
+    uint32_t cwnd_bytes;
+    uint32_t mss_bytes;
+    uint32_t send_window_bytes; /* the peer's */
+    uint32_t unacked_bytes;
+    uint32_t queued_bytes; /* in the send buffer, these included */
+    uint32_t unread_bytes;
+    bool timestamps, sack, ecn; /* agreed on */
+};
+void tcp_facts(const struct tcp_conn *c, struct tcp_facts *out);
 
 /* What is in use now: all zero when nothing is left, mbufs included. */
 struct tcp_usage {

@@ -104,6 +104,7 @@ struct tcp_cc_ops;
 
 struct tcp_stack {
     struct tcp_config config; /* defaults filled in */
+    bool watched;             /* config.watch is to be told */
     uint64_t now_ns;
     uint32_t now_ms;
     uint32_t now_us;
@@ -171,6 +172,15 @@ static inline bool tcp_conn_is_opening(const struct tcp_conn *c)
 static inline bool tcp_conn_owes_fin(const struct tcp_conn *c)
 {
     return (c->flags & (TCP_CONN_FIN_QUEUED | TCP_CONN_FIN_ACKED)) == TCP_CONN_FIN_QUEUED;
+}
+
+/* tcp_facts.c */
+void tcp_watch_tell(struct tcp_stack *s, const struct tcp_key *key, const char *what,
+                    const char *was);
+static inline void tcp_watch_again(struct tcp_stack *s, const struct tcp_conn *c, const char *what)
+{
+    if (s->watched)
+        tcp_watch_tell(s, &c->key, what, "");
 }
 
 static inline void tcp_count(struct tcp_stack *s, enum stats_id id)

@@ -267,6 +267,7 @@ static void advance(struct tcp_stack *s, struct tcp_conn *c, uint32_t len, bool 
         }
     } else {
         tcp_count(s, STATS_TCP_RETRANSMITS);
+        tcp_watch_again(s, c, "sent again");
     }
     if (first && fresh)
         c->progress_ms = s->now_ms;
@@ -354,6 +355,7 @@ uint32_t tcp_output_first(struct tcp_stack *s, struct tcp_conn *c)
     if (!send_data(s, c, c->snd_una, c->snd_head, 0, len, fin))
         return 0;
     tcp_count(s, STATS_TCP_RETRANSMITS);
+    tcp_watch_again(s, c, "sent again");
     return len + fin;
 }
 
@@ -385,6 +387,7 @@ bool tcp_output_last(struct tcp_stack *s, struct tcp_conn *c)
     if (!send_data(s, c, c->snd_una + offset + in, m, in, len, fin))
         return false;
     tcp_count(s, STATS_TCP_RETRANSMITS);
+    tcp_watch_again(s, c, "sent again");
     c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */
     m->vlan_tci |= TCP_MARK_AGAIN;
     m->hash.usr = s->now_us;
@@ -405,6 +408,7 @@ static bool send_again(struct tcp_stack *s, struct tcp_conn *c, struct rte_mbuf 
             return false;
         }
         tcp_count(s, STATS_TCP_RETRANSMITS);
+        tcp_watch_again(s, c, "sent again");
         offset += len;
     }
     c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED; /* Karn */

@@ -114,6 +114,7 @@ static bool retransmit_timer(struct tcp_stack *s, struct tcp_conn *c)
             c->flags |= TCP_CONN_SYN_LOST;
             c->flags &= ~(uint32_t)TCP_CONN_RTT_TIMED;
             tcp_count(s, STATS_TCP_RETRANSMITS);
+            tcp_watch_again(s, c, "SYN sent again");
         }
         return tcp_output_syn(s, c);
     }

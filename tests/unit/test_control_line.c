@@ -93,6 +93,15 @@ static void test_lines(void **state)
         {"config show --json --changed", 0, CONTROL_CONFIG_SHOW},
         {"config show '--json'", -EDOM, CONTROL_CONFIG_SHOW},
         {"config show all", -EDOM, CONTROL_CONFIG_SHOW},
+        {"connections", 0, CONTROL_CONNECTIONS},
+        {"connections --json --state rcpt", 0, CONTROL_CONNECTIONS},
+        {"connections 17", -EINVAL, CONTROL_CONNECTIONS},
+        {"connections kick", -EDOM, CONTROL_CONNECTIONS_KICK},
+        {"connections kick --json", -EDOM, CONTROL_CONNECTIONS_KICK},
+        {"connections kick --all", 0, CONTROL_CONNECTIONS_KICK},
+        {"connections kick 17.4", 0, CONTROL_CONNECTIONS_KICK},
+        {"connections kick --in", 0, CONTROL_CONNECTIONS_KICK},
+        {"connections kicks", -EINVAL, CONTROL_CONNECTIONS},
         {"log level", 0, CONTROL_LOG_LEVEL},
         {"log level debug", 0, CONTROL_LOG_LEVEL},
         {"log level --json", 0, CONTROL_LOG_LEVEL},
@@ -126,7 +135,8 @@ static void test_rights(void **state)
                      v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT || v == CONTROL_TLSRPT_SHOW ||
                      v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
                      v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_STS_SHOW ||
-                     v == CONTROL_PROVIDERS || v == CONTROL_LOG_LEVEL;
+                     v == CONTROL_CONNECTIONS || v == CONTROL_TOP || v == CONTROL_PROVIDERS ||
+                     v == CONTROL_LOG_LEVEL;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }
