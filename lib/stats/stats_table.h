@@ -6,10 +6,10 @@
 /* clang-format off */
 /* lib/net */
 STATS(NET_RX_PACKETS,        "net", "rx_packets",        "packets", "frames taken from the port")
-STATS(NET_RX_BYTES,          "net", "rx_bytes",          "bytes",   "bytes of those frames")
+STATS(NET_RX_BYTES,          "net", "rx_bytes",          "bytes",   "bytes of the frames taken from the port")
 STATS(NET_RX_HANDLED,        "net", "rx_handled",        "packets", "of those frames, such as were for the network itself: ARP, neighbor discovery and ICMP that was heeded")
 STATS(NET_TX_PACKETS,        "net", "tx_packets",        "packets", "frames given to the port")
-STATS(NET_TX_BYTES,          "net", "tx_bytes",          "bytes",   "bytes of those frames")
+STATS(NET_TX_BYTES,          "net", "tx_bytes",          "bytes",   "bytes of the frames given to the port")
 STATS(NET_RX_ARP,              "net", "rx_arp",                "packets",   "valid ARP packets")
 STATS(NET_RX_ECHO,             "net", "rx_echo",               "packets",   "ICMP echo requests to us")
 STATS(NET_RX_ND,                  "net", "rx_nd",                 "packets",   "neighbor solicitations for us, and advertisements")
@@ -712,11 +712,11 @@ STATS(MEMORY_RESIDENT,        "memory", "allocator_resident",  "bytes now", "tha
 STATS(MEMORY_MAPPED,          "memory", "allocator_mapped",    "bytes now", "of address space that it uses")
 STATS(MEMORY_RETAINED,        "memory", "allocator_retained",  "bytes now", "of address space that it keeps for later")
 STATS(MEMORY_RX_BUFFERS,      "memory", "rx_buffers",          "buffers now", "packet buffers for what comes in, of all lanes")
-STATS(MEMORY_RX_FREE,         "memory", "rx_buffers_free",     "buffers now", "of these, free")
+STATS(MEMORY_RX_FREE,         "memory", "rx_buffers_free",     "buffers now", "free packet buffers for what comes in")
 STATS(MEMORY_DATA_BUFFERS,    "memory", "data_buffers",        "buffers now", "packet buffers for what goes out, of all lanes")
-STATS(MEMORY_DATA_FREE,       "memory", "data_buffers_free",   "buffers now", "of these, free")
+STATS(MEMORY_DATA_FREE,       "memory", "data_buffers_free",   "buffers now", "free packet buffers for what goes out")
 STATS(MEMORY_CTRL_BUFFERS,    "memory", "ctrl_buffers",        "buffers now", "packet buffers for segments without data, ARP and ICMP, of all lanes")
-STATS(MEMORY_CTRL_FREE,       "memory", "ctrl_buffers_free",   "buffers now", "of these, free")
+STATS(MEMORY_CTRL_FREE,       "memory", "ctrl_buffers_free",   "buffers now", "free packet buffers for segments without data, ARP and ICMP")
 STATS(MEMORY_FRAME_BUFFERS,   "memory", "frame_buffers",       "buffers now", "small packet buffers: headers and references, of all lanes")
-STATS(MEMORY_FRAME_FREE,      "memory", "frame_buffers_free",  "buffers now", "of these, free")
+STATS(MEMORY_FRAME_FREE,      "memory", "frame_buffers_free",  "buffers now", "free packet buffers for headers and references")
 /* clang-format on */
