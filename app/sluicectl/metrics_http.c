@@ -240,12 +240,11 @@ static struct MHD_Daemon *start(struct server *s, const struct sockaddr_storage 
 
     if (a->ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-    return MHD_start_daemon(flags, 0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR,
-                            (const struct sockaddr *)a, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)METRICS_HTTP_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)REQUEST_ROOM, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U,
-                            MHD_OPTION_NOTIFY_CONNECTION, note_connection, s, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)a,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_HTTP_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_ROOM,
+        MHD_OPTION_NOTIFY_CONNECTION, note_connection, s, MHD_OPTION_END);
 }
 
 int metrics_http_serve(const char *socket_path, const char *listen, bool other)

@@ -382,7 +382,7 @@ void courier_finish(struct courier *c, struct delivery *d)
 static void came_back(struct courier *c, struct delivery *d)
 {
     courier_lanes_put(&c->lanes, d);
-    if (d->verify == NULL) {
+    if (d->verify == NULL && !d->probe) { /* those are no attempts */
         stats_inc(c->stats, STATS_COURIER_RETURNED);
         stats_record(c->stats, STATS_HISTOGRAM_COURIER_ATTEMPT, c->now_ns - d->sent_ns);
     }

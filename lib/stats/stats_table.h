@@ -1,7 +1,8 @@
 /*
  * Every counter of the gateway: STATS(id, group, name, unit, help), and every histogram:
- * STATS_HISTOGRAM(id, group, name, unit, help, shift of the first bound, how many bounds). Included
- * several times; see stats.h. A dropped packet, a refused command and a failed delivery each have their row.
+ * STATS_HISTOGRAM(id, group, name, unit, help, shift, bounds), whose first bound is 2^shift and
+ * which has so many of them. Included several times; see stats.h. A dropped packet, a refused
+ * command and a failed delivery each have their row.
  */
 /* clang-format off */
 /* lib/net */
@@ -89,7 +90,6 @@ STATS(PORT_RX_MISSED,          "port", "rx_missed",            "packets",   "los
 STATS(PORT_RX_ERRORS,          "port", "rx_errors",            "packets",   "lost in the NIC: frames with errors of the wire")
 STATS(PORT_RX_NO_BUFFER,       "port", "rx_no_buffer",         "packets",   "lost in the NIC: no packet buffer for them (tcp: packet_buffers)")
 STATS(PORT_TX_ERRORS,          "port", "tx_errors",            "packets",   "given to the NIC, and not sent")
-STATS(PORT_DOWN,               "port", "down",                 "ports now", "ports without a link")
 /* lib/tcp */
 STATS(TCP_RX_SEGMENTS,             "tcp", "rx_segments",         "segments",   "segments taken from lib/net")
 STATS(TCP_TX_SEGMENTS,             "tcp", "tx_segments",         "segments",   "segments given to lib/net")

@@ -11,6 +11,7 @@ import socket
 import subprocess
 
 import openmetrics
+import sums
 from gateway import SLUICECTL, Gateway
 from harness import SOURCE, check, check_equal, die_with_parent, find_program, main, wait_until
 from mail import Client, plain
@@ -101,6 +102,19 @@ def test_every_row_is_there(lab):
     series = {(m.name, tuple((k, v) for k, v in labels if k not in ('lane', 'spool', 'thread', 'le')))
               for m in found.values() for _, labels in m.samples if m.type != 'histogram'}
     check_equal(len(series) + sum(m.type == 'histogram' for m in found.values()), len(rows), 'series, apart from lanes and spools')
+
+
+def test_sums_can_fail(lab):
+    """Each row of sums.py is wrong as soon as one of its counters is."""
+    counts = sums.Counts(gw.metrics())
+    wait_until(lambda: not sums.wrong(sums.Counts(gw.metrics())), 20, 'all rows hold')
+    noticed = set()
+    for values in (counts.values, counts.counts, counts.sums):
+        for key in values:
+            values[key] += 1
+            noticed.update(row.rsplit(': ', 1)[0] for row in sums.wrong(counts))
+            values[key] -= 1
+    check_equal({what for what, *_ in sums.SUMS} - noticed, set(), 'rows that no counter can make wrong')
 
 
 def test_served(lab):
