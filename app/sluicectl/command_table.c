@@ -1,6 +1,7 @@
 /* The commands, a row each (command.h), in the order in which the help tells them. */
 #include "command.h"
 #include "drain_command.h"
+#include "metrics_command.h"
 #include "spool_command.h"
 
 const struct command_option command_json = {
@@ -64,6 +65,16 @@ static const struct command_option drain_options[] = {
     {0},
 };
 
+static const struct command_option metrics_options[] = {
+    {.name = "--openmetrics", .help = "as OpenMetrics, not as Prometheus' own text"},
+    {.name = "--listen",
+     .value = "ADDRESS:PORT",
+     .help = "serves them at /metrics until stopped: 127.0.0.1:9464, [::1]:9464"},
+    {.name = "--allow-remote",
+     .help = "lets --listen take an address that other machines can reach"},
+    {0},
+};
+
 #define WHICH                                                                                      \
     "Which messages: one by its ID, or those that meet all conditions given. A recipient that "    \
     "is delivered meets none."
@@ -81,6 +92,22 @@ const struct command command_table[] = {
         .right = COMMAND_GROUP,
         .help = "is it well: connections, spools, certificates, maps, counters",
         .run = command_send,
+    },
+    {
+        .section = "The gateway",
+        .name = "metrics",
+        .arguments = "",
+        .options = metrics_options,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "all counters and histograms, for Prometheus",
+        .text = "Prints them once, or serves them over HTTP to Prometheus, in the form that it "
+                "asks for. A gateway that does not answer is status 503 with the reason; it may "
+                "come and go. Nobody is asked for a password, so it listens at addresses of this "
+                "machine alone unless told otherwise.\n"
+                "\n"
+                "conf/grafana-dashboard.json and conf/alerts.rules.yml are for what it serves.",
+        .run = metrics_command_run,
     },
     {
         .section = "The gateway",

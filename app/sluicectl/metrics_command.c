@@ -1,10 +1,11 @@
 #include "metrics_command.h"
 #include "metrics_http.h"
+#include "metrics_text.h"
 
 #include <errno.h>
 #include <string.h>
 
-int metrics_command_print(const char *socket_path, enum metrics_form form)
+static int print(const char *socket_path, enum metrics_form form)
 {
     char why[METRICS_WHY_CAP];
     struct metrics m;
@@ -12,38 +13,33 @@ int metrics_command_print(const char *socket_path, enum metrics_form form)
     int error = metrics_fetch(&m, socket_path, why);
     if (error != 0) {
         fprintf(stderr, "sluicectl: %s\n", why);
-        return error == -EPERM ? 1 : 2;
+        return error == -EPERM ? COMMAND_REFUSED : COMMAND_UNREACHABLE;
     }
     metrics_write(stdout, &m, form);
     metrics_free(&m);
     if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
+        return COMMAND_DONE;
     fprintf(stderr, "sluicectl: standard output: %s\n", strerror(errno));
-    return 1;
+    return COMMAND_UNREACHABLE;
 }
 
-int metrics_command_run(const char *socket_path, int argc, char **argv)
+int metrics_command_run(const struct command_call *call)
 {
-    enum metrics_form form = METRICS_PROMETHEUS;
-    const char *listen = NULL;
-    bool other = false;
+    const char *listen = command_option_value(call, "--listen");
+    bool other = command_option_value(call, "--allow-remote") != NULL;
+    bool openmetrics = command_option_value(call, "--openmetrics") != NULL;
 
-    for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc) {
-            listen = argv[++i];
-        } else if (strcmp(argv[i], "--allow-remote") == 0) {
-            other = true;
-        } else if (strcmp(argv[i], "--openmetrics") == 0) {
-            form = METRICS_OPENMETRICS;
-        } else if (strcmp(argv[i], "--json") == 0) {
-            form = METRICS_JSON;
-        } else {
-            fprintf(stderr, "sluicectl: metrics takes --listen ADDRESS:PORT, --allow-remote, "
-                            "--openmetrics and --json\n");
-            return 2;
-        }
+    if (listen != NULL && (openmetrics || call->json)) {
+        fprintf(stderr, "sluicectl: metrics --listen: the form is what each client asks for\n");
+        return COMMAND_WRONG_USE;
+    }
+    if (listen == NULL && other) {
+        fprintf(stderr, "sluicectl: metrics --allow-remote says nothing without --listen\n");
+        return COMMAND_WRONG_USE;
     }
     if (listen != NULL)
-        return metrics_http_serve(socket_path, listen, other);
-    return metrics_command_print(socket_path, form);
+        return metrics_http_serve(call->socket, listen, other);
+    return print(call->socket, call->json    ? METRICS_JSON
+                               : openmetrics ? METRICS_OPENMETRICS
+                                             : METRICS_PROMETHEUS);
 }

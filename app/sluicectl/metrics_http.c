@@ -1,4 +1,5 @@
 #include "metrics_http.h"
+#include "command.h"
 #include "metrics_text.h"
 
 #include <arpa/inet.h>
@@ -258,14 +259,14 @@ int metrics_http_serve(const char *socket_path, const char *listen, bool other)
     if (!read_address(listen, &address, &loopback)) {
         fprintf(stderr, "sluicectl: '%s' is no address to listen at: 127.0.0.1:9464, [::1]:9464\n",
                 listen);
-        return 2;
+        return COMMAND_WRONG_USE;
     }
     if (!loopback && !other) {
         fprintf(stderr,
                 "sluicectl: %s can be reached from other machines, and who reaches it reads all "
                 "metrics: say --allow-remote if that is meant\n",
                 listen);
-        return 2;
+        return COMMAND_WRONG_USE;
     }
     for (size_t i = 0; i < METRICS_HTTP_MAX; i++)
         s.place[i].fd = -1;
@@ -278,7 +279,7 @@ int metrics_http_serve(const char *socket_path, const char *listen, bool other)
     if (d == NULL) {
         fprintf(stderr, "sluicectl: cannot listen at %s: %s\n", listen,
                 errno != 0 ? strerror(errno) : "is the address ours, and the port free?");
-        return 1;
+        return COMMAND_UNREACHABLE;
     }
     fprintf(stderr, "sluicectl: metrics at http://%s/metrics\n", listen);
     while (sigtimedwait(&ends, NULL, &second) < 0)

@@ -21,8 +21,8 @@
 #define METRICS_HTTP_LIFE_S 60
 
 /* Serves at "127.0.0.1:9464" or "[::1]:9464" until SIGINT or SIGTERM. other: an address that is not
- * the machine's own alone may be taken, too. Returns the exit status: 0, 1: it cannot listen, 2: no
- * such address. */
+ * the machine's own alone may be taken, too. Returns the exit status
+ * (command.h): no such address, or it cannot listen there. */
 int metrics_http_serve(const char *socket_path, const char *listen, bool other) BASE_WARN_UNUSED;
 
 #endif
