@@ -138,8 +138,9 @@ static int read_line(struct metrics *m, char *line, size_t *value_cnt, bool *ove
     if (strcmp(what, "cycles_per_second") == 0)
         return whole_number(line, &m->cycles_per_s) ? 0 : -EBADMSG;
     bool thread = strcmp(what, "thread") == 0, spool = strcmp(what, "spool") == 0;
-    if (line == NULL || m->row_cnt > 0 || (thread && m->thread_cnt == METRICS_THREAD_MAX) ||
-        (spool && m->spool_cnt == METRICS_SPOOL_MAX))
+    if ((thread || spool) &&
+        (line == NULL || m->row_cnt > 0 || m->thread_cnt == METRICS_THREAD_MAX ||
+         m->spool_cnt == METRICS_SPOOL_MAX))
         return -EBADMSG;
     if (thread)
         m->thread[m->thread_cnt++] = line;
@@ -278,8 +279,7 @@ static char *read_all(int fd, size_t *len)
     return NULL;
 }
 
-/* Takes the blocks' heads out: control.h of sluiced. Returns the length, or -1: it broke off. */
-static ssize_t join_blocks(char *text, size_t len)
+ssize_t metrics_join(char *text, size_t len)
 {
     static const char ok[] = "ok\n";
     size_t out = 0, at = sizeof(ok) - 1;
@@ -334,7 +334,7 @@ int metrics_fetch(struct metrics *out, const char *socket_path, char why[METRICS
         free(text);
         return -EPERM;
     }
-    ssize_t joined = join_blocks(text, len);
+    ssize_t joined = metrics_join(text, len);
     if (joined < 0) {
         free(text);
         return told(-EBADMSG, why, socket_path, "the answer broke off: the gateway is going down");

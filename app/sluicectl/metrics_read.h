@@ -16,6 +16,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define METRICS_THREAD_MAX 256
 #define METRICS_SPOOL_MAX  32
@@ -47,6 +48,10 @@ struct metrics {
  * that says what to do. */
 int metrics_fetch(struct metrics *out, const char *socket_path,
                   char why[METRICS_WHY_CAP]) BASE_WARN_UNUSED;
+
+/* Takes the heads of an answer's blocks out (control.h of sluiced), in place; there is a NUL behind
+ * len bytes, and behind what is left. Returns its length, or -1: it broke off, or is none. */
+ssize_t metrics_join(char *text, size_t len) BASE_WARN_UNUSED;
 
 /* Reads an answer without its blocks' heads. Takes text, which has len bytes and a NUL behind them,
  * whatever comes of it. Returns 0, or -EBADMSG when it is not that form, or -ENOMEM. */
