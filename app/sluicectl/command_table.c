@@ -2,6 +2,7 @@
 #include "command.h"
 #include "adopt_command.h"
 #include "drain_command.h"
+#include "metrics_command.h"
 #include "spool_command.h"
 #include "watch_command.h"
 
@@ -124,6 +125,16 @@ static const struct command_option drain_options[] = {
     {0},
 };
 
+static const struct command_option metrics_options[] = {
+    {.name = "--openmetrics", .help = "as OpenMetrics, not as Prometheus' own text"},
+    {.name = "--listen",
+     .value = "ADDRESS:PORT",
+     .help = "serves them at /metrics until stopped: 127.0.0.1:9464, [::1]:9464"},
+    {.name = "--allow-remote",
+     .help = "lets --listen take an address that other machines can reach"},
+    {0},
+};
+
 #define WHICH                                                                                      \
     "Which messages: one by its ID, or those that meet all conditions given. A recipient that "    \
     "is delivered meets none."
@@ -217,6 +228,22 @@ const struct command command_table[] = {
             "^C ends it. Large segments are as the port takes and gives them: before they are "
             "cut, or after they were joined.",
         .run = capture_command_run,
+    },
+    {
+        .section = "The gateway",
+        .name = "metrics",
+        .arguments = "",
+        .options = metrics_options,
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "all counters and histograms, for Prometheus",
+        .text = "Prints them once, or serves them over HTTP to Prometheus, in the form that it "
+                "asks for. A gateway that does not answer is status 503 with the reason; it may "
+                "come and go. Nobody is asked for a password, so it listens at addresses of this "
+                "machine alone unless told otherwise.\n"
+                "\n"
+                "conf/grafana-dashboard.json and conf/alerts.rules.yml are for what it serves.",
+        .run = metrics_command_run,
     },
     {
         .section = "The gateway",

@@ -59,6 +59,24 @@ static void release_if_done(struct conn *c)
     conn_discard(c);
 }
 
+void conn_time_begin(struct conn *c)
+{
+    c->since_us = (uint32_t)(c->lane->now_ns / BASE_NS_US);
+}
+
+void conn_time_end(struct conn *c, enum stats_histogram_id id)
+{
+    uint32_t us = (uint32_t)(c->lane->now_ns / BASE_NS_US) - c->since_us;
+
+    stats_record(c->lane->stats, id, us * BASE_NS_US);
+}
+
+static void note_ending(struct conn *c, enum conn_ending ending)
+{
+    if (c->ending == CONN_ENDING_NONE)
+        c->ending = (uint8_t)ending;
+}
+
 /* The connection is over, whichever way: the layers and the application give up what they hold. */
 static void end(struct conn *c, bool abort)
 {
@@ -355,6 +373,7 @@ static bool input_is_over(struct conn *c)
 static void settle(struct conn *c)
 {
     if (c->link != NULL && !c->finishing && !base_list_linked(&c->stall) && input_is_over(c)) {
+        note_ending(c, CONN_ENDING_PEER);
         c->app->ended(c, "closed by peer");
         for (uint8_t i = c->layer_cnt; c->finishing && i-- > 0;)
             if (c->layer[i].ops->ended != NULL)
@@ -380,6 +399,7 @@ void conn_event(struct conn *c, uint32_t flags)
         c->peer_closed = true;
     if (flags & TCP_EVENT_FAILED) {
         c->reason = c->link_ops->failure(c->link);
+        note_ending(c, CONN_ENDING_FAILED);
         c->app->ended(c, c->reason);
         end(c, true);
     } else {
@@ -430,6 +450,7 @@ void conn_finish(struct conn *c, const char *reason)
 {
     if (c->finishing || c->link == NULL)
         return;
+    note_ending(c, CONN_ENDING_FINISHED);
     c->finishing = true;
     c->reason = reason;
     conn_deadline(c, 30 * BASE_NS_S);
@@ -439,5 +460,6 @@ void conn_drop(struct conn *c, const char *reason)
 {
     if (c->reason == NULL)
         c->reason = reason;
+    note_ending(c, CONN_ENDING_DROPPED);
     end(c, true);
 }

@@ -87,6 +87,16 @@ struct conn_app_ops {
     bool (*release)(struct conn *c);
 };
 
+/* Who has ended a connection, for the counters; the first word holds. */
+enum conn_ending {
+    CONN_ENDING_NONE,
+    CONN_ENDING_FINISHED, /* we, after what was to be said */
+    CONN_ENDING_PEER,     /* closed by the peer */
+    CONN_ENDING_FAILED,   /* TCP: reset by the peer, or nothing comes through */
+    CONN_ENDING_DROPPED,  /* we, by a reset */
+    CONN_ENDING_CNT
+};
+
 /* The message that is coming in: what is held until COMMIT. */
 struct conn_transaction {
     struct spool_id id;
@@ -173,15 +183,18 @@ struct conn {
     struct base_list handshake;              /* in the lane's list, until that is done */
     struct conn_layer layer[CONN_LAYER_MAX]; /* 0 is next to TCP */
     uint8_t layer_cnt;
-    bool connected;     /* outbound: TCP stands */
-    bool finishing;     /* close when the output is out */
-    bool peer_closed;   /* no byte will come beyond those that wait */
-    bool input_ended;   /* likewise, says a layer */
-    bool starved;       /* the application has seen all that waits, and can do nothing with it */
-    uint8_t traced;     /* whose it is: trace.h */
-    bool kicked;        /* an operator closes it, once a message that is whole is answered */
-    bool unproven;      /* the remote address is a header's word that gives no rights */
-    uint16_t awaited;   /* spool completions on their way to us */
+    bool connected;   /* outbound: TCP stands */
+    bool finishing;   /* close when the output is out */
+    bool peer_closed; /* no byte will come beyond those that wait */
+    bool input_ended; /* likewise, says a layer */
+    bool starved;     /* the application has seen all that waits, and can do nothing with it */
+    uint8_t traced;   /* whose it is: trace.h */
+    bool kicked;      /* an operator closes it, once a message that is whole is answered */
+    bool unproven;    /* the remote address is a header's word that gives no rights */
+    uint8_t ending;   /* enum conn_ending: who has ended it */
+    uint16_t awaited; /* spool completions on their way to us */
+    /* Of the handshake under way, or of the COMMIT that is waited for; wraps. */
+    uint32_t since_us;
     const char *reason; /* why it ended; static text */
     uint32_t serial;    /* of the lane's connections, which one it is: conn_filter.h */
     uint64_t opened_ns;
@@ -195,6 +208,10 @@ struct conn {
 /* An idle plain connection costs this, TCP's 256 bytes and its place in TCP's table: 2 KiB at most.
  */
 base_static_assert(sizeof(struct conn) <= 1600, "the budget of an idle connection");
+
+/* Begins and ends a time that a histogram is told of. */
+void conn_time_begin(struct conn *c);
+void conn_time_end(struct conn *c, enum stats_histogram_id id);
 
 /* Takes an object from the lane's pool; NULL when all are out. tcp may be NULL (set later). */
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app);

@@ -184,6 +184,7 @@ static enum step handle(struct conn *c, enum smtp_server_event event, struct bas
             c, "message", "is whole: %llu bytes, %u recipients; to be made durable by spool %u",
             (unsigned long long)s->message_bytes, s->recipient_cnt, spool_id_spool(&c->in.txn.id));
         conn_message_commit(c);
+        conn_time_begin(c);
         return STEP_WAIT;
     case SMTP_SERVER_REFUSED:
         reply = smtp_refusal_told(s);
@@ -459,6 +460,7 @@ static void spooled(struct conn *c, const struct spool_done *done)
     CONN_TRACE(c, "spool", "%s", done->status == 0 ? "durable" : "not stored");
     if (done->status == 0) {
         stats_inc(c->lane->stats, STATS_CONN_MESSAGES);
+        conn_time_end(c, STATS_HISTOGRAM_CONN_STORE);
         conn_log_accepted(c);
     } else {
         stats_inc(c->lane->stats, STATS_CONN_NOT_STORED);
@@ -532,6 +534,15 @@ static void ended(struct conn *c, const char *why)
 
 static void app_close(struct conn *c)
 {
+    static const enum stats_id of_ending[CONN_ENDING_CNT] = {
+        [CONN_ENDING_NONE] = STATS_CONN_IN_DROPPED,
+        [CONN_ENDING_FINISHED] = STATS_CONN_IN_FINISHED,
+        [CONN_ENDING_PEER] = STATS_CONN_IN_PEER,
+        [CONN_ENDING_FAILED] = STATS_CONN_IN_FAILED,
+        [CONN_ENDING_DROPPED] = STATS_CONN_IN_DROPPED,
+    };
+
+    stats_inc(c->lane->stats, of_ending[c->ending]);
     conn_auth_leave(c);
     conn_rcpt_leave(c);
     conn_log_end(c);

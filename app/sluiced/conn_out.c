@@ -272,6 +272,15 @@ static void ended(struct conn *c, const char *why)
 
 static void app_close(struct conn *c)
 {
+    static const enum stats_id of_ending[CONN_ENDING_CNT] = {
+        [CONN_ENDING_NONE] = STATS_CONN_OUT_DROPPED,
+        [CONN_ENDING_FINISHED] = STATS_CONN_OUT_FINISHED,
+        [CONN_ENDING_PEER] = STATS_CONN_OUT_PEER,
+        [CONN_ENDING_FAILED] = STATS_CONN_OUT_RESET,
+        [CONN_ENDING_DROPPED] = STATS_CONN_OUT_DROPPED,
+    };
+
+    stats_inc(c->lane->stats, of_ending[c->ending]);
     if (c->out.idle)
         conn_cache_remove(&c->lane->idle, c);
     conn_out_give_back(c, c->reason != NULL ? c->reason : "connection closed");

@@ -106,6 +106,7 @@ static void run(struct conn *c)
     take(c, &header);
     conn_consume(c, consumed);
     c->lane->in_cnt--;
+    c->lane->proxy_cnt--;
     c->app = &conn_in_ops;
     conn_in_start(c);
     c->app->run(c);
@@ -132,6 +133,7 @@ static void ended(struct conn *c, const char *why)
 static void app_close(struct conn *c)
 {
     c->lane->in_cnt--;
+    c->lane->proxy_cnt--;
 }
 
 static bool release(struct conn *c)
@@ -154,6 +156,8 @@ void conn_proxy_start(struct conn *c)
 {
     c->app = &proxy_ops;
     c->lane->in_cnt++;
+    c->lane->proxy_cnt++;
+    stats_inc(c->lane->stats, STATS_PROXY_CONNECTIONS);
     if (!settings_proxy_trusted(c->listener, &c->remote.addr))
         return refuse(c, STATS_PROXY_UNTRUSTED, "not one of proxy_from");
     conn_deadline(c, c->listener->conf->proxy_timeout_ns);

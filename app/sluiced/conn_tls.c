@@ -101,6 +101,8 @@ static void run(struct conn *c)
     if (c->link == NULL || c->finishing || tls_conn_state(c->tls) == TLS_HANDSHAKE ||
         conn_space(c) < SMTP_OUT_MIN)
         return;
+    if (tls_conn_state(c->tls) != TLS_FAILED)
+        conn_time_end(c, STATS_HISTOGRAM_TLS_ACCEPT);
     log_handshake(c);
     c->app = &conn_in_ops;
     conn_in_secured(c);
@@ -183,6 +185,7 @@ bool conn_tls_open(struct conn *c)
         return false;
     }
     lane_tls_begin(c);
+    conn_time_begin(c);
     return true;
 }
 

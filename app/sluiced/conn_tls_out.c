@@ -149,6 +149,7 @@ static void run(struct conn *c)
         failed(c, reason_of(c, text, sizeof(text)));
         return conn_finish(c, "TLS failed");
     }
+    conn_time_end(c, STATS_HISTOGRAM_TLS_CONNECT);
     log_handshake(c);
     if (c->out.delivery->requirement->proof > DANE_PROOF_ENCRYPTED) {
         base_list_push_back(&c->lane->tls->unproved, &c->handshake);
@@ -262,6 +263,7 @@ void conn_tls_out_start(struct conn *c)
         return conn_drop(c, "no room for another TLS handshake");
     }
     conn_push_layer(c, &layer, c);
+    conn_time_begin(c);
     c->app = &handshake_ops;
     conn_deadline(c, c->lane->settings->conf->tls.handshake_timeout_ns);
     c->app->run(c);

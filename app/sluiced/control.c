@@ -1,4 +1,5 @@
 #include "control.h"
+#include "gateway_gauges.h"
 #include "gateway_source.h"
 #include "base_time.h"
 
@@ -483,6 +484,7 @@ static void housekeeping(struct control *c)
     tend_shape(c);
     tend_auth(c, now_ns);
     tend_sources(c);
+    gateway_gauges_read(c->config.gateway);
 }
 
 static void take_signals(struct control *c)

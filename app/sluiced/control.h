@@ -156,6 +156,8 @@ void control_drain(struct control *c, struct control_client *client, bool on);
 /* ---- config show (control_config.c) ---- */
 
 /* The first piece of the answer, or the next. */
+/* All counters, for programs: see control_metrics.c. */
+void control_metrics(struct control *c, struct control_client *client);
 void control_config_show(struct control *c, struct control_client *client);
 
 /* ---- connections (control_connections.c) ---- */

@@ -196,6 +196,9 @@ void control_continue(struct control *c, struct control_client *client)
     case CONTROL_STATUS:
         control_status(c, client);
         break;
+    case CONTROL_METRICS:
+        control_metrics(c, client);
+        break;
     case CONTROL_CONFIG_SHOW:
         control_config_show(c, client);
         break;

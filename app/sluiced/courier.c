@@ -144,19 +144,21 @@ void courier_warn(struct courier *c, const struct spool_id *id, const char *text
     stats_log_push(&c->log, &r);
 }
 
-static bool arrival_over(const struct spool_arrival *a)
+/* Recipients that are still to be delivered. */
+static uint32_t arrival_open_cnt(const struct spool_arrival *a)
 {
+    uint32_t n = 0;
+
     for (uint32_t i = 0; i < a->recipient_cnt; i++)
-        if (a->outcomes[i].state != SPOOL_OUTCOME_DELIVERED &&
-            a->outcomes[i].state != SPOOL_OUTCOME_FAILED)
-            return false;
-    return true;
+        n += a->outcomes[i].state != SPOOL_OUTCOME_DELIVERED &&
+             a->outcomes[i].state != SPOOL_OUTCOME_FAILED;
+    return n;
 }
 
 static void arrived(struct courier *c, const struct courier_spool *s, const struct spool_done *done)
 {
     const struct spool_arrival *a = done->arrival;
-    bool over = arrival_over(a);
+    uint32_t open_cnt = arrival_open_cnt(a);
 
     /* What is asked and written of it later finds the spool by the id. */
     if (topology_spool_of(c->topology, &done->id) != (uint32_t)(s - c->spool)) {
@@ -173,7 +175,8 @@ static void arrived(struct courier *c, const struct courier_spool *s, const stru
         return;
     }
     stats_inc(c->stats, STATS_COURIER_ARRIVED);
-    if (over) /* no attempt will end that could free it */
+    stats_add(c->stats, STATS_COURIER_RECIPIENTS, open_cnt);
+    if (open_cnt == 0) /* no attempt will end that could free it */
         courier_journal(c, &done->id, SPOOL_FREE, NULL, 0);
 }
 
@@ -222,7 +225,8 @@ static void count_tls(const struct courier *c, const struct delivery *d)
         stats_inc(c->stats, id);
 }
 
-static void count_result(const struct courier *c, const struct spool_outcome *outcome)
+static void count_result(const struct courier *c, const struct delivery *d,
+                         const struct spool_outcome *outcome)
 {
     static const enum stats_id counter[] = {
         [SPOOL_OUTCOME_DEFERRED] = STATS_COURIER_DEFERRED,
@@ -231,6 +235,11 @@ static void count_result(const struct courier *c, const struct spool_outcome *ou
     };
 
     stats_inc(c->stats, counter[outcome->state]);
+    if (outcome->state == SPOOL_OUTCOME_DELIVERED) {
+        uint64_t from_ns = d->job.arrival_wall_ns; /* the clock may have been set back */
+        stats_record(c->stats, STATS_HISTOGRAM_COURIER_AGE,
+                     c->wall_ns > from_ns ? c->wall_ns - from_ns : 0);
+    }
 }
 
 /* What a reply code means for the recipient (RFC 5321 section 4.2.1). */
@@ -282,7 +291,7 @@ static void settle(struct courier *c, struct delivery *d, bool reported)
     job.recipient_cnt = cnt;
     bool over = queue_done(c->queue, &job, ended, outcomes, c->now_ns, c->wall_ns);
     for (uint32_t i = 0; i < cnt; i++) {
-        count_result(c, &outcomes[i]);
+        count_result(c, d, &outcomes[i]);
         courier_log_result(c, d, at[i], &outcomes[i]);
         if (outcomes[i].state != SPOOL_OUTCOME_DELIVERED)
             queue_note(c->queue, job.message, job.recipients[i],
@@ -373,6 +382,10 @@ void courier_finish(struct courier *c, struct delivery *d)
 static void came_back(struct courier *c, struct delivery *d)
 {
     courier_lanes_put(&c->lanes, d);
+    if (d->verify == NULL && !d->probe) { /* those are no attempts */
+        stats_inc(c->stats, STATS_COURIER_RETURNED);
+        stats_record(c->stats, STATS_HISTOGRAM_COURIER_ATTEMPT, c->now_ns - d->sent_ns);
+    }
     if (d->probe)
         return courier_probe_done(c, d);
     count_tls(c, d);
@@ -438,9 +451,11 @@ bool courier_pass(struct courier *c, uint64_t now_ns, uint64_t wall_ns)
     work += courier_bounce_send(c);
     struct queue_usage u;
     queue_usage(c->queue, &u);
+    courier_age_pass(c);
     stats_set(c->stats, STATS_COURIER_JOURNAL_NOW, c->write_cnt);
     stats_set(c->stats, STATS_LOG_WAITING_NOW, c->log.cnt);
     stats_set(c->stats, STATS_QUEUE_MESSAGES, u.message_cnt);
+    stats_set(c->stats, STATS_QUEUE_RECIPIENTS, u.recipient_cnt);
     stats_set(c->stats, STATS_QUEUE_DEFERRED, u.deferred_cnt);
     stats_set(c->stats, STATS_QUEUE_ACTIVE, u.active_cnt);
     stats_set(c->stats, STATS_QUEUE_FAILED, u.failed_cnt);
@@ -457,6 +472,8 @@ uint64_t courier_deadline(const struct courier *c)
 
     if (courier_may_start(c))
         t = queue_deadline(c->queue);
+    uint64_t age = courier_age_deadline(c);
+    t = age < t ? age : t;
     for (uint32_t i = 0; i < c->topology->spool_cnt; i++) {
         const struct courier_spool *s = &c->spool[i];
         if (!base_list_empty(&s->retry))

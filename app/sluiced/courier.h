@@ -15,6 +15,7 @@
 
 #include "base_limit.h"
 #include "base_list.h"
+#include "courier_age.h"
 #include "courier_lane.h"
 #include "courier_plan.h"
 #include "courier_request.h"
@@ -83,6 +84,7 @@ struct courier {
     struct courier_changes changes;
     struct courier_cat cat;
     struct courier_verify verify;
+    struct courier_age age;
     struct courier_sts sts;
     struct https https; /* fetches policies, sends reports */
     struct courier_sources sources;

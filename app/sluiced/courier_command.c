@@ -67,6 +67,15 @@ static int requeue_one(struct courier *c, const struct queue_entry *e)
     return rc;
 }
 
+static void count_deleted(struct courier *c, const struct queue_entry *e)
+{
+    for (uint32_t i = 0; i < e->recipient_cnt; i++) {
+        uint8_t state = queue_entry_outcome(e, i).state;
+        if (state != SPOOL_OUTCOME_DELIVERED && state != SPOOL_OUTCOME_FAILED)
+            stats_inc(c->stats, STATS_COURIER_RECIPIENTS_DELETED);
+    }
+}
+
 static int change_one(struct courier *c, const struct courier_request *r,
                       const struct queue_entry *e)
 {
@@ -80,8 +89,10 @@ static int change_one(struct courier *c, const struct courier_request *r,
         return requeue_one(c, e);
     case COURIER_QUEUE_DELETE:
         rc = queue_delete(c->queue, &e->id);
-        if (rc == 0)
+        if (rc == 0) {
+            count_deleted(c, e);
             courier_change(c, &e->id, SPOOL_FREE, NULL, 0);
+        }
         return rc;
     default:
         return queue_flush_entry(c->queue, e, c->now_ns);

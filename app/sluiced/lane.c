@@ -364,6 +364,12 @@ static uint32_t take_passed(struct lane *l, struct rte_mbuf **pkts, uint32_t n)
     return n;
 }
 
+static void count_burst(struct lane *l, uint32_t n)
+{
+    if (n > 0)
+        stats_record(l->stats, STATS_HISTOGRAM_LANE_RX_BURST, n);
+}
+
 /* Of several ports each has its burst in every pass, so that a flood on one leaves the others
  * theirs. A frame tells its port: other lanes pass it on without. */
 static uint32_t receive_all(struct lane *l)
@@ -374,6 +380,7 @@ static uint32_t receive_all(struct lane *l)
     for (uint32_t i = 0; i < l->port_cnt; i++) {
         const struct lane_port *p = &l->ports[i];
         uint32_t n = p->port->ops->rx_burst(p->port->state, (uint16_t)l->number, pkts, LANE_BURST);
+        count_burst(l, n);
         total += n;
         for (uint32_t k = 0; k < n; k++)
             pkts[k]->port = (uint16_t)i;
@@ -407,6 +414,7 @@ static uint32_t receive(struct lane *l)
     uint32_t total = n;
     if (l->watch.capture != NULL)
         lane_watch_frames(l, pkts, n, 0, false);
+    count_burst(l, n);
     if (l->lane_cnt > 1) {
         if (p->rss == NULL)
             n = lane_steer(l, pkts, n);
@@ -562,6 +570,7 @@ static void show_usage(struct lane *l)
     stats_set(l->stats, STATS_CONN_IN, l->in_cnt);
     stats_set(l->stats, STATS_CONN_OUT, l->out_cnt);
     stats_set(l->stats, STATS_CONN_IDLE, l->idle.cnt);
+    stats_set(l->stats, STATS_PROXY_WAITING, l->proxy_cnt);
 }
 
 bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)

@@ -89,6 +89,7 @@ struct lane {
     uint32_t id_counter;
     uint32_t transaction_cnt; /* open in all connections */
     uint32_t in_cnt, out_cnt; /* connections */
+    uint32_t proxy_cnt;       /* of in_cnt, those that wait for their PROXY header */
     uint32_t shorten_cnt;     /* connections still to be looked at, since stress began */
     uint32_t spool_turn;      /* which one the next message is offered to first */
     uint32_t spoolers_rung;   /* pushed something this pass: ring once at its end; bits, by spool */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,24 +28,6 @@ extern int mallctl(const char *name, void *old, size_t *old_len, void *new_value
  * they show is looked at under the lock, NULL when there is nothing any more. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct topology *shown;
-
-static void thread_name(const struct topology *t, uint32_t i, char *out, size_t cap)
-{
-    static const char *const other[] = {"courier", "control", "host", "resolver",
-                                        "auth",    "stream",  "log"};
-    uint32_t threads_before = t->lane_cnt + t->spool_cnt;
-
-    if (i < t->lane_cnt)
-        snprintf(out, cap, "lane%u", i);
-    else if (i < threads_before && t->spool_cnt == 1)
-        snprintf(out, cap, "spooler");
-    else if (i < threads_before)
-        snprintf(out, cap, "spooler_%s", t->spool[i - t->lane_cnt].name);
-    else if (i - threads_before < BASE_ARRAY_CNT(other))
-        snprintf(out, cap, "%s", other[i - threads_before]);
-    else
-        snprintf(out, cap, "keyop%u", i - threads_before - (uint32_t)BASE_ARRAY_CNT(other));
-}
 
 /* The thread that is meant: its number, or the name of the spool that it is of. */
 static int find_thread(const char *word, uint32_t *thread)
@@ -120,6 +103,63 @@ static int show_group(const char *cmd, const char *params, struct rte_tel_data *
     return 0;
 }
 
+/* Of all threads: one count, or the sum of the values for STATS_BOUND_MAX + 1. */
+static uint64_t total(uint32_t id, uint32_t place)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < shown->stats_cnt; i++) {
+        const struct stats_histogram *h = &shown->stats[i].h[id];
+        n += atomic_load_explicit(place > STATS_BOUND_MAX ? &h->sum : &h->cnt[place],
+                                  memory_order_relaxed);
+    }
+    return n;
+}
+
+/* The counts of one, by their bounds; each value is in one of them alone. */
+static int show_buckets(uint32_t id, struct rte_tel_data *d)
+{
+    const struct stats_histogram_row *row = &stats_histogram_rows[id];
+    char name[48];
+
+    for (uint32_t i = 0; i <= row->bound_cnt; i++) {
+        snprintf(name, sizeof(name), "to_%" PRIu64, UINT64_C(1) << (row->shift + i));
+        if (i == row->bound_cnt)
+            snprintf(name, sizeof(name), "above");
+        if (add_u64(d, name, total(id, i)) != 0)
+            return -ENOSPC;
+    }
+    return add_u64(d, "sum", total(id, STATS_BOUND_MAX + 1));
+}
+
+/* Without a parameter how many values each has, and their sum; else the counts of one. */
+static int show_histograms(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    char name[80];
+
+    (void)cmd;
+    rte_tel_data_start_dict(d);
+    for (uint32_t id = 0; id < STATS_HISTOGRAM_CNT; id++) {
+        const struct stats_histogram_row *row = &stats_histogram_rows[id];
+        uint64_t cnt = 0;
+        snprintf(name, sizeof(name), "%s_%s", row->row.group, row->row.name);
+        if (params != NULL && *params != 0) {
+            if (strcmp(params, name) == 0)
+                return show_buckets(id, d);
+            continue;
+        }
+        for (uint32_t i = 0; i <= row->bound_cnt; i++)
+            cnt += total(id, i);
+        snprintf(name, sizeof(name), "%s_%s_count", row->row.group, row->row.name);
+        if (add_u64(d, name, cnt) != 0)
+            return -ENOSPC;
+        snprintf(name, sizeof(name), "%s_%s_sum", row->row.group, row->row.name);
+        if (add_u64(d, name, total(id, STATS_BOUND_MAX + 1)) != 0)
+            return -ENOSPC;
+    }
+    return params != NULL && *params != 0 ? -EINVAL : 0;
+}
+
 static int show_threads(const char *cmd, const char *params, struct rte_tel_data *d)
 {
     char name[32];
@@ -128,25 +168,59 @@ static int show_threads(const char *cmd, const char *params, struct rte_tel_data
     (void)params;
     rte_tel_data_start_dict(d);
     for (uint32_t i = 0; i < shown->stats_cnt; i++) {
-        thread_name(shown, i, name, sizeof(name));
+        topology_thread_name(shown, i, name, sizeof(name));
         if (add_u64(d, name, i) != 0)
             return -ENOSPC;
     }
     return 0;
 }
 
-static void add_pool(struct rte_mempool *pool, void *arg)
+/* Pools of one kind, the name without the lane's number: of 64 lanes there would be more pools than
+ * an answer may have entries. */
+#define POOL_KIND_MAX 16
+
+struct pool_kinds {
+    uint32_t cnt;
+    struct {
+        char name[RTE_MEMPOOL_NAMESIZE];
+        uint64_t size, free_cnt;
+    } kind[POOL_KIND_MAX];
+};
+
+static void count_pool(struct rte_mempool *pool, void *arg)
 {
-    struct rte_tel_data *d = arg;
+    struct pool_kinds *k = arg;
+    char name[RTE_MEMPOOL_NAMESIZE];
+    uint32_t i = 0;
+
+    snprintf(name, sizeof(name), "%s", pool->name);
+    for (size_t len = strlen(name); len > 0 && name[len - 1] >= '0' && name[len - 1] <= '9'; len--)
+        name[len - 1] = 0;
+    for (char *p = name; *p != 0; p++)
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p) == NULL)
+            *p = '_';
+    while (i < k->cnt && strcmp(k->kind[i].name, name) != 0)
+        i++;
+    if (i == POOL_KIND_MAX)
+        return;
+    if (i == k->cnt)
+        snprintf(k->kind[k->cnt++].name, sizeof(k->kind[0].name), "%s", name);
+    k->kind[i].size += pool->size;
+    k->kind[i].free_cnt += rte_mempool_avail_count(pool);
+}
+
+static void add_pools(struct rte_tel_data *d)
+{
+    struct pool_kinds kinds = {0};
     char name[RTE_MEMPOOL_NAMESIZE + 16];
 
-    for (char *p = pool->name; *p != 0; p++)
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p) == NULL)
-            return;
-    snprintf(name, sizeof(name), "%s/size", pool->name);
-    add_u64(d, name, pool->size);
-    snprintf(name, sizeof(name), "%s/free", pool->name);
-    add_u64(d, name, rte_mempool_avail_count(pool));
+    rte_mempool_walk(count_pool, &kinds);
+    for (uint32_t i = 0; i < kinds.cnt; i++) {
+        snprintf(name, sizeof(name), "%s/size", kinds.kind[i].name);
+        add_u64(d, name, kinds.kind[i].size);
+        snprintf(name, sizeof(name), "%s/free", kinds.kind[i].name);
+        add_u64(d, name, kinds.kind[i].free_cnt);
+    }
 }
 
 static int show_memory(const char *cmd, const char *params, struct rte_tel_data *d)
@@ -168,7 +242,7 @@ static int show_memory(const char *cmd, const char *params, struct rte_tel_data 
     (void)cmd;
     (void)params;
     rte_tel_data_start_dict(d);
-    rte_mempool_walk(add_pool, d);
+    add_pools(d);
     if (mallctl == NULL)
         return 0;
     mallctl("epoch", &epoch, &len, &epoch, len); /* refreshes the figures */
@@ -203,6 +277,11 @@ static int threads(const char *cmd, const char *params, struct rte_tel_data *d)
     return locked(show_threads, cmd, params, d);
 }
 
+static int histograms(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    return locked(show_histograms, cmd, params, d);
+}
+
 static int memory(const char *cmd, const char *params, struct rte_tel_data *d)
 {
     return locked(show_memory, cmd, params, d);
@@ -215,6 +294,17 @@ static void show(const struct topology *t)
     pthread_mutex_unlock(&lock);
 }
 
+/* Whether an earlier row has brought the command, or it is one of the others: DPDK takes a name
+ * twice, and no more than 64 in all. */
+static bool known_group(int id)
+{
+    bool known = strcmp(stats_rows[id].group, "memory") == 0;
+
+    for (int i = 0; i < id && !known; i++)
+        known = strcmp(stats_rows[i].group, stats_rows[id].group) == 0;
+    return known;
+}
+
 int telemetry_start(const struct topology *t)
 {
     char cmd[56];
@@ -224,14 +314,16 @@ int telemetry_start(const struct topology *t)
     show(t);
     if (error == 0)
         error = rte_telemetry_register_cmd("/sluice/memory", memory, "Pools and the allocator");
+    if (error == 0)
+        error = rte_telemetry_register_cmd(
+            "/sluice/histograms", histograms,
+            "Number and sum of each histogram; parameter: one's name, for its counts");
     for (int id = 0; id < STATS_CNT && error == 0; id++) {
-        if (id > 0 && strcmp(stats_rows[id].group, stats_rows[id - 1].group) == 0)
+        if (known_group(id))
             continue;
         snprintf(cmd, sizeof(cmd), "/sluice/%s", stats_rows[id].group);
         error = rte_telemetry_register_cmd(
             cmd, group, "Counters of this group; parameter: thread, or name of a spool");
-        if (error == -EEXIST)
-            error = 0;
     }
     return error;
 }

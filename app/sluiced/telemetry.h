@@ -1,5 +1,6 @@
 /*
- * Counters on DPDK's telemetry socket: /sluice/GROUP[,THREAD], /sluice/threads, /sluice/memory. The
+ * Counters on DPDK's telemetry socket: /sluice/GROUP[,THREAD], /sluice/threads, /sluice/memory,
+ * /sluice/histograms[,NAME]. The
  * callbacks run in DPDK's telemetry thread and read counters only.
  */
 #ifndef TELEMETRY_H

@@ -283,3 +283,21 @@ struct stats_log topology_log(const struct topology *t, enum topology_thread thr
         .unattended = t->silent,
     };
 }
+
+void topology_thread_name(const struct topology *t, uint32_t i, char *out, size_t cap)
+{
+    static const char *const other[] = {"courier", "control", "host", "resolver",
+                                        "auth",    "stream",  "log"};
+    uint32_t threads_before = t->lane_cnt + t->spool_cnt;
+
+    if (i < t->lane_cnt)
+        snprintf(out, cap, "lane%u", i);
+    else if (i < threads_before && t->spool_cnt == 1)
+        snprintf(out, cap, "spooler");
+    else if (i < threads_before)
+        snprintf(out, cap, "spooler_%s", t->spool[i - t->lane_cnt].name);
+    else if (i - threads_before < BASE_ARRAY_CNT(other))
+        snprintf(out, cap, "%s", other[i - threads_before]);
+    else
+        snprintf(out, cap, "keyop%u", i - threads_before - (uint32_t)BASE_ARRAY_CNT(other));
+}

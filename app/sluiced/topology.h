@@ -175,6 +175,10 @@ static inline struct stats_block *topology_stats(const struct topology *t,
     return &t->stats[thread == TOPOLOGY_KEYOP ? at + number : at];
 }
 
+#define TOPOLOGY_NAME_CAP 96
+/* What telemetry calls the thread, by the place of its counters: lane0, spooler, courier. */
+void topology_thread_name(const struct topology *t, uint32_t place, char *out, size_t cap);
+
 /* ---- spools ---- */
 
 /* Tells which number a spool has; before any thread runs. Returns 0, or -EEXIST: another has it. */

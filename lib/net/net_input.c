@@ -203,7 +203,7 @@ static int input_frame(struct net *n, struct rte_mbuf *m, struct net_segment *ou
 uint32_t net_input(struct net *n, struct rte_mbuf **pkts, uint32_t cnt, struct net_segment *out,
                    uint64_t now_ns)
 {
-    uint32_t segment_cnt = 0;
+    uint32_t segment_cnt = 0, handled_cnt = 0;
     uint64_t bytes = 0;
 
     if (cnt == 0)
@@ -218,16 +218,21 @@ uint32_t net_input(struct net *n, struct rte_mbuf **pkts, uint32_t cnt, struct n
             segment_cnt++;
             continue;
         }
-        if (what == NET_INPUT_TAKEN)
+        if (what == NET_INPUT_TAKEN) {
+            handled_cnt++;
             continue;
+        }
         if (what >= (int)NET_INPUT_OTHER) {
             net_other_pass(n, m, what == NET_INPUT_OTHER_VLAN, now_ns);
             continue;
         }
         if (what < (int)STATS_CNT)
             stats_inc(n->stats, (enum stats_id)what);
+        else
+            handled_cnt++;
         rte_pktmbuf_free(m);
     }
+    stats_add(n->stats, STATS_NET_RX_HANDLED, handled_cnt);
     stats_add(n->stats, STATS_NET_RX_PACKETS, cnt);
     stats_add(n->stats, STATS_NET_RX_BYTES, bytes);
     return segment_cnt;

@@ -337,6 +337,8 @@ static void tell_stats(struct spool *s)
     uint32_t opening = s->opening_slot != SPOOL_SLOT_NONE;
     stats_set(b, STATS_SPOOL_MESSAGES_NOW, s->queued_cnt);
     stats_set(b, STATS_SPOOL_LIVE_BYTES_NOW, s->live_bytes);
+    uint64_t limit = spool_live_limit(s);
+    stats_set(b, STATS_SPOOL_FREE_BYTES_NOW, limit > s->live_bytes ? limit - s->live_bytes : 0);
     stats_set(b, STATS_SPOOL_READY_NOW, s->ready_cnt);
     stats_set(b, STATS_SPOOL_SEGMENTS_NOW, s->log_cnt + s->ready_cnt + making + opening);
     stats_set(b, STATS_SPOOL_REFUSES_FULL_NOW, s->refusal == is_full);

@@ -196,6 +196,8 @@ static void durable_pop(struct spool *s)
         s->failure_cnt = 0;
         s->probe_backoff_ns = 0;
         stats_inc(s->config.stats, STATS_SPOOL_BATCHES);
+        stats_record(s->config.stats, STATS_HISTOGRAM_SPOOL_SYNC, s->now_ns - b->submit_ns);
+        stats_record(s->config.stats, STATS_HISTOGRAM_SPOOL_BATCH_RECORDS, b->effect_cnt);
         stats_add(s->config.stats, STATS_SPOOL_BATCH_BYTES, b->len);
         stats_add(s->config.stats, STATS_SPOOL_RECORDS, b->effect_cnt);
         stats_add(s->config.stats, STATS_SPOOL_WRITTEN_BYTES, b->len);

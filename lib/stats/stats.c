@@ -1,7 +1,27 @@
 #include "stats.h"
 
+#include <string.h>
+
 #define STATS(id, group, name, unit, help) {group, name, unit, help},
+#define STATS_HISTOGRAM(id, group, name, unit, help, shift, bounds)
 const struct stats_row stats_rows[STATS_CNT] = {
 #include "stats_table.h"
 };
 #undef STATS
+#undef STATS_HISTOGRAM
+
+#define STATS(id, group, name, unit, help)
+#define STATS_HISTOGRAM(id, group, name, unit, help, shift, bounds)                                \
+    {{group, name, unit, help}, shift, bounds},
+const struct stats_histogram_row stats_histogram_rows[STATS_HISTOGRAM_CNT] = {
+#include "stats_table.h"
+};
+#undef STATS
+#undef STATS_HISTOGRAM
+
+bool stats_is_gauge(const struct stats_row *row)
+{
+    size_t len = strlen(row->unit);
+
+    return len >= 4 && strcmp(row->unit + len - 4, " now") == 0;
+}

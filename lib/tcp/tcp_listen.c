@@ -251,6 +251,7 @@ void tcp_syn_complete(struct tcp_stack *s, struct tcp_syn *y, struct tcp_segment
 {
     bool cookie = y->is_cookie; /* then y is in no table */
     struct tcp_conn *c = tcp_conn_new(s, &seg->key, seg->hash, cookie ? 0 : ref_of(s, y));
+    tcp_count(s, STATS_TCP_PASSIVE_OPENS);
 
     c->user = s->listener[y->listener].user;
     c->mss = y->mss;

@@ -26,6 +26,7 @@ static void change_state(struct tls_conn *c, enum tls_state state)
     base_assert(allowed[c->state] & 1 << state);
     c->state = (uint8_t)state;
     if (c->handshaking) {
+        stats_add(c->lane->stats, STATS_TLS_HANDSHAKE_FAILED, state == TLS_FAILED);
         c->handshaking = false;
         c->lane->handshake_cnt--;
         stats_set(c->lane->stats, STATS_TLS_HANDSHAKING, c->lane->handshake_cnt);
@@ -148,6 +149,7 @@ static struct tls_conn *open_conn(struct tls_lane *l, struct tls_domain *d, uint
     tls_domain_hold(d);
     c->handshaking = true;
     l->handshake_cnt++;
+    stats_inc(l->stats, STATS_TLS_BEGUN);
     l->conn_cnt++;
     ERR_clear_error();
     if (!open_ssl(c)) {
@@ -200,8 +202,10 @@ void tls_conn_close(struct tls_conn *c)
         base_assert(!c->parked && !SSL_waiting_for_async(c->ssl));
     }
     tls_lane_unqueue(l, c);
-    if (c->handshaking)
+    if (c->handshaking) {
         l->handshake_cnt--;
+        stats_inc(l->stats, STATS_TLS_ABANDONED);
+    }
     l->conn_cnt--;
     stats_set(l->stats, STATS_TLS_HANDSHAKING, l->handshake_cnt);
     stats_set(l->stats, STATS_TLS_CONNECTIONS, l->conn_cnt);
@@ -213,6 +217,34 @@ void tls_conn_close(struct tls_conn *c)
 
 /* ---- the handshake ---- */
 
+static enum stats_id count_of_cipher(const SSL *ssl)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+
+    switch (cipher != NULL ? SSL_CIPHER_get_cipher_nid(cipher) : NID_undef) {
+    case NID_aes_128_gcm:
+        return STATS_TLS_CIPHER_AES128;
+    case NID_aes_256_gcm:
+        return STATS_TLS_CIPHER_AES256;
+    case NID_chacha20_poly1305:
+        return STATS_TLS_CIPHER_CHACHA20;
+    default:
+        return STATS_TLS_CIPHER_OTHER;
+    }
+}
+
+/* The server's key: EVP_PKEY_is_a, as ours are of a provider that knows no numbers. */
+static enum stats_id count_of_key(const struct tls_conn *c)
+{
+    if (SSL_session_reused(c->ssl))
+        return STATS_TLS_KEY_RESUMED;
+    X509 *server = c->client ? SSL_get0_peer_certificate(c->ssl) : SSL_get_certificate(c->ssl);
+    EVP_PKEY *key = server != NULL ? X509_get0_pubkey(server) : NULL;
+    if (key != NULL && EVP_PKEY_is_a(key, "EC"))
+        return STATS_TLS_KEY_EC;
+    return key != NULL && EVP_PKEY_is_a(key, "RSA") ? STATS_TLS_KEY_RSA : STATS_TLS_KEY_OTHER;
+}
+
 static void established(struct tls_conn *c)
 {
     struct stats_block *stats = c->lane->stats;
@@ -223,8 +255,10 @@ static void established(struct tls_conn *c)
     stats_inc(stats, c->client ? STATS_TLS_CONNECTED : STATS_TLS_ACCEPTED);
     if (SSL_session_reused(c->ssl))
         stats_inc(stats, STATS_TLS_RESUMED);
-    if (SSL_version(c->ssl) == TLS1_2_VERSION)
-        stats_inc(stats, STATS_TLS_VERSION_12);
+    stats_inc(stats,
+              SSL_version(c->ssl) == TLS1_2_VERSION ? STATS_TLS_VERSION_12 : STATS_TLS_VERSION_13);
+    stats_inc(stats, count_of_cipher(c->ssl));
+    stats_inc(stats, count_of_key(c));
 }
 
 static void fail_by_queue(struct tls_conn *c)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 
+import sums
 from harness import BUILD, GATEWAY_IP, HOST_IP, Failed, check, die_with_parent, run, wait_until
 
 SLUICED = os.path.join(BUILD, 'app/sluiced/sluiced')
@@ -65,6 +66,7 @@ class Gateway:
         self.blocks = self.defaults()
         self.change(**changes)
         lab.at_end(self.end)
+        lab.before_end(self.check_sums)
 
     def defaults(self):
         return {
@@ -124,7 +126,7 @@ class Gateway:
 
     def launch(self, program=SLUICED, flags=(), **kw):
         """Starts the process; returns the length of the log before it."""
-        before = len(self.log_now())
+        self.launched_at = before = len(self.log_now())
         log = open(self.log_path, 'ab')
         # In a sanitizer's build: its search for leaks needs ptrace, which the sandbox forbids.
         env = dict(os.environ, ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0')
@@ -159,7 +161,8 @@ class Gateway:
         return self.process.wait(timeout=seconds)
 
     def stop(self):
-        """Ends it as an operator would; its exit status."""
+        """Ends it as an operator would, after a look at its counters; its exit status."""
+        self.check_sums()
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
@@ -175,6 +178,34 @@ class Gateway:
         return self.process.poll() is None
 
     # ---- what it says ----
+
+    def check_sums(self):
+        """Its counters add up (sums.py). Nothing to look at: it has ended, or it is not up."""
+        if self.process is not None and self.alive() and 'sluiced: ready' in self.log_now()[self.launched_at:]:
+            sums.check_sums(self.metrics)
+
+    def metrics(self):
+        """The control socket's answer to metrics, without its blocks' heads; None when the gateway ends meanwhile."""
+        data = b''
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(30)
+                s.connect(self.socket)
+                s.sendall(b'metrics\n')
+                while piece := s.recv(1 << 20):
+                    data += piece
+        except (ConnectionError, FileNotFoundError):
+            if not self.alive():
+                return None
+            raise
+        check(data.startswith(b'ok\n'), f'metrics: {data[:200]!r}')
+        data, text = data[3:], b''
+        while data.startswith(b'data '):
+            head, rest = data.split(b'\n', 1)
+            size = int(head[5:])
+            text, data = text + rest[:size], rest[size:]
+        check(data == b'end\n', f'metrics end with {data[:200]!r}')
+        return text.decode()
 
     def ctl(self, *args, ok=(0,)):
         return run(SLUICECTL, '-s', self.socket, *args, ok=ok)

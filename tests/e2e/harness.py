@@ -111,12 +111,21 @@ class Lab:
         self.dir = tempfile.mkdtemp(prefix='sluice-e2e-', dir='/var/tmp')  # a disk: the spool is O_DIRECT
         os.chmod(self.dir, 0o755)
         self.endings = []
+        self.last_looks = []
 
     def path(self, name):
         return os.path.join(self.dir, name)
 
     def at_end(self, ending):
         self.endings.append(ending)
+
+    def before_end(self, look):
+        """look() is called when all cases are over, and may fail."""
+        self.last_looks.append(look)
+
+    def look_at_last(self):
+        for look in self.last_looks:
+            look()
 
     def spawn(self, *args, **kw):
         """A child that ends with us at the latest."""
@@ -193,6 +202,8 @@ def main(setup=None):
         results.append('ok' if setup is None else run_setup(setup, lab))
         if results[0] == 'ok':
             results = [run_case(n, f, lab, skips) for n, f in cases_of(module) if not only or n in only]
+            if lab.last_looks:
+                results.append(run_case('counters_add_up', Lab.look_at_last, lab, skips))
     except Skip as why:
         print(why)
         sys.exit(77)

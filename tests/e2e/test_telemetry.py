@@ -5,22 +5,24 @@ import grp
 import json
 import os
 import re
+import socket
 import stat
 import subprocess
 
 from gateway import SLUICED, Gateway
-from harness import check, check_equal, die_with_parent, find_program, main, run, wait_until
+from harness import SOURCE, check, check_equal, die_with_parent, find_program, main, run, wait_until
 from mail import Client, plain
 from sinks import Scripted
 
 MESSAGES = 7
+ENTRY_MAX = 256  # of DPDK 22.11, in one answer
 gw = far = None
 
 
 def setup(lab):
     global gw, far
     far = Scripted(lab)
-    gw = Gateway(lab, telemetry={'group': 'adm'}, gateway={'lanes': 2}).start()
+    gw = Gateway(lab, telemetry={'group': 'adm'}, gateway={'lanes': 4, 'memory': '512M'}, tcp={'packet_buffers': 4096}).start()
     with Client() as c:
         for i in range(MESSAGES):
             check_equal(c.deliver('s@client.example', [f'm{i}@example.org'], plain(i)).code, 250, 'message')
@@ -62,6 +64,65 @@ def test_names(lab):
         for name, value in values.items():
             check(re.fullmatch(r'[A-Za-z0-9_/]+', name), f'{command}: name {name!r}')
             check(isinstance(value, int), f'{command}: {name} is {value!r}')
+
+
+def poll(commands):
+    """As telegraf's input dpdk does: one connection of SOCK_SEQPACKET, the greeting with max_output_len, each command in
+    one message, each answer in one; then values that are objects are made flat, and only numbers are taken."""
+    fields = {}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.settimeout(10)
+        s.connect(os.path.join(gw.telemetry_dir(), 'dpdk_telemetry.v2'))
+        greeting = json.loads(s.recv(1024))
+        check_equal(greeting['pid'], gw.process.pid, 'pid')
+        for command in commands:
+            check(len(command) <= 56 and command.startswith('/'), f'{command}: longer than a command may be')
+            s.send(command.encode())
+            answer = s.recv(greeting['max_output_len'])
+            check(len(answer) < greeting['max_output_len'], f'{command}: {len(answer)} bytes')
+            (name, values), = json.loads(answer).items()
+            check_equal(name, command.split(',')[0], 'the command in the answer')
+            check(isinstance(values, dict) and 0 < len(values) <= ENTRY_MAX, f'{command}: {values}')
+            for key, value in values.items():
+                check(isinstance(value, int) and not isinstance(value, bool), f'{command}: {key} is {value!r}')
+                fields[command + ' ' + key] = value
+    return fields
+
+
+def test_telegraf_style(lab):
+    """Every command, of all threads and of one, and each histogram, flat numbers all."""
+    commands = [c for c in ask('/')['/'] if c.startswith('/sluice/')]
+    check_equal(len(commands), len(set(commands)), 'a command is there once')
+    check(len(commands) < 40, f'{len(commands)} commands: DPDK takes 64 in all, its own among them')
+    names = sorted(n.removesuffix('_count') for n in gw.telemetry('/sluice/histograms') if n.endswith('_count'))
+    check(len(names) >= 8, f'histograms: {names}')
+    plain_ones = ('/sluice/threads', '/sluice/memory', '/sluice/histograms')
+    fields = poll(commands + [f'{c},0' for c in commands if c not in plain_ones] + [f'/sluice/histograms,{n}' for n in names])
+    check_equal(fields['/sluice/smtp messages'], MESSAGES, 'smtp/messages')
+    check_equal(fields['/sluice/histograms conn_store_time_count'], MESSAGES, 'times of acknowledged messages')
+    for n in names:
+        counts = [v for k, v in fields.items() if k.startswith(f'/sluice/histograms,{n} ') and not k.endswith(' sum')]
+        check_equal(sum(counts), fields[f'/sluice/histograms {n}_count'], f'{n}: counts and their number')
+    got = ask(*[f'/sluice/histograms,{n}' for n in names])['/sluice/histograms']
+    check('sum' in got and 'above' in got, f'dpdk-telemetry.py reads {got}')
+    check(gw.telemetry('/sluice/histograms,x') is None, 'a histogram that is not there')
+
+
+def test_room(lab):
+    """With the most threads there may be and counters of 20 digits each answer still fits: 16 KiB, 256 entries."""
+    with open(os.path.join(SOURCE, 'lib/stats/stats_table.h')) as f:
+        text = f.read()
+    groups = {'threads': [f'lane{i}' for i in range(64)] + [f'spooler_{"x" * 64}{i}' for i in range(16)] +
+              [f'keyop{i}' for i in range(64)] + ['courier', 'control', 'host', 'resolver', 'auth', 'stream', 'log']}
+    for group, name in re.findall(r'^STATS\(\w+,\s*"(\w+)",\s*"(\w+)"', text, re.M):
+        groups.setdefault(group, []).append(name)
+    histograms = re.findall(r'^STATS_HISTOGRAM\(\w+,\s*"(\w+)",\s*"(\w+)".*, (\d+)\)$', text, re.M)
+    groups['histograms'] = [f'{g}_{n}_{what}' for g, n, _ in histograms for what in ('count', 'sum')]
+    check(len(histograms) >= 8 and len(groups) > 20, 'the table is read')
+    for group, names in groups.items():
+        size = sum(len(name) + len('"":,') + 20 for name in names) + len(group) + 20
+        check(len(names) <= ENTRY_MAX and size < 16384, f'/sluice/{group}: {len(names)} entries, {size} bytes')
+        check(all(re.fullmatch(r'[A-Za-z0-9_/]+', name) for name in names), f'{group}: names')
 
 
 def test_threads_add_up(lab):
@@ -106,7 +167,7 @@ def test_switched_off(lab):
     gw.change(telemetry={'enabled': False, 'group': None})
     gw.start()
     check(not os.path.exists(gw.telemetry_dir() + '/dpdk_telemetry.v2'), 'no socket when it is off')
-    check('lanes 2' in gw.ctl('status'), 'status works without it')
+    check('lanes 4' in gw.ctl('status'), 'status works without it')
 
 
 if __name__ == '__main__':

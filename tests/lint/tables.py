@@ -33,6 +33,9 @@ stats = lint.SOURCE / "lib/stats/stats_table.h"
 for row in re.findall(r"^STATS\((\w+),", code[stats], re.M):
     if not counted(row):
         findings.append(f"counter {row} is never counted")
+for row in re.findall(r"^STATS_HISTOGRAM\((\w+),", code[stats], re.M):
+    if f"STATS_HISTOGRAM_{row}" not in counts:
+        findings.append(f"histogram {row} is never told a value")
 events = lint.SOURCE / "lib/stats/stats_log.h"
 for row in re.findall(r"^\s+X\((\w+), STATS_LOG_", code[events], re.M):
     if f"STATS_LOG_{row}" not in logged:

@@ -129,11 +129,11 @@ static void test_rights(void **state)
 {
     (void)state;
     for (int v = 0; v < CONTROL_VERB_CNT; v++) {
-        bool looks = v == CONTROL_STATUS || v == CONTROL_QUEUE_LIST || v == CONTROL_QUEUE_SHOW ||
-                     v == CONTROL_QUEUE_STAT || v == CONTROL_SENDER_CHECK ||
-                     v == CONTROL_RECIPIENT_CHECK || v == CONTROL_EXPLAIN ||
-                     v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT || v == CONTROL_TLSRPT_SHOW ||
-                     v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
+        bool looks = v == CONTROL_STATUS || v == CONTROL_METRICS || v == CONTROL_QUEUE_LIST ||
+                     v == CONTROL_QUEUE_SHOW || v == CONTROL_QUEUE_STAT ||
+                     v == CONTROL_SENDER_CHECK || v == CONTROL_RECIPIENT_CHECK ||
+                     v == CONTROL_EXPLAIN || v == CONTROL_CONFIG_SHOW || v == CONTROL_TLSRPT ||
+                     v == CONTROL_TLSRPT_SHOW || v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
                      v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_STS_SHOW ||
                      v == CONTROL_CONNECTIONS || v == CONTROL_TOP || v == CONTROL_PROVIDERS ||
                      v == CONTROL_LOG_LEVEL;

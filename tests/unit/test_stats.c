@@ -31,6 +31,71 @@ static void test_table(void **state)
     }
 }
 
+/* A histogram's row likewise; its bounds fit. */
+static void test_histogram_table(void **state)
+{
+    (void)state;
+    for (int i = 0; i < STATS_HISTOGRAM_CNT; i++) {
+        const struct stats_histogram_row *h = &stats_histogram_rows[i];
+        const struct stats_row *row = &h->row;
+        assert_true(row->group[0] != 0 && row->name[0] != 0 && row->unit[0] != 0);
+        assert_true(row->help[0] != 0 && strpbrk(row->help, "\t\n") == NULL);
+        assert_false(stats_is_gauge(row));
+        assert_int_equal(strspn(row->name, "abcdefghijklmnopqrstuvwxyz0123456789_"),
+                         strlen(row->name));
+        assert_true(h->bound_cnt > 0 && h->bound_cnt <= STATS_BOUND_MAX);
+        assert_true(h->shift + h->bound_cnt < 64);
+        for (int j = 0; j < STATS_CNT; j++)
+            assert_false(strcmp(row->group, stats_rows[j].group) == 0 &&
+                         strcmp(row->name, stats_rows[j].name) == 0);
+    }
+}
+
+/* No two rows of a group say the same, and a row that is set and not counted says so by its unit.
+ */
+static void test_helps(void **state)
+{
+    (void)state;
+    for (int i = 0; i < STATS_CNT; i++) {
+        const struct stats_row *row = &stats_rows[i];
+        assert_null(strpbrk(row->help, "\t\n"));
+        assert_null(strpbrk(row->unit, "\t\n"));
+        size_t len = strlen(row->name);
+        if (len > 4 && strcmp(row->name + len - 4, "_now") == 0)
+            assert_true(stats_is_gauge(row));
+        for (int j = 0; j < i; j++)
+            if (strcmp(row->group, stats_rows[j].group) == 0 &&
+                strcmp(row->help, stats_rows[j].help) == 0)
+                fail_msg("%s/%s and %s have one help", row->group, row->name, stats_rows[j].name);
+    }
+}
+
+/* Each value in the first count whose bound it does not exceed. */
+static void test_buckets(void **state)
+{
+    const struct stats_histogram_row row = {.shift = 3, .bound_cnt = 4}; /* 8 16 32 64 */
+    static struct stats_block block;
+
+    (void)state;
+    assert_int_equal(stats_bucket(&row, 0), 0);
+    assert_int_equal(stats_bucket(&row, 1), 0);
+    assert_int_equal(stats_bucket(&row, 8), 0);
+    assert_int_equal(stats_bucket(&row, 9), 1);
+    assert_int_equal(stats_bucket(&row, 16), 1);
+    assert_int_equal(stats_bucket(&row, 17), 2);
+    assert_int_equal(stats_bucket(&row, 64), 3);
+    assert_int_equal(stats_bucket(&row, 65), 4);
+    assert_int_equal(stats_bucket(&row, UINT64_MAX), 4);
+    for (uint64_t i = 1; i <= 64; i++)
+        stats_record(&block, STATS_HISTOGRAM_LANE_RX_BURST, i);
+    const struct stats_histogram *h = &block.h[STATS_HISTOGRAM_LANE_RX_BURST];
+    assert_int_equal(h->sum, 64 * 65 / 2);
+    assert_int_equal(h->cnt[0], 1);
+    assert_int_equal(h->cnt[1], 1);
+    assert_int_equal(h->cnt[6], 32);
+    assert_int_equal(h->cnt[7], 0);
+}
+
 static void test_counters(void **state)
 {
     static struct stats_block block;
@@ -256,11 +321,12 @@ static void test_log_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log_reserved), cmocka_unit_test(test_log_waits),
-        cmocka_unit_test(test_log_parts),    cmocka_unit_test(test_table),
-        cmocka_unit_test(test_counters),     cmocka_unit_test(test_log_formats),
-        cmocka_unit_test(test_log_full),     cmocka_unit_test(test_log_text_is_cut),
-        cmocka_unit_test(test_log_threads),
+        cmocka_unit_test(test_log_reserved),    cmocka_unit_test(test_log_waits),
+        cmocka_unit_test(test_log_parts),       cmocka_unit_test(test_table),
+        cmocka_unit_test(test_histogram_table), cmocka_unit_test(test_helps),
+        cmocka_unit_test(test_buckets),         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_log_formats),     cmocka_unit_test(test_log_full),
+        cmocka_unit_test(test_log_text_is_cut), cmocka_unit_test(test_log_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -311,6 +311,20 @@ void ethdev_take_all_groups(struct net_port *port)
     (void)rte_eth_allmulticast_enable(((const struct ethdev *)port->state)->port_id);
 }
 
+bool ethdev_count(const struct net_port *port, struct ethdev_counts *out)
+{
+    const struct ethdev *e = port->state;
+    struct rte_eth_stats s;
+
+    if (rte_eth_stats_get(e->port_id, &s) != 0)
+        return false;
+    *out = (struct ethdev_counts){.rx_missed = s.imissed,
+                                  .rx_errors = s.ierrors,
+                                  .rx_no_buffer = s.rx_nombuf,
+                                  .tx_errors = s.oerrors};
+    return true;
+}
+
 bool ethdev_link_is_up(const struct net_port *port)
 {
     const struct ethdev *e = port->state;

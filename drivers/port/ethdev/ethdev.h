@@ -69,6 +69,12 @@ int ethdev_tell_rss(const struct net_port *port, struct net_rss *out) BASE_WARN_
 /* All of them, for ever. */
 void ethdev_take_all_groups(struct net_port *port);
 
+/* What the port itself lost, ever. By any thread; false: it does not tell. */
+struct ethdev_counts {
+    uint64_t rx_missed, rx_errors, rx_no_buffer, tx_errors;
+};
+bool ethdev_count(const struct net_port *port, struct ethdev_counts *out) BASE_WARN_UNUSED;
+
 bool ethdev_link_is_up(const struct net_port *port);
 
 /* DPDK's number of the port, for its own calls and telemetry. */
