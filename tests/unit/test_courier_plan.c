@@ -138,7 +138,10 @@ static struct delivery *delivery_to(const char *domain)
     struct courier *c = &rig.courier;
     struct delivery *d = c->free;
 
-    c->free = d->next;
+    if (d != NULL)
+        c->free = d->next;
+    else
+        d = &c->deliveries[c->delivery_cnt++];
     d->job = (struct queue_job){.domain = base_span_str(domain)};
     return d;
 }
