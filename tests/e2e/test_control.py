@@ -56,7 +56,7 @@ def test_json_of_every_command(lab):
     message = waiting()
     words = {'queue show': [message], 'explain': ['to@example.org'], 'probe': ['to@example.org'],
              'tlsrpt show': ['example.org'], 'sender check': ['someone', 'a@example.org'],
-             'recipient check': ['a@example.org']}
+             'recipient check': ['a@example.org'], 'connections kick': ['--older', '1d'], 'trace': ['192.0.2.9', '--for', '1s']}
     tried = []
     for name in commands():
         about = gw.ctl('help', *name.split())
