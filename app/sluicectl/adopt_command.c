@@ -103,6 +103,26 @@ static int ask_number(const struct adoption *a)
     return status;
 }
 
+/* The file of what was adopted before; its directory is others' to write: no link, no pipe, and
+ * nobody else's. *in is NULL where there is none. */
+static int open_adopted(const struct adoption *a, FILE **in)
+{
+    struct stat st;
+    int fd = open(a->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    *in = NULL;
+    if (fd < 0)
+        return errno == ENOENT ? COMMAND_DONE : refuse("%s: %s", a->file, strerror(errno));
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 022) != 0 ||
+        (st.st_uid != 0 && st.st_uid != geteuid())) {
+        close(fd);
+        return refuse("%s: it has to belong to root, and nobody else may write it", a->file);
+    }
+    *in = fdopen(fd, "r");
+    base_assert(*in != NULL);
+    return COMMAND_DONE;
+}
+
 /* The gateway has it already; or it will. */
 static int check_known(const struct adoption *a)
 {
@@ -115,8 +135,8 @@ static int check_known(const struct adoption *a)
         if (stat(a->conf->spool[i].path, &other) == 0 && own.st_dev == other.st_dev &&
             own.st_ino == other.st_ino)
             return refuse("%s is this gateway's spool %s already", a->dir, a->conf->spool[i].name);
-    FILE *f = fopen(a->file, "r");
-    int status = COMMAND_DONE;
+    FILE *f;
+    int status = open_adopted(a, &f);
     while (f != NULL && status == COMMAND_DONE && fgets(line, sizeof(line), f) != NULL) {
         if (sscanf(line, "    path = \"%4095[^\"]\";", path) != 1)
             continue;
@@ -226,25 +246,18 @@ static void write_block(const struct adoption *a, FILE *out)
 static int copy_file(const struct adoption *a, FILE *out)
 {
     char line[PATH_MAX + 64];
-    struct stat st;
-    int fd = open(a->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    FILE *in;
+    int status = open_adopted(a, &in);
 
-    if (fd < 0 && errno != ENOENT)
-        return refuse("%s: %s", a->file, strerror(errno));
-    if (fd < 0) {
+    if (status != COMMAND_DONE)
+        return status;
+    if (in == NULL) {
         fputs(
             "# Spools that were adopted: 'sluicectl spool adopt'. Read behind the configuration.\n"
             "# A block may go when its spool is empty (sluicectl status), with a restart.\n",
             out);
         return COMMAND_DONE;
     }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 022) != 0 ||
-        (st.st_uid != 0 && st.st_uid != geteuid())) {
-        close(fd);
-        return refuse("%s: it has to belong to root, and nobody else may write it", a->file);
-    }
-    FILE *in = fdopen(fd, "r");
-    base_assert(in != NULL);
     while (fgets(line, sizeof(line), in) != NULL)
         fputs(line, out);
     fclose(in);

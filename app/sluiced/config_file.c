@@ -17,6 +17,8 @@ struct config_files {
     const char *main_path;
     uint8_t *bytes[FILE_CNT_MAX];
     uint32_t cnt;
+    const char *adopted_path; /* whose bytes have been looked at and read; NULL: none */
+    struct base_span adopted;
 };
 
 static int read_all(struct config_files *f, int fd, struct base_span *out)
@@ -46,12 +48,27 @@ static int include(void *user, const char *path, struct base_span *out)
 
     if (n < 0 || (size_t)n >= sizeof(full))
         return -ENAMETOOLONG;
+    if (f->adopted_path != NULL && strcmp(full, f->adopted_path) == 0) {
+        *out = f->adopted;
+        return 0;
+    }
     int fd = f->open_file(f->user, full);
     if (fd < 0)
         return fd;
     int error = read_all(f, fd, out);
     close(fd);
     return error;
+}
+
+/* What is read there is configuration, in a directory that others may write: nobody else may have
+ * written it, and no link may lead to it. */
+static bool is_trusted(int fd, const char *path)
+{
+    struct stat st, named;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           (st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & 022) == 0 &&
+           (lstat(path, &named) != 0 || (named.st_ino == st.st_ino && named.st_dev == st.st_dev));
 }
 
 /*
@@ -71,17 +88,18 @@ static struct conf *with_adopted(struct conf *conf, struct config_files *f, stru
     if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
         return conf;
     if (fd >= 0) {
-        /* What is read here is configuration: nobody else may have written it. */
-        struct stat st;
-        bool trusted = fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
-                       (st.st_mode & 022) == 0;
+        int error = is_trusted(fd, path) ? read_all(f, fd, &f->adopted) : -EPERM;
         close(fd);
-        if (!trusted) {
+        if (error == 0)
+            f->adopted_path = path;
+        if (error != 0) {
             conf_free(conf);
             errors->error[errors->cnt++] = (struct conf_error){
                 .file = f->main_path,
                 .key = "gateway: state_dir",
-                .why = CONFIG_ADOPTED " in it has to belong to root, and nobody else may write it"};
+                .why = error == -EPERM ? CONFIG_ADOPTED
+                           " in it has to be a file of root's that nobody else may write"
+                                       : CONFIG_ADOPTED " in it cannot be read"};
             return NULL;
         }
     }
@@ -97,8 +115,10 @@ static struct conf *with_adopted(struct conf *conf, struct config_files *f, stru
     f->bytes[f->cnt++] = (uint8_t *)whole;
     conf_free(conf);
     conf_errors_free(errors);
-    return conf_parse_partly(f->main_path, base_span_of((const uint8_t *)whole, len), include, f,
+    conf = conf_parse_partly(f->main_path, base_span_of((const uint8_t *)whole, len), include, f,
                              errors);
+    f->adopted_path = NULL;
+    return conf;
 }
 
 /* What the operator reads of an error of read_all. */

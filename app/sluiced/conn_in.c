@@ -417,6 +417,8 @@ static void run(struct conn *c)
     enum step step = STEP_AGAIN;
 
     s->settings = &c->lane->settings->smtp; /* of this pass: a reload takes effect here */
+    if (c->kicked && !c->in.txn.committing)
+        return conn_kick_after(c); /* whatever it has sent behind its message */
     conn_auth_offer(c);
     while (step == STEP_AGAIN && c->link != NULL && !c->finishing && !c->in.txn.committing &&
            !c->in.asking) {

@@ -201,8 +201,11 @@ static void answer_client(struct control *c, uint32_t i)
     if (!client->more)
         return drop_client(c, client);
     client->body_len = 0;
-    if (client->stream != NULL)
-        return; /* in the next tick */
+    if (client->stream != NULL) { /* more in the next tick */
+        struct epoll_event e = {.events = client->leaving ? 0 : EPOLLIN, .data.u64 = i};
+        epoll_ctl(c->epoll, EPOLL_CTL_MOD, client->fd, &e);
+        return;
+    }
     control_continue(c, client);
     if (!client->asking) {
         block_close(client); /* the courier could not be asked */
@@ -222,7 +225,7 @@ static void read_stream_client(struct control *c, struct control_client *client)
         struct epoll_event e = {.events = 0, .data.u64 = (uint64_t)(client - c->client)};
         client->leaving = true;
         epoll_ctl(c->epoll, EPOLL_CTL_MOD, client->fd, &e);
-    } else if (n == 0) { /* and now it has gone */
+    } else if (n == 0 && client->out_at == client->out_end) { /* and now it has gone */
         return drop_client(c, client);
     }
     if (client->out_at < client->out_end)
@@ -539,7 +542,7 @@ int control_init(struct control *c, const struct control_config *config)
 void control_fini(struct control *c)
 {
     control_tlsrpt_stop(c);
-    await_lanes(c);
+    control_capture_fini(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0) {
             c->client[i].asking = false;
@@ -599,4 +602,5 @@ void control_run(struct control *c)
         housekeeping(c);
     }
     log_note(c, "asked to stop: draining");
+    await_lanes(c);
 }

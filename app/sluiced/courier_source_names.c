@@ -93,7 +93,8 @@ static void answered(struct dns_query *q)
     struct courier_source_names *s = &c->sources.names;
 
     s->asking = false;
-    if (s->stale) {
+    /* It may come between a reload and our next pass. */
+    if (s->stale || s->generation != c->settings->generation) {
         s->stale = false;
         return;
     }

@@ -226,13 +226,19 @@ void courier_suspend_done(struct courier *c, const struct spool_done *done)
     struct courier_suspension *s = by_id(c, &done->id);
 
     if (done->op == SPOOL_ARRIVED) {
-        if (s == NULL)
+        if (s == NULL) {
+            stats_inc(c->stats, STATS_COURIER_SUSPENSIONS);
             recovered(c, done);
+        }
         spool_arrival_free(done->arrival);
         return;
     }
     if (s == NULL)
         return;
+    if (done->op == SPOOL_COMMIT && done->status == 0) {
+        stats_inc(c->stats, STATS_COURIER_SUSPENSIONS);
+        stats_inc(c->stats, STATS_COURIER_SUSPENSIONS_NEW);
+    }
     if (done->op == SPOOL_COMMIT) {
         bool good = done->status == 0 || done->status == -EEXIST;
         if (s->state == SUSPENSION_ENDING) { /* resumed meanwhile */

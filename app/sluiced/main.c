@@ -106,7 +106,9 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
         snprintf(path, sizeof(path), "%s/.", conf->spool[i].path);
         error = opener_allow(o, path);
     }
-    snprintf(path, sizeof(path), "%s/" CONFIG_ADOPTED, conf->gateway.state_dir);
+    /* For CONFIG_ADOPTED. The directory, as the gateway's user may write there: no link leads out.
+     */
+    snprintf(path, sizeof(path), "%s/", conf->gateway.state_dir);
     if (error == 0)
         error = opener_allow(o, path);
     for (uint32_t i = 0; i < conf->certificate_cnt && error == 0; i++) {

@@ -692,6 +692,8 @@ STATS(COURIER_DELIVERED,      "courier", "delivered",      "recipients", "recipi
 STATS(COURIER_DEFERRED,       "courier", "deferred",       "recipients", "temporary failures of recipients")
 STATS(COURIER_FAILED,         "courier", "failed",         "recipients", "final failures of recipients")
 STATS(COURIER_BOUNCES,        "courier", "bounces",        "messages", "reports to senders that are in the spool")
+STATS(COURIER_SUSPENSIONS,    "courier", "suspensions",    "records", "suspensions made durable, or found in a spool at the start: they are no messages")
+STATS(COURIER_SUSPENSIONS_NEW,"courier", "suspensions_new","records", "suspensions made durable since the start")
 STATS(COURIER_BOUNCE_UNWANTED,"courier", "bounce_unwanted","recipients", "failed recipients whose sender asked for no report")
 STATS(COURIER_BOUNCE_DOUBLE,  "courier", "bounce_double",  "recipients", "failed recipients of messages with the null sender, dropped without a report")
 STATS(COURIER_BOUNCE_IMPOSSIBLE,"courier","bounce_impossible","messages", "reports that no server could take: the sender's address is no address")

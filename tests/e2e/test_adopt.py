@@ -122,7 +122,7 @@ def test_adopted_and_missing(lab):
     os.chmod(adopted, 0o666)
     before = new.launch()
     check_equal(new.process.wait(timeout=60), 2, 'status with what anybody may write')
-    check('adopted.conf in it has to belong to root' in new.log_now()[before:], 'why')
+    check('adopted.conf in it has to be a file of root' in new.log_now()[before:], 'why')
     os.chmod(adopted, 0o644)
     new.start()
     check_equal(new.stop(), 0, 'with it')
