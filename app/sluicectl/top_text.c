@@ -3,11 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum top_lane_value { BUSY, IDLE, RX, TX, TCP, IN, OUT, LANE_VALUE_CNT };
+enum top_lane_value { BUSY, RX, TX, TCP, IN, OUT, LANE_VALUE_CNT };
 static const char *const lane_names[LANE_VALUE_CNT] = {
-    [BUSY] = "lane/passes_busy", [IDLE] = "lane/passes_idle", [RX] = "net/rx_packets",
-    [TX] = "net/tx_packets",     [TCP] = "tcp/connections",   [IN] = "conn/inbound",
-    [OUT] = "conn/outbound",
+    [BUSY] = "lane/cycles_busy", [RX] = "net/rx_packets", [TX] = "net/tx_packets",
+    [TCP] = "tcp/connections",   [IN] = "conn/inbound",   [OUT] = "conn/outbound",
 };
 
 enum top_value {
@@ -46,6 +45,14 @@ static const struct {
     [LIVE_BYTES] = {"queue/bytes", "queue_bytes", false},
     [HALF_OPEN] = {"tcp/half_open", "half_open", false},
     [RETRANSMITS] = {"tcp/retransmits", "retransmits_per_s", true},
+};
+/* Histograms, and what they are called in text and JSON. */
+static const struct {
+    const char *name, *text, *json;
+} times[TOP_TIMES_MAX] = {
+    {"tls/accept_time", "handshake", "handshake"},
+    {"conn/store_time", "durable 250", "durable"},
+    {"courier/attempt_time", "delivery", "delivery_attempt"},
 };
 _Static_assert(VALUE_CNT <= TOP_COUNTER_MAX && LANE_VALUE_CNT <= 8, "they fit");
 
@@ -92,6 +99,15 @@ static void read_total(struct top_look *look, const char *rest)
     }
 }
 
+static void read_times(struct top_look *look, const char *rest)
+{
+    for (int i = 0; i < TOP_TIMES_MAX; i++) {
+        const char *value = after(rest, times[i].name);
+        if (value != NULL && !top_times_read(&look->times[i], value))
+            look->times[i] = (struct top_times){0}; /* another version's: none is shown */
+    }
+}
+
 void top_read_counters(struct top_look *look, const char *text)
 {
     for (const char *p = text; p != NULL && *p != 0;) {
@@ -100,6 +116,8 @@ void top_read_counters(struct top_look *look, const char *text)
             read_lane(look, rest);
         else if ((rest = after(p, "total")) != NULL)
             read_total(look, rest);
+        else if ((rest = after(p, "histogram")) != NULL)
+            read_times(look, rest);
         else if ((rest = after(p, "hostname")) != NULL)
             copy_line(look->hostname, sizeof(look->hostname), rest);
         else if ((rest = after(p, "accepting")) != NULL)
@@ -108,6 +126,8 @@ void top_read_counters(struct top_look *look, const char *text)
             look->started_ns = strtoull(rest, NULL, 10);
         else if ((rest = after(p, "now_ns")) != NULL)
             look->now_ns = strtoull(rest, NULL, 10);
+        else if ((rest = after(p, "cycles_per_s")) != NULL)
+            look->cycles_per_s = strtoull(rest, NULL, 10);
         else if ((rest = after(p, "lanes")) != NULL)
             look->lane_cnt = (uint32_t)strtoul(rest, NULL, 10);
         p = strchr(p, '\n');
@@ -275,12 +295,34 @@ static double value_of(const struct top_look *before, const struct top_look *now
     return rate(before, now, before->total[v], now->total[v]);
 }
 
+/* Of a core: its cycles in rounds that did something, by all that there were in that time. */
 static double busy_pct(const struct top_look *before, const struct top_look *now, uint32_t lane)
 {
     double busy = rate(before, now, before->lane[lane][BUSY], now->lane[lane][BUSY]);
-    double idle = rate(before, now, before->lane[lane][IDLE], now->lane[lane][IDLE]);
+    double pct = now->cycles_per_s > 0 ? 100 * busy / (double)now->cycles_per_s : 0;
 
-    return busy + idle > 0 ? 100 * busy / (busy + idle) : 0;
+    return pct < 100 ? pct : 100; /* the clock is read a little before the counters */
+}
+
+static struct top_times times_of(const struct top_look *before, const struct top_look *now, int i)
+{
+    return same_run(before, now) ? top_times_since(&before->times[i], &now->times[i])
+                                 : now->times[i];
+}
+
+static void print_times(char line[TOP_LINE_CAP], const struct top_look *before,
+                        const struct top_look *now, int i)
+{
+    struct top_times t = times_of(before, now, i);
+    char p50[TOP_TIME_CAP], p99[TOP_TIME_CAP];
+
+    top_times_tell(p50, &t, 500);
+    top_times_tell(p99, &t, 990);
+    if (top_times_cnt(&t) == 0)
+        snprintf(line, TOP_LINE_CAP, "%-12s none", times[i].text);
+    else
+        snprintf(line, TOP_LINE_CAP, "%-12s p50 %-11s  p99 %-11s  of %" PRIu64, times[i].text, p50,
+                 p99, top_times_cnt(&t));
 }
 
 static void print_lists(char lines[TOP_LINE_MAX][TOP_LINE_CAP], uint32_t *n,
@@ -326,6 +368,8 @@ uint32_t top_lines(char lines[TOP_LINE_MAX][TOP_LINE_CAP], const struct top_look
     snprintf(lines[n++], TOP_LINE_CAP, "path: median round trip %.1f ms   %.0f sent again per s",
              (double)now->rtt_us / 1000, RATE(RETRANSMITS));
 #undef RATE
+    for (int i = 0; i < TOP_TIMES_MAX; i++)
+        print_times(lines[n++], before, now, i);
     snprintf(lines[n++], TOP_LINE_CAP, "%s", "");
     snprintf(lines[n++], TOP_LINE_CAP,
              "lane   busy%%       rx/s       tx/s        tcp         in        out");
@@ -364,6 +408,31 @@ static void json_list(FILE *out, const char *name, const struct top_named *list,
     fputc(']', out);
 }
 
+/* A bound in microseconds; null: there are no values, or they exceeded the last one. */
+static void json_bound(FILE *out, const char *key, const struct top_times *t, uint32_t permille)
+{
+    uint64_t ns = top_times_bound_ns(t, permille);
+
+    if (ns == 0 || ns == UINT64_MAX)
+        fprintf(out, ",\"%s\":null", key);
+    else
+        fprintf(out, ",\"%s\":%.3f", key, (double)ns / 1000);
+}
+
+static void json_times(FILE *out, const struct top_look *before, const struct top_look *now)
+{
+    fputs(",\"times\":{", out);
+    for (int i = 0; i < TOP_TIMES_MAX; i++) {
+        struct top_times t = times_of(before, now, i);
+        fprintf(out, "%s\"%s\":{\"count\":%" PRIu64, i > 0 ? "," : "", times[i].json,
+                top_times_cnt(&t));
+        json_bound(out, "p50_at_most_us", &t, 500);
+        json_bound(out, "p99_at_most_us", &t, 990);
+        fputc('}', out);
+    }
+    fputc('}', out);
+}
+
 void top_json(FILE *out, const struct top_look *before, const struct top_look *now)
 {
     fputs("{\"hostname\":", out);
@@ -375,6 +444,7 @@ void top_json(FILE *out, const struct top_look *before, const struct top_look *n
     for (int v = 0; v < VALUE_CNT; v++)
         fprintf(out, values[v].rate ? ",\"%s\":%.3f" : ",\"%s\":%.0f", values[v].json,
                 value_of(before, now, (enum top_value)v));
+    json_times(out, before, now);
     fprintf(out, ",\"rtt_median_us\":%" PRIu64 ",\"lanes\":[", now->rtt_us);
     for (uint32_t i = 0; i < now->lane_cnt; i++)
         fprintf(

@@ -8,6 +8,7 @@
 #define TOP_TEXT_H
 
 #include "base_bytes.h"
+#include "top_times.h"
 
 #include <stdio.h>
 
@@ -19,6 +20,7 @@
 #define TOP_SAMPLE_MAX  20000 /* connections that are looked at */
 #define TOP_LINE_CAP    256
 #define TOP_LINE_MAX    (40 + TOP_LANE_MAX)
+#define TOP_TIMES_MAX   3
 
 struct top_counter {
     char name[TOP_NAME_CAP];
@@ -36,6 +38,8 @@ struct top_look {
     uint32_t lane_cnt;
     uint64_t lane[TOP_LANE_MAX][8];  /* enum top_lane_value */
     uint64_t total[TOP_COUNTER_MAX]; /* enum top_value */
+    uint64_t cycles_per_s;           /* of what lanes count their rounds by; 0: not known */
+    struct top_times times[TOP_TIMES_MAX];
     /* Clients by connections, destinations by what waits for them: the first of each. */
     struct top_named client[TOP_LIST_MAX], destination[TOP_LIST_MAX];
     uint32_t client_cnt, destination_cnt;

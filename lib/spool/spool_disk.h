@@ -62,7 +62,7 @@ struct spool_disk_ops {
     int (*segment_remove)(void *disk, uint32_t segment);
     /* Closes it and puts it where the operator finds it, out of the spool's way, durably. */
     int (*segment_set_aside)(void *disk, uint32_t segment);
-    /* Free bytes of the file system, or a negative error. */
+    /* Free bytes of the file system, or a negative error. From any thread, while it is open. */
     int64_t (*free_bytes)(void *disk);
 };
 

@@ -9,7 +9,8 @@
  *
  * Threads: a block has one writer, its thread; anyone may read at any time and sees each counter
  * whole, though not all of one instant. Memory: the caller owns the block. Counters only grow,
- * apart from gauges (unit ends in "now", stats_is_gauge), which the owner sets.
+ * apart from gauges (unit ends in "now", stats_is_gauge), which the owner sets; but
+ * spool/disk_free_bytes_now of a spooler is control's, and no other's: the system call may wait.
  */
 #ifndef STATS_H
 #define STATS_H

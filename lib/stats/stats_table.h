@@ -467,6 +467,7 @@ STATS(SPOOL_REFUSES_SLOW_NOW, "spool", "refuses_slow_now", "spools now", "spools
 STATS(SPOOL_MESSAGES_NOW,    "spool", "messages_now",    "messages now", "messages that are queued")
 STATS(SPOOL_LIVE_BYTES_NOW,  "spool", "live_bytes_now",  "bytes now", "bytes of records that are needed")
 STATS(SPOOL_FREE_BYTES_NOW, "spool", "free_bytes_now",      "bytes now",    "bytes that records may still take within spool: size")
+STATS(SPOOL_DISK_FREE_BYTES_NOW, "spool", "disk_free_bytes_now", "bytes now", "bytes that its file system has free, for whatever is kept there; looked at every second")
 STATS(SPOOL_READY_NOW,       "spool", "segments_ready_now", "segments now", "segments ready to be written")
 /* drivers/log */
 STATS(LOG_LINES,             "log", "lines",             "lines",   "lines written to the log")

@@ -86,6 +86,7 @@ def test_strict_reader(lab):
         check_equal(value(found, 'sluice_spool_committed_total', spool='main'), MESSAGES, 'committed')
         check_equal(value(found, 'sluice_conn_store_seconds_count'), MESSAGES, 'times of acknowledged messages')
         check(0 < value(found, 'sluice_conn_store_seconds_sum') < 60 * MESSAGES, 'their sum, in seconds')
+        check(value(found, 'sluice_spool_disk_free_bytes', spool='main') > 0, 'what the disk has free')
         check(value(found, 'sluice_lane_busy_seconds_total', lane='0') > 0, 'busy time of lane 0')
         check(value(found, 'sluice_lane_rx_burst_packets_sum') == value(found, 'sluice_net_rx_packets_total') > 0, 'bursts')
         check(value(found, 'sluice_memory_rx_buffers') >= value(found, 'sluice_memory_rx_buffers_free') > 0, 'buffers')

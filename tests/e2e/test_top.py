@@ -163,6 +163,9 @@ def test_the_screen(lab):
                     re.escape(HOST_IP) + r' +2 +1\b', r'queue: 1 messages', r'q ends it')
         b.quit()
         screen.wait(re.escape(HOST_IP) + r' +1 +1\b')
+        took = re.compile(r'^durable 250 +p50 <= \d+\.\d (us|ms|s) +p99 <= \d+\.\d (us|ms|s) +of \d+$', re.M)
+        wait_until(lambda: a.deliver('s@client.example', ['temp-x@example.org'], plain(1)).code == 250 and took.search(screen.text()), 60,
+                   'how long messages took')
         screen.resize(12, 60)
         screen.wait(r'^sluice mx\.gateway\.example', r'lane +busy%')
         check('q ends it' in screen.text().split('\n')[11], f'the last line of the smaller screen: {screen.text()}')
@@ -204,6 +207,8 @@ def test_once(lab):
         row = json.loads(gw.ctl('top', '--json'))
         check_equal([row['hostname'], row['accepting'], [l['lane'] for l in row['lanes']], sum(l['in'] for l in row['lanes'])],
                     ['mx.gateway.example', 'yes', [0, 1], 1], 'a snapshot')
+        check_equal(list(row['times']), ['handshake', 'durable', 'delivery_attempt'], 'times')
+        check_equal(row['times']['handshake'], {'count': 0, 'p50_at_most_us': None, 'p99_at_most_us': None}, 'a gateway without TLS')
         check_equal(row['clients'], [{'name': HOST_IP, 'open': 1, 'messages': 0}], 'clients')
         check(row['seconds'] >= 1 and all(0 <= l['busy_pct'] <= 100 for l in row['lanes']), f'{row}')
         child = subprocess.Popen([SLUICECTL, '-s', gw.socket, 'top', '--json'], stdout=subprocess.PIPE, text=True)
@@ -211,6 +216,9 @@ def test_once(lab):
             a.expect(a.deliver('s@client.example', ['a@example.org'], plain(1)), 250)
         row = json.loads(child.communicate(timeout=60)[0])
         check(row['messages_per_s'] > 0 and row['commits_per_s'] > 0, f'{row}')
+        durable = row['times']['durable']
+        check(durable['count'] > 0 and 0 < durable['p50_at_most_us'] <= durable['p99_at_most_us'], f'{row}')
+        check(any(l['busy_pct'] > 0 for l in row['lanes']), f'{row}')
     gw.stop()
     check('does not answer' in gw.ctl('top', '--once', ok=(3,)), 'without a gateway')
     gw.start()
