@@ -105,9 +105,11 @@ static void write_case(FILE *out, const struct command *c)
 /* Whether no row before this one has the same first word. */
 static bool is_first(const struct command *c, size_t len)
 {
-    for (const struct command *before = command_table; before < c; before++)
+    for (const struct command *before = command_table; before < c; before++) {
+        base_assert(before->name != NULL);
         if (strcspn(before->name, " ") == len && strncmp(before->name, c->name, len) == 0)
             return false;
+    }
     return true;
 }
 

@@ -17,7 +17,7 @@ struct config_files {
     const char *main_path;
     uint8_t *bytes[FILE_CNT_MAX];
     uint32_t cnt;
-    const char *adopted_path; /* whose bytes have been looked at and read; NULL: none */
+    char adopted_path[1024]; /* whose bytes have been looked at and read; empty: none */
     struct base_span adopted;
 };
 
@@ -48,7 +48,7 @@ static int include(void *user, const char *path, struct base_span *out)
 
     if (n < 0 || (size_t)n >= sizeof(full))
         return -ENAMETOOLONG;
-    if (f->adopted_path != NULL && strcmp(full, f->adopted_path) == 0) {
+    if (f->adopted_path[0] != 0 && strcmp(full, f->adopted_path) == 0) {
         *out = f->adopted;
         return 0;
     }
@@ -91,7 +91,7 @@ static struct conf *with_adopted(struct conf *conf, struct config_files *f, stru
         int error = is_trusted(fd, path) ? read_all(f, fd, &f->adopted) : -EPERM;
         close(fd);
         if (error == 0)
-            f->adopted_path = path;
+            memcpy(f->adopted_path, path, sizeof(path));
         if (error != 0) {
             conf_free(conf);
             errors->error[errors->cnt++] = (struct conf_error){
@@ -115,10 +115,8 @@ static struct conf *with_adopted(struct conf *conf, struct config_files *f, stru
     f->bytes[f->cnt++] = (uint8_t *)whole;
     conf_free(conf);
     conf_errors_free(errors);
-    conf = conf_parse_partly(f->main_path, base_span_of((const uint8_t *)whole, len), include, f,
+    return conf_parse_partly(f->main_path, base_span_of((const uint8_t *)whole, len), include, f,
                              errors);
-    f->adopted_path = NULL;
-    return conf;
 }
 
 /* What the operator reads of an error of read_all. */

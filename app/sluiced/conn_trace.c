@@ -114,21 +114,22 @@ static void show(struct conn *c, bool ours, struct base_span line, bool secret)
     const char *arrow = ours ? "us:" : "peer:";
     struct base_span rest = line, word = word_of(&rest);
     int shown = (int)(line.len < SHOWN_MAX ? line.len : SHOWN_MAX);
+    bool login = base_span_caseeq(word, base_span_str("AUTH"));
+    bool whole = reply ? is_reply(line) && memcmp(line.p, "334", 3) != 0
+                       : !secret && !login && is_command(word);
     int n;
 
-    if (reply && is_reply(line) && memcmp(line.p, "334", 3) != 0)
+    if (whole)
         n = snprintf(text, sizeof(text), "%s %.*s", arrow, shown, (const char *)line.p);
     else if (reply)
         n = snprintf(text, sizeof(text), "%s %s", arrow,
                      is_reply(line) ? "334 (not shown)" : "(no reply)");
-    else if (!secret && base_span_caseeq(word, base_span_str("AUTH"))) {
+    else if (!secret && login) {
         struct base_span method = word_of(&rest);
         n = snprintf(text, sizeof(text), "%s AUTH %.*s%s", arrow,
                      (int)(method.len < 20 ? method.len : 20), (const char *)method.p,
                      rest.len > 0 ? " (not shown)" : "");
-    } else if (!secret && is_command(word))
-        n = snprintf(text, sizeof(text), "%s %.*s", arrow, shown, (const char *)line.p);
-    else
+    } else
         n = snprintf(text, sizeof(text), "%s (%zu bytes, not shown: %s)", arrow, line.len,
                      secret ? "of AUTH" : "no command");
     push_of(c, "smtp", base_span_of(text, n > 0 ? strnlen(text, sizeof(text)) : 0));

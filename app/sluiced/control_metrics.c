@@ -52,7 +52,7 @@ static void print_histogram(struct control_client *client, const struct topology
                   row->row.unit, row->row.help, row->shift, row->bound_cnt);
     for (uint32_t i = 0; i < t->stats_cnt; i++) {
         const struct stats_histogram *h = &t->stats[i].h[id];
-        uint64_t cnt[STATS_BOUND_MAX + 1], any = 0;
+        uint64_t cnt[STATS_BOUND_MAX + 1] = {0}, any = 0;
         for (uint32_t k = 0; k <= row->bound_cnt; k++)
             any |= cnt[k] = atomic_load_explicit(&h->cnt[k], memory_order_relaxed);
         if (any == 0)
