@@ -154,10 +154,10 @@ void tlsrpt_state_end(struct tlsrpt_text *t, size_t start)
 
 /* ---- reading ---- */
 
-/* A name or a text of ours, into a buffer with its NUL. */
+/* A name or a text of ours, into a buffer with its NUL. Escaped, a byte takes three at most. */
 static int read_text(char *out, size_t cap, struct base_span *rest)
 {
-    uint8_t bytes[TLSRPT_ID_CAP + TLSRPT_URI_TEXT_CAP];
+    uint8_t bytes[3 * (TLSRPT_ID_CAP + TLSRPT_URI_TEXT_CAP)];
     struct base_span field;
 
     if (!tlsrpt_field(rest, &field) || field.len > sizeof(bytes))

@@ -226,6 +226,7 @@ static void kept(void **arg)
     /* Lines that follow: of a report, and that its counts are done with. */
     struct tlsrpt_entry *e = tlsrpt_journal_add(&journal, DAY, span("example.org"));
     snprintf(e->why, sizeof(e->why), "100%%\tsure\n");
+    memset(e->uri, 0xea, sizeof(e->uri) - 1); /* the longest, all of it escaped */
     e->attempt_cnt = 3;
     e->first_s = 77;
     size_t start = file.len;
@@ -241,6 +242,7 @@ static void kept(void **arg)
     e = tlsrpt_journal_find(&journal, DAY, span("example.org"));
     assert_non_null(e);
     assert_string_equal(e->why, "100%\tsure\n");
+    assert_int_equal(strlen(e->uri), sizeof(e->uri) - 1);
     assert_int_equal(e->first_s, 77);
     assert_int_equal(e->state, TLSRPT_BEGUN);
     assert_int_equal(read_file(tlsrpt_text_span(&file)), 1);
