@@ -153,6 +153,27 @@ def test_mail_that_has_to_flow(lab):
     check_equal(what, 'delivered', said)
 
 
+def test_sessions(lab):
+    """A session of TLS is taken up again by connections that ask the same of the same host: other TLSA records have a whole
+    handshake, and what does not fit any more gets nothing by it."""
+    good, wrong = zones.records['_25._tcp.ee.lab'][1], zones.records['_25._tcp.bad.lab'][0]
+    def resumed(cnt, word):
+        before = gw.counter('tls/resumed')
+        what, said = attempt('dee.lab')
+        check(what == word and f'tls=dane/{"verified" if word == "delivered" else "failed"}' in said, said)
+        check_equal(gw.counter('tls/resumed') - before, cnt, 'sessions resumed')
+    attempt('dee.lab')
+    resumed(1, 'delivered')
+    resumed(1, 'delivered')
+    check(re.search(r'version=TLSv1\.3 .*key=resumed', gw.log()), 'the log tells it')
+    zones.publish('_25._tcp.ee.lab', [good])
+    resumed(0, 'delivered')
+    resumed(1, 'delivered')
+    zones.publish('_25._tcp.ee.lab', [wrong])
+    resumed(0, 'deferred')
+    zones.publish('_25._tcp.ee.lab', [wrong, good])
+
+
 def test_literal(lab):
     """An address in place of a domain has itself for a name in what is said of it."""
     for recipient, level, words in (('b@[127.0.0.1]', 'dane', '4.4.4: 127.0.0.1 is a private address'),
