@@ -10,8 +10,9 @@
  */
 #include "tls_internal.h"
 
+#include "dane_trust.h"
+
 #include <stdlib.h>
-#include <time.h>
 
 #include <openssl/err.h>
 
@@ -124,10 +125,7 @@ static int64_t good_until(SSL *ssl, SSL_SESSION *session, int64_t now_s)
     for (int i = 0; i < cnt; i++) {
         const X509 *x = sk_X509_value(shown, i);
         int len = i2d_X509(x, NULL);
-        struct tm tm;
-        if (ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) != 1)
-            return 0;
-        int64_t end_s = timegm(&tm);
+        int64_t end_s = dane_unix_time(X509_get0_notAfter(x));
         until_s = end_s < until_s ? end_s : until_s;
         bytes += len > 0 ? (size_t)len : SESSION_BYTES + 1;
     }
