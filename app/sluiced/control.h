@@ -166,7 +166,7 @@ void control_config_show(struct control *c, struct control_client *client);
 void control_connections(struct control *c, struct control_client *client);
 /* Takes a lane's answer to one of them. Returns whose it is, or NULL: none has come. */
 struct control_client *control_connections_answered(struct control *c);
-/* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
+/* As a JSON string (base_json.h). */
 void control_print_json(struct control_client *client, const char *text);
 
 /* ---- top (control_top.c) ---- */
