@@ -225,7 +225,6 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
     snprintf(e->driver, sizeof(e->driver), "%s", info.driver_name);
     e->if_index = info.if_index;
     e->queue_cnt = c->queue_cnt;
-    e->interrupts = c->interrupts;
     e->tx_prepare = (conf.txmode.offloads & TX_CHECKSUMS) != 0;
     uint16_t key_len = info.hash_key_size > 0 ? info.hash_key_size : RSS_KEY_DEFAULT;
     if (c->queue_cnt > 1 && info.reta_size > 0 && key_len <= ETHDEV_RSS_KEY_CAP &&
@@ -242,6 +241,12 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
         e->rss_table_cnt = info.reta_size;
     }
     rc = rte_eth_dev_configure(e->port_id, c->queue_cnt, c->queue_cnt, &conf);
+    if (rc != 0 && c->interrupts) {
+        /* A device has one interrupt in all under uio_pci_generic, which some drivers refuse. */
+        conf.intr_conf.rxq = 0;
+        rc = rte_eth_dev_configure(e->port_id, c->queue_cnt, c->queue_cnt, &conf);
+    }
+    e->interrupts = conf.intr_conf.rxq != 0;
     if (rc != 0)
         return fail(err, cap, rc, "port %s refuses %u queues, mtu %u (%s): see the log of EAL",
                     c->name, c->queue_cnt, mtu, strerror(-rc));
