@@ -150,6 +150,13 @@ class Tree:
         return image
 
 
+def make_disk(path, size):
+    """A file with an ext4 in it."""
+    with open(path, 'wb') as f:
+        f.truncate(size)
+    run('mkfs.ext4', '-q', '-F', path)
+
+
 class Tap:
     """A tap of this namespace with a card of the guest behind it."""
 
@@ -165,9 +172,11 @@ class Tap:
     def pci(self):
         return f'0000:00:{self.slot:02x}.0'
 
-    def arguments(self):
+    def arguments(self, iommu):
         many = f',queues={self.queues}' if self.queues > 1 else ''
         device = {'netdev': self.name, 'mac': f'52:54:00:00:00:{self.slot:02x}', 'addr': hex(self.slot), 'romfile': '', **self.options}
+        if iommu and self.card.startswith('virtio'):
+            device.update({'iommu_platform': 'on', 'disable-legacy': 'on'})
         if self.queues > 1:
             device.update(mq='on', vectors=2 * self.queues + 2)
         words = ''.join(f',{key}={value}' for key, value in device.items())
@@ -190,7 +199,7 @@ class Guest:
                      '-serial', f'file:{self.console}', '-device', 'virtio-serial-pci',
                      '-chardev', f'socket,id=shell,path={path},server=on,wait=off', '-device', 'virtserialport,chardev=shell']
         for card in cards:
-            arguments += card.arguments()
+            arguments += card.arguments(iommu)
         for i, disk in enumerate(disks):
             arguments += ['-drive', f'file={disk},format=raw,if=none,id=disk{i},cache=writeback,aio=threads', '-device', f'virtio-blk-pci,drive=disk{i}']
         self.log = open(lab.path(f'{name}-qemu.log'), 'ab')
@@ -323,6 +332,15 @@ class GuestGateway(Gateway):
 
     def counter(self, name, thread=None):
         return sums.Counts(self.metrics())(name)
+
+    def by_lane(self):
+        """All counters, each a list of its lanes' values."""
+        out = {}
+        for line in self.metrics().splitlines():
+            fields = line.split('\t')
+            if fields[0] in ('counter', 'gauge'):
+                out['/'.join(fields[1:3])] = [int(v.rsplit('=', 1)[1]) for v in fields[5].split() if v.startswith('lane')]
+        return out
 
     def ctl(self, *args, ok=(0,)):
         return self.guest.run(f'sluicectl -s {self.socket} {shlex.join(args)}', ok=ok)
