@@ -23,7 +23,7 @@ struct page {
     uint64_t made_ms;
 };
 
-/* A connection that is open, and since when. */
+/* A connection that is open, and since when, or since its last answer. */
 struct place {
     int fd; /* -1: free */
     uint64_t since_ms;
@@ -151,9 +151,15 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
                               const char *method, const char *version, const char *upload,
                               size_t *upload_len, void **request)
 {
-    (void)version, (void)upload, (void)upload_len, (void)request;
+    (void)version, (void)upload, (void)upload_len;
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are understood\n");
+    if (*request == NULL) { /* an answer before the request is whole would end the connection */
+        *request = user;
+        return MHD_YES;
+    }
+    if (*upload_len > 0)
+        return MHD_NO; /* nobody asks with a body */
     if (strcmp(url, "/") == 0)
         return answer(c, MHD_HTTP_OK, "Sluice: what Prometheus reads is at /metrics\n");
     if (strcmp(url, "/metrics") != 0)
@@ -184,6 +190,24 @@ static void note_connection(void *user, struct MHD_Connection *c, void **own,
             s->place[i].since_ms = clock_ms();
             break;
         }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Who has read an answer may ask again: Prometheus keeps its connection. */
+static void note_answered(void *user, struct MHD_Connection *c, void **own,
+                          enum MHD_RequestTerminationCode how)
+{
+    struct server *s = user;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    (void)own;
+    if (info == NULL || how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        return;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < METRICS_HTTP_MAX; i++)
+        if (s->place[i].fd == info->connect_fd)
+            s->place[i].since_ms = clock_ms();
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -241,11 +265,12 @@ static struct MHD_Daemon *start(struct server *s, const struct sockaddr_storage 
 
     if (a->ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)a,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_HTTP_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_ROOM,
-        MHD_OPTION_NOTIFY_CONNECTION, note_connection, s, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR,
+                            (const struct sockaddr *)a, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)METRICS_HTTP_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)REQUEST_ROOM, MHD_OPTION_NOTIFY_CONNECTION, note_connection, s,
+                            MHD_OPTION_NOTIFY_COMPLETED, note_answered, s, MHD_OPTION_END);
 }
 
 int metrics_http_serve(const char *socket_path, const char *listen, bool other)

@@ -141,6 +141,8 @@ enum metrics_spread metrics_spread_of(const struct metrics_row *row)
 {
     static const char *const by_lane[] = {"lane", "net", "tcp", "conn"};
 
+    if (row->by_listener)
+        return METRICS_BY_LISTENER;
     for (size_t i = 0; i < BASE_ARRAY_CNT(by_lane); i++)
         if (strcmp(row->group, by_lane[i]) == 0)
             return METRICS_BY_LANE;

@@ -54,12 +54,24 @@ static uint32_t width_of(const struct metrics_row *row)
     return row->kind == METRICS_HISTOGRAM ? row->bound_cnt + 2 : 1;
 }
 
-static uint32_t find_thread(const struct metrics *m, const char *name, size_t len)
+const char *const *metrics_owners(const struct metrics *m, const struct metrics_row *row,
+                                  uint32_t *cnt)
 {
-    for (uint32_t i = 0; i < m->thread_cnt; i++)
-        if (strlen(m->thread[i]) == len && memcmp(m->thread[i], name, len) == 0)
+    *cnt = row->by_listener ? m->listener_cnt : m->thread_cnt;
+    return row->by_listener ? m->listener : m->thread;
+}
+
+/* UINT32_MAX: there is none of that name. */
+static uint32_t find_owner(const struct metrics *m, const struct metrics_row *row, const char *name,
+                           size_t len)
+{
+    uint32_t cnt;
+    const char *const *owners = metrics_owners(m, row, &cnt);
+
+    for (uint32_t i = 0; i < cnt; i++)
+        if (strlen(owners[i]) == len && memcmp(owners[i], name, len) == 0)
             return i;
-    return m->thread_cnt;
+    return UINT32_MAX;
 }
 
 /* "lane0=12 courier=3", or "lane0=99:0,1,2". */
@@ -72,10 +84,10 @@ static bool read_values(struct metrics *m, const struct metrics_row *row, const 
         const char *equals = strchr(p, '=');
         if (equals == NULL)
             return false;
-        uint32_t thread = find_thread(m, p, (size_t)(equals - p));
-        if (thread == m->thread_cnt)
+        uint32_t owner = find_owner(m, row, p, (size_t)(equals - p));
+        if (owner == UINT32_MAX)
             return false;
-        uint64_t *v = m->values + row->first + (size_t)thread * width;
+        uint64_t *v = m->values + row->first + (size_t)owner * width;
         p = equals + 1;
         if (!read_number(&p, &v[width - 1]))
             return false;
@@ -89,16 +101,16 @@ static bool read_values(struct metrics *m, const struct metrics_row *row, const 
 }
 
 /* The line of a row, behind its kind. */
-static int read_row(struct metrics *m, enum metrics_kind kind, char *line, size_t *value_cnt)
+static int read_row(struct metrics *m, struct metrics_row row, char *line, size_t *value_cnt)
 {
-    struct metrics_row row = {.kind = kind};
     uint64_t shift = 0, bounds = 0;
+    uint32_t owner_cnt;
 
     row.group = next_field(&line);
     row.name = next_field(&line);
     row.unit = next_field(&line);
     row.help = next_field(&line);
-    if (kind == METRICS_HISTOGRAM &&
+    if (row.kind == METRICS_HISTOGRAM &&
         (!whole_number(next_field(&line), &shift) || !whole_number(next_field(&line), &bounds) ||
          shift > 40 || bounds == 0 || bounds > STATS_BOUND_MAX))
         return -EBADMSG;
@@ -107,7 +119,8 @@ static int read_row(struct metrics *m, enum metrics_kind kind, char *line, size_
         return -EBADMSG;
     row.shift = (uint32_t)shift;
     row.bound_cnt = (uint32_t)bounds;
-    size_t more = (size_t)width_of(&row) * m->thread_cnt;
+    (void)metrics_owners(m, &row, &owner_cnt);
+    size_t more = (size_t)width_of(&row) * owner_cnt;
     uint64_t *grown = realloc(m->values, (*value_cnt + more + 1) * sizeof(*grown));
     if (grown == NULL)
         return -ENOMEM;
@@ -129,22 +142,28 @@ static int read_line(struct metrics *m, char *line, size_t *value_cnt, bool *ove
 
     for (uint32_t k = 0; k < BASE_ARRAY_CNT(kinds); k++)
         if (strcmp(what, kinds[k]) == 0)
-            return read_row(m, (enum metrics_kind)k, line, value_cnt);
+            return read_row(m, (struct metrics_row){.kind = (enum metrics_kind)k}, line, value_cnt);
+    if (strcmp(what, "listener_counter") == 0)
+        return read_row(m, (struct metrics_row){.kind = METRICS_COUNTER, .by_listener = true}, line,
+                        value_cnt);
     if (strcmp(what, "end") == 0) {
         *over = true;
         return line == NULL ? 0 : -EBADMSG;
     }
     if (strcmp(what, "cycles_per_second") == 0)
         return whole_number(line, &m->cycles_per_s) ? 0 : -EBADMSG;
-    bool thread = strcmp(what, "thread") == 0, spool = strcmp(what, "spool") == 0;
-    if ((thread || spool) &&
+    bool thread = strcmp(what, "thread") == 0, spool = strcmp(what, "spool") == 0,
+         listener = strcmp(what, "listener") == 0;
+    if ((thread || spool || listener) &&
         (line == NULL || m->row_cnt > 0 || m->thread_cnt == METRICS_THREAD_MAX ||
-         m->spool_cnt == METRICS_SPOOL_MAX))
+         m->spool_cnt == METRICS_SPOOL_MAX || m->listener_cnt == METRICS_LISTENER_MAX))
         return -EBADMSG;
     if (thread)
         m->thread[m->thread_cnt++] = line;
     if (spool)
         m->spool[m->spool_cnt++] = line;
+    if (listener)
+        m->listener[m->listener_cnt++] = line;
     return 0; /* what a later version tells, too, is none of ours */
 }
 
@@ -196,17 +215,19 @@ const struct metrics_row *metrics_find(const struct metrics *m, const char *grou
     return NULL;
 }
 
-uint64_t metrics_value(const struct metrics *m, const struct metrics_row *row, uint32_t thread,
+uint64_t metrics_value(const struct metrics *m, const struct metrics_row *row, uint32_t owner,
                        uint32_t place)
 {
-    return m->values[row->first + (size_t)thread * width_of(row) + place];
+    return m->values[row->first + (size_t)owner * width_of(row) + place];
 }
 
 uint64_t metrics_total(const struct metrics *m, const struct metrics_row *row, uint32_t place)
 {
     uint64_t sum = 0;
+    uint32_t cnt;
 
-    for (uint32_t i = 0; i < m->thread_cnt; i++)
+    (void)metrics_owners(m, row, &cnt);
+    for (uint32_t i = 0; i < cnt; i++)
         sum += metrics_value(m, row, i, place);
     return sum;
 }

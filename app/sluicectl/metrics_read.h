@@ -14,32 +14,36 @@
 #include "command.h"
 #include "stats.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define METRICS_THREAD_MAX 256
-#define METRICS_SPOOL_MAX  32
-#define METRICS_ROW_MAX    4096
-#define METRICS_WAIT_S     5
-#define METRICS_WHY_CAP    COMMAND_WHY_CAP
+#define METRICS_THREAD_MAX   256
+#define METRICS_SPOOL_MAX    32
+#define METRICS_LISTENER_MAX 256
+#define METRICS_ROW_MAX      4096
+#define METRICS_WAIT_S       5
+#define METRICS_WHY_CAP      COMMAND_WHY_CAP
 
 enum metrics_kind { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM };
 
 struct metrics_row {
     enum metrics_kind kind;
     const char *group, *name, *unit, *help;
+    bool by_listener;          /* a value for each listener; else one for each thread */
     uint32_t shift, bound_cnt; /* of a histogram, as stats.h has them */
     uint32_t first;            /* in values */
 };
 
 struct metrics {
     uint64_t cycles_per_s;
-    uint32_t thread_cnt, spool_cnt, row_cnt;
+    uint32_t thread_cnt, spool_cnt, listener_cnt, row_cnt;
     const char *thread[METRICS_THREAD_MAX]; /* "lane0", "courier" */
     const char *spool[METRICS_SPOOL_MAX];
+    const char *listener[METRICS_LISTENER_MAX];
     struct metrics_row *row;
-    uint64_t *values; /* by row: a value for each thread; of a histogram bound_cnt + 1 counts and
+    uint64_t *values; /* by row: a value for each owner; of a histogram bound_cnt + 1 counts and
                          the sum for each */
     char *text;       /* what the others point into */
 };
@@ -62,10 +66,13 @@ void metrics_free(struct metrics *m);
 /* The row; NULL: this gateway has none of that name. */
 const struct metrics_row *metrics_find(const struct metrics *m, const char *group,
                                        const char *name);
-/* Of one thread. place of a histogram: a count's, or bound_cnt + 1 for the sum; else 0. */
-uint64_t metrics_value(const struct metrics *m, const struct metrics_row *row, uint32_t thread,
+/* Whose values a row has: threads, or listeners. */
+const char *const *metrics_owners(const struct metrics *m, const struct metrics_row *row,
+                                  uint32_t *cnt);
+/* Of one of them. place of a histogram: a count's, or bound_cnt + 1 for the sum; else 0. */
+uint64_t metrics_value(const struct metrics *m, const struct metrics_row *row, uint32_t owner,
                        uint32_t place);
-/* Of all threads. */
+/* Of all. */
 uint64_t metrics_total(const struct metrics *m, const struct metrics_row *row, uint32_t place);
 
 #endif

@@ -1,4 +1,5 @@
 #include "metrics_text.h"
+#include "base_json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -67,13 +68,15 @@ static void put_sample(const struct writer *w, const char *suffix, const char *w
     fputs(sep[0] == '{' ? " " : "} ", w->out);
 }
 
-/* One histogram, of a thread or of all (thread = thread_cnt). */
+#define ALL UINT32_MAX /* of a row's owners */
+
+/* One histogram, of a thread or of all. */
 static void put_histogram(const struct writer *w, uint32_t thread, const char *who,
                           const char *who_value)
 {
     const struct metrics *m = w->m;
     const struct metrics_row *row = w->row;
-    bool all = thread == m->thread_cnt;
+    bool all = thread == ALL;
     uint64_t cnt = 0;
     char le[40];
 
@@ -98,7 +101,7 @@ static void put_histogram(const struct writer *w, uint32_t thread, const char *w
 static void put_value(const struct writer *w, uint32_t thread, const char *who,
                       const char *who_value)
 {
-    bool all = thread == w->m->thread_cnt;
+    bool all = thread == ALL;
 
     if (w->row->kind == METRICS_HISTOGRAM)
         return put_histogram(w, thread, who, who_value);
@@ -119,7 +122,7 @@ static bool any_value(const struct writer *w, uint32_t thread)
     return false;
 }
 
-/* The samples of a row. Each lane and each spool has its own, zeros too, so that a rate has
+/* The samples of a row. Each lane, spool and listener has its own, zeros too, so that a rate has
  * something to begin from; what another thread has counted is told with its name. */
 static void put_row(const struct writer *w)
 {
@@ -127,7 +130,11 @@ static void put_row(const struct writer *w)
     uint32_t spooler = 0;
 
     if (spread == METRICS_SUM)
-        return put_value(w, w->m->thread_cnt, NULL, NULL);
+        return put_value(w, ALL, NULL, NULL);
+    for (uint32_t i = 0; spread == METRICS_BY_LISTENER && i < w->m->listener_cnt; i++)
+        put_value(w, i, "listener", w->m->listener[i]);
+    if (spread == METRICS_BY_LISTENER)
+        return;
     for (uint32_t i = 0; i < w->m->thread_cnt; i++) {
         const char *name = w->m->thread[i];
         bool lane = strncmp(name, "lane", 4) == 0, spools = strncmp(name, "spooler", 7) == 0;
@@ -199,6 +206,23 @@ static void write_prometheus(FILE *out, const struct metrics *m, bool openmetric
 
 /* ---- JSON ---- */
 
+/* Those that have counted anything. */
+static void write_owners(FILE *out, const struct metrics *m, const struct metrics_row *row)
+{
+    const char *sep = row->by_listener ? ",\"listeners\":{" : ",\"threads\":{";
+    uint32_t cnt;
+    const char *const *owners = metrics_owners(m, row, &cnt);
+
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (metrics_value(m, row, i, 0) == 0)
+            continue;
+        fprintf(out, "%s\"%s\":%" PRIu64, sep, owners[i], metrics_value(m, row, i, 0));
+        sep = ",";
+    }
+    if (sep[1] == 0)
+        putc('}', out);
+}
+
 static void write_json(FILE *out, const struct metrics *m)
 {
     static const char *const kinds[] = {[METRICS_COUNTER] = "counter",
@@ -210,7 +234,7 @@ static void write_json(FILE *out, const struct metrics *m)
         bool histogram = row->kind == METRICS_HISTOGRAM;
         fprintf(out, "{\"group\":\"%s\",\"name\":\"%s\",\"kind\":\"%s\",\"unit\":\"%s\",\"help\":",
                 row->group, row->name, kinds[row->kind], row->unit);
-        put_quoted(out, row->help);
+        base_json_print(out, base_span_str(row->help));
         fprintf(out, ",\"%s\":%" PRIu64, histogram ? "sum" : "value",
                 metrics_total(m, row, histogram ? row->bound_cnt + 1 : 0));
         for (uint32_t k = 0; histogram && k <= row->bound_cnt; k++) {
@@ -222,14 +246,9 @@ static void write_json(FILE *out, const struct metrics *m)
             fprintf(out, ",%" PRIu64 "]%s", metrics_total(m, row, k),
                     k == row->bound_cnt ? "]" : "");
         }
-        const char *sep = ",\"threads\":{";
-        for (uint32_t t = 0; !histogram && t < m->thread_cnt; t++) {
-            if (metrics_value(m, row, t, 0) == 0)
-                continue;
-            fprintf(out, "%s\"%s\":%" PRIu64, sep, m->thread[t], metrics_value(m, row, t, 0));
-            sep = ",";
-        }
-        fputs(sep[1] == 0 ? "}}\n" : "}\n", out);
+        if (!histogram)
+            write_owners(out, m, row);
+        fputs("}\n", out);
     }
 }
 

@@ -38,8 +38,9 @@ struct metrics_name {
 void metrics_name_row(struct metrics_name *out, const struct metrics *m,
                       const struct metrics_row *row);
 
-/* How the values of threads are told: summed, by lane, or by spool. */
-enum metrics_spread { METRICS_SUM, METRICS_BY_LANE, METRICS_BY_SPOOL };
+/* How the values of threads are told: summed, by lane or by spool; or they are
+ * of listeners. */
+enum metrics_spread { METRICS_SUM, METRICS_BY_LANE, METRICS_BY_SPOOL, METRICS_BY_LISTENER };
 enum metrics_spread metrics_spread_of(const struct metrics_row *row);
 
 #endif

@@ -341,6 +341,7 @@ void conn_in_greet(struct conn *c)
 
 void conn_in_secured(struct conn *c)
 {
+    conn_count_listener(c, STATS_LISTENER_TLS);
     conn_auth_secured(c);
     if (c->in.smtp.tls == SMTP_TLS_ON) { /* by STARTTLS */
         conn_deadline(c, client_limits_command_ns(c->lane));
@@ -371,6 +372,7 @@ void conn_in_start(struct conn *c)
 
     l->in_cnt++;
     stats_inc(l->stats, STATS_CONN_ACCEPTED);
+    conn_count_listener(c, STATS_LISTENER_CONNECTIONS);
     if (l->push_layers != NULL)
         l->push_layers(c, false);
     smtp_server_init(&c->in.smtp, &l->settings->smtp, l->stats);
@@ -462,6 +464,7 @@ static void spooled(struct conn *c, const struct spool_done *done)
     CONN_TRACE(c, "spool", "%s", done->status == 0 ? "durable" : "not stored");
     if (done->status == 0) {
         stats_inc(c->lane->stats, STATS_CONN_MESSAGES);
+        conn_count_listener(c, STATS_LISTENER_MESSAGES);
         conn_time_end(c, STATS_HISTOGRAM_CONN_STORE);
         conn_log_accepted(c);
     } else {

@@ -33,6 +33,14 @@ void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint6
     stats_log_push(&c->lane->log, &r);
 }
 
+void conn_count_listener(struct conn *c, enum stats_listener_id id)
+{
+    const struct topology *t = c->lane->topology;
+
+    if (c->listener->number < t->listener_cnt)
+        stats_grow(&t->listener[c->listener->number].of_lane[c->lane->number].v[id], 1);
+}
+
 void conn_log_refused(struct conn *c, const char *stage, const struct smtp_reply *reply,
                       const char *why)
 {
@@ -40,6 +48,7 @@ void conn_log_refused(struct conn *c, const char *stage, const struct smtp_reply
     bool mail = s->asked == SMTP_SERVER_MAIL, rcpt = s->asked == SMTP_SERVER_RCPT;
     struct stats_log_record r;
 
+    conn_count_listener(c, STATS_LISTENER_REFUSED);
     conn_log_begin(c, &r, STATS_LOG_REFUSED);
     r.n = reply->code;
     if (reply->enhanced != NULL)

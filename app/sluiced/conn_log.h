@@ -12,6 +12,8 @@ void conn_log_begin(const struct conn *c, struct stats_log_record *r, enum stats
 
 void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
                    struct base_span text);
+/* One more of the connection's listener. */
+void conn_count_listener(struct conn *c, enum stats_listener_id id);
 /* The reply is a refusal; why, in place of its words, is for the log alone (NULL: its words).
  * stage: the command that was refused, or another word. */
 void conn_log_refused(struct conn *c, const char *stage, const struct smtp_reply *reply,

@@ -6,11 +6,16 @@
  *   cycles_per_second N
  *   thread NAME                            each, in their order
  *   spool NAME                             likewise: spooler_NAME is its thread, or spooler if
- * there is one spool only counter GROUP NAME UNIT HELP VALUES    likewise gauge histogram GROUP
- * NAME UNIT HELP SHIFT BOUNDS VALUES end
+ *                                          there is one spool only
+ *   listener NAME                          likewise
+ *   counter GROUP NAME UNIT HELP VALUES    likewise gauge
+ *   histogram GROUP NAME UNIT HELP SHIFT BOUNDS VALUES
+ *   listener_counter GROUP NAME UNIT HELP VALUES
+ *   end
  *
- * VALUES are THREAD=N, divided by blanks, of the threads that have other than 0; those of a
- * histogram THREAD=SUM:C,C,... with one count more than bounds, which are 2^SHIFT, 2^(SHIFT+1)...
+ * VALUES of a listener_counter are LISTENER=N. Others are THREAD=N, divided by blanks, of the
+ * threads that have other than 0; those of a histogram THREAD=SUM:C,C,... with one count more than
+ * bounds, which are 2^SHIFT, 2^(SHIFT+1)...
  */
 #include "control.h"
 #include "gateway_gauges.h"
@@ -20,6 +25,7 @@
 #include <rte_cycles.h>
 
 #define LINE_ROOM 40000 /* for one line: a histogram of 64 lanes */
+#define ROW_CNT   (STATS_CNT + STATS_HISTOGRAM_CNT + STATS_LISTENER_CNT)
 
 static void print_value(struct control_client *client, const struct topology *t, uint32_t thread,
                         uint64_t value)
@@ -75,6 +81,23 @@ static void print_head(struct control_client *client, const struct topology *t)
     }
     for (uint32_t i = 0; i < t->spool_cnt; i++)
         control_print(client, "spool\t%s\n", t->spool[i].name);
+    for (uint32_t i = 0; i < t->listener_cnt; i++)
+        control_print(client, "listener\t%s\n", t->listener[i].name);
+}
+
+static void print_listener_row(struct control_client *client, const struct topology *t,
+                               enum stats_listener_id id)
+{
+    const struct stats_row *row = &stats_listener_rows[id];
+
+    control_print(client, "listener_counter\t%s\t%s\t%s\t%s\t", row->group, row->name, row->unit,
+                  row->help);
+    for (uint32_t i = 0; i < t->listener_cnt; i++) {
+        uint64_t v = topology_listener_total(t, i, id);
+        if (v != 0)
+            control_print(client, " %s=%" PRIu64, t->listener[i].name, v);
+    }
+    control_print(client, "\n");
 }
 
 void control_metrics(struct control *c, struct control_client *client)
@@ -86,16 +109,19 @@ void control_metrics(struct control *c, struct control_client *client)
         gateway_gauges_read(c->config.gateway);
         print_head(client, t);
     }
-    for (; at < STATS_CNT + STATS_HISTOGRAM_CNT; at++) {
+    for (; at < ROW_CNT; at++) {
         if (client->body_len + LINE_ROOM > CONTROL_BODY_CAP)
             break;
         if (at < STATS_CNT)
             print_row(client, t, (enum stats_id)at);
-        else
+        else if (at < STATS_CNT + STATS_HISTOGRAM_CNT)
             print_histogram(client, t, (uint32_t)(at - STATS_CNT));
+        else
+            print_listener_row(client, t,
+                               (enum stats_listener_id)(at - STATS_CNT - STATS_HISTOGRAM_CNT));
     }
     client->request.offset = at;
-    client->more = at < STATS_CNT + STATS_HISTOGRAM_CNT;
+    client->more = at < ROW_CNT;
     if (!client->more)
         control_print(client, "end\n");
 }

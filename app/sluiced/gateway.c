@@ -316,8 +316,12 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
         return fail(err, err_cap, error, "no memory for the settings");
     error = topology_init_keyop(&g->topology, lanes, conf->spool_cnt,
                                 gateway_tls_key_threads(first), "sluice", false);
+    if (error == 0)
+        error = topology_add_listeners(&g->topology, conf->listener_cnt);
     if (error != 0)
         return fail(err, err_cap, error, "no memory for the rings: raise gateway: memory");
+    for (uint32_t i = 0; i < conf->listener_cnt; i++)
+        g->topology.listener[i].name = conf->listener[i].name;
     error = make_pools(g, conf, err, err_cap);
     if (error == 0)
         error = gateway_spools_open(g, conf, opener, err, err_cap);

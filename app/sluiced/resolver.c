@@ -89,6 +89,7 @@ static uint32_t take(struct resolver *r, uint32_t owner, uint64_t now_ns)
 
     for (uint32_t i = 0; i < n; i++) {
         q[i]->owner = (uint16_t)owner;
+        q[i]->taken_ns = now_ns;
         stats_inc(r->stats, STATS_DNS_QUERIES);
         r->driver.ops->submit(r->driver.state, q[i], now_ns);
     }
@@ -140,6 +141,7 @@ bool resolver_pass(struct resolver *r, uint64_t now_ns)
     uint32_t n = r->driver.ops->poll(r->driver.state, done, BURST, now_ns);
     for (uint32_t i = 0; i < n; i++) {
         count(r, &done[i]->answer);
+        stats_record(r->stats, STATS_HISTOGRAM_DNS_ANSWER, now_ns - done[i]->taken_ns);
         base_list_push_back(&r->back[done[i]->owner], &done[i]->node);
         r->back_cnt++;
     }

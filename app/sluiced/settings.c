@@ -161,6 +161,7 @@ static bool fill_listeners(struct settings *s)
             s->own[s->own_cnt++] = address_of(conf->port[i].address.item[j]);
     for (uint32_t i = 0; i < conf->listener_cnt; i++) {
         s->listeners[i].conf = &conf->listener[i];
+        s->listeners[i].number = i;
         s->listeners[i].tls = conf_listener_tls(&conf->listener[i]);
         s->listeners[i].repair = repairs(&conf->listener[i]);
         s->listeners[i].lists = looks_up(&conf->listener[i]);

@@ -98,6 +98,7 @@ struct settings_list {
 
 struct settings_listener {
     const struct conf_listener *conf;
+    uint32_t number;                          /* its place in the configuration */
     struct net_prefix *proxy_from;            /* conf->proxy_from.cnt of them */
     struct net_prefix *bare_newline_networks; /* likewise */
     struct net_prefix *xclient_networks;      /* likewise */

@@ -175,6 +175,40 @@ static int show_threads(const char *cmd, const char *params, struct rte_tel_data
     return 0;
 }
 
+#define LISTENERS_SHOWN (256 / STATS_LISTENER_CNT) /* an answer has so many entries */
+
+/* In names are letters, digits and underscores alone. */
+static void make_name(char *p)
+{
+    for (; *p != 0; p++)
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p) == NULL)
+            *p = '_';
+}
+
+/* Of the listener that is named, or of all, each counter behind its listener's name. */
+static int show_listeners(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    bool one = params != NULL && *params != 0, found = !one;
+    char name[64];
+
+    (void)cmd;
+    rte_tel_data_start_dict(d);
+    for (uint32_t i = 0; i < shown->listener_cnt && (one || i < LISTENERS_SHOWN); i++) {
+        if (one && strcmp(shown->listener[i].name, params) != 0)
+            continue;
+        found = true;
+        for (int id = 0; id < STATS_LISTENER_CNT; id++) {
+            snprintf(name, sizeof(name), "%.40s%s%s", one ? "" : shown->listener[i].name,
+                     one ? "" : "_", stats_listener_rows[id].name);
+            make_name(name);
+            if (add_u64(d, name, topology_listener_total(shown, i, (enum stats_listener_id)id)) !=
+                0)
+                return -ENOSPC;
+        }
+    }
+    return found ? 0 : -EINVAL;
+}
+
 /* Pools of one kind, the name without the lane's number: of 64 lanes there would be more pools than
  * an answer may have entries. */
 #define POOL_KIND_MAX 16
@@ -196,9 +230,7 @@ static void count_pool(struct rte_mempool *pool, void *arg)
     snprintf(name, sizeof(name), "%s", pool->name);
     for (size_t len = strlen(name); len > 0 && name[len - 1] >= '0' && name[len - 1] <= '9'; len--)
         name[len - 1] = 0;
-    for (char *p = name; *p != 0; p++)
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p) == NULL)
-            *p = '_';
+    make_name(name);
     while (i < k->cnt && strcmp(k->kind[i].name, name) != 0)
         i++;
     if (i == POOL_KIND_MAX)
@@ -282,6 +314,11 @@ static int histograms(const char *cmd, const char *params, struct rte_tel_data *
     return locked(show_histograms, cmd, params, d);
 }
 
+static int listeners(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+    return locked(show_listeners, cmd, params, d);
+}
+
 static int memory(const char *cmd, const char *params, struct rte_tel_data *d)
 {
     return locked(show_memory, cmd, params, d);
@@ -314,6 +351,10 @@ int telemetry_start(const struct topology *t)
     show(t);
     if (error == 0)
         error = rte_telemetry_register_cmd("/sluice/memory", memory, "Pools and the allocator");
+    if (error == 0)
+        error =
+            rte_telemetry_register_cmd("/sluice/listeners", listeners,
+                                       "What is counted by listener; parameter: the name of one");
     if (error == 0)
         error = rte_telemetry_register_cmd(
             "/sluice/histograms", histograms,

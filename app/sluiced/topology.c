@@ -213,8 +213,37 @@ int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cn
     return error;
 }
 
+int topology_add_listeners(struct topology *t, uint32_t cnt)
+{
+    t->listener = calloc(cnt, sizeof(t->listener[0]));
+    if (t->listener == NULL)
+        return -ENOMEM;
+    for (; t->listener_cnt < cnt; t->listener_cnt++) {
+        size_t bytes = t->lane_cnt * sizeof(struct stats_listener);
+        struct stats_listener *of_lane = aligned_alloc(64, bytes);
+        if (of_lane == NULL)
+            return -ENOMEM;
+        memset(of_lane, 0, bytes);
+        t->listener[t->listener_cnt].of_lane = of_lane;
+    }
+    return 0;
+}
+
+uint64_t topology_listener_total(const struct topology *t, uint32_t listener,
+                                 enum stats_listener_id id)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < t->lane_cnt; i++)
+        sum += atomic_load_explicit(&t->listener[listener].of_lane[i].v[id], memory_order_relaxed);
+    return sum;
+}
+
 void topology_fini(struct topology *t)
 {
+    for (uint32_t i = 0; i < t->listener_cnt; i++)
+        free(t->listener[i].of_lane);
+    free(t->listener);
     for (int id = 0; id < TOPOLOGY_LINK_CNT; id++) {
         for (uint32_t i = 0; t->ring[id] != NULL && i < ring_cnt(t, &links[id]); i++)
             rte_ring_free(t->ring[id][i]);

@@ -108,6 +108,12 @@ struct topology_spool {
     uint8_t number;
 };
 
+/* A listener's counters, one block a lane. */
+struct topology_listener {
+    const char *name; /* borrowed, from the configuration */
+    struct stats_listener *of_lane;
+};
+
 struct topology {
     uint32_t lane_cnt, spool_cnt, keyop_cnt;
     /* By link, then by the numbers of both ends: from * how many of to + to. */
@@ -130,6 +136,8 @@ struct topology {
      * streams, log, key threads. */
     struct stats_block *stats;
     uint32_t stats_cnt;
+    struct topology_listener *listener; /* what is counted for each; in their configured order */
+    uint32_t listener_cnt;
     _Atomic bool drained;        /* by the operator: lanes take no new mail; control stores */
     struct trace trace;          /* what an operator follows */
     struct stats_log_lost *lost; /* of each thread, by the place of its counters */
@@ -144,6 +152,13 @@ int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cn
 int topology_init(struct topology *t, uint32_t lane_cnt, uint32_t spool_cnt, const char *prefix,
                   bool silent) BASE_WARN_UNUSED;
 void topology_fini(struct topology *t);
+
+/* Room for the counters of cnt listeners, which topology_fini() frees; before any thread runs.
+ * Without it (simulations) nothing is counted for them. Returns 0 or -ENOMEM. */
+int topology_add_listeners(struct topology *t, uint32_t cnt) BASE_WARN_UNUSED;
+/* The sum over all lanes. */
+uint64_t topology_listener_total(const struct topology *t, uint32_t listener,
+                                 enum stats_listener_id id);
 
 /* The ring of a link by its place; where one end alone is a lane or a spooler, that is its number.
  */

@@ -118,7 +118,8 @@ struct dns_query {
     struct base_list node;
     uint32_t slot;
     uint8_t asked_cnt;
-    uint16_t owner; /* of the service between threads */
+    uint16_t owner; /* this and the next: of the service between threads */
+    uint64_t taken_ns;
 };
 
 /* Sets the question up with the buffer for its records. Returns 0, or -EINVAL: no name, or a type

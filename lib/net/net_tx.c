@@ -101,6 +101,8 @@ void net_flush(struct net *n)
             tell(n, pkts, cnt);
         uint16_t took = n->port->ops->tx_burst(n->port->state, n->config.queue, pkts, cnt);
         base_assert(took <= cnt);
+        if (took > 0)
+            stats_record(n->stats, STATS_HISTOGRAM_LANE_TX_BURST, took);
         for (uint16_t i = 0; i < took; i++)
             bytes += len[i];
         packets += took;

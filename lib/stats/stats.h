@@ -22,22 +22,22 @@
 #include <stdint.h>
 
 #define STATS(id, group, name, unit, help) STATS_##id,
-#define STATS_HISTOGRAM(id, group, name, unit, help, shift, bounds)
 enum stats_id {
 #include "stats_table.h"
     STATS_CNT
 };
-#undef STATS
-#undef STATS_HISTOGRAM
 
-#define STATS(id, group, name, unit, help)
 #define STATS_HISTOGRAM(id, group, name, unit, help, shift, bounds) STATS_HISTOGRAM_##id,
 enum stats_histogram_id {
 #include "stats_table.h"
     STATS_HISTOGRAM_CNT
 };
-#undef STATS
-#undef STATS_HISTOGRAM
+
+#define STATS_LISTENER(id, name, unit, help) STATS_LISTENER_##id,
+enum stats_listener_id {
+#include "stats_table.h"
+    STATS_LISTENER_CNT
+};
 
 #define STATS_BOUND_MAX 24
 
@@ -59,6 +59,8 @@ struct stats_histogram_row {
 /* The table, by enum stats_id, and its histograms by enum stats_histogram_id. */
 extern const struct stats_row stats_rows[STATS_CNT];
 extern const struct stats_histogram_row stats_histogram_rows[STATS_HISTOGRAM_CNT];
+/* By enum stats_listener_id; the group is "listener". */
+extern const struct stats_row stats_listener_rows[STATS_LISTENER_CNT];
 
 /* Whether it is what there is now: it may fall, and a sum over time means nothing. */
 bool stats_is_gauge(const struct stats_row *row);
@@ -72,6 +74,11 @@ struct stats_histogram {
 struct stats_block {
     _Atomic uint64_t v[STATS_CNT];
     struct stats_histogram h[STATS_HISTOGRAM_CNT];
+} BASE_CACHE_ALIGNED;
+
+/* Of one listener and one lane, which writes it. */
+struct stats_listener {
+    _Atomic uint64_t v[STATS_LISTENER_CNT];
 } BASE_CACHE_ALIGNED;
 
 static inline void stats_add(struct stats_block *b, enum stats_id id, uint64_t n)

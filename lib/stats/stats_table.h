@@ -1,9 +1,19 @@
 /*
  * Every counter of the gateway: STATS(id, group, name, unit, help), and every histogram:
  * STATS_HISTOGRAM(id, group, name, unit, help, shift, bounds), whose first bound is 2^shift and
- * which has so many of them. Included several times; see stats.h. A dropped packet, a refused
+ * which has so many of them. STATS_LISTENER(id, name, unit, help) is counted for each listener
+ * apart. Included several times; see stats.h. A dropped packet, a refused
  * command and a failed delivery each have their row.
  */
+#ifndef STATS
+#define STATS(id, group, name, unit, help)
+#endif
+#ifndef STATS_HISTOGRAM
+#define STATS_HISTOGRAM(id, group, name, unit, help, shift, bounds)
+#endif
+#ifndef STATS_LISTENER
+#define STATS_LISTENER(id, name, unit, help)
+#endif
 /* clang-format off */
 /* lib/net */
 STATS(NET_RX_PACKETS,        "net", "rx_packets",        "packets", "frames taken from the port")
@@ -503,6 +513,7 @@ STATS(DNS_BOGUS,              "dns", "bogus",              "answers", "of these,
 STATS(DNS_SERVFAIL,           "dns", "servfail",           "answers", "of these, failed: servers refuse, fail or contradict each other")
 STATS(DNS_TIMEOUT,            "dns", "timeout",            "answers", "of these, failed: no answer in time")
 STATS(DNS_FAILED,             "dns", "failed",             "answers", "of these, failed here: no resolver process, or an answer over the limits")
+STATS_HISTOGRAM(DNS_ANSWER, "dns", "answer_time", "nanoseconds", "from a question's arrival at the resolver thread to its answer, or to the end of its time", 16, 22)
 STATS(DNS_WAITING,            "dns", "waiting",            "questions now", "questions that wait because dns: lookups are under way, or no process is there")
 STATS(DNS_LATE,               "dns", "late",               "answers", "answers that came after the question's time was over")
 STATS(DNS_PROCESSES,          "dns", "processes",          "processes", "resolver processes started")
@@ -540,6 +551,7 @@ STATS(LANE_PASSES_IDLE,       "lane", "passes_idle",       "passes",  "rounds th
 STATS(LANE_CYCLES_BUSY,       "lane", "cycles_busy",         "cycles",        "processor cycles (TSC) of rounds that did something")
 STATS(LANE_CYCLES_IDLE,       "lane", "cycles_idle",         "cycles",        "processor cycles of rounds that found nothing; of sleep none")
 STATS_HISTOGRAM(LANE_RX_BURST, "lane", "rx_burst",           "packets",       "frames that a lane took from a queue at a time, where there were any", 0, 7)
+STATS_HISTOGRAM(LANE_TX_BURST, "lane", "tx_burst",           "packets",       "frames that a port took from a lane at a time", 0, 7)
 STATS(LANE_SLEEPS,            "lane", "sleeps",            "sleeps",  "times a thread went to sleep because nothing was to do")
 STATS(LANE_CAPTURING,         "lane", "capturing",         "captures now", "captures of packets that an operator has under way")
 STATS(LANE_CAPTURED,          "lane", "captured",          "packets", "packets copied for a capture")
@@ -728,4 +740,12 @@ STATS(MEMORY_CTRL_BUFFERS,    "memory", "ctrl_buffers",        "buffers now", "p
 STATS(MEMORY_CTRL_FREE,       "memory", "ctrl_buffers_free",   "buffers now", "free packet buffers for segments without data, ARP and ICMP")
 STATS(MEMORY_FRAME_BUFFERS,   "memory", "frame_buffers",       "buffers now", "small packet buffers: headers and references, of all lanes")
 STATS(MEMORY_FRAME_FREE,      "memory", "frame_buffers_free",  "buffers now", "free packet buffers for headers and references")
+/* By listener */
+STATS_LISTENER(CONNECTIONS, "connections", "connections", "connections from clients, where a PROXY header is wanted those that had one")
+STATS_LISTENER(TLS,         "tls",         "connections", "of these, such as have come inside TLS")
+STATS_LISTENER(MESSAGES,    "messages",    "messages",    "acknowledged with 250 after they were durable")
+STATS_LISTENER(REFUSED,     "refused",     "refusals",    "connections, commands and messages that were refused: a line \"refused\" of the log each")
 /* clang-format on */
+#undef STATS
+#undef STATS_HISTOGRAM
+#undef STATS_LISTENER

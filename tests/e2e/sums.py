@@ -16,7 +16,7 @@ class Counts:
         self.values, self.counts, self.sums = {}, {}, {}
         for line in text.splitlines():
             fields = line.split('\t')
-            if fields[0] in ('counter', 'gauge'):
+            if fields[0] in ('counter', 'gauge', 'listener_counter'):
                 key = f'{fields[1]}/{fields[2]}'
                 self.values[key] = sum(int(v.rsplit('=', 1)[1]) for v in fields[5].split())
             elif fields[0] == 'histogram':
@@ -54,6 +54,10 @@ SUMS = [
     ('connections from clients: accepted, and closed by reason or open',
      lambda c: c('conn/accepted'),
      lambda c: c('conn/in_closed_*', 'conn/inbound', '-proxy/waiting'), None),
+    ('connections from clients, by listener', lambda c: c('conn/accepted'), lambda c: c('listener/connections'), None),
+    ('acknowledged messages, by listener', lambda c: c('conn/messages'), lambda c: c('listener/messages'), None),
+    ('connections inside TLS, by listener', lambda c: c('tls/accepted'), lambda c: c('listener/tls'), None),
+    ('frames that went out, by bursts', lambda c: c('net/tx_packets'), lambda c: c.sums['lane/tx_burst'], None),
     ('connections from proxies: with a header, refused by reason, or waiting for it',
      lambda c: c('proxy/connections'),
      lambda c: c('proxy/clients', 'proxy/local', 'proxy/unknown', 'proxy/refused_*', 'proxy/waiting'), None),
@@ -80,6 +84,7 @@ SUMS = [
     ('questions to the DNS and their answers',
      lambda c: c('dns/queries'),
      lambda c: c('dns/secure', 'dns/insecure', 'dns/bogus', 'dns/servfail', 'dns/timeout', 'dns/failed'), None),
+    ('times of answers of the DNS', lambda c: c('dns/queries'), lambda c: c.counts['dns/answer_time'], None),
     ('HTTPS requests and what came of them',
      lambda c: c('https/requests'),
      lambda c: c('https/ok', 'https/status', 'https/too_large', 'https/timeout', 'https/name', 'https/connect', 'https/tls',

@@ -2,6 +2,7 @@
 # limit: 120
 """Another gateway's spool is taken over (sluicectl spool adopt): with crashes at its end, between the command and the
 start, after the start and in the middle of the deliveries."""
+import fcntl
 import json
 import os
 import re
@@ -47,6 +48,59 @@ def arrived():
 def crash(gw):
     gw.kill()
     return gw.start()
+
+
+def refused(where, words, status=1):
+    """adopt says why, and what to do; nothing is written."""
+    text = new.ctl('spool', 'adopt', where, ok=(status,))
+    check(words in text, f'{where}: {text!r}, not {words!r}')
+    check(not os.path.exists(os.path.join(new.dir, 'state', 'adopted.conf')), 'adopted.conf is there')
+
+
+def test_refusals(lab):
+    new.start()
+    fill(new, ['temp-own@example.org'])
+    own = new.spools()[0]['path']
+    same, empty, damaged, plain_one = (lab.path(name) for name in ('same', 'empty', 'damaged', 'plain'))
+    new.stop()
+    shutil.copytree(own, same)
+    new.start()
+    refused(same, "have the number of this gateway's spool main")
+    third = Gateway(lab, name='third')
+    new.stop()  # two at a time want the same interface
+    third.start()
+    third.stop()
+    shutil.copytree(third.spools()[0]['path'], empty)
+    third.start()
+    with Client() as c:
+        for n in range(3):
+            check_equal(c.deliver('s@client.example', [f'temp-{n}@example.org'], plain(n)).code, 250, 'mail')
+    busy = third.spools()[0]['path']
+    text = third.ctl('spool', 'adopt', busy, ok=(1,))
+    check('spool main already' in text, f'its own, while it runs: {text!r}')
+    third.kill()
+    shutil.copytree(busy, damaged)
+    name = min(n for n in os.listdir(os.path.join(damaged, 'seg')))
+    with open(os.path.join(damaged, 'seg', name), 'r+b') as f:
+        data = f.read(1 << 20)
+        f.seek(data.index(b's@client.example'))
+        f.write(b'S')
+    new.start()
+    refused(empty, 'nothing is queued there')
+    refused(damaged, 'is damaged, nothing was changed: ')
+    os.mkdir(plain_one)
+    refused(plain_one, plain_one, status=3)
+    refused('/etc/passwd', 'Not a directory', status=3)
+    lock = open(os.path.join(busy, 'lock'), 'r+b')
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    refused(busy, 'use', status=3)
+    lock.close()
+    for gw in (new, third):
+        gw.kill()
+        for spool in gw.spools():
+            shutil.rmtree(spool['path'])
+    far.messages.clear()
+    new.change()
 
 
 def test_adopt(lab):

@@ -6,14 +6,17 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
+import threading
+import time
 
 import openmetrics
 import sums
 from gateway import SLUICECTL, Gateway
-from harness import SOURCE, check, check_equal, die_with_parent, find_program, main, wait_until
+from harness import SOURCE, Failed, check, check_equal, die_with_parent, find_program, main, wait_until
 from mail import Client, plain
 from sinks import Scripted
 
@@ -22,7 +25,7 @@ PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 # What Prometheus 2.42 sends.
 ACCEPT = 'application/openmetrics-text;version=1.0.0;q=0.75,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.25,*/*;q=0.1'
-gw = far = None
+gw = far = half = drip = kept = None
 
 
 def setup(lab):
@@ -65,6 +68,58 @@ def value(found, name, **labels):
     return sum(v for (n, got), v in metric.samples.items() if n == name and labels.items() <= dict(got).items())
 
 
+class Drip(threading.Thread):
+    """Brings a byte of its request's head a second until the connection ends."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.socket = socket.create_connection(('127.0.0.1', port))
+        self.sent = 0
+        self.start()
+
+    def run(self):
+        try:
+            self.socket.sendall(b'GET /metrics HTTP/1.1\r\nX: ')
+            while not select.select([self.socket], [], [], 1)[0]:
+                self.socket.sendall(b'y')
+                self.sent += 1
+        except OSError:
+            pass
+
+
+class Kept(threading.Thread):
+    """Asks every few seconds over one connection, as Prometheus does, until stopped."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.client = http.client.HTTPConnection('127.0.0.1', port, timeout=30)
+        self.client.connect()
+        self.begun, self.socket, self.error = time.monotonic(), self.client.sock, None
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            while not self.over.wait(3):
+                self.client.request('GET', '/metrics')
+                r = self.client.getresponse()
+                body = r.read()
+                if r.status not in (200, 503) or not body or self.client.sock is not self.socket:
+                    raise Failed(f'after {time.monotonic() - self.begun:.1f} s: {r.status}, {len(body)} bytes, {r.getheaders()}')
+        except (OSError, http.client.HTTPException, Failed) as e:
+            self.error = repr(e)
+
+
+def test_lives_begin(lab):
+    """Connections that lives_end looks at: half a request, one that never ends, one that is asked over again and again."""
+    global half, drip, kept
+    serve(lab, listen=f'127.0.0.1:{PORT + 2}')
+    half = socket.create_connection(('127.0.0.1', PORT + 2))
+    half.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\n')
+    drip, kept = Drip(PORT + 2), Kept(PORT + 2)
+    check_equal(get(port=PORT + 2)[0], 200, 'beside them')
+
+
 def test_promtool_has_no_complaint(lab):
     done = promtool('check', 'metrics', input=gw.ctl('metrics').encode())
     check_equal((done.returncode, done.stdout.decode()), (0, ''), 'promtool check metrics')
@@ -84,6 +139,9 @@ def test_strict_reader(lab):
         check_equal(value(found, 'sluice_courier_delivered_total'), MESSAGES, 'delivered')
         check_equal(value(found, 'sluice_delivery_tls_total', level='may', outcome='clear'), MESSAGES, 'deliveries in clear')
         check_equal(value(found, 'sluice_spool_committed_total', spool='main'), MESSAGES, 'committed')
+        check_equal(value(found, 'sluice_listener_messages_total', listener='mx'), MESSAGES, 'messages of the listener')
+        check_equal(value(found, 'sluice_listener_connections_total', listener='mx'), 1, 'connections of the listener')
+        check(value(found, 'sluice_lane_tx_burst_packets_sum') == value(found, 'sluice_net_tx_packets_total') > 0, 'bursts that went out')
         check_equal(value(found, 'sluice_conn_store_seconds_count'), MESSAGES, 'times of acknowledged messages')
         check(0 < value(found, 'sluice_conn_store_seconds_sum') < 60 * MESSAGES, 'their sum, in seconds')
         check(value(found, 'sluice_spool_disk_free_bytes', spool='main') > 0, 'what the disk has free')
@@ -97,10 +155,12 @@ def test_every_row_is_there(lab):
     """Each counter of the table, by JSON, and none is lost on the way to Prometheus."""
     rows = [json.loads(line) for line in gw.ctl('metrics', '--json').splitlines()]
     with open(os.path.join(SOURCE, 'lib/stats/stats_table.h')) as f:
-        table = set(re.findall(r'^STATS(?:_HISTOGRAM)?\(\w+,\s*"(\w+)",\s*"(\w+)"', f.read(), re.M))
+        text = f.read()
+    table = set(re.findall(r'^STATS(?:_HISTOGRAM)?\(\w+,\s*"(\w+)",\s*"(\w+)"', text, re.M))
+    table |= {('listener', name) for name in re.findall(r'^STATS_LISTENER\(\w+,\s*"(\w+)"', text, re.M)}
     check_equal({(r['group'], r['name']) for r in rows} ^ table, set(), 'rows of the table and of the answer')
     found = openmetrics.parse(gw.ctl('metrics'), openmetrics=False)
-    series = {(m.name, tuple((k, v) for k, v in labels if k not in ('lane', 'spool', 'thread', 'le')))
+    series = {(m.name, tuple((k, v) for k, v in labels if k not in ('lane', 'spool', 'listener', 'thread', 'le')))
               for m in found.values() for _, labels in m.samples if m.type != 'histogram'}
     check_equal(len(series) + sum(m.type == 'histogram' for m in found.values()), len(rows), 'series, apart from lanes and spools')
 
@@ -277,6 +337,19 @@ def test_alerts(lab):
     with open(os.path.join(SOURCE, 'tests/e2e/alerts.test.yml')) as f:
         tried = set(re.findall(r'alertname="(\w+)"', f.read()))
     check_equal({a.split('\n')[0] for a in alerts} - tried, set(), 'alerts that no test makes fire')
+
+
+def test_lives_end(lab):
+    """Who asks half of a question is let go after 15 s, who never ends it after 30; who reads answers goes on for longer."""
+    half.settimeout(40)
+    check_equal(half.recv(100), b'', 'half a request, and no answer')
+    drip.join(90)
+    check(not drip.is_alive(), f'a byte a second holds its place: {drip.sent} s')
+    check(drip.sent >= 10, f'it had its time: {drip.sent} s')
+    wait_until(lambda: kept.error or time.monotonic() - kept.begun > 40, 60, 'a kept connection')
+    kept.over.set()
+    kept.join(30)
+    check_equal(kept.error, None, 'a connection over which answers were read')
 
 
 main(setup)

@@ -53,6 +53,14 @@ def test_dpdk_telemetry_reads_counters(lab):
     check(got['/sluice/net']['rx_packets'] > 0 and got['/sluice/tcp']['rx_segments'] > 0, 'packets are counted')
 
 
+def test_listeners(lab):
+    """Each counter behind its listener's name, or those of one."""
+    found = ask('/sluice/listeners')['/sluice/listeners']
+    check_equal((found['mx_messages'], found['mx_refused'], found['mx_tls']), (MESSAGES, 0, 0), 'of mx')
+    check_equal(gw.telemetry('/sluice/listeners,mx'), {k.removeprefix('mx_'): v for k, v in found.items() if k.startswith('mx_')}, 'of one')
+    check(gw.telemetry('/sluice/listeners,x') is None, 'a listener that is not there')
+
+
 def test_names(lab):
     """All that we add is listed under /sluice/ and named in letters, digits, _ and /."""
     commands = [c for c in ask('/')['/'] if c.startswith('/sluice/')]
@@ -96,7 +104,7 @@ def test_telegraf_style(lab):
     check(len(commands) < 40, f'{len(commands)} commands: DPDK takes 64 in all, its own among them')
     names = sorted(n.removesuffix('_count') for n in gw.telemetry('/sluice/histograms') if n.endswith('_count'))
     check(len(names) >= 8, f'histograms: {names}')
-    plain_ones = ('/sluice/threads', '/sluice/memory', '/sluice/histograms')
+    plain_ones = ('/sluice/threads', '/sluice/memory', '/sluice/histograms', '/sluice/listeners')
     fields = poll(commands + [f'{c},0' for c in commands if c not in plain_ones] + [f'/sluice/histograms,{n}' for n in names])
     check_equal(fields['/sluice/smtp messages'], MESSAGES, 'smtp/messages')
     check_equal(fields['/sluice/histograms conn_store_time_count'], MESSAGES, 'times of acknowledged messages')

@@ -11,7 +11,7 @@
 
 #define HEAD                                                                                       \
     "sluice-metrics\t1\ncycles_per_second\t1000\nthread\tlane0\nthread\tlane1\nthread\tspooler\n"  \
-    "spool\tmain\n"
+    "spool\tmain\nlistener\tmx\nlistener\tsmtp-in\n"
 
 static int parse(struct metrics *m, const char *text)
 {
@@ -25,8 +25,14 @@ static void test_read(void **state)
     (void)state;
     assert_int_equal(parse(&m, HEAD "counter\tnet\trx\tpackets\thelp me\t lane0=3 lane1=4\n"
                                     "histogram\ttls\taccept_time\tnanoseconds\thelp\t10\t2\t "
-                                    "lane1=7:1,2,3\nlater\tthing\nend\n"),
+                                    "lane1=7:1,2,3\nlater\tthing\nlistener_counter\tlistener\t"
+                                    "messages\tmessages\thelp\t smtp-in=5\nend\n"),
                      0);
+    const struct metrics_row *by_listener = metrics_find(&m, "listener", "messages");
+    assert_non_null(by_listener);
+    assert_int_equal(metrics_value(&m, by_listener, 0, 0), 0);
+    assert_int_equal(metrics_value(&m, by_listener, 1, 0), 5);
+    assert_int_equal(metrics_total(&m, by_listener, 0), 5);
     assert_int_equal(m.cycles_per_s, 1000);
     assert_int_equal(m.thread_cnt, 3);
     assert_string_equal(m.spool[0], "main");
@@ -56,6 +62,10 @@ static void test_bad(void **state)
         HEAD "counter\tnet\trx\tpackets\thelp\t\t\nend\n",
         HEAD "counter\tnet\trx\tpackets\thelp\t lane7=1\nend\n",
         HEAD "counter\tnet\trx\tpackets\thelp\t lane0=\nend\n",
+        HEAD "counter\tnet\trx\tpackets\thelp\t mx=1\nend\n",
+        HEAD "listener_counter\tlistener\tx\tmessages\thelp\t lane0=1\nend\n",
+        HEAD "listener_counter\tlistener\tx\tmessages\thelp\nend\n",
+        HEAD "counter\tnet\trx\tpackets\thelp\t\nlistener\tlate\nend\n",
         HEAD "counter\tnet\trx\tpackets\thelp\t lane0=1x\nend\n",
         HEAD "counter\tnet\trx\tpackets\thelp\t lane0=99999999999999999999\nend\n",
         HEAD "histogram\ttls\tx\tpackets\thelp\t10\t0\t\nend\n",
@@ -109,6 +119,7 @@ static void test_text(void **state)
                        "counter\ttls_out\tdane_only_failed\tdeliveries\thelp\t spooler=2\n"
                        "gauge\tspool\tfree_bytes_now\tbytes now\tfree\t spooler=9\n"
                        "histogram\tspool\tcommit_records\trecords\thelp\t0\t2\t spooler=7:1,2,3\n"
+                       "listener_counter\tlistener\tmessages\tmessages\thelp\t smtp-in=5\n"
                        "end\n"),
         0);
     FILE *out = open_memstream(&text, &len);
@@ -146,6 +157,10 @@ static void test_text(void **state)
               "sluice_spool_commit_records_bucket{spool=\"main\",le=\"+Inf\"} 6\n"
               "sluice_spool_commit_records_sum{spool=\"main\"} 7\n"
               "sluice_spool_commit_records_count{spool=\"main\"} 6\n"
+              "# HELP sluice_listener_messages help\n"
+              "# TYPE sluice_listener_messages counter\n"
+              "sluice_listener_messages_total{listener=\"mx\"} 0\n"
+              "sluice_listener_messages_total{listener=\"smtp-in\"} 5\n"
               "# EOF\n");
     free(text);
     metrics_free(&m);
