@@ -1,6 +1,7 @@
 /* What all parts use: values, files, maps, the result. */
 #include "import_internal.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,13 +206,15 @@ bool import_is_domain(const char *text)
 
 bool import_is_address(const char *text, bool *ipv6)
 {
-    struct conf_host host;
+    static const uint8_t zero[10];
+    uint8_t a[16];
 
     *ipv6 = strchr(text, ':') != NULL;
-    char full[80];
-    int len = snprintf(full, sizeof(full), *ipv6 ? "[%s]" : "%s", text);
-    return len < (int)sizeof(full) && strpbrk(text, "[]/") == NULL &&
-           conf_host_parse(&host, full) && host.address && host.port == 0 && !host.lmtp;
+    if (inet_pton(*ipv6 ? AF_INET6 : AF_INET, text, a) != 1)
+        return false;
+    if (*ipv6)
+        return a[0] != 0xff && memcmp(a, zero, sizeof(zero)) != 0;
+    return a[0] != 0 && a[0] != 127 && a[0] < 224;
 }
 
 unsigned import_port_number(const char *text)

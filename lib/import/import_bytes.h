@@ -17,7 +17,8 @@ void *import_take(struct import_arena *a, size_t bytes); /* zeroed, aligned */
 const char *import_copy(struct import_arena *a, const char *p, size_t len);
 __attribute__((format(printf, 2, 3))) const char *import_format(struct import_arena *a,
                                                                 const char *format, ...);
-const char *import_formatv(struct import_arena *a, const char *format, va_list args);
+__attribute__((format(printf, 2, 0))) const char *import_formatv(struct import_arena *a,
+                                                                 const char *format, va_list args);
 const char *import_lower(struct import_arena *a, const char *text);
 void import_arena_free(struct import_arena *a);
 

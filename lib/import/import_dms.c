@@ -3,32 +3,9 @@
  * them for Postfix is made here, too, and translated as a Postfix; defaults of its own are items
  * that nobody set.
  */
-#include "import_internal.h"
-
-#include <errno.h>
-#include <stdlib.h>
+#include "import_dms.h"
 
 #define BY "docker-mailserver's default"
-
-struct dms {
-    struct import *im;
-    struct import_items env;
-    const char *dir; /* of the configuration */
-};
-
-static struct import_item *env(struct dms *d, const char *name)
-{
-    struct import_item *i = import_items_find(&d->env, name);
-
-    return i != NULL && i->value[0] != 0 ? i : NULL;
-}
-
-static bool env_is(struct dms *d, const char *name, const char *value)
-{
-    struct import_item *i = env(d, name);
-
-    return i != NULL && strcmp(i->value, value) == 0;
-}
 
 /* A parameter of Postfix that a variable makes. */
 static struct import_item *becomes(struct dms *d, struct import_item *i, const char *parameter,
@@ -45,97 +22,6 @@ static struct import_item *becomes(struct dms *d, struct import_item *i, const c
     return p;
 }
 
-static const char *file_of(struct dms *d, const char *name)
-{
-    return import_format(&d->im->arena, "%s/%s", d->dir, name);
-}
-
-static bool there(struct dms *d, const char *name, struct base_span *text)
-{
-    int error = d->im->in->read(d->im->in->user, file_of(d, name), text);
-
-    if (error != 0)
-        *text = (struct base_span){0};
-    return error == 0 || error == -EISDIR;
-}
-
-/* ---- the environment ---- */
-
-static void variable(struct dms *d, const char *name, size_t name_len, const char *value,
-                     const char *where)
-{
-    size_t len = strlen(value);
-
-    if (len > 1 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0]) {
-        value++;
-        len -= 2;
-    }
-    struct import_item *i =
-        import_items_add(&d->im->arena, &d->env, import_copy(&d->im->arena, name, name_len),
-                         import_copy(&d->im->arena, value, len), where);
-    i->hidden = strstr(i->name, "PASS") != NULL || strstr(i->name, "SECRET") != NULL ||
-                strstr(i->name, "BIND_PW") != NULL;
-}
-
-static void env_line(struct dms *d, const char *line, char sign, const char *where)
-{
-    line += strspn(line, " \t");
-    if (import_begins(line, "export "))
-        line += 7;
-    size_t len = strcspn(line, (char[]){sign, ' ', '\t', 0});
-    const char *value = line + len + strspn(line + len, " \t");
-    if (len > 0 && value[0] == sign)
-        variable(d, line, len, value + 1 + strspn(value + 1, " \t"), where);
-    else
-        import_items_add(&d->im->arena, &d->env, line, NULL, where);
-}
-
-static void env_file(struct dms *d, const char *name, struct base_span text)
-{
-    struct import_lines l = {.text = text, .next_line = 1, .whole = true};
-    const char *line;
-    uint32_t number;
-
-    while ((line = import_line(&d->im->arena, &l, &number)) != NULL)
-        env_line(d, line, '=', import_format(&d->im->arena, "%s:%u", name, number));
-}
-
-/* The lines below environment:, and the container's name; nothing else of YAML. */
-static void compose_file(struct dms *d, const char *name, struct base_span text)
-{
-    struct import_lines l = {.text = text, .next_line = 1, .whole = true};
-    const char *line, *host = NULL, *domain = "";
-    uint32_t number;
-    size_t in = SIZE_MAX;
-
-    while ((line = import_line(&d->im->arena, &l, &number)) != NULL) {
-        const char *where = import_format(&d->im->arena, "%s:%u", name, number);
-        size_t indent = strspn(line, " ");
-        const char *at = line + indent;
-        bool item = import_begins(at, "- ");
-        if (in != SIZE_MAX && (indent > in || (indent == in && item))) {
-            at += item ? 2 : 0;
-            size_t len = strlen(at);
-            if (len > 1 && (at[0] == '"' || at[0] == '\'') && at[len - 1] == at[0])
-                at = import_copy(&d->im->arena, at + 1, len - 2);
-            env_line(d, at, item ? '=' : ':', where);
-            continue;
-        }
-        in = strcmp(at, "environment:") == 0 ? indent : SIZE_MAX;
-        if (import_begins(at, "hostname:"))
-            host = at + 9 + strspn(at + 9, " \"'");
-        if (import_begins(at, "domainname:"))
-            domain = at + 11 + strspn(at + 11, " \"'");
-    }
-    if (host == NULL || env(d, "OVERRIDE_HOSTNAME") != NULL)
-        return;
-    host = import_copy(&d->im->arena, host, strcspn(host, " \"'"));
-    if (domain[0] != 0)
-        host = import_format(&d->im->arena, "%s.%.*s", host, (int)strcspn(domain, " \"'"), domain);
-    import_items_add(&d->im->arena, &d->im->items, "myhostname", host,
-                     import_format(&d->im->arena, "%s: hostname, as", name));
-}
-
 /* ---- what docker-mailserver makes of it ---- */
 
 static void service(struct dms *d, const char *name, bool implicit)
@@ -144,7 +30,7 @@ static void service(struct dms *d, const char *name, bool implicit)
     const char *command = strcmp(name, "smtp") == 0 ? "postscreen" : "smtpd";
     struct import_service *v =
         import_services_add(&im->arena, &im->services, name, "inet", command, "docker-mailserver:");
-    struct import_item *spoof = env(d, "SPOOF_PROTECTION");
+    struct import_item *spoof = dms_env(d, "SPOOF_PROTECTION");
 
     if (strcmp(command, "postscreen") == 0)
         return;
@@ -154,7 +40,7 @@ static void service(struct dms *d, const char *name, bool implicit)
          implicit ? "yes" : "encrypt"},
         {"smtpd_sender_restrictions", "reject_authenticated_sender_login_mismatch"},
     };
-    size_t cnt = env_is(d, "SPOOF_PROTECTION", "1") ? 3 : 2;
+    size_t cnt = dms_env_is(d, "SPOOF_PROTECTION", "1") ? 3 : 2;
     for (size_t i = 0; i < cnt; i++)
         import_items_add(
             &im->arena, &v->options, option[i][0], option[i][1],
@@ -166,10 +52,11 @@ static void service(struct dms *d, const char *name, bool implicit)
 
 static void certificates(struct dms *d)
 {
-    struct import_item *type = env(d, "SSL_TYPE");
+    struct import_item *type = dms_env(d, "SSL_TYPE");
     const char *host = import_value(d->im, NULL, "myhostname"), *chain = NULL, *key = NULL;
-    struct import_item *cert = env(d, "SSL_CERT_PATH"), *key_item = env(d, "SSL_KEY_PATH");
-    struct import_item *alt = env(d, "SSL_ALT_CERT_PATH"), *alt_key = env(d, "SSL_ALT_KEY_PATH");
+    struct import_item *cert = dms_env(d, "SSL_CERT_PATH"), *key_item = dms_env(d, "SSL_KEY_PATH");
+    struct import_item *alt = dms_env(d, "SSL_ALT_CERT_PATH"),
+                       *alt_key = dms_env(d, "SSL_ALT_KEY_PATH");
 
     if (type == NULL)
         return;
@@ -190,10 +77,10 @@ static void certificates(struct dms *d)
         chain = import_format(&d->im->arena, "/etc/letsencrypt/live/%s/fullchain.pem", host);
         key = import_format(&d->im->arena, "/etc/letsencrypt/live/%s/privkey.pem", host);
     } else if (strcmp(type->value, "custom") == 0) {
-        chain = key = file_of(d, import_format(&d->im->arena, "ssl/%s-full.pem", host));
+        chain = key = dms_file_of(d, import_format(&d->im->arena, "ssl/%s-full.pem", host));
     } else if (strcmp(type->value, "self-signed") == 0) {
-        chain = file_of(d, import_format(&d->im->arena, "ssl/%s-cert.pem", host));
-        key = file_of(d, import_format(&d->im->arena, "ssl/%s-key.pem", host));
+        chain = dms_file_of(d, import_format(&d->im->arena, "ssl/%s-cert.pem", host));
+        key = dms_file_of(d, import_format(&d->im->arena, "ssl/%s-key.pem", host));
     } else {
         return;
     }
@@ -210,7 +97,7 @@ static void relay_map(struct dms *d, bool has_relay)
     struct import_entry e;
     const char *one = NULL;
 
-    if (!there(d, "postfix-relaymap.cf", &text))
+    if (!dms_there(d, "postfix-relaymap.cf", &text))
         return;
     m.text = text;
     while (import_map_next(&d->im->arena, &m, &at, &e)) {
@@ -230,17 +117,17 @@ static void relay_map(struct dms *d, bool has_relay)
 static void relay(struct dms *d)
 {
     struct import *im = d->im;
-    struct import_item *host = env(d, "RELAY_HOST"), *user = env(d, "RELAY_USER"),
-                       *password = env(d, "RELAY_PASSWORD"), *port = env(d, "RELAY_PORT"),
-                       *usual = env(d, "DEFAULT_RELAY_HOST");
+    struct import_item *host = dms_env(d, "RELAY_HOST"), *user = dms_env(d, "RELAY_USER"),
+                       *password = dms_env(d, "RELAY_PASSWORD"), *port = dms_env(d, "RELAY_PORT"),
+                       *usual = dms_env(d, "DEFAULT_RELAY_HOST");
     const char *maps = "", *hop = NULL;
     struct base_span text;
 
     if (host != NULL) {
         hop = import_format(&im->arena, "[%s]:%s", host->value, port != NULL ? port->value : "25");
         becomes(d, host, "relayhost", hop);
-        if (port != NULL)
-            port->told = true;
+        if (port != NULL && strcmp(port->value, "465") != 0)
+            import_part(&im->doc, IMPORT_SAME, "%s\n    in route default", import_tell(im, port));
         if (port != NULL && strcmp(port->value, "465") == 0)
             becomes(d, port, "smtp_tls_wrappermode", "yes");
     } else if (usual != NULL) {
@@ -250,11 +137,12 @@ static void relay(struct dms *d)
     if (host != NULL && user != NULL && password != NULL) {
         maps =
             import_format(&im->arena, "inline:{ {%s = %s:%s} }", hop, user->value, password->value);
-        user->told = password->told = true;
+        import_part(&im->doc, IMPORT_SAME, "%s\n    in the file of route default",
+                    import_tell(im, password));
     }
-    if (there(d, "postfix-sasl-password.cf", &text))
-        maps = import_format(&im->arena, "texthash:%s %s", file_of(d, "postfix-sasl-password.cf"),
-                             maps);
+    if (dms_there(d, "postfix-sasl-password.cf", &text))
+        maps = import_format(&im->arena, "texthash:%s %s",
+                             dms_file_of(d, "postfix-sasl-password.cf"), maps);
     if (maps[0] == 0)
         return;
     becomes(d, NULL, "smtp_sasl_auth_enable", "yes");
@@ -267,13 +155,13 @@ static void relay(struct dms *d)
 static void srs(struct dms *d)
 {
     struct import *im = d->im;
-    struct import_item *on = env(d, "ENABLE_SRS"), *domain = env(d, "SRS_DOMAINNAME"),
-                       *secret = env(d, "SRS_SECRET");
+    struct import_item *on = dms_env(d, "ENABLE_SRS"), *domain = dms_env(d, "SRS_DOMAINNAME"),
+                       *secret = dms_env(d, "SRS_SECRET");
     struct import_setting *s;
     const char *list = secret != NULL ? secret->value : "", *item;
     unsigned cnt = 0;
 
-    if (!env_is(d, "ENABLE_SRS", "1"))
+    if (!dms_env_is(d, "ENABLE_SRS", "1"))
         return;
     struct import_block *b = import_block(&im->doc, "srs", "");
     s = import_set(&im->doc, b, "domain",
@@ -305,15 +193,15 @@ static void others(struct dms *d)
     struct import_item *i;
 
     for (size_t n = 0; n < BASE_ARRAY_CNT(as); n++)
-        if ((i = env(d, as[n][0])) != NULL)
+        if ((i = dms_env(d, as[n][0])) != NULL)
             becomes(d, i, as[n][1], i->value);
-    if ((i = env(d, "TLS_LEVEL")) != NULL)
+    if ((i = dms_env(d, "TLS_LEVEL")) != NULL)
         import_part(&im->doc, IMPORT_SAME, "%s\n    TLS 1.2 and 1.3, and nothing older",
                     import_tell(im, i));
-    if ((i = env(d, "SPOOF_PROTECTION")) != NULL && !i->told)
+    if ((i = dms_env(d, "SPOOF_PROTECTION")) != NULL && !i->told)
         import_part(&im->doc, IMPORT_SAME, "%s\n    listener: spoof_protection = off",
                     import_tell(im, i));
-    if ((i = env(d, "PERMIT_DOCKER")) != NULL) {
+    if ((i = dms_env(d, "PERMIT_DOCKER")) != NULL) {
         if (strcmp(i->value, "none") == 0)
             import_part(&im->doc, IMPORT_SAME, "%s\n    nobody by address alone",
                         import_tell(im, i));
@@ -322,7 +210,7 @@ static void others(struct dms *d)
                         "%s: networks = { } of the containers that may send without a login",
                         import_tell(im, i));
     }
-    if ((i = env(d, "ACCOUNT_PROVISIONER")) != NULL) {
+    if ((i = dms_env(d, "ACCOUNT_PROVISIONER")) != NULL) {
         if (strcmp(i->value, "FILE") == 0)
             import_part(&im->doc, IMPORT_SAME, "%s\n    auth: passwd_file", import_tell(im, i));
         else
@@ -331,11 +219,11 @@ static void others(struct dms *d)
                         "Dovecot, which asks it",
                         import_tell(im, i));
     }
-    if (env_is(d, "ENABLE_DNSBL", "1"))
+    if (dms_env_is(d, "ENABLE_DNSBL", "1"))
         import_todo(&im->doc, import_block(&im->doc, "limits", ""), NULL,
                     "%s: dns_list NAME { zone = ...; } for each list whose terms you have read; "
                     "threshold 3 there: zen.spamhaus.org weighed 3, others 1 to 2",
-                    import_tell(im, env(d, "ENABLE_DNSBL")));
+                    import_tell(im, dms_env(d, "ENABLE_DNSBL")));
 }
 
 /* ---- files ---- */
@@ -398,9 +286,9 @@ static void accounts(struct dms *d)
 {
     struct import *im = d->im;
     struct base_span text;
-    const char *path = file_of(d, "postfix-accounts.cf"), *virtual_maps = "";
+    const char *path = dms_file_of(d, "postfix-accounts.cf"), *virtual_maps = "";
 
-    if (there(d, "postfix-accounts.cf", &text)) {
+    if (dms_there(d, "postfix-accounts.cf", &text)) {
         struct import_block *b = import_block(&im->doc, "auth", "");
         struct import_setting *s = import_set(&im->doc, b, "backend", "passwd");
         import_note(&im->doc, b, s,
@@ -412,131 +300,22 @@ static void accounts(struct dms *d)
         import_todo(&im->doc, import_block(&im->doc, "auth", ""), NULL,
                     "postfix-accounts.cf was not found: backend = passwd; passwd_file = /path");
     }
-    if (there(d, "postfix-virtual.cf", &text)) {
-        virtual_maps = import_format(&im->arena, "texthash:%s", file_of(d, "postfix-virtual.cf"));
+    if (dms_there(d, "postfix-virtual.cf", &text)) {
+        virtual_maps =
+            import_format(&im->arena, "texthash:%s", dms_file_of(d, "postfix-virtual.cf"));
         domains(d, text, ' ', IMPORT_ALIAS);
     }
-    if (there(d, "postfix-regexp.cf", &text))
-        virtual_maps =
-            import_format(&im->arena, "%s pcre:%s", virtual_maps, file_of(d, "postfix-regexp.cf"));
+    if (dms_there(d, "postfix-regexp.cf", &text))
+        virtual_maps = import_format(&im->arena, "%s pcre:%s", virtual_maps,
+                                     dms_file_of(d, "postfix-regexp.cf"));
     becomes(d, NULL, "virtual_alias_maps", virtual_maps);
-    if (there(d, "postfix-aliases.cf", &text)) {
+    if (dms_there(d, "postfix-aliases.cf", &text)) {
         becomes(d, NULL, "mydestination", "$myhostname");
         becomes(d, NULL, "alias_maps",
-                import_format(&im->arena, "texthash:%s", file_of(d, "postfix-aliases.cf")));
+                import_format(&im->arena, "texthash:%s", dms_file_of(d, "postfix-aliases.cf")));
     } else {
         becomes(d, NULL, "mydestination", "localhost");
     }
-}
-
-/* What else may lie there. */
-static void other_files(struct dms *d)
-{
-    static const struct {
-        const char *name, *note;
-    } files[] = {
-        {"postfix-send-access.cf", "accounts that may not send: no access tables here; lock them "
-                                   "in the accounts' file ({nologin} users cannot log in)"},
-        {"postfix-receive-access.cf", "accounts that get no mail: no access tables here"},
-        {"dovecot-quotas.cf", "of Dovecot, which refuses by LMTP"},
-        {"dovecot-masters.cf", "of Dovecot"},
-        {"dovecot.cf", "of Dovecot"},
-        {"ldap-users.cf", "LDAP is not asked: auth: backend = dovecot"},
-        {"ldap-groups.cf", "LDAP is not asked"},
-        {"ldap-aliases.cf", "LDAP is not asked"},
-        {"ldap-domains.cf", "LDAP is not asked"},
-        {"opendkim", "no DKIM: sign where the mail comes from, or by a filter in front"},
-        {"rspamd", "no filters here: one that speaks SMTP stands in front, or behind by a route"},
-        {"amavis.cf", "no filters here"},
-        {"spamassassin-rules.cf", "no filters here"},
-        {"fetchmail.cf", "a program of its own: it delivers by SMTP"},
-        {"getmail", "a program of its own: it delivers by SMTP"},
-        {"fail2ban-jail.cf", "fail2ban's filter postfix reads log: format = postfix"},
-        {"fail2ban-fail2ban.cf", "fail2ban's own"},
-        {"before.dovecot.sieve", "of Dovecot"},
-        {"after.dovecot.sieve", "of Dovecot"},
-        {"whitelist_clients.local", "no greylisting here"},
-    };
-    struct base_span text;
-
-    if (there(d, "user-patches.sh", &text))
-        import_todo(&d->im->doc, NULL, NULL,
-                    "%s: a script that changes the container: read it, it is not run here",
-                    file_of(d, "user-patches.sh"));
-    for (size_t i = 0; i < BASE_ARRAY_CNT(files); i++)
-        if (there(d, files[i].name, &text))
-            import_part(&d->im->doc, IMPORT_NONE, "%s\n    %s", file_of(d, files[i].name),
-                        files[i].note);
-}
-
-/* What of the environment nobody has told. */
-static void env_rest(struct dms *d)
-{
-    struct import *im = d->im;
-    const char *empty = "";
-
-    for (struct import_item *i = d->env.first; i != NULL; i = i->next) {
-        const struct import_row *r =
-            i->value != NULL ? import_row_find(import_dms_rows, i->name) : NULL;
-        if (i->told)
-            continue;
-        if (i->value != NULL && i->value[0] == 0) {
-            empty = import_format(&im->arena, "%s %s", empty, i->name);
-            continue;
-        }
-        enum import_part part = r != NULL && r->kind == ROW_SAME  ? IMPORT_SAME
-                                : r != NULL && r->kind == ROW_OWN ? IMPORT_OWN
-                                                                  : IMPORT_NONE;
-        bool off = i->value != NULL && strcmp(i->value, "0") == 0;
-        const char *note = i->again           ? "set again, which counts"
-                           : off              ? "off"
-                           : i->value == NULL ? "not understood: no NAME=value"
-                           : r == NULL        ? "not known to the import"
-                           : r->note[0] == 0 && part == IMPORT_NONE
-                               ? "nothing came of it as the others are"
-                               : r->note;
-        import_part(&im->doc, off ? IMPORT_OWN : part, "%s%s%s", import_tell(im, i),
-                    note[0] != 0 ? "\n    " : "", note);
-    }
-    if (empty[0] != 0)
-        import_part(&im->doc, IMPORT_OWN, "set to nothing, so as by default:%s", empty);
-}
-
-static const char *found_dir(struct import *im, const char *const *below, const char *const *names)
-{
-    struct base_span text;
-
-    for (; *below != NULL; below++)
-        for (const char *const *n = names; *n != NULL; n++)
-            if (im->in->read(im->in->user,
-                             import_format(&im->arena, "%s%s/%s", im->in->dir, *below, *n),
-                             &text) == 0)
-                return import_format(&im->arena, "%s%s", im->in->dir, *below);
-    return NULL;
-}
-
-static bool environment(struct dms *d)
-{
-    static const char *const homes[] = {"", "/..", "/../..", "/../../..", NULL};
-    static const char *const composes[] = {"compose.yaml", "compose.yml", "docker-compose.yml",
-                                           "docker-compose.yaml", NULL};
-    static const char *const env_names[] = {"mailserver.env", NULL};
-    struct import *im = d->im;
-    struct base_span text;
-    const char *dir = found_dir(im, homes, env_names);
-    bool some = dir != NULL;
-
-    if (dir != NULL &&
-        im->in->read(im->in->user, import_format(&im->arena, "%s/mailserver.env", dir), &text) == 0)
-        env_file(d, "mailserver.env", text);
-    dir = found_dir(im, homes, composes);
-    for (size_t i = 0; dir != NULL && composes[i] != NULL; i++)
-        if (im->in->read(im->in->user, import_format(&im->arena, "%s/%s", dir, composes[i]),
-                         &text) == 0) {
-            compose_file(d, composes[i], text);
-            break;
-        }
-    return some || dir != NULL;
 }
 
 struct import_result *import_dms(const struct import_input *in, const char **why)
@@ -549,8 +328,8 @@ struct import_result *import_dms(const struct import_input *in, const char **why
     struct base_span text;
 
     im.doc.arena = &im.arena;
-    d.dir = found_dir(&im, below, known);
-    bool some = environment(&d);
+    d.dir = dms_found(&im, below, known);
+    bool some = dms_environment(&d);
     if (d.dir == NULL && !some) {
         import_arena_free(&im.arena);
         *why = "there is no postfix-accounts.cf, mailserver.env or compose.yaml in it";
@@ -567,9 +346,9 @@ struct import_result *import_dms(const struct import_input *in, const char **why
     becomes(&d, NULL, "postscreen_greet_action", "enforce");
     becomes(&d, NULL, "smtp_sasl_security_options", "noanonymous");
     becomes(&d, NULL, "virtual_transport", "lmtp:unix:/var/run/dovecot/lmtp");
-    if (env(&d, "OVERRIDE_HOSTNAME") != NULL)
-        becomes(&d, env(&d, "OVERRIDE_HOSTNAME"), "myhostname",
-                env(&d, "OVERRIDE_HOSTNAME")->value);
+    if (dms_env(&d, "OVERRIDE_HOSTNAME") != NULL)
+        becomes(&d, dms_env(&d, "OVERRIDE_HOSTNAME"), "myhostname",
+                dms_env(&d, "OVERRIDE_HOSTNAME")->value);
     certificates(&d);
     relay(&d);
     service(&d, "smtp", false);
@@ -577,14 +356,14 @@ struct import_result *import_dms(const struct import_input *in, const char **why
     service(&d, "submissions", true);
     others(&d);
     accounts(&d);
-    if (there(&d, "postfix-main.cf", &text) && text.len <= IMPORT_TEXT_MAX)
+    if (dms_there(&d, "postfix-main.cf", &text) && text.len <= IMPORT_TEXT_MAX)
         import_cf_read(&im.arena, &im.items, "postfix-main.cf", text);
-    if (there(&d, "postfix-master.cf", &text) && text.len <= IMPORT_TEXT_MAX)
+    if (dms_there(&d, "postfix-master.cf", &text) && text.len <= IMPORT_TEXT_MAX)
         master(&d, text);
     import_head(&im, false);
     import_translate(&im);
     srs(&d);
-    other_files(&d);
-    env_rest(&d);
+    dms_other_files(&d);
+    dms_env_rest(&d);
     return import_finish(&im);
 }

@@ -306,17 +306,22 @@ static bool refuse(struct import_doc *d, const struct conf_error *e)
     for (struct import_block *b = d->block; b != NULL; b = b->next)
         if (b->line <= e->line && (found == NULL || b->line > found->line))
             found = b;
-    if (found == NULL || found->line == 0 || found->refused != NULL)
-        return found != NULL && found->refused != NULL;
+    if (found == NULL || !import_begins(e->key, found->kind))
+        return false; /* of none: what there has to be is missing */
+    if (found->refused != NULL)
+        return true;
     for (struct import_setting *s = found->first; s != NULL; s = s->next)
         if (s->key != NULL && s->line <= e->line)
             in = s;
     if (in == NULL && key != NULL)
         in = import_setting_find(found, key + 1);
-    if (in == NULL)
+    /* Without it the block is not taken either. */
+    if (in == NULL || (in->refused != NULL && in->round < d->round)) {
         found->refused = refusal(d, e->why);
-    else if (in->refused == NULL)
+    } else if (in->refused == NULL) {
         in->refused = refusal(d, e->why);
+        in->round = d->round;
+    }
     return true;
 }
 
@@ -333,6 +338,7 @@ static const char *text_once(struct import_doc *d, bool *again)
     base_assert(text != NULL);
     struct conf *conf = conf_parse("import", base_span_of(text, len), NULL, NULL, errors);
     *again = false;
+    d->round++;
     for (uint32_t i = 0; i < errors->cnt; i++)
         *again |= refuse(d, &errors->error[i]);
     conf_free(conf);

@@ -108,12 +108,27 @@ static const char *expanded(const struct import_scope *s, const char *text, size
     return copy;
 }
 
-static bool compare(const char *a, const char *op, size_t op_len, const char *b)
+/* The order of two levels: 3.6 is before 3.10. */
+static int level_order(const char *a, const char *b)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        char *a_end, *b_end;
+        long x = strtol(a, &a_end, 10), y = strtol(b, &b_end, 10);
+        if (x != y)
+            return x < y ? -1 : 1;
+        a = a_end + (*a_end == '.');
+        b = b_end + (*b_end == '.');
+    }
+    return 0;
+}
+
+static bool compare(const char *a, const char *op, size_t op_len, bool level, const char *b)
 {
     char *a_end, *b_end;
     long x = strtol(a, &a_end, 10), y = strtol(b, &b_end, 10);
-    int order =
-        *a_end == 0 && *b_end == 0 && a[0] != 0 && b[0] != 0 ? (x > y) - (x < y) : strcmp(a, b);
+    int order = level                                                  ? level_order(a, b)
+                : *a_end == 0 && *b_end == 0 && a[0] != 0 && b[0] != 0 ? (x > y) - (x < y)
+                                                                       : strcmp(a, b);
     bool equal = op_len > 1 && op[1] == '=';
 
     if (op[0] == '=')
@@ -140,10 +155,13 @@ static void braces(const struct import_scope *s, struct growing *out, const char
             op_len++;
         text = op + op_len;
         len -= n + op_len;
+        bool level = len > 5 && strncmp(text, "level", 5) == 0;
+        text += level ? 5 : 0;
+        len -= level ? 5 : 0;
         if (op_len == 0 || !group(&text, &len, &right, &right_len))
             return;
         n = blanks(text, len);
-        bool truth = compare(expanded(s, left, left_len, depth, out->steps), op, op_len,
+        bool truth = compare(expanded(s, left, left_len, depth, out->steps), op, op_len, level,
                              expanded(s, right, right_len, depth, out->steps));
         if (n < len)
             choose(s, out, truth, text + n, len - n, depth);

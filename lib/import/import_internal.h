@@ -17,6 +17,7 @@ struct import_setting {
     bool list;
     const char *above;   /* lines of comment in front of it; "" */
     const char *refused; /* why it is left out */
+    uint32_t round;      /* in which conf_parse said so */
     uint32_t line;       /* in the text written last */
     struct import_setting *next;
 };
@@ -38,7 +39,7 @@ struct import_doc {
     const char *part[IMPORT_PART_CNT]; /* lines, each with its end */
     const char *todo;                  /* those of no block */
     const char *head;                  /* what was read */
-    uint32_t block_cnt, todo_cnt;
+    uint32_t todo_cnt, round;
 };
 
 /* Found or made; name may be "". NULL: there are as many of the kind as there may be. */
@@ -125,7 +126,7 @@ void import_delivery_tls(struct import *im);
 void import_certificates(struct import *im);
 void import_logins(struct import *im);
 void import_rules(struct import *im);
-void import_rest(struct import *im); /* import_table.c: what nobody has told yet */
+void import_rest(struct import *im); /* what nobody has told yet */
 
 struct import_domain *import_domain_add(struct import *im, const char *name,
                                         enum import_class class);
@@ -142,6 +143,7 @@ bool import_route_to(struct import *im, const char *domain, const char *transpor
                      const char *comment);
 /* The port's block, which gets the address if it has not got it. */
 struct import_block *import_port_address(struct import *im, const char *address);
+/* Of a host: not any, nor loopback, nor multicast. */
 bool import_is_address(const char *text, bool *ipv6);
 /* "[mail.example.org]:submission" with the port as a number; NULL: it is no host. */
 const char *import_host(struct import *im, const char *text);

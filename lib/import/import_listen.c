@@ -37,6 +37,8 @@ static void split(struct import *im, struct listening *l)
         }
         port = colon + 1;
         l->address = len > 0 ? import_copy(&im->arena, host, len) : NULL;
+        if (l->address != NULL && strspn(l->address, "0.:") == len)
+            l->address = NULL; /* 0.0.0.0, :: */
     }
     l->port = import_port_number(port);
 }

@@ -5,8 +5,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define MESSAGE_MAX (UINT64_C(2) << 30) /* has to fit into the spool of the placeholder */
-#define NS_IN_S     UINT64_C(1000000000)
+#define MESSAGE_MAX  (UINT64_C(2) << 30) /* has to fit into the spool of the placeholder */
+#define NS_IN_S      UINT64_C(1000000000)
+#define HEADER_SIZE  (UINT64_C(128) << 10) /* by default */
+#define MESSAGE_SIZE (UINT64_C(50) << 20)
 
 static const struct conf_setting *setting_of(const char *block, const char *key)
 {
@@ -129,6 +131,25 @@ static void order(struct import *im, const char *block, const char *least, const
                 high != NULL ? "over" : "under");
 }
 
+/* A header section is a part of its message. */
+static void header_size(struct import *im)
+{
+    struct import_block *b = import_block_find(&im->doc, "smtp", "");
+    struct import_setting *message = b != NULL ? import_setting_find(b, "message_size") : NULL;
+    struct import_setting *header = b != NULL ? import_setting_find(b, "header_size") : NULL;
+    uint64_t most = HEADER_SIZE, size = MESSAGE_SIZE;
+    const char *end;
+
+    if (header != NULL && !number(header->item[0], &most, &end))
+        return;
+    if (message != NULL && !number(message->item[0], &size, &end))
+        return;
+    if (most <= size)
+        return;
+    header = import_set(&im->doc, b, "header_size", import_format(&im->arena, "%" PRIu64, size));
+    import_note(&im->doc, b, header, "as message_size, which it must not be over");
+}
+
 void import_scalars(struct import *im)
 {
     for (const struct import_row *r = import_rows; r->name != NULL; r++) {
@@ -137,6 +158,7 @@ void import_scalars(struct import *im)
             (r->kind == ROW_NUMBER || r->kind == ROW_SIZE || r->kind == ROW_TIME))
             take(im, r, i);
     }
+    header_size(im);
     order(im, "queue", "backoff_min", "backoff_max");
     order(im, "recipient", "verify_positive_refresh", "verify_positive_expire");
     order(im, "recipient", "verify_negative_refresh", "verify_negative_expire");

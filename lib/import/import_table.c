@@ -183,9 +183,7 @@ const struct import_row import_rows[] = {
     OWN("tls_daemon_random_bytes"),
     OWN("tls_append_default_CA"),
     OWN("tls_config_*"),
-    OWN("smtpd_tls_session_cache_*"),
-    OWN("smtp_tls_session_cache_*"),
-    OWN("lmtp_tls_session_cache_*"),
+    OWN("*_tls_session_cache_*"),
     OWN("tlsproxy_*"),
     OWN("tlsmgr_*"),
     NONE("smtpd_tls_loglevel", "the log tells version and cipher of each connection"),
@@ -439,93 +437,80 @@ const struct import_row import_rows[] = {
     OWN("service_*"),
     OWN("milter_macro_daemon_name"),
     OWN("*_service_name"),
+    /* ---- what hardly anybody sets ---- */
+    NONE("maps_rbl_domains", "dns_list blocks"),
+    NONE("smtpd_policy_service_*", "no policy services"),
+    NONE("smtpd_log_access_permit_actions", "the log tells each refusal"),
+    NONE("smtpd_null_access_lookup_key", CHECKS),
+    SAME("smtpd_peername_lookup", "clients are addresses; their names are not looked up"),
+    NONE("smtpd_delay_open_until_valid_rcpt", "a message's id begins with MAIL"),
+    NONE("smtpd_history_flush_threshold", "trace tells a session"),
+    NONE("unknown_*_tempfail_action", "names of clients and HELO names are not judged"),
+    NONE("access_map_*", CHECKS),
+    NONE("reject_code", REPLY),
+    NONE("defer_code", REPLY),
+    NONE("show_user_unknown_table_name", REPLY),
+    NONE("qmqpd_*", "no QMQP"),
+    NONE("fast_flush_*", "no ETRN"),
+    NONE("flush_service_name", "no ETRN"),
+    NONE("defer_transports", "sluicectl suspend DOMAIN; or hold"),
+    NONE("transport_retry_time", "the queue's own"),
+    NONE("default_filter_nexthop", FILTER),
+    NONE("*_delivery_slot_*", "destinations and senders take turns"),
+    NONE("*_minimum_delivery_slots", "destinations and senders take turns"),
+    NONE("*_recipient_refill_*", "destinations and senders take turns"),
+    NONE("*_extra_recipient_limit", "destinations and senders take turns"),
+    NONE("*_recipient_limit", "destinations and senders take turns"),
+    NONE("*_time_limit", "no programs are run"),
+    NONE("command_*", "no programs are run"),
+    NONE("execution_directory_expansion_filter", "no programs are run"),
+    NONE("fork_*", "no programs are run"),
+    NONE("deliver_lock_*", STORE),
+    NONE("stale_lock_time", STORE),
+    NONE("dont_remove", "none; sluicectl queue hold keeps mail"),
+    NONE("duplicate_filter_limit", "recipient: expansion"),
+    NONE("frozen_delivered_to", "route: delivered_to"),
+    NONE("prepend_delivered_header", "route: delivered_to, return_path"),
+    NONE("reset_owner_alias", "owner- addresses are plain addresses"),
+    NONE("allow_min_user", "addresses may begin with -"),
+    NONE("resolve_*", "addresses are read as RFC 5321 has them"),
+    NONE("sun_mailtool_compatibility", "addresses are read as RFC 5321 has them"),
+    NONE("always_add_missing_headers", "listener: repair"),
+    NONE("message_drop_headers", "listener: repair takes out Bcc, from users"),
+    NONE("undisclosed_recipients_header", "headers of others stay as they are"),
+    NONE("header_from_format", "headers of others stay as they are"),
+    NONE("cleanup_replace_stray_cr_lf", "listener: bare_newline"),
+    NONE("sendmail_fix_line_endings", "there is no sendmail command"),
+    NONE("detect_8bit_encoding_header", "8-bit and MIME are taken as they come"),
+    NONE("disable_mime_*", "delivery: eightbit"),
+    NONE("*verp*", "no VERP"),
+    NONE("confirm_delay_cleared", "one warning of delay a message"),
+    NONE("backwards_bounce_logfile_compatibility", "no files of bounces"),
+    NONE("connection_cache_*", "connections are kept for smtp: client_idle"),
+    NONE("send_cyrus_sasl_authzid", "no authorization identity is sent"),
+    NONE("smtp_address_verify_target", "recipient: verify asks by RCPT"),
+    NONE("smtp_bind_address_enforce",
+         "a source that has no address of a family is not used for it"),
+    NONE("smtp_per_request_deadline", "limits of time are by message"),
+    NONE("smtp_tcp_port", "a port stands in the route: host = [name]:port"),
+    NONE("dns_ncache_ttl_fix_enable", "answers are kept for their TTL"),
+    SAME("dnssec_probe", "answers are validated always"),
+    OWN("dnsblog_*"),
+    OWN("tcp_windowsize"),
+    NONE("tls_wildcard_matches_multiple_labels", "a wildcard is one label"),
+    NONE("tls_legacy_public_key_fingerprints", "destination: fingerprints are SHA-256"),
+    OWN("tls_fast_shutdown_enable"),
+    NONE("tls_session_ticket_cipher", "listener: tls_tickets; their keys change by themselves"),
+    NONE("delay_logging_resolution_limit", "the log has two digits"),
+    SAME("respectful_logging", "the log's words are its own"),
+    OWN("alternate_config_directories"),
+    OWN("application_event_drain_time"),
+    OWN("fault_injection_code"),
+    OWN("helpful_warnings"),
+    OWN("known_tcp_ports"),
+    OWN("mail_release_date"),
+    OWN("master_service_disable"),
+    OWN("postmulti_*"),
+    OWN("queue_file_attribute_count_limit"),
     {0},
 };
-
-static bool matches(const char *pattern, const char *name)
-{
-    const char *star = strchr(pattern, '*');
-
-    if (star == NULL)
-        return strcmp(pattern, name) == 0;
-    size_t before = (size_t)(star - pattern), behind = strlen(star + 1), len = strlen(name);
-    return len >= before + behind && strncmp(pattern, name, before) == 0 &&
-           strcmp(name + len - behind, star + 1) == 0;
-}
-
-const struct import_row *import_row_find(const struct import_row *rows, const char *name)
-{
-    for (const struct import_row *r = rows; r->name != NULL; r++)
-        if (strcmp(r->name, name) == 0)
-            return r;
-    for (const struct import_row *r = rows; r->name != NULL; r++)
-        if (matches(r->name, name))
-            return r;
-    return NULL;
-}
-
-static const struct import_item *user_in(const struct import_items *items, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (const struct import_item *i = items->first; i != NULL; i = i->next)
-        for (const char *p = i->value; p != NULL && (p = strstr(p, name)) != NULL; p += len)
-            if (p > i->value && strchr("${(", p[-1]) != NULL &&
-                strspn(p + len, "abcdefghijklmnopqrstuvwxyz_0123456789") == 0)
-                return i;
-    return NULL;
-}
-
-/* Whether another value has it in: a parameter of the operator's own. */
-static const struct import_item *user_of(const struct import *im, const char *name)
-{
-    const struct import_item *i = user_in(&im->items, name);
-
-    for (const struct import_service *v = im->services.first; i == NULL && v != NULL; v = v->next)
-        i = user_in(&v->options, name);
-    return i;
-}
-
-static void rest(struct import *im, const struct import_items *items)
-{
-    static const enum import_part part[] = {[ROW_SAME] = IMPORT_SAME, [ROW_OWN] = IMPORT_OWN};
-
-    for (struct import_item *i = items->first; i != NULL; i = i->next) {
-        if (i->told)
-            continue;
-        if (i->value == NULL) {
-            import_part(&im->doc, IMPORT_NONE, "%s: %s\n    not understood: no name = value",
-                        i->where, i->name);
-            i->told = true;
-            continue;
-        }
-        const struct import_row *r = import_row_find(import_rows, i->name);
-        const char *note = i->again    ? "set again further down, which counts"
-                           : r != NULL ? r->note
-                                       : "";
-        enum import_part at =
-            r != NULL && (r->kind == ROW_SAME || r->kind == ROW_OWN) ? part[r->kind] : IMPORT_NONE;
-        const struct import_item *user = r == NULL ? user_of(im, i->name) : NULL;
-        if (user != NULL)
-            note = import_format(&im->arena, "put in where it is used, in %s", user->name);
-        else if (r == NULL && !i->again)
-            note = "Postfix has no such parameter, or the import does not know it: look it up in "
-                   "postconf(5) and see sluice.conf(5) for what is there instead";
-        if (r != NULL && r->kind == ROW_CODE && note[0] == 0)
-            note = "nothing came of it as the other settings are";
-        const char *told = import_tell(im, i);
-        import_part(&im->doc, at, note[0] != 0 && at != IMPORT_OWN ? "%s\n    %s" : "%s%.0s", told,
-                    note);
-    }
-}
-
-void import_rest(struct import *im)
-{
-    rest(im, &im->items);
-    for (struct import_service *v = im->services.first; v != NULL; v = v->next) {
-        rest(im, &v->options);
-        if (!v->told && strcmp(v->type, "") == 0)
-            import_part(&im->doc, IMPORT_NONE, "%s: %s\n    not understood: a service has 8 fields",
-                        v->where, v->name);
-    }
-}

@@ -10,13 +10,18 @@
 static void certificate(struct import *im, const char *name, const char *chain, const char *key,
                         const char *comment)
 {
-    struct import_block *b = import_block(&im->doc, "certificate", name);
     struct base_span text;
-    bool good = chain[0] == '/' && key[0] == '/';
+    bool good;
 
+    if (chain[0] != '/' || key[0] != '/' || strlen(chain) + strlen(key) > 2000) {
+        import_todo(&im->doc, NULL, NULL, "%s\n    a certificate needs absolute paths: chain, key",
+                    comment);
+        return;
+    }
+    struct import_block *b = import_block(&im->doc, "certificate", name);
     struct import_setting *s = import_set(&im->doc, b, "chain", chain);
     import_note(&im->doc, b, s, "%s", comment);
-    good &= import_file_read(im, &chain, &text) && import_file_read(im, &key, &text);
+    good = import_file_read(im, &chain, &text) && import_file_read(im, &key, &text);
     import_set(&im->doc, b, "chain", chain);
     import_set(&im->doc, b, "key", key);
     if (!good)
@@ -35,8 +40,8 @@ static void chain_files(struct import *im)
         struct base_span text = {0};
         const char *path = file;
         bool read = import_file_read(im, &path, &text);
-        bool has_key = memmem(text.p, text.len, "PRIVATE KEY-----", 16) != NULL;
-        bool has_chain = memmem(text.p, text.len, "BEGIN CERTIFICATE", 17) != NULL;
+        bool has_key = text.len > 0 && memmem(text.p, text.len, "PRIVATE KEY-----", 16) != NULL;
+        bool has_chain = text.len > 0 && memmem(text.p, text.len, "BEGIN CERTIFICATE", 17) != NULL;
         if (!read)
             has_key = key == NULL && strstr(file, "key") != NULL;
         if (has_key)
