@@ -694,6 +694,7 @@ const struct command command_table[] = {
         .max = 1,
         .kind = COMMAND_DIRECTORY,
         .options = import_options,
+        .changes = true,
         .right = COMMAND_HERE,
         .help = "main.cf, master.cf and their maps as a configuration",
         .text =
@@ -706,8 +707,8 @@ const struct command command_table[] = {
             "Maps in Postfix's texthash, hash, lmdb and pcre form are read in place, from the "
             "texts that databases are made of. Passwords of smarthosts, and lists that have to be "
             "written anew, go into FILE.password1, FILE.aliases and so on. Nothing of Postfix is "
-            "changed.\n\n"
-            "    sluicectl import postfix /etc/postfix --output /etc/sluice/sluice.conf",
+            "changed. For example: sluicectl import postfix /etc/postfix --output "
+            "/etc/sluice/sluice.conf",
         .run = import_command_postfix,
     },
     {
@@ -718,6 +719,7 @@ const struct command command_table[] = {
         .max = 1,
         .kind = COMMAND_DIRECTORY,
         .options = import_options,
+        .changes = true,
         .right = COMMAND_HERE,
         .help = "the container's environment and configuration files likewise",
         .text =

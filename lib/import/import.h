@@ -6,7 +6,7 @@
  * configuration directory; Postfix's part of it goes the same way as Postfix.
  *
  * Every parameter that was set stands in the result: beside what it became, or with what to do
- * about it. What only the operator knows has a placeholder and a line "# TODO:" above it. The
+ * about it. What only the operator knows has a placeholder and a marked line above it. The
  * result parses: what conf_parse refuses is taken out, with its words, as such a line.
  *
  * What becomes of a parameter is data: import_table.c, import_dms_table.c, import_rule.c.
@@ -52,7 +52,7 @@ struct import_result {
     const char *text;
     const struct import_file *file;
     uint32_t file_cnt;
-    uint32_t todo_cnt; /* lines "# TODO:" */
+    uint32_t todo_cnt; /* marked lines */
     void *memory;
 };
 

@@ -41,15 +41,13 @@ const char *import_copy(struct import_arena *a, const char *p, size_t len)
 
 const char *import_formatv(struct import_arena *a, const char *format, va_list args)
 {
-    va_list again;
+    char *text = NULL;
+    int len = vasprintf(&text, format, args);
 
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    base_assert(len >= 0);
-    char *text = import_take(a, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, args);
-    return text;
+    base_assert(len >= 0 && text != NULL);
+    const char *copy = import_copy(a, text, (size_t)len);
+    free(text);
+    return copy;
 }
 
 const char *import_format(struct import_arena *a, const char *format, ...)

@@ -49,7 +49,7 @@ static struct import_setting *append(struct import_doc *d, struct import_block *
 
     s->key = key;
     s->above = "";
-    if (b->first == NULL)
+    if (b->last == NULL)
         b->first = s;
     else
         b->last->next = s;
