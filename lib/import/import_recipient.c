@@ -140,8 +140,10 @@ static bool carry(struct import *im, const char *text, const char *key, enum pol
     }
     if (role == POLICY_ROLE_ALIASES) {
         struct import_setting *s = import_add(&im->doc, b, key, completed(im, &m, b));
-        import_note(&im->doc, b, s, "%s: %s, copied with all domains written out%s%s", parameter,
-                    text, why[0] != 0 && !m.is_inline ? ": " : "", m.is_inline ? "" : why);
+        import_note(
+            &im->doc, b, s,
+            "%s: %s, copied with all domains written out (changes there are not followed)%s%s",
+            parameter, text, why[0] != 0 && !m.is_inline ? ": " : "", m.is_inline ? "" : why);
         return true;
     }
     /* Recipients: the keys alone matter. */
@@ -215,7 +217,9 @@ static void local_aliases(struct import *im)
             import_add(&im->doc, b, "aliases",
                        import_file_new(im, "aliases", import_copy(&im->arena, text, len), false));
         import_note(&im->doc, b, s, "%s", import_tell(im, i));
-        import_note(&im->doc, b, s, "written anew: each name at each domain of mydestination");
+        import_note(&im->doc, b, s,
+                    "written anew: each name at each domain of mydestination; changes there are "
+                    "not followed");
     } else if (i != NULL) {
         import_note(&im->doc, b, NULL, "%s\n    nothing of it is left without local domains",
                     import_tell(im, i));

@@ -160,6 +160,10 @@ static bool store(struct import *im, struct import_block *b, const char *hop)
     s = import_set(&im->doc, b, "host", hop);
     if (import_begins(hop, "unix:"))
         import_note(&im->doc, b, s, "gateway: user must be able to write to it");
+    if (import_begins(hop, "unix:") && im->dms)
+        import_todo(&im->doc, b, s,
+                    "that socket is inside of the container: share its directory with this "
+                    "machine, or let Dovecot listen for LMTP on TCP: host = [address]:24");
     return true;
 }
 

@@ -72,6 +72,37 @@ static uint64_t fitting(struct import *im, const struct conf_setting *s, uint64_
     return value < min ? min : max;
 }
 
+/* In the largest unit of which it is a whole number. */
+static const char *written(struct import *im, enum conf_type type, uint64_t n)
+{
+    static const struct {
+        char unit;
+        uint64_t times;
+    } of_time[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}},
+      of_size[] = {{'G', 1 << 30}, {'M', 1 << 20}, {'k', 1 << 10}};
+
+    for (size_t i = 0; type == CONF_TYPE_DURATION && i < BASE_ARRAY_CNT(of_time); i++)
+        if (n > 0 && n % of_time[i].times == 0)
+            return import_format(&im->arena, "%" PRIu64 "%c", n / of_time[i].times,
+                                 of_time[i].unit);
+    for (size_t i = 0; type == CONF_TYPE_SIZE && i < BASE_ARRAY_CNT(of_size); i++)
+        if (n > 0 && n % of_size[i].times == 0)
+            return import_format(&im->arena, "%" PRIu64 "%c", n / of_size[i].times,
+                                 of_size[i].unit);
+    return import_format(&im->arena, "%" PRIu64, n);
+}
+
+/* Bytes of a size as it is written here. */
+static bool bytes(const char *text, uint64_t *out)
+{
+    const char *end;
+
+    if (!number(text, out, &end))
+        return false;
+    *out <<= end[0] == 'G' ? 30 : end[0] == 'M' ? 20 : end[0] == 'k' ? 10 : 0;
+    return true;
+}
+
 static bool is_rate(const char *name)
 {
     size_t len = strlen(name);
@@ -103,9 +134,7 @@ static void take(struct import *im, const struct import_row *r, struct import_it
     }
     struct import_block *b = import_block(&im->doc, block, "");
     n = fitting(im, s, n, &note);
-    const char *unit_text = s->type == CONF_TYPE_DURATION && n > 0 ? "s" : "";
-    struct import_setting *set =
-        import_set(&im->doc, b, s->key, import_format(&im->arena, "%" PRIu64 "%s", n, unit_text));
+    struct import_setting *set = import_set(&im->doc, b, s->key, written(im, s->type, n));
     import_note(&im->doc, b, set, "%s", import_tell(im, i));
     import_note(&im->doc, b, set, "%s", note);
 }
@@ -138,15 +167,14 @@ static void header_size(struct import *im)
     struct import_setting *message = b != NULL ? import_setting_find(b, "message_size") : NULL;
     struct import_setting *header = b != NULL ? import_setting_find(b, "header_size") : NULL;
     uint64_t most = HEADER_SIZE, size = MESSAGE_SIZE;
-    const char *end;
 
-    if (header != NULL && !number(header->item[0], &most, &end))
+    if (header != NULL && !bytes(header->item[0], &most))
         return;
-    if (message != NULL && !number(message->item[0], &size, &end))
+    if (message != NULL && !bytes(message->item[0], &size))
         return;
     if (most <= size)
         return;
-    header = import_set(&im->doc, b, "header_size", import_format(&im->arena, "%" PRIu64, size));
+    header = import_set(&im->doc, b, "header_size", written(im, CONF_TYPE_SIZE, size));
     import_note(&im->doc, b, header, "as message_size, which it must not be over");
 }
 
