@@ -345,6 +345,18 @@ static void boxes(struct import *im, enum import_class class, const char *name, 
     }
 }
 
+/* No domain of that kind is known: they are in a map that is not read. */
+static void without_domains(struct import *im, const char *name)
+{
+    struct import_item *i = import_given(im, NULL, name);
+
+    if (i != NULL && !i->told && i->value[0] != 0)
+        import_todo(&im->doc, NULL, NULL,
+                    "%s\n    route DOMAIN { via = lmtp; host = ...; } for each domain that has its "
+                    "mailboxes there",
+                    import_tell(im, i));
+}
+
 void import_routes(struct import *im)
 {
     static const char *const names[] = {"relayhost", "default_transport", "relay_transport"};
@@ -356,6 +368,7 @@ void import_routes(struct import *im)
     transports(im);
     boxes(im, IMPORT_MAILBOX, "virtual_transport", "virtual(8)");
     boxes(im, IMPORT_LOCAL, mailbox[0] != 0 ? "mailbox_transport" : "local_transport", "local(8)");
+    without_domains(im, "virtual_transport");
     if (strchr(relay, ':') != NULL)
         for (struct import_domain *d = im->domain; d != NULL; d = d->next)
             if (d->class == IMPORT_RELAY && !d->routed &&

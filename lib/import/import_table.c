@@ -138,7 +138,7 @@ const struct import_row import_rows[] = {
     NONE("smtpd_sasl_exceptions_networks", "AUTH is offered on listeners for users alone"),
 
     /* ---- users ---- */
-    CODE("smtpd_sasl_auth_enable", ""),
+    CODE("smtpd_sasl_auth_enable", "each service of master.cf says for itself"),
     CODE("smtpd_sasl_type", "without AUTH there is nothing to ask"),
     CODE("smtpd_sasl_path", "without AUTH there is nothing to ask"),
     CODE("smtpd_sasl_local_domain", "logins are as the accounts have them; sender: login_domain"),
