@@ -2,6 +2,7 @@
 #include "command.h"
 #include "adopt_command.h"
 #include "drain_command.h"
+#include "import_command.h"
 #include "metrics_command.h"
 #include "spool_command.h"
 #include "watch_command.h"
@@ -117,6 +118,15 @@ static const struct command_option suspend_options[] = {
 
 static const struct command_option config_options[] = {
     {.name = "--changed", .help = "without what is by default"},
+    {0},
+};
+
+static const struct command_option import_options[] = {
+    {.name = "--output",
+     .value = "FILE",
+     .help = "writes it there, and what it names beside it; else it is printed",
+     .kind = COMMAND_FILE},
+    {.name = "--replace", .help = "files that are there already are replaced"},
     {0},
 };
 
@@ -673,6 +683,54 @@ const struct command command_table[] = {
                 "running gateway, and the right to write into its state directory, where "
                 "adopted.conf tells what was adopted.",
         .run = adopt_command_run,
+    },
+
+    /* ---- coming from elsewhere ---- */
+    {
+        .section = "Coming from another mail server",
+        .name = "import postfix",
+        .arguments = "DIR",
+        .min = 1,
+        .max = 1,
+        .kind = COMMAND_DIRECTORY,
+        .options = import_options,
+        .changes = true,
+        .right = COMMAND_HERE,
+        .help = "main.cf, master.cf and their maps as a configuration",
+        .text =
+            "DIR is /etc/postfix or a copy of it; a file with what 'postconf -n' printed, or - for "
+            "standard input, is taken, too, without services then. Above each setting stands the "
+            "parameter that it was made of; what has no counterpart is at the end, with what to "
+            "do. Lines '# TO"
+            "DO:' are what only you know; the settings below them are "
+            "placeholders.\n\n"
+            "Maps in Postfix's texthash, hash, lmdb and pcre form are read in place, from the "
+            "texts that databases are made of. Passwords of smarthosts, and lists that have to be "
+            "written anew, go into FILE.password1, FILE.aliases and so on. Nothing of Postfix is "
+            "changed. For example: sluicectl import postfix /etc/postfix --output "
+            "/etc/sluice/sluice.conf",
+        .run = import_command_postfix,
+    },
+    {
+        .section = "Coming from another mail server",
+        .name = "import docker-mailserver",
+        .arguments = "DIR",
+        .min = 1,
+        .max = 1,
+        .kind = COMMAND_DIRECTORY,
+        .options = import_options,
+        .changes = true,
+        .right = COMMAND_HERE,
+        .help = "the container's environment and configuration files likewise",
+        .text =
+            "DIR is the directory that the container has as /tmp/docker-mailserver, or the one "
+            "with compose.yaml above it. Read are mailserver.env, the environment of compose.yaml, "
+            "postfix-accounts.cf (which is used in place), postfix-virtual.cf, postfix-regexp.cf, "
+            "postfix-aliases.cf, postfix-relaymap.cf, postfix-sasl-password.cf, postfix-main.cf "
+            "and "
+            "postfix-master.cf; of the others is told what to do. Mailboxes stay with Dovecot: "
+            "the routes lead to its LMTP.",
+        .run = import_command_dms,
     },
 
     {0},
