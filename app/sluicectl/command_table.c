@@ -26,6 +26,9 @@ const struct command_option command_globals[] = {
     {.name = "--sender",                                                                           \
      .value = "ADDR",                                                                              \
      .help = "from this sender; '<>' is the null sender of reports"},                              \
+        {.name = "--recipient",                                                                    \
+         .value = "ADDR",                                                                          \
+         .help = "with this recipient, who does not have it yet"},                                 \
         {.name = "--domain",                                                                       \
          .value = "DOMAIN",                                                                        \
          .help = "with a recipient there who does not have it yet"},                               \
@@ -46,6 +49,14 @@ const struct command_option command_globals[] = {
 static const struct command_option conditions[] = {
     CONDITIONS,
     {.name = "--all", .help = "every message in the queue"},
+    {0},
+};
+
+static const struct command_option list_options[] = {
+    CONDITIONS,
+    {.name = "--all", .help = "every message in the queue"},
+    {.name = "--limit", .value = "N", .help = "N messages at most, the oldest first"},
+    {.name = "--after", .value = "ID", .help = "behind that one: the list goes on from there"},
     {0},
 };
 
@@ -231,6 +242,19 @@ const struct command command_table[] = {
     },
     {
         .section = "The gateway",
+        .name = "refusals",
+        .arguments = "",
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "the last 100 refusals: who was refused what, and why",
+        .text = "Commands and messages of clients, logins, handshakes and PROXY headers, as the "
+                "log tells them, the oldest first; whatever log: level is, and wherever the log "
+                "goes. They are kept in memory until a restart.",
+        .empty = "nothing was refused since the start\n",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
         .name = "metrics",
         .arguments = "",
         .options = metrics_options,
@@ -337,7 +361,7 @@ const struct command command_table[] = {
         .name = "queue list",
         .arguments = "[ID]",
         .max = 1,
-        .options = conditions,
+        .options = list_options,
         .json = true,
         .right = COMMAND_GROUP,
         .help = "messages, their recipients, states and last words",
