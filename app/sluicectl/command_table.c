@@ -5,6 +5,7 @@
 #include "metrics_command.h"
 #include "spool_command.h"
 #include "watch_command.h"
+#include "web_command.h"
 
 const struct command_option command_json = {
     .name = "--json",
@@ -146,6 +147,29 @@ static const struct command_option metrics_options[] = {
     {0},
 };
 
+static const struct command_option web_options[] = {
+    {.name = "--listen",
+     .value = "ADDRESS:PORT",
+     .help = "where: 127.0.0.1:8025 without; [::1]:8025, or another address with what is below"},
+    {.name = "--certificate",
+     .value = "FILE",
+     .help = "HTTPS: the certificate and those between, PEM",
+     .kind = COMMAND_FILE},
+    {.name = "--key",
+     .value = "FILE",
+     .help = "its private key, PEM, of mode 640 at most",
+     .kind = COMMAND_FILE},
+    {.name = "--password-file",
+     .value = "FILE",
+     .help = "who asks needs the password in its first line; mode 600",
+     .kind = COMMAND_FILE},
+    {.name = "--host",
+     .value = "NAME",
+     .help = "a name that it is asked under, beside addresses, localhost and the certificate's"},
+    {.name = "--read-only", .help = "nothing can be changed by the page"},
+    {0},
+};
+
 #define WHICH                                                                                      \
     "Which messages: one by its ID, or those that meet all conditions given. A recipient that "    \
     "is delivered meets none."
@@ -268,6 +292,30 @@ const struct command command_table[] = {
                 "\n"
                 "conf/grafana-dashboard.json and conf/alerts.rules.yml are for what it serves.",
         .run = metrics_command_run,
+    },
+    {
+        .section = "The gateway",
+        .name = "web",
+        .arguments = "",
+        .options = web_options,
+        .right = COMMAND_GROUP,
+        .help = "a page for a browser: rates, queue, TLS, refusals, certificates",
+        .text =
+            "Serves one page until stopped. Messages can be held, released, tried and deleted by "
+            "it, with the rights of whoever runs this; --read-only leaves that out. It outlives a "
+            "restart of the gateway, and reads certificate, key and password again when they "
+            "change.\n"
+            "\n"
+            "At an address of this machine alone it needs no password: then it is for root, for "
+            "the user who started it, and for whom sudo made root to do so. Reach it from "
+            "elsewhere by\n"
+            "\n"
+            "    ssh -t -L 8025:127.0.0.1:8025 MACHINE sluicectl web\n"
+            "\n"
+            "and open http://localhost:8025/. Other addresses are taken with --certificate, --key "
+            "and --password-file alone; the browser then asks for a user, which may be any, and "
+            "the password. Five wrong ones in a row, and a client has to wait.",
+        .run = web_command_run,
     },
     {
         .section = "The gateway",

@@ -384,7 +384,7 @@ uint32_t top_lines(char lines[TOP_LINE_MAX][TOP_LINE_CAP], const struct top_look
     return n;
 }
 
-static void json_text(FILE *out, const char *text)
+void top_json_text(FILE *out, const char *text)
 {
     fputc('"', out);
     for (const char *p = text; *p != 0; p++)
@@ -401,7 +401,7 @@ static void json_list(FILE *out, const char *name, const struct top_named *list,
     fprintf(out, ",\"%s\":[", name);
     for (uint32_t i = 0; i < cnt; i++) {
         fprintf(out, "%s{\"name\":", i > 0 ? "," : "");
-        json_text(out, list[i].name);
+        top_json_text(out, list[i].name);
         fprintf(out, ",\"%s\":%" PRIu64 ",\"%s\":%" PRIu64 "}", value, list[i].value, more,
                 list[i].more);
     }
@@ -419,9 +419,9 @@ static void json_bound(FILE *out, const char *key, const struct top_times *t, ui
         fprintf(out, ",\"%s\":%.3f", key, (double)ns / 1000);
 }
 
-static void json_times(FILE *out, const struct top_look *before, const struct top_look *now)
+void top_json_times(FILE *out, const struct top_look *before, const struct top_look *now)
 {
-    fputs(",\"times\":{", out);
+    fputs("\"times\":{", out);
     for (int i = 0; i < TOP_TIMES_MAX; i++) {
         struct top_times t = times_of(before, now, i);
         fprintf(out, "%s\"%s\":{\"count\":%" PRIu64, i > 0 ? "," : "", times[i].json,
@@ -433,18 +433,25 @@ static void json_times(FILE *out, const struct top_look *before, const struct to
     fputc('}', out);
 }
 
+void top_json_values(FILE *out, const struct top_look *before, const struct top_look *now)
+{
+    for (int v = 0; v < VALUE_CNT; v++)
+        fprintf(out, values[v].rate ? "%s\"%s\":%.3f" : "%s\"%s\":%.0f", v > 0 ? "," : "",
+                values[v].json, value_of(before, now, (enum top_value)v));
+}
+
 void top_json(FILE *out, const struct top_look *before, const struct top_look *now)
 {
     fputs("{\"hostname\":", out);
-    json_text(out, now->hostname);
+    top_json_text(out, now->hostname);
     fputs(",\"accepting\":", out);
-    json_text(out, now->accepting);
+    top_json_text(out, now->accepting);
     fprintf(out, ",\"seconds\":%.3f,\"uptime_s\":%" PRIu64, seconds(before, now),
             (now->now_ns - now->started_ns) / 1000000000);
-    for (int v = 0; v < VALUE_CNT; v++)
-        fprintf(out, values[v].rate ? ",\"%s\":%.3f" : ",\"%s\":%.0f", values[v].json,
-                value_of(before, now, (enum top_value)v));
-    json_times(out, before, now);
+    fputc(',', out);
+    top_json_values(out, before, now);
+    fputc(',', out);
+    top_json_times(out, before, now);
     fprintf(out, ",\"rtt_median_us\":%" PRIu64 ",\"lanes\":[", now->rtt_us);
     for (uint32_t i = 0; i < now->lane_cnt; i++)
         fprintf(
