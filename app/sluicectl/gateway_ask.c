@@ -104,7 +104,7 @@ enum gateway_answer gateway_ask(const char *socket_path, const char *line, uint3
     *text = NULL;
     error[0] = 0;
     if (fd < 0) {
-        snprintf(error, GATEWAY_WHY_CAP, "the gateway does not answer at %s: %s%s", socket_path,
+        snprintf(error, GATEWAY_WHY_CAP, "nobody is at %s: %s%s", socket_path,
                  strerror(errno),
                  errno == EACCES ? ": be root, or in the group of control: group or change_group"
                                  : "");
@@ -121,11 +121,14 @@ enum gateway_answer gateway_ask(const char *socket_path, const char *line, uint3
     close_file(limit.to);
     close_file(err);
     close_file(in);
+    static const char none[] = "the gateway gave no answer: ";
     const char *why = said == NULL ? "" : strncmp(said, "error: ", 7) == 0 ? said + 7 : said;
     if (strncmp(why, "sluicectl: ", 11) == 0)
         why += 11;
+    if (strncmp(why, none, sizeof(none) - 1) == 0)
+        why += sizeof(none) - 1;
     snprintf(error, GATEWAY_WHY_CAP, "%.*s", (int)strcspn(why, "\n"),
-             why[0] != 0 ? why : "the gateway does not answer");
+             why[0] != 0 ? why : "it says nothing");
     free(said);
     if (status == COMMAND_DONE && *text != NULL)
         return GATEWAY_WHOLE;

@@ -32,7 +32,7 @@ static int print_once(const struct command_call *call, struct top *t)
 
     if (!top_look_at(call->socket, &t->before, true, error) || usleep(INTERVAL_MS * 1000) != 0 ||
         !top_look_at(call->socket, &t->now, true, error)) {
-        fprintf(stderr, "sluicectl: %s\n", error);
+        fprintf(stderr, "sluicectl: the gateway does not answer: %s\n", error);
         return COMMAND_UNREACHABLE;
     }
     if (call->json) {
@@ -88,7 +88,7 @@ static void run_live(const struct command_call *call, struct top *t)
             cnt = top_lines(t->lines, &t->before, &t->now);
             trouble[0] = 0;
         } else {
-            snprintf(trouble, sizeof(trouble), "trying again: %.200s", error);
+            snprintf(trouble, sizeof(trouble), "trying again: the gateway does not answer: %.180s", error);
         }
         draw(t->lines, cnt, trouble);
         timeout(INTERVAL_MS);

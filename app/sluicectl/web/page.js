@@ -87,7 +87,7 @@ function trouble(text) {
 function failed(why) {
   const text = why instanceof TypeError || why.name === 'TimeoutError'
     ? 'sluicectl web does not answer: it was stopped, or the way to it (ssh -L?) has ended.' : why.message;
-  trouble(`${text} Trying again; what stands below is of before.`);
+  trouble(`${text} What stands below is of before; it is asked again every two seconds.`);
   pill('bad', 'no answer');
 }
 
@@ -195,11 +195,12 @@ async function live() {
     showTop(answer.top);
     showLatency(answer.minute);
   } else {
-    trouble(`The gateway does not answer: ${shown(answer.why)}. Trying again; what stands below is of before.`);
+    trouble(`The gateway does not answer: ${shown(answer.why)}. What stands below is of before; it is asked again every two seconds.`);
     pill('bad', 'the gateway is down');
   }
   const came = answer.up && Page.up === false;
   Page.up = answer.up;
+  Page.rightsChanged();
   if (came) for (const f of Page.whenUp) f();
 }
 
@@ -264,17 +265,17 @@ function showSpools(list) {
 
 const EVENTS = {auth_failed: 'login failed', tls_failed: 'TLS handshake failed', proxy_refused: 'PROXY header refused', not_stored: 'could not be stored'};
 function refusalRow(r) {
-  const cell = (label, ...content) => make('td', {role: 'cell', 'data-label': label, class: 'text'}, ...content);
+  const cell = (label, kind, ...content) => make('td', {role: 'cell', 'data-label': label, class: 'text ' + kind}, ...content);
   const reason = r.event === 'refused' ? shown(r.reason) : (EVENTS[r.event] || shown(r.event)) + (r.reason ? ': ' + shown(r.reason) : '');
   const more = [r.stage && 'after ' + shown(r.stage), r.helo && 'HELO ' + shown(r.helo), r.login !== undefined && 'login ' + shown(r.login),
     r.method && shown(r.method)].filter(Boolean).join(', ');
   const who = r.from === undefined && r.to === undefined ? '\u2013' : `<${shown(r.from ?? '')}>`;
   return make('tr', {role: 'row'},
-    cell('When', make('time', {datetime: r.time}, clock(Date.parse(r.time)))),
-    cell('Reason', reason, more ? make('div', {class: 'sub'}, more) : null),
-    cell('Client', shown(r.client ?? r.peer ?? '\u2013')),
-    cell('From, to', who, r.to !== undefined ? make('div', {}, `to <${shown(r.to)}>`) : null),
-    cell('Code', r.code ? `${r.code}${r.dsn ? ' ' + shown(r.dsn) : ''}` : '\u2013'));
+    cell('When', 'when', make('time', {datetime: r.time}, clock(Date.parse(r.time)))),
+    cell('Reason', 'reason', reason, more ? make('div', {class: 'sub'}, more) : null),
+    cell('Client', 'client', shown(r.client ?? r.peer ?? '\u2013')),
+    cell('From, to', 'who', who, r.to !== undefined ? make('div', {}, `to <${shown(r.to)}>`) : null),
+    cell('Code', 'code', r.code ? `${r.code}${r.dsn ? ' ' + shown(r.dsn) : ''}` : '\u2013'));
 }
 
 let refusalsShown = '';

@@ -112,10 +112,10 @@ function row(m) {
       make('div', {class: 'sub'}, make('time', {datetime: new Date(m.arrival_s * 1000).toISOString(), title: clock(m.arrival_s * 1000)}, `${span(age)} ago`),
         m.held ? ' ' : null, m.held ? make('span', {class: 'tag held'}, 'held') : null, m.requiretls ? ' ' : null,
         m.requiretls ? make('span', {class: 'tag', title: 'REQUIRETLS: goes only where TLS is proved'}, 'requires TLS') : null)),
-    cell('From', {class: 'text'}, m.sender === '' ? make('span', {class: 'sub'}, '<> (a report)') : shown(m.sender)),
-    cell('To', {}, ...recipientsCell(m)),
+    cell('From', {class: 'text from'}, m.sender === '' ? make('span', {class: 'sub'}, '<> (a report)') : shown(m.sender)),
+    cell('To', {class: 'to'}, ...recipientsCell(m)),
     cell('Size', {class: 'number'}, bytes(m.bytes)),
-    cell('Last answer', {class: 'text'}, ...words(m)),
+    cell('Last answer', {class: 'text said'}, ...words(m)),
     cell('', {}, make('div', {class: 'acts'}, button(m.held ? 'release' : 'hold'), button('delete', 'danger'))));
 }
 
