@@ -229,7 +229,7 @@ function showTls(counters) {
     if (values.some((v) => v > 0))
       rows.push(make('tr', {}, make('th', {scope: 'row', title: LEVELS[level]}, level), ...values.map((v) => number(v === undefined ? '\u2013' : count.format(v)))));
   }
-  fill(byId('tls-table').tBodies[0], rows, 'Nothing has been delivered over the network yet.');
+  fill(byId('tls-table').tBodies[0], rows, 'Nothing has gone over the network yet.');
   const all = sums.verified + sums.trusted + sums.untrusted + sums.clear;
   byId('tls-share').replaceChildren(...['verified', 'trusted', 'untrusted', 'clear'].filter((n) => sums[n] > 0).map((n) => {
     const part = make('span', {class: 'share-' + n});
@@ -237,8 +237,9 @@ function showTls(counters) {
     return part;
   }));
   const pct = (n) => `${(100 * n / all).toFixed(n === all || n === 0 ? 0 : 1)}\u00a0%`;
-  byId('tls-sum').textContent = all === 0 ? '' : `Of ${count.format(all)} deliveries ${pct(sums.verified)} were proved, ${pct(sums.trusted)} fitted over an unsigned way, `
-    + `${pct(sums.untrusted)} were encrypted only, ${pct(sums.clear)} in clear.`;
+  const parts = [[sums.verified, 'to a next hop that proved who it is'], [sums.trusted, 'with a certificate that fits, over an unsigned way'],
+    [sums.untrusted, 'encrypted only'], [sums.clear, 'in clear']].filter(([n]) => n > 0).map(([n, text]) => `${pct(n)} ${text}`);
+  byId('tls-sum').textContent = all === 0 ? '' : `Of ${count.format(all)} attempts: ${parts.join(', ')}.`;
 }
 
 function buildTls() {
@@ -249,12 +250,13 @@ function buildTls() {
 }
 
 function showCertificates(list) {
-  const tlsa = {none: 'none published', fits: 'fits', 'does not fit': 'does not fit', unknown: 'not known'};
+  const tlsa = {'-': 'not asked yet', unknown: 'not known', none: 'none published', unsigned: 'unsigned: nobody goes by it',
+    unusable: 'unusable', mismatch: 'does not fit', match: 'fits'};
   fill(byId('certificate-rows'), list.map((c) => {
     const kind = c.days < 7 ? 'bad-text' : c.days < 21 ? 'warn-text' : 'good-text';
     const words = c.days === 0 ? 'today, or it has' : `${count.format(c.days)} ${c.days === 1 ? 'day' : 'days'}`;
     return make('tr', {}, head(c.name), make('td', {class: 'text'}, c.names.map(shown).join(', ') || '\u2013'), make('td', {}, shown(c.key)),
-      make('td', {class: kind}, words + (c.days < 7 ? ' \u2013 renew it now' : c.days < 21 ? ' \u2013 renew it' : '')), make('td', {}, tlsa[c.tlsa] || shown(c.tlsa)));
+      make('td', {class: kind}, words + (c.days < 7 ? ' \u2013 renew it now' : c.days < 21 ? ' \u2013 renew it' : '')), make('td', {class: c.tlsa === 'mismatch' ? 'bad-text' : null}, tlsa[c.tlsa] || shown(c.tlsa)));
   }), 'No certificate: clients are received in clear.');
 }
 

@@ -73,9 +73,9 @@ function nextIn(s) {
 function words(m) {
   const r = m.recipients.find((x) => x.words) || m.recipients.find((x) => x.code || x.enhanced);
   if (!r) return ['\u2013'];
-  const code = [r.code || '', shown(r.enhanced ?? '')].filter(Boolean).join(' ');
+  const enhanced = shown(r.enhanced ?? ''), code = [r.code || '', enhanced].filter(Boolean).join(' ');
   const said = shown(r.words ?? '');
-  return [code && !said.startsWith(code) ? make('span', {class: 'tag'}, code) : null, code ? ' ' : null, said];
+  return [code ? make('span', {class: 'tag'}, code) : null, ' ', enhanced && said.startsWith(enhanced) ? said.slice(enhanced.length).trim() : said];
 }
 
 /* All recipients, when they are wanted. */
