@@ -104,8 +104,7 @@ enum gateway_answer gateway_ask(const char *socket_path, const char *line, uint3
     *text = NULL;
     error[0] = 0;
     if (fd < 0) {
-        snprintf(error, GATEWAY_WHY_CAP, "nobody is at %s: %s%s", socket_path,
-                 strerror(errno),
+        snprintf(error, GATEWAY_WHY_CAP, "nobody is at %s: %s%s", socket_path, strerror(errno),
                  errno == EACCES ? ": be root, or in the group of control: group or change_group"
                                  : "");
         return GATEWAY_SILENT;

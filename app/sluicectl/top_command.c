@@ -88,7 +88,8 @@ static void run_live(const struct command_call *call, struct top *t)
             cnt = top_lines(t->lines, &t->before, &t->now);
             trouble[0] = 0;
         } else {
-            snprintf(trouble, sizeof(trouble), "trying again: the gateway does not answer: %.180s", error);
+            snprintf(trouble, sizeof(trouble), "trying again: the gateway does not answer: %.180s",
+                     error);
         }
         draw(t->lines, cnt, trouble);
         timeout(INTERVAL_MS);

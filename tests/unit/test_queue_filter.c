@@ -321,11 +321,8 @@ static void test_status(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_id),
-        cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_requeue),
-        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_rows),    cmocka_unit_test(test_id),     cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_requeue), cmocka_unit_test(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
