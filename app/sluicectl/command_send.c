@@ -142,7 +142,7 @@ int command_send(const struct command_call *call)
 
     if (line_make(&line, call, NULL) != 0)
         return COMMAND_WRONG_USE;
-    return exchange(call->socket, &line, stdout, call->command->empty, false);
+    return exchange(call->socket, &line, stdout, call->json ? NULL : call->command->empty, false);
 }
 
 int command_stream(const struct command_call *call, const char *without, FILE *out)

@@ -298,6 +298,7 @@ const struct command command_table[] = {
         .name = "web",
         .arguments = "",
         .options = web_options,
+        .changes = true,
         .right = COMMAND_GROUP,
         .help = "a page for a browser: rates, queue, TLS, refusals, certificates",
         .text =

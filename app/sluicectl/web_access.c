@@ -25,8 +25,11 @@ bool web_host_read(char out[WEB_HOST_CAP], const char *host, bool *literal)
     len -= len > 1 && host[len - 1] == '.';
     if (len == 0 || len >= WEB_HOST_CAP)
         return false;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
+        if (!isalnum((unsigned char)host[i]) && strchr(bracket ? ":." : "-._", host[i]) == NULL)
+            return false;
         out[i] = (char)tolower((unsigned char)host[i]);
+    }
     out[len] = 0;
     *literal = inet_pton(bracket ? AF_INET6 : AF_INET, out, &address) == 1;
     return *literal || !bracket;

@@ -1,36 +1,16 @@
-#include "web_http.h"
-#include "command.h"
+#include "web_internal.h"
 #include "http_server.h"
 #include "web_access.h"
 #include "web_files.h"
-#include "web_guess.h"
 #include "web_queue.h"
-#include "web_secret.h"
-#include "web_work.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#define TOKEN_CAP  33
-#define FIRST_S    10 /* who has not shown that he may */
-#define OF_ONE_MAX 16 /* connections of an address, where others can reach us */
-#define LOOK_S     2
-#define RENEW_MS   30000 /* then a connection ends with its answer, long before its place does */
-
-struct web {
-    const struct web_options *options;
-    struct web_secret secret;
-    struct web_work *work;
-    struct web_guess guess;
-    char token[TOKEN_CAP];
-    long sudo_uid;          /* who became root by sudo to start us; -1: nobody */
-    uint64_t refused_looks; /* of files that were no good */
-    uint32_t ticks;
-};
+#define RENEW_MS 30000 /* then a connection ends with its answer, long before its place does */
 
 /* A request, from its head to its answer. */
 struct web_call {
@@ -190,8 +170,8 @@ static void free_call(struct web_call *call)
     free(call);
 }
 
-static void completed(void *user, struct MHD_Connection *c, void **own,
-                      enum MHD_RequestTerminationCode why)
+void web_completed(void *user, struct MHD_Connection *c, void **own,
+                   enum MHD_RequestTerminationCode why)
 {
     (void)user, (void)c, (void)why;
     if (*own != NULL)
@@ -403,9 +383,9 @@ static enum MHD_Result send_file(struct MHD_Connection *c, const char *url, cons
     return send_answer(c, MHD_HTTP_OK, r);
 }
 
-static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *url,
-                              const char *method, const char *version, const char *upload,
-                              size_t *upload_len, void **own)
+enum MHD_Result web_handle(void *user, struct MHD_Connection *c, const char *url,
+                           const char *method, const char *version, const char *upload,
+                           size_t *upload_len, void **own)
 {
     struct web *w = user;
     struct web_call *call = *own;
@@ -427,114 +407,4 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
         return MHD_YES;
     }
     return run_call(w, c, call);
-}
-
-/* ---- the server ---- */
-
-static void end_work(void *user)
-{
-    struct web *w = user;
-
-    web_work_pause(w->work, true);
-}
-
-/* Files that changed are read again, and the server begins anew; those that are no good stay out.
- */
-static bool look_at_files(void *user)
-{
-    struct web *w = user;
-    const struct web_options *o = w->options;
-    struct web_secret fresh;
-    char why[WEB_SECRET_WHY_CAP];
-    uint64_t looks;
-
-    if (++w->ticks % LOOK_S != 0)
-        return false;
-    looks = web_secret_looks(o->certificate, o->key, o->password_file);
-    if (looks == w->secret.looks || looks == w->refused_looks)
-        return false;
-    if (web_secret_read(&fresh, o->certificate, o->key, o->password_file, why)) {
-        web_secret_free(&fresh);
-        return true;
-    }
-    w->refused_looks = looks;
-    fprintf(stderr, "sluicectl: web: what was read before stays in use: %s\n", why);
-    return false;
-}
-
-static bool make_token(char token[TOKEN_CAP])
-{
-    uint8_t bytes[(TOKEN_CAP - 1) / 2];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-        return false;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(token + 2 * i, 3, "%02x", bytes[i]);
-    return true;
-}
-
-static int wrong_use(const char *text, const char *listen)
-{
-    fprintf(stderr, "sluicectl: web --listen %s: %s\n", listen, text);
-    return COMMAND_WRONG_USE;
-}
-
-static int run(struct web *w, struct http_config *config)
-{
-    const struct web_options *o = w->options;
-    char why[WEB_SECRET_WHY_CAP], what[512];
-    int status = HTTP_SERVE_AGAIN;
-
-    snprintf(what, sizeof(what), "web page at http%s://%s/%s", o->certificate != NULL ? "s" : "",
-             o->listen, o->password_file == NULL ? ", for root and who started this" : "");
-    config->what = what;
-    while (status == HTTP_SERVE_AGAIN) {
-        web_secret_free(&w->secret);
-        if (!web_secret_read(&w->secret, o->certificate, o->key, o->password_file, why)) {
-            fprintf(stderr, "sluicectl: web: %s\n", why);
-            return COMMAND_WRONG_USE;
-        }
-        config->certificate = w->secret.certificate;
-        config->key = w->secret.key;
-        web_work_pause(w->work, false);
-        status = http_serve(config);
-    }
-    return status;
-}
-
-int web_http_serve(const struct web_options *o)
-{
-    struct web w = {.options = o, .sudo_uid = -1};
-    struct http_config config = {.listen = o->listen,
-                                 .handle = handle,
-                                 .completed = completed,
-                                 .user = &w,
-                                 .first_s = FIRST_S,
-                                 .suspends = true,
-                                 .tick = look_at_files,
-                                 .ends = end_work};
-    const char *sudo = getenv("SUDO_UID");
-    bool loopback, tls = o->certificate != NULL && o->key != NULL;
-
-    if (!http_read_address(o->listen, &config.address, &loopback))
-        return wrong_use("that is no address: 127.0.0.1:8025, [::1]:8025", o->listen);
-    if ((o->certificate != NULL) != (o->key != NULL))
-        return wrong_use("--certificate and --key go together", o->listen);
-    if (!loopback && (!tls || o->password_file == NULL))
-        return wrong_use("other machines can reach it: give --certificate FILE, --key FILE and "
-                         "--password-file FILE; or listen at 127.0.0.1:8025, and reach that by "
-                         "ssh -L 8025:127.0.0.1:8025 THIS-MACHINE",
-                         o->listen);
-    if (sudo != NULL && sudo[0] >= '0' && sudo[0] <= '9')
-        w.sudo_uid = strtol(sudo, NULL, 10);
-    config.places_of_one = loopback ? 0 : OF_ONE_MAX;
-    web_guess_init(&w.guess, http_now_ms());
-    if (!make_token(w.token) || (w.work = web_work_start(o->socket_path)) == NULL) {
-        fputs("sluicectl: web: memory is short\n", stderr);
-        return COMMAND_UNREACHABLE;
-    }
-    int status = run(&w, &config);
-    web_work_stop(w.work);
-    web_secret_free(&w.secret);
-    return status;
 }

@@ -40,7 +40,9 @@ static void test_hosts(void **state)
         {"[]", NULL, false},
         {"[127.0.0.1]", NULL, false},
         {"[localhost]", NULL, false},
-        {"user@localhost", "user@localhost", false}, /* a name of nobody's */
+        {"user@localhost", NULL, false},
+        {"a]b", NULL, false},
+        {"a b", NULL, false},
     };
     char name[WEB_HOST_CAP], lengthy[WEB_HOST_CAP + 1];
     bool literal;
