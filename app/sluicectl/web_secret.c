@@ -42,11 +42,14 @@ static bool read_file(char **out, const char *path, mode_t most, char why[WEB_SE
         (void)wrong(why, "%s: it has more than %d bytes", path, FILE_MAX);
     else
         done = true;
-    *out = done ? calloc(1, (size_t)s.st_size + 1) : NULL;
-    if (*out != NULL && read(fd, *out, (size_t)s.st_size) != s.st_size)
+    char *text = done ? calloc(1, (size_t)s.st_size + 1) : NULL;
+    if (done && text == NULL)
+        done = wrong(why, "memory is short");
+    if (done && read(fd, text, (size_t)s.st_size) != s.st_size)
         done = wrong(why, "%s: it cannot be read", path);
     close(fd);
-    return done && (*out != NULL || wrong(why, "memory is short"));
+    *out = text;
+    return done && text != NULL;
 }
 
 static bool take_password(char **out, const char *path, char why[WEB_SECRET_WHY_CAP])
