@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* ---- the line ---- */
@@ -34,29 +33,6 @@ const char *gateway_line_word(struct gateway_line *line, const char *word, bool 
 }
 
 /* ---- the answer ---- */
-
-static int connect_quietly(const char *path, uint32_t wait_s)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = (time_t)wait_s};
-    size_t len = strlen(path);
-
-    errno = ENAMETOOLONG;
-    if (len >= sizeof(a.sun_path))
-        return -1;
-    memcpy(a.sun_path, path, len + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
 
 /* What came before the stream had more than it may, ends there. */
 struct limited {
@@ -99,16 +75,17 @@ enum gateway_answer gateway_ask(const char *socket_path, const char *line, uint3
     struct limited limit = {.left = GATEWAY_ASK_MAX};
     char *said = NULL, with_end[GATEWAY_LINE_CAP + 1];
     size_t text_len, said_len;
-    int fd = connect_quietly(socket_path, wait_s), status = -1;
+    struct timeval limit_s = {.tv_sec = (time_t)wait_s};
+    int fd = command_dial(socket_path, 0), status = -1;
 
     *text = NULL;
     error[0] = 0;
     if (fd < 0) {
-        snprintf(error, GATEWAY_WHY_CAP, "nobody is at %s: %s%s", socket_path, strerror(errno),
-                 errno == EACCES ? ": be root, or in the group of control: group or change_group"
-                                 : "");
+        command_dial_why(error, socket_path, fd);
         return GATEWAY_SILENT;
     }
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit_s, sizeof(limit_s));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit_s, sizeof(limit_s));
     int len = snprintf(with_end, sizeof(with_end), "%s\n", line);
     FILE *in = send_line(fd, with_end, (size_t)len);
     limit.to = open_memstream(text, &text_len);

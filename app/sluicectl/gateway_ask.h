@@ -8,6 +8,7 @@
 #define GATEWAY_ASK_H
 
 #include "base_assert.h"
+#include "command.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +18,7 @@
 #define GATEWAY_ASK_MAX  (16U << 20)
 #define GATEWAY_LOOK_S   5  /* to wait for what only looks */
 #define GATEWAY_CHANGE_S 30 /* for a change: it is on disk when it is answered */
-#define GATEWAY_WHY_CAP  256
+#define GATEWAY_WHY_CAP  COMMAND_WHY_CAP
 
 struct gateway_line {
     char text[GATEWAY_LINE_CAP];

@@ -4,6 +4,7 @@
 #include "watch_command.h"
 
 #include <curses.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,7 @@ int top_command_run(const struct command_call *call)
             term != NULL ? " (TERM=" : "", term != NULL ? term : "", term != NULL ? ")" : "");
         return COMMAND_WRONG_USE;
     }
+    (void)setlocale(LC_CTYPE, ""); /* names beyond ASCII, where the terminal shows them */
     SCREEN *screen = newterm(NULL, stdout, stdin);
     if (screen == NULL) {
         free(t);

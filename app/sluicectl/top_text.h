@@ -57,8 +57,6 @@ void top_read_destinations(struct top_look *look, const char *text);
  * rates count from its start. Returns how many. */
 uint32_t top_lines(char lines[TOP_LINE_MAX][TOP_LINE_CAP], const struct top_look *before,
                    const struct top_look *now);
-/* A string of JSON; bytes beyond ASCII as the characters of their numbers. */
-void top_json_text(FILE *out, const char *text);
 /* Members of such an object, without a comma before or behind: all rates and sizes; how long things
  * took. */
 void top_json_values(FILE *out, const struct top_look *before, const struct top_look *now);

@@ -1,6 +1,6 @@
 #include "web_queue.h"
+#include "base_json.h"
 #include "gateway_ask.h"
-#include "top_text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -100,7 +100,7 @@ static bool write_lines(FILE *out, const char *text, uint32_t cnt)
 static void write_error(FILE *out, const char *error)
 {
     fputs("\"error\":", out);
-    top_json_text(out, error);
+    base_json_print(out, base_span_str(error));
 }
 
 static void refuse(FILE *out, const char *error)

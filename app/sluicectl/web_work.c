@@ -1,4 +1,5 @@
 #include "web_work.h"
+#include "base_json.h"
 #include "gateway_ask.h"
 #include "http_server.h"
 #include "top_look.h"
@@ -76,7 +77,7 @@ static void write_up(FILE *live, FILE *sample, const struct web_work *w)
 static void write_down(FILE *live, FILE *sample, const char *why)
 {
     fputs("\"up\":false,\"why\":", live);
-    top_json_text(live, why);
+    base_json_print(live, base_span_str(why));
     fprintf(sample, "{\"at_ms\":%" PRIu64 ",\"up\":false}", wall_ms());
 }
 
@@ -151,7 +152,7 @@ static void look_at_state(struct web_work *w)
         write_array(out, up ? refusals : "");
     } else {
         fputs("\"up\":false,\"why\":", out);
-        top_json_text(out, why);
+        base_json_print(out, base_span_str(why));
     }
     free(status);
     free(refusals);

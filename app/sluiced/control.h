@@ -25,6 +25,7 @@
 #include "gateway.h"
 #include "lane_watch.h"
 #include "log_writer.h"
+#include "notify.h"
 
 #define CONTROL_CLIENT_MAX 8
 #define CONTROL_LINE_MAX   1024
@@ -87,6 +88,9 @@ struct control {
     struct control_tlsrpt tlsrpt;
     struct control_capture *capture; /* NULL: none runs */
     bool opener_lost;
+    struct notify notify;
+    uint64_t notified_ns; /* the last WATCHDOG=1 */
+    bool ready_told, still_told;
     bool stop;
 };
 
@@ -102,6 +106,9 @@ void control_fini(struct control *c);
 
 /* Runs until SIGTERM, SIGINT or the command stop. */
 void control_run(struct control *c);
+
+/* Events of fd come with the tag: of a client its place. Returns 0 or a negative error. */
+int control_watch(struct control *c, int fd, uint32_t events, uint64_t tag) BASE_WARN_UNUSED;
 
 /* ---- the log (control_log.c) ---- */
 
@@ -157,9 +164,9 @@ void control_drain(struct control *c, struct control_client *client, bool on);
 
 /* ---- config show (control_config.c) ---- */
 
-/* The first piece of the answer, or the next. */
 /* All counters, for programs: see control_metrics.c. */
 void control_metrics(struct control *c, struct control_client *client);
+/* The first piece of the answer, or the next. */
 void control_config_show(struct control *c, struct control_client *client);
 
 /* ---- connections (control_connections.c) ---- */
@@ -168,7 +175,7 @@ void control_config_show(struct control *c, struct control_client *client);
 void control_connections(struct control *c, struct control_client *client);
 /* Takes a lane's answer to one of them. Returns whose it is, or NULL: none has come. */
 struct control_client *control_connections_answered(struct control *c);
-/* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
+/* As a JSON string (base_json.h). */
 void control_print_json(struct control_client *client, const char *text);
 
 /* ---- top (control_top.c) ---- */
@@ -193,6 +200,15 @@ void control_trace(struct control *c, struct control_client *client);
 /* ---- capture (control_capture.c) ---- */
 
 void control_capture(struct control *c, struct control_client *client);
+
+/* ---- the service manager (control_watchdog.c) ---- */
+
+/* Before the sandbox. */
+void control_watchdog_start(struct control *c);
+/* In each round. */
+void control_watchdog_tend(struct control *c, uint64_t now_ns);
+/* A stop begins, which takes stop_ns and GATEWAY_END_NS at most. */
+void control_watchdog_stop(struct control *c, uint64_t stop_ns);
 
 /* ---- certificates (control_tls.c) ---- */
 

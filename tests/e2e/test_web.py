@@ -354,9 +354,9 @@ def test_gateway_comes_and_goes(lab):
     down = wait_until(lambda: not (a := ask('/api/live').json)['up'] and a, 20, 'down')
     check(gw.socket in down['why'] and 'top' not in down, f'{down["why"]}')
     wait_until(lambda: not ask('/api/state').json['up'], 20, 'the state, too')
-    check('nobody is at' in queue()['error'], 'queue')
+    check('is the gateway running?' in queue()['error'], 'queue')
     a = change([('verb', 'delete'), ('which', 'all')]).json
-    check(a['done'] == 0 and 'nobody is at' in a['error'], f'{a}')
+    check(a['done'] == 0 and 'is the gateway running?' in a['error'], f'{a}')
     gw.start()
     up = wait_until(lambda: (a := ask('/api/live').json)['up'] and a, 30, 'up again')
     check(any(not s['up'] for s in up['samples']) and up['samples'][-1]['up'], 'the gap is in the samples')

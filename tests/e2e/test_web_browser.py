@@ -232,7 +232,7 @@ def test_looks(lab):
 
 def test_gateway_comes_and_goes(lab):
     gw.stop()
-    shown(lambda: f'The gateway does not answer: nobody is at {gw.socket}' in (page.text('#trouble') or ''), 'it says so')
+    shown(lambda: f'The gateway does not answer: {gw.socket}' in (page.text('#trouble') or ''), 'it says so')
     check_equal(page.text('#pill'), 'the gateway is down', 'its state')
     shown(lambda: 'while the gateway does not answer' in (page.text('#why-off') or ''), 'why nothing can be changed')
     picture('down')

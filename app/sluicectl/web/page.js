@@ -16,15 +16,9 @@ function make(name, attributes, ...content) {
   return e;
 }
 
-/* The gateway tells bytes beyond ASCII as the characters of their numbers: UTF-8 is made of those that
- * are it. What would hide or turn around other text is spelled out. */
+/* What would hide or turn around other text is spelled out. */
 function shown(text) {
-  let s = String(text ?? '');
-  if (/[\x80-\xff]/.test(s) && !/[^\x00-\xff]/.test(s)) {
-    try {
-      s = new TextDecoder('utf-8', {fatal: true}).decode(Uint8Array.from(s, (c) => c.charCodeAt(0)));
-    } catch { /* it is none */ }
-  }
+  const s = String(text ?? '');
   return s.replace(/[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
     (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
 }
