@@ -66,7 +66,8 @@ struct command {
     /* For the man page and help COMMAND: whole sentences. An empty line parts paragraphs; a line
      * that begins with spaces stands as it is. NULL: the line says all. */
     const char *text;
-    /* What is printed on standard error when the gateway's answer is empty; NULL: nothing. */
+    /* What is printed on standard error when the gateway's answer is empty, without --json; NULL:
+     * nothing. */
     const char *empty;
     /* Returns the exit status. command_send: the words go to the gateway as they are. */
     int (*run)(const struct command_call *call);

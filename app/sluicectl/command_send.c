@@ -1,6 +1,7 @@
 /* One command over the control socket (control.h of sluiced). */
 #include "command.h"
 #include "answer.h"
+#include "gateway_ask.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,13 +10,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define LINE_CAP 1024 /* of sluiced, with the line's end */
-
-struct line {
-    char text[LINE_CAP];
-    size_t len;
-};
 
 int command_dial(const char *socket_path, int flags)
 {
@@ -62,32 +56,14 @@ int command_connect(const char *socket_path)
     return -1;
 }
 
-/* A word of the command: as it is, or in quotes (queue_filter.h). value: it is no option, whatever
- * it begins with. Returns 0, or -1 after telling why not. */
-static int word_append(struct line *line, const char *word, bool value)
+/* Appends a word. Returns 0, or -1 after telling why not. */
+static int word_append(struct gateway_line *line, const char *word, bool value)
 {
-    size_t cap = sizeof(line->text) - 1; /* the line's end */
-    const char *quote = "";
+    const char *wrong = gateway_line_word(line, word, value);
 
-    for (const char *p = word; *p != 0; p++)
-        if ((unsigned char)*p < 32 || *p == 127) {
-            fprintf(stderr, "sluicectl: a word has a control character\n");
-            return -1;
-        }
-    if (word[0] == 0 || strpbrk(word, " \"'") != NULL || (value && word[0] == '-'))
-        quote = strchr(word, '"') == NULL ? "\"" : "'";
-    if (quote[0] != 0 && strchr(word, quote[0]) != NULL) {
-        fprintf(stderr, "sluicectl: a word cannot have both kinds of quotes: %s\n", word);
-        return -1;
-    }
-    int n = snprintf(line->text + line->len, cap - line->len, "%s%s%s%s", line->len > 0 ? " " : "",
-                     quote, word, quote);
-    if (n >= 0 && (size_t)n < cap - line->len) {
-        line->len += (size_t)n;
-        return 0;
-    }
-    fprintf(stderr, "sluicectl: the command is longer than %d bytes\n", LINE_CAP - 1);
-    return -1;
+    if (wrong != NULL)
+        fprintf(stderr, "sluicectl: %s: %s\n", wrong, word);
+    return wrong != NULL ? -1 : 0;
 }
 
 /* Waits for ^C, and asks for the end of the answer that comes by the socket. */
@@ -129,8 +105,8 @@ static int print_stream(int fd, FILE *in, FILE *out)
 }
 
 /* Sends the line and prints the answer. */
-static int exchange(const char *socket_path, struct line *line, FILE *out, const char *empty,
-                    bool goes_on)
+static int exchange(const char *socket_path, struct gateway_line *line, FILE *out,
+                    const char *empty, bool goes_on)
 {
     int fd = command_connect(socket_path);
     if (fd < 0)
@@ -153,7 +129,7 @@ static int exchange(const char *socket_path, struct line *line, FILE *out, const
 int command_ask(const char *socket_path, const char *const *words, unsigned word_cnt, FILE *out,
                 const char *empty)
 {
-    struct line line = {0};
+    struct gateway_line line = {0};
 
     for (unsigned i = 0; i < word_cnt; i++)
         if (word_append(&line, words[i], false) != 0)
@@ -162,7 +138,8 @@ int command_ask(const char *socket_path, const char *const *words, unsigned word
 }
 
 /* The command as it was typed, without an option (NULL: with all). Returns 0, or -1. */
-static int line_make(struct line *line, const struct command_call *call, const char *without)
+static int line_make(struct gateway_line *line, const struct command_call *call,
+                     const char *without)
 {
     /* The name has been one of the table's. */
     line->len = (size_t)snprintf(line->text, sizeof(line->text), "%s", call->command->name);
@@ -182,16 +159,16 @@ static int line_make(struct line *line, const struct command_call *call, const c
 
 int command_send(const struct command_call *call)
 {
-    struct line line = {0};
+    struct gateway_line line = {0};
 
     if (line_make(&line, call, NULL) != 0)
         return COMMAND_WRONG_USE;
-    return exchange(call->socket, &line, stdout, call->command->empty, false);
+    return exchange(call->socket, &line, stdout, call->json ? NULL : call->command->empty, false);
 }
 
 int command_stream(const struct command_call *call, const char *without, FILE *out)
 {
-    struct line line = {0};
+    struct gateway_line line = {0};
 
     if (line_make(&line, call, without) != 0)
         return COMMAND_WRONG_USE;

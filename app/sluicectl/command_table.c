@@ -6,6 +6,7 @@
 #include "metrics_command.h"
 #include "spool_command.h"
 #include "watch_command.h"
+#include "web_command.h"
 
 const struct command_option command_json = {
     .name = "--json",
@@ -27,6 +28,9 @@ const struct command_option command_globals[] = {
     {.name = "--sender",                                                                           \
      .value = "ADDR",                                                                              \
      .help = "from this sender; '<>' is the null sender of reports"},                              \
+        {.name = "--recipient",                                                                    \
+         .value = "ADDR",                                                                          \
+         .help = "with this recipient, who does not have it yet"},                                 \
         {.name = "--domain",                                                                       \
          .value = "DOMAIN",                                                                        \
          .help = "with a recipient there who does not have it yet"},                               \
@@ -47,6 +51,14 @@ const struct command_option command_globals[] = {
 static const struct command_option conditions[] = {
     CONDITIONS,
     {.name = "--all", .help = "every message in the queue"},
+    {0},
+};
+
+static const struct command_option list_options[] = {
+    CONDITIONS,
+    {.name = "--all", .help = "every message in the queue"},
+    {.name = "--limit", .value = "N", .help = "N messages at most, the oldest first"},
+    {.name = "--after", .value = "ID", .help = "behind that one: the list goes on from there"},
     {0},
 };
 
@@ -142,6 +154,29 @@ static const struct command_option metrics_options[] = {
      .help = "serves them at /metrics until stopped: 127.0.0.1:9464, [::1]:9464"},
     {.name = "--allow-remote",
      .help = "lets --listen take an address that other machines can reach"},
+    {0},
+};
+
+static const struct command_option web_options[] = {
+    {.name = "--listen",
+     .value = "ADDRESS:PORT",
+     .help = "where: 127.0.0.1:8025 without; [::1]:8025, or another address with what is below"},
+    {.name = "--certificate",
+     .value = "FILE",
+     .help = "HTTPS: the certificate and those between, PEM",
+     .kind = COMMAND_FILE},
+    {.name = "--key",
+     .value = "FILE",
+     .help = "its private key, PEM, of mode 640 at most",
+     .kind = COMMAND_FILE},
+    {.name = "--password-file",
+     .value = "FILE",
+     .help = "who asks needs the password in its first line; mode 600",
+     .kind = COMMAND_FILE},
+    {.name = "--host",
+     .value = "NAME",
+     .help = "a name that it is asked under, beside addresses, localhost and the certificate's"},
+    {.name = "--read-only", .help = "nothing can be changed by the page"},
     {0},
 };
 
@@ -241,6 +276,19 @@ const struct command command_table[] = {
     },
     {
         .section = "The gateway",
+        .name = "refusals",
+        .arguments = "",
+        .json = true,
+        .right = COMMAND_GROUP,
+        .help = "the last 100 refusals: who was refused what, and why",
+        .text = "Commands and messages of clients, logins, handshakes and PROXY headers, as the "
+                "log tells them, the oldest first; whatever log: level is, and wherever the log "
+                "goes. They are kept in memory until a restart.",
+        .empty = "nothing was refused since the start\n",
+        .run = command_send,
+    },
+    {
+        .section = "The gateway",
         .name = "metrics",
         .arguments = "",
         .options = metrics_options,
@@ -254,6 +302,31 @@ const struct command command_table[] = {
                 "\n"
                 "conf/grafana-dashboard.json and conf/alerts.rules.yml are for what it serves.",
         .run = metrics_command_run,
+    },
+    {
+        .section = "The gateway",
+        .name = "web",
+        .arguments = "",
+        .options = web_options,
+        .changes = true,
+        .right = COMMAND_GROUP,
+        .help = "a page for a browser: rates, queue, TLS, refusals, certificates",
+        .text =
+            "Serves one page until stopped. Messages can be held, released, tried and deleted by "
+            "it, with the rights of whoever runs this; --read-only leaves that out. It outlives a "
+            "restart of the gateway, and reads certificate, key and password again when they "
+            "change.\n"
+            "\n"
+            "At an address of this machine alone it needs no password: then it is for root, for "
+            "the user who started it, and for whom sudo made root to do so. Reach it from "
+            "elsewhere by\n"
+            "\n"
+            "    ssh -t -L 8025:127.0.0.1:8025 MACHINE sluicectl web\n"
+            "\n"
+            "and open http://localhost:8025/. Other addresses are taken with --certificate, --key "
+            "and --password-file alone; the browser then asks for a user, which may be any, and "
+            "the password. Five wrong ones in a row, and a client has to wait.",
+        .run = web_command_run,
     },
     {
         .section = "The gateway",
@@ -347,7 +420,7 @@ const struct command command_table[] = {
         .name = "queue list",
         .arguments = "[ID]",
         .max = 1,
-        .options = conditions,
+        .options = list_options,
         .json = true,
         .right = COMMAND_GROUP,
         .help = "messages, their recipients, states and last words",

@@ -3,8 +3,7 @@
  *
  * Each scrape shows what the gateway says then, or did within the last half second, whoever asks:
  * many clients cost the gateway no more than one. A gateway that does not answer is 503 with the
- * reason; it may come and go. Slow clients hold a place and no more: there are METRICS_HTTP_MAX,
- * and nobody has one for longer than METRICS_HTTP_LIFE_S without having read an answer.
+ * reason; it may come and go. Bounds on clients are the server's (http_server.h).
  *
  * Left out: TLS and passwords. Who may not see the page must not reach the address.
  *
@@ -16,9 +15,6 @@
 #include "base_assert.h"
 
 #include <stdbool.h>
-
-#define METRICS_HTTP_MAX    64
-#define METRICS_HTTP_LIFE_S 30
 
 /* Serves at "127.0.0.1:9464" or "[::1]:9464" until SIGINT or SIGTERM. other: an address that is not
  * the machine's own alone may be taken, too. Returns the exit status

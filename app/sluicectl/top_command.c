@@ -1,21 +1,17 @@
 /* sluicectl top: looks at the gateway once a second and shows it on a terminal. */
-#include "answer.h"
+#include "top_look.h"
 #include "top_terminal.h"
-#include "top_text.h"
 #include "watch_command.h"
 
 #include <curses.h>
-#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define INTERVAL_MS 1000
-#define TEXT_MAX    (16U << 20) /* of one answer */
-#define ANSWER_S    10          /* as long as a piece of an answer may take */
 
 struct top {
     struct top_look before, now, next;
@@ -29,102 +25,15 @@ static void end_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
 }
 
-/* ---- asking, without a word on the screen ---- */
-
-/* What came before the stream had more than it may, ends there: *whole tells. */
-struct limited {
-    FILE *to;
-    size_t left;
-};
-
-static ssize_t write_limited(void *cookie, const char *p, size_t len)
-{
-    struct limited *l = cookie;
-
-    if (len > l->left) {
-        errno = EFBIG;
-        return -1;
-    }
-    l->left -= len;
-    return (ssize_t)fwrite(p, 1, len, l->to);
-}
-
-/* The answer to a line, or NULL with why in error; to be freed. */
-static char *ask(const char *socket_path, const char *line, bool *whole, char *error, size_t cap)
-{
-    struct limited limit = {.left = TEXT_MAX};
-    char *text = NULL, *said = NULL, why[COMMAND_WHY_CAP];
-    size_t text_len, said_len;
-    struct timeval wait = {.tv_sec = ANSWER_S};
-    int fd = command_dial(socket_path, 0);
-
-    if (fd < 0) {
-        command_dial_why(why, socket_path, fd);
-        snprintf(error, cap, "the gateway does not answer: %.220s", why);
-        return NULL;
-    }
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-    FILE *in = send(fd, line, strlen(line), MSG_NOSIGNAL) > 0 ? fdopen(fd, "r") : NULL;
-    limit.to = open_memstream(&text, &text_len);
-    FILE *err = open_memstream(&said, &said_len);
-    FILE *out = fopencookie(&limit, "w", (cookie_io_functions_t){.write = write_limited});
-    int status = -1;
-    if (in != NULL && limit.to != NULL && err != NULL && out != NULL)
-        status = answer_print(in, out, err, "");
-    if (out != NULL)
-        fclose(out);
-    if (limit.to != NULL)
-        fclose(limit.to);
-    if (err != NULL)
-        fclose(err);
-    if (in != NULL)
-        fclose(in);
-    else
-        close(fd);
-    *whole = status == COMMAND_DONE;
-    bool some = status == COMMAND_DONE || (text != NULL && text[0] != 0);
-    if (!some)
-        snprintf(error, cap, "%.*s", (int)strcspn(said != NULL ? said : "", "\n"),
-                 said != NULL && said[0] != 0 ? said : "the gateway does not answer");
-    free(said);
-    if (some && text != NULL)
-        return text;
-    free(text);
-    return NULL;
-}
-
-/* All that is shown. Returns false with why in error. */
-static bool look_at(const char *socket_path, struct top_look *look, char *error, size_t cap)
-{
-    char ignored[TOP_LINE_CAP];
-    bool whole;
-
-    *look = (struct top_look){0};
-    char *text = ask(socket_path, "top\n", &whole, error, cap);
-    if (text == NULL)
-        return false;
-    top_read_counters(look, text);
-    free(text);
-    text = ask(socket_path, "connections --in --json\n", &whole, ignored, sizeof(ignored));
-    if (text != NULL)
-        top_read_connections(look, text, whole);
-    free(text);
-    text = ask(socket_path, "queue destinations --json\n", &whole, ignored, sizeof(ignored));
-    if (text != NULL)
-        top_read_destinations(look, text);
-    free(text);
-    return true;
-}
-
 /* ---- once ---- */
 
 static int print_once(const struct command_call *call, struct top *t)
 {
-    char error[TOP_LINE_CAP];
+    char error[GATEWAY_WHY_CAP];
 
-    if (!look_at(call->socket, &t->before, error, sizeof(error)) ||
-        usleep(INTERVAL_MS * 1000) != 0 || !look_at(call->socket, &t->now, error, sizeof(error))) {
-        fprintf(stderr, "sluicectl: %s\n", error);
+    if (!top_look_at(call->socket, &t->before, true, error) || usleep(INTERVAL_MS * 1000) != 0 ||
+        !top_look_at(call->socket, &t->now, true, error)) {
+        fprintf(stderr, "sluicectl: the gateway does not answer: %s\n", error);
         return COMMAND_UNREACHABLE;
     }
     if (call->json) {
@@ -170,17 +79,18 @@ static void draw(char lines[TOP_LINE_MAX][TOP_LINE_CAP], uint32_t cnt, const cha
 
 static void run_live(const struct command_call *call, struct top *t)
 {
-    char error[TOP_LINE_CAP], trouble[TOP_LINE_CAP] = "";
+    char error[GATEWAY_WHY_CAP], trouble[TOP_LINE_CAP] = "";
     uint32_t cnt = 0;
 
     while (!is_ended()) {
-        if (look_at(call->socket, &t->next, error, sizeof(error))) {
+        if (top_look_at(call->socket, &t->next, true, error)) {
             t->before = t->now.now_ns != 0 ? t->now : t->next;
             t->now = t->next;
             cnt = top_lines(t->lines, &t->before, &t->now);
             trouble[0] = 0;
         } else {
-            snprintf(trouble, sizeof(trouble), "trying again: %.200s", error);
+            snprintf(trouble, sizeof(trouble), "trying again: the gateway does not answer: %.180s",
+                     error);
         }
         draw(t->lines, cnt, trouble);
         timeout(INTERVAL_MS);

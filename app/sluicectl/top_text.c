@@ -409,9 +409,9 @@ static void json_bound(FILE *out, const char *key, const struct top_times *t, ui
         fprintf(out, ",\"%s\":%.3f", key, (double)ns / 1000);
 }
 
-static void json_times(FILE *out, const struct top_look *before, const struct top_look *now)
+void top_json_times(FILE *out, const struct top_look *before, const struct top_look *now)
 {
-    fputs(",\"times\":{", out);
+    fputs("\"times\":{", out);
     for (int i = 0; i < TOP_TIMES_MAX; i++) {
         struct top_times t = times_of(before, now, i);
         fprintf(out, "%s\"%s\":{\"count\":%" PRIu64, i > 0 ? "," : "", times[i].json,
@@ -423,6 +423,13 @@ static void json_times(FILE *out, const struct top_look *before, const struct to
     fputc('}', out);
 }
 
+void top_json_values(FILE *out, const struct top_look *before, const struct top_look *now)
+{
+    for (int v = 0; v < VALUE_CNT; v++)
+        fprintf(out, values[v].rate ? "%s\"%s\":%.3f" : "%s\"%s\":%.0f", v > 0 ? "," : "",
+                values[v].json, value_of(before, now, (enum top_value)v));
+}
+
 void top_json(FILE *out, const struct top_look *before, const struct top_look *now)
 {
     fputs("{\"hostname\":", out);
@@ -431,10 +438,10 @@ void top_json(FILE *out, const struct top_look *before, const struct top_look *n
     base_json_print(out, base_span_str(now->accepting));
     fprintf(out, ",\"seconds\":%.3f,\"uptime_s\":%" PRIu64, seconds(before, now),
             (now->now_ns - now->started_ns) / 1000000000);
-    for (int v = 0; v < VALUE_CNT; v++)
-        fprintf(out, values[v].rate ? ",\"%s\":%.3f" : ",\"%s\":%.0f", values[v].json,
-                value_of(before, now, (enum top_value)v));
-    json_times(out, before, now);
+    fputc(',', out);
+    top_json_values(out, before, now);
+    fputc(',', out);
+    top_json_times(out, before, now);
     fprintf(out, ",\"rtt_median_us\":%" PRIu64 ",\"lanes\":[", now->rtt_us);
     for (uint32_t i = 0; i < now->lane_cnt; i++)
         fprintf(

@@ -57,6 +57,10 @@ void top_read_destinations(struct top_look *look, const char *text);
  * rates count from its start. Returns how many. */
 uint32_t top_lines(char lines[TOP_LINE_MAX][TOP_LINE_CAP], const struct top_look *before,
                    const struct top_look *now);
+/* Members of such an object, without a comma before or behind: all rates and sizes; how long things
+ * took. */
+void top_json_values(FILE *out, const struct top_look *before, const struct top_look *now);
+void top_json_times(FILE *out, const struct top_look *before, const struct top_look *now);
 void top_json(FILE *out, const struct top_look *before, const struct top_look *now);
 
 #endif

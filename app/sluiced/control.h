@@ -118,6 +118,8 @@ int control_reopen_log(struct control *c);
 void control_log_reopen(struct control *c, struct control_client *client);
 void control_log_level(struct control *c, struct control_client *client);
 void control_log_tail(struct control *c, struct control_client *client);
+/* The first piece of the answer, or the next. */
+void control_refusals(struct control *c, struct control_client *client);
 
 /* ---- commands (control_commands.c) ---- */
 

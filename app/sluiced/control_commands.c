@@ -106,9 +106,10 @@ static void ask_courier(struct control *c, struct control_client *client)
 static void refuse_words(struct control_client *client, struct base_span bad)
 {
     control_refuse(client,
-                   "'%.*s' is no message id, --sender ADDR, --domain DOMAIN, --older SECONDS, "
-                   "--state deferred|failed|held, --reason TEXT, --code 4xx|4.7.1, --all or "
-                   "--json\n",
+                   "'%.*s' is no message id, --sender ADDR, --recipient ADDR, --domain DOMAIN, "
+                   "--older SECONDS, --state deferred|failed|held, --reason TEXT, "
+                   "--code 4xx|4.7.1, --all or --json; queue list has --limit N and --after ID, "
+                   "too\n",
                    (int)(bad.len < 100 ? bad.len : 100), (const char *)bad.p);
 }
 
@@ -247,6 +248,9 @@ void control_continue(struct control *c, struct control_client *client)
         break;
     case CONTROL_LOG_TAIL:
         control_log_tail(c, client);
+        break;
+    case CONTROL_REFUSALS:
+        control_refusals(c, client);
         break;
     case CONTROL_STOP:
         c->stop = true;

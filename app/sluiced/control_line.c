@@ -34,6 +34,7 @@ const struct control_row control_rows[CONTROL_VERB_CNT] = {
     [CONTROL_CONFIG_SHOW] = {"config show", CONTROL_LOOK, CONTROL_WORDS_SHOW},
     [CONTROL_LOG_REOPEN] = {"log reopen", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_LOG_LEVEL] = {"log level", CONTROL_LOOK, CONTROL_WORDS_MAYBE},
+    [CONTROL_REFUSALS] = {"refusals", CONTROL_LOOK, CONTROL_WORDS_OPTION},
     [CONTROL_LOG_TAIL] = {"log tail", CONTROL_CHANGE, CONTROL_WORDS_OPTION},
     [CONTROL_RELOAD] = {"reload", CONTROL_CHANGE, CONTROL_WORDS_NONE},
     [CONTROL_CONNECTIONS_KICK] = {"connections kick", CONTROL_CHANGE, CONTROL_WORDS_KICK},
@@ -205,6 +206,10 @@ int control_line_parse(struct control_line *out, struct base_span line, struct b
     if (queue_filter_parse(&out->filter, base_span_of(line.p + at, line.len - at), bad) != 0)
         return -EINVAL;
     out->filter.same_domain = policy_key_same_domain;
+    if (queue_filter_pages(&out->filter) && out->verb != CONTROL_QUEUE_LIST) {
+        *bad = base_span_str(out->filter.limit != 0 ? "--limit" : "--after");
+        return -EINVAL;
+    }
     bool fits = true;
     if (row->words == CONTROL_WORDS_ID)
         fits = out->filter.by_id;

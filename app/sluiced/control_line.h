@@ -44,6 +44,7 @@ enum control_verb {
     CONTROL_LOG_REOPEN,
     CONTROL_LOG_LEVEL,
     CONTROL_LOG_TAIL,
+    CONTROL_REFUSALS,
     CONTROL_RELOAD,
     CONTROL_CONNECTIONS_KICK, /* before what it begins with */
     CONTROL_CONNECTIONS,

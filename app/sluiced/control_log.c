@@ -60,6 +60,32 @@ void control_log_level(struct control *c, struct control_client *client)
     control_refuse(client, "the level is one of error, warn, info and debug\n");
 }
 
+void control_refusals(struct control *c, struct control_client *client)
+{
+    const struct log_style style = {
+        .id_format = log_writer_id_format,
+        .ident = "",
+        .form = client->command.filter.json ? LOG_FORM_JSON : LOG_FORM_TEXT,
+    };
+    struct stats_log_record *records;
+    char line[LOG_LINE_CAP];
+
+    if (client->text != NULL)
+        return control_text_piece(client);
+    FILE *out = open_memstream(&client->text, &client->text_len);
+    client->text_at = 0;
+    records = malloc(LOG_REFUSAL_CNT * sizeof(records[0]));
+    uint32_t cnt = records != NULL ? log_writer_refusals(c->config.log, records) : 0;
+    for (uint32_t i = 0; out != NULL && i < cnt; i++)
+        fwrite(line, 1, log_format(line, &style, &records[i], 0), out);
+    if (out != NULL && (fclose(out) != 0 || records == NULL)) {
+        free(client->text);
+        client->text = NULL;
+    }
+    free(records);
+    control_text_piece(client);
+}
+
 #define TAIL_CNT 256
 
 /* As many of the last lines as fit in one answer. */

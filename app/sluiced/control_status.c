@@ -208,7 +208,7 @@ static void write_text(struct control *c, FILE *out)
     write_counters(g, out, false);
 }
 
-static void write_object(struct control *c, FILE *out)
+static void write_object(struct control *c, const struct control_client *client, FILE *out)
 {
     const struct gateway *g = c->config.gateway;
     const struct settings *s = settings_current(&c->config.gateway->hub);
@@ -218,6 +218,7 @@ static void write_object(struct control *c, FILE *out)
     write_string(out, "hostname", s->conf->gateway.hostname);
     fprintf(out, ",\"uptime_s\":%" PRIu64 ",\"lanes\":%u,\"settings_generation\":%" PRIu64,
             (loop_now_ns() - c->started_ns) / BASE_NS_S, g->topology.lane_cnt, s->generation);
+    fprintf(out, ",\"may_change\":%s", client->right >= CONTROL_CHANGE ? "true" : "false");
     fprintf(out, ",\"opener_restarts\":%u", c->config.opener->restart_cnt);
     if (g->auth.auth.conf != NULL)
         fprintf(out, ",\"auth_restarts\":%u", g->auth.restart_cnt);
@@ -244,7 +245,7 @@ void control_status(struct control *c, struct control_client *client)
         FILE *out = open_memstream(&client->text, &client->text_len);
         client->text_at = 0;
         if (out != NULL && client->command.filter.json)
-            write_object(c, out);
+            write_object(c, client, out);
         else if (out != NULL)
             write_text(c, out);
         if (out != NULL && fclose(out) != 0) {

@@ -174,6 +174,10 @@ static bool list_one(void *user, const struct queue_entry *e)
         r->done_cnt++;
         list_entry(l->c, r, e);
     }
+    if (r->filter.limit != 0 && r->done_cnt == r->filter.limit) {
+        r->more = false;
+        return false;
+    }
     return !r->filter.by_id;
 }
 
@@ -251,6 +255,7 @@ static bool tally_one(void *user, const struct queue_entry *e)
     l->r->after = e->id;
     if (!queue_filter_match(&l->r->filter, e, l->c->wall_ns))
         return !l->r->filter.by_id;
+    l->r->done_cnt++;
     for (uint32_t i = 0; i < e->recipient_cnt; i++) {
         uint8_t state = queue_entry_outcome(e, i).state;
         if (state == SPOOL_OUTCOME_DELIVERED)
@@ -268,8 +273,9 @@ static void stat_json(struct courier_request *r, const struct queue_usage *u)
 {
     courier_print(r,
                   "{\"messages\":%" PRIu64 ",\"recipients\":%" PRIu64 ",\"deferred\":%" PRIu64
-                  ",\"active\":%" PRIu64 ",\"failed\":%" PRIu64 "}\n",
-                  u->message_cnt, u->recipient_cnt, u->deferred_cnt, u->active_cnt, u->failed_cnt);
+                  ",\"active\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"matched\":%" PRIu64 "}\n",
+                  u->message_cnt, u->recipient_cnt, u->deferred_cnt, u->active_cnt, u->failed_cnt,
+                  r->done_cnt);
     for (uint32_t i = 0; i < r->tally_cnt; i++) {
         const struct courier_tally *t = &r->tally[i];
         courier_print_text(r, "{\"domain\":");
@@ -286,6 +292,8 @@ static void stat_text(struct courier_request *r, const struct queue_usage *u)
                   "messages %" PRIu64 "\nrecipients %" PRIu64 "\ndeferred %" PRIu64
                   "\nactive %" PRIu64 "\nfailed %" PRIu64 "\n",
                   u->message_cnt, u->recipient_cnt, u->deferred_cnt, u->active_cnt, u->failed_cnt);
+    if (queue_filter_narrows(&r->filter))
+        courier_print(r, "matched %" PRIu64 "\n", r->done_cnt);
     for (uint32_t i = 0; i < r->tally_cnt; i++) {
         const struct courier_tally *t = &r->tally[i];
         courier_print_text(r, "domain ");

@@ -136,12 +136,22 @@ static void take_orders(struct log_writer *w)
         log_set_fd(w->log, fd);
 }
 
+static bool is_refusal(uint16_t event)
+{
+    return event == STATS_LOG_REFUSED || event == STATS_LOG_AUTH_FAILED ||
+           event == STATS_LOG_TLS_FAILED || event == STATS_LOG_PROXY_REFUSED ||
+           event == STATS_LOG_NOT_STORED;
+}
+
 static void keep_tail(struct log_writer *w, const struct stats_log_record *records, uint32_t cnt)
 {
     pthread_mutex_lock(&w->tail_lock);
-    for (uint32_t i = 0; i < cnt; i++)
+    for (uint32_t i = 0; i < cnt; i++) {
         if (stats_log_rows[records[i].event].level <= w->level_now)
             w->tail[w->tail_cnt++ % LOG_TAIL_CNT] = records[i];
+        if (is_refusal(records[i].event))
+            w->refusal[w->refusal_cnt++ % LOG_REFUSAL_CNT] = records[i];
+    }
     pthread_mutex_unlock(&w->tail_lock);
 }
 
@@ -254,6 +264,7 @@ int log_writer_start(struct log_writer *w, struct log *log, enum stats_log_level
     w->at = w->ring_cnt;
     w->told_ns = 0;
     w->tail_cnt = 0;
+    w->refusal_cnt = 0;
     w->unwritten_cnt = 0;
     memset(w->told, 0, sizeof(w->told));
     memset(w->tap, 0, sizeof(w->tap));
@@ -298,15 +309,27 @@ enum stats_log_level log_writer_level(const struct log_writer *w)
     return (enum stats_log_level)atomic_load_explicit(&w->level, memory_order_acquire);
 }
 
-uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt)
+/* The last of a memory with room for cap, which has had so many. */
+static uint32_t copy_last(struct log_writer *w, struct stats_log_record *out, uint32_t cnt,
+                          const struct stats_log_record *kept, const uint64_t *had, uint32_t cap)
 {
     pthread_mutex_lock(&w->tail_lock);
-    uint64_t n = w->tail_cnt < LOG_TAIL_CNT ? w->tail_cnt : LOG_TAIL_CNT;
+    uint64_t n = *had < cap ? *had : cap;
     n = n < cnt ? n : cnt;
     for (uint64_t i = 0; i < n; i++)
-        out[i] = w->tail[(w->tail_cnt - n + i) % LOG_TAIL_CNT];
+        out[i] = kept[(*had - n + i) % cap];
     pthread_mutex_unlock(&w->tail_lock);
     return (uint32_t)n;
+}
+
+uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt)
+{
+    return copy_last(w, out, cnt, w->tail, &w->tail_cnt, LOG_TAIL_CNT);
+}
+
+uint32_t log_writer_refusals(struct log_writer *w, struct stats_log_record *out)
+{
+    return copy_last(w, out, LOG_REFUSAL_CNT, w->refusal, &w->refusal_cnt, LOG_REFUSAL_CNT);
 }
 
 void log_writer_tap(struct log_writer *w, uint32_t wish, struct stats_log_record *record,

@@ -13,7 +13,8 @@
  * aside for control, with those of the log that are about the same messages.
  *
  * Threads: log_writer_... by control, but for the thread's own. Memory: the last LOG_TAIL_CNT
- * records are kept for sluicectl log tail.
+ * records are kept for sluicectl log tail, and the last LOG_REFUSAL_CNT of what was refused for
+ * sluicectl refusals, whatever is written of them.
  */
 #ifndef LOG_WRITER_H
 #define LOG_WRITER_H
@@ -23,8 +24,9 @@
 
 #include <pthread.h>
 
-#define LOG_TAIL_CNT 1024
-#define LOG_RING_MAX (TOPOLOGY_LANE_MAX + TOPOLOGY_SPOOL_MAX + 4)
+#define LOG_TAIL_CNT    1024
+#define LOG_REFUSAL_CNT 100
+#define LOG_RING_MAX    (TOPOLOGY_LANE_MAX + TOPOLOGY_SPOOL_MAX + 4)
 
 /* Records set aside for one wish (trace.h), the oldest at taken_cnt; what finds no room is missed.
  */
@@ -58,6 +60,8 @@ struct log_writer {
     struct log_tap tap[TRACE_CNT]; /* by tail_lock, as the tail */
     uint64_t tail_cnt; /* records so far; the next one's place is tail_cnt % LOG_TAIL_CNT */
     struct stats_log_record tail[LOG_TAIL_CNT];
+    uint64_t refusal_cnt; /* likewise */
+    struct stats_log_record refusal[LOG_REFUSAL_CNT];
 };
 
 /* Starts the thread, which calls begin first (NULL: nothing); log is borrowed until
@@ -76,6 +80,11 @@ enum stats_log_level log_writer_level(const struct log_writer *w);
 
 /* Copies the last cnt records, LOG_TAIL_CNT at most, oldest first. Returns how many. */
 uint32_t log_writer_tail(struct log_writer *w, struct stats_log_record *out, uint32_t cnt);
+
+/* Copies the last of what clients were refused, oldest first, to out, which has room for
+ * LOG_REFUSAL_CNT: commands, logins, handshakes, PROXY headers, messages that could not be stored.
+ * Returns how many. */
+uint32_t log_writer_refusals(struct log_writer *w, struct stats_log_record *out);
 
 /* From now on records of the wish are set aside in record, which has room for cap and is borrowed
  * until it is taken back by NULL. */

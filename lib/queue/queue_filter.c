@@ -31,7 +31,7 @@ int queue_filter_word(struct base_span *rest, struct base_span *word, bool *quot
     return taken > 0;
 }
 
-static int seconds_parse(uint64_t *out_ns, struct base_span word)
+static int number_parse(uint64_t *out, struct base_span word)
 {
     uint64_t n = 0;
     if (word.len == 0 || word.len > 9)
@@ -41,7 +41,26 @@ static int seconds_parse(uint64_t *out_ns, struct base_span word)
             return -EINVAL;
         n = n * 10 + (uint64_t)(word.p[i] - '0');
     }
-    *out_ns = n * BASE_NS_S;
+    *out = n;
+    return 0;
+}
+
+static int seconds_parse(uint64_t *out_ns, struct base_span word)
+{
+    uint64_t n;
+    int rc = number_parse(&n, word);
+    if (rc == 0)
+        *out_ns = n * BASE_NS_S;
+    return rc;
+}
+
+/* At least one: none at all is no list. */
+static int limit_parse(uint64_t *out, struct base_span word)
+{
+    uint64_t n;
+    if (number_parse(&n, word) != 0 || n == 0)
+        return -EINVAL;
+    *out = n;
     return 0;
 }
 
@@ -127,6 +146,8 @@ static int option_parse(struct queue_filter *f, struct base_span word, struct ba
         return -EINVAL;
     if (is(word, "--sender"))
         f->sender = unbracketed(value);
+    else if (is(word, "--recipient"))
+        f->recipient = unbracketed(value);
     else if (is(word, "--domain"))
         f->domain = value;
     else if (is(word, "--older"))
@@ -137,6 +158,10 @@ static int option_parse(struct queue_filter *f, struct base_span word, struct ba
         f->reason = value;
     else if (is(word, "--code"))
         return code_parse(f, value);
+    else if (is(word, "--after"))
+        return spool_id_parse(&f->after, value) == 0 ? 0 : -EINVAL;
+    else if (is(word, "--limit"))
+        return limit_parse(&f->limit, value);
     else
         return -EINVAL;
     return 0;
@@ -174,7 +199,7 @@ int queue_filter_parse(struct queue_filter *out, struct base_span words, struct 
 /* Conditions that a recipient has to meet, beside not being delivered. */
 static bool has_recipient_condition(const struct queue_filter *f)
 {
-    return f->domain.p != NULL || f->state == QUEUE_FILTER_DEFERRED ||
+    return f->recipient.p != NULL || f->domain.p != NULL || f->state == QUEUE_FILTER_DEFERRED ||
            f->state == QUEUE_FILTER_FAILED || f->reason.p != NULL || f->code_min != 0 ||
            f->enhanced_min != 0;
 }
@@ -183,6 +208,13 @@ bool queue_filter_narrows(const struct queue_filter *f)
 {
     return f->by_id || f->sender.p != NULL || f->older_ns != 0 || f->state != QUEUE_FILTER_ANY ||
            has_recipient_condition(f);
+}
+
+bool queue_filter_pages(const struct queue_filter *f)
+{
+    static const struct spool_id none;
+
+    return f->limit != 0 || !spool_id_eq(&f->after, &none);
 }
 
 static bool contains(struct base_span text, struct base_span part)
@@ -236,8 +268,9 @@ static bool recipient_match(const struct queue_filter *f, const struct queue_ent
          (o->enhanced < f->enhanced_min || o->enhanced > f->enhanced_max)) ||
         (f->reason.p != NULL && !reason_match(f, e, o)))
         return false;
-    return f->domain.p == NULL ||
-           same_domain(f, queue_domain(queue_recipient(e->message, i)), f->domain);
+    struct base_span to = queue_recipient(e->message, i);
+    return (f->recipient.p == NULL || same_address(f, to, f->recipient)) &&
+           (f->domain.p == NULL || same_domain(f, queue_domain(to), f->domain));
 }
 
 bool queue_filter_match(const struct queue_filter *f, const struct queue_entry *e, uint64_t wall_ns)
@@ -259,8 +292,8 @@ bool queue_filter_match(const struct queue_filter *f, const struct queue_entry *
 
 struct spool_id queue_filter_start(const struct queue_filter *f)
 {
-    struct spool_id id = f->id;
-    /* One less, as a number of 16 bytes; without an id it is the start already. */
+    struct spool_id id = f->by_id ? f->id : f->after;
+    /* One less, as a number of 16 bytes. */
     for (size_t i = sizeof(id.b); f->by_id && i-- > 0;)
         if (id.b[i]-- != 0)
             break;

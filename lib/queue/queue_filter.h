@@ -25,6 +25,7 @@ struct queue_filter {
     bool all;                      /* --all: said so, for commands that ask for it */
     bool json;                     /* --json */
     struct base_span sender;       /* p NULL: any; empty: the null sender */
+    struct base_span recipient;    /* p NULL: any; one that is not delivered */
     struct base_span domain;       /* p NULL: any; of a recipient that is not delivered */
     uint64_t older_ns;             /* 0: any; since arrival */
     enum queue_filter_state state; /* of a recipient that is not delivered, or held */
@@ -35,6 +36,9 @@ struct queue_filter {
     uint32_t code_max;
     uint32_t enhanced_min; /* 0: any; the enhanced code (spool_status.h) likewise */
     uint32_t enhanced_max;
+    /* A piece of a list; no conditions, and for lists alone: */
+    struct spool_id after; /* --after: what is behind it, in the list's order; zero: all */
+    uint64_t limit;        /* --limit: how many at most; 0: all */
     /* Whether two domains are one, of which one at least is not ASCII; set by the caller after the
      * parse. NULL: no two such are. */
     bool (*same_domain)(struct base_span a, struct base_span b);
@@ -48,11 +52,14 @@ int queue_filter_parse(struct queue_filter *out, struct base_span words,
 /* True when it names a message or sets a condition. */
 bool queue_filter_narrows(const struct queue_filter *f);
 
+/* True when it means a piece of a list. */
+bool queue_filter_pages(const struct queue_filter *f);
+
 /* One recipient has to meet the conditions about recipients all together. */
 bool queue_filter_match(const struct queue_filter *f, const struct queue_entry *e,
                         uint64_t wall_ns);
 
-/* The place just before the filter's id, to start queue_each from there. */
+/* The place just before the filter's id, or that of --after, to start queue_each from there. */
 struct spool_id queue_filter_start(const struct queue_filter *f);
 
 /* Takes the next word of a command, without its quotes. *quoted: it had some, so that it is a value

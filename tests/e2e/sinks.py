@@ -199,7 +199,7 @@ class Session:
         return True
 
     async def rcpt(self, recipient, options):
-        if self.sink.mode == 'rcpt' and recipient.startswith('temp-'):
+        if self.sink.mode == 'rcpt' and recipient.lstrip('"').startswith('temp-'):
             await self.say('451 4.2.1 mailbox asleep')
         elif self.sink.mode == 'rcpt' and recipient.startswith('perm-'):
             await self.say('550 5.1.1 no such user')

@@ -27,6 +27,13 @@ static void test_lines(void **state)
         {"queue lists", -ENOENT, CONTROL_VERB_CNT},
         {"queue list --json --code 4xx", 0, CONTROL_QUEUE_LIST},
         {"queue list --code", -EINVAL, CONTROL_QUEUE_LIST},
+        {"queue list --limit 50 --after 01234567890123456789012345", 0, CONTROL_QUEUE_LIST},
+        {"queue stat --limit 50", -EINVAL, CONTROL_QUEUE_STAT},
+        {"queue delete --all --after 01234567890123456789012345", -EINVAL, CONTROL_QUEUE_DELETE},
+        {"queue delete --limit 50", -EINVAL, CONTROL_QUEUE_DELETE},
+        {"refusals", 0, CONTROL_REFUSALS},
+        {"refusals --json", 0, CONTROL_REFUSALS},
+        {"refusals x", -EDOM, CONTROL_REFUSALS},
         {"queue stat --json", 0, CONTROL_QUEUE_STAT},
         {"queue show", -EDOM, CONTROL_QUEUE_SHOW},
         {"queue cat --all", -EDOM, CONTROL_QUEUE_CAT},
@@ -136,7 +143,7 @@ static void test_rights(void **state)
                      v == CONTROL_TLSRPT_SHOW || v == CONTROL_TLSRPT_SENT || v == CONTROL_SOURCES ||
                      v == CONTROL_QUEUE_DESTINATIONS || v == CONTROL_STS_SHOW ||
                      v == CONTROL_CONNECTIONS || v == CONTROL_TOP || v == CONTROL_PROVIDERS ||
-                     v == CONTROL_LOG_LEVEL;
+                     v == CONTROL_LOG_LEVEL || v == CONTROL_REFUSALS;
         assert_int_equal(control_rows[v].right, looks ? CONTROL_LOOK : CONTROL_CHANGE);
     }
 }

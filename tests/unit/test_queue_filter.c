@@ -91,6 +91,22 @@ static const struct row rows[] = {
     {"--sender '<\"two words\"@x.org>'", 1},
     {"--sender s@x.org", 0},
     {"--sender <>", 0},
+    {"--recipient b@two.org", 1},
+    {"--recipient <B@TWO.org>", 1},
+    {"--recipient a@one.org", 0}, /* delivered */
+    {"--recipient two.org", 0},
+    {"--recipient b@two.org --code 4.7.13", 0},
+    {"--recipient b@two.org --domain two.org", 1},
+    {"--recipient b@two.org --domain three.org", 0},
+    {"--recipient", -1},
+    {"--limit 1", 1},
+    {"--limit 999999999", 1},
+    {"--limit 0", -1},
+    {"--limit x", -1},
+    {"--limit", -1},
+    {"--after 01234567890123456789012345", 1}, /* where to begin is no condition */
+    {"--after 0123456789012345678901234", -1},
+    {"--after", -1},
     {"--domain two.org", 1},
     {"--domain TWO.org", 1},
     {"--domain one.org", 0}, /* delivered */
@@ -204,7 +220,26 @@ static void test_id(void **state)
         assert_true(queue_filter_narrows(&f));
     }
     assert_int_equal(queue_filter_parse(&f, base_span_str("--all"), &bad), 0);
-    assert_true(f.all && !queue_filter_narrows(&f));
+    assert_true(f.all && !queue_filter_narrows(&f) && !queue_filter_pages(&f));
+}
+
+/* A piece of a list: no conditions, and the walk begins behind the message that is named. */
+static void test_pages(void **state)
+{
+    (void)state;
+    struct queue_filter f;
+    struct base_span bad;
+    struct spool_id id = id_of(256), none = {{0}}, start;
+    char text[64] = "--limit 7 --after ";
+    assert_int_equal(queue_filter_parse(&f, base_span_str("--limit 7"), &bad), 0);
+    assert_true(f.limit == 7 && queue_filter_pages(&f) && !queue_filter_narrows(&f));
+    start = queue_filter_start(&f);
+    assert_true(spool_id_eq(&start, &none));
+    spool_id_format(text + strlen(text), &id);
+    assert_int_equal(queue_filter_parse(&f, base_span_str(text), &bad), 0);
+    assert_true(queue_filter_pages(&f) && !queue_filter_narrows(&f));
+    start = queue_filter_start(&f);
+    assert_true(spool_id_eq(&start, &id));
 }
 
 static bool entry_take(void *user, const struct queue_entry *e)
@@ -286,10 +321,8 @@ static void test_status(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_id),
-        cmocka_unit_test(test_requeue),
-        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_rows),    cmocka_unit_test(test_id),     cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_requeue), cmocka_unit_test(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
