@@ -103,13 +103,32 @@ static const char *joined(struct import_doc *d, const char *before, const char *
     return import_format(d->arena, "%s%s%s", before != NULL ? before : "", text, ended ? "" : "\n");
 }
 
+static void add_lines(struct import_doc *d, struct import_text *t, const char *text)
+{
+    size_t len = strlen(text), room = len + 2;
+
+    if (t->cap - t->len < room) {
+        size_t cap = 2 * t->cap > t->len + room ? 2 * t->cap : t->len + room + 1024;
+        char *more = import_take(d->arena, cap);
+        if (t->len > 0)
+            memcpy(more, t->p, t->len);
+        t->p = more;
+        t->cap = cap;
+    }
+    memcpy(t->p + t->len, text, len);
+    t->len += len;
+    if (len > 0 && text[len - 1] != '\n')
+        t->p[t->len++] = '\n';
+    t->p[t->len] = 0;
+}
+
 static void put_comment(struct import_doc *d, struct import_block *b, struct import_setting *s,
                         const char *text)
 {
     if (text[0] == 0)
         return;
     if (b == NULL && s == NULL) {
-        d->todo = joined(d, d->todo, text);
+        add_lines(d, &d->todo, text);
         return;
     }
     if (s == NULL)
@@ -145,7 +164,7 @@ void import_part(struct import_doc *d, enum import_part part, const char *format
     va_list args;
 
     va_start(args, format);
-    d->part[part] = joined(d, d->part[part], import_formatv(d->arena, format, args));
+    add_lines(d, &d->part[part], import_formatv(d->arena, format, args));
     va_end(args);
 }
 
@@ -256,9 +275,9 @@ static void parts(struct writer *w, const struct import_doc *d)
     };
 
     for (unsigned i = 0; i < IMPORT_PART_CNT; i++)
-        if (d->part[i] != NULL) {
+        if (d->part[i].p != NULL) {
             comment(w, "", title[i]);
-            comment(w, "", d->part[i]);
+            comment(w, "", d->part[i].p);
             end_line(w);
         }
 }
@@ -274,8 +293,8 @@ static void write_text(struct import_doc *d, FILE *out)
                           "%u lines begin with " OPEN_WORD ": what only you know, or has to "
                           "be decided. The settings below them are placeholders.",
                           d->todo_cnt));
-    if (d->todo != NULL)
-        comment(&w, "", d->todo);
+    if (d->todo.p != NULL)
+        comment(&w, "", d->todo.p);
     end_line(&w);
     for (const struct conf_setting *row = conf_settings; row->block != NULL; row++) {
         if (strcmp(before, row->block) == 0)

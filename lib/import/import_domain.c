@@ -48,11 +48,8 @@ static void one(struct import *im, const struct class *c, const char *text, bool
                         text);
         return;
     }
-    if (import_domain_add(im, text, c->class) == NULL) {
-        import_todo(&im->doc, b, NULL, "%s: no room for %s: a list has %d items", c->name, text,
-                    CONF_LIST_MAX);
-        return;
-    }
+    if (import_domain_add(im, text, c->class) == NULL && im->lost_domain_cnt++ == 0)
+        im->lost_domain = text;
     if (c->class == IMPORT_RELAY && parents && text[0] != '.')
         import_domain_add(im, import_format(&im->arena, ".%s", text), c->class);
 }
@@ -128,6 +125,9 @@ void import_domains(struct import *im)
     }
     struct import_setting *s = import_setting_find(b, "domains");
     import_note(&im->doc, b, s, "%s", comments);
+    if (im->lost_domain_cnt > 0)
+        import_todo(&im->doc, b, s, "no room for %s and %u more: a list has %d items",
+                    im->lost_domain, im->lost_domain_cnt - 1, CONF_LIST_MAX);
     if (s != NULL)
         import_note(&im->doc, b, s, "Mail for these is taken from anybody; localhost is left out.");
     struct import_item *parents = import_given(im, NULL, "parent_domain_matches_subdomains");

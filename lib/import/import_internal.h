@@ -33,12 +33,18 @@ struct import_block {
 /* A part of the comments at the end. */
 enum import_part { IMPORT_RULES, IMPORT_SAME, IMPORT_NONE, IMPORT_OWN, IMPORT_PART_CNT };
 
+/* Lines, each with its end; p is NULL where there are none. */
+struct import_text {
+    char *p;
+    size_t len, cap;
+};
+
 struct import_doc {
     struct import_arena *arena;
     struct import_block *block;
-    const char *part[IMPORT_PART_CNT]; /* lines, each with its end */
-    const char *todo;                  /* those of no block */
-    const char *head;                  /* what was read */
+    struct import_text part[IMPORT_PART_CNT];
+    struct import_text todo; /* those of no block */
+    const char *head;        /* what was read */
     uint32_t todo_cnt, round;
 };
 
@@ -82,11 +88,13 @@ struct import {
     struct import_services services;
     struct import_doc doc;
     struct import_domain *domain;
-    uint32_t domain_cnt, route_cnt, password_cnt, list_cnt;
+    uint32_t domain_cnt, password_cnt, list_cnt;
+    const char *lost_domain, *lost_route; /* the first for which there was no room */
+    uint32_t lost_domain_cnt, lost_route_cnt;
     const char *hostname; /* myhostname, or a placeholder */
     const char *address;  /* placeholder of the port, or the first address that is known */
     bool dms;             /* docker-mailserver: its defaults, its accounts */
-    bool xclient, source_of_main, proxied;
+    bool proxied;         /* a listener has proxy = required */
     struct import_file *file;
     uint32_t file_cnt, file_cap;
 };

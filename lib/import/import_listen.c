@@ -181,7 +181,6 @@ static void xclient(struct import *im, struct listening *l)
                     0);
     struct import_setting *s = import_setting_find(l->b, "xclient_networks");
     import_note(&im->doc, l->b, s, "%s", import_tell(im, i));
-    im->xclient |= s != NULL;
 }
 
 static void newlines(struct import *im, struct listening *l)

@@ -218,8 +218,8 @@ bool import_route_to(struct import *im, const char *domain, const char *transpor
         return true;
     struct import_block *b = import_block(&im->doc, "route", domain);
     if (b == NULL) {
-        import_todo(&im->doc, NULL, NULL, "no room for the route of %s: at most %d", domain,
-                    CONF_BLOCK_MAX);
+        if (im->lost_route_cnt++ == 0)
+            im->lost_route = domain;
         return true;
     }
     import_note(&im->doc, b, NULL, "%s", comment);
@@ -389,4 +389,7 @@ void import_routes(struct import *im)
                         "without a route for it mail goes where MX records say");
     }
     source(im, NULL, "out", NULL);
+    if (im->lost_route_cnt > 0)
+        import_todo(&im->doc, NULL, NULL, "no room for the routes of %s and %u more: at most %d",
+                    im->lost_route, im->lost_route_cnt - 1, CONF_BLOCK_MAX);
 }
