@@ -141,7 +141,15 @@ int command_stream(const struct command_call *call, const char *without, FILE *o
 int command_ask(const char *socket, const char *const *words, unsigned word_cnt, FILE *out,
                 const char *empty) BASE_WARN_UNUSED;
 
-/* Connects to the gateway's socket. Returns the descriptor, or -1 after it told why not. */
+/* Connects to the gateway's socket; flags: SOCK_NONBLOCK or 0. Returns the descriptor, which the
+ * caller closes, or a negative error: -ENAMETOOLONG, or of socket() and connect(). */
+int command_dial(const char *socket, int flags) BASE_WARN_UNUSED;
+
+/* "PATH: cause: next step" of such an error. */
+#define COMMAND_WHY_CAP 256
+void command_dial_why(char why[COMMAND_WHY_CAP], const char *socket, int error);
+
+/* Likewise, waiting as long as it takes. Returns the descriptor, or -1 after it told why not. */
 int command_connect(const char *socket) BASE_WARN_UNUSED;
 
 #endif

@@ -17,27 +17,48 @@ struct line {
     size_t len;
 };
 
-int command_connect(const char *socket_path)
+int command_dial(const char *socket_path, int flags)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     size_t len = strlen(socket_path);
 
-    if (len >= sizeof(a.sun_path)) {
-        fprintf(stderr, "sluicectl: %s: the path of a socket has at most %zu bytes\n", socket_path,
-                sizeof(a.sun_path) - 1);
-        return -1;
-    }
+    if (len >= sizeof(a.sun_path))
+        return -ENAMETOOLONG;
     memcpy(a.sun_path, socket_path, len + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
         return fd;
-    fprintf(stderr, "sluicectl: %s: %s: %s\n", socket_path, strerror(errno),
-            errno == EACCES ? "be root, or in the group of control: group or change_group"
-            : errno == ENOENT || errno == ECONNREFUSED
-                ? "is the gateway running? -s takes what its configuration says as control: socket"
-                : "is that the socket of a gateway?");
+    int error = errno;
+    close(fd);
+    return -error;
+}
+
+void command_dial_why(char why[COMMAND_WHY_CAP], const char *socket_path, int error)
+{
+    const char *next =
+        error == -ENAMETOOLONG ? "the path of a socket has at most 107 bytes"
+        : error == -EACCES     ? "be root, or in the group of control: group or change_group"
+        : error == -ENOENT || error == -ECONNREFUSED
+            ? "is the gateway running? -s takes what its configuration says as control: socket"
+        : error == -EAGAIN
+            ? "too many commands wait for the gateway: try again in a moment"
+            : "is that the socket of a gateway? -s takes what its configuration says as control: "
+              "socket";
+
+    snprintf(why, COMMAND_WHY_CAP, "%.120s: %s: %s", socket_path, strerror(-error), next);
+}
+
+int command_connect(const char *socket_path)
+{
+    char why[COMMAND_WHY_CAP];
+    int fd = command_dial(socket_path, 0);
+
     if (fd >= 0)
-        close(fd);
+        return fd;
+    command_dial_why(why, socket_path, fd);
+    fprintf(stderr, "sluicectl: %s\n", why);
     return -1;
 }
 

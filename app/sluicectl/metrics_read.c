@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -222,23 +221,6 @@ static uint64_t clock_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static int connect_to(const char *path)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(a.sun_path))
-        return -ENAMETOOLONG;
-    memcpy(a.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    return -error;
-}
-
 /* All until the end, with a NUL behind it. Returns NULL with errno. */
 static char *read_all(int fd, size_t *len)
 {
@@ -313,15 +295,13 @@ static int told(int error, char why[METRICS_WHY_CAP], const char *path, const ch
 int metrics_fetch(struct metrics *out, const char *socket_path, char why[METRICS_WHY_CAP])
 {
     static const char command[] = "metrics\n";
-    int fd = connect_to(socket_path);
+    int fd = command_dial(socket_path, SOCK_NONBLOCK);
     size_t len;
 
-    if (fd == -EACCES)
-        return told(fd, why, socket_path, "you need to be root, or in the group of control: group");
-    if (fd < 0)
-        return told(fd, why, socket_path,
-                    "is the gateway running? -s takes what its configuration says as control: "
-                    "socket");
+    if (fd < 0) {
+        command_dial_why(why, socket_path, fd);
+        return fd;
+    }
     char *text = send(fd, command, sizeof(command) - 1, MSG_NOSIGNAL) == sizeof(command) - 1
                      ? read_all(fd, &len)
                      : NULL;

@@ -11,7 +11,7 @@
 #ifndef METRICS_READ_H
 #define METRICS_READ_H
 
-#include "base_assert.h"
+#include "command.h"
 #include "stats.h"
 
 #include <stddef.h>
@@ -22,7 +22,7 @@
 #define METRICS_SPOOL_MAX  32
 #define METRICS_ROW_MAX    4096
 #define METRICS_WAIT_S     5
-#define METRICS_WHY_CAP    256
+#define METRICS_WHY_CAP    COMMAND_WHY_CAP
 
 enum metrics_kind { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM };
 

@@ -1,55 +1,17 @@
+#include "base_json.h"
+#include "base_utf8.h"
 #include "spool_command.h"
 #include "spool_status.h"
 
 #include <time.h>
 
-/* Length of the UTF-8 sequence at the front, of which all is there; 0 when it is none. */
-static size_t utf8_len(const uint8_t *p, size_t cap)
-{
-    size_t n = p[0] < 0x80                   ? 1
-               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-               : (p[0] & 0xf0) == 0xe0       ? 3
-               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                             : 0;
-    if (n > cap)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool bad = (n == 3 && p[0] == 0xe0 && p[1] < 0xa0) || (n == 3 && p[0] == 0xed && p[1] > 0x9f) ||
-               (n == 4 && p[0] == 0xf0 && p[1] < 0x90) || (n == 4 && p[0] == 0xf4 && p[1] > 0x8f);
-    return bad ? 0 : n;
-}
-
-/* Bytes that are no UTF-8 become the character of their number. */
-static void print_json(FILE *out, struct base_span s)
-{
-    fputc('"', out);
-    for (size_t i = 0; i < s.len;) {
-        size_t n = utf8_len(s.p + i, s.len - i);
-        if (n == 0 || s.p[i] < 0x20 || s.p[i] == 0x7f)
-            fprintf(out, "\\u%04x", s.p[i]);
-        else if (s.p[i] == '"' || s.p[i] == '\\')
-            fprintf(out, "\\%c", s.p[i]);
-        else
-            fwrite(s.p + i, 1, n, out);
-        i += n == 0 ? 1 : n;
-    }
-    fputc('"', out);
-}
-
 static void print_text(FILE *out, struct base_span s)
 {
-    for (size_t i = 0; i < s.len;) {
-        size_t n = utf8_len(s.p + i, s.len - i);
-        bool control = s.p[i] < 0x21 || s.p[i] == 0x7f || s.p[i] == '\\' ||
-                       (n == 2 && s.p[i] == 0xc2 && s.p[i + 1] < 0xa0); /* C1 */
-        if (n == 0 || control)
-            for (size_t k = 0; k < (n == 0 ? 1 : n); k++)
-                fprintf(out, "\\x%02x", s.p[i + k]);
-        else
-            fwrite(s.p + i, 1, n, out);
-        i += n == 0 ? 1 : n;
+    char escape[BASE_UTF8_ESCAPE_CAP];
+
+    while (s.len > 0) {
+        struct base_span piece = base_utf8_take(&s, escape);
+        fwrite(piece.p, 1, piece.len, out);
     }
 }
 
@@ -75,7 +37,7 @@ void spool_print_finding(FILE *out, const struct spool_finding *f, bool json)
         if (f->of_message)
             fprintf(out, ",\"message\":\"%s\"", id);
         fputs(",\"text\":", out);
-        print_json(out, base_span_str(f->text));
+        base_json_print(out, base_span_str(f->text));
         fputs("}\n", out);
         return;
     }
@@ -154,7 +116,7 @@ static void recipients_json(FILE *out, const struct spool_inspect_message *m)
             continue;
         struct spool_outcome o = outcome_of(m, n);
         fputs(n++ > 0 ? ",{\"address\":" : "{\"address\":", out);
-        print_json(out, f.value);
+        base_json_print(out, f.value);
         char status[SPOOL_STATUS_TEXT_CAP];
         spool_status_format(status, o.enhanced);
         fprintf(out, ",\"state\":\"%s\",\"code\":%u,\"enhanced\":\"%s\",\"attempts\":%u",
@@ -225,9 +187,9 @@ static void message_json(FILE *out, const struct spool_inspect *in, uint64_t ind
         fputs(",\"arrival\":\"", out);
         print_time(out, arrival_of(m));
         fputs("\",\"sender\":", out);
-        print_json(out, field_find(m->envelope, SPOOL_ENVELOPE_SENDER));
+        base_json_print(out, field_find(m->envelope, SPOOL_ENVELOPE_SENDER));
         fputs(",\"helo\":", out);
-        print_json(out, helo);
+        base_json_print(out, helo);
         bool body_8bit = field_find(m->envelope, SPOOL_ENVELOPE_BODY_8BIT).p != NULL;
         fprintf(out, ",\"body_8bit\":%s", body_8bit ? "true" : "false");
         if (field_find(m->envelope, SPOOL_ENVELOPE_REQUIRETLS).p != NULL)

@@ -6,15 +6,16 @@
 
 #include <curses.h>
 #include <errno.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define INTERVAL_MS 1000
 #define TEXT_MAX    (16U << 20) /* of one answer */
+#define ANSWER_S    10          /* as long as a piece of an answer may take */
 
 struct top {
     struct top_look before, now, next;
@@ -29,25 +30,6 @@ static void end_signals(sigset_t *set)
 }
 
 /* ---- asking, without a word on the screen ---- */
-
-static int connect_quietly(const char *path)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = 10};
-    size_t len = strlen(path);
-
-    if (len >= sizeof(a.sun_path))
-        return -1;
-    memcpy(a.sun_path, path, len + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
 
 /* What came before the stream had more than it may, ends there: *whole tells. */
 struct limited {
@@ -71,14 +53,17 @@ static ssize_t write_limited(void *cookie, const char *p, size_t len)
 static char *ask(const char *socket_path, const char *line, bool *whole, char *error, size_t cap)
 {
     struct limited limit = {.left = TEXT_MAX};
-    char *text = NULL, *said = NULL;
+    char *text = NULL, *said = NULL, why[COMMAND_WHY_CAP];
     size_t text_len, said_len;
-    int fd = connect_quietly(socket_path);
+    struct timeval wait = {.tv_sec = ANSWER_S};
+    int fd = command_dial(socket_path, 0);
 
     if (fd < 0) {
-        snprintf(error, cap, "the gateway does not answer at %s: %s", socket_path, strerror(errno));
+        command_dial_why(why, socket_path, fd);
+        snprintf(error, cap, "the gateway does not answer: %.220s", why);
         return NULL;
     }
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
     FILE *in = send(fd, line, strlen(line), MSG_NOSIGNAL) > 0 ? fdopen(fd, "r") : NULL;
     limit.to = open_memstream(&text, &text_len);
     FILE *err = open_memstream(&said, &said_len);
@@ -231,6 +216,7 @@ int top_command_run(const struct command_call *call)
             term != NULL ? " (TERM=" : "", term != NULL ? term : "", term != NULL ? ")" : "");
         return COMMAND_WRONG_USE;
     }
+    (void)setlocale(LC_CTYPE, ""); /* names beyond ASCII, where the terminal shows them */
     SCREEN *screen = newterm(NULL, stdout, stdin);
     if (screen == NULL) {
         free(t);

@@ -1,4 +1,5 @@
 #include "top_text.h"
+#include "base_json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -384,24 +385,13 @@ uint32_t top_lines(char lines[TOP_LINE_MAX][TOP_LINE_CAP], const struct top_look
     return n;
 }
 
-static void json_text(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (const char *p = text; *p != 0; p++)
-        if ((uint8_t)*p < 32 || (uint8_t)*p > 126 || *p == '"' || *p == '\\')
-            fprintf(out, "\\u%04x", (uint8_t)*p);
-        else
-            fputc(*p, out);
-    fputc('"', out);
-}
-
 static void json_list(FILE *out, const char *name, const struct top_named *list, uint32_t cnt,
                       const char *value, const char *more)
 {
     fprintf(out, ",\"%s\":[", name);
     for (uint32_t i = 0; i < cnt; i++) {
         fprintf(out, "%s{\"name\":", i > 0 ? "," : "");
-        json_text(out, list[i].name);
+        base_json_print(out, base_span_str(list[i].name));
         fprintf(out, ",\"%s\":%" PRIu64 ",\"%s\":%" PRIu64 "}", value, list[i].value, more,
                 list[i].more);
     }
@@ -436,9 +426,9 @@ static void json_times(FILE *out, const struct top_look *before, const struct to
 void top_json(FILE *out, const struct top_look *before, const struct top_look *now)
 {
     fputs("{\"hostname\":", out);
-    json_text(out, now->hostname);
+    base_json_print(out, base_span_str(now->hostname));
     fputs(",\"accepting\":", out);
-    json_text(out, now->accepting);
+    base_json_print(out, base_span_str(now->accepting));
     fprintf(out, ",\"seconds\":%.3f,\"uptime_s\":%" PRIu64, seconds(before, now),
             (now->now_ns - now->started_ns) / 1000000000);
     for (int v = 0; v < VALUE_CNT; v++)

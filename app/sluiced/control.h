@@ -107,6 +107,9 @@ void control_fini(struct control *c);
 /* Runs until SIGTERM, SIGINT or the command stop. */
 void control_run(struct control *c);
 
+/* Events of fd come with the tag: of a client its place. Returns 0 or a negative error. */
+int control_watch(struct control *c, int fd, uint32_t events, uint64_t tag) BASE_WARN_UNUSED;
+
 /* ---- the log (control_log.c) ---- */
 
 /* Opens the log's file anew, after a rotation; when it cannot be the old one stays in use. Returns
@@ -159,9 +162,9 @@ void control_drain(struct control *c, struct control_client *client, bool on);
 
 /* ---- config show (control_config.c) ---- */
 
-/* The first piece of the answer, or the next. */
 /* All counters, for programs: see control_metrics.c. */
 void control_metrics(struct control *c, struct control_client *client);
+/* The first piece of the answer, or the next. */
 void control_config_show(struct control *c, struct control_client *client);
 
 /* ---- connections (control_connections.c) ---- */
@@ -170,7 +173,7 @@ void control_config_show(struct control *c, struct control_client *client);
 void control_connections(struct control *c, struct control_client *client);
 /* Takes a lane's answer to one of them. Returns whose it is, or NULL: none has come. */
 struct control_client *control_connections_answered(struct control *c);
-/* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
+/* As a JSON string (base_json.h). */
 void control_print_json(struct control_client *client, const char *text);
 
 /* ---- top (control_top.c) ---- */

@@ -1,5 +1,7 @@
 /* sluicectl connections: each lane is asked in turn, piece by piece (lane_watch.h). */
+#include "base_json.h"
 #include "base_time.h"
+#include "base_utf8.h"
 #include "control.h"
 #include "log_writer.h"
 
@@ -16,13 +18,13 @@ base_static_assert(ROWS *ROW_BYTES <= CONTROL_BODY_CAP, "a piece fits");
 
 void control_print_json(struct control_client *client, const char *text)
 {
+    struct base_span rest = base_span_str(text);
+    char escape[BASE_JSON_ESCAPE_CAP];
+
     control_print(client, "\"");
-    for (const char *p = text; *p != 0; p++) {
-        uint8_t b = (uint8_t)*p;
-        if (b < 32 || b > 126 || b == '"' || b == '\\')
-            control_print(client, "\\u%04x", b);
-        else
-            control_print(client, "%c", b);
+    while (rest.len > 0) {
+        struct base_span piece = base_json_take(&rest, escape);
+        control_print(client, "%.*s", (int)piece.len, (const char *)piece.p);
     }
     control_print(client, "\"");
 }
@@ -30,15 +32,14 @@ void control_print_json(struct control_client *client, const char *text)
 /* As it is, but for what would break the line or a terminal. */
 static void print_text(struct control_client *client, const char *name, const char *text)
 {
-    if (text[0] == 0)
-        return;
-    control_print(client, " %s=", name);
-    for (const char *p = text; *p != 0; p++) {
-        uint8_t b = (uint8_t)*p;
-        if (b <= 32 || b > 126 || b == '\\')
-            control_print(client, "\\x%02x", b);
-        else
-            control_print(client, "%c", b);
+    struct base_span rest = base_span_str(text);
+    char escape[BASE_UTF8_ESCAPE_CAP];
+
+    if (rest.len > 0)
+        control_print(client, " %s=", name);
+    while (rest.len > 0) {
+        struct base_span piece = base_utf8_take(&rest, escape);
+        control_print(client, "%.*s", (int)piece.len, (const char *)piece.p);
     }
 }
 

@@ -1,4 +1,5 @@
 /* status: is it well? And the answers that are made whole before they are sent. */
+#include "base_json.h"
 #include "base_time.h"
 #include "control.h"
 
@@ -23,26 +24,10 @@ void control_text_piece(struct control_client *client)
     client->more = client->text_at < client->text_len;
 }
 
-/* Bytes that are not ASCII are told as the characters of their numbers. */
-static void write_json(FILE *out, const char *text, size_t len)
-{
-    fputc('"', out);
-    for (size_t i = 0; i < len; i++) {
-        uint8_t b = (uint8_t)text[i];
-        if (b == '"' || b == '\\')
-            fprintf(out, "\\%c", b);
-        else if (b < 0x20 || b > 0x7e)
-            fprintf(out, "\\u%04x", b);
-        else
-            fputc(b, out);
-    }
-    fputc('"', out);
-}
-
 static void write_string(FILE *out, const char *key, const char *text)
 {
     fprintf(out, "\"%s\":", key);
-    write_json(out, text, strlen(text));
+    base_json_print(out, base_span_str(text));
 }
 
 void control_json_lines(struct control_client *client, const char *members)
@@ -59,7 +44,7 @@ void control_json_lines(struct control_client *client, const char *members)
         const char *end = memchr(text + at, '\n', len - at);
         size_t n = end != NULL ? (size_t)(end - text) - at : len - at;
         fputs(at > 0 ? "," : "", out);
-        write_json(out, text + at, n);
+        base_json_print(out, base_span_of(text + at, n));
         at += n + 1;
     }
     fputs("]}\n", out);
@@ -160,7 +145,7 @@ static void write_certificates(struct control *c, FILE *out, bool json)
                 gateway_tls_days(info, now_s), control_tlsa_word(c, i));
         for (uint32_t n = 0; n < info->name_cnt; n++) {
             fputs(n > 0 ? "," : "", out);
-            write_json(out, info->name[n], strlen(info->name[n]));
+            base_json_print(out, base_span_str(info->name[n]));
         }
         fputs("]}", out);
     }

@@ -1,5 +1,7 @@
 #include "courier_print.h"
+#include "base_json.h"
 #include "base_time.h"
+#include "base_utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,36 +44,25 @@ void courier_print_number(struct courier_request *r, uint64_t n)
     put(r, digits + at, sizeof(digits) - at);
 }
 
-/* Bytes that pass are gathered; each other one becomes prefix and two hexadecimal digits. */
-static void put_escaped(struct courier_request *r, struct base_span s, const char *prefix,
-                        uint8_t lowest, uint8_t quote)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t from = 0;
-
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t b = s.p[i];
-        if (b >= lowest && b < 127 && b != '\\' && b != quote)
-            continue;
-        char digits[2] = {hex[b >> 4], hex[b & 15]};
-        put(r, (const char *)s.p + from, i - from);
-        courier_print_text(r, prefix);
-        put(r, digits, sizeof(digits));
-        from = i + 1;
-    }
-    if (s.len > from)
-        put(r, (const char *)s.p + from, s.len - from);
-}
-
 void courier_print_span(struct courier_request *r, struct base_span s)
 {
-    put_escaped(r, s, "\\x", 33, 0);
+    char escape[BASE_UTF8_ESCAPE_CAP];
+
+    while (s.len > 0) {
+        struct base_span piece = base_utf8_take(&s, escape);
+        put(r, (const char *)piece.p, piece.len);
+    }
 }
 
 void courier_print_json(struct courier_request *r, struct base_span s)
 {
+    char escape[BASE_JSON_ESCAPE_CAP];
+
     courier_print_text(r, "\"");
-    put_escaped(r, s, "\\u00", 32, '"');
+    while (s.len > 0) {
+        struct base_span piece = base_json_take(&s, escape);
+        put(r, (const char *)piece.p, piece.len);
+    }
     courier_print_text(r, "\"");
 }
 

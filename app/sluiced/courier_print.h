@@ -10,9 +10,9 @@ __attribute__((format(printf, 2, 3))) void courier_print(struct courier_request 
                                                          const char *format, ...);
 void courier_print_text(struct courier_request *r, const char *text);
 void courier_print_number(struct courier_request *r, uint64_t n);
-/* What is not printable ASCII, a space or a backslash as \xNN. */
+/* What is not shown, a space or a backslash as \xNN (base_utf8_take). */
 void courier_print_span(struct courier_request *r, struct base_span s);
-/* As a JSON string: what is not printable ASCII as \u00NN, byte for byte. */
+/* As a JSON string (base_json.h). */
 void courier_print_json(struct courier_request *r, struct base_span s);
 /* A time as RFC 3339. */
 void courier_print_time(struct courier_request *r, uint64_t wall_ns);

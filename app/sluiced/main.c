@@ -425,6 +425,9 @@ static int run(const char *path, bool accept_corruption)
     if (device_claim(conf, err, sizeof(err)) != 0 || eal_start(conf, err, warning) != 0)
         goto refuse;
     warn(warning);
+    warning[0] = 0;
+    device_polls(conf, warning, sizeof(warning));
+    warn(warning);
     error = gateway_start(g, conf, &opener, accept_corruption, err, sizeof(err));
     if (error != 0) {
         fprintf(stderr, "sluiced: %s\n", err);

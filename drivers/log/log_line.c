@@ -1,4 +1,6 @@
 /* What lines are made of: numbers, addresses, and bytes from outside. */
+#include "base_json.h"
+#include "base_utf8.h"
 #include "log_line.h"
 #include "net_addr.h"
 
@@ -93,75 +95,20 @@ void log_line_escape(struct log_line *l, struct base_span s)
     log_line_put(l, s.p + from, s.len - from);
 }
 
-/* The character that s begins with (RFC 3629) and its length; or 1 and no character. */
-static size_t decode(struct base_span s, uint32_t *character)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint8_t c = s.p[0];
-    size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : 4;
-
-    *character = UINT32_MAX;
-    if (c < 0x80) {
-        *character = c;
-        return 1;
-    }
-    if (c < 0xc2 || c > 0xf4 || s.len < len)
-        return 1;
-    uint32_t value = c & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((s.p[i] & 0xc0) != 0x80)
-            return 1;
-        value = value << 6 | (s.p[i] & 0x3fu);
-    }
-    if (value < least[len] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
-        return 1;
-    *character = value;
-    return len;
-}
-
-static void put_unit(struct log_line *l, uint32_t unit)
-{
-    char text[8];
-
-    snprintf(text, sizeof(text), "\\u%04x", unit & 0xffff);
-    log_line_put(l, text, 6);
-}
-
-static void put_json(struct log_line *l, uint32_t c)
-{
-    if (c == UINT32_MAX) {
-        put_unit(l, 0xfffd);
-    } else if (c >= 0x10000) {
-        put_unit(l, 0xd800 + ((c - 0x10000) >> 10));
-        put_unit(l, 0xdc00 + ((c - 0x10000) & 0x3ff));
-    } else if (c == '"' || c == '\\') {
-        log_line_put(l, (char[]){'\\', (char)c}, 2);
-    } else {
-        put_unit(l, c);
-    }
-}
-
 void log_line_escape_json(struct log_line *l, struct base_span s)
 {
-    size_t from = 0;
+    char escape[BASE_JSON_ESCAPE_CAP];
 
-    for (size_t i = 0, len = 1; i < s.len; i += len) {
-        uint32_t c = s.p[i];
-        len = 1;
-        if (c >= ' ' && c < 0x7f && c != '"' && c != '\\')
-            continue;
-        log_line_put(l, s.p + from, i - from);
-        len = decode(base_span_of(s.p + i, s.len - i), &c);
-        put_json(l, c);
-        from = i + len;
+    while (s.len > 0) {
+        struct base_span piece = base_json_take(&s, escape);
+        log_line_put(l, piece.p, piece.len);
     }
-    log_line_put(l, s.p + from, s.len - from);
 }
 
 /* Whether Postfix's form has "?" instead. */
 static bool hidden(uint32_t c, uint8_t before, enum log_line_kind kind)
 {
-    if (c == UINT32_MAX || c < 0x20 || (c >= 0x7f && c < 0xa0))
+    if (c < 0x20 || (c >= 0x7f && c < 0xa0))
         return true;
     return kind == LOG_LINE_MAILBOX ? c == '<' || c == '>' : c == '<' && before == '=';
 }
@@ -175,8 +122,9 @@ void log_line_escape_postfix(struct log_line *l, struct base_span s, enum log_li
         len = 1;
         if (c >= ' ' && c < 0x7f && c != '<' && c != '>')
             continue;
-        len = decode(base_span_of(s.p + i, s.len - i), &c);
-        if (!hidden(c, i > 0 ? s.p[i - 1] : 0, kind))
+        size_t known = base_utf8_next(base_span_of(s.p + i, s.len - i), &c);
+        len = known > 0 ? known : 1;
+        if (known > 0 && !hidden(c, i > 0 ? s.p[i - 1] : 0, kind))
             continue;
         log_line_put(l, s.p + from, i - from);
         log_line_text(l, "?");

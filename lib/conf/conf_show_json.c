@@ -1,19 +1,10 @@
 /* A configuration as one JSON object. */
+#include "base_json.h"
 #include "conf_show.h"
 
-/* RFC 8259 section 7. Texts of a configuration are bytes; those over 127 go out as they are. */
 static void write_text(FILE *out, const char *text)
 {
-    fputc('"', out);
-    for (; *text != 0; text++) {
-        if (*text == '"' || *text == '\\')
-            fprintf(out, "\\%c", *text);
-        else if ((uint8_t)*text < 0x20)
-            fprintf(out, "\\u%04x", (unsigned)(uint8_t)*text);
-        else
-            fputc(*text, out);
-    }
-    fputc('"', out);
+    base_json_print(out, base_span_str(text));
 }
 
 static void write_value(FILE *out, const struct conf_setting *row, const char *at)

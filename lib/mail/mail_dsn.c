@@ -1,5 +1,5 @@
 #include "mail_dsn_internal.h"
-#include "mail_utf8.h"
+#include "base_utf8.h"
 
 #include <errno.h>
 
@@ -83,7 +83,8 @@ int mail_dsn_open(struct mail_dsn *dsn, const struct mail_dsn_report *report)
 
     if (!recipients_valid(report) || !name_valid(report->hostname, MAIL_DSN_NAME_MAX) ||
         !dot_atom_valid(report->id) || report->sender.len == 0 ||
-        report->sender.len > MAIL_DSN_ADDRESS_MAX || (!report->utf8 && !mail_ascii(report->sender)))
+        report->sender.len > MAIL_DSN_ADDRESS_MAX ||
+        (!report->utf8 && !base_utf8_ascii(report->sender)))
         return -EINVAL;
     memset(dsn, 0, offsetof(struct mail_dsn, stage));
     dsn->report = report;

@@ -1,6 +1,6 @@
 #include "mail_dsn_internal.h"
 #include "base_time.h"
-#include "mail_utf8.h"
+#include "base_utf8.h"
 
 #include <stdio.h>
 
@@ -76,8 +76,8 @@ static void put_printable(struct mail_dsn *dsn, struct base_span text, bool utf8
 
     for (size_t i = 0, len; i < text.len; i += len) {
         struct base_span rest = base_span_of(text.p + i, text.len - i);
-        len = mail_utf8_next(rest, &c);
-        if (len == 0 || !mail_utf8_printable(c) || (len > 1 && !utf8)) {
+        len = base_utf8_next(rest, &c);
+        if (len == 0 || !base_utf8_printable(c) || (len > 1 && !utf8)) {
             mail_dsn_put_octet(dsn, '?');
             len = len == 0 ? 1 : len;
         } else {
@@ -116,13 +116,13 @@ void mail_dsn_put_address(struct mail_dsn *dsn, struct base_span address,
     for (size_t i = 0, len; i < address.len; i += len) {
         struct base_span rest = base_span_of(address.p + i, address.len - i);
         char encoded[16];
-        len = mail_utf8_next(rest, &c);
+        len = base_utf8_next(rest, &c);
         bool encode = len > 1 && !dsn->report->utf8;
         if (len == 1 && form != MAIL_DSN_ADDRESS_PLAIN)
             encode = c == '+' || c == '=';
         if (len == 1 && form == MAIL_DSN_ADDRESS_ENCODED)
             encode |= c == '\\' || c == ' ';
-        if (len == 0 || !mail_utf8_printable(c)) {
+        if (len == 0 || !base_utf8_printable(c)) {
             mail_dsn_put_octet(dsn, '?');
             len = len == 0 ? 1 : len;
         } else if (encode) {

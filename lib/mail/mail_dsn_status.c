@@ -1,6 +1,6 @@
 /* The part for programs: message/delivery-status, RFC 3464 section 2. */
 #include "mail_dsn_internal.h"
-#include "mail_utf8.h"
+#include "base_utf8.h"
 
 void mail_dsn_status_message(struct mail_dsn *dsn)
 {
@@ -48,7 +48,7 @@ void mail_dsn_status_original(struct mail_dsn *dsn, const struct mail_dsn_recipi
 
 void mail_dsn_status_final(struct mail_dsn *dsn, const struct mail_dsn_recipient *r)
 {
-    bool ascii = mail_ascii(r->address);
+    bool ascii = base_utf8_ascii(r->address);
 
     mail_dsn_puts(dsn, ascii ? "Final-Recipient: rfc822; " : "Final-Recipient: utf-8; ");
     mail_dsn_put_address(dsn, r->address,

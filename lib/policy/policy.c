@@ -1,4 +1,5 @@
 #include "policy.h"
+#include "base_utf8.h"
 
 #include <stdio.h>
 
@@ -363,14 +364,6 @@ enum policy_verdict policy_rcpt(const struct policy_view *view, const struct pol
     return give(view, judge(view, client, rcpt), rcpt->mailbox, (struct base_span){0}, reply, text);
 }
 
-static bool is_ascii(struct base_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 enum policy_verdict policy_rcpt_expand(const struct policy_view *view,
                                        const struct smtp_address *rcpt, bool smtputf8,
                                        struct policy_expansion *out, struct smtp_reply *reply,
@@ -396,7 +389,7 @@ enum policy_verdict policy_rcpt_expand(const struct policy_view *view,
         max = POLICY_TARGET_MAX;
     enum policy_verdict verdict = of_result[policy_expand(t, &r, view->work, &key, max, out)];
     for (uint32_t i = 0; i < out->cnt && verdict == POLICY_RCPT_EXPANDED && !smtputf8; i++)
-        if (!is_ascii(out->target[i]))
+        if (!base_utf8_ascii(out->target[i]))
             verdict = POLICY_RCPT_UTF8;
     if (verdict == POLICY_ACCEPTED_DOMAIN)
         return verdict;

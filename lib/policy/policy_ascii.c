@@ -1,15 +1,8 @@
 #include "policy_ascii.h"
+#include "base_utf8.h"
 #include "policy_key.h"
 
 #include <errno.h>
-
-static bool is_ascii(struct base_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 0x80)
-            return false;
-    return true;
-}
 
 int policy_ascii_mailbox(struct base_buf *out, struct base_span mailbox)
 {
@@ -18,9 +11,9 @@ int policy_ascii_mailbox(struct base_buf *out, struct base_span mailbox)
     struct base_span domain = base_span_of(mailbox.p + front, mailbox.len - front);
     struct policy_key key;
 
-    if (!is_ascii(base_span_of(mailbox.p, front)))
+    if (!base_utf8_ascii(base_span_of(mailbox.p, front)))
         return -EINVAL;
-    if (!is_ascii(domain)) {
+    if (!base_utf8_ascii(domain)) {
         if (policy_key_of_domain(&key, domain) != 0)
             return -EINVAL;
         domain = policy_key_domain(&key);

@@ -1,4 +1,5 @@
 #include "policy_key.h"
+#include "base_utf8.h"
 #include "smtp_params.h"
 
 #include <errno.h>
@@ -6,14 +7,6 @@
 #include <stdlib.h>
 #include <unicase.h>
 #include <uninorm.h>
-
-static bool is_ascii(struct base_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 0x80)
-            return false;
-    return true;
-}
 
 static int put(struct policy_key *out, const uint8_t *p, size_t len)
 {
@@ -43,7 +36,7 @@ static int put_folded(struct policy_key *out, struct base_span text)
     uint8_t room[POLICY_KEY_CAP];
     size_t len = sizeof(room);
 
-    if (is_ascii(text))
+    if (base_utf8_ascii(text))
         return put_lower(out, text);
     uint8_t *folded = u8_casefold(text.p, text.len, NULL, UNINORM_NFC, room, &len);
     if (folded == NULL)
@@ -62,7 +55,7 @@ static int put_domain(struct policy_key *out, struct base_span domain)
         domain.len--;
     if (domain.len == 0 || domain.len > SMTP_DOMAIN_MAX || memchr(domain.p, '@', domain.len))
         return -EINVAL;
-    if (is_ascii(domain))
+    if (base_utf8_ascii(domain))
         return put_lower(out, domain);
     memcpy(text, domain.p, domain.len);
     text[domain.len] = 0;

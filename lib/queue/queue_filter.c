@@ -1,4 +1,5 @@
 #include "queue_filter.h"
+#include "base_utf8.h"
 #include "base_time.h"
 #include "spool_status.h"
 
@@ -208,17 +209,9 @@ static bool reason_match(const struct queue_filter *f, const struct queue_entry 
     return contains(base_span_str(o->code != 0 ? codes : codes + 4), f->reason);
 }
 
-static bool is_ascii(struct base_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static bool same_domain(const struct queue_filter *f, struct base_span a, struct base_span b)
 {
-    if (f->same_domain == NULL || (is_ascii(a) && is_ascii(b)))
+    if (f->same_domain == NULL || (base_utf8_ascii(a) && base_utf8_ascii(b)))
         return base_span_caseeq(a, b);
     return f->same_domain(a, b);
 }

@@ -1,4 +1,5 @@
 #include "smtp_address.h"
+#include "base_utf8.h"
 #include "smtp_params.h"
 
 #include <errno.h>
@@ -23,14 +24,6 @@ static bool is_letter(uint8_t c)
 static bool is_atext(uint8_t c)
 {
     return is_letter(c) || (c != 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
-}
-
-static bool is_ascii(struct base_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 0x80)
-            return false;
-    return true;
 }
 
 /* Length of the Dot-string at the start of text, 0 when there is none. A dot that no atom follows
@@ -77,7 +70,7 @@ static size_t domain_name(struct base_span text)
         while (i < text.len && (is_letter(text.p[i]) || text.p[i] == '-' || text.p[i] == '_'))
             i++;
         if (i == label ||
-            (i - label > LABEL_MAX && is_ascii(base_span_of(text.p + label, i - label))))
+            (i - label > LABEL_MAX && base_utf8_ascii(base_span_of(text.p + label, i - label))))
             return 0;
         if (text.p[label] == '-' || !is_letter(text.p[i - 1]))
             return 0;
@@ -190,7 +183,7 @@ int smtp_path_parse(struct smtp_address *out, size_t *used, struct base_span tex
                     enum smtp_path_use use)
 {
     int rc = path(out, used, text, use);
-    return rc == 0 && !is_ascii(base_span_of(text.p, *used)) ? -EINVAL : rc;
+    return rc == 0 && !base_utf8_ascii(base_span_of(text.p, *used)) ? -EINVAL : rc;
 }
 
 int smtp_path_parse_utf8(struct smtp_address *out, size_t *used, struct base_span text,
@@ -203,7 +196,7 @@ int smtp_path_parse_utf8(struct smtp_address *out, size_t *used, struct base_spa
 int smtp_mailbox_parse(struct smtp_address *out, struct base_span text)
 {
     size_t len = mailbox(out, text);
-    return len > 0 && len == text.len && out->domain.len > 0 && is_ascii(text) ? 0 : -EINVAL;
+    return len > 0 && len == text.len && out->domain.len > 0 && base_utf8_ascii(text) ? 0 : -EINVAL;
 }
 
 int smtp_mailbox_parse_utf8(struct smtp_address *out, struct base_span text)

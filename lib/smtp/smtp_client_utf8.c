@@ -3,17 +3,10 @@
  * the same is - a domain has A-labels (RFC 5890), ORCPT a form in ASCII (RFC 6533 section 3) - and
  * what cannot is not sent.
  */
+#include "base_utf8.h"
 #include "smtp_client_internal.h"
 
 #include <stdio.h>
-
-static bool is_ascii(struct base_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.p[i] >= 0x80)
-            return false;
-    return true;
-}
 
 static int write_ascii(const struct smtp_client *c, struct base_buf *out, struct base_span mailbox)
 {
@@ -25,7 +18,7 @@ static bool is_sayable(const struct smtp_client *c, struct base_span mailbox)
     uint8_t text[SMTP_ADDRESS_MAX];
     struct base_buf out = {.p = text, .cap = sizeof(text)};
 
-    return is_ascii(mailbox) || write_ascii(c, &out, mailbox) == 0;
+    return base_utf8_ascii(mailbox) || write_ascii(c, &out, mailbox) == 0;
 }
 
 static bool is_sayable_recipient(const struct smtp_client *c, uint32_t index)
@@ -59,20 +52,9 @@ uint32_t smtp_client_alike_cnt(const struct smtp_client *c, uint32_t from, bool 
 void smtp_client_put_mailbox(const struct smtp_client *c, struct base_span mailbox,
                              struct base_buf *out)
 {
-    int failed = c->narrow && !is_ascii(mailbox) ? write_ascii(c, out, mailbox)
-                                                 : base_buf_put_span(out, mailbox);
+    int failed = c->narrow && !base_utf8_ascii(mailbox) ? write_ascii(c, out, mailbox)
+                                                        : base_buf_put_span(out, mailbox);
     base_assert(failed == 0); /* is_sayable said so, and there is room */
-}
-
-/* The character at the start of well-formed UTF-8 beyond ASCII; *len: of it. */
-static uint32_t character(const uint8_t *p, size_t *len)
-{
-    uint32_t c = p[0] & (p[0] >= 0xf0 ? 7U : p[0] >= 0xe0 ? 15U : 31U);
-
-    *len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    for (size_t i = 1; i < *len; i++)
-        c = c << 6 | (p[i] & 63U);
-    return c;
 }
 
 struct base_span smtp_client_ascii_orcpt(struct base_span orcpt, uint8_t room[SMTP_ORCPT_MAX])
@@ -81,10 +63,12 @@ struct base_span smtp_client_ascii_orcpt(struct base_span orcpt, uint8_t room[SM
 
     base_assert(smtp_orcpt_valid(orcpt, true));
     for (size_t i = 0, len = 1; i < orcpt.len; i += len) {
-        char text[16] = {(char)orcpt.p[i]};
-        len = 1;
-        if (orcpt.p[i] >= 0x80)
-            snprintf(text, sizeof(text), "\\x{%X}", character(orcpt.p + i, &len));
+        uint32_t c = 0;
+        len = base_utf8_next(base_span_of(orcpt.p + i, orcpt.len - i), &c);
+        base_assert(len > 0); /* it is valid */
+        char text[16] = {(char)c};
+        if (len > 1)
+            snprintf(text, sizeof(text), "\\x{%X}", c);
         if (base_buf_puts(&out, text) != 0)
             return base_span_of(NULL, 0);
     }

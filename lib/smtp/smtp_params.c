@@ -1,4 +1,5 @@
 #include "smtp_params.h"
+#include "base_utf8.h"
 
 #include <errno.h>
 
@@ -92,39 +93,13 @@ bool smtp_orcpt_valid(struct base_span text, bool utf8)
     return utf8 && base_span_caseeq(type, base_span_str("utf-8")) && unitext(address);
 }
 
-/* Bytes of the character at the start of text, 0 when it is none. RFC 3629 section 4. */
-static size_t utf8_character(struct base_span text)
-{
-    static const struct {
-        uint8_t first, last, low, high; /* the first byte's range, the second's */
-        uint8_t len;
-    } rows[] = {
-        {0x20, 0x7e, 0, 0, 1},       {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2},
-        {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
-        {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
-        {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-
-    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
-        if (text.p[0] < rows[i].first || text.p[0] > rows[i].last)
-            continue;
-        if (text.len < rows[i].len)
-            return 0;
-        if (rows[i].len > 1 && (text.p[1] < rows[i].low || text.p[1] > rows[i].high))
-            return 0;
-        for (size_t k = 2; k < rows[i].len; k++)
-            if (text.p[k] < 0x80 || text.p[k] > 0xbf)
-                return 0;
-        return rows[i].len;
-    }
-    return 0;
-}
-
 bool smtp_utf8_valid(struct base_span text)
 {
+    uint32_t c;
+
     for (size_t i = 0, n; i < text.len; i += n) {
-        n = utf8_character(base_span_of(text.p + i, text.len - i));
-        if (n == 0)
+        n = base_utf8_next(base_span_of(text.p + i, text.len - i), &c);
+        if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0))
             return false;
     }
     return true;

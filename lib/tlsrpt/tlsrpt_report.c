@@ -1,4 +1,5 @@
 #include "tlsrpt_report.h"
+#include "base_json.h"
 #include "base_time.h"
 
 #include <errno.h>
@@ -28,45 +29,14 @@ void tlsrpt_report_id(char out[TLSRPT_ID_CAP], uint32_t day, struct base_span do
 
 /* ---- JSON ---- */
 
-/* Bytes of the UTF-8 character that s begins with; 0: it is none (RFC 3629). */
-static size_t utf8_len(struct base_span s)
-{
-    uint8_t b = s.p[0];
-    size_t len = b < 0x80 ? 1 : b >= 0xc2 && b < 0xe0 ? 2 : b >= 0xe0 && b < 0xf0 ? 3 : 4;
-
-    if (b < 0x80)
-        return 1;
-    if (b < 0xc2 || b > 0xf4 || s.len < len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s.p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((b == 0xe0 && s.p[1] < 0xa0) || (b == 0xed && s.p[1] > 0x9f) ||
-        (b == 0xf0 && s.p[1] < 0x90) || (b == 0xf4 && s.p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 void tlsrpt_put_json(struct tlsrpt_text *out, struct base_span s)
 {
-    char escape[8];
+    char escape[BASE_JSON_ESCAPE_CAP];
 
     tlsrpt_puts(out, "\"");
     while (s.len > 0) {
-        size_t len = utf8_len(s);
-        if (len == 0) {
-            tlsrpt_puts(out, "\\ufffd");
-            len = 1;
-        } else if (len == 1 && (s.p[0] == '"' || s.p[0] == '\\')) {
-            tlsrpt_puts(out, "\\");
-            tlsrpt_put(out, s.p, 1);
-        } else if (len == 1 && (s.p[0] < 0x20 || s.p[0] == 0x7f)) {
-            snprintf(escape, sizeof(escape), "\\u%04x", s.p[0]);
-            tlsrpt_puts(out, escape);
-        } else {
-            tlsrpt_put(out, s.p, len);
-        }
-        s = base_span_of(s.p + len, s.len - len);
+        struct base_span piece = base_json_take(&s, escape);
+        tlsrpt_put(out, piece.p, piece.len);
     }
     tlsrpt_puts(out, "\"");
 }

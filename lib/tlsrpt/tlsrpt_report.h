@@ -31,7 +31,7 @@ void tlsrpt_report_json(struct tlsrpt_text *out, const struct tlsrpt_domain *d,
 /* Appends the gzip form of in. Returns 0 or -ENOMEM. */
 int tlsrpt_gzip(struct tlsrpt_text *out, struct base_span in) BASE_WARN_UNUSED;
 
-/* Appends a JSON string with its quotes; what is no UTF-8 becomes U+FFFD. */
+/* Appends a JSON string with its quotes (base_json.h). */
 void tlsrpt_put_json(struct tlsrpt_text *out, struct base_span s);
 /* "2026-11-22" of a day since 1970. */
 #define TLSRPT_DATE_CAP 16

@@ -2,6 +2,7 @@
 # limit: 60
 """O10: addresses and header fields beyond ASCII, and reports about them (RFC 6531 to 6533), to next hops with SMTPUTF8, without
 it, and without 8BITMIME: what can be said in ASCII is, what cannot fails with 5.6.7, nothing is changed in silence."""
+import json
 import re
 
 from dsn import Report, octets, send
@@ -116,6 +117,18 @@ def test_reports(lab):
     send(f'r@{IDN}.old.example', ['perm-ö@new.example'], BODY, 'SMTPUTF8 BODY=8BITMIME')
     report = Report(arrived(old, f'r@{ALABEL}.old.example'))
     check_equal(report.one()['Final-Recipient'], 'utf-8; perm-ö@new.example', 'to an IDN domain')
+
+
+def test_lists(lab):
+    """What waits is listed with its addresses as they are, as text and as JSON; the filters take them so, too."""
+    send('jörg@new.example', ['temp-ä✓@new.example'], plain(10), 'SMTPUTF8')
+    got = wait_until(lambda: [json.loads(line) for line in gw.ctl('queue', 'list', '--json', '--sender', 'jörg@new.example').splitlines()], 30,
+                     'a deferred message')[0]
+    check_equal((got['sender'], got['recipients'][0]['to']), ('jörg@new.example', 'temp-ä✓@new.example'), 'as JSON')
+    text = gw.ctl('queue', 'list')
+    check('jörg@new.example' in text and 'temp-ä✓@new.example' in text, text)
+    wait_until(lambda: 'deleted 1' in gw.ctl('queue', 'delete', '--sender', 'jörg@new.example', ok=(0, 1)), 30, 'deleted by its address')
+    empty()
 
 
 def test_report_that_cannot_go(lab):

@@ -133,7 +133,7 @@ static void test_json(void **state)
            "{\"time\":\"" TIME "\",\"level\":\"warn\",\"event\":\"deferred\",\"id\":\"id01ab\","
            "\"relay\":\"192.0.2.1:4711\",\"code\":250,\"retry_s\":7,\"to\":\"a@example.org\","
            "\"dsn\":\"4.4.1\",\"delays\":\"0.10/1.20/0/3.00\",\"reply\":\"asleep "
-           "\\\"now\\\"\\\\ \\u000a\\ufffd\\u00e4\\ud83d\\udce7\\ufffd\\ufffd\\ufffd\","
+           "\\\"now\\\"\\\\ \\u000a\\u00ff\xc3\xa4\xf0\x9f\x93\xa7\\u00ed\\u00a0\\u0080\","
            "\"connection\":5}\n");
     r = record(STATS_LOG_NOTE, "ready");
     expect(&json, &r, 0,

@@ -68,7 +68,7 @@ static const char expected[] =
     "{\"policy\":{\"policy-type\":\"no-policy-found\",\"policy-domain\":\"example.org\"},"
     "\"summary\":{\"total-successful-session-count\":5,\"total-failure-session-count\":0}},"
     "{\"policy\":{\"policy-type\":\"sts\",\"policy-string\":[\"3 1 1 0a0b\","
-    "\"3 1 1 \\\"\\\\\\u0009\\ufffd\"],\"policy-domain\":\"example.org\",\"mx-host\":["
+    "\"3 1 1 \\\"\\\\\\u0009\\u00ff\"],\"policy-domain\":\"example.org\",\"mx-host\":["
     "\"*.example.org\",\"mx.example.org\"]},\"summary\":{\"total-successful-session-count\":0,"
     "\"total-failure-session-count\":5},\"failure-details\":[{\"result-type\":"
     "\"certificate-expired\",\"sending-mta-ip\":\"192.0.2.1\",\"receiving-mx-hostname\":"
