@@ -1,5 +1,6 @@
 #include "doctor_command.h"
 #include "doctor.h"
+#include "base_json.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,20 +15,6 @@
 
 /* ---- what is said ---- */
 
-static void put_json(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (; *text != 0; text++) {
-        if (*text == '"' || *text == '\\')
-            fprintf(out, "\\%c", *text);
-        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            fprintf(out, "\\u%04x", (unsigned)(unsigned char)*text);
-        else
-            fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *cause,
                 const char *next)
 {
@@ -41,11 +28,11 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *check, co
         return;
     }
     fprintf(d->out, "{\"level\":\"%s\",\"check\":", names[level]);
-    put_json(d->out, check);
+    base_json_print(d->out, base_span_str(check));
     fputs(",\"cause\":", d->out);
-    put_json(d->out, cause);
+    base_json_print(d->out, base_span_str(cause));
     fputs(",\"next\":", d->out);
-    put_json(d->out, next);
+    base_json_print(d->out, base_span_str(next));
     fputs("}\n", d->out);
 }
 
