@@ -175,7 +175,7 @@ static void tell_errors(struct doctor *d, const struct conf_errors *errors)
 static struct conf *load(struct doctor *d, struct files *f)
 {
     struct conf_errors *errors = calloc(1, sizeof(*errors));
-    struct base_span text;
+    struct base_span text = {0};
     struct conf *conf = NULL;
     int error = errors == NULL ? -ENOMEM : read_file(f, d->conf_path, &text);
 

@@ -117,9 +117,9 @@ def test_versions_agree(lab):
         check_equal(re.match(r'sluice \(([^)]*)\)', f.read()).group(1), version, 'the version of the package')
 
 
-def build(lab, name):
+def build(lab, name, revision):
     out = lab.path(name)
-    run(os.path.join(SOURCE, 'conf/package'), out, timeout=900)
+    run(os.path.join(SOURCE, 'conf/package'), out, timeout=1800, env=dict(os.environ, REVISION=revision))
     return [os.path.join(out, n) for n in sorted(os.listdir(out)) if re.match(r'sluice_.*\.deb$', n)][0]
 
 
@@ -140,9 +140,11 @@ def test_package(lab):
         raise Skip('builds for minutes; with --long')
     find_program('dpkg-buildpackage')
     find_program('dh', 'debhelper')
-    first = build(lab, 'one')
+    done = subprocess.run(['git', '-C', SOURCE, 'rev-parse', 'HEAD'], capture_output=True, text=True)
+    revision = done.stdout.strip() or 'HEAD'  # of a tree that may change meanwhile
+    first = build(lab, 'one', revision)
     check(os.path.getsize(first) > 100000, 'its size')
-    with open(first, 'rb') as a, open(build(lab, 'two'), 'rb') as b:
+    with open(first, 'rb') as a, open(build(lab, 'two', revision), 'rb') as b:
         check_equal(hashlib.sha256(a.read()).hexdigest(), hashlib.sha256(b.read()).hexdigest(), 'the second build')
     control = run('dpkg-deb', '-I', first)
     for word in ('librte-net-tap', 'libunbound8', 'liburing2'):
