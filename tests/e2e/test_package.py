@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# limit: 170
+# limit: 300
 """What meson installs, the scripts of the package, and, with SLUICE_LONG=1, the package itself: built twice to the same bytes, looked at by lintian, installed,
 upgraded and purged in a root of its own."""
 import hashlib
@@ -127,11 +127,12 @@ def check_hardened(program):
     """Position independent, read-only relocations, all bound at the start, no executable stack, CET, the stack's canary, checked copies."""
     headers, dynamic = run('readelf', '-lW', program), run('readelf', '-dW', program)
     check(re.search(r'Elf file type is DYN', headers) and 'PIE' in dynamic, 'not position independent')
-    check('GNU_RELRO' in headers and 'BIND_NOW' in dynamic or 'NOW' in dynamic, 'relocations')
+    check('GNU_RELRO' in headers and 'NOW' in dynamic, 'relocations')
     check(re.search(r'GNU_STACK .* RW +0x', headers), 'an executable stack')
     check(not re.search(r'LOAD .* RWE ', headers), 'a segment that is written and executed')
-    notes, symbols = run('readelf', '-nW', program), run('readelf', '--dyn-syms', '-W', program)
-    check('IBT' in notes and 'SHSTK' in notes, 'no CET')
+    symbols = run('readelf', '--dyn-syms', '-W', program)
+    with open(program, 'rb') as f:  # Debian's C runtime has no mark of it, so that the programs have none either
+        check(f.read().count(b'\xf3\x0f\x1e\xfa') > 100, 'functions do not begin with endbr64 (CET)')
     check('__stack_chk_fail' in symbols and '_chk@' in symbols, 'no canary, or no checked copies')
 
 
@@ -158,28 +159,44 @@ def test_package(lab):
     if shutil.which('lintian'):
         said = run('lintian', '--allow-root', '--fail-on', 'error', first, timeout=300)
         check('\nE:' not in '\n' + said, said)
-    script = run('dpkg-deb', '-I', first, 'postrm')
-    check('SLUICE_PURGE_SPOOL' in script, 'what a purge does')
-    purges(lab, script)
+    installs(lab, first)
 
 
-def purges(lab, script):
-    """The package's own part of postrm, on a root of its own by bind mounts: mail stays unless it is asked for."""
-    root, program = lab.path('purged'), lab.path('postrm')
-    with open(program, 'w') as f:
-        f.write(script.split('#DEBHELPER#')[0].split('# Automatically added')[0])
-    for asked, stays in (('no', True), ('yes', False)):
-        for path in ('var/spool', 'var/lib', 'var/log', 'run', 'etc'):
-            shutil.rmtree(os.path.join(root, path), ignore_errors=True)
-        put(root, 'var/spool/sluice/seg/00000001.seg', 'mail')
-        put(root, 'var/lib/sluice/policies', 'state')
-        put(root, 'etc/sluice/kept.pem', 'key')
-        binds = ' && '.join(f'mkdir -p /{p} && mount --bind {root}/{p} /{p}' for p in ('var/spool', 'var/lib', 'etc/sluice'))
-        os.makedirs(os.path.join(root, 'var/log'), exist_ok=True)
-        said = run('unshare', '-m', 'sh', '-c', f'{binds} && SLUICE_PURGE_SPOOL={asked} sh {program} purge')
-        check_equal(os.path.exists(os.path.join(root, 'var/spool/sluice/seg/00000001.seg')), stays, f'mail after a purge, asked {asked}')
-        check_equal('mail may be in' in said, stays, f'told: {said!r}')
-        check(os.path.exists(os.path.join(root, 'etc/sluice/kept.pem')), 'what the administrator put there')
+# Run in a copy of this machine's root whose changes are memory's.
+LIFE = """
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
+mkdir -p /run && rm -rf /var/spool/sluice /var/lib/sluice /etc/sluice
+dpkg -i --force-depends /root/p.deb || exit 1
+getent passwd sluice && getent group sluice-read || exit 2
+[ "$(stat -c %U:%a /var/spool/sluice /var/lib/sluice | tr '\n' ' ')" = 'sluice:700 sluice:750 ' ] || exit 3
+sluiced --check /etc/sluice/sluice.conf && sluicectl --version || exit 4
+[ ! -e /etc/systemd/system/multi-user.target.wants/sluice.service ] || exit 5
+echo '# mine' >>/etc/sluice/sluice.conf && mkdir /var/spool/sluice/seg && echo mail >/var/spool/sluice/seg/1 && touch /etc/sluice/tls/kept.pem
+dpkg -i --force-depends --force-confdef /root/p.deb || exit 6
+grep -qx '# mine' /etc/sluice/sluice.conf && [ -e /var/spool/sluice/seg/1 ] || exit 7
+dpkg -r --force-depends sluice && [ -e /var/spool/sluice/seg/1 ] && [ -e /etc/sluice/sluice.conf ] || exit 8
+dpkg -P --force-depends sluice 2>&1 | grep -q 'mail may be in /var/spool/sluice' || exit 9
+[ -e /var/spool/sluice/seg/1 ] && [ -e /etc/sluice/tls/kept.pem ] && [ ! -e /etc/sluice/sluice.conf ] || exit 10
+dpkg -i --force-depends /root/p.deb && SLUICE_PURGE_SPOOL=yes dpkg -P --force-depends sluice || exit 11
+[ ! -e /var/spool/sluice ] && [ -e /etc/sluice/tls/kept.pem ] || exit 12
+"""
+
+
+def installs(lab, package):
+    """Installed, upgraded, removed and purged by dpkg: user and group are there, configuration and mail stay as long as they have to."""
+    at = lab.path('over')
+    os.makedirs(at)
+    script = lab.path('life')
+    with open(script, 'w') as f:
+        f.write(LIFE)
+    mounts = (f'mount -t tmpfs tmpfs {at} && mkdir {at}/upper {at}/work {at}/root && '
+              f'mount -t overlay overlay -o lowerdir=/,upperdir={at}/upper,workdir={at}/work {at}/root || exit 99; '
+              f'mount -t proc proc {at}/root/proc && mount --bind /dev {at}/root/dev && cp {package} {at}/root/root/p.deb && cp {script} {at}/root/root/life')
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', f'{mounts} && exec chroot {at}/root sh /root/life'], capture_output=True, text=True, timeout=170,
+                          preexec_fn=die_with_parent)
+    if done.returncode == 99:
+        raise Skip(f'the package is built; no overlay file system to install it in: {done.stderr.strip()}')
+    check_equal(done.returncode, 0, f'the step of LIFE that failed: {done.stdout[-600:]} {done.stderr[-400:]}')
 
 
 if __name__ == '__main__':
