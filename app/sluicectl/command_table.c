@@ -1,6 +1,7 @@
 /* The commands, a row each (command.h), in the order in which the help tells them. */
 #include "command.h"
 #include "adopt_command.h"
+#include "doctor_command.h"
 #include "drain_command.h"
 #include "import_command.h"
 #include "metrics_command.h"
@@ -144,6 +145,18 @@ static const struct command_option import_options[] = {
 
 static const struct command_option drain_options[] = {
     {.name = "--no-wait", .help = "tells what is under way and does not wait for its end"},
+    {0},
+};
+
+static const struct command_option doctor_options[] = {
+    {.name = "--offline", .help = "asks nobody, not the DNS either"},
+    {.name = "--probe",
+     .value = "HOST",
+     .help = "connects to port 25 of that mail server, or HOST:PORT, and says QUIT"},
+    {.name = "--root",
+     .value = "DIR",
+     .help = "looks at the /proc and /sys below DIR, those of another machine, and at nothing else",
+     .kind = COMMAND_DIRECTORY},
     {0},
 };
 
@@ -412,6 +425,33 @@ const struct command command_table[] = {
         .right = COMMAND_ROOT,
         .help = "let go of a log file that was renamed",
         .run = command_send,
+    },
+
+    {
+        .section = "The gateway",
+        .name = "doctor",
+        .arguments = "[FILE]",
+        .max = 1,
+        .kind = COMMAND_FILE,
+        .options = doctor_options,
+        .json = true,
+        .right = COMMAND_HERE,
+        .help = "what this machine lacks for a gateway with that configuration",
+        .text =
+            "FILE is /etc/sluice/sluice.conf unless named. Processor, memory, kernel, NIC and "
+            "IOMMU, limits, the spool's disk (32 small writes into a file that is removed at "
+            "once), clock, user, keys and certificates, what the DNS says of its own names: each "
+            "is ok, warn or fail, with what to do. Needs no gateway, and changes nothing; as root "
+            "it sees all.\n"
+            "\n"
+            "The DNS is asked for the root's SOA record (or that of dns: trust_anchor's zone), "
+            "gateway: hostname, the addresses of "
+            "ports (PTR) and the TLSA record of port 25, for 10 s at most. Nothing else is sent "
+            "but by --probe.\n"
+            "\n"
+            "Status 1: something has to be mended; 3: FILE cannot be read; 0 else, whatever it "
+            "warns of.",
+        .run = doctor_command_run,
     },
 
     /* ---- the queue ---- */

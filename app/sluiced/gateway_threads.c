@@ -245,11 +245,14 @@ static void *stream_main(void *arg)
 
 /* ---- all of them ---- */
 
-static int start(struct gateway_thread *t, void *(*run)(void *))
+/* The name is what top and ps show. */
+static int start(struct gateway_thread *t, void *(*run)(void *), const char *name)
 {
     int error = pthread_create(&t->pthread, NULL, run, t);
 
     t->started = error == 0;
+    if (error == 0)
+        (void)pthread_setname_np(t->pthread, name);
     return -error;
 }
 
@@ -267,17 +270,17 @@ int gateway_threads_start(struct gateway *g)
     int error = 0;
 
     for (uint32_t i = 0; i < g->topology.spool_cnt && error == 0; i++)
-        error = start(&g->spool[i].thread, spooler_main);
+        error = start(&g->spool[i].thread, spooler_main, "spooler");
     if (error == 0)
-        error = start(&g->courier_thread, courier_main);
+        error = start(&g->courier_thread, courier_main, "courier");
     if (error == 0)
-        error = start(&g->resolver_thread, resolver_main);
+        error = start(&g->resolver_thread, resolver_main, "resolver");
     if (error == 0)
-        error = start(&g->stream_thread, stream_main);
+        error = start(&g->stream_thread, stream_main, "stream");
     if (error == 0 && g->host_tap.state != NULL)
-        error = start(&g->host_thread, host_main);
+        error = start(&g->host_thread, host_main, "host");
     if (error == 0 && g->auth.auth.conf != NULL)
-        error = start(&g->auth_thread, auth_main);
+        error = start(&g->auth_thread, auth_main, "auth");
     for (uint32_t i = 0; i < g->topology.lane_cnt && error == 0; i++) {
         error = rte_eal_remote_launch(lane_main, &g->lane_thread[i], i + 1);
         g->lane_thread[i].started = error == 0;
