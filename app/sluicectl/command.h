@@ -69,6 +69,7 @@ struct command {
     /* What is printed on standard error when the gateway's answer is empty, without --json; NULL:
      * nothing. */
     const char *empty;
+    const char *empty_all; /* likewise, where neither an argument nor an option was given */
     /* Returns the exit status. command_send: the words go to the gateway as they are. */
     int (*run)(const struct command_call *call);
 };

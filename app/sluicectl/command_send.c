@@ -163,7 +163,9 @@ int command_send(const struct command_call *call)
 
     if (line_make(&line, call, NULL) != 0)
         return COMMAND_WRONG_USE;
-    return exchange(call->socket, &line, stdout, call->json ? NULL : call->command->empty, false);
+    bool all = call->argument_cnt == 0 && call->option_cnt == 0 && call->command->empty_all != NULL;
+    const char *empty = all ? call->command->empty_all : call->command->empty;
+    return exchange(call->socket, &line, stdout, call->json ? NULL : empty, false);
 }
 
 int command_stream(const struct command_call *call, const char *without, FILE *out)

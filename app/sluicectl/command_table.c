@@ -466,6 +466,7 @@ const struct command command_table[] = {
         .help = "messages, their recipients, states and last words",
         .text = WHICH,
         .empty = "no such message in the queue\n",
+        .empty_all = "the queue is empty\n",
         .run = command_send,
     },
     {

@@ -193,7 +193,7 @@ def test_text(lab):
     check(re.search(r'^probe address=10\.9\.0\.32:25 host=bad\.lab is=refused tls=dane/failed enhanced=4\.7\.5: ', text, re.M) and
           re.search(r'^probe address=10\.9\.0\.31:25 host=ee\.lab is=accepted tls=dane/verified: ', text, re.M), text)
     check('not permitted' not in text and gw.alive(), 'the gateway')
-    check_equal(gw.ctl('queue', 'list'), 'no such message in the queue\n', 'queue')
+    check_equal(gw.ctl('queue', 'list'), 'the queue is empty\n', 'queue')
     check_equal(gw.stop(), 0, 'status')
 
 
