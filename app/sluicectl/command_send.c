@@ -17,6 +17,30 @@ struct line {
     size_t len;
 };
 
+const char *command_next(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return ": is the path right?";
+    case EACCES:
+    case EPERM:
+        return ": be root";
+    case EEXIST:
+        return ": remove it, or name another";
+    case ENOTDIR:
+        return ": name a directory";
+    case ENOSPC:
+    case EDQUOT:
+        return ": make room there, or name another place";
+    case EROFS:
+        return ": name another place";
+    case EIO:
+        return ": see the kernel's messages (dmesg)";
+    default:
+        return "";
+    }
+}
+
 int command_dial(const char *socket_path, int flags)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -71,13 +95,15 @@ static int word_append(struct line *line, const char *word, bool value)
 
     for (const char *p = word; *p != 0; p++)
         if ((unsigned char)*p < 32 || *p == 127) {
-            fprintf(stderr, "sluicectl: a word has a control character\n");
+            fprintf(stderr, "sluicectl: a word has a control character: type it without\n");
             return -1;
         }
     if (word[0] == 0 || strpbrk(word, " \"'") != NULL || (value && word[0] == '-'))
         quote = strchr(word, '"') == NULL ? "\"" : "'";
     if (quote[0] != 0 && strchr(word, quote[0]) != NULL) {
-        fprintf(stderr, "sluicectl: a word cannot have both kinds of quotes: %s\n", word);
+        fprintf(stderr,
+                "sluicectl: a word cannot have both kinds of quotes, take one of them out: %s\n",
+                word);
         return -1;
     }
     int n = snprintf(line->text + line->len, cap - line->len, "%s%s%s%s", line->len > 0 ? " " : "",
@@ -86,7 +112,10 @@ static int word_append(struct line *line, const char *word, bool value)
         line->len += (size_t)n;
         return 0;
     }
-    fprintf(stderr, "sluicectl: the command is longer than %d bytes\n", LINE_CAP - 1);
+    fprintf(stderr,
+            "sluicectl: the command is longer than %d bytes: give fewer words, or conditions in "
+            "place of ids\n",
+            LINE_CAP - 1);
     return -1;
 }
 

@@ -302,8 +302,10 @@ int metrics_http_serve(const char *socket_path, const char *listen, bool other)
     signal(SIGPIPE, SIG_IGN);
     struct MHD_Daemon *d = start(&s, &address);
     if (d == NULL) {
-        fprintf(stderr, "sluicectl: cannot listen at %s: %s\n", listen,
-                errno != 0 ? strerror(errno) : "is the address ours, and the port free?");
+        fprintf(stderr,
+                "sluicectl: cannot listen at %s: %s: is the address this machine's, and the port "
+                "free?\n",
+                listen, errno != 0 ? strerror(errno) : "refused");
         return COMMAND_UNREACHABLE;
     }
     fprintf(stderr, "sluicectl: metrics at http://%s/metrics\n", listen);
