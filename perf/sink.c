@@ -299,6 +299,8 @@ int main(int argc, char **argv)
     if (argc == 6) {
         kit_certificate_make(&certificate, "EC", &name, 1, -1, 30);
         sink.tls = kit_server_context(0, &certificate);
+        SSL_CTX_clear_options(sink.tls, SSL_OP_NO_TICKET); /* one ticket, as Postfix gives */
+        SSL_CTX_set_num_tickets(sink.tls, 1);
         SSL_CTX_set_mode(sink.tls, SSL_MODE_ENABLE_PARTIAL_WRITE);
     }
     sink.epoll = epoll_create1(EPOLL_CLOEXEC);

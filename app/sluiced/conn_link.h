@@ -23,6 +23,8 @@ struct conn_link_ops {
     uint32_t (*recv_view)(const void *link, struct base_span *spans, uint32_t cap);
     uint32_t (*recv_len)(const void *link);
     void (*recv_consume)(struct lane *l, void *link, uint32_t n);
+    /* What has come gets no answer, and its peer may wait for an acknowledgment. NULL: has none. */
+    void (*recv_acknowledge)(struct lane *l, void *link);
     bool (*recv_ended)(const void *link);     /* no byte waits, and none will come */
     const char *(*failure)(const void *link); /* static text; NULL: it has not failed */
     /* Gives it up: when what was sent is out, or at once. */

@@ -32,6 +32,11 @@ static void recv_consume(struct lane *l, void *link, uint32_t n)
     tcp_recv_consume(l->tcp, link, n);
 }
 
+static void recv_acknowledge(struct lane *l, void *link)
+{
+    tcp_recv_acknowledge(l->tcp, link);
+}
+
 static bool recv_ended(const void *link)
 {
     return tcp_recv_ended(link);
@@ -62,6 +67,7 @@ const struct conn_link_ops conn_link_tcp = {
     .recv_view = recv_view,
     .recv_len = recv_len,
     .recv_consume = recv_consume,
+    .recv_acknowledge = recv_acknowledge,
     .recv_ended = recv_ended,
     .failure = failure,
     .close = close_link,

@@ -1,4 +1,6 @@
 #include "conn_tls_out.h"
+#include "base_siphash.h"
+#include "base_time.h"
 #include "conn_out_internal.h"
 #include "conn_tls_layer.h"
 #include "conn_tls_session.h"
@@ -16,7 +18,9 @@ static void log_handshake(struct conn *c)
     tls_conn_facts(c->tls, &f);
     snprintf(text, sizeof(text), "version=%s cipher=%s bits=%u group=%s key=%s", f.version,
              f.cipher, f.cipher_bits, f.group[0] != 0 ? f.group : "-",
-             f.signature[0] != 0 ? f.signature : "-");
+             f.resumed             ? "resumed"
+             : f.signature[0] != 0 ? f.signature
+                                   : "-");
     memcpy(r.address, c->remote.addr.b, sizeof(r.address));
     CONN_TRACE(c, "tls", "%s", text);
     stats_log_text(&r, base_span_str(text));
@@ -30,8 +34,14 @@ static enum conn_layer_result decode(void *state, struct base_span in, size_t *c
 {
     struct conn *c = state;
 
+    size_t plain_len = out->len;
+
     c->out.tls_heard |= in.len > 0;
     enum tls_state now = tls_conn_decode(c->tls, in, consumed, out, down);
+    /* A session's ticket: a server that sent it by itself sends nothing more until then. */
+    if (now == TLS_OPEN && *consumed > 0 && out->len == plain_len && down->len == 0 &&
+        c->link_ops->recv_acknowledge != NULL)
+        c->link_ops->recv_acknowledge(c->lane, c->link);
     return conn_tls_layer_result(c, now, out);
 }
 
@@ -165,6 +175,7 @@ static void unproved(struct conn *c, const char *why)
     const struct delivery *d = c->out.delivery;
 
     CONN_TRACE(c, "tls", "not proved: %s", why);
+    tls_conn_forget(c->tls);
     if (d->tls_lenient)
         return proved(c, DELIVERY_TLS_UNTRUSTED);
     stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_UNPROVED);
@@ -248,6 +259,18 @@ enum smtp_client_tls conn_tls_out_want(const struct delivery *d)
     return optional(d) ? SMTP_CLIENT_TLS_OPTIONAL : SMTP_CLIENT_TLS_REQUIRED;
 }
 
+/* Sessions are kept for a next hop and all that a delivery asks of it (its TLSA records are among
+ * that): who asks anything else gets a whole handshake. */
+static uint64_t session_key(const struct conn *c)
+{
+    uint8_t bytes[sizeof(c->remote.addr.b) + 2 + 8];
+
+    memcpy(bytes, c->remote.addr.b, sizeof(c->remote.addr.b));
+    base_put_le16(bytes + sizeof(c->remote.addr.b), c->remote.port);
+    base_put_le64(bytes + sizeof(c->remote.addr.b) + 2, c->out.delivery->policy);
+    return base_siphash13(c->lane->idle.key, bytes, sizeof(bytes));
+}
+
 void conn_tls_out_start(struct conn *c)
 {
     const struct delivery *d = c->out.delivery;
@@ -262,6 +285,8 @@ void conn_tls_out_start(struct conn *c)
         conn_out_unattempted(c, "no room for another TLS handshake");
         return conn_drop(c, "no room for another TLS handshake");
     }
+    if (d->tls_try == CONN_TLS_TRY_WHOLE)
+        tls_conn_offer(c->tls, session_key(c), (int64_t)(c->lane->wall_ns / BASE_NS_S));
     conn_push_layer(c, &layer, c);
     conn_time_begin(c);
     c->app = &handshake_ops;

@@ -153,6 +153,7 @@ static void housekeeping(struct control *c)
     control_clients_tend(c);
     control_tlsa_tend(c);
     control_tlsrpt_tend(c);
+    control_watchdog_tend(c, now_ns);
     tend_resolver(c);
     tend_https(c);
     if (now_ns - c->tended_ns < BASE_NS_S)
@@ -188,6 +189,7 @@ int control_init(struct control *c, const struct control_config *config)
     int error = 0;
 
     memset(c, 0, sizeof(*c));
+    control_watchdog_start(c);
     c->config = *config;
     c->log = topology_log(&config->gateway->topology, TOPOLOGY_CONTROL, 0);
     c->started_ns = loop_now_ns();
@@ -220,6 +222,7 @@ void control_fini(struct control *c)
 {
     control_tlsrpt_stop(c);
     control_capture_fini(c);
+    notify_close(&c->notify);
     control_clients_fini(c);
     if (c->config.listener >= 0)
         close(c->config.listener);
@@ -265,5 +268,7 @@ void control_run(struct control *c)
         housekeeping(c);
     }
     log_note(c, "asked to stop: draining");
+    control_watchdog_stop(c,
+                          settings_current(&c->config.gateway->hub)->conf->gateway.stop_timeout_ns);
     control_clients_await(c);
 }

@@ -1,5 +1,7 @@
 #include "device.h"
 
+#include "device_pci.h"
+
 #include <errno.h>
 #include <linux/capability.h>
 #include <net/if.h>
@@ -55,15 +57,28 @@ static int claim(const struct conf_port *p, const char *name, char *err, size_t 
     int error = errno;
     close(fd);
     snprintf(err, err_cap,
-             "port %s: device: interface %s is in use by another gateway: stop it, or "
-             "name another interface",
+             "port %s: device: %s is in use by another gateway: stop it, or name another one",
              p->name, name);
     return -error;
 }
 
+static int check_pci(const struct conf_port *p, const char *pci, char *err, size_t err_cap)
+{
+    char why[DEVICE_ERROR_CAP];
+    int error = device_pci_check(DEVICE_PCI_ROOT, pci, why, sizeof(why));
+
+    if (error == 0)
+        return claim(p, pci, err, err_cap);
+    snprintf(err, err_cap, "port %s: device: %s", p->name, why);
+    return error;
+}
+
 static int check_port(const struct conf_port *p, char *err, size_t err_cap)
 {
-    char name[IF_NAMESIZE];
+    char name[IF_NAMESIZE], pci[DEVICE_PCI_NAME_CAP];
+
+    if (device_pci_name(p->device, pci))
+        return check_pci(p, pci, err, err_cap);
     bool is_tap = is_kind(p, "net_tap"), is_packet = is_kind(p, "net_af_");
 
     if ((is_tap || is_packet) && (!has_right(CAP_NET_ADMIN) || !has_right(CAP_NET_RAW))) {
@@ -87,6 +102,35 @@ static int check_port(const struct conf_port *p, char *err, size_t err_cap)
         return -ENODEV;
     }
     return claim(p, name, err, err_cap);
+}
+
+void device_name(const struct conf_port *port, char *out, size_t cap)
+{
+    char pci[DEVICE_PCI_NAME_CAP];
+    bool is_pci = device_pci_name(port->device, pci);
+    size_t n = strcspn(port->device, ",");
+
+    snprintf(out, cap, "%.*s", is_pci ? (int)strlen(pci) : (int)n, is_pci ? pci : port->device);
+}
+
+bool device_is_uio(const struct conf_port *port)
+{
+    char pci[DEVICE_PCI_NAME_CAP];
+
+    return device_pci_name(port->device, pci) && device_pci_is_uio(DEVICE_PCI_ROOT, pci);
+}
+
+void device_polls(const struct conf *conf, char *warn, size_t cap)
+{
+    for (uint32_t i = 0; i < conf->port_cnt && conf->gateway.idle == CONF_IDLE_ADAPTIVE; i++) {
+        if (!device_is_uio(&conf->port[i]))
+            continue;
+        snprintf(warn, cap,
+                 "port %s: device: bound to uio, which has no interrupt for each queue: each lane "
+                 "takes a whole processor (gateway: idle = poll); with vfio-pci they can sleep",
+                 conf->port[i].name);
+        return;
+    }
 }
 
 int device_claim(const struct conf *conf, char *err, size_t err_cap)

@@ -1,5 +1,7 @@
 #include "eal.h"
 
+#include "device.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -35,16 +37,6 @@ static bool is_virtual(const struct conf_port *port)
     return strncmp(port->device, "net_", 4) == 0;
 }
 
-void eal_device_name(const struct conf_port *port, char *out, size_t cap)
-{
-    size_t n = strcspn(port->device, ",");
-
-    if (n >= cap)
-        n = cap - 1;
-    memcpy(out, port->device, n);
-    out[n] = 0;
-}
-
 /* Free huge pages of any size, bytes. */
 static uint64_t free_huge_bytes(void)
 {
@@ -69,15 +61,33 @@ static uint64_t free_huge_bytes(void)
     return total;
 }
 
+static const struct conf_port *uio_port(const struct conf *conf)
+{
+    for (uint32_t i = 0; i < conf->port_cnt; i++) {
+        if (device_is_uio(&conf->port[i]))
+            return &conf->port[i];
+    }
+    return NULL;
+}
+
 /* 0 when huge pages are to be used, 1 when not; negative: an error with its line. */
 static int choose_pages(const struct conf *conf, char err[EAL_ERROR_CAP], char warn[EAL_ERROR_CAP])
 {
     uint64_t want = conf->gateway.memory_bytes, have = free_huge_bytes();
 
+    if (conf->gateway.huge_pages != CONF_HUGE_NO && have >= want)
+        return 0;
+    const struct conf_port *uio = uio_port(conf);
+    if (uio != NULL) {
+        snprintf(err, EAL_ERROR_CAP,
+                 "port %s: device: bound to uio, which needs huge pages (%lu MiB are free, %lu "
+                 "needed): echo %lu > /proc/sys/vm/nr_hugepages, or bind it to vfio-pci",
+                 uio->name, (unsigned long)(have >> 20), (unsigned long)(want >> 20),
+                 (unsigned long)(want >> 21));
+        return -ENOMEM;
+    }
     if (conf->gateway.huge_pages == CONF_HUGE_NO)
         return 1;
-    if (have >= want)
-        return 0;
     if (conf->gateway.huge_pages == CONF_HUGE_YES) {
         snprintf(err, EAL_ERROR_CAP,
                  "%lu MiB of huge pages are free and %lu are needed: echo %lu > "

@@ -16,9 +16,6 @@ int eal_start(const struct conf *conf, char err[EAL_ERROR_CAP],
               char warn[EAL_ERROR_CAP]) BASE_WARN_UNUSED;
 void eal_stop(void);
 
-/* The name by which DPDK knows the port's device: up to the first comma. */
-void eal_device_name(const struct conf_port *port, char *out, size_t cap);
-
 /* The calling thread may run on every CPU again (EAL's threads hand down their one). */
 void eal_free_affinity(void);
 

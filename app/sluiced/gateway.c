@@ -1,5 +1,6 @@
 #include "settings_logins.h"
 #include "gateway.h"
+#include "device.h"
 #include "eal.h"
 #include "gateway_source.h"
 #include "gateway_spool.h"
@@ -70,10 +71,10 @@ static int open_port(struct gateway *g, const struct conf *conf, uint32_t at, ch
         .mtu = (uint16_t)port->mtu,
         .rx_desc_cnt = (uint16_t)port->rx_descriptors,
         .tx_desc_cnt = (uint16_t)port->tx_descriptors,
-        .interrupts = conf->gateway.idle == CONF_IDLE_ADAPTIVE,
+        .interrupts = conf->gateway.idle == CONF_IDLE_ADAPTIVE && !device_is_uio(port),
     };
 
-    eal_device_name(port, name, sizeof(name));
+    device_name(port, name, sizeof(name));
     for (uint32_t i = 0; i < g->topology.lane_cnt; i++)
         e.queue[i] = (struct ethdev_queue){.rx_pool = g->rx_pool[i],
                                            .stats = topology_stats(&g->topology, TOPOLOGY_LANE, i)};

@@ -94,6 +94,7 @@ int gateway_tls_open_lane(struct gateway_tls *t, uint32_t i, struct topology *to
     struct tls_lane_settings s = {
         .connection_max = (uint32_t)conf->tcp.connections,
         .handshake_max = (uint32_t)(max < conf->tcp.connections ? max : conf->tcp.connections),
+        .session_max = (uint32_t)conf->tls.client_sessions,
         .step_max = t->pool != NULL ? STEP_MAX_POOL : STEP_MAX,
         .keyop = driver_of(t, i),
         .keyop_wakes = t->pool != NULL,

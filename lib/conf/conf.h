@@ -174,7 +174,8 @@ struct conf_certificate {
 struct conf_tls {
     uint64_t handshakes; /* for each lane */
     uint64_t handshakes_per_client;
-    uint64_t key_operations; /* enum conf_key_operations */
+    uint64_t client_sessions; /* for each lane */
+    uint64_t key_operations;  /* enum conf_key_operations */
     uint64_t key_threads;
     struct conf_list key_cpus;
     uint64_t handshake_timeout_ns;

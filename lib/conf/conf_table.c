@@ -262,6 +262,7 @@ const struct conf_setting conf_settings[] = {
     NUMBER(tls, handshakes, "1024", 1, 1048576, false, "unfinished handshakes of each lane; more are refused. When seven of eight are taken, those that wait longest for their client are dropped"),
     NUMBER(tls, handshakes_per_client, "128", 0, 1048576, true, "of these, of one client: an IPv4 address or an IPv6 /64; 0: no limit of its own"),
     DURATION(tls, handshake_timeout, "30s", S, 5 * M, true, "wait for the whole handshake"),
+    NUMBER(tls, client_sessions, "512", 0, 1048576, false, "sessions with next hops that each lane keeps, each until its next hop, or what that must prove, is another one: the next connection does without certificates and signatures then. Some 20 KB each; 0: none"),
     WORDS(tls, key_operations, "inline", "inline pool", false, "where our private keys sign: in the lane itself, or in threads of their own, while the lane goes on"),
     NUMBER(tls, key_threads, "1", 1, 64, false, "those threads; with pool"),
     TEXT(tls, LIST, key_cpus, "", false, NULL, "processor of each of them; none: any"),

@@ -204,6 +204,8 @@ STATS(TLS_PARKED,             "tls", "parked",             "operations now", "pr
 STATS(TLS_WAITING,            "tls", "waiting",            "connections now", "handshakes that wait for their turn: for a later pass, or until fewer are parked")
 STATS(TLS_ACCEPTED,           "tls", "accepted",           "handshakes", "handshakes done, clients'")
 STATS(TLS_CONNECTED,          "tls", "connected",          "handshakes", "handshakes done, ours with servers")
+STATS(TLS_OFFERED,            "tls", "offered",            "handshakes", "with servers, that offered a kept session; resumed tells how many took it")
+STATS(TLS_SESSIONS,           "tls", "sessions",           "sessions now", "of servers, kept for the next connection")
 STATS(TLS_RESUMED,            "tls", "resumed",            "handshakes", "of both, resumed by a ticket")
 STATS(TLS_VERSION_12,         "tls", "version_12",         "handshakes", "handshakes done with TLS 1.2")
 STATS(TLS_BEGUN,              "tls", "begun",              "handshakes",  "handshakes begun, of both")

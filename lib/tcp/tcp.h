@@ -206,6 +206,10 @@ uint32_t tcp_recv_len(const struct tcp_conn *c);
  * A caller that does not consume closes the window: that is the backpressure. */
 void tcp_recv_consume(struct tcp_stack *s, struct tcp_conn *c, uint32_t n);
 
+/* What has come gets no answer from above: it is acknowledged in the next flush, not later. For a
+ * peer that sends more only then (Nagle's algorithm, RFC 9293 section 3.7.4). */
+void tcp_recv_acknowledge(struct tcp_stack *s, struct tcp_conn *c);
+
 /* True when the peer's FIN has come and all bytes before it were consumed. */
 bool tcp_recv_ended(const struct tcp_conn *c);
 

@@ -346,3 +346,11 @@ void tcp_recv_consume(struct tcp_stack *s, struct tcp_conn *c, uint32_t n)
         tcp_conn_ready(s, c);
     }
 }
+
+void tcp_recv_acknowledge(struct tcp_stack *s, struct tcp_conn *c)
+{
+    if (c->unacked_segments == 0)
+        return;
+    c->flags |= TCP_CONN_ACK_NOW;
+    tcp_conn_ready(s, c);
+}

@@ -10,12 +10,11 @@
  *               the connections of the old one go on;
  *   tls_conn    one connection.
  *
- * Left out: TLS 1.0 and 1.1, 0-RTT, renegotiation, compression, session caches, OCSP stapling, RSA
- * key exchange, client certificates of our own, revocation of clients'. Sessions with servers are
- * never resumed: each connection shows its certificate, so that what it is held to is always of
- * now. Nothing is looked at of that certificate during the handshake: tls_conn_chain hands it to
- * whoever judges it. When TLS starts (STARTTLS, and that no byte waits anywhere then), deadlines
- * and who may connect are the caller's.
+ * Left out: TLS 1.0 and 1.1, 0-RTT, renegotiation, compression, session caches of servers, OCSP
+ * stapling, RSA key exchange, client certificates of our own, revocation of clients'. Nothing is
+ * looked at of a server's certificate during the handshake: tls_conn_chain hands it to whoever
+ * judges it, also that of a session that is resumed. When TLS starts (STARTTLS, and that no byte
+ * waits anywhere then), deadlines and who may connect are the caller's.
  *
  * The batch: a handshake that needs a signature is parked (OpenSSL's ASYNC jobs: a stack of its
  * own) and the operation gathered. tls_lane_run, once a pass, hands what was gathered to the driver
@@ -49,6 +48,7 @@ struct tls_lane_settings {
     uint32_t connection_max;       /* connections with TLS, 1 or more */
     uint32_t handshake_max;        /* of these, with an unfinished handshake */
     uint32_t parked_max;           /* of these, parked; more wait for their turn */
+    uint32_t session_max;          /* sessions with servers that are kept; 0: none */
     uint32_t step_max;             /* handshake steps a pass, resumed ones too; more wait for their
                                       turn, so that established connections are not starved */
     struct tls_keyop_driver keyop; /* borrowed until fini */
@@ -248,6 +248,14 @@ struct tls_conn *tls_conn_accept(struct tls_lane *lane, struct tls_domain *domai
  * tls_conn_decode writes the ClientHello. */
 struct tls_conn *tls_conn_connect(struct tls_lane *lane, struct tls_domain *domain, uint32_t policy,
                                   const char *name, void *cookie) BASE_WARN_UNUSED;
+
+/* Before the first tls_conn_decode of a connection to a server: offers a session that was kept
+ * under key, and keeps under it what the server gives. key: of the server, and of all that it must
+ * prove (who has another one gets a whole handshake); 0: nothing. now_s: since 1970. What a resumed
+ * connection has proved is what tls_conn_chain shows: the certificates of the first one. */
+void tls_conn_offer(struct tls_conn *c, uint64_t key, int64_t now_s);
+/* The server has not proved what it must: nothing that it gave is kept under the key. */
+void tls_conn_forget(struct tls_conn *c);
 
 /* Takes ciphertext from the front of in (*consumed bytes of it) and appends what it means to plain;
  * what must be sent for it (handshake, alerts, answers) is appended to out. Both are the caller's;

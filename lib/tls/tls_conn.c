@@ -209,6 +209,9 @@ void tls_conn_close(struct tls_conn *c)
     l->conn_cnt--;
     stats_set(l->stats, STATS_TLS_HANDSHAKING, l->handshake_cnt);
     stats_set(l->stats, STATS_TLS_CONNECTIONS, l->conn_cnt);
+    /* OpenSSL takes a connection without close_notify as a reason against its session. */
+    if (c->client && (c->state != TLS_FAILED || c->reason == TLS_REASON_TRUNCATED))
+        SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(c->ssl);
     ERR_clear_error();
     base_pool_put(&l->conns, c);

@@ -219,7 +219,9 @@ static const char *set_server(SSL_CTX *ctx, struct tls_domain *d, struct tls_pol
 
 static void set_client(SSL_CTX *ctx)
 {
-    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET); /* but for those of tls_conn_offer */
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, tls_session_given);
     SSL_CTX_set_cert_verify_callback(ctx, on_chain, NULL);
     SSL_CTX_set_max_cert_list(ctx, SERVER_LIST_MAX);
 }

@@ -165,6 +165,7 @@ void tls_domain_drop(struct tls_domain *d)
 void tls_domain_retire(struct tls_domain *d)
 {
     d->retired = true;
+    tls_sessions_forget(d->lane, d);
     release_if_done(d);
 }
 

@@ -2,7 +2,8 @@
  * What the parts of lib/tls share. tls_lane.c: the queue of operations. tls_domain.c: contexts of a
  * configuration; tls_certificate.c: keys and chains; tls_name.c: which context a name gets;
  * tls_context.c: one SSL_CTX. tls_provider.c and what it lists: our algorithms. tls_conn.c: a
- * connection; tls_bio.c: the caller's buffers as OpenSSL sees them; tls_reason.c: errors.
+ * connection; tls_session.c: sessions with servers; tls_bio.c: the caller's buffers as OpenSSL sees
+ * them; tls_reason.c: errors.
  */
 #ifndef TLS_INTERNAL_H
 #define TLS_INTERNAL_H
@@ -28,6 +29,15 @@ struct tls_op {
     bool done; /* polled: the driver looks at it no more */
 };
 
+/* tls_session.c: what servers have given, in a table by key. */
+struct tls_sessions {
+    struct base_list *bucket; /* bucket_mask + 1; the newest first */
+    struct base_list by_use;  /* the one used longest ago first */
+    struct base_pool pool;
+    uint32_t bucket_mask;
+    uint32_t cnt, max;
+};
+
 struct tls_lane {
     struct tls_lane_settings settings;
     struct stats_block *stats;
@@ -51,6 +61,7 @@ struct tls_lane {
     struct base_list domains; /* seen by this thread and not released */
     struct tls_ticket_key ticket[2];
     uint32_t ticket_cnt;
+    struct tls_sessions sessions;
 };
 
 /* ---- a domain ---- */
@@ -143,6 +154,8 @@ struct tls_conn {
     struct tls_op *op;      /* parked on it */
     struct base_span in;    /* during a call */
     struct base_buf *out;   /* during a call */
+    uint64_t session_key;   /* of what its server gives; 0: nothing is kept */
+    int64_t session_now_s;  /* when it was opened */
     uint64_t noise_at;      /* bytes read when the count below began */
     uint64_t read_bytes;
     uint32_t noise_cnt;
@@ -189,6 +202,13 @@ void tls_lane_enter(struct tls_lane *l, struct tls_domain *d);
 void tls_lane_cancel(struct tls_lane *l, struct tls_conn *c);
 void tls_lane_turn(struct tls_lane *l, struct tls_conn *c);
 void tls_lane_unqueue(struct tls_lane *l, struct tls_conn *c);
+
+/* tls_session.c */
+bool tls_sessions_init(struct tls_sessions *t, uint32_t max);
+void tls_sessions_fini(struct tls_sessions *t); /* none is left */
+/* Those of a domain go; d NULL: all. */
+void tls_sessions_forget(struct tls_lane *l, const struct tls_domain *d);
+int tls_session_given(SSL *ssl, SSL_SESSION *session);
 
 /* tls_domain.c: by the lane. */
 void tls_domain_hold(struct tls_domain *d);

@@ -37,8 +37,12 @@ struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
         goto failed;
     /* Twice as many: nobody's ones are still under way when others are parked in their place. */
     if (base_pool_init(&l->ops, 2 * parked_max, sizeof(struct tls_op), _Alignof(struct tls_op),
-                       sizeof(struct tls_op)) == 0)
+                       sizeof(struct tls_op)) != 0)
+        goto no_ops;
+    if (tls_sessions_init(&l->sessions, settings->session_max))
         return l;
+    base_pool_fini(&l->ops);
+no_ops:
     base_pool_fini(&l->conns);
 failed:
     tls_gcm_close(l->mb);
@@ -52,6 +56,7 @@ void tls_lane_fini(struct tls_lane *l)
     base_assert(l->conn_cnt == 0 && l->submitted_cnt == 0 && base_list_empty(&l->domains));
     base_pool_fini(&l->ops);
     base_pool_fini(&l->conns);
+    tls_sessions_fini(&l->sessions);
     tls_gcm_close(l->mb);
     OPENSSL_cleanse(l->ticket, sizeof(l->ticket));
     free(l->gathered);
@@ -62,6 +67,7 @@ void tls_lane_leave(struct tls_lane *l)
 {
     if (l->settings.keyop.ops->leave != NULL)
         l->settings.keyop.ops->leave(l->settings.keyop.state);
+    tls_sessions_forget(l, NULL);
     base_list_each (at, &l->domains) {
         struct tls_domain *d = base_container_of(at, struct tls_domain, place);
         tls_thin_stop(d);

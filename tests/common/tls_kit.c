@@ -76,7 +76,7 @@ static char *text_of(BIO *b)
 void kit_certificate_make(struct kit_certificate *c, const char *kind, const char *const *names,
                           uint32_t name_cnt, int from_days, int to_days)
 {
-    char list[4096] = "";
+    char list[32 * 1024] = "";
     size_t len = 0;
     EVP_PKEY *above = make_key("EC");
     BIO *b;

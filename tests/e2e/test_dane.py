@@ -55,11 +55,11 @@ def asked(command, word):
     return [json.loads(line) for line in gw.ctl(command, word, '--json').splitlines()]
 
 
-def attempt(domain):
+def attempt(domain, who='b'):
     """Sends a message; the log's line about what its first attempt came to."""
     with Client() as c:
-        check_equal(c.deliver('s@dnone.lab', [f'b@{domain}'], plain(1)).code, 250, 'message')
-    found = wait_until(lambda: re.findall(rf' (delivered|deferred) .*to=<b@{re.escape(domain)}> (.*)', gw.log()), 30, domain)
+        check_equal(c.deliver('s@dnone.lab', [f'{who}@{domain}'], plain(1)).code, 250, 'message')
+    found = wait_until(lambda: re.findall(rf' (delivered|deferred) .*to=<{who}@{re.escape(domain)}> (.*)', gw.log()), 30, domain)
     gw.ctl('queue', 'delete', '--all')
     return found[0]
 
@@ -151,6 +151,29 @@ def test_a_host_is_probed(lab):
 def test_mail_that_has_to_flow(lab):
     what, said = attempt('dflow.lab')
     check_equal(what, 'delivered', said)
+
+
+def test_sessions(lab):
+    """A session of TLS is taken up again by connections that ask the same of the same host: other TLSA records have a whole
+    handshake, and what does not fit any more gets nothing by it."""
+    good, wrong = zones.records['_25._tcp.ee.lab'][1], zones.records['_25._tcp.bad.lab'][0]
+    names = iter('cdefghi')
+
+    def resumed(cnt, word):
+        before = gw.counter('tls/resumed')
+        what, said = attempt('dee.lab', next(names))
+        check(what == word and f'tls=dane/{"verified" if word == "delivered" else "failed"}' in said, said)
+        check_equal(gw.counter('tls/resumed') - before, cnt, 'sessions resumed')
+    attempt('dee.lab', next(names))
+    resumed(1, 'delivered')
+    resumed(1, 'delivered')
+    check(re.search(r'version=TLSv1\.3 .*key=resumed', gw.log()), 'the log tells it')
+    zones.publish('_25._tcp.ee.lab', [good])
+    resumed(0, 'delivered')
+    resumed(1, 'delivered')
+    zones.publish('_25._tcp.ee.lab', [wrong])
+    resumed(0, 'deferred')
+    zones.publish('_25._tcp.ee.lab', [wrong, good])
 
 
 def test_literal(lab):

@@ -14,10 +14,12 @@
 #define FRAME_OVERHEAD   (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN)
 #define RSS_KEY_DEFAULT  40
 
-#define RX_OFFLOADS      (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
-#define TX_CHECKSUMS     (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
-#define TX_CUTS          (TX_CHECKSUMS | RTE_ETH_TX_OFFLOAD_TCP_TSO)
-#define TX_OFFLOADS      (TX_CUTS | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
+#define RX_OFFLOADS (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
+/* Who cuts fills in the IP checksums of the pieces, too, whether it does so for other packets or
+ * not (net_virtio, net_vmxnet3). */
+#define TX_CUTS          (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO)
+#define TX_WORK          (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | TX_CUTS)
+#define TX_OFFLOADS      (TX_WORK | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
 #define TSO_MBUF_MAX     44 /* of 1448 bytes, with the header: as long as an IP packet may be */
 #define TAP_TSO_OVERHEAD (RTE_ETHER_HDR_LEN + sizeof(struct rte_vlan_hdr))
 
@@ -213,7 +215,7 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
 
     struct rte_eth_conf conf = {.rxmode.mtu = mtu, .intr_conf.rxq = c->interrupts};
     /* net_tap's checksums are wrong for chains with odd pieces (22.11): it gets no chains. */
-    uint64_t tx_not = c->no_offloads ? TX_CUTS : 0;
+    uint64_t tx_not = c->no_offloads ? TX_WORK : 0;
     if (strcmp(info.driver_name, "net_tap") == 0)
         tx_not |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     conf.rxmode.offloads = c->no_offloads ? 0 : RX_OFFLOADS & info.rx_offload_capa;
@@ -225,8 +227,7 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
     snprintf(e->driver, sizeof(e->driver), "%s", info.driver_name);
     e->if_index = info.if_index;
     e->queue_cnt = c->queue_cnt;
-    e->interrupts = c->interrupts;
-    e->tx_prepare = (conf.txmode.offloads & TX_CHECKSUMS) != 0;
+    e->tx_prepare = (conf.txmode.offloads & TX_WORK) != 0;
     uint16_t key_len = info.hash_key_size > 0 ? info.hash_key_size : RSS_KEY_DEFAULT;
     if (c->queue_cnt > 1 && info.reta_size > 0 && key_len <= ETHDEV_RSS_KEY_CAP &&
         (info.flow_type_rss_offloads & ETHDEV_RSS_TYPES) != 0) {
@@ -242,6 +243,12 @@ static int configure(struct ethdev *e, struct net_port *out, const struct ethdev
         e->rss_table_cnt = info.reta_size;
     }
     rc = rte_eth_dev_configure(e->port_id, c->queue_cnt, c->queue_cnt, &conf);
+    if (rc != 0 && c->interrupts) {
+        /* A device has one interrupt in all under uio_pci_generic, which some drivers refuse. */
+        conf.intr_conf.rxq = 0;
+        rc = rte_eth_dev_configure(e->port_id, c->queue_cnt, c->queue_cnt, &conf);
+    }
+    e->interrupts = conf.intr_conf.rxq != 0;
     if (rc != 0)
         return fail(err, cap, rc, "port %s refuses %u queues, mtu %u (%s): see the log of EAL",
                     c->name, c->queue_cnt, mtu, strerror(-rc));

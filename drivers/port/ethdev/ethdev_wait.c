@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -61,8 +62,24 @@ static void find_sockets(struct ethdev *e, int domain)
     e->wait = ETHDEV_WAIT_SOCKET;
 }
 
+/* A queue's own interrupt comes by an eventfd (VFIO). What uio_pci_generic has is the device's one
+ * interrupt, whose events EAL's thread takes for the state of the link. */
+static bool is_eventfd(int fd)
+{
+    char link[32], target[64];
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, target, sizeof(target) - 1);
+    if (len < 0)
+        return false;
+    target[len] = 0;
+    return strstr(target, "[eventfd]") != NULL;
+}
+
 static void find_interrupts(struct ethdev *e)
 {
+    bool events = true;
+
     for (uint16_t q = 0; q < e->queue_cnt; q++) {
         int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(e->port_id, q);
         if (fd < 0) {
@@ -70,12 +87,17 @@ static void find_interrupts(struct ethdev *e)
             return;
         }
         e->wait_fd[q] = fd;
+        events = events && is_eventfd(fd);
     }
     /* A port that has a descriptor but can not be armed has given its own, as net_tap does. */
     bool arms = rte_eth_dev_rx_intr_enable(e->port_id, 0) == 0;
     if (arms)
         rte_eth_dev_rx_intr_disable(e->port_id, 0);
     e->wait = arms ? ETHDEV_WAIT_INTERRUPT : ETHDEV_WAIT_SOCKET;
+    if (arms && !events) {
+        memset(e->wait_fd, 0xff, sizeof(e->wait_fd));
+        e->wait = ETHDEV_WAIT_NONE;
+    }
 }
 
 /* Asking these for a descriptor only makes DPDK log an error. */
