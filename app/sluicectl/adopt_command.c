@@ -112,11 +112,14 @@ static int open_adopted(const struct adoption *a, FILE **in)
 
     *in = NULL;
     if (fd < 0)
-        return errno == ENOENT ? COMMAND_DONE : refuse("%s: %s", a->file, strerror(errno));
+        return errno == ENOENT ? COMMAND_DONE
+                               : refuse("%s: %s%s", a->file, strerror(errno), command_next(errno));
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 022) != 0 ||
         (st.st_uid != 0 && st.st_uid != geteuid())) {
         close(fd);
-        return refuse("%s: it has to belong to root, and nobody else may write it", a->file);
+        return refuse("%s: it has to belong to root, and nobody else may write it: see what is in "
+                      "it, then chown and chmod it",
+                      a->file);
     }
     *in = fdopen(fd, "r");
     base_assert(*in != NULL);
@@ -130,11 +133,12 @@ static int check_known(const struct adoption *a)
     char line[PATH_MAX + 64], path[PATH_MAX];
 
     if (stat(a->dir, &own) != 0)
-        return refuse("%s: %s", a->dir, strerror(errno));
+        return refuse("%s: %s%s", a->dir, strerror(errno), command_next(errno));
     for (uint32_t i = 0; i < a->conf->spool_cnt; i++)
         if (stat(a->conf->spool[i].path, &other) == 0 && own.st_dev == other.st_dev &&
             own.st_ino == other.st_ino)
-            return refuse("%s is this gateway's spool %s already", a->dir, a->conf->spool[i].name);
+            return refuse("%s is this gateway's spool %s already: nothing is to be done", a->dir,
+                          a->conf->spool[i].name);
     FILE *f;
     int status = open_adopted(a, &f);
     while (f != NULL && status == COMMAND_DONE && fgets(line, sizeof(line), f) != NULL) {
@@ -169,7 +173,7 @@ static int count_segments(struct adoption *a, int dir_fd)
     struct stat st;
 
     if (d == NULL)
-        return refuse("%s/seg: %s", a->dir, strerror(errno));
+        return refuse("%s/seg: %s%s", a->dir, strerror(errno), command_next(errno));
     while ((e = readdir(d)) != NULL) {
         if (strstr(e->d_name, ".seg") == NULL || fstatat(fd, e->d_name, &st, 0) != 0)
             continue;
@@ -179,7 +183,9 @@ static int count_segments(struct adoption *a, int dir_fd)
     }
     closedir(d);
     a->segment_bytes = (a->segment_bytes + MIB - 1) / MIB * MIB;
-    return a->segment_bytes > 0 ? COMMAND_DONE : refuse("%s has no segments", a->dir);
+    return a->segment_bytes > 0
+               ? COMMAND_DONE
+               : refuse("%s has no segments: is it the directory of a spool?", a->dir);
 }
 
 /* Whether it can be taken: whole, not in use, with mail in it. */
@@ -277,7 +283,9 @@ static int write_next(const struct adoption *a, const char *next)
     write_block(a, out);
     bool good = fflush(out) == 0 && fsync(fd) == 0;
     good = fclose(out) == 0 && good;
-    return status != COMMAND_DONE || good ? status : refuse("%s: %s", next, strerror(errno));
+    return status != COMMAND_DONE || good
+               ? status
+               : refuse("%s: %s%s", next, strerror(errno), command_next(errno));
 }
 
 /* Under another name, which becomes the right one when all is on stable storage. */
@@ -291,7 +299,7 @@ static int write_file(const struct adoption *a)
         return refuse("%s: %s: be root", dir, strerror(errno));
     int status = write_next(a, next);
     if (status == COMMAND_DONE && rename(next, a->file) != 0)
-        status = refuse("%s: %s", a->file, strerror(errno));
+        status = refuse("%s: %s%s", a->file, strerror(errno), command_next(errno));
     if (status != COMMAND_DONE) {
         unlink(next);
         return status;
@@ -315,8 +323,9 @@ static int adopt(struct adoption *a, int dir_fd)
     if (status == COMMAND_DONE)
         status = ask_number(a);
     if (status == COMMAND_DONE && a->conf->spool_cnt == CONF_SPOOL_MAX)
-        status =
-            refuse("the gateway has %d spools, which is the most there may be", CONF_SPOOL_MAX);
+        status = refuse("the gateway has %d spools, which is the most there may be: take out the "
+                        "blocks of those that are empty",
+                        CONF_SPOOL_MAX);
     if (status == COMMAND_DONE)
         status = write_file(a);
     if (status == COMMAND_DONE)
@@ -334,11 +343,13 @@ int adopt_command_run(const struct command_call *call)
     const char *dir = call->argument[0];
 
     if (realpath(dir, a.dir) == NULL || strchr(a.dir, '"') != NULL || strchr(a.dir, '\n') != NULL)
-        return refuse("%s: %s", dir, errno != 0 ? strerror(errno) : "no path for a configuration"),
+        return refuse("%s: %s%s", dir,
+                      errno != 0 ? strerror(errno) : "a path with a quote cannot be configured",
+                      errno != 0 ? command_next(errno) : ": rename it"),
                COMMAND_UNREACHABLE;
     int dir_fd = open(a.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
-        return refuse("%s: %s", dir, strerror(errno)), COMMAND_UNREACHABLE;
+        return refuse("%s: %s%s", dir, strerror(errno), command_next(errno)), COMMAND_UNREACHABLE;
     int status = adopt(&a, dir_fd);
     close(dir_fd);
     return status;

@@ -143,6 +143,9 @@ int command_stream(const struct command_call *call, const char *without, FILE *o
 int command_ask(const char *socket, const char *const *words, unsigned word_cnt, FILE *out,
                 const char *empty) BASE_WARN_UNUSED;
 
+/* ": what to do" about an error of a file or directory; "" where the error says it. */
+const char *command_next(int error);
+
 /* Connects to the gateway's socket; flags: SOCK_NONBLOCK or 0. Returns the descriptor, which the
  * caller closes, or a negative error: -ENAMETOOLONG, or of socket() and connect(). */
 int command_dial(const char *socket, int flags) BASE_WARN_UNUSED;

@@ -11,6 +11,30 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+const char *command_next(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return ": is the path right?";
+    case EACCES:
+    case EPERM:
+        return ": be root";
+    case EEXIST:
+        return ": remove it, or name another";
+    case ENOTDIR:
+        return ": name a directory";
+    case ENOSPC:
+    case EDQUOT:
+        return ": make room there, or name another place";
+    case EROFS:
+        return ": name another place";
+    case EIO:
+        return ": see the kernel's messages (dmesg)";
+    default:
+        return "";
+    }
+}
+
 int command_dial(const char *socket_path, int flags)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};

@@ -29,7 +29,9 @@ static int look(const char *socket, struct state *s)
     if (fclose(out) != 0 || text == NULL)
         return COMMAND_UNREACHABLE;
     if (status == 0 && !parse(text, s)) {
-        fprintf(stderr, "sluicectl: the gateway's answer is not understood: %s", text);
+        fprintf(stderr,
+                "sluicectl: the gateway's answer is not understood, is it of another version? %s",
+                text);
         status = COMMAND_UNREACHABLE;
     }
     free(text);

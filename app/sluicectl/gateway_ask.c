@@ -19,15 +19,16 @@ const char *gateway_line_word(struct gateway_line *line, const char *word, bool 
 
     for (const char *p = word; *p != 0; p++)
         if ((unsigned char)*p < 32 || *p == 127)
-            return "a word has a control character";
+            return "a word has a control character: type it without";
     if (word[0] == 0 || strpbrk(word, " \"'") != NULL || (value && word[0] == '-'))
         quote = strchr(word, '"') == NULL ? "\"" : "'";
     if (quote[0] != 0 && strchr(word, quote[0]) != NULL)
-        return "a word cannot have both kinds of quotes";
+        return "a word cannot have both kinds of quotes, take one of them out";
     int n = snprintf(line->text + line->len, cap - line->len, "%s%s%s%s", line->len > 0 ? " " : "",
                      quote, word, quote);
     if (n < 0 || (size_t)n >= cap - line->len)
-        return "the command is longer than 1023 bytes";
+        return "the command is longer than 1023 bytes: give fewer words, or conditions in place of "
+               "ids";
     line->len += (size_t)n;
     return NULL;
 }

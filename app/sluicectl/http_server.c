@@ -237,8 +237,10 @@ int http_serve(const struct http_config *config)
     errno = 0;
     struct MHD_Daemon *d = start(&s);
     if (d == NULL) {
-        fprintf(stderr, "sluicectl: cannot listen at %s: %s\n", config->listen,
-                errno != 0 ? strerror(errno) : "is the address ours, and the port free?");
+        fprintf(stderr,
+                "sluicectl: cannot listen at %s: %s: is the address this machine's, and the port "
+                "free?\n",
+                config->listen, errno != 0 ? strerror(errno) : "refused");
         return COMMAND_UNREACHABLE;
     }
     fprintf(stderr, "sluicectl: %s\n", config->what);

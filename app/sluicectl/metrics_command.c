@@ -19,7 +19,7 @@ static int print(const char *socket_path, enum metrics_form form)
     metrics_free(&m);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return COMMAND_DONE;
-    fprintf(stderr, "sluicectl: standard output: %s\n", strerror(errno));
+    fprintf(stderr, "sluicectl: standard output: %s%s\n", strerror(errno), command_next(errno));
     return COMMAND_UNREACHABLE;
 }
 
@@ -30,11 +30,13 @@ int metrics_command_run(const struct command_call *call)
     bool openmetrics = command_option_value(call, "--openmetrics") != NULL;
 
     if (listen != NULL && (openmetrics || call->json)) {
-        fprintf(stderr, "sluicectl: metrics --listen: the form is what each client asks for\n");
+        fprintf(stderr, "sluicectl: metrics --listen: the form is what each client asks for; leave "
+                        "--json and --openmetrics out\n");
         return COMMAND_WRONG_USE;
     }
     if (listen == NULL && other) {
-        fprintf(stderr, "sluicectl: metrics --allow-remote says nothing without --listen\n");
+        fprintf(stderr,
+                "sluicectl: metrics --allow-remote says nothing without --listen ADDRESS:PORT\n");
         return COMMAND_WRONG_USE;
     }
     if (listen != NULL)

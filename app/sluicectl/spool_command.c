@@ -59,7 +59,7 @@ static int run(struct spool_inspect *in, const struct look *look)
     else if (dump(in, look->json) < 0)
         status = COMMAND_UNREACHABLE;
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "sluicectl: standard output: %s\n", strerror(errno));
+        fprintf(stderr, "sluicectl: standard output: %s%s\n", strerror(errno), command_next(errno));
         return COMMAND_REFUSED;
     }
     return status != COMMAND_DONE ? status : t.damage_cnt > 0 ? COMMAND_REFUSED : COMMAND_DONE;
@@ -83,11 +83,14 @@ static int inspect(const char *dir, struct look *look)
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (dir_fd < 0) {
-        fprintf(stderr, "sluicectl: %s: %s\n", dir, strerror(errno));
+        fprintf(stderr, "sluicectl: %s: %s%s\n", dir, strerror(errno), command_next(errno));
         return status;
     }
     if (look->out != NULL && inside(dir_fd, look->out)) {
-        fprintf(stderr, "sluicectl: %s is the spool itself, where nothing is written\n", look->out);
+        fprintf(
+            stderr,
+            "sluicectl: %s is the spool itself, where nothing is written: name another directory\n",
+            look->out);
         close(dir_fd);
         return COMMAND_WRONG_USE;
     }

@@ -19,7 +19,7 @@ struct export
 static int fail(const struct export *x, const char *name)
 {
     int rc = -errno;
-    fprintf(stderr, "sluicectl: %s/%s: %s\n", x->dir, name, strerror(-rc));
+    fprintf(stderr, "sluicectl: %s/%s: %s%s\n", x->dir, name, strerror(-rc), command_next(-rc));
     return rc;
 }
 
@@ -111,7 +111,10 @@ static int messages_export(struct export *x, struct spool_export_totals *t)
         spool_id_format(id, &m->id);
         rc = message_export(x);
         if (rc == -EBADMSG)
-            fprintf(stderr, "sluicectl: message %s cannot be read whole: not exported\n", id);
+            fprintf(stderr,
+                    "sluicectl: message %s cannot be read whole: not exported; sluicectl spool "
+                    "check tells what is damaged\n",
+                    id);
         else if (rc == 0)
             fprintf(stderr, "sluicectl: %s/%s.eml is there already: left as it is\n", x->dir, id);
         else if (rc < 0)
@@ -127,12 +130,12 @@ int spool_export_run(struct spool_inspect *in, const char *dir, struct spool_exp
 {
     struct export x = {.in = in, .dir = dir};
     if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
-        fprintf(stderr, "sluicectl: %s: %s\n", dir, strerror(errno));
+        fprintf(stderr, "sluicectl: %s: %s%s\n", dir, strerror(errno), command_next(errno));
         return -1;
     }
     x.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (x.dir_fd < 0) {
-        fprintf(stderr, "sluicectl: %s: %s\n", dir, strerror(errno));
+        fprintf(stderr, "sluicectl: %s: %s%s\n", dir, strerror(errno), command_next(errno));
         return -1;
     }
     int rc = messages_export(&x, totals);

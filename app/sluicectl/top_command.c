@@ -108,7 +108,7 @@ int top_command_run(const struct command_call *call)
     sigset_t set;
 
     if (t == NULL) {
-        fputs("sluicectl: memory is short\n", stderr);
+        fputs("sluicectl: memory is short: end other programs, and try again\n", stderr);
         return COMMAND_UNREACHABLE;
     }
     if (call->json || command_option_value(call, "--once") != NULL) {

@@ -16,8 +16,7 @@ static FILE *open_file(const char *path)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0) {
-        fprintf(stderr, "sluicectl: %s: %s%s\n", path, strerror(errno),
-                errno == EEXIST ? ": remove it, or name another file" : "");
+        fprintf(stderr, "sluicectl: %s: %s%s\n", path, strerror(errno), command_next(errno));
         return NULL;
     }
     FILE *file = fdopen(fd, "w");
@@ -44,7 +43,7 @@ int capture_command_run(const struct command_call *call)
     int status = command_stream(call, "--out", file);
     bool empty = ftell(file) == 0;
     if (fclose(file) != 0 && status == COMMAND_DONE) {
-        fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "sluicectl: %s: %s%s\n", path, strerror(errno), command_next(errno));
         status = COMMAND_UNREACHABLE;
     }
     if (empty)

@@ -125,7 +125,9 @@ static void check_names(struct check *c)
 static void check_group(struct check *c, const char *block, const char *group)
 {
     if (group != NULL && group[0] != 0 && getgrnam(group) == NULL)
-        say(c, block, "group", "", "there is no group %s on this machine", group);
+        say(c, block, "group", "",
+            "there is no group %s on this machine: make it (groupadd --system %s), or name another",
+            group, group);
 }
 
 static void check_users(struct check *c)
@@ -134,7 +136,9 @@ static void check_users(struct check *c)
 
     if (conf->gateway.user != NULL && conf->gateway.user[0] != 0 &&
         getpwnam(conf->gateway.user) == NULL)
-        say(c, "gateway", "user", "", "there is no user %s on this machine", conf->gateway.user);
+        say(c, "gateway", "user", "",
+            "there is no user %s on this machine: make it (useradd --system %s), or name another",
+            conf->gateway.user, conf->gateway.user);
     check_group(c, "control", conf->control.group);
     if (conf->telemetry.enabled)
         check_group(c, "telemetry", conf->telemetry.group);

@@ -117,6 +117,7 @@ static const char *open_link(struct lane *l, struct delivery *d, struct conn *c)
     struct tcp_conn *tcp = NULL;
 
     if (d->stream == NULL) {
+        c->out.delivery = d; /* whoever follows it sees the SYN */
         if (tcp_connect(l->tcp, &local, &d->host, c, &tcp, l->now_ns) != 0)
             return "no route to the next hop, or no port left";
         c->link = tcp;

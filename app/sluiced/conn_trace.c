@@ -187,15 +187,17 @@ void conn_trace_end(struct conn *c)
         (unsigned long long)c->out_bytes, f.state, f.srtt_us, f.cwnd_bytes, f.unacked_bytes);
 }
 
-void conn_trace_tcp(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote,
-                    const char *what, const char *was)
+void conn_trace_tcp(void *arg, void *user, const struct net_endpoint *local,
+                    const struct net_endpoint *remote, const char *what, const char *was)
 {
     struct lane *l = arg;
-    const struct trace *t = &l->topology->trace;
-    uint32_t bits = trace_of_address(t, &remote->addr);
+    struct conn *c = user;
+    uint32_t bits = trace_of_address(&l->topology->trace, &remote->addr);
     char text[128], end[NET_ENDPOINT_TEXT_CAP];
     struct stats_log_record r;
 
+    if (c != NULL && conn_trace_wanted(c))
+        bits |= c->traced;
     if (bits == 0)
         return;
     net_endpoint_format(end, local);
@@ -204,5 +206,7 @@ void conn_trace_tcp(void *arg, const struct net_endpoint *local, const struct ne
     stats_log_begin(&r, STATS_LOG_TRACE, l->wall_ns);
     r.port = remote->port;
     memcpy(r.address, remote->addr.b, sizeof(r.address));
+    if (c != NULL && message_of(c) != NULL)
+        memcpy(r.id, message_of(c), sizeof(r.id));
     push(l, &r, bits, "tcp", base_span_of(text, n > 0 ? strnlen(text, sizeof(text)) : 0));
 }

@@ -50,8 +50,8 @@ static inline void conn_trace_message(struct conn *c, const uint8_t id[16])
 /* The connection ends. */
 void conn_trace_end(struct conn *c);
 
-/* tcp_config's watch; arg: the lane. */
-void conn_trace_tcp(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote,
-                    const char *what, const char *was);
+/* tcp_config's watch; arg: the lane; user: the connection. */
+void conn_trace_tcp(void *arg, void *user, const struct net_endpoint *local,
+                    const struct net_endpoint *remote, const char *what, const char *was);
 
 #endif

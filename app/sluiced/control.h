@@ -130,6 +130,10 @@ void control_command(struct control *c, struct control_client *client, size_t le
  * courier. */
 void control_continue(struct control *c, struct control_client *client);
 
+#define CONTROL_NO_MEMORY                                                                          \
+    "memory is short: 'sluicectl metrics' tells what has it; try again when the machine has "      \
+    "some\n"
+
 /* Ends the answer, to which nothing was said yet, by "error: " and the text. */
 __attribute__((format(printf, 2, 3))) void control_refuse(struct control_client *client,
                                                           const char *format, ...);

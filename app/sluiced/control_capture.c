@@ -298,12 +298,16 @@ void control_capture(struct control *c, struct control_client *client)
     uint32_t lane_cnt = g->topology.lane_cnt;
 
     if (c->capture != NULL)
-        return control_refuse(client, "a capture runs already: wait for its end\n");
+        return control_refuse(
+            client,
+            "a capture runs already: wait for its end, or end the sluicectl that writes it\n");
     if (w->for_ns > MAX_NS)
-        return control_refuse(client, "a capture ends after 1h at most\n");
+        return control_refuse(
+            client,
+            "a capture ends after 1h at most: ask for --for 1h, and for another one then\n");
     struct control_capture *k = calloc(1, sizeof(*k) + lane_cnt * sizeof(struct capture_lane));
     if (k == NULL)
-        return control_refuse(client, "memory is short\n");
+        return control_refuse(client, CONTROL_NO_MEMORY);
     k->stream = (struct control_stream){.more = capture_more, .end = capture_end};
     k->lane_cnt = lane_cnt;
     k->port_cnt = g->hub.started->conf->port_cnt;
@@ -317,7 +321,7 @@ void control_capture(struct control *c, struct control_client *client)
         for (uint32_t i = 0; i < lane_cnt; i++)
             free(k->lane[i].ring);
         free(k);
-        return control_refuse(client, "memory is short\n");
+        return control_refuse(client, CONTROL_NO_MEMORY);
     }
     c->capture = k;
     k->client = client;

@@ -111,7 +111,8 @@ static bool accept_client(struct control *c)
                     : NULL;
     if (out == NULL || control_watch(c, fd, EPOLLIN, i) != 0) {
         free(out);
-        turn_away(fd, "error: too many clients at a time, try again\n");
+        turn_away(fd, "error: too many clients at a time: end one that waits (trace, top, log "
+                      "tail), or try again\n");
         return true;
     }
     c->client[i] = (struct control_client){
@@ -249,7 +250,10 @@ static void read_client(struct control *c, uint32_t i)
         return;
     client->answering = true;
     if (end == NULL)
-        control_refuse(client, "the command is longer than %zu bytes\n", sizeof(client->line) - 1);
+        control_refuse(client,
+                       "the command is longer than %zu bytes: give fewer words, or conditions in "
+                       "place of ids\n",
+                       sizeof(client->line) - 1);
     else
         control_command(c, client, (size_t)(end - client->line));
     if (client->asking)

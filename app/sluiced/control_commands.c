@@ -93,7 +93,7 @@ static void ask_courier(struct control *c, struct control_client *client)
     r->text_cap = CONTROL_BODY_CAP;
     r->text_len = 0;
     if (rte_ring_sp_enqueue(topology_ring(t, TOPOLOGY_CONTROL_COURIER, 0), r) != 0) {
-        r->error = "too many requests at a time, try again";
+        r->error = "too many requests at a time: try again in a moment";
         client->more = false;
         return;
     }
@@ -138,7 +138,8 @@ void control_command(struct control *c, struct control_client *client, size_t le
     int rc = control_line_parse(&client->command, line, &bad);
 
     if (rc == -EILSEQ)
-        return control_refuse(client, "the command has a control character\n");
+        return control_refuse(
+            client, "the command has a control character: words are of printable characters\n");
     if (rc == -ENOENT)
         return refuse_unknown(client, line);
     const struct control_row *row = &control_rows[client->command.verb];

@@ -176,7 +176,7 @@ void control_connections(struct control *c, struct control_client *client)
     struct topology *t = &c->config.gateway->topology;
 
     if (!ask_make(client))
-        return control_refuse(client, "memory is short\n");
+        return control_refuse(client, CONTROL_NO_MEMORY);
     /* The ring has more places than control has clients. */
     base_assert(rte_ring_sp_enqueue(topology_ring(t, TOPOLOGY_CONTROL_LANE, client->ask_lane),
                                     client->ask) == 0);

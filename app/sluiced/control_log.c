@@ -38,7 +38,9 @@ void control_log_reopen(struct control *c, struct control_client *client)
     int error = control_reopen_log(c);
 
     if (error != 0)
-        control_refuse(client, "the log file cannot be opened anew (%s); the old one stays\n",
+        control_refuse(client,
+                       "the log file cannot be opened anew (%s); the old one stays: see to its "
+                       "directory, then say log reopen again\n",
                        strerror(-error));
 }
 
@@ -101,7 +103,7 @@ void control_log_tail(struct control *c, struct control_client *client)
     size_t room = CONTROL_BODY_CAP - 1;
 
     if (records == NULL)
-        return control_refuse(client, "memory is short\n");
+        return control_refuse(client, CONTROL_NO_MEMORY);
     uint32_t cnt = log_writer_tail(c->config.log, records, TAIL_CNT), first = cnt;
     for (; first > 0; first--) {
         size_t len = log_format(line, &style, &records[first - 1], 0);

@@ -120,7 +120,7 @@ static bool ask(struct control *c, struct control_client *client, struct asked *
     a->tables = a->view.tables != NULL ? a->view.tables : a->none;
     if (a->view.work != NULL && a->tables != NULL)
         return true;
-    control_refuse(client, "memory is short\n");
+    control_refuse(client, CONTROL_NO_MEMORY);
     policy_work_close(a->view.work);
     policy_tables_free(a->none);
     return false;
@@ -253,10 +253,12 @@ void control_maps_check_sender(struct control *c, struct control_client *client)
     if (!ask(c, client, &a))
         return;
     if (policy_login_key(&a.reading, &login, word[0]) != 0)
-        control_refuse(client, "'%.*s' is no login\n", SPAN(word[0]));
+        control_refuse(client, "'%.*s' is no login: give the name that a user logs in with\n",
+                       SPAN(word[0]));
     else if (policy_key_text(&address, word[1]) != 0 || address.at == 0 ||
              !policy_key_has_domain(&address))
-        control_refuse(client, "'%.*s' is no address with a domain\n", SPAN(word[1]));
+        control_refuse(client, "'%.*s' is no address with a domain: give it as user@example.org\n",
+                       SPAN(word[1]));
     else
         answer_sender(c, client, &a, &login, &address);
     if (client->command.filter.json && !client->refused)
@@ -275,7 +277,8 @@ void control_maps_check_recipient(struct control *c, struct control_client *clie
         return;
     if (policy_key_text(&address, word) != 0 || address.at == 0 ||
         !policy_key_has_domain(&address)) {
-        control_refuse(client, "'%.*s' is no address with a domain\n", SPAN(word));
+        control_refuse(client, "'%.*s' is no address with a domain: give it as user@example.org\n",
+                       SPAN(word));
         return asked_end(&a);
     }
     bool local = policy_is_local(&a.view, policy_key_span(&address));

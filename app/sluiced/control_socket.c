@@ -54,7 +54,8 @@ int control_listen(const struct conf *conf, char *err, size_t err_cap)
     mode_t mode;
 
     if (strlen(path) >= sizeof(a.sun_path)) {
-        snprintf(err, err_cap, "control: socket: the path is longer than %zu bytes",
+        snprintf(err, err_cap,
+                 "control: socket: the path is longer than %zu bytes: name a shorter one",
                  sizeof(a.sun_path) - 1);
         return -ENAMETOOLONG;
     }
@@ -68,7 +69,9 @@ int control_listen(const struct conf *conf, char *err, size_t err_cap)
     /* Left over from a crash, or in use: only an answer tells. */
     if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) {
         close(fd);
-        snprintf(err, err_cap, "control: socket: another gateway answers at %s", path);
+        snprintf(err, err_cap,
+                 "control: socket: another gateway answers at %s: stop it, or name another socket",
+                 path);
         return -EADDRINUSE;
     }
     if (unlink(path) != 0 && errno != ENOENT) {

@@ -14,7 +14,7 @@ void control_text_piece(struct control_client *client)
 {
     if (client->text == NULL) {
         client->more = false;
-        return control_refuse(client, "memory is short\n");
+        return control_refuse(client, CONTROL_NO_MEMORY);
     }
     size_t left = client->text_len - client->text_at;
     size_t n = left < CONTROL_BODY_CAP ? left : CONTROL_BODY_CAP;
@@ -38,7 +38,7 @@ void control_json_lines(struct control_client *client, const char *members)
 
     client->body_len = 0;
     if (out == NULL)
-        return control_refuse(client, "memory is short\n");
+        return control_refuse(client, CONTROL_NO_MEMORY);
     fprintf(out, "{%s\"lines\":[", members);
     for (size_t at = 0; at < len;) {
         const char *end = memchr(text + at, '\n', len - at);
@@ -55,7 +55,7 @@ void control_json_lines(struct control_client *client, const char *members)
     }
     free(made);
     if (!fits)
-        control_refuse(client, "the answer is too long for one JSON object\n");
+        control_refuse(client, "the answer is too long for one JSON object: ask without --json\n");
 }
 
 /* ---- status ---- */

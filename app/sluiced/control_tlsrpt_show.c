@@ -15,7 +15,8 @@ static bool has_room(const struct control_client *client)
 static bool is_on(const struct control *c, struct control_client *client)
 {
     if (!c->tlsrpt.on)
-        control_refuse(client, "no reports of TLS are made: tlsrpt: enable = no\n");
+        control_refuse(
+            client, "no reports of TLS are made: tlsrpt: enable = no; set it to yes, and reload\n");
     return c->tlsrpt.on;
 }
 
@@ -99,7 +100,7 @@ void control_tlsrpt_show(struct control *c, struct control_client *client)
     if (!is_on(c, client))
         return;
     if (policy_key_of_domain(&key, client->command.word[0]) != 0)
-        return control_refuse(client, "that is no domain\n");
+        return control_refuse(client, "that is no domain: give it as example.org\n");
     struct base_span domain = policy_key_domain(&key);
     base_list_each (n, &s->counts.domains) {
         const struct tlsrpt_domain *d = base_container_of(n, struct tlsrpt_domain, node);
@@ -110,7 +111,9 @@ void control_tlsrpt_show(struct control *c, struct control_client *client)
         tlsrpt_puts(&t, "\n");
     }
     if (t.len == 0 && at == 0)
-        control_refuse(client, "no sessions of that domain are counted\n");
+        control_refuse(
+            client,
+            "no sessions of that domain are counted: sluicectl tlsrpt tells of which some are\n");
     size_t room = CONTROL_BODY_CAP - 1;
     size_t left = t.len > at ? t.len - at : 0, len = left < room ? left : room;
     if (len > 0)

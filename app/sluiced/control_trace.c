@@ -113,18 +113,21 @@ void control_trace(struct control *c, struct control_client *client)
     struct trace_wish wish;
 
     if (trace_wish_parse(&wish, line->word[0]) != 0)
-        return control_refuse(client, "'%.*s' is no address, network or domain\n",
+        return control_refuse(client,
+                              "'%.*s' is no address, network or domain: give it as 192.0.2.7, "
+                              "192.0.2.0/24 or example.org\n",
                               (int)(line->word[0].len < 100 ? line->word[0].len : 100),
                               (const char *)line->word[0].p);
     if (line->for_ns > MAX_NS)
         return control_refuse(client, "a trace ends after 1h at most; ask for another one then\n");
     struct control_trace *t = calloc(1, sizeof(*t));
     if (t == NULL)
-        return control_refuse(client, "memory is short\n");
+        return control_refuse(client, CONTROL_NO_MEMORY);
     int number = trace_begin(&topology->trace, &wish);
     if (number < 0) {
         free(t);
-        return control_refuse(client, "%d traces run already: wait for one to end\n", TRACE_CNT);
+        return control_refuse(client, "%d traces run already: end one, or wait for its end\n",
+                              TRACE_CNT);
     }
     t->stream = (struct control_stream){.more = trace_more, .end = trace_end_of};
     t->wish = (uint32_t)number;

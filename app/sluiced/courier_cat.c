@@ -16,11 +16,14 @@ void courier_cat_fini(struct courier *c)
 static const char *error_text(const struct courier_request *r, int status)
 {
     if (status == -ENOENT)
-        return r->offset == 0 ? "there is no such message in the queue"
-                              : "the message has left the queue meanwhile: it is not whole";
+        return r->offset == 0 ? "there is no such message in the queue: sluicectl queue list tells "
+                                "those there are"
+                              : "the message has left the queue meanwhile: it is not whole; the "
+                                "log tells where it went";
     if (status == -EBADMSG)
-        return "bytes of the message are damaged on disk: it ends before them";
-    return "the spool's disk cannot be read";
+        return "bytes of the message are damaged on disk: it ends before them; sluicectl spool "
+               "check on the stopped gateway's spool tells more";
+    return "the spool's disk cannot be read: see the log, and the kernel's (dmesg)";
 }
 
 uint32_t courier_cat_run(struct courier *c)

@@ -132,9 +132,10 @@ static void answer(struct courier *c, bool timed_out)
                       r->busy_cnt);
     if (timed_out && !h->walked)
         r->error = "the spool takes no writes: not all were looked at, and what was done is not "
-                   "on disk yet";
+                   "on disk yet; see sluicectl status";
     else if (timed_out)
-        r->error = "the spool takes no writes: it is done, but not on disk yet";
+        r->error =
+            "the spool takes no writes: it is done, but not on disk yet; see sluicectl status";
     h->number++;
     h->write_cnt = 0;
     h->walked = false;

@@ -481,6 +481,7 @@ void courier_explain_start(struct courier *c, struct courier_request *r)
 
     if (error == 0)
         return;
-    r->error = error == -EINVAL ? "that is no address with a domain" : "memory is short";
+    r->error = error == -EINVAL ? "that is no address with a domain: give it as user@example.org"
+                                : "memory is short: try again when the machine has some";
     courier_control_answer(c, r);
 }

@@ -218,9 +218,10 @@ void courier_list_show(struct courier *c, struct courier_request *r)
     struct list l = {.c = c, .r = r};
     queue_each(c->queue, &after, 1, show_one, &l);
     if (r->done_cnt == 0)
-        r->error = r->recipient_at == 0
-                       ? "there is no such message in the queue"
-                       : "the message has left the queue meanwhile: the list is not whole";
+        r->error = r->recipient_at == 0 ? "there is no such message in the queue: sluicectl queue "
+                                          "list tells those there are"
+                                        : "the message has left the queue meanwhile: the list is "
+                                          "not whole; the log tells where it went";
 }
 
 /* ---- counts ---- */

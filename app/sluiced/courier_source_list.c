@@ -161,5 +161,5 @@ void courier_source_release(struct courier *c, struct courier_request *r)
     if (found)
         courier_print(r, "released %u\n", cnt);
     else
-        r->error = "there is no such source";
+        r->error = "there is no such source: sluicectl sources tells those there are";
 }

@@ -127,11 +127,13 @@ static void refreshed(const struct job *j, const struct sts_entry *e)
     end_plans(c, j->domain);
     courier_sts_print(c, j->request, j->domain, e);
     if (j->record == STS_RECORD_ERROR)
-        j->request->error = "its record could not be looked up";
+        j->request->error = "its record could not be looked up: see dns: servers, and try again";
     else if (j->record != STS_RECORD_VALID)
-        j->request->error = "it has no record, or not one that is valid";
+        j->request->error =
+            "it has no record, or not one that is valid: its mail goes without a policy";
     else if (e == NULL || e->failure != STS_FAILURE_NONE)
-        j->request->error = "its policy could not be had";
+        j->request->error =
+            "its policy could not be had; sts show tells why, it is asked for again by itself";
     courier_control_answer(c, j->request);
 }
 
@@ -359,11 +361,11 @@ bool courier_sts_refresh(struct courier *c, struct courier_request *r)
     char domain[DNS_NAME_CAP];
 
     if (!c->settings->conf->delivery.mta_sts) {
-        r->error = "delivery: mta_sts is off";
+        r->error = "delivery: mta_sts = no: set it to yes, and reload";
         return false;
     }
     if (r->word.len > 0 && !courier_sts_domain(domain, c, r->word)) {
-        r->error = "that is no domain";
+        r->error = "that is no domain: give it as example.org";
         return false;
     }
     if (r->word.len > 0) {

@@ -79,9 +79,9 @@ void courier_sts_show(struct courier *c, struct courier_request *r)
 
     if (r->word.len > 0) {
         if (!courier_sts_domain(domain, c, r->word))
-            r->error = "that is no domain";
+            r->error = "that is no domain: give it as example.org";
         else if ((e = sts_cache_find(&c->sts.cache, domain)) == NULL)
-            r->error = "nothing is kept of that domain";
+            r->error = "nothing is kept of that domain: sts refresh asks for its policy";
         else
             courier_sts_print(c, r, domain, e);
         return;

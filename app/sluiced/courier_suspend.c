@@ -396,12 +396,13 @@ void courier_suspend_request(struct courier *c, struct courier_request *r)
 
     if (r->word.len == 0 || r->word.len > QUEUE_DESTINATION_MAX ||
         r->reason.len > SUSPENSION_REASON_MAX || r->for_ns > FOR_MAX_NS) {
-        r->error = "the name or the reason is too long, or the time is over a year";
+        r->error =
+            "the name or the reason is too long, or the time is over 365d: give a shorter one";
         return courier_control_answer(c, r);
     }
     s = c->suspensions.cnt < SUSPENSION_MAX ? calloc(1, sizeof(*s)) : NULL;
     if (s == NULL) {
-        r->error = "there are 1024 suspensions already, or memory is short";
+        r->error = "there are 1024 suspensions already, or memory is short: resume some first";
         return courier_control_answer(c, r);
     }
     name_of(c, r->word, s->name);
@@ -437,7 +438,8 @@ void courier_suspend_resume(struct courier *c, struct courier_request *r)
         courier_shape_forget(c, group);
     if (found == NULL) {
         if (group == 0)
-            r->error = "nothing of that name is suspended or limited";
+            r->error = "nothing of that name is suspended or limited: queue destinations and "
+                       "providers tell what is";
         else
             courier_print(r, "resumed %s\n", c->shape.provider[group]->name);
         return courier_control_answer(c, r);

@@ -80,7 +80,7 @@ static int open_port(struct gateway *g, const struct conf *conf, uint32_t at, ch
                                            .stats = topology_stats(&g->topology, TOPOLOGY_LANE, i)};
     int error = random_bytes(e.rss_key, sizeof(e.rss_key));
     if (error != 0)
-        return fail(err, err_cap, error, "no random bytes");
+        return fail(err, err_cap, error, "no random bytes: does this kernel have getrandom()?");
     error = ethdev_open(&g->port[at], &e, err, err_cap);
     if (error != 0)
         return error;
@@ -164,7 +164,8 @@ static int open_resolver(struct gateway *g, const struct conf *conf, struct open
     }
     int error =
         gateway_resolver_init(&g->resolver, &g->topology, (uint32_t)conf->dns.lookups, config);
-    return error == 0 ? 0 : fail(err, err_cap, error, "no memory for the resolver");
+    return error == 0 ? 0
+                      : fail(err, err_cap, error, "no memory for the resolver: lower dns: lookups");
 }
 
 /* ---- the kernel's sockets ---- */
@@ -173,7 +174,8 @@ static int open_streams(struct gateway *g, char *err, size_t err_cap)
 {
     int error = gateway_stream_open(&g->stream, &g->topology);
 
-    return error == 0 ? 0 : fail(err, err_cap, error, "no memory for streams");
+    return error == 0 ? 0
+                      : fail(err, err_cap, error, "no memory for streams: the machine's is short");
 }
 
 /* ---- clients ---- */
@@ -303,7 +305,7 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     g->accept_corruption = accept_corruption;
     struct settings *first = settings_make(conf);
     if (first == NULL || random_bytes(secret, sizeof(secret)) != 0)
-        return fail(err, err_cap, -ENOMEM, "no memory for the settings");
+        return fail(err, err_cap, -ENOMEM, "no memory for the settings: the machine's is short");
     conf = first->conf;
     char why[SETTINGS_LOGINS_WHY_CAP];
     int error = settings_logins_read(first, open_by_opener, opener, why);
@@ -313,7 +315,7 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     }
     error = settings_hub_init(&g->hub, first, lanes + 1);
     if (error != 0)
-        return fail(err, err_cap, error, "no memory for the settings");
+        return fail(err, err_cap, error, "no memory for the settings: the machine's is short");
     error = topology_init_keyop(&g->topology, lanes, conf->spool_cnt,
                                 gateway_tls_key_threads(first), "sluice", false);
     if (error == 0)
@@ -364,7 +366,8 @@ int gateway_start(struct gateway *g, struct conf *conf, struct opener *opener,
     if (error == 0)
         error = gateway_threads_start(g);
     if (error != 0)
-        return fail(err, err_cap, error, "threads do not start");
+        return fail(err, err_cap, error,
+                    "threads do not start: see ulimit -u, and systemd's TasksMax");
     return 0;
 }
 

@@ -110,7 +110,9 @@ static int await_file(int socket, char *err, size_t err_cap)
         ready = poll(&p, 1, LOAD_MS);
     while (ready < 0 && errno == EINTR);
     ssize_t n = ready > 0 ? recv(socket, bytes, sizeof(bytes), 0) : -1;
-    snprintf(err, err_cap, "auth: the process of the accounts does not start");
+    snprintf(err, err_cap,
+             "auth: the process of the accounts does not start: see the log and the kernel's "
+             "(dmesg), then start again");
     if (n <= 0 || auth_message_read(&m, base_span_of(bytes, (size_t)n)) != 0)
         return -EIO;
     if (m.kind == AUTH_MESSAGE_LOADED)

@@ -182,7 +182,8 @@ int gateway_spools_open(struct gateway *g, const struct conf *conf, struct opene
     }
     error = number_new(g, conf->spool_cnt);
     if (error != 0)
-        snprintf(err, err_cap, "no random bytes (%s)", strerror(-error));
+        snprintf(err, err_cap, "no random bytes (%s): does this kernel have getrandom()?",
+                 strerror(-error));
     for (uint32_t i = 0; i < conf->spool_cnt && error == 0; i++) {
         error = spooler_init(&g->spool[i].spooler, &g->topology, i, g->spool[i].spool);
         err[0] = 0;
@@ -202,7 +203,10 @@ int gateway_give_spool(struct gateway *g, const char *user, char *err, size_t er
     int error = 0;
 
     if (p == NULL) {
-        snprintf(err, err_cap, "gateway: user: there is no user '%s'", user);
+        snprintf(
+            err, err_cap,
+            "gateway: user: there is no user '%s': make it (useradd --system %s), or name another",
+            user, user);
         return -ENOENT;
     }
     if (geteuid() != 0)

@@ -199,7 +199,10 @@ int sandbox_drop_user(const char *user, char why[SANDBOX_ERROR_CAP])
     struct passwd *p = getpwnam(user);
 
     if (p == NULL) {
-        snprintf(why, SANDBOX_ERROR_CAP, "gateway: user: there is no user '%s'", user);
+        snprintf(
+            why, SANDBOX_ERROR_CAP,
+            "gateway: user: there is no user '%s': make it (useradd --system %s), or name another",
+            user, user);
         return -ENOENT;
     }
     if (initgroups(user, p->pw_gid) != 0 || setresgid(p->pw_gid, p->pw_gid, p->pw_gid) != 0 ||

@@ -379,7 +379,10 @@ static int own(const char *path, gid_t gid, mode_t mode, char *err, size_t err_c
     if (chown(path, (uid_t)-1, gid) == 0 && chmod(path, mode) == 0)
         return 0;
     int error = errno;
-    snprintf(err, err_cap, "telemetry: cannot set the group of %s: %s", path, strerror(error));
+    snprintf(
+        err, err_cap,
+        "telemetry: cannot set the group of %s: %s: start as root, or leave telemetry: group out",
+        path, strerror(error));
     return -error;
 }
 
@@ -394,8 +397,10 @@ int telemetry_permit(const struct conf *conf, char *err, size_t err_cap)
     if (conf->telemetry.group != NULL && conf->telemetry.group[0] != 0) {
         struct group *g = getgrnam(conf->telemetry.group);
         if (g == NULL) {
-            snprintf(err, err_cap, "telemetry: group: there is no group '%s'",
-                     conf->telemetry.group);
+            snprintf(err, err_cap,
+                     "telemetry: group: there is no group '%s': make it (groupadd --system %s), or "
+                     "name another",
+                     conf->telemetry.group, conf->telemetry.group);
             return -ENOENT;
         }
         gid = g->gr_gid;
@@ -415,8 +420,10 @@ int telemetry_permit(const struct conf *conf, char *err, size_t err_cap)
             chmod(parent, (st.st_mode & 0777) | S_IXOTH | S_IXGRP) != 0)
             error = -errno;
         if (error != 0)
-            snprintf(err, err_cap, "telemetry: cannot let the group pass %s: %s", parent,
-                     strerror(-error));
+            snprintf(err, err_cap,
+                     "telemetry: cannot let the group pass %s: %s: start as root, or leave "
+                     "telemetry: group out",
+                     parent, strerror(-error));
     }
     if (error == 0)
         error = own(leaf, gid, named ? 0750 : 0700, err, err_cap);

@@ -121,7 +121,9 @@ static void unknown_key(struct conf_parser *p, uint32_t line, const char *key)
     if (elsewhere != NULL && near.best == NULL)
         error(p, line, key, "unknown key; it belongs into block %s", elsewhere->block);
     else
-        error(p, line, key, "unknown key%s", conf_near_text(&near, text));
+        error(p, line, key, "unknown key%s",
+              near.best != NULL ? conf_near_text(&near, text)
+                                : "; sluiced --help tells those there are");
 }
 
 static void setting(struct conf_parser *p)
@@ -220,7 +222,9 @@ static void unknown_block(struct conf_parser *p, uint32_t line)
     conf_near_try(&near, "include");
     for (const struct conf_block *b = conf_blocks; b->name != NULL; b++)
         conf_near_try(&near, b->name);
-    error(p, line, "", "unknown block%s", conf_near_text(&near, text));
+    error(p, line, "", "unknown block%s",
+          near.best != NULL ? conf_near_text(&near, text)
+                            : "; sluiced --help tells those there are");
 }
 
 static void block(struct conf_parser *p)

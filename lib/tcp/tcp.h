@@ -103,9 +103,10 @@ struct tcp_config {
 
     /* For an operator who follows connections, while tcp_watch has it on: that a peer opens one,
      * each change of state (was: static text of the one before, "" at first), and what is sent
-     * again. May be NULL. It may not call this stack. */
-    void (*watch)(void *arg, const struct net_endpoint *local, const struct net_endpoint *remote,
-                  const char *what, const char *was);
+     * again. user: of the connection's caller, by tcp_connect() or tcp_set_user(); NULL where it
+     * has none yet, or none any more. May be NULL. It may not call this stack. */
+    void (*watch)(void *arg, void *user, const struct net_endpoint *local,
+                  const struct net_endpoint *remote, const char *what, const char *was);
     void *watch_arg;
 
     uint8_t secret[16]; /* ISNs (RFC 6528), ports (RFC 6056), timestamps (RFC 7323), table hash */

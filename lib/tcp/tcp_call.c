@@ -4,6 +4,7 @@
 void tcp_set_user(struct tcp_conn *c, void *user)
 {
     c->user = user;
+    c->flags |= TCP_CONN_OWNED;
 }
 
 /* FIN after what is queued (RFC 9293 section 3.10.4); harmless when it was done before. */

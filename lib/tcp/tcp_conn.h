@@ -64,6 +64,7 @@ enum tcp_conn_flag {
     TCP_CONN_PATH = 1 << 26,        /* mss is below mss_max, for the path */
     TCP_CONN_FULL_ACKED = 1 << 27,  /* a segment of mss bytes has got through (RFC 5927) */
     TCP_CONN_UNREACHABLE = 1 << 28, /* ICMP said so while it was opening */
+    TCP_CONN_OWNED = 1 << 29,       /* user is of who has the connection, not of its listener */
 };
 
 struct tcp_conn {

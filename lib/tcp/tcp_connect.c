@@ -80,7 +80,7 @@ int tcp_connect(struct tcp_stack *s, const struct net_endpoint *local,
         return -EADDRNOTAVAIL;
     }
     struct tcp_conn *c = tcp_conn_new(s, &key, hash, 0);
-    c->user = user;
+    tcp_set_user(c, user);
     c->mss = tcp_mss_ours(s, &key); /* how much of the send queue goes into an mbuf */
     c->snd_una = c->snd_nxt = c->snd_max = tcp_isn(s, &key);
     c->life_ms = tcp_timer_at(s, s->syn_timeout_ms);

@@ -23,11 +23,11 @@ void tcp_watch(struct tcp_stack *s, bool on)
     s->watched = on && s->config.watch != NULL;
 }
 
-void tcp_watch_tell(struct tcp_stack *s, const struct tcp_key *key, const char *what,
+void tcp_watch_tell(struct tcp_stack *s, const struct tcp_key *key, void *user, const char *what,
                     const char *was)
 {
     struct net_endpoint local = {.addr = key->local, .port = key->local_port};
     struct net_endpoint remote = {.addr = key->remote, .port = key->remote_port};
 
-    s->config.watch(s->config.watch_arg, &local, &remote, what, was);
+    s->config.watch(s->config.watch_arg, user, &local, &remote, what, was);
 }

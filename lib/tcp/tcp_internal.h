@@ -175,12 +175,17 @@ static inline bool tcp_conn_owes_fin(const struct tcp_conn *c)
 }
 
 /* tcp_facts.c */
-void tcp_watch_tell(struct tcp_stack *s, const struct tcp_key *key, const char *what,
+void tcp_watch_tell(struct tcp_stack *s, const struct tcp_key *key, void *user, const char *what,
                     const char *was);
-static inline void tcp_watch_again(struct tcp_stack *s, const struct tcp_conn *c, const char *what)
+static inline void tcp_watch_conn(struct tcp_stack *s, const struct tcp_conn *c, const char *what,
+                                  const char *was)
 {
     if (s->watched)
-        tcp_watch_tell(s, &c->key, what, "");
+        tcp_watch_tell(s, &c->key, c->flags & TCP_CONN_OWNED ? c->user : NULL, what, was);
+}
+static inline void tcp_watch_again(struct tcp_stack *s, const struct tcp_conn *c, const char *what)
+{
+    tcp_watch_conn(s, c, what, "");
 }
 
 static inline void tcp_count(struct tcp_stack *s, enum stats_id id)

@@ -205,7 +205,8 @@ void tcp_listen_input(struct tcp_stack *s, struct tcp_segment *seg, uint32_t iss
         return;
     }
     if (s->watched)
-        tcp_watch_tell(s, &seg->key, tcp_state_name(TCP_SYN_RECEIVED), tcp_state_name(TCP_LISTEN));
+        tcp_watch_tell(s, &seg->key, NULL, tcp_state_name(TCP_SYN_RECEIVED),
+                       tcp_state_name(TCP_LISTEN));
     struct tcp_syn *y = base_pool_get(&s->syn_pool);
     if (y == NULL) {
         struct tcp_syn cookie = {0};
@@ -233,7 +234,7 @@ void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y)
     if (y->retry_cnt >= TCP_SYN_RETRY_MAX) {
         tcp_count(s, STATS_TCP_SYN_TIMEOUTS);
         if (s->watched)
-            tcp_watch_tell(s, &y->key, tcp_state_name(TCP_CLOSED),
+            tcp_watch_tell(s, &y->key, NULL, tcp_state_name(TCP_CLOSED),
                            tcp_state_name(TCP_SYN_RECEIVED));
         tcp_syn_free(s, y);
         return;
@@ -241,7 +242,7 @@ void tcp_syn_timer(struct tcp_stack *s, struct tcp_syn *y)
     y->retry_cnt++;
     tcp_count(s, STATS_TCP_RETRANSMITS);
     if (s->watched)
-        tcp_watch_tell(s, &y->key, "SYN-ACK sent again", "");
+        tcp_watch_tell(s, &y->key, NULL, "SYN-ACK sent again", "");
     set_timer(s, y);
     send_syn_ack(s, y);
 }

@@ -55,8 +55,7 @@ bool tcp_state_allowed(enum tcp_state from, enum tcp_state to)
 void tcp_state_change(struct tcp_stack *s, struct tcp_conn *c, enum tcp_state to)
 {
     base_assert(tcp_state_allowed((enum tcp_state)c->state, to));
-    if (s->watched)
-        tcp_watch_tell(s, &c->key, tcp_state_name(to), tcp_state_name((enum tcp_state)c->state));
+    tcp_watch_conn(s, c, tcp_state_name(to), tcp_state_name((enum tcp_state)c->state));
     c->state = (uint8_t)to;
     tcp_count(s, counters[to]);
 }

@@ -140,7 +140,7 @@ def test_message_vanishes_meanwhile(lab):
         check('deleted 1' in gw.ctl('queue', 'delete', message), 'delete')
         while more := s.recv(1 << 20):
             got = (got + more)[-1000000:]
-        check(got.endswith(b'error: the message has left the queue meanwhile: it is not whole\n'),
+        check(got.endswith(b'error: the message has left the queue meanwhile: it is not whole; the log tells where it went\n'),
               f'the end of the answer: {got[-200:]!r}')
     gw.ctl('queue', 'delete', '--all')
     wait_until(lambda: not rows(), 30, 'the queue is empty')

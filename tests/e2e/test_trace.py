@@ -103,6 +103,11 @@ def test_a_domain(lab):
     rows = [json.loads(line) for line in list(trace.lines)]
     check(not any('a@example.org' in json.dumps(r) for r in rows), 'mail to another domain')
     check(any(r.get('layer') == 'smtp' and r['what'] == 'peer: RCPT TO:<b@other.example>' for r in rows), f'{rows}')
+    # TCP of the connection to the next hop, which nobody has named; of the client's what comes behind the recipient.
+    message = next(r['id'] for r in rows if r['event'] == 'delivered')
+    tcp = [r['what'].split(',')[0] for r in rows if r.get('layer') == 'tcp' and r['peer'].endswith(':2525')]
+    check_equal(tcp[:2], ['CLOSED -> SYN-SENT', 'SYN-SENT -> ESTABLISHED'], f'{rows}')
+    check(all(r['id'] == message for r in rows if r.get('layer') == 'tcp' and r['peer'].endswith(':2525')), 'with its id')
     check(all(r.get('peer', HOST_IP).startswith(HOST_IP) for r in rows), 'peers')
     trace.end()
 

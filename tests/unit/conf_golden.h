@@ -26,7 +26,7 @@ static const struct {
      "t:1: log: unknown escape in a string; known are \\\" \\\\ \\n \\t \\xNN\n"},
     {"gateway { user = 'root'; }\n" REST, "t:1: gateway: strings stand in double quotes\n"},
     {"gateway { user = a\015b; }\n" REST, "t:1: gateway: carriage return that ends no line\n"},
-    {"@ gateway { }\n" REST, "t:1: @: unknown block\n"},
+    {"@ gateway { }\n" REST, "t:1: @: unknown block; sluiced --help tells those there are\n"},
     {"gateway { user = \303\244\303\266; }\n" REST,
      "t:1: gateway: byte that must stand in a string\n"},
     {"gateway { user = \"a\tb\"; }\n" REST,
@@ -111,9 +111,10 @@ static const struct {
      "t:1: include: expected ';' at the end\n"
      "bad.conf:2: log: level: must be one of: error warn info debug, not loud\n"},
     {"gatewya { lanes = 2; }\n" REST, "t:1: gatewya: unknown block; did you mean gateway?\n"},
-    {"frobnicate { lanes = 2; lanes = { 3, 4 }; }\n" REST, "t:1: frobnicate: unknown block\n"},
+    {"frobnicate { lanes = 2; lanes = { 3, 4 }; }\n" REST,
+     "t:1: frobnicate: unknown block; sluiced --help tells those there are\n"},
     {"frobnicate { lanes 2; }\nlog { level = loud; }\n" REST,
-     "t:1: frobnicate: unknown block\n"
+     "t:1: frobnicate: unknown block; sluiced --help tells those there are\n"
      "t:1: frobnicate: lanes: expected '=' after the key\n"
      "t:2: log: level: must be one of: error warn info debug, not loud\n"},
     {"includ \"x\";\n" REST, "t:1: includ: unknown block; did you mean include?\n"
@@ -156,8 +157,10 @@ static const struct {
      "t:2: route example.ORG: given twice, first at t:1\n"},
     {"log { levle = info; }\n" REST, "t:1: log: levle: unknown key; did you mean level?\n"},
     {"log { lanes = 2; }\n" REST, "t:1: log: lanes: unknown key; it belongs into block gateway\n"},
-    {"log { message_sise = 2; }\n" REST, "t:1: log: message_sise: unknown key\n"},
-    {"log { zebra = 2; }\n" REST, "t:1: log: zebra: unknown key\n"},
+    {"log { message_sise = 2; }\n" REST,
+     "t:1: log: message_sise: unknown key; sluiced --help tells those there are\n"},
+    {"log { zebra = 2; }\n" REST,
+     "t:1: log: zebra: unknown key; sluiced --help tells those there are\n"},
     {"log { level = info; level = loud; }\n" REST, "t:1: log: level: given twice, first at t:1\n"},
     {"log { level = info; }\nlog {\nlevel = warn; }\n" REST,
      "t:3: log: level: given twice, first at t:1\n"},

@@ -254,7 +254,10 @@ int disk_uring_open(struct spool_disk *out, const struct disk_uring_config *conf
         rc = ring_make(d, config->queue_depth);
         if (rc < 0)
             snprintf(err, err_cap, "io_uring: %s%s", strerror(-rc),
-                     rc == -EPERM ? " (see sysctl kernel.io_uring_disabled)" : "");
+                     rc == -EPERM    ? " (see sysctl kernel.io_uring_disabled)"
+                     : rc == -ENOMEM ? ": raise ulimit -l (systemd: LimitMEMLOCK)"
+                     : rc == -ENOSYS ? ": this kernel has none, 6.1 or later is needed"
+                                     : "");
     }
     if (rc < 0) {
         disk_uring_close(out);

@@ -27,7 +27,8 @@ static int lock_take(struct disk_uring_files *f, int dir_fd, char *err, size_t e
         return 0;
     if (errno != EWOULDBLOCK)
         return fail(err, err_cap, "spool's lock file");
-    snprintf(err, err_cap, "the spool is in use by another process");
+    snprintf(err, err_cap,
+             "the spool is in use by another process: stop that one, or name another path");
     return -EBUSY;
 }
 
