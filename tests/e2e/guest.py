@@ -150,11 +150,11 @@ class Tree:
         return image
 
 
-def make_disk(path, size):
+def make_disk(path, size, *options):
     """A file with an ext4 in it."""
     with open(path, 'wb') as f:
         f.truncate(size)
-    run('mkfs.ext4', '-q', '-F', path)
+    run('mkfs.ext4', '-q', '-F', *options, path)
 
 
 class Tap:
@@ -184,9 +184,14 @@ class Tap:
 
 
 class Guest:
-    """One boot. cards: Tap; disks: files, /dev/vda and so on."""
+    """One boot, which ends the one before. cards: Tap; disks: files, /dev/vda and so on."""
+
+    current = None
 
     def __init__(self, lab, tree, image, cards=(), disks=(), name='guest', iommu=False, words=''):
+        if Guest.current is not None:
+            Guest.current.cut()  # a card has one guest
+        Guest.current = self
         self.lab, self.name, self.number = lab, name, 0
         self.console = lab.path(f'{name}-console.log')
         path = lab.path(f'{name}.sock')
