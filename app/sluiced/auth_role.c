@@ -143,14 +143,11 @@ static void take_file(struct role_state *r, int fd)
 
 static bool drop_rights(const struct auth_message_config *c)
 {
-    static const char *const nowhere[] = {NULL};
-    const struct rlimit no_core = {0, 0};
     char why[SANDBOX_ERROR_CAP];
     gid_t gid = c->gid;
 
-    setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (c->sandbox && sandbox_confine_writes(nowhere, why) != 0)
+    sandbox_close_rights();
+    if (c->sandbox && sandbox_confine_all(why) != 0)
         fprintf(stderr, "sluiced: auth: %s\n", why);
     return c->uid == UINT32_MAX || (setgroups(1, &gid) == 0 && setresgid(gid, gid, gid) == 0 &&
                                     setresuid(c->uid, c->uid, c->uid) == 0);
@@ -205,7 +202,13 @@ static bool take_config(struct role_state *r, const struct auth_message *m)
         c->exchanges > SLOT_MASK || c->workers == 0 || c->workers > 64)
         return false;
     r->places = calloc(c->exchanges, sizeof(r->places[0]));
-    return r->places != NULL && drop_rights(c) && open_driver(r);
+    if (r->places == NULL || !drop_rights(c) || !open_driver(r))
+        return false;
+    char why[SANDBOX_ERROR_CAP];
+    sandbox_close_memory(); /* another user's now */
+    if (sandbox_allow(SANDBOX_AUTH, why) != 0)
+        fprintf(stderr, "sluiced: auth: %s\n", why);
+    return true;
 }
 
 /* ---- logins ---- */

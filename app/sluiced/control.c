@@ -471,6 +471,7 @@ static void housekeeping(struct control *c)
     tend_streams(c);
     control_tlsa_tend(c);
     control_tlsrpt_tend(c);
+    control_watchdog_tend(c, now_ns);
     tend_resolver(c);
     tend_https(c);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
@@ -510,6 +511,7 @@ int control_init(struct control *c, const struct control_config *config)
     int error = 0;
 
     memset(c, 0, sizeof(*c));
+    control_watchdog_start(c);
     c->config = *config;
     c->log = topology_log(&config->gateway->topology, TOPOLOGY_CONTROL, 0);
     c->started_ns = loop_now_ns();
@@ -543,6 +545,7 @@ void control_fini(struct control *c)
 {
     control_tlsrpt_stop(c);
     control_capture_fini(c);
+    notify_close(&c->notify);
     for (uint32_t i = 0; i < CONTROL_CLIENT_MAX; i++)
         if (c->client[i].fd >= 0) {
             c->client[i].asking = false;
@@ -602,5 +605,7 @@ void control_run(struct control *c)
         housekeeping(c);
     }
     log_note(c, "asked to stop: draining");
+    control_watchdog_stop(c,
+                          settings_current(&c->config.gateway->hub)->conf->gateway.stop_timeout_ns);
     await_lanes(c);
 }

@@ -25,6 +25,7 @@
 #include "gateway.h"
 #include "lane_watch.h"
 #include "log_writer.h"
+#include "notify.h"
 
 #define CONTROL_CLIENT_MAX 8
 #define CONTROL_LINE_MAX   1024
@@ -87,6 +88,9 @@ struct control {
     struct control_tlsrpt tlsrpt;
     struct control_capture *capture; /* NULL: none runs */
     bool opener_lost;
+    struct notify notify;
+    uint64_t notified_ns; /* the last WATCHDOG=1 */
+    bool ready_told, still_told;
     bool stop;
 };
 
@@ -191,6 +195,15 @@ void control_trace(struct control *c, struct control_client *client);
 /* ---- capture (control_capture.c) ---- */
 
 void control_capture(struct control *c, struct control_client *client);
+
+/* ---- the service manager (control_watchdog.c) ---- */
+
+/* Before the sandbox. */
+void control_watchdog_start(struct control *c);
+/* In each round. */
+void control_watchdog_tend(struct control *c, uint64_t now_ns);
+/* A stop begins, which takes stop_ns and GATEWAY_END_NS at most. */
+void control_watchdog_stop(struct control *c, uint64_t stop_ns);
 
 /* ---- certificates (control_tls.c) ---- */
 

@@ -57,6 +57,11 @@ static int open_disk(struct gateway *g, uint32_t index, const struct conf_spool 
     if (error != 0)
         return error;
     s->disk_open = true;
+    if (!disk_uring_restricted(&s->disk))
+        fprintf(stderr,
+                "sluiced: warning: spool %s: this kernel cannot restrict io_uring's ring to "
+                "reading and writing (Linux 5.10 can)\n",
+                c->name);
     if (disk_uring_buffered(&s->disk))
         fprintf(stderr,
                 "sluiced: warning: spool: path: %s has no O_DIRECT: slower, and a failed "

@@ -67,6 +67,7 @@ void loop_unwatch(struct loop *l, int fd)
 
 bool loop_idle(struct loop *l, bool worked, uint64_t now_ns)
 {
+    atomic_store_explicit(&l->beat_ns, now_ns, memory_order_relaxed);
     if (worked) {
         l->idle_since_ns = 0;
         return false;

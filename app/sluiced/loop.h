@@ -9,6 +9,7 @@
 #include "doorbell.h"
 #include "stats.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* Empty passes before a sleep. A lane's next packet is worth more of them than another thread's
@@ -23,7 +24,9 @@ struct loop {
     struct stats_block *stats;
     uint64_t idle_since_ns; /* 0: busy */
     uint64_t spin_ns;       /* LOOP_SPIN_NS from loop_init */
-    bool sleeps;            /* policy adaptive, and everything can be waited for */
+    /* Of the last round; 0: none yet. The thread writes, control reads (relaxed: it is a clock). */
+    _Atomic uint64_t beat_ns;
+    bool sleeps; /* policy adaptive, and everything can be waited for */
 };
 
 /* Returns 0, or a negative error. fds may hold -1: then the thread cannot sleep and polls. */

@@ -139,8 +139,24 @@ static int start_opener(struct opener *o, const struct conf *conf, const char *c
     return error;
 }
 
+/* Once and for all, for every thread that comes: DPDK's and its drivers' own directories, the
+ * configuration's, and what the C library and OpenSSL read. Keys and maps come by the opener. */
 static void confine(const struct conf *conf)
 {
+    static const char *const readable[] = {"/usr",
+                                           "/lib",
+                                           "/lib64",
+                                           "/etc/passwd",
+                                           "/etc/group",
+                                           "/etc/nsswitch.conf",
+                                           "/etc/localtime",
+                                           "/etc/ld.so.cache",
+                                           "/etc/hosts",
+                                           "/etc/host.conf",
+                                           "/etc/ssl/openssl.cnf",
+                                           "/etc/libnl",
+                                           "/etc/libibverbs.d",
+                                           NULL};
     char why[SANDBOX_ERROR_CAP] = "", log_dir[OPENER_PATH_MAX] = "/nowhere",
          socket_dir[OPENER_PATH_MAX];
 
@@ -162,7 +178,9 @@ static void confine(const struct conf *conf)
     };
     for (uint32_t i = 0; i < conf->spool_cnt; i++)
         writable[9 + i] = conf->spool[i].path;
-    if (sandbox_confine_writes(writable, why) != 0)
+    const struct sandbox_paths paths = {
+        .read = readable, .write = writable, .no_tcp_listen = true, .no_signals = true};
+    if (sandbox_confine(&paths, why) != 0 || why[0] != 0) /* none, or not all of it */
         warn(why);
 }
 
@@ -191,7 +209,10 @@ static int give_up_rights(struct gateway *g, const struct conf *conf)
         fprintf(stderr, "sluiced: %s\n", why);
         return 2;
     }
-    if (conf->gateway.sandbox && sandbox_deny(sandbox_deny_main, why) != 0)
+    if (!conf->gateway.sandbox)
+        return 0;
+    sandbox_close_memory();
+    if (sandbox_allow(SANDBOX_MAIN, why) != 0)
         warn(why);
     return 0;
 }
@@ -392,6 +413,7 @@ static int run(const char *path, bool accept_corruption)
     if (start_opener(&opener, conf, config_path) != 0)
         return 1;
     int status = 2, error;
+    sandbox_close_rights(); /* of threads to come and programs: main starts none */
     confine(conf);
     int listener = control_listen(conf, err, sizeof(err));
     sigfillset(&all);

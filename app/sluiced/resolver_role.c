@@ -8,15 +8,13 @@
 
 static void confine(void)
 {
-    static const char *const nowhere[] = {NULL};
     const struct rlimit none = {0, 0};
     char why[SANDBOX_ERROR_CAP];
 
     setrlimit(RLIMIT_FSIZE, &none);
-    setrlimit(RLIMIT_CORE, &none);
-    if (sandbox_drop_to_nobody(why) != 0 || sandbox_confine_writes(nowhere, why) != 0)
+    if (sandbox_drop_to_nobody(why) != 0 || sandbox_confine_all(why) != 0)
         fprintf(stderr, "sluiced: resolver: %s\n", why);
-    if (sandbox_deny(sandbox_deny_resolver_running, why) != 0)
+    if (sandbox_allow(SANDBOX_RESOLVER, why) != 0)
         fprintf(stderr, "sluiced: resolver: %s\n", why);
 }
 

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 static const struct role roles[] = {
-    {"opener", opener_main, sandbox_deny_opener},
-    {"resolver", resolver_role_main, sandbox_deny_resolver},
-    {"https", https_role_main, sandbox_deny_resolver},
-    {"auth", auth_role_main, sandbox_deny_auth},
+    {"opener", opener_main},
+    {"resolver", resolver_role_main},
+    {"https", https_role_main},
+    {"auth", auth_role_main},
 };
 
 const struct role *role_find(const char *name)
@@ -81,7 +81,9 @@ int role_run(const char *name)
         return 2;
     }
     char why[SANDBOX_ERROR_CAP];
-    if (sandbox_deny(r->denied_syscalls, why) != 0)
+    sandbox_close_memory();
+    /* The first opener is started by main, others and all roles inherit this from theirs. */
+    if (sandbox_allow(SANDBOX_OPENER, why) != 0)
         fprintf(stderr, "sluiced: %s: %s\n", name, why);
     _exit(r->main(ROLE_SOCKET)); /* nothing of the program that it was a part of is to be undone */
 }

@@ -3,7 +3,7 @@
  * before EAL starts, with one end of a socket pair as descriptor 3 and nothing else open but
  * stderr. A role that dies is started again through the opener, which keeps the privilege to do so.
  *
- * To add one: a row in role.c with its main function and its syscall list.
+ * To add one: a row in role.c with its main function, which holds itself to a list of sandbox.h.
  */
 #ifndef ROLE_H
 #define ROLE_H
@@ -16,8 +16,7 @@
 
 struct role {
     const char *name;
-    int (*main)(int socket);    /* returns the exit status */
-    const int *denied_syscalls; /* ended by -1; see sandbox.h */
+    int (*main)(int socket); /* returns the exit status */
 };
 
 /* By name; NULL when there is none. */

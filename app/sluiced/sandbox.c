@@ -3,183 +3,186 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <pwd.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define DENY_EVERYWHERE                                                                            \
-    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd, SYS_kcmp, SYS_mount, \
-        SYS_umount2, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_move_mount,            \
-        SYS_open_tree, SYS_mount_setattr, SYS_pivot_root, SYS_chroot, SYS_open_by_handle_at,       \
-        SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, \
-        SYS_reboot, SYS_swapon, SYS_swapoff, SYS_bpf, SYS_add_key, SYS_request_key, SYS_keyctl,    \
-        SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_sethostname,     \
-        SYS_setdomainname, SYS_acct, SYS_quotactl, SYS_personality
+/* ---- Landlock ---- */
 
-/* main parses outside data: it never starts a program. */
-const int sandbox_deny_main[] = {DENY_EVERYWHERE, SYS_execve,  SYS_execveat, SYS_perf_event_open,
-                                 SYS_userfaultfd, SYS_unshare, SYS_setns,    -1};
+/* What later versions than Debian 12's headers have: uapi/linux/landlock.h. */
+#define FS_TRUNCATE   (UINT64_C(1) << 14) /* version 3 */
+#define FS_IOCTL_DEV  (UINT64_C(1) << 15) /* 5 */
+#define NET_BIND      (UINT64_C(1) << 0)  /* 4 */
+#define NET_CONNECT   (UINT64_C(1) << 1)
+#define SCOPE_SOCKETS (UINT64_C(1) << 0) /* 6: abstract unix sockets */
+#define SCOPE_SIGNALS (UINT64_C(1) << 1)
 
-/* A filter is inherited by what a process starts, and the opener starts the other roles: so it may
- * deny only what none of them needs. */
-const int sandbox_deny_opener[] = {DENY_EVERYWHERE,
-                                   SYS_io_uring_setup,
-                                   SYS_perf_event_open,
-                                   SYS_userfaultfd,
-                                   SYS_unshare,
-                                   SYS_setns,
-                                   -1};
+struct ruleset {
+    uint64_t fs, net, scoped;
+};
 
-const int sandbox_deny_resolver[] = {DENY_EVERYWHERE,    SYS_execve,          SYS_execveat,
-                                     SYS_io_uring_setup, SYS_perf_event_open, SYS_userfaultfd,
-                                     SYS_unshare,        SYS_setns,           -1};
-
-/* libunbound has its keys and its root servers in memory by then, libcurl its authorities. */
-const int sandbox_deny_resolver_running[] = {SYS_open,
-                                             SYS_openat,
-                                             SYS_openat2,
-                                             SYS_creat,
-                                             SYS_truncate,
-                                             SYS_unlink,
-                                             SYS_unlinkat,
-                                             SYS_rename,
-                                             SYS_renameat,
-                                             SYS_renameat2,
-                                             SYS_mkdir,
-                                             SYS_mkdirat,
-                                             SYS_rmdir,
-                                             SYS_link,
-                                             SYS_linkat,
-                                             SYS_symlink,
-                                             SYS_symlinkat,
-                                             SYS_mknod,
-                                             SYS_mknodat,
-                                             SYS_chmod,
-                                             SYS_fchmod,
-                                             SYS_fchmodat,
-                                             SYS_chown,
-                                             SYS_fchown,
-                                             SYS_fchownat,
-                                             SYS_fork,
-                                             SYS_vfork,
-                                             SYS_kill,
-                                             SYS_tkill,
-                                             SYS_pidfd_send_signal,
-                                             SYS_setuid,
-                                             SYS_setgid,
-                                             SYS_setreuid,
-                                             SYS_setregid,
-                                             SYS_setresuid,
-                                             SYS_setresgid,
-                                             SYS_setgroups,
-                                             SYS_listen,
-                                             SYS_memfd_create,
-                                             SYS_shmget,
-                                             SYS_shmat,
-                                             SYS_msgget,
-                                             -1};
-
-/* It has passwords: it starts nothing and opens nothing. Connecting is left to it: Dovecot. */
-const int sandbox_deny_auth[] = {DENY_EVERYWHERE,    SYS_execve,          SYS_execveat,
-                                 SYS_fork,           SYS_vfork,           SYS_open,
-                                 SYS_openat,         SYS_openat2,         SYS_creat,
-                                 SYS_io_uring_setup, SYS_perf_event_open, SYS_userfaultfd,
-                                 SYS_unshare,        SYS_setns,           -1};
-
-#define DENY_MAX 96
-#define X32_BIT  0x40000000u
-
-int sandbox_deny(const int *syscalls, char why[SANDBOX_ERROR_CAP])
-{
-    struct sock_filter code[DENY_MAX * 2 + 8];
-    unsigned n = 0;
-
-    code[n++] =
-        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    code[n++] =
-        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    /* The x32 numbers are other ways to the same calls. */
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-    for (unsigned i = 0; syscalls[i] >= 0; i++) {
-        base_assert(i < DENY_MAX);
-        code[n++] =
-            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)syscalls[i], 0, 1);
-        code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-    }
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {.len = (unsigned short)n, .filter = code};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) {
-        int error = errno;
-        snprintf(why, SANDBOX_ERROR_CAP, "no seccomp filter (%s): running without",
-                 strerror(error));
-        return -error;
-    }
-    return 0;
-}
-
-/* Rights of Landlock's first version that change something. */
+#define READ_RIGHTS                                                                                \
+    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE)
 #define WRITE_RIGHTS                                                                               \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                               \
      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | \
      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |   \
      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+/* A rule about a file has these of them alone. */
+#define FILE_RIGHTS                                                                                \
+    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE |   \
+     FS_TRUNCATE | FS_IOCTL_DEV)
 
-/* Since its second version a file may be put into another directory, such as a damaged segment into
- * quarantine/; before, under any rule at all, none may. */
-static uint64_t write_rights(void)
+/* What is to be restricted, as far as this version knows it; *lacking tells the rest. Since the
+ * second one a file may be put into another directory, such as a damaged segment into quarantine/;
+ * before, under any rule at all, none may. */
+static struct ruleset ruleset_of(const struct sandbox_paths *p, long version, const char **lacking)
 {
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    struct ruleset r = {.fs = WRITE_RIGHTS | (p->write_only ? 0 : READ_RIGHTS)};
 
-    return WRITE_RIGHTS | (version >= 2 ? LANDLOCK_ACCESS_FS_REFER : 0);
+    if (version >= 2)
+        r.fs |= LANDLOCK_ACCESS_FS_REFER;
+    if (version >= 3)
+        r.fs |= FS_TRUNCATE;
+    if (version >= 4)
+        r.net = (p->no_tcp_listen ? NET_BIND : 0) | (p->no_tcp_connect ? NET_CONNECT : 0);
+    if (version >= 5 && !p->write_only)
+        r.fs |= FS_IOCTL_DEV;
+    if (version >= 6)
+        r.scoped =
+            (p->no_signals ? SCOPE_SIGNALS : 0) | (p->no_abstract_sockets ? SCOPE_SOCKETS : 0);
+    *lacking = version < 3   ? "truncation, TCP, device controls and signals"
+               : version < 4 ? "TCP, device controls and signals"
+               : version < 5 ? "device controls and signals"
+               : version < 6 ? "signals and abstract sockets"
+                             : NULL;
+    return r;
 }
 
-int sandbox_confine_writes(const char *const *directories, char why[SANDBOX_ERROR_CAP])
+static int add_paths(int ruleset, const char *const *paths, uint64_t rights)
 {
-    uint64_t rights = write_rights();
-    struct landlock_ruleset_attr attr = {.handled_access_fs = rights};
-    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+    struct stat st;
     int error = 0;
 
-    if (ruleset < 0) {
-        error = errno;
-        snprintf(why, SANDBOX_ERROR_CAP, "no Landlock (%s): running without", strerror(error));
-        return -error;
-    }
-    for (; *directories != NULL; directories++) {
+    for (; paths != NULL && *paths != NULL; paths++) {
         struct landlock_path_beneath_attr beneath = {.allowed_access = rights};
-        beneath.parent_fd = open(*directories, O_PATH | O_CLOEXEC | O_DIRECTORY);
+        beneath.parent_fd = open(*paths, O_PATH | O_CLOEXEC);
         if (beneath.parent_fd < 0)
             continue;
+        if (fstat(beneath.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
+            beneath.allowed_access &= FILE_RIGHTS;
         if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0)
-            error = errno;
+            error = -errno;
         close(beneath.parent_fd);
     }
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+    return error;
+}
+
+int sandbox_confine(const struct sandbox_paths *p, char why[SANDBOX_ERROR_CAP])
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    const char *lacking;
+    struct ruleset r = ruleset_of(p, version, &lacking);
+    /* An older kernel takes a longer struct whose rest is zero. */
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &r, sizeof(r), 0);
+    int error = 0;
+
+    why[0] = 0;
+    if (version < 0 || ruleset < 0) {
         error = errno;
+        snprintf(why, SANDBOX_ERROR_CAP,
+                 "no Landlock (%s): running without; lsm=landlock,... on the kernel's command line",
+                 strerror(error));
+        return -error;
+    }
+    error = add_paths(ruleset, p->write, r.fs);
+    if (error == 0 && !p->write_only)
+        error = add_paths(ruleset, p->read, r.fs & READ_RIGHTS);
+    if (error == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+                       syscall(SYS_landlock_restrict_self, ruleset, 0) != 0))
+        error = -errno;
     close(ruleset);
     if (error != 0)
-        snprintf(why, SANDBOX_ERROR_CAP, "Landlock rules not in force (%s)", strerror(error));
-    return -error;
+        snprintf(why, SANDBOX_ERROR_CAP, "Landlock rules not in force (%s)", strerror(-error));
+    else if (lacking != NULL)
+        snprintf(why, SANDBOX_ERROR_CAP,
+                 "this kernel's Landlock (version %ld) does not restrict %s", version, lacking);
+    return error;
+}
+
+int sandbox_confine_all(char why[SANDBOX_ERROR_CAP])
+{
+    static const struct sandbox_paths nothing = {.no_signals = true, .no_abstract_sockets = true};
+
+    return sandbox_confine(&nothing, why);
+}
+
+/* ---- rights ---- */
+
+static int set_rights(uint64_t mask)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+
+    if (syscall(SYS_capget, &header, data) != 0)
+        return -errno;
+    for (int i = 0; i < 2; i++) {
+        data[i].permitted &= (uint32_t)(mask >> (32 * i));
+        data[i].effective = data[i].permitted;
+        data[i].inheritable = 0;
+    }
+    return syscall(SYS_capset, &header, data) != 0 ? -errno : 0;
+}
+
+/* Without CAP_SETPCAP none can be taken out of the set: nor is there much to be had by it. */
+static void bound_rights(uint64_t mask)
+{
+    for (unsigned long c = 0; c <= 63 && prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
+        if ((mask >> c & 1) == 0)
+            (void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+}
+
+void sandbox_close_rights(void)
+{
+    bound_rights(0);
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    (void)set_rights(UINT64_MAX);
+}
+
+int sandbox_keep_rights(uint64_t mask)
+{
+    bound_rights(mask);
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    return set_rights(mask);
+}
+
+#ifndef PR_SET_MDWE /* since Linux 6.3 */
+#define PR_SET_MDWE              65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+
+void sandbox_close_memory(void)
+{
+    const struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_MSGQUEUE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
 }
 
 int sandbox_drop_to_nobody(char why[SANDBOX_ERROR_CAP])
 {
     const unsigned nobody = 65534;
 
+    sandbox_close_rights();
     if (geteuid() != 0)
         return 0;
     if (setgroups(0, NULL) != 0 || setresgid(nobody, nobody, nobody) != 0 ||

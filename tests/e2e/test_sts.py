@@ -15,6 +15,7 @@ from gateway import Gateway
 from harness import check, check_equal, main, run, wait_until
 from mail import Client, plain
 from pki import EXPIRED
+from powers import check_powerless
 from world import RESOLVER, Row, World
 
 POLICIES = '198.51.101.250'  # answers at 443 for all of them
@@ -343,9 +344,7 @@ def test_process(lab):
     """The process that fetches has no rights, and another takes its place."""
     check(gw is not None, 'the gateway has started')
     pid = int(re.findall(r'https process started, pid (\d+)', gw.log())[-1])
-    with open(f'/proc/{pid}/status') as f:
-        status = f.read()
-    check(re.search(r'Uid:\s+65534', status) and re.search(r'Seccomp:\s+2', status), 'nobody, with a filter')
+    check_powerless(pid, 65534, 'https')
     kept = {os.readlink(f'/proc/{pid}/fd/{n}').split(':')[0] for n in os.listdir(f'/proc/{pid}/fd')}
     check(not any(k.startswith('/') and k != '/dev/null' and '.log' not in k for k in kept), f'open: {kept}')
     os.kill(pid, signal.SIGKILL)

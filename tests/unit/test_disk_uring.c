@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,9 +316,37 @@ static int teardown(void **state)
     return 0;
 }
 
+/* The ring takes reading and writing and nothing else, whoever writes into it. */
+static int32_t refused_with(struct io_uring *ring)
+{
+    struct io_uring_cqe *cqe;
+    assert_int_equal(io_uring_submit(ring), 1);
+    assert_int_equal(io_uring_wait_cqe(ring, &cqe), 0);
+    int32_t result = cqe->res;
+    io_uring_cqe_seen(ring, cqe);
+    return result;
+}
+
+static void test_restricted(void **state)
+{
+    (void)state;
+    char err[256] = "", byte;
+    struct spool_disk disk;
+    assert_int_equal(open_disk(&disk, err, sizeof(err)), 0);
+    assert_true(disk_uring_restricted(&disk));
+    struct io_uring *ring = disk.state; /* its first member */
+    io_uring_prep_openat(io_uring_get_sqe(ring), AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
+    assert_int_equal(refused_with(ring), -EACCES);
+    io_uring_prep_read(io_uring_get_sqe(ring), dir_fd, &byte, 1, 0); /* not by its number */
+    assert_int_equal(refused_with(ring), -EACCES);
+    assert_int_equal(io_uring_register_eventfd(ring, 0), -EACCES);
+    disk_uring_close(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_registered),
+                                       cmocka_unit_test(test_restricted),
                                        cmocka_unit_test(test_survives)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "disk_uring_files.h"
@@ -23,6 +24,7 @@ struct disk_uring {
     uint32_t under_way;
     uint32_t unsubmitted;
     bool ring_made;
+    bool restricted;         /* to reading and writing */
     bool registered;         /* the ring knows the files by number */
     bool small_pages;        /* although there is memory for large ones */
     bool buffers_registered; /* and the memory of spool_io.buffer */
@@ -200,6 +202,41 @@ static const struct spool_disk_ops uring_ops = {
     .free_bytes = uring_free_bytes,
 };
 
+/* What the ring takes from now on: reading and writing of segments, and other segments; nothing
+ * that would open, connect, or send, whoever should come to write into it. Where it knows the files
+ * by number there are no others. */
+static int ring_restrict(struct disk_uring *d)
+{
+    struct io_uring_restriction r[8] = {
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ_FIXED},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE_FIXED},
+        {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_BUFFERS},
+        {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_FILES_UPDATE},
+        {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_FIXED_FILE},
+        {.opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE},
+    };
+    /* liburing 2.3 has functions for both in its header, and not in the library. */
+    d->restricted = syscall(SYS_io_uring_register, d->ring.ring_fd, IORING_REGISTER_RESTRICTIONS, r,
+                            d->registered ? 8 : 7) == 0;
+    return syscall(SYS_io_uring_register, d->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) ==
+                   0
+               ? 0
+               : -errno;
+}
+
+/* A ring that does nothing yet, where the kernel has such (5.10). */
+static int ring_make(struct disk_uring *d, uint32_t depth)
+{
+    int rc = io_uring_queue_init(depth, &d->ring, IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED);
+
+    if (rc == -EINVAL)
+        rc = io_uring_queue_init(depth, &d->ring, IORING_SETUP_CLAMP);
+    d->ring_made = rc == 0;
+    return rc;
+}
+
 int disk_uring_open(struct spool_disk *out, const struct disk_uring_config *config, char *err,
                     size_t err_cap)
 {
@@ -214,8 +251,7 @@ int disk_uring_open(struct spool_disk *out, const struct disk_uring_config *conf
     d->depth = config->queue_depth;
     int rc = disk_uring_files_init(&d->files, config->dir_fd, file_max, err, err_cap);
     if (rc == 0) {
-        rc = io_uring_queue_init(config->queue_depth, &d->ring, IORING_SETUP_CLAMP);
-        d->ring_made = rc == 0;
+        rc = ring_make(d, config->queue_depth);
         if (rc < 0)
             snprintf(err, err_cap, "io_uring: %s%s", strerror(-rc),
                      rc == -EPERM ? " (see sysctl kernel.io_uring_disabled)" : "");
@@ -226,7 +262,14 @@ int disk_uring_open(struct spool_disk *out, const struct disk_uring_config *conf
     }
     /* The table may be larger than the limit of open files: then by descriptor, a little slower. */
     d->registered = io_uring_register_files_sparse(&d->ring, file_max) == 0;
-    return 0;
+    if ((d->ring.flags & IORING_SETUP_R_DISABLED) == 0)
+        return 0; /* disk_uring_restricted tells */
+    rc = ring_restrict(d);
+    if (rc < 0) {
+        snprintf(err, err_cap, "io_uring: the ring cannot be enabled (%s)", strerror(-rc));
+        disk_uring_close(out);
+    }
+    return rc;
 }
 
 void disk_uring_close(struct spool_disk *disk)
@@ -237,6 +280,12 @@ void disk_uring_close(struct spool_disk *disk)
     disk_uring_files_fini(&d->files);
     free(d);
     disk->state = NULL;
+}
+
+bool disk_uring_restricted(const struct spool_disk *disk)
+{
+    const struct disk_uring *d = disk->state;
+    return d->restricted;
 }
 
 bool disk_uring_buffered(const struct spool_disk *disk)

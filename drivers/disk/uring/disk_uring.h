@@ -35,6 +35,10 @@ void disk_uring_close(struct spool_disk *disk);
 /* True when a file was opened without O_DIRECT. */
 bool disk_uring_buffered(const struct spool_disk *disk);
 
+/* True when the ring takes no operation but reading and writing, of registered files alone where it
+ * could register them (IORING_REGISTER_RESTRICTIONS). */
+bool disk_uring_restricted(const struct spool_disk *disk);
+
 /* Gives the folders of segment files to the user that the process becomes, who makes and removes
  * files there. The files that there are stay root's: they are open. Returns 0 or a negative error.
  */
