@@ -44,9 +44,9 @@ modprobe -a virtio_pci virtio_console virtio_blk ext4 @MODULES@
 until port=$(ls /dev/vport*p1 2>/dev/null); do sleep 0.1; done
 exec 3<>$port
 echo '@@boot 0' >&3
-sh <&3 >&3 2>&1
-poweroff -f
+@END@
 '''
+SHELL = 'sh <&3 >&3 2>&1\npoweroff -f'
 PASSWD = 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nsluice:x:990:990::/:/bin/false\n'
 GROUP = 'root:x:0:\nnogroup:x:65534:\nsluice:x:990:\n'
 
@@ -94,7 +94,7 @@ class Tree:
     def program(self, source, name):
         """A program or a library, with the libraries that it links."""
         self.library(source, name) if '.so' in name else self.copy(source, name)
-        env = dict(os.environ, LD_LIBRARY_PATH=f'{ROOT}{LIBRARIES}:{ROOT}/lib/x86_64-linux-gnu')
+        env = dict(os.environ, LD_LIBRARY_PATH=f'{ROOT}{LIBRARIES}:{ROOT}{LIBRARIES}/systemd:{ROOT}/lib/x86_64-linux-gnu')
         text = run('ldd', source, env=env)
         check('not found' not in text, f'{source} needs libraries that are not here: {text}')
         for library in re.findall(r'(/\S+) \(0x', text):
@@ -123,14 +123,18 @@ class Tree:
         self.wanted += names
 
     def gateway(self):
-        """The gateway as it is installed, with DPDK's drivers that a guest can use."""
-        stage = self.dir + '-installed'
-        run('meson', 'install', '--no-rebuild', '-C', BUILD, '--destdir', stage, timeout=120)
-        for program in ('sluiced', 'sluicectl'):
+        """The gateway out of the package in SLUICE_PACKAGE, else as meson installs it, with DPDK's drivers that a guest can use."""
+        stage, package = self.dir + '-installed', os.environ.get('SLUICE_PACKAGE')
+        if package:
+            run('dpkg-deb', '-x', package, stage)
+        else:
+            run('meson', 'install', '--no-rebuild', '-C', BUILD, '--destdir', stage, timeout=120)
+        print(f'# the gateway is {package or "what meson installs"}', flush=True)
+        for program, place in (('sluiced', '/usr/sbin'), ('sluicectl', '/usr/bin')):
             found = glob.glob(f'{stage}/usr/**/{program}', recursive=True)
             found = [f for f in found if os.path.isfile(f) and os.access(f, os.X_OK)]
             check(len(found) == 1, f'{program} is installed once: {found}')
-            self.program(found[0], f'/usr/bin/{program}')
+            self.program(found[0], f'{place}/{program}')
         plugins = glob.glob(f'{LIBRARIES}/dpdk/pmds-*')
         check(len(plugins) == 1, f'DPDK keeps its drivers in one place: {plugins}')
         for name in DRIVERS:
@@ -138,10 +142,10 @@ class Tree:
                 self.program(file, file)
         self.program(os.path.join(ROOT, 'usr/bin/socat'), '/usr/bin/socat')
 
-    def pack(self):
-        """The initramfs, whole."""
+    def pack(self, end=SHELL):
+        """The initramfs, whole. end: what init does when the guest is ready; a port with commands is its descriptor 3."""
         self.modules('virtio_pci', 'virtio_console', 'virtio_blk', 'ext4', 'crc32c_generic')
-        self.text('/init', INIT.replace('@MODULES@', ' '.join(self.wanted)), 0o755)
+        self.text('/init', INIT.replace('@MODULES@', ' '.join(self.wanted)).replace('@END@', end), 0o755)
         image = self.dir + '.cpio'
         with open(image, 'wb') as out:
             names = subprocess.run(['find', '.', '-print0'], cwd=self.dir, stdout=subprocess.PIPE, check=True).stdout
@@ -150,11 +154,11 @@ class Tree:
         return image
 
 
-def make_disk(path, size):
+def make_disk(path, size, *options):
     """A file with an ext4 in it."""
     with open(path, 'wb') as f:
         f.truncate(size)
-    run('mkfs.ext4', '-q', '-F', path)
+    run('mkfs.ext4', '-q', '-F', *options, path)
 
 
 class Tap:
@@ -184,9 +188,14 @@ class Tap:
 
 
 class Guest:
-    """One boot. cards: Tap; disks: files, /dev/vda and so on."""
+    """One boot, which ends the one before. cards: Tap; disks: files, /dev/vda and so on."""
+
+    current = None
 
     def __init__(self, lab, tree, image, cards=(), disks=(), name='guest', iommu=False, words=''):
+        if Guest.current is not None:
+            Guest.current.cut()  # a card has one guest
+        Guest.current = self
         self.lab, self.name, self.number = lab, name, 0
         self.console = lab.path(f'{name}-console.log')
         path = lab.path(f'{name}.sock')

@@ -16,7 +16,7 @@ from sinks import Scripted
 OURS, HOST = {4: '10.9.0.1', 6: 'fd00:9::1'}, {4: '10.9.0.2', 6: 'fd00:9::2'}
 NETWORKS = ['10.9.0.0/24', 'fd00:9::/64']
 COUNT, CONNECTIONS, LARGE_BYTES, LINK_S = 40, 8, 1 << 20, 60
-tree = image = disk = far = far6 = virtio = spread = intel = vmware = last = None
+tree = image = disk = far = far6 = virtio = spread = intel = vmware = None
 kept = Ledger()  # acknowledged before the power went
 
 
@@ -42,12 +42,9 @@ def setup(lab):
 
 
 def boot(lab, name, iommu=False):
-    global last
-    if last is not None:
-        last.cut()  # a card has one guest
-    last = Guest(lab, tree, image, [virtio, spread, intel, vmware], [disk], name=name, iommu=iommu)
-    last.run('mount -t ext4 /dev/vda /mnt; mkdir -p /mnt/spool')
-    return last
+    g = Guest(lab, tree, image, [virtio, spread, intel, vmware], [disk], name=name, iommu=iommu)
+    g.run('mount -t ext4 /dev/vda /mnt; mkdir -p /mnt/spool')
+    return g
 
 
 class Running:

@@ -151,7 +151,8 @@ static void test_survives(void **state)
     }
     assert_int_equal(rc, 0);
     assert_int_equal(open_disk(&second, err, sizeof(err)), -EBUSY);
-    assert_string_equal(err, "the spool is in use by another process");
+    assert_string_equal(
+        err, "the spool is in use by another process: stop that one, or name another path");
     for (uint32_t i = 0; i < BODY_BYTES; i++)
         body[i] = (uint8_t)(i * 2654435761U >> 13);
     struct spool *s = open_spool(&disk);
