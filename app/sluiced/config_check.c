@@ -137,7 +137,8 @@ static void check_users(struct check *c)
     if (conf->gateway.user != NULL && conf->gateway.user[0] != 0 &&
         getpwnam(conf->gateway.user) == NULL)
         say(c, "gateway", "user", "",
-            "there is no user %s on this machine: make it (useradd --system %s), or name another",
+            "there is no user %s on this machine: adduser --system --group %s makes it; without "
+            "the line the gateway stays who starts it",
             conf->gateway.user, conf->gateway.user);
     check_group(c, "control", conf->control.group);
     if (conf->telemetry.enabled)

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Lists are long: characters are put one by one, without printf. */
 static void put(struct courier_request *r, const char *p, size_t len)
@@ -51,6 +52,19 @@ void courier_print_span(struct courier_request *r, struct base_span s)
     while (s.len > 0) {
         struct base_span piece = base_utf8_take(&s, escape);
         put(r, (const char *)piece.p, piece.len);
+    }
+}
+
+void courier_print_words(struct courier_request *r, struct base_span s)
+{
+    while (s.len > 0) {
+        const uint8_t *space = memchr(s.p, ' ', s.len);
+        size_t len = space != NULL ? (size_t)(space - s.p) : s.len;
+        courier_print_span(r, base_span_of(s.p, len));
+        if (space != NULL)
+            put(r, " ", 1);
+        len += space != NULL;
+        s = base_span_of(s.p + len, s.len - len);
     }
 }
 

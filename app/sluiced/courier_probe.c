@@ -103,7 +103,7 @@ static void print(struct courier_request *r, const struct delivery *d)
     if (result->enhanced[0] != 0)
         courier_print(r, " enhanced=%s", result->enhanced);
     courier_print_text(r, ": ");
-    courier_print_span(r, words);
+    courier_print_words(r, words);
     courier_print_text(r, "\n");
 }
 

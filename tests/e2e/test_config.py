@@ -183,7 +183,8 @@ def test_files(lab):
             'F:8: auth: passwd_file: warning: D/users: too many may read or change it: at most mode 640',
             'F:8: auth: passwd_file: D/users:1: scheme PLAIN is not taken: make a hash for crypt(3), such as {SHA512-CRYPT}, or {SCRAM-SHA-256}',
             'F:9: dns: trust_anchor: D/anchor:1: must end with a digest in hexadecimal digits',
-            'F:1: gateway: user: there is no user nosuchuser on this machine: make it (useradd --system nosuchuser), or name another',
+            'F:1: gateway: user: there is no user nosuchuser on this machine: adduser --system --group nosuchuser makes it; without '
+            'the line the gateway stays who starts it',
             'F:11: control: group: there is no group nosuchgroup on this machine: make it (groupadd --system nosuchgroup), or name another']),
         'cut_off_map': (b'recipient { aliases = D/cut; }\n' + REST, [
             'D/cut:2: warning: nothing ends the last line: if the file is whole, end it']),

@@ -136,6 +136,7 @@ def test_a_host_is_probed(lab):
                     (address, 'refused' if tls == 'failed' else 'accepted', 'dane', tls), f'{word}: {probe}')
     for word in ('10.9.0.35', '10.9.0.35:25', '[10.9.0.35]:25'):
         check_equal([(p['probe'], p['is'], p['tls']) for p in asked('probe', word)[1:]], [('10.9.0.35:25', 'accepted', 'untrusted')], word)
+    check(': mail would be taken\n' in gw.ctl('probe', '[ee.lab]'), 'the words, for people')
     # TLS from the first byte at 465.
     hops['badly'] = Hop(lab, hops['implicit'].pair, 'implicit', host=HOSTS['bad'][0], port=465)
     for word, level, tls in (('[ee.lab]:465', 'dane', 'verified'), ('[bad.lab]:465', 'dane', 'failed'), ('10.9.0.31:465', 'encrypt', 'untrusted')):
