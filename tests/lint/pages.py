@@ -52,7 +52,7 @@ for page in BY_HAND:
         setting = re.fullmatch(r'(\w+): (\w+)(?: = .*)?', said)
         if setting and setting[1] in blocks and not re.search(rf'^ +#?{setting[2]} = ', blocks[setting[1]], re.M):
             findings.append(f'{page.name}: there is no setting {said}')
-    for said in re.findall(r'^ *(?:\.Li \(? ?")?sluicectl ([a-z]+(?: [a-z]+)?)', text, re.M):
+    for said in re.findall(r'^ *(?:\.Li \(? ?")?sluicectl ([a-z]+(?: [a-z-]+)?)', text, re.M):
         if not any(n == said or n.split()[0] == said or n == said.split()[0] for n in names):
             findings.append(f'{page.name}: there is no command sluicectl {said}')
     for other, number in re.findall(r'^\.Xr (?:\( )?(\S+) (\d)', text, re.M):
