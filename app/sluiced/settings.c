@@ -32,6 +32,12 @@ static void fill_logins(struct settings *s)
             s->exempt_logins[i].len = 0;
 }
 
+/* 0: there are none. */
+static char extension_of(const struct conf_recipient *r)
+{
+    return r->extension != NULL && strcmp(r->extension, "none") != 0 ? r->extension[0] : 0;
+}
+
 static void fill_policy(struct settings *s)
 {
     const struct conf_relay *relay = &s->conf->relay;
@@ -52,7 +58,7 @@ static void fill_policy(struct settings *s)
         .relay_domain_cnt = cnt,
         .login_domain = sender->login_domain != NULL ? base_span_str(sender->login_domain)
                                                      : base_span_of(NULL, 0),
-        .extension = s->conf->recipient.extension != NULL ? s->conf->recipient.extension[0] : 0,
+        .extension = extension_of(&s->conf->recipient),
         .extension_propagate = s->conf->recipient.extension_propagate,
         .expansion_max = (uint32_t)s->conf->recipient.expansion,
         .exempt_networks = s->exempt_networks,

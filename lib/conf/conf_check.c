@@ -447,9 +447,9 @@ static void check_addresses_of_mail(struct conf_parser *p)
     check_maps(p, "recipient", "accounts", &r->accounts, CONF_MAP_ACCOUNTS);
     check_maps(p, "recipient", "aliases", &r->aliases, CONF_MAP_TEXTHASH);
     check_maps(p, "recipient", "maps", &r->maps, CONF_MAP_TEXTHASH);
-    if (r->extension != NULL &&
+    if (r->extension != NULL && strcmp(r->extension, "none") != 0 &&
         (strlen(r->extension) != 1 || strchr("+-_=#", r->extension[0]) == NULL))
-        related(p, "recipient", "extension", NULL, "must be one of + - _ = #, not %.16s",
+        related(p, "recipient", "extension", NULL, "must be one of + - _ = #, or none, not %.16s",
                 r->extension);
 }
 

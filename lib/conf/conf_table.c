@@ -280,7 +280,7 @@ const struct conf_setting conf_settings[] = {
     TEXT(recipient, MAPS, accounts, "", true, NULL, "files whose names are the accounts: Dovecot's passwd-file, docker-mailserver's postfix-accounts.cf"),
     TEXT(recipient, MAPS, aliases, "", true, NULL, "where mail for an address goes instead: address, addresses or @domain; texthash as Postfix's virtual_alias_maps, pcre. An account goes before a catch-all"),
     TEXT(recipient, MAPS, maps, "", true, NULL, "all addresses of the relay domains, with accounts and aliases: others are refused at RCPT; none: the next hop knows them"),
-    TEXT(recipient, STRING, extension, "+", true, NULL, "character behind which a local part is an extension of the address without it; none: there are no extensions"),
+    TEXT(recipient, STRING, extension, "+", true, NULL, "character behind which a local part is an extension of the address without it, one of + - _ = #; none: there are no extensions"),
     NUMBER(recipient, expansion, "1000", 1, 4096, true, "most addresses that aliases may make of one"),
     TEXT(recipient, BOOL, extension_propagate, "no", true, NULL, "user+x goes on as target+x where an alias of user, or a catch-all, is taken for it"),
     WORDS(recipient, verify, "no", "no next_hop", true, "ask the next hop, by MAIL FROM:<> and RCPT alone, whether it takes a recipient of the relay domains that no map names; who it refuses is refused at RCPT"),

@@ -335,10 +335,9 @@ static void extensions(struct import *im)
     const char *text = import_value(im, NULL, "recipient_delimiter");
     bool good = text[0] != 0 && strchr("+-_=#", text[0]) != NULL;
     if (text[0] == 0) {
-        import_note(&im->doc, b, NULL,
-                    "%s%srecipient_delimiter: none there; here + begins an extension, of which the "
-                    "address without it is looked up, too",
-                    import_tell(im, i), i != NULL ? "\n    " : "");
+        struct import_setting *none = import_set(&im->doc, b, "extension", "none");
+        import_note(&im->doc, b, none, "%s",
+                    i != NULL ? import_tell(im, i) : "recipient_delimiter is empty by default");
         return;
     }
     struct import_setting *s =
