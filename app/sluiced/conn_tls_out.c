@@ -78,7 +78,11 @@ static void failed_as(struct conn *c, const char *enhanced, const char *why)
         return;
     if (!c->connected && d->tls_begin == DELIVERY_TLS_IMPLICIT)
         return conn_out_fail(c, why);
-    if (d->tls_try == CONN_TLS_TRY_WHOLE && !c->out.tls_heard) {
+    if (d->tls_try == CONN_TLS_TRY_WHOLE && c->tls != NULL && tls_conn_forget(c->tls)) {
+        stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_FRESH);
+        return conn_out_again(c, CONN_TLS_TRY_FRESH);
+    }
+    if (d->tls_try <= CONN_TLS_TRY_FRESH && !c->out.tls_heard) {
         stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_SMALL);
         return conn_out_again(c, CONN_TLS_TRY_SMALL);
     }
@@ -175,7 +179,7 @@ static void unproved(struct conn *c, const char *why)
     const struct delivery *d = c->out.delivery;
 
     CONN_TRACE(c, "tls", "not proved: %s", why);
-    tls_conn_forget(c->tls);
+    (void)tls_conn_forget(c->tls);
     if (d->tls_lenient)
         return proved(c, DELIVERY_TLS_UNTRUSTED);
     stats_inc(c->lane->stats, STATS_CONN_TLS_OUT_UNPROVED);

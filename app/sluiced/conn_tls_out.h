@@ -2,8 +2,9 @@
  * TLS of a connection to a next hop: the layer, and what stands in the place of the SMTP client
  * until the handshake is done and the server has proved what the delivery's requirement asks for.
  *
- * A handshake that fails is tried once more over a fresh connection with the shortest first message
- * there can be, where the server had not said a byte in it; and then in clear, where TLS is
+ * A handshake that fails is tried once more over a fresh connection: without a session where one
+ * was offered, and with the shortest first message there can be, where the server had not said a
+ * byte in it; and then in clear, where TLS is
  * optional and the delivery says so (tls_clear_after). Clear text never follows on the connection
  * that TLS had begun on.
  *
@@ -20,6 +21,7 @@
 /* What a delivery's connection is the how-many-th try of. */
 enum conn_tls_try {
     CONN_TLS_TRY_WHOLE,
+    CONN_TLS_TRY_FRESH, /* likewise, but offers no session: one that was offered did not help */
     CONN_TLS_TRY_SMALL, /* the small first message */
     CONN_TLS_TRY_CLEAR, /* after a failed handshake; such a connection is not kept */
 };

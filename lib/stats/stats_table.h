@@ -635,6 +635,7 @@ STATS(CONN_OUT_TOO_SLOW,      "conn", "out_too_slow",      "connections", "of th
 STATS(CONN_TLS_TIMEOUTS,      "conn", "tls_timeouts",      "connections", "dropped: no whole TLS handshake within tls: handshake_timeout")
 STATS(CONN_TLS_CLIENT_FULL,   "conn", "tls_client_full",   "connections", "no TLS: tls: handshakes_per_client of this client are unfinished")
 STATS(CONN_TLS_PRESSED,       "conn", "tls_pressed",       "connections", "dropped: its handshake had waited longest for the client while most of tls: handshakes were taken")
+STATS(CONN_TLS_OUT_FRESH,     "conn", "tls_out_fresh",     "connections", "to next hops, tried anew without the session that the first had offered")
 STATS(CONN_TLS_OUT_SMALL,     "conn", "tls_out_small",     "deliveries", "handshakes to which a next hop had said nothing, tried once more with the smallest first message")
 STATS(CONN_TLS_OUT_CLEAR,     "conn", "tls_out_clear",     "deliveries", "tried in clear over a fresh connection, after a failed handshake")
 STATS(CONN_TLS_OUT_FAILED,    "conn", "tls_out_failed",    "deliveries", "deferred: the handshake with the next hop failed")

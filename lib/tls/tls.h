@@ -254,8 +254,9 @@ struct tls_conn *tls_conn_connect(struct tls_lane *lane, struct tls_domain *doma
  * prove (who has another one gets a whole handshake); 0: nothing. now_s: since 1970. What a resumed
  * connection has proved is what tls_conn_chain shows: the certificates of the first one. */
 void tls_conn_offer(struct tls_conn *c, uint64_t key, int64_t now_s);
-/* The server has not proved what it must: nothing that it gave is kept under the key. */
-void tls_conn_forget(struct tls_conn *c);
+/* The handshake came to nothing, or the server has not proved what it must: nothing that it gave is
+ * kept under the key. True when this connection had offered a session. */
+bool tls_conn_forget(struct tls_conn *c);
 
 /* Takes ciphertext from the front of in (*consumed bytes of it) and appends what it means to plain;
  * what must be sent for it (handshake, alerts, answers) is appended to out. Both are the caller's;

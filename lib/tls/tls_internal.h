@@ -174,6 +174,7 @@ struct tls_conn {
     bool cancelled;   /* the job is to fail */
     bool sign_failed; /* our own key's operation failed */
     bool notified;    /* close_notify is sent */
+    bool offered;     /* a session was */
 };
 
 /* tls_bio.c */

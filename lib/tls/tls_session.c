@@ -2,7 +2,7 @@
  * Sessions of TLS that servers have given us (RFC 8446 section 4.6.1, RFC 5077), each under the
  * caller's key, so that a later connection with the same key can do without certificates and
  * signatures. One of TLS 1.3 is used once (RFC 8446 section C.4), and the server gives another; one
- * of TLS 1.2 stays until the server gives another.
+ * of TLS 1.2 stays until its time is over, or the server renews its ticket.
  *
  * Bounded by number, by those of one key, and by the bytes of each; the one that was kept or used
  * longest ago gives way. A session holds the certificates that its server has shown; it goes when
@@ -101,7 +101,7 @@ static struct tls_session *find(struct tls_lane *l, const struct tls_domain *d, 
         at = at->next;
         if (s->key != key || s->domain != d)
             continue;
-        if (now_s < s->until_s)
+        if (now_s < s->until_s && SSL_SESSION_is_resumable(s->session))
             return s;
         drop(l, s);
     }
@@ -192,8 +192,8 @@ void tls_conn_offer(struct tls_conn *c, uint64_t key, int64_t now_s)
     SSL_clear_options(c->ssl, SSL_OP_NO_TICKET);
     if ((s = find(l, c->domain, key, now_s)) == NULL)
         return;
-    if (SSL_set_session(c->ssl, s->session) == 1)
-        stats_inc(l->stats, STATS_TLS_OFFERED);
+    c->offered = SSL_set_session(c->ssl, s->session) == 1;
+    stats_add(l->stats, STATS_TLS_OFFERED, c->offered);
     ERR_clear_error();
     if (SSL_SESSION_get_protocol_version(s->session) >= TLS1_3_VERSION)
         return drop(l, s);
@@ -201,13 +201,14 @@ void tls_conn_offer(struct tls_conn *c, uint64_t key, int64_t now_s)
     base_list_push_back(&l->sessions.by_use, &s->by_use);
 }
 
-void tls_conn_forget(struct tls_conn *c)
+bool tls_conn_forget(struct tls_conn *c)
 {
     struct tls_session *s;
 
     if (c->session_key == 0)
-        return;
+        return false;
     while ((s = find(c->lane, c->domain, c->session_key, INT64_MIN)) != NULL)
         drop(c->lane, s);
     c->session_key = 0;
+    return c->offered;
 }

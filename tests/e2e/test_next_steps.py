@@ -89,7 +89,7 @@ def test_check(lab):
     with open(path, 'w') as f:
         f.write(conf_text(blocks))
     text = run(SLUICED, '--check', path, ok=(1, 2))
-    for words in ('zebra: unknown key; sluiced --help tells', 'make it (useradd --system nosuchuser), or name another',
+    for words in ('zebra: unknown key; sluiced --help tells', 'adduser --system --group nosuchuser makes it',
                   'make it (groupadd --system nosuchgroup), or name another'):
         check(words in text, f'{words}: {text}')
 

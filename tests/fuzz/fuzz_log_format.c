@@ -41,7 +41,7 @@ static bool make_record(struct stats_log_record *r, const uint8_t *data, size_t 
 
 static void check(const struct log_style *style, const char *line, size_t len)
 {
-    bool ascii = style->form != LOG_FORM_POSTFIX;
+    bool ascii = style->form == LOG_FORM_TEXT;
     const char *body = line, *end = line + len;
 
     base_assert(len > 0 && len <= LOG_LINE_CAP);

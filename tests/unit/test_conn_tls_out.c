@@ -43,6 +43,7 @@ static struct {
     bool no_offer, other; /* STARTTLS is not offered; the other certificate is shown */
     bool mute;            /* no answer to a ClientHello */
     bool inject;          /* bytes behind the 220 */
+    bool no_resumption;   /* goes away when a session is resumed */
     uint32_t die_at;      /* of hop.said; 0: never */
     bool reset;
     uint32_t taken_cnt, clear_cnt; /* messages */
@@ -71,6 +72,7 @@ static void make_tls(struct lane_config *config)
     struct tls_lane_settings s = {.connection_max = 16,
                                   .handshake_max = 16,
                                   .step_max = 8,
+                                  .session_max = 8,
                                   .keyop = {&keyop_inline_ops, rig.driver},
                                   .stats = topology_stats(config->topology, TOPOLOGY_LANE, 0)};
     memset(&rig.lane, 0, sizeof(rig.lane));
@@ -167,6 +169,11 @@ static void hop_read(struct hop *h, const uint8_t *bytes, size_t len)
         kit_peer_give(&h->tls, bytes, len);
         if (h->done == 0) {
             h->done = kit_peer_step(&h->tls);
+            if (far.no_resumption && SSL_session_reused(h->tls.ssl)) {
+                tcp_abort(b->tcp, h->tcp);
+                h->tcp = NULL;
+                return;
+            }
             hop_flush(h);
         }
         while (h->done == 1 && h->len + 1 < LINE_CAP &&
@@ -440,6 +447,41 @@ static void silence_where_clear_text_will_do(void **state)
     check_all_home();
 }
 
+/* Sessions: the next connection resumes, and where that does not help there is another without. */
+static void sessions(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        messages(1);
+        run_ms(60);
+        assert_int_equal(far.taken_cnt, i + 1);
+        check_all_home();
+        assert_int_equal(lane_stat(STATS_TLS_RESUMED), i);
+    }
+    far.no_resumption = true;
+    messages(1);
+    run_ms(80);
+    assert_int_equal(far.taken_cnt, 4);
+    assert_int_equal(far.clear_cnt, 0);
+    assert_int_equal(lane_stat(STATS_CONN_TLS_OUT_FRESH), 1);
+    assert_int_equal(lane_stat(STATS_CONN_TLS_OUT_SMALL), 0);
+    assert_int_equal(courier_stat(STATS_COURIER_DEFERRED), 0);
+    check_all_home();
+    messages(1); /* the one without has left none */
+    run_ms(60);
+    assert_int_equal(lane_stat(STATS_TLS_RESUMED), 2);
+    assert_int_equal(far.taken_cnt, 5);
+    check_all_home();
+    far.mute = true; /* whatever it is offered */
+    messages(1);
+    run_long(95 * BASE_NS_S);
+    assert_int_equal(far.hello_cnt, 3);
+    assert_int_equal(lane_stat(STATS_CONN_TLS_OUT_FRESH), 2);
+    assert_int_equal(lane_stat(STATS_CONN_TLS_OUT_SMALL), 1);
+    assert_int_equal(courier_stat(STATS_COURIER_DEFERRED), 1);
+    check_all_home();
+}
+
 static void nothing_in_clear(void **state)
 {
     (void)state;
@@ -525,6 +567,8 @@ static int setup(void **state)
     kit_certificate_make(&rig.other, "EC", others, 1, -9000, 9000);
     rig.server = kit_server_context(0, &rig.certificate);
     rig.other_server = kit_server_context(0, &rig.other);
+    SSL_CTX_clear_options(rig.server, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(rig.server, 1);
     return b != NULL ? 0 : -1;
 }
 
@@ -544,15 +588,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(one_connection, may),
-        TEST(it_goes_away, encrypt),
-        TEST(silence, encrypt),
-        TEST(silence_where_clear_text_will_do, may),
-        TEST(nothing_in_clear, encrypt),
-        TEST(injected, may),
-        TEST(one_at_a_time, finger),
-        TEST(not_proved, finger),
-        TEST(not_proved_but_sent, lenient),
+        TEST(one_connection, may), TEST(it_goes_away, encrypt),
+        TEST(silence, encrypt),    TEST(silence_where_clear_text_will_do, may),
+        TEST(sessions, encrypt),   TEST(nothing_in_clear, encrypt),
+        TEST(injected, may),       TEST(one_at_a_time, finger),
+        TEST(not_proved, finger),  TEST(not_proved_but_sent, lenient),
         TEST(the_end, finger),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

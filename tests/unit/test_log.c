@@ -297,7 +297,7 @@ static void test_escapes(void **state)
         if (style.frame == LOG_FRAME_LINE)
             assert_int_equal(line[--len], '\n');
         if (style.frame != LOG_FRAME_JOURNAL)
-            assert_true(log_text_valid(line, len, style.form != LOG_FORM_POSTFIX));
+            assert_true(log_text_valid(line, len, style.form == LOG_FORM_TEXT));
         if (style.form == LOG_FORM_JSON && style.frame == LOG_FRAME_LINE)
             assert_true(log_json_valid(line, len));
     }

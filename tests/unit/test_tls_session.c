@@ -152,13 +152,13 @@ static void forgotten(void **state)
     rig_connect(&link, &rig, domain, 0, server, "mx.example.org");
     tls_conn_offer(link.conn, 3, now_s);
     assert_int_equal(rig_handshake(&link), TLS_OPEN);
-    tls_conn_forget(link.conn);
+    assert_false(tls_conn_forget(link.conn));
     rig_talk(&link);
     rig_end(&link);
     assert_false(resumed(3));
     rig_connect(&link, &rig, domain, 0, server, "mx.example.org");
     tls_conn_offer(link.conn, 1, now_s);
-    tls_conn_forget(link.conn);
+    assert_true(tls_conn_forget(link.conn));
     rig_end(&link);
     assert_false(resumed(1));
     assert_true(resumed(2));
