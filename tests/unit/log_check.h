@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* JSON by RFC 8259 and no wider, ASCII alone. Each takes what it reads off the front. */
+/* JSON by RFC 8259 and no wider; that its bytes are UTF-8 is log_text_valid's. Each takes what it
+ * reads off the front. */
 struct log_json {
     const char *p, *end;
 };
@@ -40,7 +41,7 @@ static inline bool log_json_string(struct log_json *j)
     if (!log_json_char(j, '"'))
         return false;
     while (j->p < j->end && *j->p != '"') {
-        if ((unsigned char)*j->p < 0x20 || (unsigned char)*j->p > 0x7e)
+        if ((unsigned char)*j->p < 0x20 || *j->p == 0x7f)
             return false;
         if (*j->p++ != '\\')
             continue;
