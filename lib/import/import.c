@@ -33,6 +33,8 @@ static const struct {
     {"local_transport", "local:$myhostname"},
     {"virtual_transport", "virtual"},
     {"relay_transport", "relay"},
+    {"smtpd_relay_restrictions",
+     "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"},
     {"default_transport", "smtp"},
     {"smtpd_sasl_type", "cyrus"},
     {"smtpd_sasl_path", "smtpd"},

@@ -127,6 +127,7 @@ void import_head(struct import *im, bool master);
 void import_translate(struct import *im); /* import_postfix.c: all of these */
 void import_scalars(struct import *im);
 void import_listeners(struct import *im);
+void import_relay_networks(struct import *im); /* behind the listeners */
 void import_domains(struct import *im);
 void import_recipients(struct import *im);
 void import_routes(struct import *im);
@@ -140,9 +141,11 @@ struct import_domain *import_domain_add(struct import *im, const char *name,
                                         enum import_class class);
 bool import_is_domain(const char *text);
 bool import_is_loopback(const char *text);
-/* The networks of a list of Postfix's, into a list of ours; what is none is told. depth: 0. */
-void import_networks(struct import *im, struct import_block *b, const char *key, const char *list,
-                     unsigned depth);
+/* The networks of a list of Postfix's, into a list of ours; what is none is told, and so is a
+ * network of which a part is taken out (!): it is left out. */
+void import_networks(struct import *im, struct import_block *b, const char *key, const char *list);
+/* Whether the next word belongs to this one of a list of restrictions. */
+bool import_rule_has_argument(const char *word);
 /* A block for "zone=answers*weight". NULL: it is none, or there are too many. */
 struct import_block *import_dns_list(struct import *im, const char *item);
 /* A route of mail for the domain, or "default", by a transport as Postfix writes it. False: there
