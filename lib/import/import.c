@@ -124,6 +124,15 @@ const char *import_where(struct import *im, const struct import_map *m, uint32_t
     return import_format(&im->arena, "%s:%u", below ? m->path + len + 1 : m->path, line);
 }
 
+const char *import_entry_shown(struct import *im, const struct import_map *m,
+                               const struct import_entry *e)
+{
+    const char *where = import_where(im, m, e->line);
+
+    return m->path != NULL ? where
+                           : import_format(&im->arena, "%s: %s %s", where, e->key, e->value);
+}
+
 /* ---- files ---- */
 
 bool import_file_read(struct import *im, const char **path, struct base_span *text)

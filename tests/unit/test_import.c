@@ -371,6 +371,33 @@ static void test_networks(void **state)
     }
 }
 
+/* A list of recipients of any length is copied whole; what is left out of it is counted. */
+static void test_recipients(void **state)
+{
+    char *main_cf = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&main_cf, &len);
+
+    (void)state;
+    assert_non_null(out);
+    fputs(HEAD "relay_domains = b.example\nrelay_recipient_maps = inline:{ ", out);
+    for (unsigned i = 0; i < 3000; i++)
+        fprintf(out, "u%u@b.example=x, ", i);
+    fputs("{a b@b.example = x}, {@@ = x} }\n", out);
+    fclose(out);
+    struct import_result *r = import(main_cf, "smtp inet n - - - - smtpd\n");
+    assert_true(r->file_cnt > 0);
+    assert_non_null(strstr(r->file[0].text, "u0@b.example OK\n"));
+    assert_non_null(strstr(r->file[0].text, "\nu2999@b.example OK\n"));
+    assert_null(strstr(r->file[0].text, "@@"));
+    assert_non_null(strstr(r->text, "TO"
+                                    "DO: relay_recipient_maps: 2 keys of it are no addresses "
+                                    "that can be written here, and left out: inline: a b@b.example "
+                                    "x, inline: @@ x\n"));
+    import_free(r);
+    free(main_cf);
+}
+
 /* Services, by their name, their options and what main.cf says beside. */
 static void test_listens(void **state)
 {
@@ -447,7 +474,7 @@ int main(void)
         cmocka_unit_test(test_services),   cmocka_unit_test(test_lists),
         cmocka_unit_test(test_maps),       cmocka_unit_test(test_becomes),
         cmocka_unit_test(test_listens),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_networks),   cmocka_unit_test(test_recipients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
