@@ -33,6 +33,8 @@ static const struct {
     {"local_transport", "local:$myhostname"},
     {"virtual_transport", "virtual"},
     {"relay_transport", "relay"},
+    {"smtpd_relay_restrictions",
+     "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"},
     {"default_transport", "smtp"},
     {"smtpd_sasl_type", "cyrus"},
     {"smtpd_sasl_path", "smtpd"},
@@ -120,6 +122,15 @@ const char *import_where(struct import *im, const struct import_map *m, uint32_t
         return "inline";
     bool below = import_begins(m->path, im->in->dir) && m->path[len] == '/';
     return import_format(&im->arena, "%s:%u", below ? m->path + len + 1 : m->path, line);
+}
+
+const char *import_entry_shown(struct import *im, const struct import_map *m,
+                               const struct import_entry *e)
+{
+    const char *where = import_where(im, m, e->line);
+
+    return m->path != NULL ? where
+                           : import_format(&im->arena, "%s: %s %s", where, e->key, e->value);
 }
 
 /* ---- files ---- */

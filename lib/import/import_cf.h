@@ -35,6 +35,8 @@ struct import_item *import_items_find(const struct import_items *items, const ch
 void import_cf_read(struct import_arena *a, struct import_items *items, const char *file,
                     struct base_span text);
 
+struct import_block;
+
 /* A service of master.cf. */
 struct import_service {
     const char *name; /* smtp, 465, 127.0.0.1:10025 */
@@ -44,6 +46,9 @@ struct import_service {
     const char *where;
     struct import_items options; /* -o */
     bool told;
+    struct import_block *listener;    /* what it became; NULL: none */
+    const struct import_items *smtpd; /* options of the smtpd that takes its mail */
+    bool refuses;                     /* clients of relay: networks, who get through here */
     struct import_service *next;
 };
 

@@ -110,6 +110,10 @@ struct import_item *import_given(struct import *im, const struct import_items *o
 const char *import_tell(struct import *im, struct import_item *i);
 /* "transport:12": a line of a map. */
 const char *import_where(struct import *im, const struct import_map *m, uint32_t line);
+/* The same of an entry; what inline has stands in main.cf, and is shown. What files have is not:
+ * a name may be any file's. */
+const char *import_entry_shown(struct import *im, const struct import_map *m,
+                               const struct import_entry *e);
 bool import_yes(const char *value);
 
 /* A file of the machine that is imported: below /etc/postfix it is looked for in the directory.
@@ -127,6 +131,7 @@ void import_head(struct import *im, bool master);
 void import_translate(struct import *im); /* import_postfix.c: all of these */
 void import_scalars(struct import *im);
 void import_listeners(struct import *im);
+void import_relay_networks(struct import *im); /* behind the listeners */
 void import_domains(struct import *im);
 void import_recipients(struct import *im);
 void import_routes(struct import *im);
@@ -140,9 +145,11 @@ struct import_domain *import_domain_add(struct import *im, const char *name,
                                         enum import_class class);
 bool import_is_domain(const char *text);
 bool import_is_loopback(const char *text);
-/* The networks of a list of Postfix's, into a list of ours; what is none is told. depth: 0. */
-void import_networks(struct import *im, struct import_block *b, const char *key, const char *list,
-                     unsigned depth);
+/* The networks of a list of Postfix's, into a list of ours; what is none is told, and so is a
+ * network of which a part is taken out (!): it is left out. */
+void import_networks(struct import *im, struct import_block *b, const char *key, const char *list);
+/* Whether the next word belongs to this one of a list of restrictions. */
+bool import_rule_has_argument(const char *word);
 /* A block for "zone=answers*weight". NULL: it is none, or there are too many. */
 struct import_block *import_dns_list(struct import *im, const char *item);
 /* A route of mail for the domain, or "default", by a transport as Postfix writes it. False: there

@@ -177,8 +177,7 @@ static void xclient(struct import *im, struct listening *l)
 
     if (i == NULL || i->value[0] == 0)
         return;
-    import_networks(im, l->b, "xclient_networks", value(im, l, "smtpd_authorized_xclient_hosts"),
-                    0);
+    import_networks(im, l->b, "xclient_networks", value(im, l, "smtpd_authorized_xclient_hosts"));
     struct import_setting *s = import_setting_find(l->b, "xclient_networks");
     import_note(&im->doc, l->b, s, "%s", import_tell(im, i));
 }
@@ -198,7 +197,7 @@ static void newlines(struct import *im, struct listening *l)
     }
     if (but != NULL && strict) {
         import_networks(im, l->b, "bare_newline_networks",
-                        value(im, l, "smtpd_forbid_bare_newline_exclusions"), 0);
+                        value(im, l, "smtpd_forbid_bare_newline_exclusions"));
         import_note(&im->doc, l->b, import_setting_find(l->b, "bare_newline_networks"), "%s",
                     import_tell(im, but));
     }
@@ -304,6 +303,8 @@ static void one(struct import *im, struct listening *l)
     if (l->postscreen)
         postscreen(im, l);
     l->v->told = true;
+    l->v->listener = l->b;
+    l->v->smtpd = l->options;
 }
 
 /* Another one has this address and port already. */
@@ -384,11 +385,4 @@ void import_listeners(struct import *im)
         some |= strcmp(b->kind, "listener") == 0;
     if (!some)
         usual(im);
-    if (im->proxied &&
-        import_setting_find(import_block(&im->doc, "relay", ""), "networks") != NULL) {
-        struct import_block *b = import_block(&im->doc, "relay", "");
-        struct import_setting *s = import_set(&im->doc, b, "proxied", "yes");
-        import_note(&im->doc, b, s,
-                    "networks hold for clients that a PROXY header names, as there");
-    }
 }

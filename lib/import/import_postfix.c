@@ -1,9 +1,6 @@
 /* A whole Postfix: what is read, and in which order its parts are translated. */
 #include "import_internal.h"
 
-#include <arpa/inet.h>
-#include <stdlib.h>
-
 #define HOSTNAME "mx.example.org" /* placeholders: of RFC 2606 and 5737 */
 #define ADDRESS  "192.0.2.1"
 #define PORT_CNT 16 /* addresses that a port may have */
@@ -110,105 +107,6 @@ static void identity(struct import *im)
                  "sluice";
 }
 
-static bool network(struct import *im, const char *item, const char **out)
-{
-    uint8_t bits[16] = {0};
-    const char *slash = strchr(item, '/');
-    size_t len = slash != NULL ? (size_t)(slash - item) : strlen(item);
-
-    if (len > 2 && item[0] == '[' && item[len - 1] == ']') {
-        item++;
-        len -= 2;
-    }
-    const char *address = import_copy(&im->arena, item, len);
-    bool ipv6 = strchr(address, ':') != NULL;
-    unsigned max = ipv6 ? 128 : 32;
-    unsigned long prefix = max;
-    if (inet_pton(ipv6 ? AF_INET6 : AF_INET, address, bits) != 1)
-        return false;
-    if (slash != NULL && (slash[1] < '0' || slash[1] > '9'))
-        return false;
-    if (slash != NULL)
-        prefix = strtoul(slash + 1, NULL, 10);
-    if (prefix > max)
-        return false;
-    for (unsigned i = (unsigned)prefix; i < max; i++)
-        if ((bits[i / 8] & 0x80 >> i % 8) != 0)
-            return false;
-    *out = import_format(&im->arena, "%s/%lu", address, prefix);
-    return true;
-}
-
-/* The networks of a value into a list; what is none is told. */
-void import_networks(struct import *im, struct import_block *b, const char *key, const char *list,
-                     unsigned depth)
-{
-    struct base_span text;
-    struct import_map m;
-    struct import_map_at at = {0};
-    struct import_entry e;
-    const char *item, *net;
-
-    while ((item = import_next(&im->arena, &list)) != NULL) {
-        const char *path = item;
-        if (network(im, item, &net)) {
-            if (!import_is_loopback(net) && !import_begins(net, "::1/") &&
-                import_add(&im->doc, b, key, net) == NULL)
-                break;
-        } else if (item[0] == '/' && depth < 4 && import_file_read(im, &path, &text)) {
-            struct import_lines l = {.text = text, .next_line = 1};
-            const char *line;
-            uint32_t number;
-            while ((line = import_line(&im->arena, &l, &number)) != NULL)
-                import_networks(im, b, key, line, depth + 1);
-        } else if (strchr(item, ':') != NULL && item[0] != '!' && depth < 4 &&
-                   import_map_open(im, &m, item) &&
-                   (m.kind == IMPORT_MAP_ENTRIES || m.kind == IMPORT_MAP_CIDR)) {
-            while (import_map_next(&im->arena, &m, &at, &e))
-                import_networks(im, b, key, e.key, depth + 4);
-        } else {
-            import_todo(&im->doc, b, NULL, "%s is no network that can be written here%s", item,
-                        item[0] == '!' ? ": write the others so that it is not in them" : "");
-        }
-    }
-}
-
-static void networks(struct import *im)
-{
-    struct import_block *b = import_block(&im->doc, "relay", "");
-    struct import_item *i = import_given(im, NULL, "mynetworks");
-    struct import_item *style = import_given(im, NULL, "mynetworks_style");
-
-    if (i != NULL) {
-        import_networks(im, b, "networks", import_value(im, NULL, "mynetworks"), 0);
-        struct import_setting *s = import_setting_find(b, "networks");
-        import_note(&im->doc, b, s, "%s", import_tell(im, i));
-        import_note(&im->doc, b, s,
-                    "Loopback networks are left out: nobody comes from there, there is no "
-                    "sendmail command here.");
-        if (style != NULL)
-            import_note(&im->doc, b, s, "%s: mynetworks counts", import_tell(im, style));
-    } else if (style != NULL && strcmp(style->value, "host") != 0) {
-        import_note(&im->doc, b, NULL, "%s", import_tell(im, style));
-        import_todo(&im->doc, b, NULL,
-                    "networks: those of your clients; nothing of the machine's own subnets is "
-                    "known here");
-    } else if (style != NULL) {
-        import_note(&im->doc, b, NULL, "%s: nobody by address alone", import_tell(im, style));
-    }
-    struct import_setting *trusted = import_setting_find(b, "networks");
-    struct import_item *but = import_given(im, NULL, "smtpd_client_event_limit_exceptions");
-    if (but != NULL || trusted != NULL) {
-        struct import_block *l = import_block(&im->doc, "limits", "");
-        import_networks(im, l, "exempt_networks",
-                        import_value(im, NULL, "smtpd_client_event_limit_exceptions"), 0);
-        struct import_setting *s = import_setting_find(l, "exempt_networks");
-        import_note(&im->doc, l, s, "%s",
-                    but != NULL ? import_tell(im, but)
-                                : "smtpd_client_event_limit_exceptions is $mynetworks");
-    }
-}
-
 static void proxies(struct import *im)
 {
     struct import_item *i = import_given(im, NULL, "proxy_interfaces");
@@ -216,7 +114,7 @@ static void proxies(struct import *im)
 
     if (i == NULL)
         return;
-    import_networks(im, b, "public_addresses", import_value(im, NULL, "proxy_interfaces"), 0);
+    import_networks(im, b, "public_addresses", import_value(im, NULL, "proxy_interfaces"));
     import_note(&im->doc, b, import_setting_find(b, "public_addresses"), "%s", import_tell(im, i));
 }
 
@@ -289,11 +187,11 @@ void import_translate(struct import *im)
     identity(im);
     proxies(im);
     interfaces(im);
-    networks(im);
     spool(im);
     import_scalars(im);
     import_certificates(im);
     import_listeners(im);
+    import_relay_networks(im);
     import_logins(im);
     import_domains(im);
     import_routes(im);

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define DROPPED_SHOWN 5
+
 /* Whether the gateway takes the text as it is; *why tells the first error. */
 static bool reads(struct import *im, enum policy_form form, enum policy_role role,
                   struct base_span text, const char **why)
@@ -110,6 +112,42 @@ static const char *completed(struct import *im, const struct import_map *m, stru
     return import_file_new(im, import_format(&im->arena, "aliases%u", im->list_cnt), copy, false);
 }
 
+/* A copy of a list of recipients: the keys alone matter. */
+static const char *keys_of(struct import *im, const struct import_map *m, struct import_block *b,
+                           const char *parameter)
+{
+    struct import_map_at at = {0};
+    struct import_entry e;
+    struct policy_key parsed;
+    const char *dropped = "";
+    uint32_t dropped_cnt = 0;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    base_assert(out != NULL);
+    while (import_map_next(&im->arena, m, &at, &e)) {
+        if (policy_key_text(&parsed, base_span_str(e.key)) == 0 &&
+            strpbrk(e.key, " \t\"#\\") == NULL)
+            fprintf(out, "%s OK\n", e.key);
+        else if (dropped_cnt++ < DROPPED_SHOWN)
+            dropped = import_format(&im->arena, "%s%s%s", dropped, dropped[0] != 0 ? ", " : "",
+                                    import_entry_shown(im, m, &e));
+    }
+    fclose(out);
+    base_assert(text != NULL);
+    const char *copy = import_copy(&im->arena, text, len);
+    free(text);
+    if (dropped_cnt > 0)
+        import_todo(&im->doc, b, NULL,
+                    "%s: %u keys of it are no addresses that can be written here, and left out: "
+                    "%s%s",
+                    parameter, dropped_cnt, dropped, dropped_cnt > DROPPED_SHOWN ? " ..." : "");
+    im->list_cnt++;
+    return import_file_new(im, import_format(&im->arena, "recipients%u", im->list_cnt), copy,
+                           false);
+}
+
 /* One map into a list of ours. Returns false when it can not be carried, which is told. */
 static bool carry(struct import *im, const char *text, const char *key, enum policy_role role,
                   const char *parameter)
@@ -146,21 +184,9 @@ static bool carry(struct import *im, const char *text, const char *key, enum pol
             parameter, text, why[0] != 0 && !m.is_inline ? ": " : "", m.is_inline ? "" : why);
         return true;
     }
-    /* Recipients: the keys alone matter. */
-    struct import_map_at at = {0};
-    struct import_entry e;
-    const char *list = "";
-    uint32_t cnt = 0;
-    while (cnt++ < 1000 && import_map_next(&im->arena, &m, &at, &e)) {
-        struct policy_key parsed;
-        if (policy_key_text(&parsed, base_span_str(e.key)) == 0 &&
-            strpbrk(e.key, " \t\"#\\") == NULL)
-            list = import_format(&im->arena, "%s%s OK\n", list, e.key);
-    }
-    im->list_cnt++;
-    import_add(
-        &im->doc, b, key,
-        import_file_new(im, import_format(&im->arena, "recipients%u", im->list_cnt), list, false));
+    struct import_setting *s = import_add(&im->doc, b, key, keys_of(im, &m, b, parameter));
+    import_note(&im->doc, b, s, "%s: %s, its keys copied (changes there are not followed)%s%s",
+                parameter, text, why[0] != 0 && !m.is_inline ? ": " : "", m.is_inline ? "" : why);
     return true;
 }
 

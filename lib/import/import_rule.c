@@ -151,19 +151,42 @@ static const char *code(struct import *im, const char *name, const char *argumen
     return asked(im, name, argument);
 }
 
-static void words(struct import *im, const struct import_items *options, struct import_item *i)
+bool import_rule_has_argument(const char *word)
 {
-    const char *list = import_value(im, options, i->name), *word;
+    return import_begins(word, "check_") || strstr(word, "_rbl_") != NULL ||
+           strstr(word, "_rhsbl_") != NULL || import_begins(word, "permit_dnswl") ||
+           import_begins(word, "permit_rhswl") || strcmp(word, "sleep") == 0;
+}
+
+/* Words that say what is so only where nobody sends anywhere by his address, or where somebody
+ * does; NULL: it is as the row says. */
+static const char *by_networks(struct import *im, const struct import_service *v, const char *word)
+{
+    struct import_block *relay = import_block(&im->doc, "relay", "");
+
+    if (strcmp(word, "permit_mynetworks") == 0 && import_setting_find(relay, "networks") == NULL)
+        return "relay: networks, of which there are none: see there";
+    if (import_word_in("reject defer reject_unauth_destination defer_unauth_destination", word) &&
+        v != NULL && v->refuses)
+        return import_format(&im->arena,
+                             "not for clients of relay: networks, see listener %s; others are "
+                             "refused",
+                             v->listener->name);
+    return NULL;
+}
+
+static void words(struct import *im, const struct import_service *v, struct import_item *i)
+{
+    const char *list = import_value(im, v != NULL ? &v->options : NULL, i->name), *word;
 
     import_part(&im->doc, IMPORT_RULES, "%s", import_tell(im, i));
     while ((word = import_next(&im->arena, &list)) != NULL) {
         const struct import_row *r = import_row_find(import_rule_rows, word);
-        bool argument = import_begins(word, "check_") || strstr(word, "_rbl_") != NULL ||
-                        strstr(word, "_rhsbl_") != NULL || import_begins(word, "permit_dnswl") ||
-                        import_begins(word, "permit_rhswl") || strcmp(word, "sleep") == 0;
-        const char *value = argument ? import_next(&im->arena, &list) : NULL;
+        const char *value = import_rule_has_argument(word) ? import_next(&im->arena, &list) : NULL;
+        const char *other = by_networks(im, v, word);
         const char *note = r == NULL ? "unknown here; a class of restrictions, or an access table"
                            : r->kind == ROW_CODE ? code(im, word, value)
+                           : other != NULL       ? other
                                                  : r->note;
         import_part(&im->doc, IMPORT_RULES, "    %s%s%s: %s%s", word, value != NULL ? " " : "",
                     value != NULL ? value : "",
@@ -187,5 +210,5 @@ void import_rules(struct import *im)
     for (struct import_service *v = im->services.first; v != NULL; v = v->next)
         for (struct import_item *i = v->options.first; i != NULL; i = i->next)
             if (is_list(i) && !i->told)
-                words(im, &v->options, i);
+                words(im, v, i);
 }

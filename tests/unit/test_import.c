@@ -293,6 +293,111 @@ static void test_becomes(void **state)
     }
 }
 
+/* Of networks: what main.cf and master.cf say, and what the result has and has not. */
+static void test_networks(void **state)
+{
+#define NETS     HEAD "mynetworks = 10.0.0.0/8\n"
+#define IN       "    networks = { 10.0.0.0/8 };\n"
+#define MX       "smtp inet n - - - - smtpd\n"
+#define LEFT_OUT "networks: left out"
+#define NO_LOGIN "may send here without a login"
+    static const struct {
+        const char *main, *master, *has, *has_not;
+    } rows[] = {
+        {NETS, MX, IN, LEFT_OUT},
+        {NETS "smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination\n",
+         MX, LEFT_OUT, IN},
+        {NETS "smtpd_relay_restrictions = reject_unauth_destination, permit_mynetworks\n", MX,
+         LEFT_OUT, IN},
+        {NETS "smtpd_relay_restrictions =\n"
+              "smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination\n",
+         MX, IN, LEFT_OUT},
+        {NETS "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = "
+              "reject_unauth_destination\n",
+         MX, LEFT_OUT, IN},
+        {NETS "smtpd_recipient_restrictions = permit_sasl_authenticated, reject\n", MX, LEFT_OUT,
+         IN},
+        {NETS "smtpd_recipient_restrictions = reject_rbl_client reject, permit_mynetworks\n", MX,
+         IN, LEFT_OUT},
+        {NETS "smtpd_recipient_restrictions = warn_if_reject reject, ours\n"
+              "smtpd_restriction_classes = ours\nours = permit_mynetworks, reject\n",
+         MX, IN, LEFT_OUT},
+        {NETS "smtpd_recipient_restrictions = ours\nours = ours ours reject\n", MX, LEFT_OUT, IN},
+        {NETS "smtpd_relay_restrictions = permit_sasl_authenticated, reject\n", MX,
+         "permit_sasl_authenticated: who", IN},
+        /* without them: what names them says so */
+        {NETS "smtpd_client_restrictions = permit_sasl_authenticated, reject\n"
+              "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n",
+         MX, "permit_mynetworks: relay: networks, of which there are none", IN},
+        /* services that differ */
+        {NETS, MX "587 inet n - - - - smtpd -o smtpd_client_restrictions=reject\n", NO_LOGIN,
+         LEFT_OUT},
+        {NETS, MX "587 inet n - - - - smtpd -o smtpd_client_restrictions=reject\n",
+         "    reject: not for clients of relay: networks, see listener submission", "reject: what"},
+        {NETS, MX "587 inet n - - - - smtpd\n", IN, NO_LOGIN},
+        {HEAD, MX "587 inet n - - - - smtpd -o smtpd_client_restrictions=reject\n",
+         "    reject: what", NO_LOGIN},
+        {NETS,
+         "smtp inet n - - - - smtpd -o smtpd_client_restrictions=reject\n587 inet n - - - - "
+         "smtpd\n",
+         "TO"
+         "DO: networks: left out, as master.cf:1",
+         IN},
+        {NETS, "587 inet n - - - - smtpd\n", IN, LEFT_OUT},
+        {NETS, MX "2525 inet n - - - - smtpd -o mynetworks=10.1.0.0/16\n",
+         "-o mynetworks = 10.1.0.0/16: a listener has no networks of its own", LEFT_OUT},
+        {NETS, MX "2525 inet n - - - - smtpd -o mynetworks=10.0.0.0/8\n", IN, "of its own"},
+        /* what is taken out */
+        {HEAD "mynetworks = !10.1.2.3, 10.0.0.0/8, 192.0.2.0/24\n", MX,
+         "    networks = { 192.0.2.0/24 };\n", "{ 10."},
+        {HEAD "mynetworks = !10.1.2.3, 10.0.0.0/8, 192.0.2.0/24\n", MX,
+         "networks: 10.0.0.0/8 is left out (and 0 more), as there !10.1.2.3/32", IN},
+        {HEAD "mynetworks = !10.1.2.3, 10.0.0.0/8, 192.0.2.0/24\n", MX,
+         "    exempt_networks = { 192.0.2.0/24 };\n", IN},
+        {HEAD "mynetworks = 10.1.0.0/17 !10.1.128.0/17 !10.2.0.0/15\n", MX,
+         "    networks = { 10.1.0.0/17 };\n", "is left out (and"},
+        {HEAD "mynetworks = [2001:db8:1::]/48 ![2001:db8::]/32\n", MX, "!2001:db8::/32",
+         " networks = {"},
+        {HEAD "mynetworks = !/etc/others 10.0.0.0/8\n", MX, "as there !/etc/others", IN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        struct import_result *r = import(rows[i].main, rows[i].master);
+        if (strstr(r->text, rows[i].has) == NULL || strstr(r->text, rows[i].has_not) != NULL)
+            fail_msg("row %zu: %s%s\ndoes not become\n%s, or has\n%s\n%s", i, rows[i].main,
+                     rows[i].master, rows[i].has, rows[i].has_not, r->text);
+        import_free(r);
+    }
+}
+
+/* A list of recipients of any length is copied whole; what is left out of it is counted. */
+static void test_recipients(void **state)
+{
+    char *main_cf = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&main_cf, &len);
+
+    (void)state;
+    assert_non_null(out);
+    fputs(HEAD "relay_domains = b.example\nrelay_recipient_maps = inline:{ ", out);
+    for (unsigned i = 0; i < 3000; i++)
+        fprintf(out, "u%u@b.example=x, ", i);
+    fputs("{a b@b.example = x}, {@@ = x} }\n", out);
+    fclose(out);
+    struct import_result *r = import(main_cf, "smtp inet n - - - - smtpd\n");
+    assert_true(r->file_cnt > 0);
+    assert_non_null(strstr(r->file[0].text, "u0@b.example OK\n"));
+    assert_non_null(strstr(r->file[0].text, "\nu2999@b.example OK\n"));
+    assert_null(strstr(r->file[0].text, "@@"));
+    assert_non_null(strstr(r->text, "TO"
+                                    "DO: relay_recipient_maps: 2 keys of it are no addresses "
+                                    "that can be written here, and left out: inline: a b@b.example "
+                                    "x, inline: @@ x\n"));
+    import_free(r);
+    free(main_cf);
+}
+
 /* Services, by their name, their options and what main.cf says beside. */
 static void test_listens(void **state)
 {
@@ -369,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_services),   cmocka_unit_test(test_lists),
         cmocka_unit_test(test_maps),       cmocka_unit_test(test_becomes),
         cmocka_unit_test(test_listens),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_networks),   cmocka_unit_test(test_recipients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
