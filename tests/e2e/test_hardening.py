@@ -121,6 +121,8 @@ def test_a_role_may_say_something(lab):
     wait_until(lambda: role_pids('resolver') and int(status_of(role_pids('resolver')[0])['Seccomp_filters']) > 1, 20, 'it is confined')
     pid = role_pids('resolver')[0]
     check(int(status_of(pid)['SigIgn'], 16) & 1 << signal.SIGXFSZ - 1, 'a line that it cannot write would end it')
+    with open(f'/proc/{pid}/limits') as f:
+        check_equal([line.split()[3:5] for line in f if line.startswith('Max file size')], [['0', '0']], 'it writes no file')
     check_equal(send(6), 250, 'a message')
     check_equal(role_pids('resolver'), [pid], 'it lives on')
 

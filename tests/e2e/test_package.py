@@ -17,6 +17,7 @@ FILES = {
     'usr/share/sluice/grafana-dashboard.json', 'usr/share/sluice/alerts.rules.yml', 'usr/share/sluice/cpu-isolation.conf',
     'usr/lib/sysusers.d/sluice.conf', 'usr/lib/tmpfiles.d/sluice.conf',
 } | {f'usr/lib/systemd/system/sluice{name}.service' for name in ('', '-prepare', '-metrics', '-web')} \
+  | {f'usr/share/man/man7/{name}' for name in os.listdir(os.path.join(SOURCE, 'conf/man'))} \
   | {f'usr/share/sluice/profiles/{name}' for name in os.listdir(os.path.join(SOURCE, 'conf/profiles'))}
 
 
