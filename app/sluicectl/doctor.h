@@ -6,8 +6,10 @@
  * another machine, or a test's, does as well. doctor_place.c looks at this machine's disk, clock
  * and files, doctor_net.c asks the DNS, and connects to port 25 where it was told to.
  *
- * Threads: one. Bounds: a disk has DOCTOR_DISK_NS, the DNS DOCTOR_DNS_S, a connection
- * DOCTOR_PROBE_S.
+ * Threads: one. Bounds: no further write begins after DOCTOR_DISK_NS, one that the disk does not
+ * answer hangs as long as the kernel lets it; questions to the DNS take DOCTOR_DNS_S. A probe has
+ * DOCTOR_PROBE_S for all addresses together and as much for the greeting, after getaddrinfo, which
+ * takes what /etc/resolv.conf gives it.
  */
 #ifndef DOCTOR_H
 #define DOCTOR_H
@@ -19,7 +21,7 @@
 
 #define DOCTOR_DISK_NS UINT64_C(2000000000)
 #define DOCTOR_DNS_S   10 /* all questions together */
-#define DOCTOR_PROBE_S 10
+#define DOCTOR_PROBE_S 10 /* connecting; and once more for the greeting */
 
 enum doctor_level {
     DOCTOR_OK,

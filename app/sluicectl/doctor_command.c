@@ -116,11 +116,34 @@ bool doctor_cpu_in(const char *list, unsigned cpu)
     return false;
 }
 
+/* How many a list has; 0: it cannot be read. */
+static unsigned cpus_in(const char *list)
+{
+    unsigned cnt = 0;
+
+    while (*list != 0) {
+        char *end;
+        unsigned long from = strtoul(list, &end, 10), to = from;
+        if (end == list)
+            return cnt;
+        if (*end == '-')
+            to = strtoul(end + 1, &end, 10);
+        cnt += to >= from ? (unsigned)(to - from) + 1 : 0;
+        list = end + (*end != 0);
+    }
+    return cnt;
+}
+
 unsigned doctor_lane_cpu(const struct doctor *d, uint32_t lane)
 {
     const struct conf_list *cpus = &d->conf->gateway.lane_cpus;
+    char online[256];
 
-    return lane < cpus->cnt ? (unsigned)strtoul(cpus->item[lane], NULL, 10) : lane;
+    if (lane < cpus->cnt)
+        return (unsigned)strtoul(cpus->item[lane], NULL, 10);
+    (void)doctor_read(d, online, sizeof(online), "/sys/devices/system/cpu/online");
+    unsigned cnt = cpus_in(online);
+    return cnt > 0 ? lane % cnt : lane;
 }
 
 /* ---- the configuration ---- */

@@ -1,9 +1,13 @@
 /* Ports: the NIC's driver, IOMMU, NUMA node and what it can do: /sys alone. */
+#include "device_pci.h"
 #include "doctor.h"
 
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define NAME_CAP 64
 
 /* What DPDK's drivers make of NICs that servers have; the first row that fits. */
 static const struct {
@@ -30,14 +34,6 @@ static const struct {
     {"0x1d0f", "", "Amazon ENA", "8 queues with RSS, checksums"},
     {"0x14e4", "", "Broadcom bnxt", "many queues with RSS, checksums, TSO, LRO"},
 };
-
-#define ADDRESS_CAP 32
-
-/* "0000:03:00.0" of "0000:03:00.0,arg=1". */
-static void address_of(const struct conf_port *p, char out[ADDRESS_CAP])
-{
-    snprintf(out, ADDRESS_CAP, "%.*s", (int)strcspn(p->device, ","), p->device);
-}
 
 static void driver_of(const struct doctor *d, const char *address, char *out, size_t cap)
 {
@@ -94,11 +90,6 @@ static void iommu(struct doctor *d, const char *check, const char *driver)
             driver);
 }
 
-static bool keeps_driver(const char *driver)
-{
-    return strncmp(driver, "mlx", 3) == 0;
-}
-
 static bool is_ready(const char *driver)
 {
     return strcmp(driver, "vfio-pci") == 0 || strcmp(driver, "uio_pci_generic") == 0 ||
@@ -122,11 +113,90 @@ static void numa(struct doctor *d, const char *check, const char *address)
                 list, i, doctor_lane_cpu(d, i));
 }
 
+/* The kernel's interface of the card, "": none. virtio has a device in between. */
+static void interface_of(const struct doctor *d, const char *address, char out[NAME_CAP])
+{
+    static const char *const below[] = {"net", "virtio*/net"};
+
+    out[0] = 0;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(below) && out[0] == 0; i++) {
+        char pattern[512];
+        glob_t found;
+        snprintf(pattern, sizeof(pattern), "%s/sys/bus/pci/devices/%s/%s/*", d->root, address,
+                 below[i]);
+        if (glob(pattern, 0, NULL, &found) == 0)
+            snprintf(out, NAME_CAP, "%.*s", NAME_CAP - 1, strrchr(found.gl_pathv[0], '/') + 1);
+        globfree(&found);
+    }
+}
+
+static bool is_below(const struct doctor *d, const char *name)
+{
+    char pattern[512];
+    glob_t found;
+
+    snprintf(pattern, sizeof(pattern), "%s/sys/class/net/%s/upper_*", d->root, name);
+    bool is = glob(pattern, 0, NULL, &found) == 0;
+    globfree(&found);
+    snprintf(pattern, sizeof(pattern), "/sys/class/net/%s/master", name);
+    return is || doctor_exists(d, pattern);
+}
+
+/* Whether a table of /proc/net has the interface in its first or last column; with IPv6, beyond
+ * what each link has (addresses and routes of fe80::/10 and ff00::/8). */
+static bool is_listed(const struct doctor *d, const char *table, const char *name)
+{
+    char path[512], line[512], first[NAME_CAP];
+    bool is = false;
+
+    snprintf(path, sizeof(path), "%s/proc/net/%s", d->root, table);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && !is && fgets(line, sizeof(line), f) != NULL) {
+        line[strcspn(line, "\n")] = 0;
+        const char *last = strrchr(line, ' ');
+        if (sscanf(line, "%63s", first) != 1 ||
+            (strlen(first) == 32 &&
+             (strncmp(first, "fe8", 3) == 0 || strncmp(first, "ff", 2) == 0)))
+            continue;
+        is = strcmp(first, name) == 0 || (last != NULL && strcmp(last + 1, name) == 0);
+    }
+    if (f != NULL)
+        fclose(f);
+    return is;
+}
+
+static void hand_over(struct doctor *d, const char *check, const char *address, const char *driver)
+{
+    char name[NAME_CAP];
+
+    interface_of(d, address, name);
+    if (name[0] != 0 && (is_below(d, name) || is_listed(d, "route", name) ||
+                         is_listed(d, "if_inet6", name) || is_listed(d, "ipv6_route", name)))
+        doctor_sayf(
+            d, DOCTOR_FAIL, check,
+            "another NIC; or, where it is the only one, port: host_device (sluice(7), \"The "
+            "machine's own traffic\" in README), then FORCE=yes in /etc/sluice/nic.conf: "
+            "handing it over ends your ssh",
+            "%s is bound to %s, and the machine itself uses it (%s)", address, driver, name);
+    else
+        doctor_sayf(d, DOCTOR_FAIL, check,
+                    "is the machine reached by another one? Then NICS in /etc/sluice/nic.conf, and "
+                    "systemctl restart sluice-prepare by hand once: boots take only NICs that it "
+                    "has taken",
+                    "%s is bound to %s, not handed over to DPDK", address,
+                    driver[0] != 0 ? driver : "no driver");
+}
+
 static void pci_port(struct doctor *d, const struct conf_port *p, const char *check)
 {
-    char address[ADDRESS_CAP], driver[64], path[96];
+    char address[DEVICE_PCI_NAME_CAP], driver[64], path[96];
 
-    address_of(p, address);
+    if (!device_pci_name(p->device, address)) {
+        doctor_sayf(d, DOCTOR_WARN, check, "0000:03:00.0 or net_tap0,iface=gw0 are some",
+                    "%.*s is no PCI address: what DPDK makes of it is not known here",
+                    (int)strcspn(p->device, ","), p->device);
+        return;
+    }
     snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", address);
     if (!doctor_exists(d, path)) {
         doctor_sayf(d, DOCTOR_FAIL, check,
@@ -138,11 +208,8 @@ static void pci_port(struct doctor *d, const struct conf_port *p, const char *ch
     abilities(d, check, address);
     if (is_ready(driver))
         iommu(d, check, driver);
-    else if (!keeps_driver(driver))
-        doctor_sayf(d, DOCTOR_FAIL, check,
-                    "NICS in /etc/sluice/nic.conf, then systemctl restart sluice-prepare",
-                    "%s is bound to %s, not handed over to DPDK", address,
-                    driver[0] != 0 ? driver : "no driver");
+    else if (!device_pci_is_shared(driver))
+        hand_over(d, check, address, driver);
     numa(d, check, address);
 }
 

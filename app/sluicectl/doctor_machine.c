@@ -49,6 +49,22 @@ static void cpu_flags(struct doctor *d)
                    "in a virtual machine give it the host's processor with an invariant TSC");
 }
 
+/* Returns whether it has its processor alone among those before it. */
+static bool has_own_cpu(struct doctor *d, uint32_t lane)
+{
+    unsigned cpu = doctor_lane_cpu(d, lane);
+
+    for (uint32_t other = 0; other < lane; other++)
+        if (doctor_lane_cpu(d, other) == cpu) {
+            doctor_sayf(d, DOCTOR_WARN, "lanes",
+                        "gateway: lanes: one for each processor at most, or lane_cpus",
+                        "lanes %lu and %lu share processor %u", (unsigned long)other,
+                        (unsigned long)lane, cpu);
+            return false;
+        }
+    return true;
+}
+
 static void lane_cpu(struct doctor *d, uint32_t lane)
 {
     unsigned cpu = doctor_lane_cpu(d, lane);
@@ -61,6 +77,8 @@ static void lane_cpu(struct doctor *d, uint32_t lane)
                     "lane %u is to run on processor %u; there are %s", lane, cpu, online);
         return;
     }
+    if (!has_own_cpu(d, lane))
+        return;
     (void)doctor_read(d, isolated, sizeof(isolated), "/sys/devices/system/cpu/isolated");
     if (poll && !doctor_cpu_in(isolated, cpu))
         doctor_sayf(d, DOCTOR_WARN, "isolated processors",
@@ -113,11 +131,29 @@ static uint64_t meminfo(const struct doctor *d, const char *name)
                                                                       : 0;
 }
 
+/* Of all sizes that the gateway counts, by which of nr and free, bytes; where the kernel tells of
+ * none, those of its default size. */
+static uint64_t huge_bytes(struct doctor *d, const char *which, const char *field)
+{
+    static const unsigned kib[] = {2048, 1048576};
+    uint64_t sum = 0;
+    bool told = false;
+    char text[32];
+
+    for (size_t i = 0; i < BASE_ARRAY_CNT(kib); i++)
+        if (doctor_read(d, text, sizeof(text), "/sys/kernel/mm/hugepages/hugepages-%ukB/%s", kib[i],
+                        which)) {
+            sum += (strtoull(text, NULL, 10) * kib[i]) << 10;
+            told = true;
+        }
+    return told ? sum : meminfo(d, field) * (meminfo(d, "Hugepagesize") << 10);
+}
+
 static void huge_pages(struct doctor *d)
 {
-    uint64_t want = d->conf->gateway.memory_bytes, size = meminfo(d, "Hugepagesize") << 10;
-    uint64_t total = meminfo(d, "HugePages_Total") * size,
-             available = meminfo(d, "HugePages_Free") * size;
+    uint64_t want = d->conf->gateway.memory_bytes,
+             total = huge_bytes(d, "nr_hugepages", "HugePages_Total"),
+             available = huge_bytes(d, "free_hugepages", "HugePages_Free");
     char next[160];
 
     snprintf(next, sizeof(next),
@@ -128,13 +164,11 @@ static void huge_pages(struct doctor *d)
         doctor_say(d, DOCTOR_OK, "huge pages", "not wanted (gateway: huge_pages = no)", "");
     else if (total < want)
         doctor_sayf(d, d->conf->gateway.huge_pages == CONF_HUGE_YES ? DOCTOR_FAIL : DOCTOR_WARN,
-                    "huge pages", next, "%lu MiB in pages of %lu KiB; gateway: memory is %lu MiB",
-                    (unsigned long)(total / MIB), (unsigned long)(size >> 10),
-                    (unsigned long)(want / MIB));
+                    "huge pages", next, "%lu MiB; gateway: memory is %lu MiB",
+                    (unsigned long)(total / MIB), (unsigned long)(want / MIB));
     else
-        doctor_sayf(d, DOCTOR_OK, "huge pages", "", "%lu MiB in pages of %lu KiB, %lu MiB are free",
-                    (unsigned long)(total / MIB), (unsigned long)(size >> 10),
-                    (unsigned long)(available / MIB));
+        doctor_sayf(d, DOCTOR_OK, "huge pages", "", "%lu MiB, %lu MiB are free",
+                    (unsigned long)(total / MIB), (unsigned long)(available / MIB));
 }
 
 static void memory(struct doctor *d)

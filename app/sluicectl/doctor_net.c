@@ -382,8 +382,15 @@ void doctor_names(struct doctor *d)
 
 /* ---- port 25 ---- */
 
+static int left_ms(time_t end)
+{
+    time_t now = now_s();
+
+    return now < end ? (int)(end - now) * 1000 : 0;
+}
+
 /* Returns the descriptor, or a negative error. */
-static int connect_to(const struct addrinfo *a)
+static int connect_to(const struct addrinfo *a, time_t end)
 {
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
     socklen_t len = sizeof(error);
@@ -393,7 +400,7 @@ static int connect_to(const struct addrinfo *a)
     if (connect(fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS)
         error = errno;
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    if (error == 0 && poll(&p, 1, DOCTOR_PROBE_S * 1000) <= 0)
+    if (error == 0 && poll(&p, 1, left_ms(end)) <= 0)
         error = ETIMEDOUT;
     else if (error == 0)
         (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
@@ -403,11 +410,11 @@ static int connect_to(const struct addrinfo *a)
     return -error;
 }
 
-static void greet(struct doctor *d, int fd, const char *target)
+static void greet(struct doctor *d, int fd, const char *target, time_t end)
 {
     char line[512];
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    ssize_t n = poll(&p, 1, DOCTOR_PROBE_S * 1000) > 0 ? recv(fd, line, sizeof(line) - 1, 0) : -1;
+    ssize_t n = poll(&p, 1, left_ms(end)) > 0 ? recv(fd, line, sizeof(line) - 1, 0) : -1;
 
     line[n > 0 ? n : 0] = 0;
     line[strcspn(line, "\r\n")] = 0;
@@ -445,11 +452,12 @@ void doctor_probe(struct doctor *d, const char *target)
                     "%s: %s", target, gai_strerror(error));
         return;
     }
+    time_t end = now_s() + DOCTOR_PROBE_S;
     for (const struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next)
-        fd = connect_to(a);
+        fd = connect_to(a, a->ai_next != NULL ? now_s() + (left_ms(end) / 2000) : end);
     freeaddrinfo(list);
     if (fd >= 0)
-        greet(d, fd, target);
+        greet(d, fd, target, now_s() + DOCTOR_PROBE_S);
     else
         doctor_sayf(d, DOCTOR_FAIL, "port 25 outbound",
                     "many providers close port 25: ask yours to open it, or send by a smarthost "

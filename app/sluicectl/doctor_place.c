@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/timex.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -112,6 +113,41 @@ static void disk_speed(struct doctor *d, const char *check, const char *director
                     directory, (double)ns / 1e6, direct ? ", with O_DIRECT" : "");
 }
 
+/* "sda1" of a directory there; false where the kernel does not tell. */
+static bool device_of(const char *directory, char *out, size_t cap)
+{
+    char path[64], target[PATH_CAP];
+    struct stat st;
+
+    if (stat(directory, &st) != 0)
+        return false;
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(st.st_dev), minor(st.st_dev));
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    if (n <= 0)
+        return false;
+    target[n] = 0;
+    const char *slash = strrchr(target, '/');
+    snprintf(out, cap, "%.60s", slash != NULL ? slash + 1 : target);
+    return true;
+}
+
+/* A directory's new name is durable on ext4 by its journal alone: without one a power failure takes
+ * the directory, whatever was synced. */
+static void journal(struct doctor *d, const char *check, const char *directory)
+{
+    char device[64], task[64];
+
+    if (device_of(directory, device, sizeof(device)) &&
+        doctor_read(d, task, sizeof(task), "/sys/fs/ext4/%s/journal_task", device) &&
+        strcmp(task, "<none>") == 0)
+        doctor_sayf(d, DOCTOR_WARN, check,
+                    "spool: path on a disk with a journal, or, with the file system unmounted, "
+                    "tune2fs -O has_journal and e2fsck",
+                    "%s is ext4 without a journal (/dev/%s): a power failure may take whole "
+                    "directories, and acknowledged mail with them",
+                    directory, device);
+}
+
 static void file_system(struct doctor *d, const char *check, const struct conf_spool *s,
                         const char *directory)
 {
@@ -131,6 +167,8 @@ static void file_system(struct doctor *d, const char *check, const struct conf_s
         doctor_sayf(d, DOCTOR_WARN, check, "spool: path on ext4 or xfs of a disk of its own",
                     "%s is a %s", directory,
                     f.f_type == NFS_SUPER_MAGIC ? "network file system" : "container's layer");
+    else if (f.f_type == EXT4_SUPER_MAGIC)
+        journal(d, check, directory);
     if (available < s->size_bytes && strcmp(directory, s->path) != 0)
         doctor_sayf(d, DOCTOR_WARN, check, "a larger disk, or a smaller spool: size",
                     "%s has %lu MiB left, the spool will take %lu", directory,

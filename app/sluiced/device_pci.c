@@ -70,9 +70,15 @@ static bool is_any(const char *name, const char *const *names, size_t cnt)
     return false;
 }
 
-int device_pci_check(const char *root, const char *name, char *err, size_t err_cap)
+bool device_pci_is_shared(const char *driver)
 {
     static const char *const shared[] = {"mlx4_core", "mlx5_core", "mana"};
+
+    return is_any(driver, shared, BASE_ARRAY_CNT(shared));
+}
+
+int device_pci_check(const char *root, const char *name, char *err, size_t err_cap)
+{
     static const char *const kernel[] = {"virtio-pci"}; /* it has the card, not the interface */
     char path[PATH_MAX], driver[DRIVER_CAP], interface[DRIVER_CAP];
 
@@ -91,7 +97,7 @@ int device_pci_check(const char *root, const char *name, char *err, size_t err_c
                  name, name);
         return -ENODEV;
     }
-    if (is_any(driver, shared, BASE_ARRAY_CNT(shared)) ||
+    if (device_pci_is_shared(driver) ||
         (interface[0] == 0 && !is_any(driver, kernel, BASE_ARRAY_CNT(kernel))))
         return 0;
     snprintf(err, err_cap,

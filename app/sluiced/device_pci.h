@@ -20,6 +20,9 @@
  * Returns false when it begins with none. */
 bool device_pci_name(const char *device, char name[DEVICE_PCI_NAME_CAP]) BASE_WARN_UNUSED;
 
+/* Whether DPDK is that driver's guest. */
+bool device_pci_is_shared(const char *driver) BASE_WARN_UNUSED;
+
 /* Whether DPDK can take the card, by the directory of PCI devices in sysfs. */
 int device_pci_check(const char *root, const char *name, char *err,
                      size_t err_cap) BASE_WARN_UNUSED;

@@ -417,6 +417,7 @@ static int run(const char *path, bool accept_corruption)
     confine(conf);
     int listener = control_listen(conf, err, sizeof(err));
     sigfillset(&all);
+    sigdelset(&all, SIGABRT); /* the service manager's watchdog: it is to end us at once */
     pthread_sigmask(SIG_SETMASK, &all, NULL); /* EAL's threads inherit this */
     struct gateway *g = aligned_alloc(64, (sizeof(*g) + 63) & ~(size_t)63);
     base_assert(g != NULL);

@@ -123,17 +123,27 @@ struct list {
     bool sealed;
 };
 
+static bool goes_up(const char *path)
+{
+    for (const char *at = path; (at = strstr(at, "/..")) != NULL; at += 3)
+        if (at[3] == '/' || at[3] == 0)
+            return true;
+    return false;
+}
+
 /* The entry that allows the path: it itself, or one that ends in "/" above it; NULL when none does.
  */
 static const char *entry_of(const struct list *l, const char *path)
 {
-    if (path[0] != '/' || strstr(path, "..") != NULL)
+    bool up = goes_up(path);
+
+    if (path[0] != '/')
         return NULL;
     for (uint32_t i = 0; i < l->cnt; i++) {
         size_t n = strlen(l->path[i]);
         if (strcmp(l->path[i], path) == 0)
             return l->path[i];
-        if (l->path[i][n - 1] == '/' && strncmp(l->path[i], path, n) == 0)
+        if (!up && l->path[i][n - 1] == '/' && strncmp(l->path[i], path, n) == 0)
             return l->path[i];
     }
     return NULL;

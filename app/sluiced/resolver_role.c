@@ -11,9 +11,9 @@ static void confine(void)
     const struct rlimit none = {0, 0};
     char why[SANDBOX_ERROR_CAP];
 
-    setrlimit(RLIMIT_FSIZE, &none);
     if (sandbox_drop_to_nobody(why) != 0 || sandbox_confine_all(why) != 0)
         fprintf(stderr, "sluiced: resolver: %s\n", why);
+    setrlimit(RLIMIT_FSIZE, &none);
     if (sandbox_allow(SANDBOX_RESOLVER, why) != 0)
         fprintf(stderr, "sluiced: resolver: %s\n", why);
 }
@@ -22,5 +22,6 @@ int resolver_role_main(int socket)
 {
     signal(SIGINT, SIG_IGN); /* from a terminal it is meant for main; we end with our socket */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* standard error may be a file: what cannot be said is lost */
     return resolver_process_run(socket, confine);
 }

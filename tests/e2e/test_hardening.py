@@ -6,7 +6,7 @@ import os
 import pwd
 import signal
 
-from gateway import Gateway
+from gateway import SLUICED, Gateway
 from harness import check, check_equal, main, run, wait_until
 from mail import Client, plain
 from powers import SETS, check_closed, check_powerless, role_pids, status_of
@@ -107,6 +107,24 @@ def test_no_sandbox_where_none_is_wanted(lab):
     check_equal(status['Seccomp'], '0', 'a filter')
     check_equal([int(status[name], 16) for name in SETS], [0] * 5, 'rights')
     check_equal(send(3), 250, 'a message')
+
+
+def test_a_role_may_say_something(lab):
+    """Standard error is a file, and the resolver, which may write none, has something to say: it is said, and it lives and answers."""
+    check_equal(gw.stop(), 0, 'exit status')
+    gw.change(gateway={'user': None, 'sandbox': True})
+    at = gw.launch(program='setpriv', flags=('--bounding-set', '-setgid', SLUICED))
+    wait_until(lambda: 'sluiced: ready' in gw.log_now()[at:], 60, 'ready')
+    gw.address()
+    check_equal(send(5), 250, 'a message')
+    wait_until(lambda: 'resolver: cannot become nobody' in gw.log_now()[at:], 20, 'what it says')
+    wait_until(lambda: role_pids('resolver') and int(status_of(role_pids('resolver')[0])['Seccomp_filters']) > 1, 20, 'it is confined')
+    pid = role_pids('resolver')[0]
+    check(int(status_of(pid)['SigIgn'], 16) & 1 << signal.SIGXFSZ - 1, 'a line that it cannot write would end it')
+    with open(f'/proc/{pid}/limits') as f:
+        check_equal([line.split()[3:5] for line in f if line.startswith('Max file size')], [['0', '0']], 'it writes no file')
+    check_equal(send(6), 250, 'a message')
+    check_equal(role_pids('resolver'), [pid], 'it lives on')
 
 
 if __name__ == '__main__':

@@ -17,8 +17,8 @@ FILES = {
     'usr/share/sluice/grafana-dashboard.json', 'usr/share/sluice/alerts.rules.yml', 'usr/share/sluice/cpu-isolation.conf',
     'usr/lib/sysusers.d/sluice.conf', 'usr/lib/tmpfiles.d/sluice.conf',
 } | {f'usr/lib/systemd/system/sluice{name}.service' for name in ('', '-prepare', '-metrics', '-web')} \
-  | {f'usr/share/sluice/profiles/{name}' for name in os.listdir(os.path.join(SOURCE, 'conf/profiles'))} \
-  | {f'usr/share/man/man7/{name}' for name in os.listdir(os.path.join(SOURCE, 'conf/man')) if name.endswith('.7')}
+  | {f'usr/share/man/man7/{name}' for name in os.listdir(os.path.join(SOURCE, 'conf/man'))} \
+  | {f'usr/share/sluice/profiles/{name}' for name in os.listdir(os.path.join(SOURCE, 'conf/profiles'))}
 
 
 def setup(lab):
@@ -67,6 +67,104 @@ def read(root, path):
         return f.read().strip()
 
 
+def network(root, state='running', up=True, **more):
+    """What systemctl and ip say: v4, v6 are addresses of eth0, route4, route6 all routes."""
+    put(root, 'bin/systemctl', f'#!/bin/sh\necho {state}\n', 0o755)
+    said = {'global': '2: eth9    inet 192.0.2.9/24 scope global eth9' if up else '', 'v4': '', 'v6': '2: eth0    inet6 fe80::1/64 scope link', 'route4': '',
+            'route6': 'fe80::/64 dev eth0 proto kernel\nlocal fe80::1 dev eth0 table local\nmulticast ff00::/8 dev eth0 table local', **more}
+    for name, text in said.items():
+        put(root, f'said/{name}', text + '\n' if text else '')
+    put(root, 'bin/ip', f'#!/bin/sh\ncase "$*" in "-o addr show scope global") f=global;; "-o -4 addr show dev eth0") f=v4;; "-o -6 addr show dev eth0") f=v6;;\n'
+        f'"-o -4 route show table all") f=route4;; "-o -6 route show table all") f=route6;; *) exit 1;; esac\ncat {root}/said/$f\n', 0o755)
+
+
+# A NIC with the interface eth0: what is so (arguments of network(), files below /sys/class/net/eth0), and what is said of it.
+OWN = [
+    ('an address', {'v4': '2: eth0    inet 192.0.2.1/24 scope global eth0'}, (), 'the address 192.0.2.1/24'),
+    ('an IPv6 address', {'v6': '2: eth0    inet6 2001:db8::1/64 scope global'}, (), 'the address 2001:db8::1/64'),
+    ('a route', {'route4': 'default via 192.0.2.254 dev eth0'}, (), 'the route default'),
+    ('an IPv6 route alone', {'route6': 'fe80::/64 dev eth0\ndefault via fe80::2 dev eth0 metric 9'}, (), 'the route default'),
+    ('a route of two hops', {'route4': 'default proto static \\\tnexthop via 192.0.2.2 dev eth9 weight 1 \\\tnexthop via 192.0.2.3 dev eth0 weight 1'}, (), 'the route default'),
+    ('of a bond', {}, ('master',), 'bond or bridge'),
+    ('with a VLAN', {}, ('upper_eth0.7',), 'carries eth0.7'),
+    ('while it boots', {'state': 'starting'}, (), 'by hand'),
+    ('before the network', {'state': 'initializing', 'up': False}, (), 'by hand'),
+    ('no network, by hand', {'up': False}, (), 'by hand'),
+]
+
+
+def test_prepare_leaves_the_machines_own(lab):
+    """Without FORCE=yes: no NIC that the machine uses, and at boot none that nobody has taken by hand; with it, each."""
+    nic = '0000:03:00.0'
+
+    def machine(name, net, interface_files):
+        root = lab.path(f'own-{name}'.replace(' ', '-'))
+        put(root, 'bin/modprobe', '#!/bin/sh\n', 0o755)
+        put(root, 'bin/dpdk-devbind.py', f'#!/bin/sh\nfor a; do case $a in --bind=*) d=${{a#--bind=}};; esac; done\nfor nic; do :; done\n[ ! -e {root}/stuck ] || exit 1\n'
+            f'ln -sfn ../drivers/$d {root}/sys/bus/pci/devices/$nic/driver\n', 0o755)
+        for driver in ('e1000e', 'uio_pci_generic'):
+            os.makedirs(os.path.join(root, 'sys/bus/pci/devices/drivers', driver))
+        put(root, f'sys/bus/pci/devices/{nic}/net/eth0/x', '')
+        put(root, f'sys/bus/pci/devices/{nic}/vendor', '0x8086\n')
+        put(root, f'sys/bus/pci/devices/{nic}/device', '0x10d3\n')
+        put(root, 'sys/class/net/eth0/address', '02:00:00:00:00:01\n')
+        for file in interface_files:
+            put(root, f'sys/class/net/eth0/{file}', '')
+        os.symlink('../drivers/e1000e', os.path.join(root, 'sys/bus/pci/devices', nic, 'driver'))
+        network(root, **net)
+        return root
+
+    def driver(root):
+        return os.path.basename(os.readlink(os.path.join(root, 'sys/bus/pci/devices', nic, 'driver')))
+
+    def start(root, ok=(0,), **more):
+        return prepare(root, 'start', ok=ok, NICS=nic, DRIVER='uio_pci_generic', **more)
+    for name, net, files, words in OWN:
+        root = machine(name, net, files)
+        check(words in start(root, ok=(1,)), f'{name}: why')
+        check_equal(driver(root), 'e1000e', f'{name}: left alone')
+        network(root, 'starting', up=False)
+        start(root, ok=(1,))
+        check_equal(driver(root), 'e1000e', f'{name}: at the next boot, too')
+        start(root, FORCE='yes')
+        check_equal(driver(root), 'uio_pci_generic', f'{name}: FORCE=yes')
+
+    def reboot(mac='02:00:00:00:00:01'):
+        shutil.rmtree(os.path.join(root, 'run'), ignore_errors=True)
+        link = os.path.join(root, 'sys/bus/pci/devices', nic, 'driver')
+        os.unlink(link)
+        os.symlink('../drivers/e1000e', link)
+        put(root, 'sys/class/net/eth0/address', mac + '\n')
+        network(root, 'starting', up=False)
+    root = machine('unused', {}, ())
+    start(root)
+    check_equal(driver(root), 'uio_pci_generic', 'by hand')
+    reboot()
+    start(root)
+    check_equal(driver(root), 'uio_pci_generic', 'later boots do as that did')
+    reboot('02:00:00:00:00:02')
+    check('by hand' in start(root, ok=(1,)), 'another card at its address')
+    reboot()
+    start(root)
+    # nic.conf is not in the environment of a release by hand.
+    put(root, 'stuck', '')
+    check('not given back to e1000e' in prepare(root, 'release', ok=(1,)), 'a gateway that runs')
+    check_equal(os.listdir(os.path.join(root, 'run/sluice-prepare')), [nic], 'still to be given back')
+    os.unlink(os.path.join(root, 'stuck'))
+    prepare(root, 'release')
+    check_equal((driver(root), os.listdir(os.path.join(root, 'run/sluice-prepare'))), ('e1000e', []), 'given back')
+    reboot()
+    check('by hand' in start(root, ok=(1,)), 'given back is given back, for later boots')
+    network(root)
+    start(root)
+    reboot()
+    network(root, v4='2: eth0    inet 192.0.2.1/24 scope global eth0')
+    check('the address' in start(root, ok=(1,)), 'the machine has it now')
+    reboot()
+    start(root, ok=(1,))
+    check_equal(driver(root), 'e1000e', 'the machine keeps it')
+
+
 def test_prepare(lab):
     """Huge pages and NICs: what the file says is done, and given back; what cannot be is told with what to do."""
     root, nic = lab.path('machine'), '0000:03:00.0'
@@ -82,6 +180,7 @@ def test_prepare(lab):
         f'l={root}/sys/bus/pci/devices/$nic/driver\n[ ! -e {root}/busy ] || [ -n "$f" ] || exit 1\nrm -f $l; [ -z "$d" ] || ln -s ../drivers/$d $l\n'
         f'[ -z "$d" ] || mkdir -p {root}/sys/bus/pci/devices/drivers/$d {root}/sys/bus/pci/devices/{nic}/../drivers/$d\n', 0o755)
     os.makedirs(os.path.join(root, 'sys/bus/pci/devices/drivers/e1000e'))
+    network(root)
 
     def driver():
         return os.path.basename(os.readlink(device + '/driver'))

@@ -5,6 +5,7 @@ while every thread makes progress, and a stop that says how long it takes. And t
 import ctypes
 import os
 import shutil
+import signal
 import socket
 import time
 
@@ -120,6 +121,21 @@ def test_starves_when_one_stands_still(lab):
             check_equal(listener.count('WATCHDOG=1'), before, f'words while {name} stands still')
         wait_until(lambda: listener.count('WATCHDOG=1') > before, 20, f'a word after {name} goes on')
         wait_until(lambda: 'every thread makes progress again' in gw.log_now()[at:], 20, 'told')
+
+
+def test_watchdogs_signal(lab):
+    """SIGABRT, by which systemd ends one that stands still, ends it at once; what was acknowledged is there after the next start."""
+    far.mode = 'end_451'
+    with Client() as c:
+        check_equal(c.deliver('s@client.example', ['kept@example.org'], plain(2)).code, 250, 'a message')
+    gw.process.send_signal(signal.SIGABRT)
+    check_equal(gw.wait(10), -signal.SIGABRT, 'how it ended')
+    far.mode = 'ok'
+    start(2000000)
+    wait_until(lambda: listener.has('READY=1'), 60, 'readiness')
+    gw.address()
+    wait_until(lambda: far.to('kept@example.org'), 60, 'the message after the restart')
+    check('corrupt' not in gw.log(), f'the spool: {gw.log()[-500:]}')
 
 
 def test_stop_says_how_long(lab):

@@ -44,9 +44,13 @@ static int setup(void **state)
     assert_int_equal(mkdir(at("conf/more"), 0700), 0);
     assert_int_equal(mkdir(at("spool"), 0700), 0);
     write_file("secret");
+    write_file("secret.pem");
     write_file("main");
     write_file("conf/a");
     write_file("conf/more/b");
+    write_file("conf/a..b");
+    write_file("a..b.pem");
+    write_file("..c");
     write_file("spool/segment");
     assert_int_equal(symlink("../secret", at("conf/out")), 0);
     assert_int_equal(symlink("/etc/passwd", at("conf/abs")), 0);
@@ -56,6 +60,9 @@ static int setup(void **state)
     assert_int_equal(opener_allow(&o, at("main")), 0);
     assert_int_equal(opener_allow(&o, at("conf/")), 0);
     assert_int_equal(opener_allow(&o, at("spool/.")), 0);
+    assert_int_equal(opener_allow(&o, at("a..b.pem")), 0);
+    assert_int_equal(opener_allow(&o, at("..c")), 0);
+    assert_int_equal(opener_allow(&o, at("spool/../secret.pem")), 0);
     assert_int_equal(opener_allow(&o, "relative"), -EINVAL);
     assert_int_equal(opener_open(&o, at("main")), -EACCES); /* not before the seal */
     assert_int_equal(opener_seal(&o), 0);
@@ -84,6 +91,13 @@ static void opens_what_is_allowed(void **state)
         {"conf/in", 0}, /* a link that stays inside */
         {"spool/.", 0},
         {"conf/", 0},
+        {"conf/a..b", 0},
+        {"a..b.pem", 0},
+        {"..c", 0},
+        {"spool/../secret.pem", 0}, /* as it stands in the list */
+        {"secret.pem", -EACCES},
+        {"conf/..", -EACCES},
+        {"conf/...", -ENOENT},
         {"secret", -EACCES},
         {"conf", -EACCES},
         {"main/", -EACCES},
