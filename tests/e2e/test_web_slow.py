@@ -99,15 +99,23 @@ def test_new_password_during_a_change(lab):
     hold.join(60)
     check_equal([(a.status, a.json) for a in answers], [(200, {'done': 3, 'busy': 0, 'missing': 0})], 'the change')
 
-    def new_taken():
+    def new_taken(path='/api/live'):
         try:
-            return ask('/api/live', port=port, headers=auth('battery staple')).status == 200
+            return ask(path, port=port, headers=auth('battery staple')).status == 200
         except OSError:
             return False
     wait_until(lambda: time.sleep(0.5) or new_taken(), 40, 'then the new password')
-    write(path, 'short')
+    gw.process.send_signal(signal.SIGSTOP)
+    try:  # its end waits for a question: the file changes again before it begins anew
+        threading.Thread(target=new_taken, kwargs={'path': '/api/queue'}, daemon=True).start()
+        time.sleep(0.5)
+        write(path, 'staple battery')
+        time.sleep(3)
+        write(path, 'short')
+    finally:
+        gw.process.send_signal(signal.SIGCONT)
     wait_until(lambda: 'what was read before stays in use' in child.stderr.readline().decode(), 40, 'it says so')
-    check(new_taken() and child.poll() is None, 'the one before stays')
+    check(child.poll() is None, 'the one before stays')
 
 
 if __name__ == '__main__':
