@@ -1,5 +1,6 @@
 #include "http_server.h"
 #include "command.h"
+#include "web_access.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -64,6 +65,45 @@ struct http_peer *http_peer_of(struct MHD_Connection *c)
     return info->socket_context;
 }
 
+static bool is_loopback(const struct sockaddr_storage *a)
+{
+    if (a->ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+    return (ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24) == 127;
+}
+
+/* By either end: who comes to a loopback address may do so from any address of this machine. */
+static bool is_of_here(const struct http_peer *p)
+{
+    struct sockaddr_storage own;
+    socklen_t len = sizeof(own);
+
+    memset(&own, 0, sizeof(own));
+    return is_loopback(&p->address) ||
+           (getsockname(p->fd, (struct sockaddr *)&own, &len) == 0 && is_loopback(&own));
+}
+
+bool http_peer_find_user(struct http_peer *p)
+{
+    if (!p->known && is_of_here(p))
+        p->known = web_peer_uid(p->fd, &p->uid);
+    return p->known;
+}
+
+/* Under the lock. Those who cannot be told count as one. */
+static bool has_too_many(struct server *s, struct http_peer *p)
+{
+    uint32_t cnt = 0;
+
+    if (s->config->places_of_user == 0 || !is_of_here(p) || (http_peer_find_user(p) && p->uid == 0))
+        return false;
+    for (size_t i = 0; i < HTTP_PLACE_MAX; i++) {
+        const struct http_peer *q = &s->place[i];
+        cnt += q->fd >= 0 && q->known == p->known && (!p->known || q->uid == p->uid);
+    }
+    return cnt > s->config->places_of_user;
+}
+
 static void begin(struct server *s, struct MHD_Connection *c, void **own)
 {
     const union MHD_ConnectionInfo *fd =
@@ -83,7 +123,12 @@ static void begin(struct server *s, struct MHD_Connection *c, void **own)
         memcpy(&p->address, from->client_addr,
                from->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                                         : sizeof(struct sockaddr_in));
-        *own = p;
+        if (has_too_many(s, p)) {
+            p->fd = -1;
+            shutdown(fd->connect_fd, SHUT_RDWR);
+        } else {
+            *own = p;
+        }
         break;
     }
     pthread_mutex_unlock(&s->lock);
@@ -126,7 +171,7 @@ static void end_old(struct server *s)
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < HTTP_PLACE_MAX; i++) {
         struct http_peer *p = &s->place[i];
-        uint64_t life_s = p->trusted ? HTTP_LIFE_S : s->config->first_s;
+        uint64_t life_s = !p->trusted ? s->config->first_s : p->waits ? HTTP_WAIT_S : HTTP_LIFE_S;
         if (p->fd >= 0 && now_ms - p->since_ms > life_s * 1000)
             shutdown(p->fd, SHUT_RDWR);
     }

@@ -20,10 +20,13 @@ static uint32_t grown(uint32_t left_ms, uint64_t since_ms, uint32_t full_ms)
     return since_ms >= full_ms - left_ms ? full_ms : left_ms + (uint32_t)since_ms;
 }
 
-static void make_key(uint8_t key[16], const struct sockaddr_storage *from)
+static void make_key(uint8_t key[16], const struct sockaddr_storage *from, const uint32_t *uid)
 {
     memset(key, 0, 16);
-    if (from->ss_family == AF_INET6) {
+    if (uid != NULL) {
+        key[8] = 1; /* no address has */
+        memcpy(key + 12, uid, sizeof(*uid));
+    } else if (from->ss_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
         memcpy(key, &v6->sin6_addr, 8);
         key[15] = 6; /* no row is all zero */
@@ -35,12 +38,12 @@ static void make_key(uint8_t key[16], const struct sockaddr_storage *from)
 }
 
 struct web_guess_client *web_guess_client(struct web_guess *g, const struct sockaddr_storage *from,
-                                          uint64_t now_ms)
+                                          const uint32_t *uid, uint64_t now_ms)
 {
     struct web_guess_client *oldest = &g->client[0];
     uint8_t key[16];
 
-    make_key(key, from);
+    make_key(key, from, uid);
     for (size_t i = 0; i < WEB_GUESS_CLIENTS; i++) {
         struct web_guess_client *c = &g->client[i];
         if (memcmp(c->key, key, sizeof(key)) == 0) {

@@ -1,10 +1,10 @@
 /*
  * The password of the web page, and how often it may be guessed.
  *
- * A client (IPv4 address, IPv6 /64) has WEB_GUESS_BURST wrong passwords, and one more each
- * WEB_GUESS_EVERY_S; who has none left is turned away unread. All clients together that never gave
- * the right one have 60, and one more each second: so many addresses guess no faster, and who was
- * let in before is not kept out by them.
+ * A client (IPv4 address, IPv6 /64, or a user of this machine) has WEB_GUESS_BURST wrong passwords,
+ * and one more each WEB_GUESS_EVERY_S; who has none left is turned away unread. All clients
+ * together that never gave the right one have 60, and one more each second: so many addresses guess
+ * no faster, and who was let in before is not kept out by them.
  *
  * Threads: one. Memory: the caller's. Pure.
  */
@@ -40,9 +40,10 @@ struct web_guess {
 void web_guess_init(struct web_guess *g, uint64_t now_ms);
 
 /* The client's row, which another may lose for it: who was never let in, and was seen longest ago.
+ * uid: of a user of this machine, all of whose addresses are one; NULL: it is told by its address.
  */
 struct web_guess_client *web_guess_client(struct web_guess *g, const struct sockaddr_storage *from,
-                                          uint64_t now_ms);
+                                          const uint32_t *uid, uint64_t now_ms);
 /* Whether its password may be looked at. */
 bool web_guess_may(struct web_guess *g, const struct web_guess_client *c, uint64_t now_ms);
 /* It was right, or wrong. */

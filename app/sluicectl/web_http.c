@@ -17,7 +17,7 @@ struct web_call {
     struct web_request request; /* of /api */
     struct MHD_PostProcessor *form;
     size_t form_len;
-    bool pushed, too_much;
+    bool pushed, too_much, counted;
 };
 
 /* ---- answers ---- */
@@ -88,18 +88,18 @@ static bool host_is_ours(const struct web *w, struct MHD_Connection *c)
 /* Without a password: root, who started us, and who became root to do so. */
 static bool user_may(const struct web *w, struct http_peer *p)
 {
-    if (!p->known)
-        p->known = web_peer_uid(p->fd, &p->uid);
-    return p->known && (p->uid == 0 || p->uid == geteuid() ||
-                        (geteuid() == 0 && w->sudo_uid >= 0 && p->uid == (uint32_t)w->sudo_uid));
+    return http_peer_find_user(p) &&
+           (p->uid == 0 || p->uid == geteuid() ||
+            (geteuid() == 0 && w->sudo_uid >= 0 && p->uid == (uint32_t)w->sudo_uid));
 }
 
 /* Returns 0 when the password is right; or the status to answer. */
-static unsigned password_status(struct web *w, struct MHD_Connection *c, const struct http_peer *p)
+static unsigned password_status(struct web *w, struct MHD_Connection *c, struct http_peer *p)
 {
     char *password = NULL;
     uint64_t now_ms = http_now_ms();
-    struct web_guess_client *client = web_guess_client(&w->guess, &p->address, now_ms);
+    const uint32_t *uid = http_peer_find_user(p) ? &p->uid : NULL;
+    struct web_guess_client *client = web_guess_client(&w->guess, &p->address, uid, now_ms);
     char *user = MHD_basic_auth_get_username_password(c, &password);
     unsigned status = MHD_HTTP_UNAUTHORIZED;
 
@@ -150,7 +150,8 @@ static bool is_admitted(struct web *w, struct MHD_Connection *c, enum MHD_Result
         if (status != 0)
             *done = say(c, status, text);
     }
-    p->trusted |= status == 0;
+    if (status == 0)
+        p->trusted = true;
     return status == 0;
 }
 
@@ -173,9 +174,15 @@ static void free_call(struct web_call *call)
 void web_completed(void *user, struct MHD_Connection *c, void **own,
                    enum MHD_RequestTerminationCode why)
 {
-    (void)user, (void)c, (void)why;
-    if (*own != NULL)
-        free_call(*own);
+    struct web *w = user;
+    struct web_call *call = *own;
+
+    (void)c, (void)why;
+    if (call == NULL)
+        return;
+    if (call->counted)
+        w->change_cnt--;
+    free_call(call);
     *own = NULL;
 }
 
@@ -188,13 +195,17 @@ static bool add_value(struct web_request *r, const char *key, const char *data, 
     for (int f = 0; f < WEB_FIELD_CNT; f++)
         if (strcmp(key, web_field_names[f]) == 0)
             value = &r->field[f];
-    if (value == NULL)
-        return true; /* another version's */
+    if (value == NULL) { /* another version's */
+        r->unclear = true;
+        return true;
+    }
     if (value == &r->field[WEB_ID] && r->kind == WEB_CHANGE) {
         if (at == 0 && r->id_cnt == WEB_ID_MAX)
             return false;
         r->id_cnt += at == 0;
         value = &r->id[r->id_cnt - 1];
+    } else if (at == 0 && *value != NULL) {
+        r->unclear |= **value != 0;
     }
     size_t had = at > 0 && *value != NULL ? strlen(*value) : 0;
     char *grown = had + len <= WEB_FORM_MAX ? realloc(*value, had + len + 1) : NULL;
@@ -224,7 +235,9 @@ static enum MHD_Result add_form(void *user, enum MHD_ValueKind kind, const char 
     struct web_call *call = user;
 
     (void)kind, (void)file, (void)type, (void)encoding;
-    if (key != NULL)
+    if (key == NULL)
+        call->request.unclear = true;
+    else
         call->too_much |= !add_value(&call->request, key, data, at, len);
     return MHD_YES;
 }
@@ -280,9 +293,21 @@ static enum MHD_Result send_answered(const struct web *w, struct MHD_Connection 
 {
     if (r->text == NULL || r->len < 2)
         return say(c, MHD_HTTP_SERVICE_UNAVAILABLE, "the server ends, or is short of memory\n");
+    if (r->refused)
+        return say(c, MHD_HTTP_CONFLICT, r->text);
     if (r->kind == WEB_CHANGE)
         tell_change(http_peer_of(c), r);
     return send_json(w, c, r, r->text + 1, r->len - 2);
+}
+
+/* What it waited is not its fault: it has RENEW_MS for the answer, which ends it. */
+static void end_wait(struct http_peer *p)
+{
+    uint64_t least_ms = http_now_ms() - RENEW_MS - 1;
+
+    p->waits = false;
+    if (p->since_ms < least_ms)
+        p->since_ms = least_ms;
 }
 
 /* The last call for a request, or the one after it was answered. */
@@ -292,8 +317,10 @@ static enum MHD_Result run_call(struct web *w, struct MHD_Connection *c, struct 
     char *text = NULL;
     size_t len = 0;
 
-    if (r->done)
+    if (r->done) {
+        end_wait(http_peer_of(c));
         return send_answered(w, c, r);
+    }
     if (call->pushed) /* called for something else */
         return MHD_YES;
     if (r->kind != WEB_CHANGE)
@@ -315,8 +342,12 @@ static enum MHD_Result run_call(struct web *w, struct MHD_Connection *c, struct 
     }
     r->connection = c;
     call->pushed = true;
-    if (web_work_push(w->work, r))
+    call->counted = r->kind == WEB_CHANGE;
+    w->change_cnt += call->counted;
+    http_peer_of(c)->waits = true;
+    if (!w->restarts && web_work_push(w->work, r))
         return MHD_YES;
+    http_peer_of(c)->waits = false;
     return say(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too many questions at a time, try again\n");
 }
 
@@ -402,7 +433,7 @@ enum MHD_Result web_handle(void *user, struct MHD_Connection *c, const char *url
         call->form_len += *upload_len;
         call->too_much |= call->form_len > WEB_FORM_MAX;
         if (call->form != NULL && !call->too_much)
-            (void)MHD_post_process(call->form, upload, *upload_len);
+            call->request.unclear |= MHD_post_process(call->form, upload, *upload_len) != MHD_YES;
         *upload_len = 0;
         return MHD_YES;
     }

@@ -12,14 +12,17 @@
 
 struct web {
     const struct web_options *options;
-    struct web_secret secret;
+    struct web_secret secret; /* in use */
+    struct web_secret fresh;  /* read, and in use when the server begins anew */
     struct web_work *work;
     struct web_guess guess;
     char token[WEB_TOKEN_CAP];
     long sudo_uid;          /* who became root by sudo to start us; -1: nobody */
     uint64_t refused_looks; /* of files that were no good */
     uint32_t ticks;
-    char what[512]; /* is said when it listens */
+    _Atomic uint32_t change_cnt; /* from a change's start until its answer is sent */
+    _Atomic bool restarts;       /* no question is taken: the server begins anew */
+    char what[512];              /* is said when it listens */
 };
 
 /* Of http_config; user is a struct web. */

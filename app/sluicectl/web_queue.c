@@ -2,15 +2,19 @@
 #include "base_json.h"
 #include "gateway_ask.h"
 
+#include "http_server.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CHANGE_MS 60000 /* then no other message is begun; the page waits for 120 s */
 
 const char *const web_field_names[WEB_FIELD_CNT] = {
     [WEB_ID] = "id",         [WEB_SENDER] = "sender", [WEB_RECIPIENT] = "recipient",
     [WEB_DOMAIN] = "domain", [WEB_OLDER] = "older",   [WEB_MAIL_STATE] = "state",
     [WEB_CODE] = "code",     [WEB_REASON] = "reason", [WEB_AFTER] = "after",
-    [WEB_VERB] = "verb",     [WEB_WHICH] = "which",
+    [WEB_VERB] = "verb",     [WEB_WHICH] = "which",   [WEB_SHOWN] = "shown",
 };
 /* Of the gateway's commands (queue_filter.h); "": the value stands alone. */
 static const char *const options[WEB_CONDITION_CNT] = {
@@ -166,21 +170,31 @@ void web_queue_message(FILE *out, const char *socket_path, const struct web_requ
 
 /* ---- changes ---- */
 
+static bool is_count(const char *text)
+{
+    return given(text) && strlen(text) <= 18 && strspn(text, "0123456789") == strlen(text);
+}
+
 const char *web_queue_wrong(const struct web_request *r)
 {
     const char *which = r->field[WEB_WHICH];
 
+    if (r->unclear) /* it may have been a condition: without it there are more messages */
+        return "a field that this server does not know, or one that is there twice";
     if (command_of(r->field[WEB_VERB]) == NULL)
         return "verb is one of hold, release, delete and flush";
     if (which == NULL)
         return "which is one of ids, matching and all";
     if (strcmp(which, "ids") == 0)
         return r->id_cnt > 0 ? NULL : "no id was given";
-    if (strcmp(which, "matching") == 0)
-        return has_condition(r) ? NULL : "no condition was given";
-    if (strcmp(which, "all") == 0)
-        return has_condition(r) || r->id_cnt > 0 ? "all has no conditions" : NULL;
-    return "which is one of ids, matching and all";
+    bool matching = strcmp(which, "matching") == 0;
+    if (!matching && strcmp(which, "all") != 0)
+        return "which is one of ids, matching and all";
+    if (r->id_cnt > 0)
+        return "ids go with which=ids alone";
+    if (matching != has_condition(r))
+        return matching ? "no condition was given" : "all has no conditions";
+    return is_count(r->field[WEB_SHOWN]) ? NULL : "shown is how many messages that is";
 }
 
 struct change {
@@ -213,29 +227,72 @@ static bool change_by(struct change *c, const struct gateway_line *line, bool on
     return true;
 }
 
-void web_queue_change(FILE *out, const char *socket_path, const struct web_request *r,
+/* How many match now. Returns false with c->error. */
+static bool count_matching(struct change *c, const struct web_request *r, uint64_t *cnt)
+{
+    static const char key[] = "\"matched\":";
+    char *text = NULL;
+    struct gateway_line line;
+
+    begin(&line, "queue stat --json");
+    const char *wrong = add_conditions(&line, r);
+    if (wrong != NULL)
+        snprintf(c->error, sizeof(c->error), "%s", wrong);
+    bool done = wrong == NULL && gateway_ask(c->socket_path, line.text, GATEWAY_LOOK_S, &text,
+                                             c->error) == GATEWAY_WHOLE;
+    const char *at = done ? strstr(text, key) : NULL;
+    *cnt = at != NULL ? strtoull(at + sizeof(key) - 1, NULL, 10) : UINT64_MAX;
+    free(text);
+    return done;
+}
+
+/* Those that match, or all, where they are what was shown: fewer by what left the queue, more by a
+ * tenth, as mail comes while somebody reads. Returns false, with the sentence, where they are not.
+ */
+static bool change_matching(struct change *c, FILE *out, const struct web_request *r)
+{
+    uint64_t shown = strtoull(r->field[WEB_SHOWN], NULL, 10), cnt;
+    struct gateway_line line;
+
+    if (!count_matching(c, r, &cnt))
+        return true;
+    if (cnt > shown + shown / 10) {
+        fprintf(out, "%" PRIu64 " were shown, and %" PRIu64 " match by now: look at them again\n",
+                shown, cnt);
+        return false;
+    }
+    begin(&line, command_of(r->field[WEB_VERB]));
+    const char *wrong =
+        has_condition(r) ? add_conditions(&line, r) : gateway_line_word(&line, "--all", false);
+    if (wrong != NULL)
+        snprintf(c->error, sizeof(c->error), "%s", wrong);
+    else
+        (void)change_by(c, &line, false);
+    return true;
+}
+
+bool web_queue_change(FILE *out, const char *socket_path, const struct web_request *r,
                       bool (*stopped)(void *user), void *user)
 {
     struct change c = {.socket_path = socket_path};
+    uint64_t until_ms = http_now_ms() + CHANGE_MS;
     const char *wrong = web_queue_wrong(r);
     struct gateway_line line;
 
-    if (wrong != NULL)
-        return refuse(out, wrong);
-    const char *command = command_of(r->field[WEB_VERB]);
-    if (strcmp(r->field[WEB_WHICH], "ids") != 0) {
-        begin(&line, command);
-        wrong =
-            has_condition(r) ? add_conditions(&line, r) : gateway_line_word(&line, "--all", false);
-        if (wrong == NULL)
-            (void)change_by(&c, &line, false);
+    if (wrong != NULL) {
+        refuse(out, wrong);
+        return true;
     }
-    for (uint32_t i = 0; wrong == NULL && strcmp(r->field[WEB_WHICH], "ids") == 0 && i < r->id_cnt;
-         i++) {
-        begin(&line, command);
+    bool ids = strcmp(r->field[WEB_WHICH], "ids") == 0;
+    if (!ids && !change_matching(&c, out, r))
+        return false;
+    for (uint32_t i = 0; ids && wrong == NULL && i < r->id_cnt; i++) {
+        begin(&line, command_of(r->field[WEB_VERB]));
         wrong = gateway_line_word(&line, r->id[i], true);
         if (wrong == NULL && stopped(user))
             wrong = "sluicectl web was stopped: not all were looked at";
+        if (wrong == NULL && http_now_ms() > until_ms)
+            wrong = "the gateway is slow: not all were looked at, do the rest again";
         if (wrong == NULL && !change_by(&c, &line, true))
             break;
     }
@@ -246,4 +303,5 @@ void web_queue_change(FILE *out, const char *socket_path, const struct web_reque
         write_error(out, wrong != NULL ? wrong : c.error);
     }
     fputc('}', out);
+    return true;
 }

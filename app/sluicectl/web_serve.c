@@ -7,7 +7,7 @@
 #include <sys/random.h>
 
 #define FIRST_S    10 /* who has not shown that he may */
-#define OF_ONE_MAX 16 /* connections of an address, where others can reach us */
+#define OF_ONE_MAX 16 /* connections of an address, where others can reach us, or of a user */
 #define LOOK_S     2
 
 static void end_work(void *user)
@@ -17,13 +17,12 @@ static void end_work(void *user)
     web_work_pause(w->work, true);
 }
 
-/* Files that changed are read again, and the server begins anew; those that are no good stay out.
- */
+/* Files that changed are read again, and the server begins anew, though not while a change is under
+ * way; those that are no good stay out. */
 static bool look_at_files(void *user)
 {
     struct web *w = user;
     const struct web_options *o = w->options;
-    struct web_secret fresh;
     char why[WEB_SECRET_WHY_CAP];
     uint64_t looks;
 
@@ -32,10 +31,14 @@ static bool look_at_files(void *user)
     looks = web_secret_looks(o->certificate, o->key, o->password_file);
     if (looks == w->secret.looks || looks == w->refused_looks)
         return false;
-    if (web_secret_read(&fresh, o->certificate, o->key, o->password_file, why)) {
-        web_secret_free(&fresh);
-        return true;
+    w->restarts = true; /* before the count is looked at: a change that comes sees it */
+    if (w->change_cnt > 0) {
+        w->restarts = false;
+        return false;
     }
+    if (web_secret_read(&w->fresh, o->certificate, o->key, o->password_file, why))
+        return true;
+    w->restarts = false;
     w->refused_looks = looks;
     fprintf(stderr, "sluicectl: web: what was read before stays in use: %s\n", why);
     return false;
@@ -68,15 +71,18 @@ static int run(struct web *w, struct http_config *config)
              o->certificate != NULL ? "s" : "", o->listen,
              o->password_file == NULL ? ", for root and who started this" : "");
     config->what = w->what;
+    if (!web_secret_read(&w->fresh, o->certificate, o->key, o->password_file, why)) {
+        fprintf(stderr, "sluicectl: web: %s\n", why);
+        return COMMAND_WRONG_USE;
+    }
     while (status == HTTP_SERVE_AGAIN) {
         web_secret_free(&w->secret);
-        if (!web_secret_read(&w->secret, o->certificate, o->key, o->password_file, why)) {
-            fprintf(stderr, "sluicectl: web: %s\n", why);
-            return COMMAND_WRONG_USE;
-        }
+        w->secret = w->fresh; /* what was read, whatever the files hold by now */
+        w->fresh = (struct web_secret){0};
         config->certificate = w->secret.certificate;
         config->key = w->secret.key;
         web_work_pause(w->work, false);
+        w->restarts = false;
         status = http_serve(config);
     }
     return status;
@@ -108,6 +114,7 @@ int web_http_serve(const struct web_options *o)
     if (sudo != NULL && sudo[0] >= '0' && sudo[0] <= '9')
         w.sudo_uid = strtol(sudo, NULL, 10);
     config.places_of_one = loopback ? 0 : OF_ONE_MAX;
+    config.places_of_user = OF_ONE_MAX;
     web_guess_init(&w.guess, http_now_ms());
     if (!make_token(w.token) || (w.work = web_work_start(o->socket_path)) == NULL) {
         fputs("sluicectl: web: memory is short\n", stderr);

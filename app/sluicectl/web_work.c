@@ -104,15 +104,16 @@ static void take_sample(struct web_work *w)
         write_down(live, line, why);
     if (live != NULL)
         fclose(live);
-    if (line != NULL)
-        fclose(line);
+    if (line == NULL || fclose(line) != 0)
+        sample[0] = 0; /* memory is short, or it was cut */
     w->look[w->look_cnt % LOOK_CNT] = w->now;
     w->look_cnt = up ? w->look_cnt + 1 : 0;
     w->next_ms = http_now_ms() + WEB_SAMPLE_MS;
     pthread_mutex_lock(&w->lock);
     keep(w, WEB_LIVE, text);
     w->watched_last = watched;
-    memcpy(w->sample[w->sample_cnt++ % WEB_SAMPLE_CNT], sample, sizeof(sample));
+    if (sample[0] != 0)
+        memcpy(w->sample[w->sample_cnt++ % WEB_SAMPLE_CNT], sample, sizeof(sample));
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -280,7 +281,7 @@ static void answer(struct web_work *w, struct web_request *r)
         web_queue_message(out, w->socket_path, r);
         break;
     case WEB_CHANGE:
-        web_queue_change(out, w->socket_path, r, is_paused, w);
+        r->refused = !web_queue_change(out, w->socket_path, r, is_paused, w);
         break;
     }
     if (fclose(out) != 0) {

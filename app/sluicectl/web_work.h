@@ -48,6 +48,7 @@ enum web_field {
     WEB_AFTER = WEB_CONDITION_CNT, /* of LIVE: the number of a sample; of QUEUE: an id */
     WEB_VERB,                      /* of CHANGE: hold, release, delete, flush */
     WEB_WHICH,                     /* of CHANGE: ids, matching, or all */
+    WEB_SHOWN, /* of CHANGE, with matching and all: how many the page said they are */
     WEB_FIELD_CNT
 };
 /* "id", "sender": as the page names them. */
@@ -59,8 +60,9 @@ struct web_request {
     char *field[WEB_FIELD_CNT]; /* owned; NULL: it was not given */
     char *id[WEB_ID_MAX];       /* owned */
     uint32_t id_cnt;
-    /* The answer: JSON. */
-    bool done;
+    bool unclear; /* a field that we do not know, or twice */
+    /* The answer: JSON; of a change that was refused, a sentence. */
+    bool done, refused;
     char *text; /* owned, until it is taken; NULL: memory is short, or it goes down */
     size_t len;
     struct web_request *next;

@@ -132,15 +132,25 @@ def test_changes(lab):
     a = change([('verb', 'hold'), ('which', 'ids')] + [('id', i) for i in ids[:3]])
     check_equal((a.status, a.json), (200, {'done': 3, 'busy': 0, 'missing': 0}), 'hold')
     check_equal([m['id'] for m in queue(state='held')['messages']], ids[:3], 'held')
-    check_equal(change([('verb', 'release'), ('which', 'matching'), ('state', 'held')]).json['done'], 3, 'release what matches')
+    check_equal(change([('verb', 'release'), ('which', 'matching'), ('state', 'held'), ('shown', 3)]).json['done'], 3, 'release what matches')
     check_equal(queue(state='held')['stat']['matched'], 0, 'none is held')
     a = change([('verb', 'delete'), ('which', 'ids'), ('id', ids[0]), ('id', '00000000000000000000000000')])
     check_equal(a.json, {'done': 1, 'busy': 0, 'missing': 1}, 'delete, and one that is not there')
     check_equal(queue(id=ids[0])['stat']['matched'], 0, 'it is gone')
     check_equal(change([('verb', 'flush'), ('which', 'ids'), ('id', ids[1])]).json['done'], 1, 'flush')
-    for pairs in ([('verb', 'delete'), ('which', 'matching')], [('verb', 'delete')], [('verb', 'stop'), ('which', 'all')], [],
+    one = [('verb', 'delete'), ('which', 'matching'), ('sender', 's9@client.example')]
+    for pairs in (one, one + [('shown', '')], one + [('shown', '-1')], one + [('shown', 1), ('id', ids[9])], one + [('shown', 1), ('newer', '60')],
+                  one + [('shown', 1), ('sender', 's8@client.example')], [('verb', 'delete'), ('which', 'all'), ('shown', MESSAGES), ('id', ids[9])],
+                  [('verb', 'delete'), ('which', 'ids'), ('id', ids[9]), ('newer', '60')], [('verb', 'delete'), ('which', 'matching'), ('shown', MESSAGES)], [('verb', 'delete')], [('verb', 'stop'), ('which', 'all')], [],
                   [('verb', 'delete'), ('which', 'all'), ('state', 'held')], [('verb', 'delete'), ('which', 'ids')]):
         check_equal(change(pairs).status, 400, f'{pairs}')
+    for shown in (60, 0, 108):  # 119 there are: 118 would do
+        a = change([('verb', 'delete'), ('which', 'all'), ('shown', shown)])
+        check(a.status == 409 and f'{shown} were shown, and {MESSAGES - 1} match by now' in a.text, f'more than were shown: {a.status} {a.text}')
+    a = change([('verb', 'delete'), ('which', 'matching'), ('domain', 'example.org'), ('shown', 1)])
+    check_equal(a.status, 409, 'more match than were shown')
+    check_equal(change([('verb', 'hold'), ('which', 'all'), ('shown', 110)]).json['done'], MESSAGES - 1, 'a tenth more may have come meanwhile')
+    check_equal(change([('verb', 'release'), ('which', 'all'), ('shown', 5000)]).json['done'], MESSAGES - 1, 'and others have gone')
     check('is no message id' in change([('verb', 'delete'), ('which', 'ids'), ('id', '--all')]).json['error'], 'an id is no option')
     check_equal(change([('verb', 'hold'), ('which', 'ids')] + [('id', i) for i in ids] + [('id', 'x')] * 100).status, 413, 'more ids than a page has')
     check_equal(queue()['stat']['matched'], MESSAGES - 1, 'nothing else is gone')
@@ -148,7 +158,7 @@ def test_changes(lab):
 
 def test_other_sites(lab):
     """No page of another origin can ask, nor change anything; no name of another leads here."""
-    hold = [('verb', 'hold'), ('which', 'all')]
+    hold = [('verb', 'hold'), ('which', 'all'), ('shown', MESSAGES)]
     good = token()
     for headers in ({'Origin': 'http://evil.example'}, {'Origin': 'null'}, {'Origin': f'http://127.0.0.1:{PORT + 1}'}, {'Sec-Fetch-Site': 'cross-site'},
                     {'Sec-Fetch-Site': 'same-site'}, {'X-Sluice-Token': 'f' * 32}, {'X-Sluice-Token': ''}, {'X-Sluice-Token': good + '0'}):
@@ -160,7 +170,7 @@ def test_other_sites(lab):
     for host, status in (('evil.example', 403), (f'evil.example:{PORT}', 403), ('127.0.0.1.evil.example', 403), ('localhost.evil.example', 403), ('', 403),
                          ('localhost', 200), ('LOCALHOST:9999', 200), ('127.0.0.1', 200), ('[::1]:8025', 200), ('[::1', 403), ('localhost:x', 403)):
         check_equal(ask('/api/live', headers={'Host': host}).status, status, f'Host: {host}')
-    a = change([('verb', 'release'), ('which', 'all')], headers={'Origin': f'http://127.0.0.1:{PORT}', 'Sec-Fetch-Site': 'same-origin'})
+    a = change([('verb', 'release'), ('which', 'all'), ('shown', MESSAGES)], headers={'Origin': f'http://127.0.0.1:{PORT}', 'Sec-Fetch-Site': 'same-origin'})
     check_equal(a.status, 200, 'our own page')
 
 
@@ -207,7 +217,7 @@ def test_who_may_only_look(lab):
     child = serve(lab, gw, listen=f'127.0.0.1:{PORT + 2}', program=program, user=who.pw_uid, group=who.pw_gid, extra_groups=[])
     check_equal(ask('/api/state', port=PORT + 2).json['status']['may_change'], False, 'may_change')
     check_equal(ask('/api/queue', port=PORT + 2).json['stat']['matched'], MESSAGES - 1, 'it looks')
-    a = change([('verb', 'hold'), ('which', 'all')], port=PORT + 2).json
+    a = change([('verb', 'hold'), ('which', 'all'), ('shown', MESSAGES)], port=PORT + 2).json
     check('not permitted' in a['error'] and a['done'] == 0, f'{a}')
     child.terminate()
     serve(lab, gw, '--read-only', listen=f'127.0.0.1:{PORT + 3}')
@@ -229,6 +239,25 @@ def write(lab, name, text, mode):
     return path
 
 
+def request(password):
+    return f'GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {basic(password)["Authorization"]}\r\n\r\n'.encode()
+
+
+def connect(port, uid):
+    """A connection of another user's: a socket is its who made it."""
+    os.seteuid(uid)
+    try:
+        return socket.create_connection(('127.0.0.1', port), timeout=30)
+    finally:
+        os.seteuid(0)
+
+
+def taken(port, uid, password):
+    with connect(port, uid) as s:
+        s.sendall(request(password))
+        return s.recv(100).startswith(b'HTTP/1.1 200')
+
+
 def test_password(lab):
     port, path = PORT + 4, write(lab, 'password', 'correct horse\nand no more\n', 0o600)
     serve(lab, gw, '--password-file', path, listen=f'127.0.0.1:{port}')
@@ -244,19 +273,15 @@ def test_password(lab):
     a = ask('/', port=port, headers=basic('correct horse'))
     check_equal((a.status, a.headers['Retry-After']), (429, '12'), 'then nobody from there for a while')
     check_equal(ask('/', port=port, address='127.0.0.1').status, 401, 'who guesses nothing is asked')
-    with socket.create_connection(('127.0.0.1', port), source_address=('127.0.0.9', 0)) as s:  # another client
-        s.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\n' + f'Authorization: {basic("correct horse")["Authorization"]}\r\n\r\n'.encode())
-        check(s.recv(100).startswith(b'HTTP/1.1 200'), 'another client is let in')
+    with socket.create_connection(('127.0.0.1', port), source_address=('127.0.0.9', 0)) as s:
+        s.sendall(request('correct horse'))
+        check(s.recv(100).startswith(b'HTTP/1.1 429'), 'nor by another address of the same user')
+    check(taken(port, 3000, 'correct horse'), 'another user is let in')
     write(lab, 'password', 'battery staple\n', 0o600)
 
-    sources = iter(range(10, 250))
-
-    def taken(password):  # each by another client: those that guess wrong have to wait
-        with socket.create_connection(('127.0.0.1', port), source_address=(f'127.0.0.{next(sources)}', 0)) as s:
-            s.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\n' + f'Authorization: {basic(password)["Authorization"]}\r\n\r\n'.encode())
-            return s.recv(100).startswith(b'HTTP/1.1 200')
-    wait_until(lambda: time.sleep(0.5) or _quiet(lambda: taken('battery staple')), 40, 'a new password is read')
-    check(not taken('correct horse'), 'the old one is none any more')
+    users = iter(range(3001, 4000))  # each by another: those that guess wrong have to wait
+    wait_until(lambda: time.sleep(0.5) or _quiet(lambda: taken(port, next(users), 'battery staple')), 40, 'a new password is read')
+    check(not taken(port, next(users), 'correct horse'), 'the old one is none any more')
 
 
 def _quiet(f):
@@ -264,6 +289,18 @@ def _quiet(f):
         return f()
     except OSError:
         return False
+
+
+def test_places_of_a_user(lab):
+    """One user of this machine cannot take all places of another; nor can root's be taken."""
+    port = PORT + 4
+    silent = [connect(port, 3000) for _ in range(30)]
+    ended = [s for s in silent[16:] if s.recv(1) == b'']
+    check_equal(len(ended), 14, 'more than sixteen')
+    check(taken(port, 4001, 'battery staple'), 'another user')
+    check_equal(ask('/', port=port).status, 401, 'and root')
+    for s in silent:
+        s.close()
 
 
 def test_wrong_use(lab):
@@ -355,7 +392,7 @@ def test_gateway_comes_and_goes(lab):
     check(gw.socket in down['why'] and 'top' not in down, f'{down["why"]}')
     wait_until(lambda: not ask('/api/state').json['up'], 20, 'the state, too')
     check('is the gateway running?' in queue()['error'], 'queue')
-    a = change([('verb', 'delete'), ('which', 'all')]).json
+    a = change([('verb', 'delete'), ('which', 'all'), ('shown', MESSAGES)]).json
     check(a['done'] == 0 and 'is the gateway running?' in a['error'], f'{a}')
     gw.start()
     up = wait_until(lambda: (a := ask('/api/live').json)['up'] and a, 30, 'up again')

@@ -174,7 +174,7 @@ static void test_password(void **state)
 static bool guess(struct web_guess *g, const char *from, uint64_t now_ms, bool right)
 {
     struct sockaddr_storage a = end_of(from, 1);
-    struct web_guess_client *c = web_guess_client(g, &a, now_ms);
+    struct web_guess_client *c = web_guess_client(g, &a, NULL, now_ms);
 
     if (!web_guess_may(g, c, now_ms))
         return false;
@@ -200,6 +200,14 @@ static void test_guesses(void **state)
         assert_true(guess(&g, i % 2 ? "2001:db8::1" : "2001:db8::2:0:0:1", now, false));
     assert_false(guess(&g, "2001:db8::77", now, false));
     assert_true(guess(&g, "2001:db8:0:1::77", now, false));
+    /* A user of this machine is one client by all its addresses, and no other user. */
+    struct sockaddr_storage a = end_of("127.0.0.1", 1), b = end_of("127.0.0.2", 1);
+    uint32_t root = 0, user = 1000, other = 1001;
+    struct web_guess_client *one = web_guess_client(&g, &a, &user, now);
+    assert_ptr_equal(one, web_guess_client(&g, &b, &user, now));
+    assert_ptr_not_equal(one, web_guess_client(&g, &a, &other, now));
+    assert_ptr_not_equal(one, web_guess_client(&g, &a, &root, now));
+    assert_ptr_not_equal(one, web_guess_client(&g, &a, NULL, now));
     /* Many addresses guess no faster than 60 and one a second; who was let in before is. */
     now += 100000;
     uint32_t looked = 0;

@@ -8,7 +8,7 @@ const VERBS = {
   flush: ['Try now', 'tried now', 'Their deferred recipients are tried at once; those that are held stay held.'],
   delete: ['Delete', 'deleted', 'They are taken out of the queue for good. Nobody is told, neither senders nor recipients: only the gateway\u2019s log says so.'],
 };
-const Queue = {search: new URLSearchParams(), after: [''], more: false, last: '', messages: [], chosen: new Set(), matching: false, matched: 0, busy: false};
+const Queue = {search: new URLSearchParams(), after: [''], more: false, last: '', messages: [], chosen: new Set(), matching: false, matched: 0, why: '', busy: false};
 
 /* ---- the search ---- */
 
@@ -27,13 +27,20 @@ function showSearch(search) {
 }
 
 function begin(search) {
-  Object.assign(Queue, {search, after: [''], matching: false});
-  Queue.chosen.clear();
+  Object.assign(Queue, {search, after: ['']});
+  clear('Asking the gateway\u2026');
   tell('');
   loadQueue().catch(failed);
 }
 
 /* ---- the list ---- */
+
+/* What was shown met other conditions, or is not known any more: nothing of it may be chosen. */
+function clear(why) {
+  Object.assign(Queue, {messages: [], matched: 0, more: false, matching: false, why});
+  Queue.chosen.clear();
+  showQueue();
+}
 
 async function loadQueue() {
   if (Page.up === false || Queue.busy) return;
@@ -42,11 +49,8 @@ async function loadQueue() {
   if (Queue.after[at - 1]) query.set('after', Queue.after[at - 1]);
   const answer = await ask('/api/queue?' + query);
   if (Queue.search.toString() !== asked || Queue.after.length !== at || Queue.busy) return; /* meanwhile something else is wanted */
-  if (answer.error) {
-    if (answer.messages === undefined) fill(byId('messages').tBodies[0], [], shown(answer.error));
-    return;
-  }
-  Object.assign(Queue, {messages: answer.messages, more: answer.more, matched: answer.stat.matched});
+  if (answer.error) return clear(shown(answer.error));
+  Object.assign(Queue, {messages: answer.messages, more: answer.more, matched: answer.stat.matched, why: ''});
   byId('queue-sum').textContent = `${count.format(answer.stat.messages)} messages, ${count.format(answer.stat.deferred)} recipients deferred, ${count.format(answer.stat.failed)} failed`;
   if (!Queue.matching) for (const id of [...Queue.chosen]) if (!Queue.messages.some((m) => m.id === id)) Queue.chosen.delete(id);
   showQueue();
@@ -121,7 +125,7 @@ function row(m) {
 
 function showQueue() {
   const searching = Queue.search.size > 0, from = (Queue.after.length - 1) * SHOWN_MAX;
-  fill(byId('messages').tBodies[0], Queue.messages.map(row), searching ? 'No message meets that.' : 'The queue is empty.');
+  fill(byId('messages').tBodies[0], Queue.messages.map(row), Queue.why || (searching ? 'No message meets that.' : 'The queue is empty.'));
   byId('page-where').textContent = Queue.messages.length === 0 ? '' : `${count.format(from + 1)} to ${count.format(from + Queue.messages.length)} of ${count.format(Math.max(Queue.matched, from + Queue.messages.length))}, the oldest first`;
   byId('page-first').disabled = byId('page-back').disabled = Queue.after.length === 1;
   byId('page-next').disabled = !Queue.more;
@@ -208,12 +212,13 @@ async function change(verb, list) {
   if (Queue.busy) return;
   const which = list ? 'ids' : Queue.matching ? (Queue.search.size > 0 ? 'matching' : 'all') : 'ids';
   const messages = list || Queue.messages.filter((m) => Queue.matching || Queue.chosen.has(m.id));
-  const search = new URLSearchParams(Queue.search);
-  if (!await confirmed(verb, which === 'ids' ? messages.length : Queue.matched, which, which === 'ids' ? messages : [])) return;
+  const search = new URLSearchParams(Queue.search), matched = Queue.matched;
+  if (!await confirmed(verb, which === 'ids' ? messages.length : matched, which, which === 'ids' ? messages : [])) return;
   const form = which === 'matching' ? search : new URLSearchParams();
   form.set('verb', verb);
   form.set('which', which);
   if (which === 'ids') for (const m of messages) form.append('id', m.id);
+  else form.set('shown', matched); /* when there are more by then, it is refused */
   Queue.busy = true;
   showRights();
   tell(`${VERBS[verb][0]}: asking the gateway\u2026`);
@@ -233,11 +238,22 @@ async function change(verb, list) {
 
 /* ---- hands ---- */
 
+/* Until it is there, no other: that would be the one after the page that is shown. */
 function turn(after) {
+  const before = Queue.after, pressed = document.activeElement;
   Queue.after = after;
   Queue.chosen.clear();
   Queue.matching = false;
-  loadQueue().then(() => byId('queue').scrollIntoView({block: 'start'})).catch(failed);
+  showChosen();
+  for (const id of ['page-first', 'page-back', 'page-next']) byId(id).disabled = true;
+  loadQueue().then(() => {
+    if (!pressed.disabled) pressed.focus({preventScroll: true});
+    byId('queue').scrollIntoView({block: 'start'});
+  }).catch((why) => {
+    if (Queue.after === after) Queue.after = before;
+    showQueue();
+    failed(why);
+  });
 }
 
 function searchFromAddress() {
