@@ -89,8 +89,8 @@ struct import {
     struct import_doc doc;
     struct import_domain *domain;
     uint32_t domain_cnt, password_cnt, list_cnt;
-    const char *lost_domain, *lost_route; /* the first for which there was no room */
-    uint32_t lost_domain_cnt, lost_route_cnt;
+    const char *lost_domain, *lost_route, *lost_policy; /* the first without room */
+    uint32_t lost_domain_cnt, lost_route_cnt, lost_policy_cnt;
     const char *hostname; /* myhostname, or a placeholder */
     const char *address;  /* placeholder of the port, or the first address that is known */
     bool dms;             /* docker-mailserver: its defaults, its accounts */

@@ -99,6 +99,37 @@ static void test_expansion(void **state)
     import_arena_free(&arena);
 }
 
+static const char *counted(void *user, const char *name)
+{
+    unsigned *cnt = user;
+
+    ++*cnt;
+    return strcmp(name, "leaf") == 0 ? "x" : NULL;
+}
+
+/* Comparisons of comparisons: what they have in them counts together. */
+static void test_expansion_ends(void **state)
+{
+    char text[2048] = "";
+    struct import_arena arena = {0};
+    struct import_items items = {0};
+    unsigned cnt = 0;
+    struct import_scope s = {.arena = &arena, .items = &items, .default_of = counted, .user = &cnt};
+
+    (void)state;
+    for (unsigned i = 0; i < 14; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "a%u = ${{$%s%u} == {$%s%u} ? {x}}\n", i, i < 13 ? "a" : "leaf", i + 1,
+                 i < 13 ? "a" : "leaf", i + 1);
+    import_cf_read(&arena, &items, "m", base_span_str(text));
+    import_expand(&s, "$a11");
+    assert_true(cnt >= 8);
+    cnt = 0;
+    import_expand(&s, "$a0");
+    assert_true(cnt <= 4096);
+    import_arena_free(&arena);
+}
+
 /* ---- master.cf ---- */
 
 static void test_services(void **state)
@@ -266,6 +297,17 @@ static void test_becomes(void **state)
         {HEAD "relayhost = [a.example]\nsmtp_tls_wrappermode = yes\n", "    tls = implicit;\n"},
         {HEAD "smtp_tls_security_level = verify\n", "    tls = verify;\n"},
         {HEAD "smtp_tls_security_level = may\n", "    tls = may;\n"},
+        {HEAD "smtp_tls_security_level = fingerprint\n", "    tls = secure;\n"},
+        {HEAD "smtp_tls_security_level = fingerprint\n", "DO: fingerprint is not for all"},
+        {HEAD "relayhost = [a.example]\nsmtp_tls_policy_maps = inline:{ {[a.example] = fingerprint "
+              "match=00} }\n",
+         "    verify = yes;\n"},
+        {HEAD "smtpd_tls_chain_files = /1/c,/2/c,/3/c,/4/c,/5/c,/6/c,/7/c,/8/c,/9/c,/10/c\n",
+         "DO: smtpd_tls_chain_files: no room for the certificate of /9/c and 1 more"},
+        {HEAD
+         "tls_server_sni_maps = inline:{ 1=/c, 2=/c, 3=/c, 4=/c, 5=/c, 6=/c, 7=/c, 8=/c, 9=/c, "
+         "10=/c, 11=/c }\n",
+         "DO: tls_server_sni_maps: no room for the certificate of inline and 2 more"},
         {HEAD, "    tls = dane;\n"},
         {HEAD "virtual_mailbox_domains = b.example\nvirtual_transport = lmtp:unix:private/d\n",
          "    host = unix:/var/spool/postfix/private/d;\n"},
@@ -398,6 +440,42 @@ static void test_recipients(void **state)
     free(main_cf);
 }
 
+static unsigned times(const char *text, const char *what)
+{
+    unsigned cnt = 0;
+
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        cnt++;
+    return cnt;
+}
+
+/* Levels of a next hop reach all domains that go there; for how many there is no room is told. */
+static void test_levels(void **state)
+{
+    char *main_cf = NULL;
+    size_t len = 0;
+
+    (void)state;
+    for (unsigned by_domain = 0; by_domain < 2; by_domain++) {
+        unsigned cnt = by_domain ? 1030 : 100;
+        FILE *out = open_memstream(&main_cf, &len);
+        assert_non_null(out);
+        fprintf(out, HEAD "%s = inline:{ ", by_domain ? "smtp_tls_policy_maps" : "transport_maps");
+        for (unsigned i = 0; i < cnt; i++)
+            fprintf(out, "d%u.example=%s, ", i, by_domain ? "secure" : "smtp:[h.example]");
+        fputs("}\n", out);
+        if (!by_domain)
+            fputs("smtp_tls_policy_maps = inline:{ [h.example]=secure }\n", out);
+        fclose(out);
+        struct import_result *r = import(main_cf, "smtp inet n - - - - smtpd\n");
+        assert_int_equal(times(r->text, "\ndestination d"), by_domain ? 1023 : cnt);
+        assert_int_equal(times(r->text, "no room for the levels of d1023.example and 6 more"),
+                         by_domain);
+        import_free(r);
+        free(main_cf);
+    }
+}
+
 /* Services, by their name, their options and what main.cf says beside. */
 static void test_listens(void **state)
 {
@@ -470,11 +548,12 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters), cmocka_unit_test(test_expansion),
-        cmocka_unit_test(test_services),   cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_maps),       cmocka_unit_test(test_becomes),
-        cmocka_unit_test(test_listens),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_networks),   cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_expansion),
+        cmocka_unit_test(test_services),       cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_maps),           cmocka_unit_test(test_becomes),
+        cmocka_unit_test(test_listens),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_networks),       cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_expansion_ends), cmocka_unit_test(test_recipients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
