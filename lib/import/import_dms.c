@@ -109,8 +109,7 @@ static void relay_map(struct dms *d, bool has_relay)
         }
         if (one == NULL || strcmp(one, e.value) != 0)
             import_todo(&d->im->doc, NULL, NULL,
-                        "postfix-relaymap.cf:%u: %s %s: routes are by recipient, not by sender",
-                        e.line, e.key, e.value);
+                        "postfix-relaymap.cf:%u: routes are by recipient, not by sender", e.line);
     }
 }
 
@@ -251,7 +250,8 @@ static void master(struct dms *d, struct base_span text)
                            : NULL;
         if (v == NULL || equals == NULL) {
             import_part(&d->im->doc, IMPORT_NONE,
-                        "%s %s\n    of a service that has no counterpart here", where, line);
+                        "postfix-master.cf:%u\n    of a service that has no counterpart here",
+                        number);
             continue;
         }
         size_t len = (size_t)(equals - rest - 1);

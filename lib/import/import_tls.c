@@ -246,7 +246,7 @@ static void matches(struct import *im, struct import_block *b, const char *level
         else if (by_name && import_is_domain(item) && item[0] != '.')
             import_add(&im->doc, b, "names", item);
         else
-            import_todo(&im->doc, b, NULL, "match=%s has no counterpart here", item);
+            import_todo(&im->doc, b, NULL, "a match= of it has no counterpart here");
     }
 }
 
@@ -256,10 +256,11 @@ static void policy(struct import *im, const char *domain, const struct import_en
 {
     const char *list = e->value, *l = import_next(&im->arena, &list), *word;
     struct import_block *b;
+    bool others = false;
 
     if (l == NULL ||
         !import_word_in("none may encrypt dane dane-only fingerprint verify secure", l)) {
-        import_todo(&im->doc, NULL, NULL, "%s: %s %s: no level of TLS", where, e->key, e->value);
+        import_todo(&im->doc, NULL, NULL, "%s: no level of TLS", where);
         return;
     }
     if (import_block_find(&im->doc, "destination", domain) != NULL)
@@ -271,13 +272,17 @@ static void policy(struct import *im, const char *domain, const struct import_en
         return;
     }
     struct import_setting *s = import_set(&im->doc, b, "tls", l);
-    import_note(&im->doc, b, s, "%s: %s %s", where, e->key, e->value);
+    import_note(&im->doc, b, s, "%s", where);
     while ((word = import_next(&im->arena, &list)) != NULL) {
         if (import_begins(word, "match="))
             matches(im, b, l, word + 6);
-        else if (strchr(word, '=') != NULL)
-            import_note(&im->doc, b, s, "%s: not for one destination here; TLS 1.2 at least", word);
+        else
+            others |= strchr(word, '=') != NULL;
     }
+    if (others)
+        import_note(&im->doc, b, s,
+                    "its ciphers=, protocols= and the like are not for one destination here; TLS "
+                    "1.2 at least");
     if (strcmp(l, "fingerprint") == 0 && import_setting_find(b, "fingerprints") == NULL) {
         import_set(&im->doc, b, "tls", "secure");
         import_todo(&im->doc, b, s,
@@ -293,21 +298,19 @@ static void policy_of_all(struct import *im, const struct import_entry *e, const
 
     if (l != NULL && import_word_in("verify secure", l)) {
         struct import_setting *s = import_set(&im->doc, b, "verify", "yes");
-        import_note(&im->doc, b, s, "%s: %s %s", where, e->key, e->value);
+        import_note(&im->doc, b, s, "%s", where);
     } else if (l != NULL && import_word_in("encrypt dane-only", l)) {
         struct import_block *d = import_block(&im->doc, "delivery", "");
         struct import_setting *s = import_set(&im->doc, d, "tls", l);
-        import_note(&im->doc, d, s, "%s: %s %s, where all mail goes that has no other route", where,
-                    e->key, e->value);
+        import_note(&im->doc, d, s, "%s, where all mail goes that has no other route", where);
     } else if (l != NULL && strcmp(l, "fingerprint") == 0) {
         struct import_setting *s = import_set(&im->doc, b, "verify", "yes");
         import_todo(&im->doc, b, s,
-                    "%s: %s %s: fingerprints are for destination blocks, by domain; until then the "
+                    "%s: fingerprints are for destination blocks, by domain; until then the "
                     "host has to have a certificate for its name",
-                    where, e->key, e->value);
+                    where);
     } else {
-        import_todo(&im->doc, b, NULL, "%s: %s %s: the level is for all: delivery: tls", where,
-                    e->key, e->value);
+        import_todo(&im->doc, b, NULL, "%s: the level is for all: delivery: tls", where);
     }
 }
 
@@ -353,15 +356,13 @@ static void one_policy(struct import *im, const struct import_entry *e, const ch
     if (domain && !to_a_host(im, import_lower(&im->arena, e->key)))
         policy(im, import_lower(&im->arena, e->key), e, where);
     else if (domain && !found)
-        import_part(
-            &im->doc, IMPORT_NONE,
-            "%s: %s %s\n    without effect there: levels are by next hop, and mail for that "
-            "domain goes to a host that a route names",
-            where, e->key, e->value);
+        import_part(&im->doc, IMPORT_NONE,
+                    "%s\n    without effect there: levels are by next hop, and mail for that "
+                    "domain goes to a host that a route names",
+                    where);
     else if (!found)
         import_todo(&im->doc, NULL, NULL,
-                    "%s: %s %s: no route leads there; levels here are by domain: destination",
-                    where, e->key, e->value);
+                    "%s: no route leads there; levels here are by domain: destination", where);
 }
 
 static void policies(struct import *im)
@@ -386,7 +387,7 @@ static void policies(struct import *im)
             continue;
         }
         while (import_map_next(&im->arena, &m, &at, &e)) {
-            const char *where = import_where(im, &m, e.line);
+            const char *where = import_entry_shown(im, &m, &e);
             one_policy(im, &e, where);
         }
     }

@@ -237,6 +237,7 @@ static int read_disk(void *user, const char *path, struct base_span *text)
                         : strcmp(path, "/p/master.cf") == 0 ? d->master
                         : strcmp(path, "/p/list") == 0      ? "example.com x\nexample.net y\n"
                         : strcmp(path, "/c.pem") == 0       ? certificate
+                        : strcmp(path, "/etc/shadow") == 0  ? "root:$6$hush.hush:1 _hush,!hush\n"
                                                             : NULL;
 
     if (found == NULL)
@@ -321,8 +322,9 @@ static void test_becomes(void **state)
         {HEAD "frobnicate = yes\n", "Postfix has no such parameter"},
         {HEAD "mine = x\nmydestination = $mine.example\n", "put in where it is used"},
         {HEAD "biff = no\nbiff = yes\n", "set again further down"},
-        {HEAD "smtp_sasl_password_maps = static:u:secret\n",
-         "smtp_sasl_password_maps = (not shown"},
+        {HEAD "smtp_sasl_password_maps = static:u:secret\n", "smtp_sasl_password_maps = (hidden)"},
+        {HEAD, "    # TO"
+               "DO: as long as this is a comment the gateway stays root"},
         {HEAD "syslog_facility = nowhere\n", "left out, as it is refused here"},
     };
 
@@ -440,6 +442,54 @@ static void test_recipients(void **state)
     free(main_cf);
 }
 
+/* Neither passwords nor what stands in files is shown: each of these has a hush in it. */
+static void test_hidden(void **state)
+{
+    static const char *const rows[] = {
+        "smtp_sasl_password_maps = inline:{ {a.example = u:hush} }",
+        "smtp_sasl_password_maps = inline:{ {a.example = hush} }\nrelayhost = a.example\n"
+        "smtp_sasl_auth_enable = yes",
+        "smtp_sasl_password_maps = inline:{ {a.example = u:$mine} }\nmine = hush",
+        "smtp_sasl_password_maps = $one\none = static:u:${two}$(three)\ntwo = hush\nthree = hush",
+        "smtp_sasl_password_maps = static:u:${x?{$mine}}\nmine = not\nmine = hush",
+        "my_secret = hush",
+        "MY_PW = hush",
+        "api_Token = hush",
+        "lmtp_sasl_PASSword_maps = texthash:/hush",
+        "the hush is no parameter",
+        "relay_domains = texthash:/etc/shadow",
+        "relay_domains = /etc/shadow",
+        "mydestination = /etc/shadow",
+        "mynetworks = /etc/shadow",
+        "mynetworks = texthash:/etc/shadow",
+        "mynetworks = cidr:/etc/shadow",
+        "transport_maps = texthash:/etc/shadow",
+        "virtual_alias_maps = texthash:/etc/shadow",
+        "virtual_alias_maps = pcre:/etc/shadow",
+        "alias_maps = texthash:/etc/shadow",
+        "relay_domains = b.example\nrelay_recipient_maps = texthash:/etc/shadow",
+        "smtpd_sender_login_maps = texthash:/etc/shadow",
+        "smtp_tls_policy_maps = texthash:/etc/shadow",
+        "tls_server_sni_maps = texthash:/etc/shadow",
+        "myorigin = /etc/shadow",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        char main_cf[512];
+        snprintf(main_cf, sizeof(main_cf), HEAD "%s\n", rows[i]);
+        struct import_result *r =
+            import(main_cf, "smtp inet n - - - - smtpd -o mine=hush\nhush hush\n");
+        const char *first = strstr(r->text, "hush");
+        /* an option of nobody's password is shown */
+        bool own = first != NULL && strstr(rows[i], "mine") == NULL &&
+                   strncmp(first - 7, "mine = hush", 11) == 0 && strstr(first + 1, "hush") == NULL;
+        if (first != NULL && !own)
+            fail_msg("%s is shown: %s", rows[i], first - 60);
+        import_free(r);
+    }
+}
+
 static unsigned times(const char *text, const char *what)
 {
     unsigned cnt = 0;
@@ -548,12 +598,13 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_expansion),
-        cmocka_unit_test(test_services),       cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_maps),           cmocka_unit_test(test_becomes),
-        cmocka_unit_test(test_listens),        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_networks),       cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_expansion_ends), cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_parameters), cmocka_unit_test(test_expansion),
+        cmocka_unit_test(test_services),   cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_maps),       cmocka_unit_test(test_becomes),
+        cmocka_unit_test(test_listens),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_networks),   cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_hidden),     cmocka_unit_test(test_expansion_ends),
+        cmocka_unit_test(test_recipients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
