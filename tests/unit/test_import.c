@@ -267,6 +267,15 @@ static struct import_result *import(const char *main_cf, const char *master_cf)
 
 #define HEAD "myhostname = mx.example.org\n"
 
+static void check_becomes(const char *main_cf, const char *has)
+{
+    struct import_result *r = import(main_cf, "smtp inet n - - - - smtpd\n");
+
+    if (strstr(r->text, has) == NULL)
+        fail_msg("%s\ndoes not become\n%s", main_cf, has);
+    import_free(r);
+}
+
 static void test_becomes(void **state)
 {
     static const struct {
@@ -298,17 +307,6 @@ static void test_becomes(void **state)
         {HEAD "relayhost = [a.example]\nsmtp_tls_wrappermode = yes\n", "    tls = implicit;\n"},
         {HEAD "smtp_tls_security_level = verify\n", "    tls = verify;\n"},
         {HEAD "smtp_tls_security_level = may\n", "    tls = may;\n"},
-        {HEAD "smtp_tls_security_level = fingerprint\n", "    tls = secure;\n"},
-        {HEAD "smtp_tls_security_level = fingerprint\n", "DO: fingerprint is not for all"},
-        {HEAD "relayhost = [a.example]\nsmtp_tls_policy_maps = inline:{ {[a.example] = fingerprint "
-              "match=00} }\n",
-         "    verify = yes;\n"},
-        {HEAD "smtpd_tls_chain_files = /1/c,/2/c,/3/c,/4/c,/5/c,/6/c,/7/c,/8/c,/9/c,/10/c\n",
-         "DO: smtpd_tls_chain_files: no room for the certificate of /9/c and 1 more"},
-        {HEAD
-         "tls_server_sni_maps = inline:{ 1=/c, 2=/c, 3=/c, 4=/c, 5=/c, 6=/c, 7=/c, 8=/c, 9=/c, "
-         "10=/c, 11=/c }\n",
-         "DO: tls_server_sni_maps: no room for the certificate of inline and 2 more"},
         {HEAD, "    tls = dane;\n"},
         {HEAD "virtual_mailbox_domains = b.example\nvirtual_transport = lmtp:unix:private/d\n",
          "    host = unix:/var/spool/postfix/private/d;\n"},
@@ -329,12 +327,32 @@ static void test_becomes(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
-        struct import_result *r = import(rows[i].main, "smtp inet n - - - - smtpd\n");
-        if (strstr(r->text, rows[i].has) == NULL)
-            fail_msg("%s\ndoes not become\n%s", rows[i].main, rows[i].has);
-        import_free(r);
-    }
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++)
+        check_becomes(rows[i].main, rows[i].has);
+}
+
+/* What fails closed, and what finds no room. */
+static void test_closed(void **state)
+{
+    static const struct {
+        const char *main, *has;
+    } rows[] = {
+        {HEAD "smtp_tls_security_level = fingerprint\n", "    tls = secure;\n"},
+        {HEAD "smtp_tls_security_level = fingerprint\n", "DO: fingerprint is not for all"},
+        {HEAD "relayhost = [a.example]\nsmtp_tls_policy_maps = inline:{ {[a.example] = fingerprint "
+              "match=00} }\n",
+         "    verify = yes;\n"},
+        {HEAD "smtpd_tls_chain_files = /1/c,/2/c,/3/c,/4/c,/5/c,/6/c,/7/c,/8/c,/9/c,/10/c\n",
+         "DO: smtpd_tls_chain_files: no room for the certificate of /9/c and 1 more"},
+        {HEAD
+         "tls_server_sni_maps = inline:{ 1=/c, 2=/c, 3=/c, 4=/c, 5=/c, 6=/c, 7=/c, 8=/c, 9=/c, "
+         "10=/c, 11=/c }\n",
+         "DO: tls_server_sni_maps: no room for the certificate of inline and 2 more"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++)
+        check_becomes(rows[i].main, rows[i].has);
 }
 
 /* Of networks: what main.cf and master.cf say, and what the result has and has not. */
@@ -442,13 +460,16 @@ static void test_recipients(void **state)
     free(main_cf);
 }
 
+#define HUSHED_LOGIN                                                                               \
+    "relayhost = a.example\nsmtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = inline:{ "      \
+    "{a.example = hush} }"
+
 /* Neither passwords nor what stands in files is shown: each of these has a hush in it. */
 static void test_hidden(void **state)
 {
     static const char *const rows[] = {
         "smtp_sasl_password_maps = inline:{ {a.example = u:hush} }",
-        "smtp_sasl_password_maps = inline:{ {a.example = hush} }\nrelayhost = a.example\n"
-        "smtp_sasl_auth_enable = yes",
+        HUSHED_LOGIN,
         "smtp_sasl_password_maps = inline:{ {a.example = u:$mine} }\nmine = hush",
         "smtp_sasl_password_maps = $one\none = static:u:${two}$(three)\ntwo = hush\nthree = hush",
         "smtp_sasl_password_maps = static:u:${x?{$mine}}\nmine = not\nmine = hush",
@@ -598,13 +619,13 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters), cmocka_unit_test(test_expansion),
-        cmocka_unit_test(test_services),   cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_maps),       cmocka_unit_test(test_becomes),
-        cmocka_unit_test(test_listens),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_networks),   cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_hidden),     cmocka_unit_test(test_expansion_ends),
-        cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_expansion),
+        cmocka_unit_test(test_services),       cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_maps),           cmocka_unit_test(test_becomes),
+        cmocka_unit_test(test_listens),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_networks),       cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_hidden),         cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_expansion_ends), cmocka_unit_test(test_recipients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
