@@ -355,14 +355,15 @@ static void test_closed(void **state)
         check_becomes(rows[i].main, rows[i].has);
 }
 
-/* Of networks: what main.cf and master.cf say, and what the result has and has not. */
-static void test_networks(void **state)
-{
 #define NETS     HEAD "mynetworks = 10.0.0.0/8\n"
 #define IN       "    networks = { 10.0.0.0/8 };\n"
 #define MX       "smtp inet n - - - - smtpd\n"
 #define LEFT_OUT "networks: left out"
 #define NO_LOGIN "may send here without a login"
+
+/* Of networks: what main.cf and master.cf say, and what the result has and has not. */
+static void test_networks(void **state)
+{
     static const struct {
         const char *main, *master, *has, *has_not;
     } rows[] = {
