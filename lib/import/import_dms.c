@@ -38,16 +38,17 @@ static void service(struct dms *d, const char *name, bool implicit)
         {"smtpd_sasl_auth_enable", "yes"},
         {implicit ? "smtpd_tls_wrappermode" : "smtpd_tls_security_level",
          implicit ? "yes" : "encrypt"},
+        {"smtpd_client_restrictions", "permit_sasl_authenticated, reject"},
         {"smtpd_sender_restrictions", "reject_authenticated_sender_login_mismatch"},
     };
-    size_t cnt = dms_env_is(d, "SPOOF_PROTECTION", "1") ? 3 : 2;
+    size_t cnt = dms_env_is(d, "SPOOF_PROTECTION", "1") ? 4 : 3;
     for (size_t i = 0; i < cnt; i++)
         import_items_add(
             &im->arena, &v->options, option[i][0], option[i][1],
-            i == 2 ? import_format(&im->arena, "%s: SPOOF_PROTECTION, as", spoof->where) : BY)
-            ->told = i < 2;
+            i == 3 ? import_format(&im->arena, "%s: SPOOF_PROTECTION, as", spoof->where) : BY)
+            ->told = i < 3;
     if (spoof != NULL)
-        spoof->told = cnt == 3;
+        spoof->told = cnt == 4;
 }
 
 static void certificates(struct dms *d)
