@@ -385,9 +385,12 @@ void import_routes(struct import *im)
     bool lone = host != NULL && import_value(im, NULL, "relayhost")[0] != 0;
     if (lone || strchr(way, ':') != NULL) {
         const char *comment = import_tell(im, host);
-        if (!import_route_to(im, "default", way, comment))
-            import_todo(&im->doc, NULL, NULL, "default_transport = %s: there is no such way here",
-                        way);
+        if (import_block_find(&im->doc, "route", "default") != NULL)
+            import_part(&im->doc, IMPORT_SAME, "%s\n    transport_maps has a way for all mail (*)",
+                        comment[0] != 0 ? comment : "default_transport");
+        else if (!import_route_to(im, "default", way, comment))
+            import_todo(&im->doc, NULL, NULL,
+                        "%s\n    default_transport = %s: there is no such way here", comment, way);
     }
     for (size_t i = 0; i < BASE_ARRAY_CNT(names); i++) {
         struct import_item *item = import_given(im, NULL, names[i]);

@@ -337,6 +337,9 @@ static void test_closed(void **state)
     static const struct {
         const char *main, *has;
     } rows[] = {
+        {HEAD "relayhost = a.example\ntransport_maps = inline:{ *=smtp:b.example }\n",
+         "relayhost = a.example\n#     transport_maps has a way for all mail"},
+        {HEAD "relayhost = a.example\ndefault_transport = no:where\n", "relayhost = a.example\n"},
         {HEAD "smtp_tls_security_level = fingerprint\n", "    tls = secure;\n"},
         {HEAD "smtp_tls_security_level = fingerprint\n", "DO: fingerprint is not for all"},
         {HEAD "relayhost = [a.example]\nsmtp_tls_policy_maps = inline:{ {[a.example] = fingerprint "
