@@ -103,25 +103,27 @@ const char *import_tell(struct import *im, struct import_item *i)
     if (i == NULL)
         return "";
     i->told = true;
-    const char *value = i->value != NULL ? squeezed(&im->arena, i->value) : "";
-    bool secret = i->hidden || (strstr(i->name, "password") != NULL && value[0] != '/' &&
-                                (strstr(value, "static:") || strstr(value, "inline:")));
-    if (secret)
-        value = "(not shown, as it has a password in it)";
+    if (i->value == NULL) /* a line that could be anything */
+        return i->where;
+    const char *value =
+        i->hidden || import_is_secret(i->name) ? "(hidden)" : squeezed(&im->arena, i->value);
     size_t len = strlen(value);
     return import_format(
         &im->arena, "%s%s %s = %.*s%s", i->where, strchr(i->where, ' ') != NULL ? "" : ":", i->name,
         (int)(len > SHOWN_MAX ? SHOWN_MAX : len), value, len > SHOWN_MAX ? " ..." : "");
 }
 
-const char *import_where(struct import *im, const struct import_map *m, uint32_t line)
+const char *import_line_shown(struct import *im, const char *path, uint32_t line)
 {
     size_t len = strlen(im->in->dir);
+    bool below = import_begins(path, im->in->dir) && path[len] == '/';
 
-    if (m->path == NULL)
-        return "inline";
-    bool below = import_begins(m->path, im->in->dir) && m->path[len] == '/';
-    return import_format(&im->arena, "%s:%u", below ? m->path + len + 1 : m->path, line);
+    return import_format(&im->arena, "%s:%u", below ? path + len + 1 : path, line);
+}
+
+const char *import_where(struct import *im, const struct import_map *m, uint32_t line)
+{
+    return m->path == NULL ? "inline" : import_line_shown(im, m->path, line);
 }
 
 const char *import_entry_shown(struct import *im, const struct import_map *m,

@@ -38,16 +38,17 @@ static void service(struct dms *d, const char *name, bool implicit)
         {"smtpd_sasl_auth_enable", "yes"},
         {implicit ? "smtpd_tls_wrappermode" : "smtpd_tls_security_level",
          implicit ? "yes" : "encrypt"},
+        {"smtpd_client_restrictions", "permit_sasl_authenticated, reject"},
         {"smtpd_sender_restrictions", "reject_authenticated_sender_login_mismatch"},
     };
-    size_t cnt = dms_env_is(d, "SPOOF_PROTECTION", "1") ? 3 : 2;
+    size_t cnt = dms_env_is(d, "SPOOF_PROTECTION", "1") ? 4 : 3;
     for (size_t i = 0; i < cnt; i++)
         import_items_add(
             &im->arena, &v->options, option[i][0], option[i][1],
-            i == 2 ? import_format(&im->arena, "%s: SPOOF_PROTECTION, as", spoof->where) : BY)
-            ->told = i < 2;
+            i == 3 ? import_format(&im->arena, "%s: SPOOF_PROTECTION, as", spoof->where) : BY)
+            ->told = i < 3;
     if (spoof != NULL)
-        spoof->told = cnt == 3;
+        spoof->told = cnt == 4;
 }
 
 static void certificates(struct dms *d)
@@ -109,8 +110,7 @@ static void relay_map(struct dms *d, bool has_relay)
         }
         if (one == NULL || strcmp(one, e.value) != 0)
             import_todo(&d->im->doc, NULL, NULL,
-                        "postfix-relaymap.cf:%u: %s %s: routes are by recipient, not by sender",
-                        e.line, e.key, e.value);
+                        "postfix-relaymap.cf:%u: routes are by recipient, not by sender", e.line);
     }
 }
 
@@ -251,7 +251,8 @@ static void master(struct dms *d, struct base_span text)
                            : NULL;
         if (v == NULL || equals == NULL) {
             import_part(&d->im->doc, IMPORT_NONE,
-                        "%s %s\n    of a service that has no counterpart here", where, line);
+                        "postfix-master.cf:%u\n    of a service that has no counterpart here",
+                        number);
             continue;
         }
         size_t len = (size_t)(equals - rest - 1);

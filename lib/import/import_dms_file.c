@@ -45,8 +45,7 @@ static void variable(struct dms *d, const char *name, size_t name_len, const cha
     struct import_item *i =
         import_items_add(&d->im->arena, &d->env, import_copy(&d->im->arena, name, name_len),
                          import_copy(&d->im->arena, value, len), where);
-    i->hidden = strstr(i->name, "PASS") != NULL || strstr(i->name, "SECRET") != NULL ||
-                strstr(i->name, "BIND_PW") != NULL;
+    i->hidden = import_is_secret(i->name);
 }
 
 static void env_line(struct dms *d, const char *line, char sign, const char *where)

@@ -32,7 +32,9 @@ struct import_domain *import_domain_add(struct import *im, const char *name,
     return d;
 }
 
-static void one(struct import *im, const struct class *c, const char *text, bool from_maps)
+/* shown: what is told of it when it is none. */
+static void one(struct import *im, const struct class *c, const char *text, const char *shown,
+                bool from_maps)
 {
     struct import_block *b = import_block(&im->doc, "relay", "");
     bool parents =
@@ -45,7 +47,7 @@ static void one(struct import *im, const struct class *c, const char *text, bool
     if (text[0] == '!' || !import_is_domain(text)) {
         if (!from_maps)
             import_todo(&im->doc, b, NULL, "%s: %s is no domain that can be written here", c->name,
-                        text);
+                        shown);
         return;
     }
     if (import_domain_add(im, text, c->class) == NULL && im->lost_domain_cnt++ == 0)
@@ -55,10 +57,11 @@ static void one(struct import *im, const struct class *c, const char *text, bool
 }
 
 static void list(struct import *im, const struct class *c, const char *text, bool from_maps,
-                 unsigned depth);
+                 const char *where, unsigned depth);
 
 /* The keys of a map: domains, or of virtual_alias_maps those without an at sign. */
-static void keys(struct import *im, const struct class *c, const char *item, bool from_maps)
+static void keys(struct import *im, const struct class *c, const char *item, const char *shown,
+                 bool from_maps)
 {
     struct import_map m;
     struct import_map_at at = {0};
@@ -68,32 +71,35 @@ static void keys(struct import *im, const struct class *c, const char *item, boo
     bool open = import_map_open(im, &m, item);
     if (!open || (m.kind != IMPORT_MAP_ENTRIES && m.kind != IMPORT_MAP_CIDR)) {
         if (!from_maps)
-            import_todo(&im->doc, b, NULL, "the domains that %s of %s knows: %s", item, c->name,
-                        m.why != NULL ? m.why : "write them here, patterns are none");
+            import_todo(&im->doc, b, NULL, "the domains that %s of %s knows: %s", shown, c->name,
+                        m.why == NULL   ? "write them here, patterns are none"
+                        : shown == item ? m.why
+                                        : "write them here");
         return;
     }
     while (import_map_next(&im->arena, &m, &at, &e))
         if (!from_maps || (strchr(e.key, '@') == NULL && strchr(e.key, '.') != NULL))
-            one(im, c, e.key, from_maps);
+            one(im, c, e.key, import_entry_shown(im, &m, &e), from_maps);
 }
 
 static void list(struct import *im, const struct class *c, const char *text, bool from_maps,
-                 unsigned depth)
+                 const char *where, unsigned depth)
 {
     const char *item, *path, *line;
     struct base_span file;
     uint32_t number;
 
     while ((item = import_next(&im->arena, &text)) != NULL) {
+        const char *shown = where != NULL ? where : item;
         path = item;
         if (item[0] == '/' && depth < 4 && import_file_read(im, &path, &file)) {
             struct import_lines l = {.text = file, .next_line = 1};
             while ((line = import_line(&im->arena, &l, &number)) != NULL)
-                list(im, c, line, from_maps, depth + 1);
+                list(im, c, line, from_maps, import_line_shown(im, path, number), depth + 1);
         } else if (item[0] != '/' && strchr(item, ':') != NULL) {
-            keys(im, c, item, from_maps);
+            keys(im, c, item, shown, from_maps);
         } else {
-            one(im, c, item, from_maps);
+            one(im, c, item, shown, from_maps);
         }
     }
 }
@@ -121,7 +127,7 @@ void import_domains(struct import *im)
         if (item == NULL && classes[i].class == IMPORT_LOCAL)
             comments = "mydestination is not set: $myhostname\n";
         list(im, &classes[i], import_value(im, NULL, from_maps ? maps : classes[i].name), from_maps,
-             0);
+             NULL, 0);
     }
     struct import_setting *s = import_setting_find(b, "domains");
     import_note(&im->doc, b, s, "%s", comments);

@@ -9,7 +9,8 @@
 
 struct growing {
     char *p;
-    size_t len, steps;
+    size_t len;
+    size_t *steps; /* of all the values that one has in it */
 };
 
 static void expand(const struct import_scope *s, struct growing *out, const char *text, size_t len,
@@ -97,7 +98,7 @@ static void choose(const struct import_scope *s, struct growing *out, bool truth
 }
 
 static const char *expanded(const struct import_scope *s, const char *text, size_t len,
-                            unsigned depth, size_t steps)
+                            unsigned depth, size_t *steps)
 {
     struct growing g = {.p = malloc(VALUE_MAX), .steps = steps};
 
@@ -184,7 +185,7 @@ static void braces(const struct import_scope *s, struct growing *out, const char
 static void expand(const struct import_scope *s, struct growing *out, const char *text, size_t len,
                    unsigned depth)
 {
-    if (depth >= DEPTH_MAX || ++out->steps > STEPS_MAX)
+    if (depth >= DEPTH_MAX || ++*out->steps > STEPS_MAX)
         return;
     for (size_t i = 0; i < len && out->len < VALUE_MAX; i++) {
         size_t n = 0;
@@ -213,5 +214,7 @@ static void expand(const struct import_scope *s, struct growing *out, const char
 
 const char *import_expand(const struct import_scope *s, const char *text)
 {
-    return expanded(s, text, strlen(text), 0, 0);
+    size_t steps = 0;
+
+    return expanded(s, text, strlen(text), 0, &steps);
 }

@@ -89,8 +89,8 @@ struct import {
     struct import_doc doc;
     struct import_domain *domain;
     uint32_t domain_cnt, password_cnt, list_cnt;
-    const char *lost_domain, *lost_route; /* the first for which there was no room */
-    uint32_t lost_domain_cnt, lost_route_cnt;
+    const char *lost_domain, *lost_route, *lost_policy; /* the first without room */
+    uint32_t lost_domain_cnt, lost_route_cnt, lost_policy_cnt;
     const char *hostname; /* myhostname, or a placeholder */
     const char *address;  /* placeholder of the port, or the first address that is known */
     bool dms;             /* docker-mailserver: its defaults, its accounts */
@@ -108,12 +108,17 @@ struct import_item *import_given(struct import *im, const struct import_items *o
                                  const char *name);
 /* "main.cf:12: name = value", and it is told from now on; "" for NULL. */
 const char *import_tell(struct import *im, struct import_item *i);
-/* "transport:12": a line of a map. */
+/* "transport:12": a line of a file, of a map. */
+const char *import_line_shown(struct import *im, const char *path, uint32_t line);
 const char *import_where(struct import *im, const struct import_map *m, uint32_t line);
 /* The same of an entry; what inline has stands in main.cf, and is shown. What files have is not:
  * a name may be any file's. */
 const char *import_entry_shown(struct import *im, const struct import_map *m,
                                const struct import_entry *e);
+/* Whether parameters of this name have secrets: they are hidden. */
+bool import_is_secret(const char *name);
+/* Hides what such parameters are made of: parameters of the operator's own. */
+void import_hide(struct import *im);
 bool import_yes(const char *value);
 
 /* A file of the machine that is imported: below /etc/postfix it is looked for in the directory.

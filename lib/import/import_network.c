@@ -62,12 +62,12 @@ static bool overlap(const struct network *a, const struct network *b)
     return prefix % 8 == 0 || (a->bits[prefix / 8] ^ b->bits[prefix / 8]) >> (8 - prefix % 8) == 0;
 }
 
-static void exclusion(struct import *im, struct found *f, const char *item)
+static void exclusion(struct import *im, struct found *f, const char *item, const char *shown)
 {
     struct network n, *kept;
 
     if (++f->but_cnt > BUT_MAX || !network(im, item + 1, &n)) {
-        f->unknown = item;
+        f->unknown = shown;
         return;
     }
     kept = import_take(&im->arena, sizeof(*kept));
@@ -78,7 +78,7 @@ static void exclusion(struct import *im, struct found *f, const char *item)
 
 /* All that a list names, with what is in its files and maps. */
 static void collect(struct import *im, struct import_block *b, struct found *f, const char *list,
-                    unsigned depth)
+                    const char *where, unsigned depth)
 {
     struct base_span text;
     struct import_map m;
@@ -88,9 +88,9 @@ static void collect(struct import *im, struct import_block *b, struct found *f, 
     const char *item;
 
     while ((item = import_next(&im->arena, &list)) != NULL) {
-        const char *path = item;
+        const char *path = item, *shown = where != NULL ? where : item;
         if (item[0] == '!') {
-            exclusion(im, f, item);
+            exclusion(im, f, item, shown);
         } else if (network(im, item, &n)) {
             if (import_is_loopback(n.text) || import_begins(n.text, "::1/"))
                 continue;
@@ -102,14 +102,14 @@ static void collect(struct import *im, struct import_block *b, struct found *f, 
             const char *line;
             uint32_t number;
             while ((line = import_line(&im->arena, &l, &number)) != NULL)
-                collect(im, b, f, line, depth + 1);
+                collect(im, b, f, line, import_line_shown(im, path, number), depth + 1);
         } else if (strchr(item, ':') != NULL && depth < DEPTH_MAX &&
                    import_map_open(im, &m, item) &&
                    (m.kind == IMPORT_MAP_ENTRIES || m.kind == IMPORT_MAP_CIDR)) {
             while (import_map_next(&im->arena, &m, &at, &e))
-                collect(im, b, f, e.key, DEPTH_MAX);
+                collect(im, b, f, e.key, import_entry_shown(im, &m, &e), DEPTH_MAX);
         } else {
-            import_todo(&im->doc, b, NULL, "%s is no network that can be written here", item);
+            import_todo(&im->doc, b, NULL, "%s is no network that can be written here", shown);
         }
     }
 }
@@ -131,7 +131,7 @@ void import_networks(struct import *im, struct import_block *b, const char *key,
     const char *out = NULL, *out_of = NULL, *lost = NULL;
     unsigned out_cnt = 0, lost_cnt = 0;
 
-    collect(im, b, &f, list, 0);
+    collect(im, b, &f, list, NULL, 0);
     for (const struct network *n = f.in; n != NULL; n = n->next) {
         const char *but = taken_out(im, &f, n);
         if (but != NULL && out_cnt++ == 0) {

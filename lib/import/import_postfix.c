@@ -103,8 +103,10 @@ static void identity(struct import *im)
         import_note(&im->doc, b, s, "%s\n    where a value says $mydomain; it is no setting here",
                     import_tell(im, d));
     s = import_set(&im->doc, b, "user", "sluice");
-    s->refused = "the process gives up root for it, when it is there: adduser --system --group "
-                 "sluice";
+    import_todo(&im->doc, b, s,
+                "as long as this is a comment the gateway stays root: make the user (adduser "
+                "--system --group sluice), then take the # away");
+    s->refused = "";
 }
 
 static void proxies(struct import *im)
@@ -184,6 +186,7 @@ static void defaults(struct import *im)
 
 void import_translate(struct import *im)
 {
+    import_hide(im);
     identity(im);
     proxies(im);
     interfaces(im);

@@ -17,7 +17,8 @@ static bool reads(struct import *im, enum policy_form form, enum policy_role rol
     base_assert(notes != NULL);
     struct policy_map *m =
         policy_map_read("map", form, role, text, base_span_of(NULL, 0), seed, notes);
-    *why = import_format(&im->arena, "line %u: %s", notes->error.line, notes->error.text);
+    /* The words of the error have the line in them. */
+    *why = import_format(&im->arena, "line %u cannot stay as it is", notes->error.line);
     bool good = m != NULL;
     policy_map_free(m);
     free(notes);
@@ -68,17 +69,17 @@ static void entry(struct import *im, FILE *out, const char *key, const char *val
     struct policy_key parsed;
 
     if (strpbrk(key, " \t\"#\\") != NULL || policy_key_text(&parsed, base_span_str(key)) != 0) {
-        import_todo(&im->doc, b, NULL, "%s: %s: no address by which a map can be asked", where,
-                    key);
+        import_todo(&im->doc, b, NULL, "%s: its key is no address by which a map can be asked",
+                    where);
         return;
     }
     while ((item = import_next(&im->arena, &value)) != NULL) {
         const char *address = target(im, item);
         if (address == NULL) {
             import_todo(&im->doc, b, NULL,
-                        "%s: %s: %s: no commands, files and :include: here; the server with the "
-                        "mailboxes has them",
-                        where, key, item);
+                        "%s: no commands, files and :include: here; the server with the mailboxes "
+                        "has them",
+                        where);
             continue;
         }
         if (put[0] == 0)
@@ -103,7 +104,7 @@ static const char *completed(struct import *im, const struct import_map *m, stru
     fprintf(out, "# made of %s by sluicectl import\n", m->path != NULL ? m->path : m->name);
     while (import_map_next(&im->arena, m, &at, &e))
         if (strchr(e.key, '@') != NULL || strchr(e.key, '.') == NULL)
-            entry(im, out, e.key, e.value, b, import_where(im, m, e.line));
+            entry(im, out, e.key, e.value, b, import_entry_shown(im, m, &e));
     fclose(out);
     base_assert(text != NULL);
     const char *copy = import_copy(&im->arena, text, len);
@@ -231,7 +232,7 @@ static void local_aliases(struct import *im)
             for (struct import_domain *d = im->domain; d != NULL; d = d->next)
                 if (d->class == IMPORT_LOCAL && d->name[0] != '.' && cnt++ < 64) {
                     entry(im, out, import_format(&im->arena, "%s@%s", e.key, d->name), e.value, b,
-                          import_where(im, &m, e.line));
+                          import_entry_shown(im, &m, &e));
                     some = true;
                 }
         }

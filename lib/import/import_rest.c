@@ -59,8 +59,7 @@ static void rest(struct import *im, const struct import_items *items)
         if (i->told)
             continue;
         if (i->value == NULL) {
-            import_part(&im->doc, IMPORT_NONE, "%s: %s\n    not understood: no name = value",
-                        i->where, i->name);
+            import_part(&im->doc, IMPORT_NONE, "%s\n    not understood: no name = value", i->where);
             i->told = true;
             continue;
         }
@@ -91,7 +90,7 @@ void import_rest(struct import *im)
     for (struct import_service *v = im->services.first; v != NULL; v = v->next) {
         rest(im, &v->options);
         if (!v->told && strcmp(v->type, "") == 0)
-            import_part(&im->doc, IMPORT_NONE, "%s: %s\n    not understood: a service has 8 fields",
-                        v->where, v->name);
+            import_part(&im->doc, IMPORT_NONE, "%s\n    not understood: a service has 8 fields",
+                        v->where);
     }
 }

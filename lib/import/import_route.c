@@ -81,11 +81,18 @@ static void login(struct import *im, struct import_block *b, const struct import
     if (found == NULL)
         return;
     const char *colon = strchr(found, ':');
-    size_t len = colon != NULL ? (size_t)(colon - found) : strlen(found);
+    if (colon == NULL) {
+        import_todo(&im->doc, b, NULL,
+                    "%s\n    what it has for this host is no user:password: auth_user and "
+                    "auth_password_file",
+                    import_tell(im, maps));
+        return;
+    }
+    size_t len = (size_t)(colon - found);
     im->password_cnt++;
     const char *path =
         import_file_new(im, import_format(&im->arena, "password%u", im->password_cnt),
-                        import_format(&im->arena, "%s\n", colon != NULL ? colon + 1 : ""), true);
+                        import_format(&im->arena, "%s\n", colon + 1), true);
     struct import_setting *s =
         import_set(&im->doc, b, "auth_user", import_copy(&im->arena, found, len));
     import_note(&im->doc, b, s, "%s", import_tell(im, enable));
@@ -172,12 +179,14 @@ static void by_client(struct import *im, struct import_block *b, const struct im
 {
     const struct import_items *options = v != NULL ? &v->options : NULL;
     const char *hop, *list = hops;
-    unsigned cnt = 0;
+    unsigned cnt = 0, number = 0;
 
     while ((hop = import_next(&im->arena, &list)) != NULL) {
         const char *host = import_host(im, hop);
+        number++;
         if (host == NULL || cnt == HOST_MAX) {
-            import_todo(&im->doc, b, NULL, "%s: no host that can be written here", hop);
+            import_todo(&im->doc, b, NULL, "host %u of it is none that can be written here",
+                        number);
             continue;
         }
         import_add(&im->doc, b, "host", host);
@@ -278,18 +287,16 @@ static void pace(struct import *im, const char *transport, const char *domain)
 
 static void line(struct import *im, const struct import_map *m, const struct import_entry *e)
 {
-    const char *where = import_where(im, m, e->line);
+    const char *where = import_entry_shown(im, m, e);
     const char *key = strcmp(e->key, "*") == 0 ? "default" : e->key;
 
     if (strchr(key, '@') != NULL || (!import_is_domain(key) && strcmp(key, "default") != 0))
         import_todo(&im->doc, NULL, NULL,
-                    "%s: %s %s: routes are by domain; an alias can lead an address to a domain "
-                    "with a route of its own",
-                    where, e->key, e->value);
-    else if (!import_route_to(im, import_lower(&im->arena, key), e->value,
-                              import_format(&im->arena, "%s: %s %s", where, e->key, e->value)))
-        import_todo(&im->doc, NULL, NULL, "%s: %s %s: there is no such way here", where, e->key,
-                    e->value);
+                    "%s: routes are by domain; an alias can lead an address to a domain with a "
+                    "route of its own",
+                    where);
+    else if (!import_route_to(im, import_lower(&im->arena, key), e->value, where))
+        import_todo(&im->doc, NULL, NULL, "%s: there is no such way here", where);
     else
         pace(im, e->value, key);
     for (struct import_domain *d = im->domain; d != NULL; d = d->next)
@@ -378,9 +385,12 @@ void import_routes(struct import *im)
     bool lone = host != NULL && import_value(im, NULL, "relayhost")[0] != 0;
     if (lone || strchr(way, ':') != NULL) {
         const char *comment = import_tell(im, host);
-        if (!import_route_to(im, "default", way, comment))
-            import_todo(&im->doc, NULL, NULL, "default_transport = %s: there is no such way here",
-                        way);
+        if (import_block_find(&im->doc, "route", "default") != NULL)
+            import_part(&im->doc, IMPORT_SAME, "%s\n    transport_maps has a way for all mail (*)",
+                        comment[0] != 0 ? comment : "default_transport");
+        else if (!import_route_to(im, "default", way, comment))
+            import_todo(&im->doc, NULL, NULL,
+                        "%s\n    default_transport = %s: there is no such way here", comment, way);
     }
     for (size_t i = 0; i < BASE_ARRAY_CNT(names); i++) {
         struct import_item *item = import_given(im, NULL, names[i]);

@@ -3,7 +3,8 @@
 
 #include <ctype.h>
 
-#define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
+#define DEFAULT_CA      "/etc/ssl/certs/ca-certificates.crt"
+#define CERTIFICATE_MAX 8 /* of each kind */
 
 /* ---- certificates ---- */
 
@@ -29,11 +30,22 @@ static void certificate(struct import *im, const char *name, const char *chain, 
                     "chain or key cannot be read here: copy both, the key with mode 640 or less");
 }
 
+/* cnt: how many there are. */
+static void no_room(struct import *im, const char *name, const char *lost, unsigned cnt)
+{
+    if (lost != NULL)
+        import_todo(&im->doc, NULL, NULL,
+                    "%s: no room for the certificate of %s and %u more: the import takes %d; add "
+                    "certificate blocks for the others",
+                    name, lost, cnt - CERTIFICATE_MAX - 1, CERTIFICATE_MAX);
+}
+
 /* smtpd_tls_chain_files: keys and chains in files, one behind the other. */
 static void chain_files(struct import *im)
 {
     struct import_item *i = import_given(im, NULL, "smtpd_tls_chain_files");
     const char *list = import_value(im, NULL, "smtpd_tls_chain_files"), *file, *key = NULL;
+    const char *lost = NULL;
     unsigned cnt = 0;
 
     while ((file = import_next(&im->arena, &list)) != NULL) {
@@ -48,20 +60,23 @@ static void chain_files(struct import *im)
             key = file;
         if (has_key && !has_chain)
             continue;
-        if (++cnt > 8)
-            return;
+        if (++cnt > CERTIFICATE_MAX) {
+            lost = lost != NULL ? lost : file;
+            continue;
+        }
         certificate(im,
                     import_format(&im->arena, "mail%s",
                                   cnt > 1 ? import_format(&im->arena, "%u", cnt) : ""),
                     file, key != NULL ? key : file, cnt == 1 ? import_tell(im, i) : "");
         key = NULL;
     }
+    no_room(im, "smtpd_tls_chain_files", lost, cnt);
 }
 
 static void sni(struct import *im)
 {
     struct import_item *i = import_given(im, NULL, "tls_server_sni_maps");
-    const char *list = import_value(im, NULL, "tls_server_sni_maps"), *item;
+    const char *list = import_value(im, NULL, "tls_server_sni_maps"), *item, *lost = NULL;
     unsigned cnt = 0;
 
     while ((item = import_next(&im->arena, &list)) != NULL) {
@@ -70,16 +85,20 @@ static void sni(struct import *im)
         struct import_entry e;
         if (!import_map_open(im, &m, item))
             continue;
-        while (cnt < 8 && import_map_next(&im->arena, &m, &at, &e)) {
+        while (import_map_next(&im->arena, &m, &at, &e)) {
             const char *files = e.value, *key = import_next(&im->arena, &files);
             const char *chain = import_next(&im->arena, &files);
             if (key == NULL)
                 continue;
-            cnt++;
+            if (++cnt > CERTIFICATE_MAX) {
+                lost = lost != NULL ? lost : import_where(im, &m, e.line);
+                continue;
+            }
             certificate(im, import_format(&im->arena, "sni%u", cnt), chain != NULL ? chain : key,
                         key, cnt == 1 ? import_tell(im, i) : "");
         }
     }
+    no_room(im, "tls_server_sni_maps", lost, cnt);
 }
 
 void import_certificates(struct import *im)
@@ -185,7 +204,10 @@ static void level(struct import *im)
     struct import_block *b = import_block(&im->doc, "delivery", "");
     const char *l = client_level(im);
     bool known = import_word_in("none may encrypt dane dane-only verify secure", l);
-    struct import_setting *s = import_set(&im->doc, b, "tls", known ? l : "dane");
+    struct import_setting *s = import_set(&im->doc, b, "tls",
+                                          known       ? l
+                                          : l[0] == 0 ? "dane"
+                                                      : "secure"); /* rather no mail than open */
 
     for (size_t i = 0; i < BASE_ARRAY_CNT(names); i++)
         import_note(&im->doc, b, s, "%s", import_tell(im, import_given(im, NULL, names[i])));
@@ -199,8 +221,9 @@ static void level(struct import *im)
                     "next hops to them where there are");
     else if (!known)
         import_todo(&im->doc, b, s,
-                    "%s is not for all destinations here: destination blocks, each with its "
-                    "fingerprints",
+                    "%s is not for all destinations here, and secure is in its place: no mail "
+                    "leaves to a next hop whose certificate no authority has signed for its name; "
+                    "destination blocks, each with its fingerprints",
                     l);
     import_note(&im->doc, b, s, "This is about next hops alone; clients: listener: tls");
 }
@@ -223,7 +246,7 @@ static void matches(struct import *im, struct import_block *b, const char *level
         else if (by_name && import_is_domain(item) && item[0] != '.')
             import_add(&im->doc, b, "names", item);
         else
-            import_todo(&im->doc, b, NULL, "match=%s has no counterpart here", item);
+            import_todo(&im->doc, b, NULL, "a match= of it has no counterpart here");
     }
 }
 
@@ -233,25 +256,33 @@ static void policy(struct import *im, const char *domain, const struct import_en
 {
     const char *list = e->value, *l = import_next(&im->arena, &list), *word;
     struct import_block *b;
+    bool others = false;
 
     if (l == NULL ||
         !import_word_in("none may encrypt dane dane-only fingerprint verify secure", l)) {
-        import_todo(&im->doc, NULL, NULL, "%s: %s %s: no level of TLS", where, e->key, e->value);
+        import_todo(&im->doc, NULL, NULL, "%s: no level of TLS", where);
         return;
     }
     if (import_block_find(&im->doc, "destination", domain) != NULL)
         return;
     b = import_block(&im->doc, "destination", domain);
-    if (b == NULL)
+    if (b == NULL) {
+        if (im->lost_policy_cnt++ == 0)
+            im->lost_policy = domain;
         return;
+    }
     struct import_setting *s = import_set(&im->doc, b, "tls", l);
-    import_note(&im->doc, b, s, "%s: %s %s", where, e->key, e->value);
+    import_note(&im->doc, b, s, "%s", where);
     while ((word = import_next(&im->arena, &list)) != NULL) {
         if (import_begins(word, "match="))
             matches(im, b, l, word + 6);
-        else if (strchr(word, '=') != NULL)
-            import_note(&im->doc, b, s, "%s: not for one destination here; TLS 1.2 at least", word);
+        else
+            others |= strchr(word, '=') != NULL;
     }
+    if (others)
+        import_note(&im->doc, b, s,
+                    "its ciphers=, protocols= and the like are not for one destination here; TLS "
+                    "1.2 at least");
     if (strcmp(l, "fingerprint") == 0 && import_setting_find(b, "fingerprints") == NULL) {
         import_set(&im->doc, b, "tls", "secure");
         import_todo(&im->doc, b, s,
@@ -259,43 +290,50 @@ static void policy(struct import *im, const char *domain, const struct import_en
     }
 }
 
+/* A policy of the way of all mail. */
+static void policy_of_all(struct import *im, const struct import_entry *e, const char *where)
+{
+    const char *list = e->value, *l = import_next(&im->arena, &list);
+    struct import_block *b = import_block_find(&im->doc, "route", "default");
+
+    if (l != NULL && import_word_in("verify secure", l)) {
+        struct import_setting *s = import_set(&im->doc, b, "verify", "yes");
+        import_note(&im->doc, b, s, "%s", where);
+    } else if (l != NULL && import_word_in("encrypt dane-only", l)) {
+        struct import_block *d = import_block(&im->doc, "delivery", "");
+        struct import_setting *s = import_set(&im->doc, d, "tls", l);
+        import_note(&im->doc, d, s, "%s, where all mail goes that has no other route", where);
+    } else if (l != NULL && strcmp(l, "fingerprint") == 0) {
+        struct import_setting *s = import_set(&im->doc, b, "verify", "yes");
+        import_todo(&im->doc, b, s,
+                    "%s: fingerprints are for destination blocks, by domain; until then the "
+                    "host has to have a certificate for its name",
+                    where);
+    } else {
+        import_todo(&im->doc, b, NULL, "%s: the level is for all: delivery: tls", where);
+    }
+}
+
 /* A next hop as routes name it: the domains whose route leads there. */
 static bool policy_of_hop(struct import *im, const struct import_entry *e, const char *where)
 {
-    const char *domain[64];
-    unsigned cnt = 0;
     const char *key = import_host(im, e->key);
     size_t len = strlen(key != NULL ? key : "");
+    bool found = false;
 
-    for (struct import_block *b = im->doc.block; b != NULL && cnt < 64; b = b->next) {
+    for (struct import_block *b = im->doc.block; b != NULL && key != NULL; b = b->next) {
         struct import_setting *s =
             strcmp(b->kind, "route") == 0 ? import_setting_find(b, "host") : NULL;
-        if (s == NULL || key == NULL || strncasecmp(s->item[0], key, len) != 0 ||
+        if (s == NULL || strncasecmp(s->item[0], key, len) != 0 ||
             (s->item[0][len] != 0 && s->item[0][len] != ':'))
             continue;
-        domain[cnt++] = b->name;
+        found = true;
+        if (strcmp(b->name, "default") == 0)
+            policy_of_all(im, e, where);
+        else
+            policy(im, b->name, e, where);
     }
-    for (unsigned i = 0; i < cnt; i++) {
-        const char *list = e->value, *l = import_next(&im->arena, &list);
-        if (strcmp(domain[i], "default") != 0) {
-            policy(im, domain[i], e, where);
-            continue;
-        }
-        struct import_block *b = import_block_find(&im->doc, "route", "default");
-        if (l != NULL && import_word_in("verify secure", l)) {
-            struct import_setting *s = import_set(&im->doc, b, "verify", "yes");
-            import_note(&im->doc, b, s, "%s: %s %s", where, e->key, e->value);
-        } else if (l != NULL && import_word_in("encrypt dane-only", l)) {
-            struct import_block *d = import_block(&im->doc, "delivery", "");
-            struct import_setting *s = import_set(&im->doc, d, "tls", l);
-            import_note(&im->doc, d, s, "%s: %s %s, where all mail goes that has no other route",
-                        where, e->key, e->value);
-        } else {
-            import_todo(&im->doc, b, NULL, "%s: %s %s: the level is for all: delivery: tls", where,
-                        e->key, e->value);
-        }
-    }
-    return cnt > 0;
+    return found;
 }
 
 /* Whether mail for the domain goes to a host of a route: levels there are by that host. */
@@ -318,15 +356,13 @@ static void one_policy(struct import *im, const struct import_entry *e, const ch
     if (domain && !to_a_host(im, import_lower(&im->arena, e->key)))
         policy(im, import_lower(&im->arena, e->key), e, where);
     else if (domain && !found)
-        import_part(
-            &im->doc, IMPORT_NONE,
-            "%s: %s %s\n    without effect there: levels are by next hop, and mail for that "
-            "domain goes to a host that a route names",
-            where, e->key, e->value);
+        import_part(&im->doc, IMPORT_NONE,
+                    "%s\n    without effect there: levels are by next hop, and mail for that "
+                    "domain goes to a host that a route names",
+                    where);
     else if (!found)
         import_todo(&im->doc, NULL, NULL,
-                    "%s: %s %s: no route leads there; levels here are by domain: destination",
-                    where, e->key, e->value);
+                    "%s: no route leads there; levels here are by domain: destination", where);
 }
 
 static void policies(struct import *im)
@@ -351,10 +387,15 @@ static void policies(struct import *im)
             continue;
         }
         while (import_map_next(&im->arena, &m, &at, &e)) {
-            const char *where = import_where(im, &m, e.line);
+            const char *where = import_entry_shown(im, &m, &e);
             one_policy(im, &e, where);
         }
     }
+    if (im->lost_policy_cnt > 0)
+        import_todo(&im->doc, NULL, NULL,
+                    "smtp_tls_policy_maps: no room for the levels of %s and %u more, which have "
+                    "that of delivery: tls: at most %d destination blocks",
+                    im->lost_policy, im->lost_policy_cnt - 1, CONF_BLOCK_MAX - 1);
     if (i != NULL)
         import_part(&im->doc, IMPORT_SAME, "%s\n    became the destination blocks above",
                     import_tell(im, i));

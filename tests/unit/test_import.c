@@ -99,6 +99,37 @@ static void test_expansion(void **state)
     import_arena_free(&arena);
 }
 
+static const char *counted(void *user, const char *name)
+{
+    unsigned *cnt = user;
+
+    ++*cnt;
+    return strcmp(name, "leaf") == 0 ? "x" : NULL;
+}
+
+/* Comparisons of comparisons: what they have in them counts together. */
+static void test_expansion_ends(void **state)
+{
+    char text[2048] = "";
+    struct import_arena arena = {0};
+    struct import_items items = {0};
+    unsigned cnt = 0;
+    struct import_scope s = {.arena = &arena, .items = &items, .default_of = counted, .user = &cnt};
+
+    (void)state;
+    for (unsigned i = 0; i < 14; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "a%u = ${{$%s%u} == {$%s%u} ? {x}}\n", i, i < 13 ? "a" : "leaf", i + 1,
+                 i < 13 ? "a" : "leaf", i + 1);
+    import_cf_read(&arena, &items, "m", base_span_str(text));
+    import_expand(&s, "$a11");
+    assert_true(cnt >= 8);
+    cnt = 0;
+    import_expand(&s, "$a0");
+    assert_true(cnt <= 4096);
+    import_arena_free(&arena);
+}
+
 /* ---- master.cf ---- */
 
 static void test_services(void **state)
@@ -206,6 +237,7 @@ static int read_disk(void *user, const char *path, struct base_span *text)
                         : strcmp(path, "/p/master.cf") == 0 ? d->master
                         : strcmp(path, "/p/list") == 0      ? "example.com x\nexample.net y\n"
                         : strcmp(path, "/c.pem") == 0       ? certificate
+                        : strcmp(path, "/etc/shadow") == 0  ? "root:$6$hush.hush:1 _hush,!hush\n"
                                                             : NULL;
 
     if (found == NULL)
@@ -234,6 +266,15 @@ static struct import_result *import(const char *main_cf, const char *master_cf)
 }
 
 #define HEAD "myhostname = mx.example.org\n"
+
+static void check_becomes(const char *main_cf, const char *has)
+{
+    struct import_result *r = import(main_cf, "smtp inet n - - - - smtpd\n");
+
+    if (strstr(r->text, has) == NULL)
+        fail_msg("%s\ndoes not become\n%s", main_cf, has);
+    import_free(r);
+}
 
 static void test_becomes(void **state)
 {
@@ -279,28 +320,53 @@ static void test_becomes(void **state)
         {HEAD "frobnicate = yes\n", "Postfix has no such parameter"},
         {HEAD "mine = x\nmydestination = $mine.example\n", "put in where it is used"},
         {HEAD "biff = no\nbiff = yes\n", "set again further down"},
-        {HEAD "smtp_sasl_password_maps = static:u:secret\n",
-         "smtp_sasl_password_maps = (not shown"},
+        {HEAD "smtp_sasl_password_maps = static:u:secret\n", "smtp_sasl_password_maps = (hidden)"},
+        {HEAD, "    # TO"
+               "DO: as long as this is a comment the gateway stays root"},
         {HEAD "syslog_facility = nowhere\n", "left out, as it is refused here"},
     };
 
     (void)state;
-    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
-        struct import_result *r = import(rows[i].main, "smtp inet n - - - - smtpd\n");
-        if (strstr(r->text, rows[i].has) == NULL)
-            fail_msg("%s\ndoes not become\n%s", rows[i].main, rows[i].has);
-        import_free(r);
-    }
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++)
+        check_becomes(rows[i].main, rows[i].has);
 }
 
-/* Of networks: what main.cf and master.cf say, and what the result has and has not. */
-static void test_networks(void **state)
+/* What fails closed, and what finds no room. */
+static void test_closed(void **state)
 {
+    static const struct {
+        const char *main, *has;
+    } rows[] = {
+        {HEAD "relayhost = a.example\ntransport_maps = inline:{ *=smtp:b.example }\n",
+         "relayhost = a.example\n#     transport_maps has a way for all mail"},
+        {HEAD "relayhost = a.example\ndefault_transport = no:where\n", "relayhost = a.example\n"},
+        {HEAD "smtp_tls_security_level = fingerprint\n", "    tls = secure;\n"},
+        {HEAD "smtp_tls_security_level = fingerprint\n", "DO: fingerprint is not for all"},
+        {HEAD "relayhost = [a.example]\nsmtp_tls_policy_maps = inline:{ {[a.example] = fingerprint "
+              "match=00} }\n",
+         "    verify = yes;\n"},
+        {HEAD "smtpd_tls_chain_files = /1/c,/2/c,/3/c,/4/c,/5/c,/6/c,/7/c,/8/c,/9/c,/10/c\n",
+         "DO: smtpd_tls_chain_files: no room for the certificate of /9/c and 1 more"},
+        {HEAD
+         "tls_server_sni_maps = inline:{ 1=/c, 2=/c, 3=/c, 4=/c, 5=/c, 6=/c, 7=/c, 8=/c, 9=/c, "
+         "10=/c, 11=/c }\n",
+         "DO: tls_server_sni_maps: no room for the certificate of inline and 2 more"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++)
+        check_becomes(rows[i].main, rows[i].has);
+}
+
 #define NETS     HEAD "mynetworks = 10.0.0.0/8\n"
 #define IN       "    networks = { 10.0.0.0/8 };\n"
 #define MX       "smtp inet n - - - - smtpd\n"
 #define LEFT_OUT "networks: left out"
 #define NO_LOGIN "may send here without a login"
+
+/* Of networks: what main.cf and master.cf say, and what the result has and has not. */
+static void test_networks(void **state)
+{
     static const struct {
         const char *main, *master, *has, *has_not;
     } rows[] = {
@@ -398,6 +464,93 @@ static void test_recipients(void **state)
     free(main_cf);
 }
 
+#define HUSHED_LOGIN                                                                               \
+    "relayhost = a.example\nsmtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = inline:{ "      \
+    "{a.example = hush} }"
+
+/* Neither passwords nor what stands in files is shown: each of these has a hush in it. */
+static void test_hidden(void **state)
+{
+    static const char *const rows[] = {
+        "smtp_sasl_password_maps = inline:{ {a.example = u:hush} }",
+        HUSHED_LOGIN,
+        "smtp_sasl_password_maps = inline:{ {a.example = u:$mine} }\nmine = hush",
+        "smtp_sasl_password_maps = $one\none = static:u:${two}$(three)\ntwo = hush\nthree = hush",
+        "smtp_sasl_password_maps = static:u:${x?{$mine}}\nmine = not\nmine = hush",
+        "my_secret = hush",
+        "MY_PW = hush",
+        "api_Token = hush",
+        "lmtp_sasl_PASSword_maps = texthash:/hush",
+        "the hush is no parameter",
+        "relay_domains = texthash:/etc/shadow",
+        "relay_domains = /etc/shadow",
+        "mydestination = /etc/shadow",
+        "mynetworks = /etc/shadow",
+        "mynetworks = texthash:/etc/shadow",
+        "mynetworks = cidr:/etc/shadow",
+        "transport_maps = texthash:/etc/shadow",
+        "virtual_alias_maps = texthash:/etc/shadow",
+        "virtual_alias_maps = pcre:/etc/shadow",
+        "alias_maps = texthash:/etc/shadow",
+        "relay_domains = b.example\nrelay_recipient_maps = texthash:/etc/shadow",
+        "smtpd_sender_login_maps = texthash:/etc/shadow",
+        "smtp_tls_policy_maps = texthash:/etc/shadow",
+        "tls_server_sni_maps = texthash:/etc/shadow",
+        "myorigin = /etc/shadow",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BASE_ARRAY_CNT(rows); i++) {
+        char main_cf[512];
+        snprintf(main_cf, sizeof(main_cf), HEAD "%s\n", rows[i]);
+        struct import_result *r =
+            import(main_cf, "smtp inet n - - - - smtpd -o mine=hush\nhush hush\n");
+        const char *first = strstr(r->text, "hush");
+        /* an option of nobody's password is shown */
+        bool own = first != NULL && strstr(rows[i], "mine") == NULL &&
+                   strncmp(first - 7, "mine = hush", 11) == 0 && strstr(first + 1, "hush") == NULL;
+        if (first != NULL && !own)
+            fail_msg("%s is shown: %s", rows[i], first - 60);
+        import_free(r);
+    }
+}
+
+static unsigned times(const char *text, const char *what)
+{
+    unsigned cnt = 0;
+
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        cnt++;
+    return cnt;
+}
+
+/* Levels of a next hop reach all domains that go there; for how many there is no room is told. */
+static void test_levels(void **state)
+{
+    char *main_cf = NULL;
+    size_t len = 0;
+
+    (void)state;
+    for (unsigned by_domain = 0; by_domain < 2; by_domain++) {
+        unsigned cnt = by_domain ? 1030 : 100;
+        FILE *out = open_memstream(&main_cf, &len);
+        assert_non_null(out);
+        fprintf(out, HEAD "%s = inline:{ ", by_domain ? "smtp_tls_policy_maps" : "transport_maps");
+        for (unsigned i = 0; i < cnt; i++)
+            fprintf(out, "d%u.example=%s, ", i, by_domain ? "secure" : "smtp:[h.example]");
+        fputs("}\n", out);
+        if (!by_domain)
+            fputs("smtp_tls_policy_maps = inline:{ [h.example]=secure }\n", out);
+        fclose(out);
+        struct import_result *r = import(main_cf, "smtp inet n - - - - smtpd\n");
+        assert_int_equal(times(r->text, "\ndestination d"), by_domain ? 1023 : cnt);
+        assert_int_equal(times(r->text, "no room for the levels of d1023.example and 6 more"),
+                         by_domain);
+        import_free(r);
+        free(main_cf);
+    }
+}
+
 /* Services, by their name, their options and what main.cf says beside. */
 static void test_listens(void **state)
 {
@@ -470,11 +623,13 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters), cmocka_unit_test(test_expansion),
-        cmocka_unit_test(test_services),   cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_maps),       cmocka_unit_test(test_becomes),
-        cmocka_unit_test(test_listens),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_networks),   cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_expansion),
+        cmocka_unit_test(test_services),       cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_maps),           cmocka_unit_test(test_becomes),
+        cmocka_unit_test(test_listens),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_networks),       cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_hidden),         cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_expansion_ends), cmocka_unit_test(test_recipients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
