@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 
 from harness import Skip, check, wait_until
 
@@ -34,6 +35,7 @@ class Browser:
         env = dict(os.environ, HOME=self.home, XDG_CACHE_HOME=self.home, XDG_CONFIG_HOME=self.home, TMPDIR=self.home)
         with open(lab.path('chromedriver.log'), 'ab') as log:
             self.child = lab.spawn(driver, f'--port={PORT}', stdout=log, stderr=log, env=env)
+        lab.at_end(self.end)
         wait_until(self.ready, 30, 'chromedriver')
         arguments = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--lang=en',
                      '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars',
@@ -120,3 +122,13 @@ class Browser:
         self.ask('DELETE', '')
         self.child.terminate()
         self.child.wait()
+
+    def end(self):
+        """Whatever became of the test: no process of the browser outlives it."""
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open(f'/proc/{pid}/cmdline', 'rb') as f:
+                    if self.home.encode() in f.read() and int(pid) != os.getpid():
+                        os.kill(int(pid), signal.SIGKILL)
+            except (FileNotFoundError, ProcessLookupError):
+                pass
