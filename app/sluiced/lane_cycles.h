@@ -26,7 +26,7 @@ enum lane_part {
     LANE_PART_CNT
 };
 
-#define LANE_CYCLES_EACH     16
+#define LANE_CYCLES_EACH     64
 #define LANE_CYCLES_SHARE_NS (100 * BASE_NS_MS)
 
 struct lane_cycles {

@@ -549,7 +549,7 @@ STATS(HTTPS_BAD_MESSAGES,     "https", "bad_messages",  "messages",  "messages o
 STATS(LANE_PASSES_BUSY,       "lane", "passes_busy",       "passes",  "rounds of a lane that did something")
 STATS(LANE_PASSES_IDLE,       "lane", "passes_idle",       "passes",  "rounds that found nothing to do")
 STATS(LANE_CYCLES_BUSY,       "lane", "cycles_busy",         "cycles",        "processor cycles (TSC) of rounds that did something")
-STATS(LANE_CYCLES_RX,         "lane", "cycles_rx",           "cycles",        "of busy cycles: taking frames from ports; with the six that follow all, shared out by one round of 16, within a second")
+STATS(LANE_CYCLES_RX,         "lane", "cycles_rx",           "cycles",        "of busy cycles: taking frames from ports; with the six that follow all, shared out by one round of 64, within a second")
 STATS(LANE_CYCLES_NET_TCP,    "lane", "cycles_net_tcp",      "cycles",        "of busy cycles: IP and TCP, both ways")
 STATS(LANE_CYCLES_CONN,       "lane", "cycles_conn",         "cycles",        "of busy cycles: connections: PROXY header, SMTP, policy, buffers of messages, log")
 STATS(LANE_CYCLES_TLS,        "lane", "cycles_tls",          "cycles",        "of busy cycles: TLS records and handshakes")

@@ -92,7 +92,7 @@ static void test_ratio(void **state)
     assert_true(parts() == 3000000001 + UINT64_MAX / 2);
 }
 
-/* One pass of 16 is looked at, once one was seen that did something. */
+/* One pass of LANE_CYCLES_EACH is looked at, once one was seen that did something. */
 static void test_looked(void **state)
 {
     uint32_t looked = 0;
@@ -104,11 +104,11 @@ static void test_looked(void **state)
         assert_true(c.looked);
     }
     pass(true);
-    for (int i = 0; i < 160; i++) {
+    for (int i = 0; i < 10 * LANE_CYCLES_EACH; i++) {
         pass(true);
         looked += c.looked;
     }
-    assert_int_equal(looked, 160 / LANE_CYCLES_EACH);
+    assert_int_equal(looked, 10);
 }
 
 int main(void)
