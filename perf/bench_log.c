@@ -11,6 +11,9 @@
  * 64 KiB of other memory are read, so that nothing is in the first cache. Each with its neighbor
  * without any of it, alternately; medians, and means of all but the longest hundredth.
  *
+ * bench_log count N: the records of N messages in counted_message, and nothing printed
+ * (perf/instructions).
+ *
  * Lines "who metric value unit". Without an argument a ring of a gateway's depth is filled and
  * emptied by the same thread, so that what crosses between two cores is not in the figure. Figures
  * are medians of slices.
@@ -139,6 +142,23 @@ static double format(enum log_form form)
         slices[i] = (double)(__rdtsc() - start) / TURNS;
     }
     return median();
+}
+
+/* For a counter of instructions. */
+__attribute__((noinline)) static void counted_message(void)
+{
+    message();
+}
+
+static int count(uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        counted_message();
+        if (i % TURNS == 0)
+            while (stats_log_pop(bench_log.ring, taken, 64) > 0)
+                ;
+    }
+    return stats_get(bench_log.stats, STATS_LOG_DROPPED) == 0 ? 0 : 1;
 }
 
 /* ---- a lane at its pace ---- */
@@ -286,6 +306,8 @@ int main(int argc, char **argv)
     if (argc >= 3 && strcmp(argv[1], "lane") == 0)
         return lane(&stats, (uint32_t)strtoul(argv[2], NULL, 10),
                     argc == 4 && strcmp(argv[3], "spin") == 0);
+    if (argc == 3 && strcmp(argv[1], "count") == 0)
+        return count((uint32_t)strtoul(argv[2], NULL, 10));
     printf("lane cycles_per_message %.0f cycles\n", measure(message));
     printf("lane cycles_per_connection %.0f cycles\n", measure(connection));
     printf("text cycles_per_line %.0f cycles\n", format(LOG_FORM_TEXT));

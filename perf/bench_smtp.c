@@ -297,6 +297,28 @@ static void transaction(void)
     free(mail);
 }
 
+/* For a counter of instructions. */
+__attribute__((noinline)) static void counted_mail(const char *mail)
+{
+    run_commands(mail);
+}
+
+static void count(const char *name, unsigned long cnt)
+{
+    char *mail = make_mail();
+    size_t i = 0;
+
+    while (smtp_scan_at(i) != NULL && strcmp(smtp_scan_at(i)->name, name) != 0)
+        i++;
+    if (smtp_scan_at(i) == NULL)
+        fail("this processor has no such scanner");
+    open_session(smtp_scan_at(i));
+    run_commands("EHLO client.example\r\n");
+    while (cnt-- > 0)
+        counted_mail(mail);
+    free(mail);
+}
+
 int main(int argc, char **argv)
 {
     b = aligned_alloc(64, (sizeof(*b) + 63) / 64 * 64);
@@ -307,8 +329,10 @@ int main(int argc, char **argv)
         scan(tsc_hz());
     else if (argc == 2 && strcmp(argv[1], "transaction") == 0)
         transaction();
+    else if (argc == 4 && strcmp(argv[1], "count") == 0)
+        count(argv[2], strtoul(argv[3], NULL, 10));
     else
-        fail("usage: bench_smtp scan|transaction");
+        fail("usage: bench_smtp scan|transaction|count SCANNER N");
     free(b);
     return 0;
 }

@@ -5,10 +5,11 @@
  * server alone. They are the median of slices of a few passes: another process that takes the core
  * for a while spoils some slices and not the figure.
  *
- * usage: bench_tcp CASE [RESIDENT]: connect, pingpong, receive, send; RESIDENT idle connections
- * beside. Prints lines "metric value unit". receive and send may end in _checksum (the ports are
- * taken to compute and check checksums) or _large (and to cut and merge large segments): then
- * nobody does, and large ones are handed over whole. That shows what such ports save the stack.
+ * usage: bench_tcp CASE [RESIDENT [COUNT]]: connect, pingpong, receive, send; RESIDENT idle
+ * connections beside. Prints lines "metric value unit". receive and send may end in _checksum (the
+ * ports are taken to compute and check checksums) or _large (and to cut and merge large segments):
+ * then nobody does, and large ones are handed over whole. That shows what such ports save the
+ * stack.
  */
 #include "base_time.h"
 #include "net.h"
@@ -28,15 +29,16 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-#define ADDRESSES   16
-#define SERVER_PORT 25
-#define PORTS       4 /* the server listens on so many, so that a million flows have names */
-#define WINDOW      64
-#define FRAME_BYTES 512 /* headers, and payloads that are copied behind them: as in sluiced */
-#define RUN_NS      (2 * BASE_NS_S)
-#define WARM_NS     (200 * BASE_NS_MS)
-#define SLICE       4 /* passes */
-#define SLICES_MAX  65536
+#define ADDRESSES     16
+#define SERVER_PORT   25
+#define PORTS         4 /* the server listens on so many, so that a million flows have names */
+#define WINDOW        64
+#define COUNT_PASS_NS 2000 /* what a pass takes in the time of count */
+#define FRAME_BYTES   512  /* headers, and payloads that are copied behind them: as in sluiced */
+#define RUN_NS        (2 * BASE_NS_S)
+#define WARM_NS       (200 * BASE_NS_MS)
+#define SLICE         4 /* passes */
+#define SLICES_MAX    65536
 
 enum role { CLIENT, SERVER };
 enum bench { CONNECT, PINGPONG, RECEIVE, SEND };
@@ -57,6 +59,7 @@ struct run {
     bool offloads, large; /* of the ports */
     uint64_t now_ns, tsc_hz, tsc_start;
     uint64_t done;     /* connections, pings, or bytes that the server received */
+    uint64_t count;    /* what is to be done, in a time of our own; 0: as much as RUN_NS allows */
     uint64_t bytes;    /* of bulk: sent to the server, or received from it */
     uint32_t open_cnt; /* client connections under way */
     uint32_t resident, want_resident;
@@ -163,8 +166,11 @@ static void pass(struct run *r, struct side *s)
     struct tcp_event events[NET_PORT_BURST_MAX];
     uint16_t n;
 
-    r->now_ns =
-        BASE_NS_S + (uint64_t)((double)(rte_rdtsc() - r->tsc_start) * 1e9 / (double)r->tsc_hz);
+    if (r->count > 0)
+        r->now_ns += COUNT_PASS_NS;
+    else
+        r->now_ns =
+            BASE_NS_S + (uint64_t)((double)(rte_rdtsc() - r->tsc_start) * 1e9 / (double)r->tsc_hz);
     n = s->port.ops->rx_burst(s->port.state, 0, pkts, NET_PORT_BURST_MAX);
     if (n > 0)
         tcp_push(s->tcp, segments, net_input(s->net, pkts, n, segments, r->now_ns), r->now_ns);
@@ -188,6 +194,26 @@ __attribute__((noinline)) static void pass_server(struct run *r)
 
     pass(r, &r->side[SERVER]);
     r->cycles += rte_rdtsc() - start;
+}
+
+/* For a counter of instructions. */
+__attribute__((noinline)) static void counted_server(struct run *r)
+{
+    pass(r, &r->side[SERVER]);
+}
+
+static void count(struct run *r)
+{
+    bool bulk = r->bench == RECEIVE || r->bench == SEND;
+
+    r->done = r->bytes = 0;
+    while ((r->bench == SEND ? r->bytes : r->done) < r->count) {
+        while (r->open_cnt < (bulk ? 1 : WINDOW))
+            start_client(r, false);
+        pass(r, &r->side[CLIENT]);
+        counted_server(r);
+    }
+    printf("done %lu\n", (unsigned long)(r->bench == SEND ? r->bytes : r->done));
 }
 
 static void both(struct run *r)
@@ -441,10 +467,11 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], name[r->bench]) == 0)
             break;
     if (argc < 2 || r->bench > SEND)
-        die("usage: bench_tcp connect|pingpong|receive|send [RESIDENT]", 0);
+        die("usage: bench_tcp connect|pingpong|receive|send [RESIDENT [COUNT]]", 0);
     if (tail != NULL && !r->large && strcmp(tail + 1, "checksum") != 0)
         die("receive_checksum, receive_large, send_checksum or send_large", 0);
     r->want_resident = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
+    r->count = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
     if (rte_eal_init((int)(sizeof(eal) / sizeof(eal[0])), eal) < 0)
         die("EAL does not start", 0);
     r->tsc_hz = rte_get_tsc_hz();
@@ -460,7 +487,10 @@ int main(int argc, char **argv)
     if (r->want_resident > 0)
         printf("bytes_per_connection %.0f bytes\n",
                (double)(resident_bytes() - before - pools) / r->want_resident / 2);
-    measure(r);
+    if (r->count > 0)
+        count(r);
+    else
+        measure(r);
     rte_eal_cleanup();
     return 0;
 }
