@@ -40,13 +40,15 @@ enum gateway_phase {
     GATEWAY_STOP,         /* the spoolers, when all is written; and who serves others */
 };
 
+/* Its loop is written in each round, and the next thread's lies behind it: on lines of its own. */
 struct gateway_thread {
     struct gateway *gateway;
     struct loop loop;
     uint32_t number; /* of the lane or the spooler */
     bool started;
     pthread_t pthread; /* spoolers, courier, host, resolver, auth */
-};
+} BASE_CACHE_ALIGNED;
+base_static_assert(sizeof(struct gateway_thread) % 64 == 0, "no line of two threads");
 
 struct gateway_spool {
     int dir; /* descriptor from the opener; owned while dir_open */
@@ -82,7 +84,8 @@ struct gateway {
     struct rte_mempool *frame_pool[TOPOLOGY_LANE_MAX];
     struct gateway_tls tls;
     struct gateway_auth auth;
-    struct policy_limits limits; /* of clients, all lanes */
+    /* Of clients, all lanes, which read it at each connection; auth above is written. */
+    struct policy_limits limits BASE_CACHE_ALIGNED;
     struct lane *lane[TOPOLOGY_LANE_MAX];
     bool accept_corruption;
     struct gateway_spool spool[TOPOLOGY_SPOOL_MAX];

@@ -104,7 +104,9 @@ int gateway_tls_open_lane(struct gateway_tls *t, uint32_t i, struct topology *to
     s.parked_max = t->pool == NULL                    ? 0
                    : s.handshake_max < KEY_PARKED_MAX ? s.handshake_max
                                                       : KEY_PARKED_MAX;
-    t->lane[i] = calloc(1, sizeof(*t->lane[i]));
+    t->lane[i] = aligned_alloc(64, sizeof(*t->lane[i]));
+    if (t->lane[i] != NULL)
+        memset(t->lane[i], 0, sizeof(*t->lane[i]));
     if (s.keyop.ops != NULL && t->lane[i] != NULL &&
         lane_tls_init(t->lane[i], s.handshake_max, key) == 0)
         t->lane[i]->engine = tls_lane_init(&s);

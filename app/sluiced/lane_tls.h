@@ -54,7 +54,7 @@ struct lane_tls {
     bool stepping;               /* lane_tls_pass holds some whose turn it is */
     /* Control stores (release), the lane exchanges for NULL (acquire); control may, too. */
     _Atomic(struct lane_tls_update *) next;
-};
+} BASE_CACHE_ALIGNED;
 
 /* By control, before the lane runs; the engine is made by the caller. key: random, for the table.
  * Returns 0 or -ENOMEM. */

@@ -196,11 +196,13 @@ int topology_init_keyop(struct topology *t, uint32_t lane_cnt, uint32_t spool_cn
     int error = make_bells(t, silent);
     t->stats_cnt = lane_cnt + spool_cnt + keyop_cnt + TOPOLOGY_THREAD_CNT - 3;
     t->stats = aligned_alloc(64, t->stats_cnt * sizeof(t->stats[0]));
-    t->lost = calloc(t->stats_cnt, sizeof(t->lost[0]));
+    t->lost = aligned_alloc(64, t->stats_cnt * sizeof(t->lost[0]));
     if (t->stats == NULL || t->lost == NULL)
         error = -ENOMEM;
-    else
+    if (t->stats != NULL)
         memset(t->stats, 0, t->stats_cnt * sizeof(t->stats[0]));
+    if (t->lost != NULL)
+        memset(t->lost, 0, t->stats_cnt * sizeof(t->lost[0]));
     t->streams = make_streams(lane_cnt);
     if (t->streams == NULL)
         error = -ENOMEM;

@@ -139,7 +139,7 @@ base_static_assert(sizeof(struct stats_log_record) == STATS_LOG_CELLS_MAX * STAT
  * (relaxed: each word is all there is to know). */
 struct stats_log_lost {
     _Atomic uint64_t cnt[STATS_LOG_EVENT_CNT];
-};
+} BASE_CACHE_ALIGNED;
 
 /* A producer's end. What it points to is borrowed for its whole life; the rest is the producer's,
  * and begins as zeros. */
