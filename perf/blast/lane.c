@@ -1,6 +1,7 @@
 #include "lane.h"
 
 #include "base_time.h"
+#include "device.h"
 #include "session.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 
 #define DATA_CNT    16383
 #define CTRL_CNT    16383
-#define CACHE_CNT   256
 #define PREPARE_MAX (5 * BASE_NS_S) /* what must be known before the load */
 #define BUFFER      (256u << 10)    /* of a connection, each way */
 #define START_MAX   64              /* connections a pass */
@@ -51,15 +51,6 @@ static void read_clock(struct lane *l)
 static uint64_t share(const struct lane *l, uint64_t n)
 {
     return n / l->options->lane_cnt + (l->number < n % l->options->lane_cnt ? 1 : 0);
-}
-
-static struct rte_mempool *pool(const char *name, uint32_t lane, uint32_t cnt)
-{
-    char text[32];
-
-    snprintf(text, sizeof(text), "%s%u", name, lane);
-    return rte_pktmbuf_pool_create(text, cnt, CACHE_CNT, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                   SOCKET_ID_ANY);
 }
 
 static int open_stack(struct lane *l, const uint8_t secret[16])
@@ -115,8 +106,8 @@ int lane_open(struct lane *l, const struct options *o, struct net_port *port, ui
     read_clock(l);
     base_list_init(&l->open);
     base_wheel_init(&l->wheel, l->now_ns);
-    l->data_pool = pool("data", number, DATA_CNT);
-    l->ctrl_pool = pool("ctrl", number, CTRL_CNT);
+    l->data_pool = device_pool("data", number, DATA_CNT);
+    l->ctrl_pool = device_pool("ctrl", number, CTRL_CNT);
     if (l->data_pool == NULL || l->ctrl_pool == NULL)
         return -ENOMEM;
     int error = base_pool_init(&l->sessions, l->session_max + 1, sizeof(struct session), 64, 0);

@@ -88,7 +88,7 @@ struct lane {
     struct stats_block stats; /* of the stack, over all loads */
 
     /* Main's. */
-    struct rte_mempool *rx_pool, *data_pool, *ctrl_pool;
+    struct rte_mempool *data_pool, *ctrl_pool;
     bool announced;
     uint64_t tx_before, rx_before, retransmits_before; /* the load */
     char error[128];                                   /* why lane_run returned -1 */

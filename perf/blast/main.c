@@ -7,7 +7,7 @@
  * 0, 1 when a connection failed or a message was refused, 2 when it could not be run.
  */
 #include "base_time.h"
-#include "ethdev.h"
+#include "device.h"
 #include "lane.h"
 #include "mode.h"
 #include "options.h"
@@ -16,21 +16,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
-#include <rte_mbuf.h>
-
-#define RX_CNT      8191
-#define LINK_MAX_NS (10 * BASE_NS_S)
-#define LANE_MB     176 /* of its pools */
 
 struct blast {
     struct options options;
-    struct net_port port;
+    struct device device;
     struct lane *lane[OPTIONS_LANE_MAX];
     uint8_t *message;
     struct report report;
@@ -48,77 +43,6 @@ static int fail(const char *what)
 {
     fprintf(stderr, "blast: %s\n", what);
     return 2;
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * BASE_NS_S + (uint64_t)t.tv_nsec;
-}
-
-/* ---- DPDK ---- */
-
-static int start_eal(const struct options *o, char *program)
-{
-    static char lcores[512], device[1024], memory[16], prefix[32];
-    bool is_virtual = strncmp(o->device, "net_", 4) == 0;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t n = (size_t)snprintf(lcores, sizeof(lcores), "--lcores=0@(0-%ld)", cpus - 1);
-
-    for (uint32_t i = 0; i < o->lane_cnt; i++)
-        n += (size_t)snprintf(lcores + n, sizeof(lcores) - n, ",%u@%u", i + 1, o->cpu[i]);
-    snprintf(device, sizeof(device), "--%s=%s", is_virtual ? "vdev" : "allow", o->device);
-    snprintf(memory, sizeof(memory), "%u", 64 + o->lane_cnt * LANE_MB);
-    snprintf(prefix, sizeof(prefix), "--file-prefix=blast%d", (int)getpid());
-    char *args[] = {program,
-                    lcores,
-                    prefix,
-                    (char[]){"--no-huge"},
-                    (char[]){"--no-shconf"},
-                    (char[]){"--iova-mode=va"},
-                    (char[]){"--no-telemetry"},
-                    (char[]){"--log-level=lib.eal:error"},
-                    (char[]){"-m"},
-                    memory,
-                    device,
-                    (char[]){"--no-pci"}};
-    int cnt = (int)BASE_ARRAY_CNT(args);
-
-    return rte_eal_init(is_virtual ? cnt : cnt - 1, args) < 0 ? -1 : 0;
-}
-
-static int open_port(struct blast *b, char *err, size_t cap)
-{
-    const struct options *o = &b->options;
-    char name[128], pool[32];
-    size_t len = strcspn(o->device, ",");
-    struct ethdev_config e = {.name = name, .queue_cnt = (uint16_t)o->lane_cnt};
-
-    snprintf(name, sizeof(name), "%.*s", (int)len, o->device);
-    for (uint32_t i = 0; i < o->lane_cnt; i++) {
-        snprintf(pool, sizeof(pool), "rx%u", i);
-        b->lane[i]->rx_pool =
-            rte_pktmbuf_pool_create(pool, RX_CNT, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-        if (b->lane[i]->rx_pool == NULL) {
-            snprintf(err, cap, "no memory for buffers");
-            return -1;
-        }
-        e.queue[i] =
-            (struct ethdev_queue){.rx_pool = b->lane[i]->rx_pool, .stats = &b->lane[i]->stats};
-    }
-    if (ethdev_open(&b->port, &e, err, cap) != 0 || ethdev_start(&b->port, err, cap) != 0)
-        return -1;
-    uint64_t end_ns = clock_ns() + LINK_MAX_NS;
-    while (!ethdev_link_is_up(&b->port)) {
-        if (clock_ns() > end_ns || atomic_load(&stop)) {
-            snprintf(err, cap, "the link of %s does not come up", name);
-            return -1;
-        }
-        usleep(1000);
-    }
-    return 0;
 }
 
 /* ---- the message ---- */
@@ -176,10 +100,10 @@ static int run(struct blast *b, const struct options *o)
     for (uint32_t i = 0; i < lanes; i++)
         if (rte_eal_remote_launch(run_lane, b->lane[i], i + 1) != 0)
             return fail("a lane does not start");
-    for (uint64_t next_ns = clock_ns(); is_running(b); usleep(5000)) {
-        if (clock_ns() < next_ns)
+    for (uint64_t next_ns = device_clock_ns(); is_running(b); usleep(5000)) {
+        if (device_clock_ns() < next_ns)
             continue;
-        report_second(&b->report, clock_ns());
+        report_second(&b->report, device_clock_ns());
         next_ns += BASE_NS_S;
     }
     for (uint32_t i = 0; i < lanes; i++)
@@ -212,10 +136,10 @@ static int start_and_run(struct blast *b)
 {
     char err[256];
 
-    if (open_port(b, err, sizeof(err)) != 0)
+    if (device_open(&b->device, &stop, err, sizeof(err)) != 0)
         return fail(err);
     for (uint32_t i = 0; i < b->options.lane_cnt; i++)
-        if (lane_open(b->lane[i], &b->options, &b->port, i) != 0)
+        if (lane_open(b->lane[i], &b->options, &b->device.port, i) != 0)
             return fail("no memory for a lane: fewer connections, or the stack refuses --from");
     return b->options.loads ? run_loads(b) : run(b, &b->options);
 }
@@ -235,20 +159,24 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal}; /* a wait for standard input ends, too */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    if (start_eal(&b.options, argv[0]) != 0)
+    b.device = (struct device){
+        .name = "blast", .device = b.options.device, .lane_cnt = b.options.lane_cnt};
+    memcpy(b.device.cpu, b.options.cpu, sizeof(b.device.cpu));
+    if (device_start_eal(&b.device, argv[0]) != 0)
         return fail("DPDK does not start: see the lines above");
     for (uint32_t i = 0; i < b.options.lane_cnt; i++) {
         b.lane[i] = aligned_alloc(64, (sizeof(struct lane) + 63) & ~(size_t)63);
         if (b.lane[i] == NULL)
             return fail("no memory");
         memset(b.lane[i], 0, sizeof(struct lane));
+        b.device.stats[i] = &b.lane[i]->stats;
     }
     int status = start_and_run(&b);
     for (uint32_t i = 0; i < b.options.lane_cnt; i++) {
         lane_close(b.lane[i]);
-        rte_mempool_free(b.lane[i]->rx_pool);
         free(b.lane[i]);
     }
+    device_close(&b.device);
     free(b.message);
     rte_eal_cleanup();
     return status;
