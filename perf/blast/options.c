@@ -1,15 +1,15 @@
 #include "options.h"
 
-#include "arguments.h"
 #include "base_time.h"
-#include "device.h"
 #include "mode.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WORD_MAX   64   /* of a load */
 #define LOADS_CONN 4096 /* connections of loads at most, when not given */
@@ -17,10 +17,12 @@
 #define COUNT_MAX  UINT64_C(1000000000000)
 #define CONN_MAX   1048576
 #define SIZE_MAX_  (UINT64_C(1) << 30)
+#define FROM_MAX   65536
 
 const char options_usage[] =
     "usage: blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] MODE [FLOOD]\n"
-    "       blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] --loads\n"
+    "       blast --kernel --to ADDR:PORT [--from ADDR[-LAST]/LEN] [OPTION...] MODE\n"
+    "       blast ... --loads\n"
     "\n"
     "MODE, what a connection does; each ends by itself:\n"
     "  connect    the greeting, QUIT and its answer\n"
@@ -31,8 +33,10 @@ const char options_usage[] =
     "  synflood ackflood rstflood udpflood fragflood\n"
     "\n"
     "  --port DEVICE        as DPDK names it: net_memif0,role=client,id=0,socket=PATH,...\n"
+    "  --kernel             over the kernel's sockets instead: no DPDK, no port, no flood\n"
     "  --to ADDR:PORT       the server\n"
-    "  --from A[-B]/LEN     own addresses, at most 16, with the length of the link's prefix\n"
+    "  --from A[-B]/LEN     own addresses, at most 16 a lane, with the length of the link's\n"
+    "                       prefix; with --kernel any number that the machine has, taken in turns\n"
     "  --gateway ADDR       next hop, where the server is not on the link\n"
     "  --connections N      at a time\n"
     "  --per-connection N   messages or round trips of a connection\n"
@@ -56,6 +60,7 @@ const char options_usage[] =
 
 enum key {
     KEY_PORT = 256, /* about the port, and the process as a whole */
+    KEY_KERNEL,
     KEY_TO,
     KEY_FROM,
     KEY_GATEWAY,
@@ -82,6 +87,7 @@ enum key {
 /* In the order of enum key. */
 static const struct option long_options[] = {
     {"port", required_argument, NULL, KEY_PORT},
+    {"kernel", no_argument, NULL, KEY_KERNEL},
     {"to", required_argument, NULL, KEY_TO},
     {"from", required_argument, NULL, KEY_FROM},
     {"gateway", required_argument, NULL, KEY_GATEWAY},
@@ -122,6 +128,30 @@ __attribute__((format(printf, 3, 4))) static int fail(char *err, size_t cap, con
     return -EINVAL;
 }
 
+static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != 0 || errno != 0 || v < min || v > max)
+        return -EINVAL;
+    *out = v;
+    return 0;
+}
+
+/* Seconds, with a point: "0.5". */
+static int seconds(const char *text, uint64_t *out_ns)
+{
+    char *end;
+    double v = strtod(text, &end);
+
+    if (end == text || *end != 0 || !(v >= 0.001) || !(v <= 86400))
+        return -EINVAL;
+    *out_ns = (uint64_t)(v * 1e9);
+    return 0;
+}
+
 /* "10.0.0.2-10.0.0.17/24": IPv4; or one address of either family with its prefix. */
 static int source_range(struct options *o, const char *text)
 {
@@ -139,19 +169,44 @@ static int source_range(struct options *o, const char *text)
         net_addr_parse(&last, base_span_of(dash + 1, (size_t)(slash - dash - 1))) != 0)
         return -EINVAL;
     bool v4 = net_addr_is_v4(&first);
-    if (arguments_number(slash + 1, 1, v4 ? 32 : 128, &len) != 0 || v4 != net_addr_is_v4(&last) ||
+    if (number(slash + 1, 1, v4 ? 32 : 128, &len) != 0 || v4 != net_addr_is_v4(&last) ||
         memcmp(first.b, last.b, 12) != 0)
         return -EINVAL;
     uint32_t from = base_be32(first.b + 12), to = base_be32(last.b + 12);
-    if (to < from || to - from >= NET_ADDRESS_MAX)
+    if (to < from || to - from >= FROM_MAX)
         return -EINVAL;
+    o->from = first;
     o->from_cnt = to - from + 1;
-    for (uint32_t i = 0; i < o->from_cnt; i++) {
-        base_put_be32(first.b + 12, from + i);
-        o->from[i] =
-            (struct net_prefix){.addr = first, .prefix_len = (uint8_t)(len + (v4 ? 96 : 0))};
-    }
+    o->from_prefix_len = (uint8_t)(len + (v4 ? 96 : 0));
     return 0;
+}
+
+struct net_addr options_from(const struct options *o, uint32_t i)
+{
+    struct net_addr a = o->from;
+
+    base_assert(i < o->from_cnt);
+    base_put_be32(a.b + 12, base_be32(a.b + 12) + i);
+    return a;
+}
+
+static int cpu_list(struct options *o, const char *text)
+{
+    uint32_t cnt = 0;
+
+    for (const char *p = text; cnt < OPTIONS_LANE_MAX; p++) {
+        char *end;
+        unsigned long v = strtoul(p, &end, 10);
+        if (end == p || v > 1023)
+            return -EINVAL;
+        o->cpu[cnt++] = (uint32_t)v;
+        if (*end == 0)
+            return 0;
+        if (*end != ',')
+            return -EINVAL;
+        p = end;
+    }
+    return -EINVAL;
 }
 
 static int mailbox(const char *text, const char **out)
@@ -164,12 +219,24 @@ static int mailbox(const char *text, const char **out)
     return 0;
 }
 
+static int number32(const char *text, uint32_t max, uint32_t *out)
+{
+    uint64_t v = 0;
+    int error = number(text, 1, max, &v);
+
+    *out = (uint32_t)v;
+    return error;
+}
+
 static int take(struct options *o, int key, const char *arg)
 {
     switch (key) {
     case KEY_PORT:
         o->device = arg;
         return *arg != 0 ? 0 : -EINVAL;
+    case KEY_KERNEL:
+        o->kernel = true;
+        return 0;
     case KEY_TO:
         return net_endpoint_parse(&o->to, base_span_str(arg));
     case KEY_FROM:
@@ -177,33 +244,34 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_GATEWAY:
         return net_addr_parse(&o->gateway, base_span_str(arg));
     case KEY_CONNECTIONS:
-        return arguments_number32(arg, 1, CONN_MAX, &o->connection_cnt);
+        return number32(arg, CONN_MAX, &o->connection_cnt);
     case KEY_PER_CONNECTION:
-        return arguments_number32(arg, 1, UINT32_MAX, &o->per_connection);
+        return number32(arg, UINT32_MAX, &o->per_connection);
     case KEY_RATE:
-        return arguments_number(arg, 1, RATE_MAX, &o->rate);
+        return number(arg, 1, RATE_MAX, &o->rate);
     case KEY_MESSAGES:
-        return arguments_number(arg, 1, COUNT_MAX, &o->unit_max);
+        return number(arg, 1, COUNT_MAX, &o->unit_max);
     case KEY_SIZE:
-        return arguments_number(arg, 1, SIZE_MAX_, &o->size_bytes);
+        return number(arg, 1, SIZE_MAX_, &o->size_bytes);
     case KEY_FLOOD_RATE:
-        return arguments_number(arg, 1, RATE_MAX, &o->flood_rate);
+        return number(arg, 1, RATE_MAX, &o->flood_rate);
     case KEY_FRAMES:
-        return arguments_number(arg, 1, COUNT_MAX, &o->frame_max);
+        return number(arg, 1, COUNT_MAX, &o->frame_max);
     case KEY_TIME:
-        return arguments_seconds(arg, &o->duration_ns);
+        return seconds(arg, &o->duration_ns);
     case KEY_TIMEOUT:
-        return arguments_seconds(arg, &o->timeout_ns);
+        return seconds(arg, &o->timeout_ns);
     case KEY_SENDER:
         return mailbox(arg, &o->sender);
     case KEY_RECIPIENT:
         return mailbox(arg, &o->recipient);
     case KEY_LANES:
-        return arguments_number32(arg, 1, OPTIONS_LANE_MAX, &o->lane_cnt);
+        return number32(arg, OPTIONS_LANE_MAX, &o->lane_cnt);
     case KEY_CPUS:
-        return arguments_cpus(arg, o->cpu, OPTIONS_LANE_MAX);
+        o->cpus_given = true;
+        return cpu_list(o, arg);
     case KEY_SEED:
-        return arguments_number(arg, 0, UINT64_MAX, &o->seed);
+        return number(arg, 0, UINT64_MAX, &o->seed);
     case KEY_JSON:
         o->json = true;
         return 0;
@@ -246,17 +314,25 @@ static void fill_defaults(struct options *o)
 
 static int check(const struct options *o, char *err, size_t cap)
 {
-    if (o->device == NULL || o->to.port == 0 || o->from_cnt == 0)
-        return fail(err, cap, "--port, --to and --from are needed");
+    if (o->kernel && o->device != NULL)
+        return fail(err, cap, "--port and --kernel exclude each other");
+    if (o->kernel && o->to.port == 0)
+        return fail(err, cap, "--to is needed");
+    if (!o->kernel && (o->device == NULL || o->to.port == 0 || o->from_cnt == 0))
+        return fail(err, cap, "--port, --to and --from are needed, or --kernel and --to");
+    if (o->kernel && o->flood != FLOOD_NONE)
+        return fail(err, cap, "floods need --port: the kernel forges nothing");
     if (o->loads != (o->mode == NULL && o->flood == FLOOD_NONE))
         return fail(err, cap,
                     o->loads ? "with --loads the modes come on standard input"
                              : "a mode or a flood is needed");
-    if (net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from[0].addr))
+    if (o->from_cnt > 0 && net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from))
         return fail(err, cap, "--to and --from are of two families");
     if (o->flood != FLOOD_NONE && !net_addr_is_v4(&o->to.addr))
         return fail(err, cap, "floods are IPv4 only");
-    if (o->from_cnt < o->lane_cnt)
+    if (!o->kernel && o->from_cnt > NET_ADDRESS_MAX * o->lane_cnt)
+        return fail(err, cap, "--from: more than 16 addresses a lane");
+    if (!o->kernel && o->from_cnt < o->lane_cnt)
         return fail(err, cap, "each lane needs an address of its own: --from A-B/LEN");
     if (o->mode != NULL && o->connection_cnt < o->lane_cnt)
         return fail(err, cap, "each lane needs a connection");
@@ -289,6 +365,8 @@ static int take_words(struct options *o, int argc, char **argv, int first, char 
 
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
 {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
     *o = (struct options){
         .duration_ns = 10 * BASE_NS_S,
         .timeout_ns = 10 * BASE_NS_S,
@@ -298,7 +376,8 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
         .recipient = "sink@example.org",
         .seed = 1,
     };
-    device_default_cpus(o->cpu);
+    for (uint32_t i = 0; i < OPTIONS_LANE_MAX; i++)
+        o->cpu[i] = (uint32_t)((cpus - 1 - (long)i % cpus + cpus) % cpus);
     int result = take_words(o, argc, argv, KEY_PORT, err, err_cap);
     if (result != 0)
         return result;
