@@ -5,14 +5,13 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-#include "device.h"
 #include "flood_frame.h"
 #include "net.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define OPTIONS_LANE_MAX DEVICE_LANE_MAX
+#define OPTIONS_LANE_MAX 16
 
 struct mode;
 
