@@ -1,6 +1,7 @@
 """Where servers are measured: a veth pair with the client at one end and the servers' own network namespace at the other, and
 disks for what they accept. One server runs at a time, at the same address whoever it is."""
 import os
+import re
 import shutil
 import socket
 
@@ -89,17 +90,19 @@ class Place:
 
 
 class Ours(Gateway):
-    """Our gateway in the servers' namespace, over af_packet; with the calls of a Peer."""
+    """Our gateway in the servers' namespace, over af_packet or shared memory; with the calls of a Peer."""
 
     durable, tls_broken = True, None
 
-    def __init__(self, place, name='sluice', tls=None, device=AF_PACKET, **changes):
+    def __init__(self, place, tls=None, memif=False, queues=1, **changes):
         place.count += 1
         self.place, self.meter = place, Meter(place, 'sluice')
         if tls:
             changes['certificate_ec'] = {'chain': tls[0], 'key': tls[1]}
-        super().__init__(place, name=f'{name}{place.count}', **changes)
-        self.blocks['port net0']['device'] = device
+        super().__init__(place, name=f'sluice{place.count}', **changes)
+        end = f"id=0,socket={os.path.join(self.dir, 'run/memif.sock')},socket-abstract=no,rsize=12"
+        self.client_device = f'net_memif0,role=client,{end}'
+        self.blocks['port net0']['device'] = f'net_memif0,role=server,{end}' if memif else f'{AF_PACKET},qpairs={queues}'
         self.change(relay={'networks': None}, gateway={'idle': 'adaptive'})
 
     def launch(self, program=SLUICED, flags=(), **kw):
@@ -115,6 +118,10 @@ class Ours(Gateway):
         self.meter.close()
         shutil.rmtree(self.dir, ignore_errors=True)
         return status
+
+    def cycles_per_s(self):
+        """Of the clock that the lanes count by."""
+        return int(re.search(r'^cycles_per_second\s+(\d+)$', self.metrics(), re.M).group(1))
 
     @staticmethod
     def queued():

@@ -8,7 +8,7 @@ import subprocess
 
 SOURCE = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), '..'))
 ROOTS = os.path.join(SOURCE, 'build/peers')
-PACKAGES = {'postfix': ['postfix'], 'exim': ['exim4-base', 'exim4-daemon-light'], 'opensmtpd': ['opensmtpd']}
+PACKAGES = {'postfix': ['postfix'], 'exim': ['exim4-base', 'exim4-daemon-light'], 'opensmtpd': ['opensmtpd'], 'gnuplot': ['gnuplot-nox']}
 # Haraka by the least major version of Node that it runs on: Debian 12 has 18.
 HARAKA = ((20, '3.1.7'), (18, '3.0.5'))
 NAMES = ('postfix', 'exim', 'opensmtpd', 'haraka')
