@@ -1,8 +1,7 @@
 /*
- * A lane of the generator: one thread with a queue pair of the port, a stack of our own (lib/net,
- * lib/tcp), its connections, its flood and its counters. Nothing in it is shared: lanes divide the
- * load among them. It takes all its memory at lane_open. Between two loads it stands still: nothing
- * is sent, and what arrives waits in the port.
+ * A lane of the generator: one thread with connections over a link of its own (link.h: a stack on a
+ * queue pair of the port, or the kernel's sockets), and its counters. Nothing in it is shared:
+ * lanes divide the load among them. It takes all its memory at lane_open.
  *
  * Threads: lane_run by the lane's own, until the load has come to its end; the others by main,
  * while it does not run. The counters and latencies may be read at any time by anyone.
@@ -10,14 +9,17 @@
 #ifndef LANE_H
 #define LANE_H
 
+#include "base_list.h"
 #include "base_pool.h"
 #include "base_wheel.h"
-#include "flood.h"
 #include "histogram.h"
+#include "link.h"
 #include "options.h"
-#include "tcp.h"
+#include "stats.h"
 
-#define LANE_BURST     NET_PORT_BURST_MAX
+#include <stdatomic.h>
+
+#define LANE_BURST     64
 #define LANE_OUT_BYTES 16384
 
 enum lane_counter {
@@ -51,14 +53,16 @@ enum lane_counter {
 extern const char *const lane_counter_names[LANE_COUNTER_CNT];
 
 struct session;
+struct stack;
+struct sockets;
 
 struct lane {
     /* Read each pass. */
     uint64_t now_ns;
     const struct options *options; /* of the load */
-    struct net_port *port;
-    struct net *net;
-    struct tcp_stack *tcp;
+    const struct link_ops *link;
+    struct stack *stack;     /* NULL: over the kernel's sockets */
+    struct sockets *sockets; /* NULL: over our own stack */
     uint32_t number;
     bool ending;      /* nothing new is started */
     uint64_t next_ns; /* when the next connection is due, with a rate */
@@ -67,16 +71,12 @@ struct lane {
     uint32_t session_max;
     uint32_t open_cnt;
     uint32_t address_next;
-    uint32_t address_cnt;
-    struct net_addr address[NET_ADDRESS_MAX];
+    uint32_t address_cnt; /* 0: the kernel chooses */
     struct base_pool sessions;
     struct base_wheel wheel;
     struct base_list open;
-    struct flood flood;
     const uint8_t *message; /* borrowed: header section and body */
     uint64_t message_bytes;
-    uint64_t tsc_start;
-    double ns_per_tick;
     uint8_t scratch[LANE_OUT_BYTES]; /* of one call */
 
     /* Written here, read by all. */
@@ -85,28 +85,31 @@ struct lane {
     _Atomic uint64_t begin_ns; /* 0: the load has not begun */
     _Atomic uint64_t end_ns;   /* of the time that rates are of; 0: it goes on */
     _Atomic uint64_t at_end[LANE_COUNTER_CNT];
-    struct stats_block stats; /* of the stack, over all loads */
+    struct stats_block stats; /* of stack and protocol, over all loads */
 
-    /* Main's. */
-    struct rte_mempool *rx_pool, *data_pool, *ctrl_pool;
-    bool announced;
-    uint64_t tx_before, rx_before, retransmits_before; /* the load */
-    char error[128];                                   /* why lane_run returned -1 */
+    char error[128]; /* why lane_run returned -1 */
 };
 
-/* The port has a queue pair for each lane, which lane_open does not need yet. Returns 0, or a
- * negative error. */
-int lane_open(struct lane *l, const struct options *o, struct net_port *port,
-              uint32_t number) BASE_WARN_UNUSED;
+/* Makes a lane for a link as the options say; what the link needs before lane_open is main's to
+ * fill in. Returns NULL when memory is short. */
+struct lane *lane_new(const struct options *o, uint32_t number) BASE_WARN_UNUSED;
 
-/* The next load: all counters are zero. o is about the same port as that of lane_open, with as many
+/* Takes what the load's connections need. Returns 0, or a negative error. */
+int lane_open(struct lane *l) BASE_WARN_UNUSED;
+
+/* The next load: all counters are zero. o is about the same link as that of lane_new, with as many
  * connections or fewer; it and message are borrowed until the next load. */
 void lane_load(struct lane *l, const struct options *o, struct base_span message);
 
 /* The whole load. Returns 0, or -1 with a sentence in error. stop may end it early. */
 int lane_run(struct lane *l, const _Atomic bool *stop);
 
-void lane_close(struct lane *l);
+/* Frees it, in any state; NULL is allowed. */
+void lane_free(struct lane *l);
+
+/* Own address i of the lane's, i < address_cnt. Each lane of our own stacks has addresses of its
+ * own, so that what comes back is for its stack. */
+struct net_addr lane_address(const struct lane *l, uint32_t i);
 
 static inline void lane_add(struct lane *l, enum lane_counter id, uint64_t n)
 {

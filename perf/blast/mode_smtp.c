@@ -1,7 +1,7 @@
 /*
  * smtp and bulk: whole messages by lib/smtp's client, pipelined where the server offers it. The
  * message is one for all, made before the start with its dots in order, and goes from there into
- * TCP's send buffer. A message's time goes from MAIL (the first: from when its connection was due)
+ * the link. A message's time goes from MAIL (the first: from when its connection was due)
  * to the reply to its end.
  */
 #include "mode.h"
@@ -35,21 +35,16 @@ static void start(struct lane *l, struct session *s)
     next_message(l, s);
 }
 
-/* Returns true when all of it is with TCP. */
+/* Returns true when all of it is sent. */
 static bool send_body(struct lane *l, struct session *s)
 {
     uint8_t end[8];
     struct base_buf out = {.p = end, .cap = sizeof(end)};
 
-    if (s->body_at < l->message_bytes) {
-        int64_t n =
-            tcp_send(l->tcp, s->tcp, l->message + s->body_at, l->message_bytes - s->body_at);
-        if (n > 0) {
-            s->body_at += (uint64_t)n;
-            lane_add(l, LANE_BYTES, (uint64_t)n);
-        }
-    }
-    if (s->body_at < l->message_bytes || tcp_send_space(s->tcp) < sizeof(end))
+    if (s->body_at < l->message_bytes)
+        s->body_at +=
+            session_send_some(l, s, l->message + s->body_at, l->message_bytes - s->body_at);
+    if (s->body_at < l->message_bytes || session_space(l, s) < sizeof(end))
         return false;
     s->body_at = UINT64_MAX;
     smtp_client_body_end(&s->smtp, &out);
@@ -76,10 +71,10 @@ static void take_result(struct lane *l, struct session *s)
 static bool step(struct lane *l, struct session *s)
 {
     struct base_span spans[8], in = {0};
-    uint32_t space = tcp_send_space(s->tcp);
+    uint32_t space = session_space(l, s);
     struct base_buf out = {.p = l->scratch,
                            .cap = space < sizeof(l->scratch) ? space : sizeof(l->scratch)};
-    uint32_t n = tcp_recv_view(s->tcp, spans, BASE_ARRAY_CNT(spans));
+    uint32_t n = session_view(l, s, spans, BASE_ARRAY_CNT(spans));
     uint8_t joined[2 * SMTP_LINE_MAX];
     size_t consumed = 0;
 
@@ -97,7 +92,7 @@ static bool step(struct lane *l, struct session *s)
         }
         event = smtp_client_push(&s->smtp, base_buf_span(&line), &consumed, &out);
     }
-    tcp_recv_consume(l->tcp, s->tcp, (uint32_t)consumed);
+    session_consume(l, s, (uint32_t)consumed);
     if (out.len > 0)
         session_send(l, s, out.p, out.len);
     switch (event) {

@@ -17,10 +17,12 @@
 #define COUNT_MAX  UINT64_C(1000000000000)
 #define CONN_MAX   1048576
 #define SIZE_MAX_  (UINT64_C(1) << 30)
+#define FROM_MAX   65536
 
 const char options_usage[] =
     "usage: blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] MODE [FLOOD]\n"
-    "       blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] --loads\n"
+    "       blast --kernel --to ADDR:PORT [--from ADDR[-LAST]/LEN] [OPTION...] MODE\n"
+    "       blast ... --loads\n"
     "\n"
     "MODE, what a connection does; each ends by itself:\n"
     "  connect    the greeting, QUIT and its answer\n"
@@ -31,8 +33,10 @@ const char options_usage[] =
     "  synflood ackflood rstflood udpflood fragflood\n"
     "\n"
     "  --port DEVICE        as DPDK names it: net_memif0,role=client,id=0,socket=PATH,...\n"
+    "  --kernel             over the kernel's sockets instead: no DPDK, no port, no flood\n"
     "  --to ADDR:PORT       the server\n"
-    "  --from A[-B]/LEN     own addresses, at most 16, with the length of the link's prefix\n"
+    "  --from A[-B]/LEN     own addresses, at most 16 a lane, with the length of the link's\n"
+    "                       prefix; with --kernel any number that the machine has, taken in turns\n"
     "  --gateway ADDR       next hop, where the server is not on the link\n"
     "  --connections N      at a time\n"
     "  --per-connection N   messages or round trips of a connection\n"
@@ -56,6 +60,7 @@ const char options_usage[] =
 
 enum key {
     KEY_PORT = 256, /* about the port, and the process as a whole */
+    KEY_KERNEL,
     KEY_TO,
     KEY_FROM,
     KEY_GATEWAY,
@@ -82,6 +87,7 @@ enum key {
 /* In the order of enum key. */
 static const struct option long_options[] = {
     {"port", required_argument, NULL, KEY_PORT},
+    {"kernel", no_argument, NULL, KEY_KERNEL},
     {"to", required_argument, NULL, KEY_TO},
     {"from", required_argument, NULL, KEY_FROM},
     {"gateway", required_argument, NULL, KEY_GATEWAY},
@@ -167,15 +173,21 @@ static int source_range(struct options *o, const char *text)
         memcmp(first.b, last.b, 12) != 0)
         return -EINVAL;
     uint32_t from = base_be32(first.b + 12), to = base_be32(last.b + 12);
-    if (to < from || to - from >= NET_ADDRESS_MAX)
+    if (to < from || to - from >= FROM_MAX)
         return -EINVAL;
+    o->from = first;
     o->from_cnt = to - from + 1;
-    for (uint32_t i = 0; i < o->from_cnt; i++) {
-        base_put_be32(first.b + 12, from + i);
-        o->from[i] =
-            (struct net_prefix){.addr = first, .prefix_len = (uint8_t)(len + (v4 ? 96 : 0))};
-    }
+    o->from_prefix_len = (uint8_t)(len + (v4 ? 96 : 0));
     return 0;
+}
+
+struct net_addr options_from(const struct options *o, uint32_t i)
+{
+    struct net_addr a = o->from;
+
+    base_assert(i < o->from_cnt);
+    base_put_be32(a.b + 12, base_be32(a.b + 12) + i);
+    return a;
 }
 
 static int cpu_list(struct options *o, const char *text)
@@ -222,6 +234,9 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_PORT:
         o->device = arg;
         return *arg != 0 ? 0 : -EINVAL;
+    case KEY_KERNEL:
+        o->kernel = true;
+        return 0;
     case KEY_TO:
         return net_endpoint_parse(&o->to, base_span_str(arg));
     case KEY_FROM:
@@ -253,6 +268,7 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_LANES:
         return number32(arg, OPTIONS_LANE_MAX, &o->lane_cnt);
     case KEY_CPUS:
+        o->cpus_given = true;
         return cpu_list(o, arg);
     case KEY_SEED:
         return number(arg, 0, UINT64_MAX, &o->seed);
@@ -298,17 +314,25 @@ static void fill_defaults(struct options *o)
 
 static int check(const struct options *o, char *err, size_t cap)
 {
-    if (o->device == NULL || o->to.port == 0 || o->from_cnt == 0)
-        return fail(err, cap, "--port, --to and --from are needed");
+    if (o->kernel && o->device != NULL)
+        return fail(err, cap, "--port and --kernel exclude each other");
+    if (o->kernel && o->to.port == 0)
+        return fail(err, cap, "--to is needed");
+    if (!o->kernel && (o->device == NULL || o->to.port == 0 || o->from_cnt == 0))
+        return fail(err, cap, "--port, --to and --from are needed, or --kernel and --to");
+    if (o->kernel && o->flood != FLOOD_NONE)
+        return fail(err, cap, "floods need --port: the kernel forges nothing");
     if (o->loads != (o->mode == NULL && o->flood == FLOOD_NONE))
         return fail(err, cap,
                     o->loads ? "with --loads the modes come on standard input"
                              : "a mode or a flood is needed");
-    if (net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from[0].addr))
+    if (o->from_cnt > 0 && net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from))
         return fail(err, cap, "--to and --from are of two families");
     if (o->flood != FLOOD_NONE && !net_addr_is_v4(&o->to.addr))
         return fail(err, cap, "floods are IPv4 only");
-    if (o->from_cnt < o->lane_cnt)
+    if (!o->kernel && o->from_cnt > NET_ADDRESS_MAX * o->lane_cnt)
+        return fail(err, cap, "--from: more than 16 addresses a lane");
+    if (!o->kernel && o->from_cnt < o->lane_cnt)
         return fail(err, cap, "each lane needs an address of its own: --from A-B/LEN");
     if (o->mode != NULL && o->connection_cnt < o->lane_cnt)
         return fail(err, cap, "each lane needs a connection");

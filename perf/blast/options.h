@@ -16,10 +16,12 @@
 struct mode;
 
 struct options {
-    const char *device; /* for EAL's --vdev or --allow */
+    const char *device; /* for EAL's --vdev or --allow; NULL with kernel */
+    bool kernel;        /* over its sockets, without DPDK */
     struct net_endpoint to;
-    struct net_prefix from[NET_ADDRESS_MAX]; /* our addresses, on one link */
-    uint32_t from_cnt;
+    struct net_addr from; /* the first of our addresses, which are on one link */
+    uint32_t from_cnt;    /* 0: the kernel chooses */
+    uint8_t from_prefix_len;
     struct net_addr gateway;
     const struct mode *mode; /* NULL: no connections, a flood alone */
     enum flood_kind flood;
@@ -35,6 +37,7 @@ struct options {
     uint32_t per_connection; /* messages or round trips */
     uint32_t lane_cnt;
     uint32_t cpu[OPTIONS_LANE_MAX];
+    bool cpus_given;
     const char *case_name; /* for lines of JSON */
     const char *sender, *recipient;
     bool json;
@@ -42,6 +45,9 @@ struct options {
 };
 
 extern const char options_usage[];
+
+/* Address i of from, i < from_cnt. */
+struct net_addr options_from(const struct options *o, uint32_t i);
 
 /* Returns 0, 1 when help is asked for, or -EINVAL with a line in err. */
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap);

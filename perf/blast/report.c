@@ -2,6 +2,7 @@
 
 #include "base_time.h"
 #include "mode.h"
+#include "stack.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -147,11 +148,12 @@ static void stack_figures(const struct report *r)
 
     for (uint32_t i = 0; i < r->options->lane_cnt; i++) {
         const struct lane *l = r->lane[i];
-        tx += stats_get(&l->stats, STATS_NET_TX_PACKETS) - l->tx_before;
-        rx += stats_get(&l->stats, STATS_NET_RX_PACKETS) - l->rx_before;
-        retransmits += stats_get(&l->stats, STATS_TCP_RETRANSMITS) - l->retransmits_before;
+        tx += stats_get(&l->stats, STATS_NET_TX_PACKETS) - l->stack->tx_before;
+        rx += stats_get(&l->stats, STATS_NET_RX_PACKETS) - l->stack->rx_before;
+        retransmits += stats_get(&l->stats, STATS_TCP_RETRANSMITS) - l->stack->retransmits_before;
     }
-    figure(r, "tsc_per_s", 1e9 / r->lane[0]->ns_per_tick, "ticks/s"); /* for cycles elsewhere */
+    figure(r, "tsc_per_s", 1e9 / r->lane[0]->stack->ns_per_tick,
+           "ticks/s"); /* for cycles elsewhere */
     figure(r, "retransmits", (double)retransmits, "segments");
     figure(r, "tx_frames", (double)tx, "frames");
     figure(r, "rx_frames", (double)rx, "frames");
@@ -168,7 +170,8 @@ uint64_t report_end(struct report *r)
         for (int id = LANE_FLOOD_SENT; id < LANE_FAIL_FIRST; id++)
             figure(r, lane_counter_names[id], (double)sum(r, (enum lane_counter)id), "frames");
     }
-    stack_figures(r);
+    if (!o->kernel)
+        stack_figures(r);
     fflush(stdout);
     return sum_failed(r) + sum(r, LANE_REFUSED_4XX) + sum(r, LANE_REFUSED_5XX);
 }

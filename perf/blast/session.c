@@ -20,32 +20,15 @@ static void end(struct lane *l, struct session *s)
 void session_fail(struct lane *l, struct session *s, enum lane_counter reason)
 {
     lane_add(l, reason, 1);
-    if (s->tcp != NULL)
-        tcp_abort(l->tcp, s->tcp);
+    l->link->abort(l, s);
     end(l, s);
-}
-
-static enum lane_counter reason_of(const struct tcp_conn *c)
-{
-    static const enum lane_counter reason[] = {
-        [TCP_OK] = LANE_FAIL_CLOSED,
-        [TCP_ERROR_REFUSED] = LANE_FAIL_REFUSED,
-        [TCP_ERROR_RESET] = LANE_FAIL_RESET,
-        [TCP_ERROR_TIMEOUT] = LANE_FAIL_TIMEOUT,
-        [TCP_ERROR_UNREACHABLE] = LANE_FAIL_UNREACHABLE,
-        [TCP_ERROR_NO_BUFFERS] = LANE_FAIL_NO_BUFFERS,
-    };
-    enum tcp_error e = tcp_error(c);
-
-    base_assert(e < BASE_ARRAY_CNT(reason));
-    return reason[e];
 }
 
 void session_start(struct lane *l, uint64_t scheduled_ns)
 {
     const struct options *o = l->options;
     struct session *s = base_pool_get(&l->sessions);
-    struct net_endpoint local = {.addr = l->address[l->address_next++ % l->address_cnt]};
+    struct net_addr from;
 
     base_assert(s != NULL); /* the caller counts */
     memset(s, 0, offsetof(struct session, smtp));
@@ -57,33 +40,33 @@ void session_start(struct lane *l, uint64_t scheduled_ns)
     l->open_cnt++;
     lane_add(l, LANE_STARTED, 1);
     o->mode->start(l, s);
-    if (tcp_connect(l->tcp, &local, &o->to, s, &s->tcp, l->now_ns) != 0) {
-        s->tcp = NULL;
-        session_fail(l, s, LANE_FAIL_NO_PORT);
+    if (l->address_cnt > 0)
+        from = lane_address(l, l->address_next++ % l->address_cnt);
+    int reason = l->link->open(l, s, l->address_cnt > 0 ? &from : NULL);
+    if (reason != 0) {
+        lane_add(l, (enum lane_counter)reason, 1);
+        end(l, s);
         return;
     }
     touch(l, s);
 }
 
-void session_event(struct lane *l, const struct tcp_event *e)
+void session_event(struct lane *l, struct session *s, bool ended)
 {
-    struct session *s = e->user;
     uint32_t open_cnt = l->open_cnt;
 
-    if (e->flags & TCP_EVENT_FAILED)
-        return session_fail(l, s, reason_of(e->conn));
     touch(l, s);
     l->options->mode->run(l, s);
     if (l->open_cnt != open_cnt) /* the mode has ended it, and nothing starts one in between */
         return;
-    if ((e->flags & TCP_EVENT_PEER_CLOSED) == 0)
+    if (!ended)
         return;
     if (!s->bye)
         return session_fail(l, s, LANE_FAIL_CLOSED);
     lane_add(l, LANE_CONNECTIONS, 1);
     if (s->unit_left > 0) /* a connection is the unit */
         session_unit_done(l, s);
-    tcp_close(l->tcp, s->tcp);
+    l->link->close(l, s);
     end(l, s);
 }
 
@@ -95,10 +78,10 @@ void session_timer(struct lane *l, struct base_timer *t)
 /* ---- for modes ---- */
 
 /* Copies the waiting bytes' first line to p; its length with the LF, or 0: it is not whole. */
-static uint32_t first_line(const struct session *s, uint8_t *p, uint32_t cap)
+static uint32_t first_line(struct lane *l, struct session *s, uint8_t *p, uint32_t cap)
 {
     struct base_span spans[8];
-    uint32_t n = tcp_recv_view(s->tcp, spans, BASE_ARRAY_CNT(spans)), len = 0;
+    uint32_t n = session_view(l, s, spans, BASE_ARRAY_CNT(spans)), len = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         for (size_t k = 0; k < spans[i].len && len < cap; k++) {
@@ -120,23 +103,46 @@ uint32_t session_reply(struct lane *l, struct session *s)
     uint8_t line[SMTP_LINE_MAX];
     uint32_t len;
 
-    while ((len = first_line(s, line, sizeof(line))) > 0) {
+    while ((len = first_line(l, s, line, sizeof(line))) > 0) {
         if (len < 5 || line[len - 1] != '\n' || !is_digit(line[0]) || !is_digit(line[1]) ||
             !is_digit(line[2]))
             return REPLY_BAD;
-        tcp_recv_consume(l->tcp, s->tcp, len);
+        session_consume(l, s, len);
         if (line[3] != '-')
             return (line[0] - '0') * 100u + (line[1] - '0') * 10u + (line[2] - '0');
     }
     return 0;
 }
 
+uint32_t session_view(struct lane *l, struct session *s, struct base_span *spans, uint32_t cap)
+{
+    return l->link->view(l, s, spans, cap);
+}
+
+void session_consume(struct lane *l, struct session *s, uint32_t n)
+{
+    l->link->consume(l, s, n);
+}
+
+uint32_t session_space(struct lane *l, struct session *s)
+{
+    return l->link->space(l, s);
+}
+
+size_t session_send_some(struct lane *l, struct session *s, const void *p, size_t len)
+{
+    int64_t n = l->link->send(l, s, p, len);
+
+    if (n <= 0)
+        return 0;
+    lane_add(l, LANE_BYTES, (uint64_t)n);
+    return (size_t)n;
+}
+
 void session_send(struct lane *l, struct session *s, const void *p, size_t len)
 {
-    int64_t n = tcp_send(l->tcp, s->tcp, p, len);
-
-    /* Less only when the pool is empty or the connection is gone: both end it soon. */
-    lane_add(l, LANE_BYTES, n > 0 ? (uint64_t)n : 0);
+    /* Less only when buffers are short or the connection is gone: both end it soon. */
+    (void)session_send_some(l, s, p, len);
 }
 
 void session_unit_done(struct lane *l, struct session *s)
