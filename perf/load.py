@@ -1,5 +1,6 @@
 """perf/blast as a client of the kernel's TCP, which is the same for ours and for peers; and its figures by common names."""
 import os
+import re
 import subprocess
 
 from harness import BUILD, GATEWAY_IP, Failed, die_with_parent
@@ -25,6 +26,7 @@ class Figures:
             raise Failed(f'nothing succeeded: {got}')
         self.done, self.per_s = got[units], got[f'{units}_per_s']
         self.latency = {name: got[name] for name in LATENCIES}
+        self.reasons = {name: n for name, n in got.items() if n and re.match('failed_|refused_', name)}
         self.failed = got['failed'] + got.get('refused_4xx', 0) + (got.get('refused_5xx', 0) if units == 'messages' else 0)
 
 

@@ -14,7 +14,7 @@ def gnuplot():
     found = shutil.which('gnuplot')
     if found:
         return found, dict(os.environ)
-    packages.fetch('gnuplot')
+    packages.fetch('gnuplot')  # nothing, when it is here
     root = packages.root('gnuplot')
     return os.path.join(root, 'usr/bin/gnuplot-nox'), dict(os.environ, LD_LIBRARY_PATH=os.path.join(root, 'usr/lib/x86_64-linux-gnu'))
 

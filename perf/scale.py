@@ -29,14 +29,14 @@ def one(place, lanes, effort):
               tcp={'packet_buffers': 32768, 'msl': '1s'}, route_default={'host': NOBODY})
     gw.start(addresses=False)
     check_equal(len(gw.lanes()), lanes, 'lanes')
-    case = accept.CASES['accept-pipelined']
+    case = accept.CASES['accept-new' if effort.quick else 'accept-pipelined']
     words = [*case.words.split(), '--time', effort.seconds, '--messages', min(case.most, effort.most or case.most)]
     cpu, accepted = lanes_user_seconds(gw), [gw.counter('conn/accepted', n) for n in gw.lanes()]
     got = accept.measured(gw, lambda: load.kernel(case.units, words, FROM))
     cpu = lanes_user_seconds(gw) - cpu
     accepted = [gw.counter('conn/accepted', n) - before for n, before in zip(gw.lanes(), accepted)]
     check(min(accepted) > 0, f'connections of the lanes: {accepted}')
-    check_equal(gw.stop(), 0, 'exit status of the gateway')
+    gw.stop()
     return got, cpu
 
 
