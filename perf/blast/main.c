@@ -7,6 +7,7 @@
  * connection failed or a message was refused, 2 when it could not be run.
  */
 #include "base_time.h"
+#include "device.h"
 #include "lane.h"
 #include "mode.h"
 #include "options.h"
@@ -19,7 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -27,7 +28,7 @@
 
 struct blast {
     struct options options;
-    struct net_port port;
+    struct device device;
     struct lane *lane[OPTIONS_LANE_MAX];
     pthread_t thread[OPTIONS_LANE_MAX]; /* of lanes over the kernel's sockets */
     int status[OPTIONS_LANE_MAX];
@@ -49,14 +50,6 @@ static int fail(const char *what)
 {
     fprintf(stderr, "blast: %s\n", what);
     return 2;
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * BASE_NS_S + (uint64_t)t.tv_nsec;
 }
 
 /* ---- the message ---- */
@@ -148,10 +141,10 @@ static int run(const struct options *o)
     for (uint32_t i = 0; i < lanes; i++)
         if (start_lane(i) != 0)
             return fail("a lane does not start");
-    for (uint64_t next_ns = clock_ns(); atomic_load(&b.running_cnt) > 0; usleep(5000)) {
-        if (clock_ns() < next_ns)
+    for (uint64_t next_ns = device_clock_ns(); atomic_load(&b.running_cnt) > 0; usleep(5000)) {
+        if (device_clock_ns() < next_ns)
             continue;
-        report_second(&b.report, clock_ns());
+        report_second(&b.report, device_clock_ns());
         next_ns += BASE_NS_S;
     }
     for (uint32_t i = 0; i < lanes; i++) {
@@ -190,12 +183,18 @@ static int start_links(char *program)
 
     if (o->kernel && sockets_raise_limit(o->connection_cnt, err, sizeof(err)) != 0)
         return fail(err);
-    if (!o->kernel && stack_start_eal(o, program) != 0)
+    b.device = (struct device){.name = "blast", .device = o->device, .lane_cnt = o->lane_cnt};
+    memcpy(b.device.cpu, o->cpu, sizeof(b.device.cpu));
+    if (!o->kernel && device_start_eal(&b.device, program) != 0)
         return fail("DPDK does not start: see the lines above");
-    for (uint32_t i = 0; i < o->lane_cnt; i++)
+    for (uint32_t i = 0; i < o->lane_cnt; i++) {
         if ((b.lane[i] = lane_new(o, i)) == NULL)
             return fail("no memory");
-    if (!o->kernel && stack_open_port(&b.port, o, b.lane, &stop, err, sizeof(err)) != 0)
+        b.device.stats[i] = &b.lane[i]->stats;
+        if (b.lane[i]->stack != NULL)
+            b.lane[i]->stack->port = &b.device.port;
+    }
+    if (!o->kernel && device_open(&b.device, &stop, err, sizeof(err)) != 0)
         return fail(err);
     for (uint32_t i = 0; i < o->lane_cnt; i++)
         if (lane_open(b.lane[i]) != 0)
@@ -223,7 +222,9 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < b.options.lane_cnt; i++)
         lane_free(b.lane[i]);
     free(b.message);
-    if (!b.options.kernel)
+    if (!b.options.kernel) {
+        device_close(&b.device);
         rte_eal_cleanup();
+    }
     return status;
 }

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "arguments.h"
 #include "base_time.h"
 #include "mode.h"
 
@@ -7,9 +8,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define WORD_MAX   64   /* of a load */
 #define LOADS_CONN 4096 /* connections of loads at most, when not given */
@@ -128,30 +127,6 @@ __attribute__((format(printf, 3, 4))) static int fail(char *err, size_t cap, con
     return -EINVAL;
 }
 
-static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-    char *end;
-
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != 0 || errno != 0 || v < min || v > max)
-        return -EINVAL;
-    *out = v;
-    return 0;
-}
-
-/* Seconds, with a point: "0.5". */
-static int seconds(const char *text, uint64_t *out_ns)
-{
-    char *end;
-    double v = strtod(text, &end);
-
-    if (end == text || *end != 0 || !(v >= 0.001) || !(v <= 86400))
-        return -EINVAL;
-    *out_ns = (uint64_t)(v * 1e9);
-    return 0;
-}
-
 /* "10.0.0.2-10.0.0.17/24": IPv4; or one address of either family with its prefix. */
 static int source_range(struct options *o, const char *text)
 {
@@ -169,7 +144,7 @@ static int source_range(struct options *o, const char *text)
         net_addr_parse(&last, base_span_of(dash + 1, (size_t)(slash - dash - 1))) != 0)
         return -EINVAL;
     bool v4 = net_addr_is_v4(&first);
-    if (number(slash + 1, 1, v4 ? 32 : 128, &len) != 0 || v4 != net_addr_is_v4(&last) ||
+    if (arguments_number(slash + 1, 1, v4 ? 32 : 128, &len) != 0 || v4 != net_addr_is_v4(&last) ||
         memcmp(first.b, last.b, 12) != 0)
         return -EINVAL;
     uint32_t from = base_be32(first.b + 12), to = base_be32(last.b + 12);
@@ -190,25 +165,6 @@ struct net_addr options_from(const struct options *o, uint32_t i)
     return a;
 }
 
-static int cpu_list(struct options *o, const char *text)
-{
-    uint32_t cnt = 0;
-
-    for (const char *p = text; cnt < OPTIONS_LANE_MAX; p++) {
-        char *end;
-        unsigned long v = strtoul(p, &end, 10);
-        if (end == p || v > 1023)
-            return -EINVAL;
-        o->cpu[cnt++] = (uint32_t)v;
-        if (*end == 0)
-            return 0;
-        if (*end != ',')
-            return -EINVAL;
-        p = end;
-    }
-    return -EINVAL;
-}
-
 static int mailbox(const char *text, const char **out)
 {
     size_t len = strlen(text);
@@ -217,15 +173,6 @@ static int mailbox(const char *text, const char **out)
         return -EINVAL;
     *out = text;
     return 0;
-}
-
-static int number32(const char *text, uint32_t max, uint32_t *out)
-{
-    uint64_t v = 0;
-    int error = number(text, 1, max, &v);
-
-    *out = (uint32_t)v;
-    return error;
 }
 
 static int take(struct options *o, int key, const char *arg)
@@ -244,34 +191,34 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_GATEWAY:
         return net_addr_parse(&o->gateway, base_span_str(arg));
     case KEY_CONNECTIONS:
-        return number32(arg, CONN_MAX, &o->connection_cnt);
+        return arguments_number32(arg, 1, CONN_MAX, &o->connection_cnt);
     case KEY_PER_CONNECTION:
-        return number32(arg, UINT32_MAX, &o->per_connection);
+        return arguments_number32(arg, 1, UINT32_MAX, &o->per_connection);
     case KEY_RATE:
-        return number(arg, 1, RATE_MAX, &o->rate);
+        return arguments_number(arg, 1, RATE_MAX, &o->rate);
     case KEY_MESSAGES:
-        return number(arg, 1, COUNT_MAX, &o->unit_max);
+        return arguments_number(arg, 1, COUNT_MAX, &o->unit_max);
     case KEY_SIZE:
-        return number(arg, 1, SIZE_MAX_, &o->size_bytes);
+        return arguments_number(arg, 1, SIZE_MAX_, &o->size_bytes);
     case KEY_FLOOD_RATE:
-        return number(arg, 1, RATE_MAX, &o->flood_rate);
+        return arguments_number(arg, 1, RATE_MAX, &o->flood_rate);
     case KEY_FRAMES:
-        return number(arg, 1, COUNT_MAX, &o->frame_max);
+        return arguments_number(arg, 1, COUNT_MAX, &o->frame_max);
     case KEY_TIME:
-        return seconds(arg, &o->duration_ns);
+        return arguments_seconds(arg, &o->duration_ns);
     case KEY_TIMEOUT:
-        return seconds(arg, &o->timeout_ns);
+        return arguments_seconds(arg, &o->timeout_ns);
     case KEY_SENDER:
         return mailbox(arg, &o->sender);
     case KEY_RECIPIENT:
         return mailbox(arg, &o->recipient);
     case KEY_LANES:
-        return number32(arg, OPTIONS_LANE_MAX, &o->lane_cnt);
+        return arguments_number32(arg, 1, OPTIONS_LANE_MAX, &o->lane_cnt);
     case KEY_CPUS:
         o->cpus_given = true;
-        return cpu_list(o, arg);
+        return arguments_cpus(arg, o->cpu, OPTIONS_LANE_MAX);
     case KEY_SEED:
-        return number(arg, 0, UINT64_MAX, &o->seed);
+        return arguments_number(arg, 0, UINT64_MAX, &o->seed);
     case KEY_JSON:
         o->json = true;
         return 0;
@@ -365,8 +312,6 @@ static int take_words(struct options *o, int argc, char **argv, int first, char 
 
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
     *o = (struct options){
         .duration_ns = 10 * BASE_NS_S,
         .timeout_ns = 10 * BASE_NS_S,
@@ -376,8 +321,7 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
         .recipient = "sink@example.org",
         .seed = 1,
     };
-    for (uint32_t i = 0; i < OPTIONS_LANE_MAX; i++)
-        o->cpu[i] = (uint32_t)((cpus - 1 - (long)i % cpus + cpus) % cpus);
+    device_default_cpus(o->cpu);
     int result = take_words(o, argc, argv, KEY_PORT, err, err_cap);
     if (result != 0)
         return result;
