@@ -5,13 +5,14 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
+#include "device.h"
 #include "flood_frame.h"
 #include "net.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define OPTIONS_LANE_MAX 16
+#define OPTIONS_LANE_MAX DEVICE_LANE_MAX
 
 struct mode;
 
