@@ -48,7 +48,7 @@ def script(case, prefix, cpu, per_s, late, durable, path):
     label = {who: who + ('' if durable.get(who, True) else '\\n(no sync)') for who in order}
     out = [f'set terminal svg size 900,900 font "sans,13" background "white"', f'set output "{path}"',
            'set style data histograms', 'set style fill solid 0.9 border -1', 'set boxwidth 0.85', 'set logscale y', 'set grid ytics',
-           'set key top right', 'set xtics scale 0',
+           'set key outside top right horizontal', 'set xtics scale 0', 'set bmargin 3',
            f'set multiplot layout 2,1 title "{case}{" (spool in memory)" if prefix else ""}"']
     out += block('rate', [f'"{label[who]}" {cpu[who]} {per_s.get(who, cpu[who])}' for who in order])
     out += ['set ylabel "a second (log)"', 'set yrange [1:*]',
