@@ -127,6 +127,7 @@ struct tls_policy_spec {
     uint8_t tickets;                /* servers: 0 or 1 */
     uint8_t alpn;                   /* servers: enum tls_alpn */
     uint16_t version_min;           /* TLS_VERSION_... */
+    uint16_t version_max;           /* likewise; 0: the highest there is */
     const char *ciphers;      /* of TLS 1.2, as OpenSSL spells it; NULL: forward secrecy and AEAD,
                                  then CBC */
     const char *ciphersuites; /* of TLS 1.3; NULL: AES-128-GCM, ChaCha20, AES-256-GCM */

@@ -3,6 +3,7 @@
 #include "base_time.h"
 #include "flood.h"
 #include "mode.h"
+#include "secure.h"
 #include "session.h"
 #include "sockets.h"
 #include "stack.h"
@@ -19,6 +20,9 @@ const char *const lane_counter_names[LANE_COUNTER_CNT] = {
     [LANE_CONNECTIONS] = "connections",
     [LANE_UNITS] = "units",
     [LANE_BYTES] = "bytes",
+    [LANE_HANDSHAKES] = "handshakes",
+    [LANE_RESUMED] = "resumed",
+    [LANE_STANDING] = "standing",
     [LANE_FLOOD_SENT] = "flood_sent",
     [LANE_FLOOD_FULL] = "flood_port_full",
     [LANE_FLOOD_NO_MBUF] = "flood_no_buffer",
@@ -31,6 +35,7 @@ const char *const lane_counter_names[LANE_COUNTER_CNT] = {
     [LANE_FAIL_NO_BUFFERS] = "failed_no_buffers",
     [LANE_FAIL_SILENT] = "failed_silent",
     [LANE_FAIL_CLOSED] = "failed_closed",
+    [LANE_FAIL_TLS] = "failed_tls",
     [LANE_FAIL_REPLY] = "failed_reply",
     [LANE_FAIL_UNFINISHED] = "failed_unfinished",
     [LANE_REFUSED_4XX] = "refused_4xx",
@@ -87,36 +92,62 @@ int lane_open(struct lane *l)
     int error = l->stack != NULL ? stack_open(l) : sockets_open(l);
 
     base_list_init(&l->open);
+    base_list_init(&l->waiting);
     base_wheel_init(&l->wheel, l->now_ns);
     if (error == 0)
-        error = base_pool_init(&l->sessions, l->session_max + 1, sizeof(struct session), 64, 0);
+        error = base_pool_init(&l->sessions, l->session_max + 1, session_bytes(l->options), 64, 0);
     return error;
 }
 
-void lane_load(struct lane *l, const struct options *o, struct base_span message)
+/* sink@example.org, or where there are several sink0@example.org and so on. */
+static void name_recipients(struct lane *l, const struct options *o)
+{
+    const char *at = strrchr(o->recipient, '@');
+
+    for (uint32_t i = 0; i < o->recipient_cnt; i++)
+        if (o->recipient_cnt == 1 || at == NULL)
+            snprintf(l->recipient[i], sizeof(l->recipient[i]), "%s", o->recipient);
+        else
+            snprintf(l->recipient[i], sizeof(l->recipient[i]), "%.*s%u%s", (int)(at - o->recipient),
+                     o->recipient, i, at);
+}
+
+int lane_load(struct lane *l, const struct options *o, const struct message *message,
+              struct ledger *ledger)
 {
     l->options = o;
-    l->message = message.p;
-    l->message_bytes = message.len;
+    l->message = message;
+    l->ledger = ledger;
+    l->message_next = l->number;
     l->session_max = (uint32_t)share(l, o->connection_cnt);
     l->units_left = o->mode == NULL ? 0 : o->unit_max > 0 ? share(l, o->unit_max) : UINT64_MAX;
     l->interval_ns = o->rate > 0 ? BASE_NS_S * o->lane_cnt / o->rate : 0;
-    l->next_ns = 0;
+    l->next_ns = l->unit_next_ns = 0;
+    l->unit_interval_ns = o->message_rate > 0 ? BASE_NS_S * o->lane_cnt / o->message_rate : 0;
     l->ending = false;
-    for (uint32_t i = 0; i < HISTOGRAM_BUCKET_CNT; i++)
-        atomic_store_explicit(&l->latency.bucket[i], 0, memory_order_relaxed);
+    histogram_clear(&l->latency);
+    histogram_clear(&l->handshake);
     for (int i = 0; i < LANE_COUNTER_CNT; i++)
         atomic_store_explicit(&l->counter[i], 0, memory_order_relaxed);
     atomic_store_explicit(&l->begin_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&l->end_ns, 0, memory_order_relaxed);
     if (l->stack != NULL)
         stack_load(l);
+    name_recipients(l, o);
+    if (o->user != NULL)
+        l->credentials = (struct smtp_credentials){.user = base_span_str(o->user),
+                                                   .password = base_span_str(o->password),
+                                                   .mechanisms = 1 << SMTP_SASL_CLIENT_PLAIN,
+                                                   .cleartext = true};
+    secure_close(l); /* of the load before */
+    return o->tls == OPTIONS_TLS_NONE || o->mode == NULL ? 0 : secure_open(l);
 }
 
 void lane_free(struct lane *l)
 {
     if (l == NULL)
         return;
+    secure_close(l);
     if (l->stack != NULL)
         stack_close(l->stack);
     if (l->sockets != NULL)
@@ -151,15 +182,35 @@ static void start(struct lane *l)
     }
 }
 
+static uint64_t sooner(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
 static uint64_t wait_ns(const struct lane *l, uint64_t until_ns)
 {
-    uint64_t due_ns = start_ns(l), timer_ns = base_wheel_next(&l->wheel);
+    if (l->ending && !base_list_empty(&l->waiting))
+        return 0;
+    uint64_t due_ns = sooner(sooner(start_ns(l), base_wheel_next(&l->wheel)), until_ns);
 
-    due_ns = timer_ns < due_ns ? timer_ns : due_ns;
-    due_ns = until_ns < due_ns ? until_ns : due_ns;
+    if (l->unit_interval_ns > 0 && !base_list_empty(&l->waiting))
+        due_ns = sooner(due_ns, l->unit_next_ns);
     if (due_ns <= l->now_ns)
         return 0;
     return due_ns - l->now_ns < WAIT_MAX_NS ? due_ns - l->now_ns : WAIT_MAX_NS;
+}
+
+/* Whoever waits for a unit that is due, or for the end. */
+static void wake(struct lane *l)
+{
+    for (int i = 0; i < START_MAX && !base_list_empty(&l->waiting); i++) {
+        if (!l->ending && (l->unit_interval_ns == 0 || l->unit_next_ns > l->now_ns))
+            return;
+        struct session *s =
+            base_container_of(base_list_pop_front(&l->waiting), struct session, wait);
+        s->woken = true;
+        l->link->wake(l, s);
+    }
 }
 
 static void pass(struct lane *l, uint64_t until_ns)
@@ -170,6 +221,7 @@ static void pass(struct lane *l, uint64_t until_ns)
     while ((t = base_wheel_pop(&l->wheel, l->now_ns)) != NULL)
         session_timer(l, t);
     start(l);
+    wake(l);
     l->link->end(l);
 }
 
@@ -200,10 +252,14 @@ int lane_run(struct lane *l, const _Atomic bool *stop)
     const struct options *o = l->options;
 
     l->now_ns = l->link->clock(l);
-    if (l->link->prepare(l, stop) != 0)
+    if (l->link->prepare(l, stop) != 0) {
+        if (l->secure != NULL)
+            secure_leave(l);
         return -1;
+    }
     uint64_t begin_ns = l->now_ns, end_ns = begin_ns + o->duration_ns;
     atomic_store_explicit(&l->begin_ns, begin_ns, memory_order_release);
+    l->unit_next_ns = begin_ns;
     for (bool flooding = true; !l->ending;) {
         pass(l, end_ns);
         flooding = flooding && l->stack != NULL && flood_run(l);
@@ -218,5 +274,7 @@ int lane_run(struct lane *l, const _Atomic bool *stop)
            !atomic_load_explicit(stop, memory_order_relaxed))
         pass(l, end_ns);
     give_up_rest(l);
+    if (l->secure != NULL)
+        secure_leave(l);
     return 0;
 }

@@ -15,6 +15,7 @@
 #include "histogram.h"
 #include "link.h"
 #include "options.h"
+#include "smtp_client.h"
 #include "stats.h"
 
 #include <stdatomic.h>
@@ -27,6 +28,9 @@ enum lane_counter {
     LANE_CONNECTIONS, /* that came to their end as they should */
     LANE_UNITS,       /* messages acknowledged, round trips */
     LANE_BYTES,       /* payload sent */
+    LANE_HANDSHAKES,  /* of TLS that were done */
+    LANE_RESUMED,     /* of these, by a session of an earlier connection */
+    LANE_STANDING,    /* connections that are held now */
     LANE_FLOOD_SENT,
     LANE_FLOOD_FULL,    /* frames that the port did not take */
     LANE_FLOOD_NO_MBUF, /* or for which there was no buffer */
@@ -41,7 +45,8 @@ enum lane_counter {
     LANE_FAIL_NO_BUFFERS,
     LANE_FAIL_SILENT, /* no news for --timeout */
     LANE_FAIL_CLOSED, /* by the server, before the end */
-    LANE_FAIL_REPLY,  /* a reply that was not the wanted one */
+    LANE_FAIL_TLS,
+    LANE_FAIL_REPLY, /* a reply that was not the wanted one */
     LANE_FAIL_UNFINISHED,
     LANE_FAIL_END,
     /* Messages that the server refused, beside those. */
@@ -55,6 +60,9 @@ extern const char *const lane_counter_names[LANE_COUNTER_CNT];
 struct session;
 struct stack;
 struct sockets;
+struct secure;
+struct message;
+struct ledger;
 
 struct lane {
     /* Read each pass. */
@@ -63,6 +71,7 @@ struct lane {
     const struct link_ops *link;
     struct stack *stack;     /* NULL: over the kernel's sockets */
     struct sockets *sockets; /* NULL: over our own stack */
+    struct secure *secure;   /* NULL: the load is in clear */
     uint32_t number;
     bool ending;      /* nothing new is started */
     uint64_t next_ns; /* when the next connection is due, with a rate */
@@ -75,12 +84,21 @@ struct lane {
     struct base_pool sessions;
     struct base_wheel wheel;
     struct base_list open;
-    const uint8_t *message; /* borrowed: header section and body */
-    uint64_t message_bytes;
-    uint8_t scratch[LANE_OUT_BYTES]; /* of one call */
+    /* With a rate of units: sessions that wait for one to be due, first come first served; and
+     * those that are held until the end. */
+    struct base_list waiting;
+    uint64_t unit_next_ns; /* when the next unit is due */
+    uint64_t unit_interval_ns;
+    uint64_t message_next;         /* number of the next message */
+    uint64_t client_next;          /* of PROXY headers */
+    const struct message *message; /* borrowed */
+    struct ledger *ledger;         /* borrowed; NULL: none is written */
+    struct smtp_credentials credentials;
+    uint8_t scratch[LANE_OUT_BYTES];                            /* of one call */
+    char recipient[SMTP_CLIENT_RCPT_MAX][SMTP_ADDRESS_MAX + 8]; /* of a message */
 
     /* Written here, read by all. */
-    struct histogram latency;
+    struct histogram latency, handshake;
     _Atomic uint64_t counter[LANE_COUNTER_CNT];
     _Atomic uint64_t begin_ns; /* 0: the load has not begun */
     _Atomic uint64_t end_ns;   /* of the time that rates are of; 0: it goes on */
@@ -98,8 +116,10 @@ struct lane *lane_new(const struct options *o, uint32_t number) BASE_WARN_UNUSED
 int lane_open(struct lane *l) BASE_WARN_UNUSED;
 
 /* The next load: all counters are zero. o is about the same link as that of lane_new, with as many
- * connections or fewer; it and message are borrowed until the next load. */
-void lane_load(struct lane *l, const struct options *o, struct base_span message);
+ * connections or fewer; it, message and ledger (which may be NULL) are borrowed until the next
+ * load. Returns 0, or -1 with a sentence in error. */
+int lane_load(struct lane *l, const struct options *o, const struct message *message,
+              struct ledger *ledger) BASE_WARN_UNUSED;
 
 /* The whole load. Returns 0, or -1 with a sentence in error. stop may end it early. */
 int lane_run(struct lane *l, const _Atomic bool *stop);
@@ -115,6 +135,11 @@ static inline void lane_add(struct lane *l, enum lane_counter id, uint64_t n)
 {
     uint64_t v = atomic_load_explicit(&l->counter[id], memory_order_relaxed);
     atomic_store_explicit(&l->counter[id], v + n, memory_order_relaxed);
+}
+
+static inline void lane_take(struct lane *l, enum lane_counter id, uint64_t n)
+{
+    lane_add(l, id, -n);
 }
 
 static inline uint64_t lane_get(const struct lane *l, enum lane_counter id)

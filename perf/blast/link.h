@@ -41,6 +41,9 @@ struct link_ops {
     /* Takes len bytes, or fewer when there is no room. Returns how many; negative: the connection
      * is gone, which is told later. */
     int64_t (*send)(struct lane *l, struct session *s, const void *p, size_t len);
+    /* Tells the session by session_event that it may go on, without any news of its own; not from
+     * within such a call. */
+    void (*wake)(struct lane *l, struct session *s);
     /* Ends it in order, or at once. */
     void (*close)(struct lane *l, struct session *s);
     void (*abort)(struct lane *l, struct session *s);

@@ -147,16 +147,20 @@ static uint32_t space(struct lane *l, struct session *s)
 {
     struct sockets *k = l->sockets;
 
+    base_assert(k->at == s); /* nobody sends without news */
+    /* Less than all of it is told only where the socket is full, so that there will be news. */
+    if (k->output_len > sizeof(k->output) / 2)
+        (void)send_gathered(k, &s->socket, NULL, 0);
     if (s->socket.out_len > 0)
         return 0;
-    return (uint32_t)(sizeof(k->output) - (k->at == s ? k->output_len : 0));
+    return (uint32_t)(sizeof(k->output) - k->output_len);
 }
 
 static int64_t send_bytes(struct lane *l, struct session *s, const void *p, size_t len)
 {
     struct sockets *k = l->sockets;
 
-    base_assert(k->at == s); /* nobody sends without news */
+    base_assert(k->at == s);
     if (s->socket.out_len > 0)
         return 0;
     if (len > sizeof(k->output) - k->output_len)
@@ -257,7 +261,7 @@ static bool tell(struct lane *l, struct session *s, bool ended)
     return true;
 }
 
-/* There is room again, and nothing to read. */
+/* There is nothing to read. */
 static void writable(struct lane *l, struct session *s)
 {
     l->sockets->input = base_span_of(s->socket.in, s->socket.in_len);
@@ -396,6 +400,7 @@ const struct link_ops link_kernel = {
     .consume = consume,
     .space = space,
     .send = send_bytes,
+    .wake = writable,
     .close = close_conn,
     .abort = abort_conn,
 };

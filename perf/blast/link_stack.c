@@ -132,6 +132,11 @@ static int64_t send_bytes(struct lane *l, struct session *s, const void *p, size
     return tcp_send(l->stack->tcp, s->tcp, p, len);
 }
 
+static void wake(struct lane *l, struct session *s)
+{
+    session_event(l, s, false);
+}
+
 static void close_conn(struct lane *l, struct session *s)
 {
     tcp_close(l->stack->tcp, s->tcp);
@@ -152,6 +157,7 @@ const struct link_ops link_stack = {
     .consume = consume,
     .space = space,
     .send = send_bytes,
+    .wake = wake,
     .close = close_conn,
     .abort = abort_conn,
 };

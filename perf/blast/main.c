@@ -7,32 +7,39 @@
  * connection failed or a message was refused, 2 when it could not be run.
  */
 #include "base_time.h"
+#include "device.h"
 #include "lane.h"
+#include "ledger.h"
+#include "message.h"
 #include "mode.h"
 #include "options.h"
 #include "report.h"
 #include "sockets.h"
 #include "stack.h"
+#include "tls_memory.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_launch.h>
 
+#define MESSAGES_PER_S 1000000 /* more than a load can have */
+
 struct blast {
     struct options options;
-    struct net_port port;
+    struct device device;
     struct lane *lane[OPTIONS_LANE_MAX];
     pthread_t thread[OPTIONS_LANE_MAX]; /* of lanes over the kernel's sockets */
     int status[OPTIONS_LANE_MAX];
     _Atomic uint32_t running_cnt;
-    uint8_t *message;
+    struct message message;
+    struct ledger ledger;
     struct report report;
 };
 
@@ -49,39 +56,6 @@ static int fail(const char *what)
 {
     fprintf(stderr, "blast: %s\n", what);
     return 2;
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * BASE_NS_S + (uint64_t)t.tv_nsec;
-}
-
-/* ---- the message ---- */
-
-/* A header section, then lines of text up to size bytes in all; no line starts with a dot. */
-static struct base_span make_message(const struct options *o)
-{
-    static const char line[] = "The quick brown fox jumps over the lazy dog 0123456789 times.\r\n";
-    size_t cap = o->size_bytes + 1024, at;
-
-    free(b.message);
-    b.message = malloc(cap);
-    if (b.message == NULL)
-        return base_span_of(NULL, 0);
-    at = (size_t)snprintf((char *)b.message, cap,
-                          "From: <%s>\r\nTo: <%s>\r\nSubject: blast\r\n"
-                          "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n",
-                          o->sender, o->recipient);
-    while (at + 2 < o->size_bytes) { /* the last line is cut to fit and ends as all do */
-        size_t n = o->size_bytes - at < sizeof(line) - 1 ? o->size_bytes - at : sizeof(line) - 1;
-        memcpy(b.message + at, line, n);
-        at += n;
-        memcpy(b.message + at - 2, "\r\n", 2);
-    }
-    return base_span_of(b.message, at);
 }
 
 /* ---- run ---- */
@@ -133,25 +107,46 @@ static void join_lane(uint32_t i)
         rte_eal_wait_lcore(i + 1);
 }
 
+/* Room for each message of the load. */
+static int open_ledger(const struct options *o, uint64_t run_id)
+{
+    uint64_t seconds = o->duration_ns / BASE_NS_S + 1;
+    struct ledger_settings s = {
+        .kind = LEDGER_SENT,
+        .run = run_id,
+        .capacity = o->unit_max > 0 ? o->unit_max + o->lane_cnt : seconds * MESSAGES_PER_S,
+        .recipient_cnt = o->recipient_cnt,
+        .message_bytes = b.message.bytes,
+    };
+
+    return ledger_create(&b.ledger, o->ledger, &s);
+}
+
 /* One load from its start to its figures. Returns the exit status. */
 static int run(const struct options *o)
 {
     uint32_t lanes = o->lane_cnt;
-    struct base_span message = make_message(o);
+    struct message *m = &b.message;
+    uint64_t run_id = o->run;
     int status = 0;
 
-    if (message.p == NULL)
+    if (run_id == 0 && getrandom(&run_id, sizeof(run_id), 0) != (ssize_t)sizeof(run_id))
+        return fail("no random number");
+    if (message_make(m, o, run_id) != 0)
         return fail("no memory for the message");
+    if (o->ledger != NULL && open_ledger(o, run_id) != 0)
+        return fail("--ledger: the file cannot be made");
     for (uint32_t i = 0; i < lanes; i++)
-        lane_load(b.lane[i], o, message);
+        if (lane_load(b.lane[i], o, m, o->ledger != NULL ? &b.ledger : NULL) != 0)
+            return fail(b.lane[i]->error);
     report_init(&b.report, o, b.lane);
     for (uint32_t i = 0; i < lanes; i++)
         if (start_lane(i) != 0)
             return fail("a lane does not start");
-    for (uint64_t next_ns = clock_ns(); atomic_load(&b.running_cnt) > 0; usleep(5000)) {
-        if (clock_ns() < next_ns)
+    for (uint64_t next_ns = device_clock_ns(); atomic_load(&b.running_cnt) > 0; usleep(5000)) {
+        if (device_clock_ns() < next_ns)
             continue;
-        report_second(&b.report, clock_ns());
+        report_second(&b.report, device_clock_ns());
         next_ns += BASE_NS_S;
     }
     for (uint32_t i = 0; i < lanes; i++) {
@@ -159,8 +154,12 @@ static int run(const struct options *o)
         if (b.status[i] != 0)
             status = fail(b.lane[i]->error);
     }
+    if (b.ledger.head != NULL)
+        ledger_close(&b.ledger);
     if (status != 0)
         return status;
+    if (o->histogram != NULL && report_histogram(&b.report, o->histogram) != 0)
+        return fail("--histogram: the file cannot be written");
     return report_end(&b.report) > 0 ? 1 : 0;
 }
 
@@ -190,12 +189,18 @@ static int start_links(char *program)
 
     if (o->kernel && sockets_raise_limit(o->connection_cnt, err, sizeof(err)) != 0)
         return fail(err);
-    if (!o->kernel && stack_start_eal(o, program) != 0)
+    b.device = (struct device){.name = "blast", .device = o->device, .lane_cnt = o->lane_cnt};
+    memcpy(b.device.cpu, o->cpu, sizeof(b.device.cpu));
+    if (!o->kernel && device_start_eal(&b.device, program) != 0)
         return fail("DPDK does not start: see the lines above");
-    for (uint32_t i = 0; i < o->lane_cnt; i++)
+    for (uint32_t i = 0; i < o->lane_cnt; i++) {
         if ((b.lane[i] = lane_new(o, i)) == NULL)
             return fail("no memory");
-    if (!o->kernel && stack_open_port(&b.port, o, b.lane, &stop, err, sizeof(err)) != 0)
+        b.device.stats[i] = &b.lane[i]->stats;
+        if (b.lane[i]->stack != NULL)
+            b.lane[i]->stack->port = &b.device.port;
+    }
+    if (!o->kernel && device_open(&b.device, &stop, err, sizeof(err)) != 0)
         return fail(err);
     for (uint32_t i = 0; i < o->lane_cnt; i++)
         if (lane_open(b.lane[i]) != 0)
@@ -217,13 +222,16 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal}; /* a wait for standard input ends, too */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    (void)tls_memory_use(); /* or malloc's, which is slower */
     int status = start_links(argv[0]);
     if (status == 0)
         status = b.options.loads ? run_loads() : run(&b.options);
     for (uint32_t i = 0; i < b.options.lane_cnt; i++)
         lane_free(b.lane[i]);
-    free(b.message);
-    if (!b.options.kernel)
+    message_free(&b.message);
+    if (!b.options.kernel) {
+        device_close(&b.device);
         rte_eal_cleanup();
+    }
     return status;
 }

@@ -1,6 +1,8 @@
 #include "session.h"
 
 #include "mode.h"
+#include "proxy.h"
+#include "secure.h"
 
 #define REPLY_BAD 999
 
@@ -9,8 +11,20 @@ static void touch(struct lane *l, struct session *s)
     base_wheel_set(&l->wheel, &s->timer, l->now_ns + l->options->timeout_ns);
 }
 
+size_t session_bytes(const struct options *o)
+{
+    return o->mode != NULL && !o->mode->sends ? offsetof(struct session, smtp)
+                                              : sizeof(struct session);
+}
+
 static void end(struct lane *l, struct session *s)
 {
+    if (s->tls != NULL)
+        secure_end(l, s);
+    if (base_list_linked(&s->wait))
+        base_list_remove(&s->wait);
+    if (s->standing)
+        session_release(l, s);
     base_wheel_stop(&l->wheel, &s->timer);
     base_list_remove(&s->place);
     base_pool_put(&l->sessions, s);
@@ -36,6 +50,7 @@ void session_start(struct lane *l, uint64_t scheduled_ns)
     s->unit_left = o->per_connection < l->units_left ? o->per_connection : (uint32_t)l->units_left;
     l->units_left -= s->unit_left;
     base_timer_init(&s->timer);
+    base_list_init(&s->wait);
     base_list_push_back(&l->open, &s->place);
     l->open_cnt++;
     lane_add(l, LANE_STARTED, 1);
@@ -51,13 +66,41 @@ void session_start(struct lane *l, uint64_t scheduled_ns)
     touch(l, s);
 }
 
+/* What goes before anything else. Returns false when the session is gone. */
+static bool begin(struct lane *l, struct session *s)
+{
+    const struct options *o = l->options;
+    uint8_t header[PROXY_WRITE_MAX];
+    struct base_buf out = {.p = header, .cap = sizeof(header)};
+
+    s->begun = true;
+    if (o->proxy != 0) {
+        uint64_t i = l->number + o->lane_cnt * l->client_next++;
+        struct net_endpoint client = {.addr = options_client(o, (uint32_t)(i % o->client_cnt)),
+                                      .port = (uint16_t)(1024 + i % 60000)};
+        int failed = proxy_write(&out, o->proxy, &client, &o->to);
+        base_assert(failed == 0);
+        (void)l->link->send(l, s, out.p, out.len);
+    }
+    if (o->tls != OPTIONS_TLS_IMPLICIT || secure_start(l, s))
+        return true;
+    session_fail(l, s, LANE_FAIL_TLS);
+    return false;
+}
+
 void session_event(struct lane *l, struct session *s, bool ended)
 {
     uint32_t open_cnt = l->open_cnt;
 
-    touch(l, s);
-    l->options->mode->run(l, s);
+    if (!s->standing)
+        touch(l, s);
+    if (!s->begun && !begin(l, s))
+        return;
+    if (s->tls == NULL)
+        l->options->mode->run(l, s);
     if (l->open_cnt != open_cnt) /* the mode has ended it, and nothing starts one in between */
+        return;
+    if (s->tls != NULL && !secure_event(l, s, ended)) /* perhaps only since just now */
         return;
     if (!ended)
         return;
@@ -116,22 +159,25 @@ uint32_t session_reply(struct lane *l, struct session *s)
 
 uint32_t session_view(struct lane *l, struct session *s, struct base_span *spans, uint32_t cap)
 {
-    return l->link->view(l, s, spans, cap);
+    return s->secured ? secure_view(l, spans) : l->link->view(l, s, spans, cap);
 }
 
 void session_consume(struct lane *l, struct session *s, uint32_t n)
 {
-    l->link->consume(l, s, n);
+    if (s->secured)
+        secure_consume(l, n);
+    else
+        l->link->consume(l, s, n);
 }
 
 uint32_t session_space(struct lane *l, struct session *s)
 {
-    return l->link->space(l, s);
+    return s->secured ? secure_space(l, s) : l->link->space(l, s);
 }
 
 size_t session_send_some(struct lane *l, struct session *s, const void *p, size_t len)
 {
-    int64_t n = l->link->send(l, s, p, len);
+    int64_t n = s->secured ? (int64_t)secure_send(l, s, p, len) : l->link->send(l, s, p, len);
 
     if (n <= 0)
         return 0;
@@ -151,4 +197,56 @@ void session_unit_done(struct lane *l, struct session *s)
     lane_add(l, LANE_UNITS, 1);
     s->unit_left--;
     s->unit_ns = l->now_ns;
+}
+
+void session_unit_refused(struct lane *l, struct session *s, uint16_t code)
+{
+    lane_add(l, code < 500 ? LANE_REFUSED_4XX : LANE_REFUSED_5XX, 1);
+    s->unit_left--;
+    s->unit_ns = l->now_ns;
+}
+
+void session_start_tls(struct lane *l, struct session *s)
+{
+    if (!secure_start(l, s))
+        session_fail(l, s, LANE_FAIL_TLS);
+}
+
+/* ---- waiting ---- */
+
+static void wait(struct lane *l, struct session *s)
+{
+    base_wheel_stop(&l->wheel, &s->timer);
+    if (!base_list_linked(&s->wait))
+        base_list_push_back(&l->waiting, &s->wait);
+}
+
+bool session_next(struct lane *l, struct session *s)
+{
+    if (l->ending)
+        s->unit_left = 0;
+    if (s->unit_left == 0 || l->unit_interval_ns == 0)
+        return true;
+    /* Who has waited longer goes first. */
+    if (l->unit_next_ns > l->now_ns || (!s->woken && !base_list_empty(&l->waiting))) {
+        wait(l, s);
+        return false;
+    }
+    s->woken = false;
+    s->unit_ns = l->unit_next_ns;
+    l->unit_next_ns += l->unit_interval_ns;
+    return true;
+}
+
+void session_hold(struct lane *l, struct session *s)
+{
+    s->standing = true;
+    lane_add(l, LANE_STANDING, 1);
+    wait(l, s);
+}
+
+void session_release(struct lane *l, struct session *s)
+{
+    s->standing = false;
+    lane_take(l, LANE_STANDING, 1);
 }

@@ -11,6 +11,7 @@
 #include "sockets.h"
 
 struct tcp_conn;
+struct tls_conn;
 
 struct session {
     struct base_list place; /* in the lane's open */
@@ -19,13 +20,27 @@ struct session {
         struct tcp_conn *tcp;
         struct socket_conn socket;
     };
-    uint64_t unit_ns;        /* when the present message or round trip began, or was due to */
-    uint64_t body_at;        /* bytes of the message that were sent */
+    struct base_list wait; /* in the lane's waiting */
+    struct tls_conn *tls;  /* NULL: in clear, so far */
+    uint8_t *keep;         /* plaintext for later, of the lane's; NULL: none */
+    uint64_t unit_ns;      /* when the present message or round trip began, or was due to */
+    uint64_t handshake_ns; /* when that of TLS began */
+    uint64_t message;      /* number of the present one */
+    uint64_t body_at;      /* bytes of the message that were sent */
+    uint32_t keep_len;
     uint32_t unit_left;      /* of this connection, the present one included */
+    uint16_t refused;        /* the first such reply about the present message */
     uint8_t step;            /* the mode's */
+    bool begun;              /* the link stands */
+    bool secured;            /* TLS stands */
+    bool woken;              /* its turn to wait is over */
+    bool standing;           /* held until the end */
     bool bye;                /* QUIT is answered: the server's end may come */
-    struct smtp_client smtp; /* the last: cleared by those that use it */
+    struct smtp_client smtp; /* the last: only in modes that send */
 };
+
+/* Of a session for loads like these. */
+size_t session_bytes(const struct options *o);
 
 /* Opens the next connection. scheduled_ns: when it was due. */
 void session_start(struct lane *l, uint64_t scheduled_ns);
@@ -58,7 +73,23 @@ void session_send(struct lane *l, struct session *s, const void *p, size_t len);
 /* Sends as much of it as goes. Returns how much. */
 size_t session_send_some(struct lane *l, struct session *s, const void *p, size_t len);
 
-/* One unit is done: counts it and its time; the next begins. */
+/* Begins TLS, of which run is told again when it stands. What the server said so far is consumed.
+ */
+void session_start_tls(struct lane *l, struct session *s);
+
+/* Whether the next unit may begin now; unit_ns is when it was due. False: it waits, and run will be
+ * called again; then this is to be asked again. The end of a load takes all units that are left:
+ * then it is true, and unit_left is 0. */
+bool session_next(struct lane *l, struct session *s);
+
+/* Waits for the end of the load, whatever the server's silence; run is called again then. */
+void session_hold(struct lane *l, struct session *s);
+
+/* It is held no more. */
+void session_release(struct lane *l, struct session *s);
+
+/* One unit is done: counts it and its time; the next begins. Refused: by the code of its reply. */
 void session_unit_done(struct lane *l, struct session *s);
+void session_unit_refused(struct lane *l, struct session *s, uint16_t code);
 
 #endif

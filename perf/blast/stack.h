@@ -21,22 +21,12 @@ struct stack {
     double ns_per_tick;
     struct flood flood;
     /* Main's. */
-    struct rte_mempool *rx_pool, *data_pool, *ctrl_pool;
+    struct rte_mempool *data_pool, *ctrl_pool;
     bool announced;
     uint64_t tx_before, rx_before, retransmits_before; /* the load */
 };
 
-struct options;
-
-/* Starts EAL for the port and the lanes of the options. Returns 0, or -1: EAL has said why. */
-int stack_start_eal(const struct options *o, char *program);
-
-/* Opens the port with a queue pair for each of the lanes, whose stacks get their pool for it, and
- * waits for its link. Returns 0, or -1 with a line in err. stop may end the wait. */
-int stack_open_port(struct net_port *port, const struct options *o, struct lane *const *lane,
-                    const _Atomic bool *stop, char *err, size_t cap);
-
-/* l->stack has its rx_pool and port. Returns 0, or a negative error. */
+/* l->stack has its port. Returns 0, or a negative error. */
 int stack_open(struct lane *l) BASE_WARN_UNUSED;
 
 /* The next load of the lane. */
