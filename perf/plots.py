@@ -23,7 +23,7 @@ def series(rows, ending):
     """By case and prefix (ram_ or none): who and the value of the metric that ends so."""
     found = {}
     for row in rows:
-        name = re.fullmatch(rf'(ram_)?(messages|connections|rejections)_{ending}', row['metric'])
+        name = re.fullmatch(rf'(ram_)?(messages|connections|rejects)_{ending}', row['metric'])
         if name and row['value'] > 0:
             found.setdefault((row['case'], name.group(1) or ''), {})[row['who']] = row['value']
     return found

@@ -16,7 +16,7 @@ WHO = {'sluice', 'sluice-memif', 'postfix'}
 MAY_BE_NOUGHT = re.compile(r'failed$|left$|user_share$|_bytes_per_connection$|lane_cycles_|lane_user_|cycles_idle')
 # What a case must have told of each server.
 MUST = {'accept-new': 'messages', 'accept-pipelined': 'messages', 'accept-starttls': 'messages', 'accept-bulk': 'messages',
-        'connect': 'connections', 'reject': 'rejections'}
+        'connect': 'connections', 'reject': 'rejects'}
 rows = {}
 
 
