@@ -93,6 +93,9 @@ def test_plots(lab):
         with open(os.path.join(folder, name)) as f:
             text = f.read()
         check(text.rstrip().endswith('</svg>') and ('idle' in name or 'scale' in name or 'postfix' in text), f'{name} is no whole picture')
+    said = run(os.path.join(PERF, 'plot'), '--table', path)
+    for case in rows:
+        check(f'`{case}`' in said, f'no table of {case}: {said[:300]}')
     said = run(os.path.join(PERF, 'plot'), lab.path('none.json'), ok=(1,))
     check('none.json' in said and 'Traceback' not in said, said)
 
