@@ -23,7 +23,7 @@ def series(rows, ending):
     """By case and prefix (ram_ or none): who and the value of the metric that ends so."""
     found = {}
     for row in rows:
-        name = re.fullmatch(rf'(ram_)?(messages|connections|rejections)_{ending}', row['metric'])
+        name = re.fullmatch(rf'(ram_)?(messages|connections|rejects)_{ending}', row['metric'])
         if name and row['value'] > 0:
             found.setdefault((row['case'], name.group(1) or ''), {})[row['who']] = row['value']
     return found
@@ -38,6 +38,11 @@ def latencies(rows, case, prefix):
     return found
 
 
+def durability(rows):
+    """By case and who, where it matters."""
+    return {(row['case'], row['who']): row['durable'] for row in rows if 'durable' in row}
+
+
 def block(name, lines):
     return [f'${name} << EOD', *lines, 'EOD']
 
@@ -45,10 +50,10 @@ def block(name, lines):
 def script(case, prefix, cpu, per_s, late, durable, path):
     """Bars of three kinds from data that is part of the script."""
     order = sorted(cpu, key=lambda who: -cpu[who])
-    label = {who: who + ('' if durable.get(who, True) else '\\n(no sync)') for who in order}
+    label = {who: who + ('' if durable.get((case, who), True) else '\\n(no sync)') for who in order}
     out = [f'set terminal svg size 900,900 font "sans,13" background "white"', f'set output "{path}"',
            'set style data histograms', 'set style fill solid 0.9 border -1', 'set boxwidth 0.85', 'set logscale y', 'set grid ytics',
-           'set key top right', 'set xtics scale 0',
+           'set key outside top right horizontal', 'set xtics scale 0', 'set bmargin 3',
            f'set multiplot layout 2,1 title "{case}{" (spool in memory)" if prefix else ""}"']
     out += block('rate', [f'"{label[who]}" {cpu[who]} {per_s.get(who, cpu[who])}' for who in order])
     out += ['set ylabel "a second (log)"', 'set yrange [1:*]',
@@ -71,7 +76,7 @@ def bars(case, values, unit, path):
 def scripts(rows, folder):
     """(path, gnuplot's commands) for each picture that the rows allow."""
     per_s = series(rows, 'per_s')
-    durable = {row['who']: row['durable'] for row in rows if 'durable' in row}
+    durable = durability(rows)
     for (case, prefix), cpu in sorted(series(rows, 'per_cpu_s').items()):
         path = os.path.join(folder, f'{prefix}{case}.svg')
         yield path, script(case, prefix, cpu, per_s.get((case, prefix), {}), latencies(rows, case, prefix), durable, path)

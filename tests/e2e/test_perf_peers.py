@@ -16,7 +16,7 @@ WHO = {'sluice', 'sluice-memif', 'postfix'}
 MAY_BE_NOUGHT = re.compile(r'failed$|left$|user_share$|_bytes_per_connection$|lane_cycles_|lane_user_|cycles_idle')
 # What a case must have told of each server.
 MUST = {'accept-new': 'messages', 'accept-pipelined': 'messages', 'accept-starttls': 'messages', 'accept-bulk': 'messages',
-        'connect': 'connections', 'reject': 'rejections'}
+        'connect': 'connections', 'reject': 'rejects'}
 rows = {}
 
 
@@ -93,6 +93,9 @@ def test_plots(lab):
         with open(os.path.join(folder, name)) as f:
             text = f.read()
         check(text.rstrip().endswith('</svg>') and ('idle' in name or 'scale' in name or 'postfix' in text), f'{name} is no whole picture')
+    said = run(os.path.join(PERF, 'plot'), '--table', path)
+    for case in rows:
+        check(f'`{case}`' in said, f'no table of {case}: {said[:300]}')
     said = run(os.path.join(PERF, 'plot'), lab.path('none.json'), ok=(1,))
     check('none.json' in said and 'Traceback' not in said, said)
 
