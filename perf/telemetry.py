@@ -40,12 +40,13 @@ def telemetry(lab, table):
     updates, packets = updates_per_message(lab)
     table.add('telemetry', 'packets_per_message', packets, 'packets')
     table.add('telemetry', 'updates_per_message', updates, 'updates')
-    shares = []
-    for _ in range(ROUNDS):
-        out = subprocess.run([os.path.join(BUILD, 'perf/bench_log'), 'lane', str(round(updates))], stdout=subprocess.PIPE, check=True,
-                             timeout=120).stdout.decode()
-        figures = {line.split()[1]: float(line.split()[2]) for line in out.splitlines()}
-        shares.append((figures['share_at_100000_per_s'], figures['cycles_per_message_both']))
-    share, cycles = sorted(shares)[len(shares) // 2]
-    table.add('telemetry', 'cycles_per_message', cycles, 'cycles')
-    table.add('telemetry', 'share_at_100000_per_s', share, '% of a lane')
+    for mode, suffix in ([], ''), (['spin'], '_spinning'):
+        shares = []
+        for _ in range(ROUNDS):
+            out = subprocess.run([os.path.join(BUILD, 'perf/bench_log'), 'lane', str(round(updates)), *mode], stdout=subprocess.PIPE,
+                                 check=True, timeout=120).stdout.decode()
+            figures = {line.split()[1]: float(line.split()[2]) for line in out.splitlines()}
+            shares.append((figures['share_at_100000_per_s'], figures['cycles_per_message_both']))
+        share, cycles = sorted(shares)[len(shares) // 2]
+        table.add('telemetry', f'cycles_per_message{suffix}', cycles, 'cycles')
+        table.add('telemetry', f'share_at_100000_per_s{suffix}', share, '% of a lane')

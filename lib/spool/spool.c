@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint64_t m,
+void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint32_t m,
                      const char *text)
 {
     struct stats_log_record r = {.event = (uint16_t)event, .n = n, .m = m};

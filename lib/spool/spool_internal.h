@@ -25,7 +25,7 @@
 /* spool.c */
 void spool_finish(struct spool *s, struct spool_pending *p, int status, uint32_t len);
 struct spool_done *spool_done_add(struct spool *s);
-void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint64_t m,
+void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint32_t m,
                      const char *text);
 static inline void spool_fifo_push(struct spool_fifo *f, struct spool_pending *p)
 {

@@ -127,7 +127,7 @@ static void create_failed(struct spool *s, int error)
     s->create_retry_ns = s->now_ns + s->create_backoff_ns;
     stats_inc(s->config.stats, STATS_SPOOL_CREATE_ERRORS);
     if (error != -ENOSPC)
-        spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-error, "segment not created");
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint32_t)-error, "segment not created");
 }
 
 static uint32_t unused_number(const struct spool *s)
@@ -300,7 +300,7 @@ void spool_header_done(struct spool *s, int64_t result)
     s->opening_slot = SPOOL_SLOT_NONE;
     if (result != SPOOL_BLOCK_BYTES) {
         stats_inc(s->config.stats, STATS_SPOOL_WRITE_ERRORS);
-        spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, (uint64_t)(result < 0 ? -result : EIO),
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, (uint32_t)(result < 0 ? -result : EIO),
                         "segment header not written");
         spool_segment_ready(s, slot);
         spool_header_failed(s);
