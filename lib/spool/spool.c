@@ -313,6 +313,10 @@ int spool_push(struct spool *s, const struct spool_entry *entry)
     default:
         base_assert(entry->op >= SPOOL_BEGIN && entry->op <= SPOOL_ABORT);
         s->commit_waits += entry->op == SPOOL_COMMIT;
+        if (entry->op == SPOOL_BEGIN) { /* composed when the others of this burst are here */
+            spool_message_expect(s, &entry->id);
+            __builtin_prefetch(entry->p);
+        }
         spool_fifo_push(&s->data, p);
     }
     return 0;
