@@ -49,6 +49,8 @@ struct tls_lane_settings {
     uint32_t handshake_max;        /* of these, with an unfinished handshake */
     uint32_t parked_max;           /* of these, parked; more wait for their turn */
     uint32_t session_max;          /* sessions with servers that are kept; 0: none */
+    bool session_reuse;            /* those of TLS 1.3 are used again and again, which shows an
+                                      observer that it is the same client: for load generators */
     uint32_t step_max;             /* handshake steps a pass, resumed ones too; more wait for their
                                       turn, so that established connections are not starved */
     struct tls_keyop_driver keyop; /* borrowed until fini */
@@ -127,6 +129,7 @@ struct tls_policy_spec {
     uint8_t tickets;                /* servers: 0 or 1 */
     uint8_t alpn;                   /* servers: enum tls_alpn */
     uint16_t version_min;           /* TLS_VERSION_... */
+    uint16_t version_max;           /* likewise; 0: the highest there is */
     const char *ciphers;      /* of TLS 1.2, as OpenSSL spells it; NULL: forward secrecy and AEAD,
                                  then CBC */
     const char *ciphersuites; /* of TLS 1.3; NULL: AES-128-GCM, ChaCha20, AES-256-GCM */

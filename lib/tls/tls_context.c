@@ -167,7 +167,8 @@ const char *tls_context_set_algorithms(SSL_CTX *ctx, const struct tls_policy_spe
     SSL_CTX_set_security_level(ctx, spec->client ? CLIENT_LEVEL : SECURITY_LEVEL);
     if ((spec->version_min != TLS_VERSION_12 && spec->version_min != TLS_VERSION_13) ||
         SSL_CTX_set_min_proto_version(ctx, spec->version_min) != 1 ||
-        SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1)
+        SSL_CTX_set_max_proto_version(ctx, spec->version_max != 0 ? spec->version_max
+                                                                  : TLS1_3_VERSION) != 1)
         return "the lowest version must be 1.2 or 1.3";
     if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
         return "the list of ciphers names none that is known";

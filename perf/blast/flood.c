@@ -2,6 +2,7 @@
 
 #include "base_time.h"
 #include "lane.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,7 +53,7 @@ void flood_close(struct flood *f)
 
 void flood_ask(struct lane *l)
 {
-    struct flood *f = &l->flood;
+    struct flood *f = &l->stack->flood;
 
     if (f->kind == FLOOD_NONE || f->known || l->now_ns < f->ask_ns)
         return;
@@ -68,7 +69,7 @@ void flood_ask(struct lane *l)
     memcpy(p + 22, f->target.src_mac, 6);
     memcpy(p + 28, f->own, 4);
     memcpy(p + 38, f->next_hop, 4);
-    if (l->port->ops->tx_burst(l->port->state, (uint16_t)l->number, &m, 1) == 1)
+    if (l->stack->port->ops->tx_burst(l->stack->port->state, (uint16_t)l->number, &m, 1) == 1)
         lane_add(l, LANE_FLOOD_ARP, 1);
     else
         rte_pktmbuf_free(m);
@@ -102,7 +103,7 @@ static uint64_t due(const struct flood *f, uint64_t now_ns)
 /* Returns how many the port took. */
 static uint16_t burst(struct lane *l, uint16_t cnt)
 {
-    struct flood *f = &l->flood;
+    struct flood *f = &l->stack->flood;
     struct rte_mbuf *pkts[NET_PORT_BURST_MAX];
 
     if (rte_pktmbuf_alloc_bulk(f->pool, pkts, cnt) != 0) {
@@ -115,7 +116,8 @@ static uint16_t burst(struct lane *l, uint16_t cnt)
         pkts[i]->data_len = (uint16_t)len;
         pkts[i]->pkt_len = len;
     }
-    uint16_t sent = l->port->ops->tx_burst(l->port->state, (uint16_t)l->number, pkts, cnt);
+    uint16_t sent =
+        l->stack->port->ops->tx_burst(l->stack->port->state, (uint16_t)l->number, pkts, cnt);
     if (sent < cnt)
         rte_pktmbuf_free_bulk(pkts + sent, cnt - sent);
     lane_add(l, LANE_FLOOD_SENT, sent);
@@ -124,7 +126,7 @@ static uint16_t burst(struct lane *l, uint16_t cnt)
 
 bool flood_run(struct lane *l)
 {
-    struct flood *f = &l->flood;
+    struct flood *f = &l->stack->flood;
 
     if (f->kind == FLOOD_NONE)
         return false;

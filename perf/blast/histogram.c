@@ -24,6 +24,12 @@ uint64_t histogram_top_ns(uint32_t bucket)
     return ((uint64_t)((bucket & (SUB_CNT - 1)) + SUB_CNT + 1) << shift) - 1;
 }
 
+void histogram_clear(struct histogram *h)
+{
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKET_CNT; i++)
+        atomic_store_explicit(&h->bucket[i], 0, memory_order_relaxed);
+}
+
 void histogram_join(struct histogram_sum *sum, const struct histogram *h)
 {
     for (uint32_t i = 0; i < HISTOGRAM_BUCKET_CNT; i++)

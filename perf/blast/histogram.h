@@ -38,6 +38,8 @@ static inline void histogram_add(struct histogram *h, uint64_t ns)
                           memory_order_relaxed);
 }
 
+void histogram_clear(struct histogram *h);
+
 void histogram_join(struct histogram_sum *sum, const struct histogram *h);
 
 /* The value that share (0..1) of all counts do not exceed, by the tops of buckets; 0 when there

@@ -1,8 +1,7 @@
 /*
- * A lane of the generator: one thread with a queue pair of the port, a stack of our own (lib/net,
- * lib/tcp), its connections, its flood and its counters. Nothing in it is shared: lanes divide the
- * load among them. It takes all its memory at lane_open. Between two loads it stands still: nothing
- * is sent, and what arrives waits in the port.
+ * A lane of the generator: one thread with connections over a link of its own (link.h: a stack on a
+ * queue pair of the port, or the kernel's sockets), and its counters. Nothing in it is shared:
+ * lanes divide the load among them. It takes all its memory at lane_open.
  *
  * Threads: lane_run by the lane's own, until the load has come to its end; the others by main,
  * while it does not run. The counters and latencies may be read at any time by anyone.
@@ -10,14 +9,18 @@
 #ifndef LANE_H
 #define LANE_H
 
+#include "base_list.h"
 #include "base_pool.h"
 #include "base_wheel.h"
-#include "flood.h"
 #include "histogram.h"
+#include "link.h"
 #include "options.h"
-#include "tcp.h"
+#include "smtp_client.h"
+#include "stats.h"
 
-#define LANE_BURST     NET_PORT_BURST_MAX
+#include <stdatomic.h>
+
+#define LANE_BURST     64
 #define LANE_OUT_BYTES 16384
 
 enum lane_counter {
@@ -25,6 +28,9 @@ enum lane_counter {
     LANE_CONNECTIONS, /* that came to their end as they should */
     LANE_UNITS,       /* messages acknowledged, round trips */
     LANE_BYTES,       /* payload sent */
+    LANE_HANDSHAKES,  /* of TLS that were done */
+    LANE_RESUMED,     /* of these, by a session of an earlier connection */
+    LANE_STANDING,    /* connections that are held now */
     LANE_FLOOD_SENT,
     LANE_FLOOD_FULL,    /* frames that the port did not take */
     LANE_FLOOD_NO_MBUF, /* or for which there was no buffer */
@@ -39,7 +45,8 @@ enum lane_counter {
     LANE_FAIL_NO_BUFFERS,
     LANE_FAIL_SILENT, /* no news for --timeout */
     LANE_FAIL_CLOSED, /* by the server, before the end */
-    LANE_FAIL_REPLY,  /* a reply that was not the wanted one */
+    LANE_FAIL_TLS,
+    LANE_FAIL_REPLY, /* a reply that was not the wanted one */
     LANE_FAIL_UNFINISHED,
     LANE_FAIL_END,
     /* Messages that the server refused, beside those. */
@@ -51,67 +58,89 @@ enum lane_counter {
 extern const char *const lane_counter_names[LANE_COUNTER_CNT];
 
 struct session;
+struct stack;
+struct sockets;
+struct secure;
+struct message;
+struct ledger;
 
 struct lane {
     /* Read each pass. */
     uint64_t now_ns;
     const struct options *options; /* of the load */
-    struct net_port *port;
-    struct net *net;
-    struct tcp_stack *tcp;
+    const struct link_ops *link;
+    struct stack *stack;     /* NULL: over the kernel's sockets */
+    struct sockets *sockets; /* NULL: over our own stack */
+    struct secure *secure;   /* NULL: the load is in clear */
     uint32_t number;
     bool ending;      /* nothing new is started */
     uint64_t next_ns; /* when the next connection is due, with a rate */
     uint64_t interval_ns;
+    uint64_t last_ns;    /* the end of the load: what is due from then on is not started */
     uint64_t units_left; /* to be given to connections */
     uint32_t session_max;
     uint32_t open_cnt;
     uint32_t address_next;
-    uint32_t address_cnt;
-    struct net_addr address[NET_ADDRESS_MAX];
+    uint32_t address_cnt; /* 0: the kernel chooses */
     struct base_pool sessions;
     struct base_wheel wheel;
     struct base_list open;
-    struct flood flood;
-    const uint8_t *message; /* borrowed: header section and body */
-    uint64_t message_bytes;
-    uint64_t tsc_start;
-    double ns_per_tick;
-    uint8_t scratch[LANE_OUT_BYTES]; /* of one call */
+    /* With a rate of units: sessions that wait for one to be due, first come first served; and
+     * those that are held until the end. */
+    struct base_list waiting;
+    uint64_t unit_next_ns; /* when the next unit is due */
+    uint64_t unit_interval_ns;
+    uint64_t message_next;         /* number of the next message */
+    uint64_t client_next;          /* of PROXY headers */
+    const struct message *message; /* borrowed */
+    struct ledger *ledger;         /* borrowed; NULL: none is written */
+    struct smtp_credentials credentials;
+    uint8_t scratch[LANE_OUT_BYTES];                            /* of one call */
+    char recipient[SMTP_CLIENT_RCPT_MAX][SMTP_ADDRESS_MAX + 8]; /* of a message */
 
     /* Written here, read by all. */
-    struct histogram latency;
+    struct histogram latency, handshake;
     _Atomic uint64_t counter[LANE_COUNTER_CNT];
     _Atomic uint64_t begin_ns; /* 0: the load has not begun */
     _Atomic uint64_t end_ns;   /* of the time that rates are of; 0: it goes on */
     _Atomic uint64_t at_end[LANE_COUNTER_CNT];
-    struct stats_block stats; /* of the stack, over all loads */
+    struct stats_block stats; /* of stack and protocol, over all loads */
 
-    /* Main's. */
-    struct rte_mempool *rx_pool, *data_pool, *ctrl_pool;
-    bool announced;
-    uint64_t tx_before, rx_before, retransmits_before; /* the load */
-    char error[128];                                   /* why lane_run returned -1 */
+    char error[128]; /* why lane_run returned -1 */
 };
 
-/* The port has a queue pair for each lane, which lane_open does not need yet. Returns 0, or a
- * negative error. */
-int lane_open(struct lane *l, const struct options *o, struct net_port *port,
-              uint32_t number) BASE_WARN_UNUSED;
+/* Makes a lane for a link as the options say; what the link needs before lane_open is main's to
+ * fill in. Returns NULL when memory is short. */
+struct lane *lane_new(const struct options *o, uint32_t number) BASE_WARN_UNUSED;
 
-/* The next load: all counters are zero. o is about the same port as that of lane_open, with as many
- * connections or fewer; it and message are borrowed until the next load. */
-void lane_load(struct lane *l, const struct options *o, struct base_span message);
+/* Takes what the load's connections need. Returns 0, or a negative error. */
+int lane_open(struct lane *l) BASE_WARN_UNUSED;
+
+/* The next load: all counters are zero. o is about the same link as that of lane_new, with as many
+ * connections or fewer; it, message and ledger (which may be NULL) are borrowed until the next
+ * load. Returns 0, or -1 with a sentence in error. */
+int lane_load(struct lane *l, const struct options *o, const struct message *message,
+              struct ledger *ledger) BASE_WARN_UNUSED;
 
 /* The whole load. Returns 0, or -1 with a sentence in error. stop may end it early. */
 int lane_run(struct lane *l, const _Atomic bool *stop);
 
-void lane_close(struct lane *l);
+/* Frees it, in any state; NULL is allowed. */
+void lane_free(struct lane *l);
+
+/* Own address i of the lane's, i < address_cnt. Each lane of our own stacks has addresses of its
+ * own, so that what comes back is for its stack. */
+struct net_addr lane_address(const struct lane *l, uint32_t i);
 
 static inline void lane_add(struct lane *l, enum lane_counter id, uint64_t n)
 {
     uint64_t v = atomic_load_explicit(&l->counter[id], memory_order_relaxed);
     atomic_store_explicit(&l->counter[id], v + n, memory_order_relaxed);
+}
+
+static inline void lane_take(struct lane *l, enum lane_counter id, uint64_t n)
+{
+    lane_add(l, id, -n);
 }
 
 static inline uint64_t lane_get(const struct lane *l, enum lane_counter id)

@@ -2,4 +2,5 @@
 
 #include <stddef.h>
 
-const struct mode *const modes[] = {&mode_connect, &mode_smtp, &mode_bulk, &mode_pingpong, NULL};
+const struct mode *const modes[] = {&mode_connect, &mode_handshake, &mode_pingpong, &mode_smtp,
+                                    &mode_bulk,    &mode_reject,    &mode_hold,     NULL};

@@ -1,15 +1,16 @@
 #include "options.h"
 
+#include "arguments.h"
 #include "base_time.h"
 #include "mode.h"
+#include "smtp_client.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define WORD_MAX   64   /* of a load */
 #define LOADS_CONN 4096 /* connections of loads at most, when not given */
@@ -17,45 +18,11 @@
 #define COUNT_MAX  UINT64_C(1000000000000)
 #define CONN_MAX   1048576
 #define SIZE_MAX_  (UINT64_C(1) << 30)
-
-const char options_usage[] =
-    "usage: blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] MODE [FLOOD]\n"
-    "       blast --port DEVICE --to ADDR:PORT --from ADDR[-LAST]/LEN [OPTION...] --loads\n"
-    "\n"
-    "MODE, what a connection does; each ends by itself:\n"
-    "  connect    the greeting, QUIT and its answer\n"
-    "  smtp       whole messages, several a connection\n"
-    "  bulk       the same with one large message a connection\n"
-    "  pingpong   NOOP and its 250, many a connection\n"
-    "FLOOD, beside it or alone: frames with forged sources, written without a stack:\n"
-    "  synflood ackflood rstflood udpflood fragflood\n"
-    "\n"
-    "  --port DEVICE        as DPDK names it: net_memif0,role=client,id=0,socket=PATH,...\n"
-    "  --to ADDR:PORT       the server\n"
-    "  --from A[-B]/LEN     own addresses, at most 16, with the length of the link's prefix\n"
-    "  --gateway ADDR       next hop, where the server is not on the link\n"
-    "  --connections N      at a time\n"
-    "  --per-connection N   messages or round trips of a connection\n"
-    "  --rate N             connections started a second, on a schedule: a late start counts as\n"
-    "                       latency; without it one starts when another ends\n"
-    "  --messages N         messages (connections, round trips) in all\n"
-    "  --size BYTES         of a message\n"
-    "  --flood-rate N       frames a second\n"
-    "  --frames N           frames in all\n"
-    "  --time S             ends after so long at the latest (10)\n"
-    "  --timeout S          a connection that is silent for so long has failed (10)\n"
-    "  --sender, --recipient MAILBOX\n"
-    "  --lanes N            threads, each with a queue pair and a stack (1)\n"
-    "  --cpus LIST          processor of each lane, such as 1,2; otherwise the last ones\n"
-    "  --seed N             of the flood's sources\n"
-    "  --loads              MODE, FLOOD and their options come on standard input, one load a "
-    "line;\n"
-    "                       the figures of each end with a line \"end STATUS\". --connections is\n"
-    "                       the most that a load may have (4096)\n"
-    "  --json               one object a line; --case NAME is its \"case\" (blast)\n";
+#define FROM_MAX   65536
 
 enum key {
     KEY_PORT = 256, /* about the port, and the process as a whole */
+    KEY_KERNEL,
     KEY_TO,
     KEY_FROM,
     KEY_GATEWAY,
@@ -77,11 +44,26 @@ enum key {
     KEY_RECIPIENT,
     KEY_SEED,
     KEY_CASE,
+    KEY_MESSAGE_RATE,
+    KEY_TLS,
+    KEY_TLS_VERSION,
+    KEY_TLS_RESUME,
+    KEY_PROXY,
+    KEY_CLIENTS,
+    KEY_AUTH,
+    KEY_RECIPIENTS,
+    KEY_BDAT,
+    KEY_NO_PIPELINING,
+    KEY_EHLO,
+    KEY_RUN,
+    KEY_LEDGER,
+    KEY_HISTOGRAM,
 };
 
 /* In the order of enum key. */
 static const struct option long_options[] = {
     {"port", required_argument, NULL, KEY_PORT},
+    {"kernel", no_argument, NULL, KEY_KERNEL},
     {"to", required_argument, NULL, KEY_TO},
     {"from", required_argument, NULL, KEY_FROM},
     {"gateway", required_argument, NULL, KEY_GATEWAY},
@@ -103,6 +85,20 @@ static const struct option long_options[] = {
     {"recipient", required_argument, NULL, KEY_RECIPIENT},
     {"seed", required_argument, NULL, KEY_SEED},
     {"case", required_argument, NULL, KEY_CASE},
+    {"message-rate", required_argument, NULL, KEY_MESSAGE_RATE},
+    {"tls", required_argument, NULL, KEY_TLS},
+    {"tls-version", required_argument, NULL, KEY_TLS_VERSION},
+    {"tls-resume", no_argument, NULL, KEY_TLS_RESUME},
+    {"proxy", required_argument, NULL, KEY_PROXY},
+    {"clients", required_argument, NULL, KEY_CLIENTS},
+    {"auth", required_argument, NULL, KEY_AUTH},
+    {"recipients", required_argument, NULL, KEY_RECIPIENTS},
+    {"bdat", no_argument, NULL, KEY_BDAT},
+    {"no-pipelining", no_argument, NULL, KEY_NO_PIPELINING},
+    {"ehlo", no_argument, NULL, KEY_EHLO},
+    {"run", required_argument, NULL, KEY_RUN},
+    {"ledger", required_argument, NULL, KEY_LEDGER},
+    {"histogram", required_argument, NULL, KEY_HISTOGRAM},
     {NULL, 0, NULL, 0},
 };
 
@@ -122,79 +118,57 @@ __attribute__((format(printf, 3, 4))) static int fail(char *err, size_t cap, con
     return -EINVAL;
 }
 
-static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+/* "10.0.0.2-10.0.0.17", or one address, up to end: of either family, alike but for the last 32
+ * bits. */
+static int range(const char *text, const char *end, uint32_t max, struct net_addr *first,
+                 uint32_t *cnt)
 {
-    char *end;
+    const char *dash = memchr(text, '-', (size_t)(end - text));
+    const char *first_end = dash != NULL ? dash : end;
+    struct net_addr last;
 
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != 0 || errno != 0 || v < min || v > max)
+    if (net_addr_parse(first, base_span_of(text, (size_t)(first_end - text))) != 0)
         return -EINVAL;
-    *out = v;
+    last = *first;
+    if (dash != NULL &&
+        net_addr_parse(&last, base_span_of(dash + 1, (size_t)(end - dash - 1))) != 0)
+        return -EINVAL;
+    uint32_t from = base_be32(first->b + 12), to = base_be32(last.b + 12);
+    if (memcmp(first->b, last.b, 12) != 0 || to < from || to - from >= max)
+        return -EINVAL;
+    *cnt = to - from + 1;
     return 0;
 }
 
-/* Seconds, with a point: "0.5". */
-static int seconds(const char *text, uint64_t *out_ns)
-{
-    char *end;
-    double v = strtod(text, &end);
-
-    if (end == text || *end != 0 || !(v >= 0.001) || !(v <= 86400))
-        return -EINVAL;
-    *out_ns = (uint64_t)(v * 1e9);
-    return 0;
-}
-
-/* "10.0.0.2-10.0.0.17/24": IPv4; or one address of either family with its prefix. */
 static int source_range(struct options *o, const char *text)
 {
-    const char *slash = strchr(text, '/'), *dash = strchr(text, '-');
-    struct net_addr first, last;
+    const char *slash = strchr(text, '/');
     uint64_t len;
 
-    if (slash == NULL || (dash != NULL && dash > slash))
+    if (slash == NULL || range(text, slash, FROM_MAX, &o->from, &o->from_cnt) != 0)
         return -EINVAL;
-    const char *first_end = dash != NULL ? dash : slash;
-    if (net_addr_parse(&first, base_span_of(text, (size_t)(first_end - text))) != 0)
+    bool v4 = net_addr_is_v4(&o->from);
+    if (arguments_number(slash + 1, 1, v4 ? 32 : 128, &len) != 0)
         return -EINVAL;
-    last = first;
-    if (dash != NULL &&
-        net_addr_parse(&last, base_span_of(dash + 1, (size_t)(slash - dash - 1))) != 0)
-        return -EINVAL;
-    bool v4 = net_addr_is_v4(&first);
-    if (number(slash + 1, 1, v4 ? 32 : 128, &len) != 0 || v4 != net_addr_is_v4(&last) ||
-        memcmp(first.b, last.b, 12) != 0)
-        return -EINVAL;
-    uint32_t from = base_be32(first.b + 12), to = base_be32(last.b + 12);
-    if (to < from || to - from >= NET_ADDRESS_MAX)
-        return -EINVAL;
-    o->from_cnt = to - from + 1;
-    for (uint32_t i = 0; i < o->from_cnt; i++) {
-        base_put_be32(first.b + 12, from + i);
-        o->from[i] =
-            (struct net_prefix){.addr = first, .prefix_len = (uint8_t)(len + (v4 ? 96 : 0))};
-    }
+    o->from_prefix_len = (uint8_t)(len + (v4 ? 96 : 0));
     return 0;
 }
 
-static int cpu_list(struct options *o, const char *text)
+static struct net_addr behind(struct net_addr a, uint32_t i)
 {
-    uint32_t cnt = 0;
+    base_put_be32(a.b + 12, base_be32(a.b + 12) + i);
+    return a;
+}
 
-    for (const char *p = text; cnt < OPTIONS_LANE_MAX; p++) {
-        char *end;
-        unsigned long v = strtoul(p, &end, 10);
-        if (end == p || v > 1023)
-            return -EINVAL;
-        o->cpu[cnt++] = (uint32_t)v;
-        if (*end == 0)
-            return 0;
-        if (*end != ',')
-            return -EINVAL;
-        p = end;
-    }
-    return -EINVAL;
+struct net_addr options_from(const struct options *o, uint32_t i)
+{
+    base_assert(i < o->from_cnt);
+    return behind(o->from, i);
+}
+
+struct net_addr options_client(const struct options *o, uint32_t i)
+{
+    return behind(o->clients, i % o->client_cnt);
 }
 
 static int mailbox(const char *text, const char **out)
@@ -207,21 +181,99 @@ static int mailbox(const char *text, const char **out)
     return 0;
 }
 
-static int number32(const char *text, uint32_t max, uint32_t *out)
+/* One of the words: its place in them, the first being 1. */
+static int word(const char *arg, const char *const *words, int *out)
 {
-    uint64_t v = 0;
-    int error = number(text, 1, max, &v);
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcmp(arg, words[i]) == 0) {
+            *out = i + 1;
+            return 0;
+        }
+    return -EINVAL;
+}
 
-    *out = (uint32_t)v;
-    return error;
+static int credentials(struct options *o, const char *arg)
+{
+    static char text[2 * SMTP_SASL_LOGIN_MAX]; /* of the last one that was given */
+    char *colon;
+
+    if (strlen(arg) >= sizeof(text))
+        return -EINVAL;
+    snprintf(text, sizeof(text), "%s", arg);
+    if ((colon = strchr(text, ':')) == NULL || colon == text || colon[1] == 0)
+        return -EINVAL;
+    *colon = 0;
+    o->user = text;
+    o->password = colon + 1;
+    return 0;
+}
+
+/* What a connection speaks. */
+static int take_protocol(struct options *o, int key, const char *arg)
+{
+    static const char *const tls[] = {"none", "starttls", "implicit", NULL};
+    static const char *const versions[] = {"1.2", "1.3", NULL}, *const proxies[] = {"v1", "v2",
+                                                                                    NULL};
+    int n = 0;
+
+    switch (key) {
+    case KEY_TLS:
+        if (word(arg, tls, &n) != 0)
+            return -EINVAL;
+        o->tls = (enum options_tls)n;
+        return 0;
+    case KEY_TLS_VERSION:
+        if (word(arg, versions, &n) != 0)
+            return -EINVAL;
+        o->tls_version = n == 1 ? TLS_VERSION_12 : TLS_VERSION_13;
+        return 0;
+    case KEY_TLS_RESUME:
+        o->tls_resume = true;
+        return 0;
+    case KEY_PROXY:
+        if (word(arg, proxies, &n) != 0)
+            return -EINVAL;
+        o->proxy = (uint8_t)n;
+        return 0;
+    case KEY_CLIENTS:
+        return range(arg, arg + strlen(arg), UINT32_MAX, &o->clients, &o->client_cnt);
+    case KEY_AUTH:
+        return credentials(o, arg);
+    case KEY_RECIPIENTS:
+        return arguments_number32(arg, 1, SMTP_CLIENT_RCPT_MAX, &o->recipient_cnt);
+    case KEY_BDAT:
+        o->bdat = true;
+        return 0;
+    case KEY_NO_PIPELINING:
+        o->no_pipelining = true;
+        return 0;
+    default: /* KEY_EHLO */
+        o->ehlo = true;
+        return 0;
+    }
 }
 
 static int take(struct options *o, int key, const char *arg)
 {
+    if (key >= KEY_TLS && key <= KEY_EHLO)
+        return take_protocol(o, key, arg);
     switch (key) {
+    case KEY_MESSAGE_RATE:
+        return arguments_number(arg, 1, RATE_MAX, &o->message_rate);
+    case KEY_RUN:
+        return arguments_number(arg, 1, UINT64_MAX, &o->run);
+    case KEY_LEDGER:
+        o->ledger = arg;
+        return *arg != 0 ? 0 : -EINVAL;
+    case KEY_HISTOGRAM:
+        o->histogram = arg;
+        return *arg != 0 ? 0 : -EINVAL;
     case KEY_PORT:
         o->device = arg;
         return *arg != 0 ? 0 : -EINVAL;
+    case KEY_KERNEL:
+        o->kernel = true;
+        return 0;
     case KEY_TO:
         return net_endpoint_parse(&o->to, base_span_str(arg));
     case KEY_FROM:
@@ -229,33 +281,34 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_GATEWAY:
         return net_addr_parse(&o->gateway, base_span_str(arg));
     case KEY_CONNECTIONS:
-        return number32(arg, CONN_MAX, &o->connection_cnt);
+        return arguments_number32(arg, 1, CONN_MAX, &o->connection_cnt);
     case KEY_PER_CONNECTION:
-        return number32(arg, UINT32_MAX, &o->per_connection);
+        return arguments_number32(arg, 1, UINT32_MAX, &o->per_connection);
     case KEY_RATE:
-        return number(arg, 1, RATE_MAX, &o->rate);
+        return arguments_number(arg, 1, RATE_MAX, &o->rate);
     case KEY_MESSAGES:
-        return number(arg, 1, COUNT_MAX, &o->unit_max);
+        return arguments_number(arg, 1, COUNT_MAX, &o->unit_max);
     case KEY_SIZE:
-        return number(arg, 1, SIZE_MAX_, &o->size_bytes);
+        return arguments_number(arg, 1, SIZE_MAX_, &o->size_bytes);
     case KEY_FLOOD_RATE:
-        return number(arg, 1, RATE_MAX, &o->flood_rate);
+        return arguments_number(arg, 1, RATE_MAX, &o->flood_rate);
     case KEY_FRAMES:
-        return number(arg, 1, COUNT_MAX, &o->frame_max);
+        return arguments_number(arg, 1, COUNT_MAX, &o->frame_max);
     case KEY_TIME:
-        return seconds(arg, &o->duration_ns);
+        return arguments_seconds(arg, &o->duration_ns);
     case KEY_TIMEOUT:
-        return seconds(arg, &o->timeout_ns);
+        return arguments_seconds(arg, &o->timeout_ns);
     case KEY_SENDER:
         return mailbox(arg, &o->sender);
     case KEY_RECIPIENT:
         return mailbox(arg, &o->recipient);
     case KEY_LANES:
-        return number32(arg, OPTIONS_LANE_MAX, &o->lane_cnt);
+        return arguments_number32(arg, 1, OPTIONS_LANE_MAX, &o->lane_cnt);
     case KEY_CPUS:
-        return cpu_list(o, arg);
+        o->cpus_given = true;
+        return arguments_cpus(arg, o->cpu, OPTIONS_LANE_MAX);
     case KEY_SEED:
-        return number(arg, 0, UINT64_MAX, &o->seed);
+        return arguments_number(arg, 0, UINT64_MAX, &o->seed);
     case KEY_JSON:
         o->json = true;
         return 0;
@@ -288,28 +341,51 @@ static void fill_defaults(struct options *o)
 {
     const struct mode *m = o->mode;
 
+    if (o->recipient_cnt == 0)
+        o->recipient_cnt = 1;
     if (m != NULL && o->connection_cnt == 0)
         o->connection_cnt = m->connection_cnt;
     if (m != NULL && o->per_connection == 0)
         o->per_connection = m->per_connection;
     if (m != NULL && o->size_bytes == 0)
         o->size_bytes = m->size_bytes;
+    if (m != NULL && o->tls == OPTIONS_TLS_DEFAULT)
+        o->tls = m->needs_tls ? OPTIONS_TLS_STARTTLS : OPTIONS_TLS_NONE;
 }
 
 static int check(const struct options *o, char *err, size_t cap)
 {
-    if (o->device == NULL || o->to.port == 0 || o->from_cnt == 0)
-        return fail(err, cap, "--port, --to and --from are needed");
+    if (o->kernel && o->device != NULL)
+        return fail(err, cap, "--port and --kernel exclude each other");
+    if (o->kernel && o->to.port == 0)
+        return fail(err, cap, "--to is needed");
+    if (!o->kernel && (o->device == NULL || o->to.port == 0 || o->from_cnt == 0))
+        return fail(err, cap, "--port, --to and --from are needed, or --kernel and --to");
+    if (o->kernel && o->flood != FLOOD_NONE)
+        return fail(err, cap, "floods need --port: the kernel forges nothing");
     if (o->loads != (o->mode == NULL && o->flood == FLOOD_NONE))
         return fail(err, cap,
                     o->loads ? "with --loads the modes come on standard input"
                              : "a mode or a flood is needed");
-    if (net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from[0].addr))
+    if (o->from_cnt > 0 && net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from))
         return fail(err, cap, "--to and --from are of two families");
     if (o->flood != FLOOD_NONE && !net_addr_is_v4(&o->to.addr))
         return fail(err, cap, "floods are IPv4 only");
-    if (o->from_cnt < o->lane_cnt)
+    if (!o->kernel && o->from_cnt > NET_ADDRESS_MAX * o->lane_cnt)
+        return fail(err, cap, "--from: more than 16 addresses a lane");
+    if (!o->kernel && o->from_cnt < o->lane_cnt)
         return fail(err, cap, "each lane needs an address of its own: --from A-B/LEN");
+    if (o->tls == OPTIONS_TLS_NONE &&
+        ((o->mode != NULL && o->mode->needs_tls) || o->tls_resume || o->tls_version != 0))
+        return fail(err, cap, "that is without TLS: --tls starttls, or implicit");
+    if (o->mode != NULL && !o->mode->sends &&
+        (o->ledger != NULL || o->user != NULL || o->bdat || o->recipient_cnt > 1))
+        return fail(err, cap, "%s sends no message: no --ledger, --auth, --bdat, --recipients",
+                    o->mode->name);
+    if (o->message_rate > 0 && (o->mode == NULL || !o->mode->paced))
+        return fail(err, cap, "--message-rate is for modes with messages or round trips");
+    if (o->recipient_cnt > 1 && strchr(o->recipient, '@') == NULL)
+        return fail(err, cap, "--recipients needs a --recipient with a domain");
     if (o->mode != NULL && o->connection_cnt < o->lane_cnt)
         return fail(err, cap, "each lane needs a connection");
     return 0;
@@ -341,8 +417,6 @@ static int take_words(struct options *o, int argc, char **argv, int first, char 
 
 int options_parse(struct options *o, int argc, char **argv, char *err, size_t err_cap)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
     *o = (struct options){
         .duration_ns = 10 * BASE_NS_S,
         .timeout_ns = 10 * BASE_NS_S,
@@ -352,8 +426,8 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
         .recipient = "sink@example.org",
         .seed = 1,
     };
-    for (uint32_t i = 0; i < OPTIONS_LANE_MAX; i++)
-        o->cpu[i] = (uint32_t)((cpus - 1 - (long)i % cpus + cpus) % cpus);
+    device_default_cpus(o->cpu);
+    (void)take(o, KEY_CLIENTS, "198.18.0.0-198.19.255.255"); /* RFC 2544: for measurements */
     int result = take_words(o, argc, argv, KEY_PORT, err, err_cap);
     if (result != 0)
         return result;

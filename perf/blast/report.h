@@ -21,6 +21,10 @@ void report_init(struct report *r, const struct options *o, struct lane *const *
 /* Call it about once a second. */
 void report_second(struct report *r, uint64_t now_ns);
 
+/* Writes the latencies: a line "microseconds count" for each bucket that has any, and behind an
+ * empty line those of handshakes, if there were any. Returns 0, or -1. */
+int report_histogram(struct report *r, const char *path);
+
 /* When all lanes have ended. Returns the number of connections that failed and of messages that
  * were refused. */
 uint64_t report_end(struct report *r);

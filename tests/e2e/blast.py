@@ -25,13 +25,23 @@ def start(lab, name='gw', rsize=12, **changes):
 class Blast:
     """The generator, for any number of loads one after the other. DPDK 22.11 takes a shared-memory ring from
     under the lane that polls it when the other end goes: so the gateway is stopped first, while this one, between
-    two loads, polls nothing."""
+    two loads, polls nothing.
 
-    def __init__(self, lab, gw, *args):
-        self.gw, self.log_path = gw, lab.path(f'{gw.name}-blast.log')
+    With kernel=True it is over the kernel's sockets, and gw may be None: then only what args say is told to it,
+    --to among that (perf/run measures other servers so), and stop stops nothing else. program: how it is started,
+    such as in another network namespace (['ip', 'netns', 'exec', NAME])."""
+
+    count = 0
+
+    def __init__(self, lab, gw, *args, kernel=False, program=()):
+        Blast.count += 1
+        self.gw, self.log_path = gw, lab.path(f'blast-{Blast.count}.log')
+        link = ['--kernel'] if kernel else ['--port', gw.client_device, '--from', SOURCES]
+        if '--to' not in args:
+            link += ['--to', f'{GATEWAY_IP}:25']
         with open(self.log_path, 'wb') as log:
-            self.process = lab.spawn(BLAST, '--port', gw.client_device, '--to', f'{GATEWAY_IP}:25', '--from',
-                                                SOURCES, '--loads', *map(str, args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            self.process = lab.spawn(*program, BLAST, *link, '--loads', *map(str, args), stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=log)
 
     def run(self, *args):
         """One load to its end; its figures by name."""
@@ -51,7 +61,7 @@ class Blast:
 
     def stop(self):
         """Stops the gateway, then the generator."""
-        status = self.gw.stop()
+        status = self.gw.stop() if self.gw is not None else 0
         self.process.stdin.close()
         self.process.wait(timeout=30)
         check_equal(status, 0, 'exit status of the gateway')

@@ -81,8 +81,8 @@ static void options_are_read(void **state)
     assert_ptr_equal(o.mode, &mode_smtp);
     assert_int_equal(o.flood, FLOOD_NONE);
     assert_int_equal(o.from_cnt, 16);
-    assert_int_equal(o.from[15].addr.b[15], 17);
-    assert_int_equal(o.from[15].prefix_len, 120);
+    assert_int_equal(options_from(&o, 15).b[15], 17);
+    assert_int_equal(o.from_prefix_len, 120);
     assert_int_equal(o.size_bytes, 4096);
     assert_int_equal(o.per_connection, 10);
     assert_int_equal(parse(&o,
@@ -102,7 +102,7 @@ static void options_are_read(void **state)
     assert_int_equal(
         parse(&o, "--port a --to [fd00::1]:25 --from fd00::2-fd00::3/64 pingpong", err), 0);
     assert_int_equal(o.from_cnt, 2);
-    assert_int_equal(o.from[1].prefix_len, 64);
+    assert_int_equal(o.from_prefix_len, 64);
     assert_int_equal(parse(&o, "--help", err), 1);
 }
 
