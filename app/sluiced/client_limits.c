@@ -50,9 +50,9 @@ const char *client_limits_open(struct conn *c, char text[POLICY_TEXT_CAP])
         policy_limit_open(l->limits, &client, (uint32_t)conf->connections_per_client, l->now_ns,
                           &c->in.limit_row, &forgot);
     count_forgotten(l, forgot);
-    say(c, text, l->settings->smtp.hostname, "too many connections");
     switch (r) {
     case POLICY_LIMIT_OVER:
+        say(c, text, l->settings->smtp.hostname, "too many connections");
         stats_inc(l->stats, STATS_LIMIT_CONNECTIONS);
         return "connection concurrency limit exceeded";
     case POLICY_LIMIT_UNCOUNTED:
@@ -64,6 +64,7 @@ const char *client_limits_open(struct conn *c, char text[POLICY_TEXT_CAP])
     if (policy_limit_charge(l->limits, c->in.limit_row, POLICY_LIMIT_CONNECTIONS,
                             (uint32_t)conf->connection_rate, l->now_ns))
         return NULL;
+    say(c, text, l->settings->smtp.hostname, "too many connections");
     client_limits_close(c);
     stats_inc(l->stats, STATS_LIMIT_CONNECTION_RATE);
     return "connection rate limit exceeded";
@@ -85,6 +86,15 @@ struct rule {
     const char *what, *reason;
 };
 
+static const char *over(struct conn *c, const struct rule *rule, enum stats_id stat,
+                        struct smtp_reply *reply, char text[POLICY_TEXT_CAP])
+{
+    *reply = (struct smtp_reply){450, "4.7.1", text};
+    say(c, text, "", rule->what);
+    stats_inc(c->lane->stats, stat);
+    return rule->reason;
+}
+
 static const char *charge(struct conn *c, const struct rule *rule, struct smtp_reply *reply,
                           char text[POLICY_TEXT_CAP])
 {
@@ -92,23 +102,17 @@ static const char *charge(struct conn *c, const struct rule *rule, struct smtp_r
 
     if (l->limits == NULL || c->in.limit_exempt)
         return NULL;
-    *reply = (struct smtp_reply){450, "4.7.1", text};
-    say(c, text, "", rule->what);
     if (!policy_limit_charge(l->limits, c->in.limit_row, rule->rate, (uint32_t)rule->client,
-                             l->now_ns)) {
-        stats_inc(l->stats, rule->client_stat);
-        return rule->reason;
-    }
+                             l->now_ns))
+        return over(c, rule, rule->client_stat, reply, text);
     if (c->in.login.len > 0 && rule->login > 0) {
         struct policy_limit_client login = policy_limit_login(l->limits, c->in.login);
         bool forgot;
         bool fits = policy_limit_charge_client(l->limits, &login, rule->rate, (uint32_t)rule->login,
                                                l->now_ns, &forgot);
         count_forgotten(l, forgot);
-        if (!fits) {
-            stats_inc(l->stats, rule->login_stat);
-            return rule->reason;
-        }
+        if (!fits)
+            return over(c, rule, rule->login_stat, reply, text);
     }
     return NULL;
 }

@@ -126,8 +126,8 @@ void device_polls(const struct conf *conf, char *warn, size_t cap)
         if (!device_is_uio(&conf->port[i]))
             continue;
         snprintf(warn, cap,
-                 "port %s: device: bound to uio, which has no interrupt for each queue: each lane "
-                 "takes a whole processor (gateway: idle = poll); with vfio-pci they can sleep",
+                 "port %s: device: bound to uio, which has no interrupt for each queue: idle lanes "
+                 "look at it every 0.02 to 0.5 ms; with vfio-pci they can sleep",
                  conf->port[i].name);
         return;
     }

@@ -7,6 +7,7 @@
 int doorbell_init(struct doorbell *d)
 {
     atomic_init(&d->armed, 0);
+    d->owed = 0;
     d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return d->fd < 0 ? -errno : 0;
 }
@@ -14,6 +15,7 @@ int doorbell_init(struct doorbell *d)
 void doorbell_init_silent(struct doorbell *d)
 {
     atomic_init(&d->armed, 0);
+    d->owed = 0;
     d->fd = -1;
 }
 
@@ -34,9 +36,13 @@ void doorbell_disarm(struct doorbell *d)
 {
     uint64_t rung;
 
-    atomic_store_explicit(&d->armed, 0, memory_order_relaxed);
-    if (d->fd >= 0 && read(d->fd, &rung, sizeof(rung)) < 0)
-        return; /* EAGAIN: it was not rung */
+    /* Who has taken the arming off writes, sooner or later: the descriptor is read until all that
+     * was owed has come, and not when nobody has rung. */
+    d->owed += atomic_exchange_explicit(&d->armed, 0, memory_order_relaxed) == 0;
+    if (d->owed == 0 || d->fd < 0 || read(d->fd, &rung, sizeof(rung)) != sizeof(rung))
+        return; /* EAGAIN: not yet */
+    base_assert(rung <= d->owed);
+    d->owed -= (uint32_t)rung;
 }
 
 void doorbell_wake(struct doorbell *d)

@@ -30,6 +30,7 @@
 struct doorbell {
     _Atomic uint32_t armed; /* written by the sleeper and by the producer that wakes it */
     int fd;
+    uint32_t owed; /* the sleeper's: rings of which the descriptor has not told yet */
 } BASE_CACHE_ALIGNED;
 
 /* Returns 0, or a negative error. */

@@ -234,7 +234,8 @@ static int make_loops(struct gateway *g, const struct conf *conf)
         g->lane_thread[i] = (struct gateway_thread){.gateway = g, .number = i};
         error = loop_init(&g->lane_thread[i].loop, &t->lane_bell[i], fd, g->open_cnt, sleeps,
                           topology_stats(t, TOPOLOGY_LANE, i));
-        g->lane_thread[i].loop.spin_ns = LOOP_SPIN_LANE_NS;
+        if (g->lane_thread[i].loop.nap_ns == 0)
+            g->lane_thread[i].loop.spin_ns = LOOP_SPIN_LANE_NS;
     }
     g->courier_thread = (struct gateway_thread){.gateway = g};
     g->host_thread = (struct gateway_thread){.gateway = g, .loop.epoll = -1};
@@ -256,6 +257,7 @@ static int make_loops(struct gateway *g, const struct conf *conf)
         https_use(&g->courier.https, https);
         error = loop_init(&g->courier_thread.loop, &t->courier_bell, &https_fd, 1, true,
                           topology_stats(t, TOPOLOGY_COURIER, 0));
+        g->courier_thread.loop.rest_ns = LOOP_REST_NS;
     }
     if (error == 0) {
         int resolver_fd = gateway_resolver_wait_fd(&g->resolver);

@@ -95,8 +95,11 @@ struct tcp_segment {
 struct tcp_listener {
     struct net_endpoint local;
     void *user;
+    struct tcp_listener *next; /* of its bucket */
     bool used;
 };
+
+#define TCP_LISTEN_BUCKETS 64 /* by the low bits of the port */
 
 /* ---- the stack ---- */
 
@@ -142,6 +145,7 @@ struct tcp_stack {
     uint32_t echo_age_ms;
     uint64_t *conn_used; /* a bit a connection */
     struct tcp_listener *listener;
+    struct tcp_listener *listener_of[TCP_LISTEN_BUCKETS];
     struct tcp_set ready; /* connections, by index */
     struct tcp_set events;
     uint32_t event_next; /* where tcp_poll goes on */

@@ -8,37 +8,51 @@
 
 #include <errno.h>
 
-static struct tcp_listener *find_exact(const struct tcp_stack *s, const struct net_endpoint *local)
+static struct tcp_listener **bucket_of(struct tcp_stack *s, uint16_t port)
 {
-    for (uint32_t i = 0; i < s->config.listen_max; i++) {
-        struct tcp_listener *l = &s->listener[i];
-        if (l->used && l->local.port == local->port && net_addr_eq(&l->local.addr, &local->addr))
-            return l;
-    }
-    return NULL;
+    return &s->listener_of[port % TCP_LISTEN_BUCKETS];
+}
+
+static struct tcp_listener *find_exact(struct tcp_stack *s, const struct net_endpoint *local)
+{
+    struct tcp_listener *l = *bucket_of(s, local->port);
+
+    while (l != NULL &&
+           (l->local.port != local->port || !net_addr_eq(&l->local.addr, &local->addr)))
+        l = l->next;
+    return l;
 }
 
 /* Who takes SYNs to the local end of key: the listener on its address, or on any; or NULL. */
 struct tcp_listener *tcp_listen_find(const struct tcp_stack *s, const struct tcp_key *key)
 {
-    struct net_endpoint at = {.addr = key->local, .port = key->local_port};
-    struct tcp_listener *l = find_exact(s, &at);
+    static const struct net_addr any;
+    struct tcp_listener *of_any = NULL;
 
-    if (l == NULL) {
-        at.addr = (struct net_addr){0};
-        l = find_exact(s, &at);
+    for (struct tcp_listener *l = s->listener_of[key->local_port % TCP_LISTEN_BUCKETS]; l != NULL;
+         l = l->next) {
+        if (l->local.port != key->local_port)
+            continue;
+        if (net_addr_eq(&l->local.addr, &key->local))
+            return l;
+        if (net_addr_eq(&l->local.addr, &any))
+            of_any = l;
     }
-    return l;
+    return of_any;
 }
 
 int tcp_listen(struct tcp_stack *s, const struct net_endpoint *local, void *user)
 {
+    struct tcp_listener **bucket = bucket_of(s, local->port);
+
     if (find_exact(s, local) != NULL)
         return -EADDRINUSE;
     for (uint32_t i = 0; i < s->config.listen_max; i++) {
         if (s->listener[i].used)
             continue;
-        s->listener[i] = (struct tcp_listener){.local = *local, .user = user, .used = true};
+        s->listener[i] =
+            (struct tcp_listener){.local = *local, .user = user, .next = *bucket, .used = true};
+        *bucket = &s->listener[i];
         return 0;
     }
     return -ENOSPC;
@@ -46,14 +60,18 @@ int tcp_listen(struct tcp_stack *s, const struct net_endpoint *local, void *user
 
 void tcp_unlisten(struct tcp_stack *s, const struct net_endpoint *local)
 {
+    struct tcp_listener **at = bucket_of(s, local->port);
     struct tcp_listener *l = find_exact(s, local);
 
     if (l == NULL)
         return;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
     l->used = false;
-    for (uint32_t at = s->syns.head; at != TCP_NIL;) {
-        struct tcp_syn *y = base_pool_at(&s->syn_pool, at);
-        at = y->links.next;
+    for (uint32_t i = s->syns.head; i != TCP_NIL;) {
+        struct tcp_syn *y = base_pool_at(&s->syn_pool, i);
+        i = y->links.next;
         if (y->listener == l - s->listener)
             tcp_syn_free(s, y);
     }

@@ -9,7 +9,12 @@ import subprocess
 
 from harness import PEERS, Failed, Skip, check, die_with_parent, run, wait_until
 
-LIBRARIES = os.pathsep.join([os.path.join(PEERS, 'usr/lib/postfix'), os.path.join(PEERS, 'usr/lib/x86_64-linux-gnu')])
+
+def libraries(root):
+    return os.pathsep.join(os.path.join(root, d) for d in ('usr/lib/postfix', 'usr/lib/x86_64-linux-gnu'))
+
+
+LIBRARIES = libraries(PEERS)
 
 # name, type, chroot and so on, command; what mail needs and no more
 SERVICES = '''\
@@ -39,10 +44,13 @@ postlog   unix-dgram n - n -     1   postlogd
 
 class Postfix:
     """Postfix(lab, listen={'10.9.0.2:25': []}, main={'mydestination': ''}): a map of address:port, or
-    address:port=program, to smtpd's arguments; settings of main.cf. Tables are files of the type texthash."""
+    address:port=program, to smtpd's arguments; settings of main.cf. Tables are files of the type texthash. root: where
+    the package was unpacked. prefix: words before its own command; enter is called in the child before it."""
 
-    def __init__(self, lab, name='postfix', listen=None, main=None):
-        self.sbin = os.path.join(PEERS, 'usr/lib/postfix/sbin')
+    prefix, enter = (), staticmethod(lambda: None)
+
+    def __init__(self, lab, name='postfix', listen=None, main=None, root=PEERS):
+        self.root, self.sbin = root, os.path.join(root, 'usr/lib/postfix/sbin')
         if not os.path.exists(os.path.join(self.sbin, 'master')):
             raise Skip('Postfix is not here (tests/run e2e brings it)')
         self.lab, self.name, self.process = lab, name, None
@@ -61,7 +69,7 @@ class Postfix:
         return {
             'compatibility_level': '3.6', 'myhostname': 'postfix.example', 'mail_owner': 'mail', 'setgid_group': 'staff',
             'queue_directory': self.queue, 'data_directory': self.data, 'daemon_directory': self.sbin,
-            'command_directory': os.path.join(PEERS, 'usr/sbin'), 'shlib_directory': 'no', 'meta_directory': self.conf,
+            'command_directory': os.path.join(self.root, 'usr/sbin'), 'shlib_directory': 'no', 'meta_directory': self.conf,
             'maillog_file': self.log_path, 'maillog_file_prefixes': self.dir, 'inet_protocols': 'ipv4',
             'alias_maps': '', 'alias_database': '', 'mydestination': '', 'local_recipient_maps': '', 'biff': 'no',
             'import_environment': 'MAIL_CONFIG LD_LIBRARY_PATH', 'export_environment': 'TZ LD_LIBRARY_PATH',
@@ -90,8 +98,8 @@ class Postfix:
             for where, args in self.listen.items():
                 address, _, program = where.partition('=')
                 f.write(f'{address} inet n - n - - {program or "smtpd"}' + ''.join(f' {a}' for a in args) + '\n')
-        shutil.copyfile(os.path.join(PEERS, 'etc/postfix/dynamicmaps.cf') if os.path.exists(
-            os.path.join(PEERS, 'etc/postfix/dynamicmaps.cf')) else os.devnull, os.path.join(self.conf, 'dynamicmaps.cf'))
+        maps = os.path.join(self.root, 'etc/postfix/dynamicmaps.cf')
+        shutil.copyfile(maps if os.path.exists(maps) else os.devnull, os.path.join(self.conf, 'dynamicmaps.cf'))
 
     def table(self, name, rows):
         """A texthash file; what main.cf calls it."""
@@ -101,12 +109,15 @@ class Postfix:
         return f'texthash:{path}'
 
     def environment(self):
-        return dict(os.environ, LD_LIBRARY_PATH=LIBRARIES, MAIL_CONFIG=self.conf)
+        return dict(os.environ, LD_LIBRARY_PATH=libraries(self.root), MAIL_CONFIG=self.conf)
 
     def start(self):
+        def enter():
+            self.enter()
+            die_with_parent()
         self.output = open(os.path.join(self.dir, 'master.out'), 'ab')
-        self.process = subprocess.Popen([os.path.join(self.sbin, 'master'), '-c', self.conf], stdin=subprocess.DEVNULL,
-                                        stdout=self.output, stderr=self.output, env=self.environment(), preexec_fn=die_with_parent)
+        self.process = subprocess.Popen([*self.prefix, os.path.join(self.sbin, 'master'), '-c', self.conf], stdin=subprocess.DEVNULL,
+                                        stdout=self.output, stderr=self.output, env=self.environment(), preexec_fn=enter)
 
         def ready():
             if self.process.poll() is not None:
@@ -125,7 +136,7 @@ class Postfix:
 
     def command(self, program, *args):
         """One of its commands, run to its end: postqueue -f, say."""
-        return run(os.path.join(PEERS, 'usr/sbin', program), '-c', self.conf, *args, env=self.environment())
+        return run(os.path.join(self.root, 'usr/sbin', program), '-c', self.conf, *args, env=self.environment())
 
     def reload(self):
         self.write()

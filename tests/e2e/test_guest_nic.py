@@ -133,7 +133,7 @@ def test_uio(lab):
 
     with Running(lab, g, virtio, 2) as gw:
         gw.start()
-        check('each lane takes a whole processor' in gw.log_now(), 'it is told that lanes poll')
+        check('idle lanes look at it every' in gw.log_now(), 'it is told that lanes nap')
         exchange(gw, 2, cuts=True)
         check_equal(gw.stop(), 0, 'exit status')
     with Running(lab, g, intel) as gw:

@@ -2,9 +2,10 @@
 # limit: 90
 # alone: it looks at what an idle gateway does
 """Policy adaptive: lanes of a gateway without work sleep, wake for the first packet, and sleep again; with poll they
-never do. How much that saves and how fast it wakes: perf/run idle."""
+never do. Where the port cannot wake it a lane naps. How much that saves and how fast it wakes: perf/run idle."""
 import time
 
+import blast
 from gateway import Gateway
 from harness import check, check_equal, main, wait_until
 from mail import Client, plain
@@ -60,6 +61,19 @@ def test_poll_never_sleeps(lab):
         check_equal(c.deliver('s@client.example', ['poll@example.org'], plain(9)).code, 250, 'message')
     wait_until(lambda: far.to('poll@example.org'), 30, 'message')
     check_equal([sleeps(n) for n in gw.lanes()], [0], 'sleeps of a polling lane')
+    check_equal(gw.stop(), 0, 'exit status')
+
+
+def test_naps_beside_a_port_that_wakes_nobody(lab):
+    """Shared memory has nothing to wait on: the lane looks at it now and then, and takes what has come meanwhile."""
+    near = blast.start(lab, name='naps', gateway={'idle': 'adaptive', 'memory': '512M'})
+    client = blast.Blast(lab, near)
+    for _ in range(3):
+        before = near.counter('lane/sleeps')
+        wait_until(lambda: near.counter('lane/sleeps') > before + 5, 30, 'the lane naps')
+        got = client.run('connect', '--connections', 1, '--messages', 50)
+        check_equal((got['connections'], got['failed']), (50, 0), 'connections')
+    client.stop()
 
 
 if __name__ == '__main__':

@@ -298,6 +298,34 @@ static void half_open_segments(void **state)
     lab_close(&lab);
 }
 
+/* Ports that differ by a multiple of what the lookup goes by. */
+static void listeners_beside_each_other(void **state)
+{
+    (void)state;
+    struct tcp_config c = lab_config();
+    struct net_endpoint at = any_25;
+
+    c.listen_max = 4;
+    lab_open(&lab, &c);
+    peer_port = local_port = 0;
+    assert_int_equal(tcp_listen(lab.s, &any_25, NULL), 0);
+    for (uint32_t i = 1; i <= 3; i++) {
+        at.port = (uint16_t)(25 + 64 * i);
+        assert_int_equal(tcp_listen(lab.s, &at, &at), 0);
+    }
+    at.port = 25 + 64;
+    assert_int_equal(tcp_listen(lab.s, &at, &at), -EADDRINUSE);
+    tcp_unlisten(lab.s, &at);
+    assert_int_equal(tcp_listen(lab.s, &at, &at), 0);
+    struct lab_segment syn = {.flags = SYN, .seq = IRS, .window = 100};
+    lab_in(&lab, &syn);
+    expect(SYN | ACK);
+    tcp_unlisten(lab.s, &any_25);
+    lab_in(&lab, &syn);
+    expect(RST | ACK);
+    lab_close(&lab);
+}
+
 /* ---- each kind of segment in each state ---- */
 
 enum place {
@@ -548,6 +576,7 @@ int main(void)
         cmocka_unit_test(window_scale),
         cmocka_unit_test(syn_flood),
         cmocka_unit_test(half_open_segments),
+        cmocka_unit_test(listeners_beside_each_other),
         cmocka_unit_test(segments_by_state),
         cmocka_unit_test(challenge_acks_are_limited),
         cmocka_unit_test(unknown_segments),

@@ -1,0 +1,123 @@
+# ci: fetches another mail server and gnuplot, and takes two minutes
+# limit: 400
+"""perf/run's cases beside a peer, each just once and with few messages: their JSON is whole, no figure is nought; what cannot be
+fetched is named; and the plots."""
+import json
+import os
+import re
+import sys
+
+from harness import SOURCE, check, check_equal, main, run
+
+CASES = ('accept-new', 'accept-pipelined', 'accept-starttls', 'accept-bulk', 'connect', 'reject', 'idle', 'scale')
+PERF = os.path.join(SOURCE, 'perf')
+WHO = {'sluice', 'sluice-memif', 'postfix'}
+# Nought is as good as any other here.
+MAY_BE_NOUGHT = re.compile(r'failed$|left$|user_share$|_bytes_per_connection$|lane_cycles_|lane_user_|cycles_idle')
+# What a case must have told of each server.
+MUST = {'accept-new': 'messages', 'accept-pipelined': 'messages', 'accept-starttls': 'messages', 'accept-bulk': 'messages',
+        'connect': 'connections', 'reject': 'rejects'}
+rows = {}
+
+
+def perf(*args, ok=(0,), **env):
+    return run(os.path.join(PERF, 'run'), *args, ok=ok, timeout=180, env=dict(os.environ, **env))
+
+
+def well_formed(lab, case):
+    path = lab.path(f'{case}.json')
+    said = perf('--quick', '--peers', 'postfix', '--json', path, case)
+    with open(path) as f:
+        rows[case] = [json.loads(line) for line in f]
+    check(rows[case], 'no row')
+    for row in rows[case]:
+        check_equal(sorted(set(row) - {'durable'}), ['case', 'metric', 'unit', 'value', 'who'], 'keys')
+        check_equal(row['case'], case, 'case')
+        check(isinstance(row['value'], (int, float)) and row['value'] >= 0, f'{row}')
+        check(row['value'] > 0 or MAY_BE_NOUGHT.search(row['metric']), f'nought: {row}')
+        check(not row['metric'].endswith('failed') or row['value'] == 0, f'{row}: {said[-1500:]}')
+    return {(row['who'], row['metric']): row['value'] for row in rows[case]}
+
+
+def beside_postfix(lab, case):
+    got = well_formed(lab, case)
+    for who in WHO:
+        for metric in (MUST[case] + '_per_s', MUST[case] + '_per_cpu_s', 'p50_us', 'p99_us', 'p999_us'):
+            check((who, metric) in got, f'{who} has no {metric}')
+    check(('ratio', 'per_cpu_s_to_postfix') in got and ('ratio', 'memif_per_cpu_s_to_postfix') in got, 'no ratio')
+    check(all(row['durable'] is True for row in rows[case] if 'durable' in row), 'all of these sync')
+
+
+def test_accept_new(lab):
+    beside_postfix(lab, 'accept-new')
+
+
+def test_accept_pipelined(lab):
+    beside_postfix(lab, 'accept-pipelined')
+
+
+def test_accept_starttls(lab):
+    beside_postfix(lab, 'accept-starttls')
+
+
+def test_accept_bulk(lab):
+    beside_postfix(lab, 'accept-bulk')
+
+
+def test_connect(lab):
+    beside_postfix(lab, 'connect')
+
+
+def test_reject(lab):
+    beside_postfix(lab, 'reject')
+
+
+def test_idle(lab):
+    got = well_formed(lab, 'idle')
+    check(got['postfix', 'held_pss_bytes_per_connection'] > got['sluice', 'held_pss_bytes_per_connection'], f'{got}')
+
+
+def test_scale(lab):
+    got = well_formed(lab, 'scale')
+    check(('ratio', 'cycles_2_to_1') in got, f'{got}')
+
+
+def test_plots(lab):
+    """One picture for each case, from the rows of this run."""
+    path, folder = lab.path('all.json'), lab.path('plots')
+    with open(path, 'w') as f:
+        f.writelines(json.dumps(row) + '\n' for case in rows for row in rows[case])
+    run(os.path.join(PERF, 'plot'), path, folder, timeout=120)
+    check_equal(sorted(os.listdir(folder)), sorted(f'{case}.svg' for case in rows), 'pictures')
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name)) as f:
+            text = f.read()
+        check(text.rstrip().endswith('</svg>') and ('idle' in name or 'scale' in name or 'postfix' in text), f'{name} is no whole picture')
+    said = run(os.path.join(PERF, 'plot'), '--table', path)
+    for case in rows:
+        check(f'`{case}`' in said, f'no table of {case}: {said[:300]}')
+    said = run(os.path.join(PERF, 'plot'), lab.path('none.json'), ok=(1,))
+    check('none.json' in said and 'Traceback' not in said, said)
+
+
+def test_what_is_missing(lab):
+    """A line for each peer that cannot be had, with its reason, and the rest goes on."""
+    script = f'import sys; sys.path.insert(0, {PERF!r}); import packages; packages.ROOTS = {lab.path("none")!r}; print(packages.fetch_all())'
+    said = run(sys.executable, '-c', script, env={'PATH': lab.path('nothing')})
+    for name in ('postfix', 'exim', 'opensmtpd', 'haraka'):
+        check(re.search(rf'^peer {name}: not installed: \S', said, re.M), said)
+    check(said.endswith('[]\n'), said)
+    check_equal(os.listdir(lab.path('none')), [], 'left behind')
+
+
+def test_words(lab):
+    for args, want in ((['--peers', 'qmail', 'connect'], 'no peer qmail'), (['nonesuch'], 'no case nonesuch'), (['--json'], '--json wants a value')):
+        said = perf(*args, ok=(1,))
+        check(want in said and 'Traceback' not in said, said)
+
+
+if __name__ == '__main__':
+    sys.path.insert(0, PERF)
+    import packages
+    packages.fetch_all(('postfix', 'gnuplot'))  # here, as the namespace of the cases has no way out
+    main()
