@@ -5,6 +5,7 @@
 #include "histogram.h"
 #include "mode.h"
 #include "options.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -106,6 +107,45 @@ static void options_are_read(void **state)
     assert_int_equal(parse(&o, "--help", err), 1);
 }
 
+#define KERNEL "--kernel --to 10.0.0.1:25 "
+
+static void protocol_options_are_read(void **state)
+{
+    struct options o;
+    struct net_addr client;
+    char err[256];
+
+    (void)state;
+    assert_int_equal(parse(&o, KERNEL "smtp", err), 0);
+    assert_true(o.kernel);
+    assert_int_equal(o.from_cnt, 0);
+    assert_int_equal(o.tls, OPTIONS_TLS_NONE);
+    assert_int_equal(o.recipient_cnt, 1);
+    assert_int_equal(parse(&o, KERNEL "--from 10.0.0.2-10.0.3.255/16 handshake", err), 0);
+    assert_int_equal(o.from_cnt, 1022);
+    assert_int_equal(o.tls, OPTIONS_TLS_STARTTLS);
+    assert_int_equal(parse(&o,
+                           KERNEL "--tls implicit --tls-version 1.2 --tls-resume --proxy v2 "
+                                  "--clients 192.0.2.7-192.0.2.9 --auth a@b:c:d --recipients 100 "
+                                  "--bdat --no-pipelining --run 12 --ledger L --histogram H "
+                                  "--message-rate 7 smtp",
+                           err),
+                     0);
+    assert_int_equal(o.tls, OPTIONS_TLS_IMPLICIT);
+    assert_int_equal(o.tls_version, TLS_VERSION_12);
+    assert_true(o.tls_resume && o.bdat && o.no_pipelining);
+    assert_int_equal(o.proxy, 2);
+    client = options_client(&o, 5);
+    assert_int_equal(client.b[15], 9);
+    assert_string_equal(o.user, "a@b");
+    assert_string_equal(o.password, "c:d");
+    assert_int_equal(o.recipient_cnt, 100);
+    assert_int_equal(o.run, 12);
+    assert_int_equal(o.message_rate, 7);
+    assert_string_equal(o.ledger, "L");
+    assert_string_equal(o.histogram, "H");
+}
+
 static void wrong_options_are_refused(void **state)
 {
     static const char *const lines[] = {
@@ -115,6 +155,23 @@ static void wrong_options_are_refused(void **state)
         ENDS "connect smtp",
         ENDS "synflood udpflood",
         ENDS "dance",
+        ENDS "--kernel smtp",
+        KERNEL "synflood",
+        KERNEL,
+        "--kernel smtp",
+        KERNEL "--from fd00::1/64 smtp",
+        KERNEL "--tls none handshake",
+        KERNEL "--tls-resume smtp",
+        KERNEL "--tls-version 1.1 --tls starttls smtp",
+        KERNEL "--tls maybe smtp",
+        KERNEL "--proxy v3 smtp",
+        KERNEL "--clients 10.0.0.9-10.0.0.1 smtp",
+        KERNEL "--auth nobody smtp",
+        KERNEL "--auth :x smtp",
+        KERNEL "--recipients 101 smtp",
+        KERNEL "--ledger L connect",
+        KERNEL "--message-rate 5 connect",
+        ENDS "--from 10.0.0.2-10.0.0.18/24 smtp",
         ENDS "smtp --rate",
         ENDS "smtp --rate 0",
         ENDS "smtp --rate -1",
@@ -257,9 +314,13 @@ static void sources_differ(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_are_in_order), cmocka_unit_test(percentiles_are_by_rank),
-        cmocka_unit_test(options_are_read),     cmocka_unit_test(wrong_options_are_refused),
-        cmocka_unit_test(loads_are_read),       cmocka_unit_test(frames_come_as_far_as_they_should),
+        cmocka_unit_test(buckets_are_in_order),
+        cmocka_unit_test(percentiles_are_by_rank),
+        cmocka_unit_test(options_are_read),
+        cmocka_unit_test(protocol_options_are_read),
+        cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(loads_are_read),
+        cmocka_unit_test(frames_come_as_far_as_they_should),
         cmocka_unit_test(sources_differ),
     };
 
