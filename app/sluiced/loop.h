@@ -20,7 +20,7 @@
  * next entry: with 50 us there, too, a third of the CPU of deliveries was waiting (perf/run
  * delivery). */
 #define LOOP_SPIN_LANE_NS  UINT64_C(50000)
-#define LOOP_SPIN_NS       UINT64_C(5000)
+#define LOOP_SPIN_NS       UINT64_C(1000)
 #define LOOP_NAP_MIN_NS    UINT64_C(30000)
 #define LOOP_NAP_MAX_NS    UINT64_C(500000)
 #define LOOP_NAP_SHORT_CNT 8

@@ -316,6 +316,8 @@ int spool_push(struct spool *s, const struct spool_entry *entry)
         if (entry->op == SPOOL_BEGIN) { /* composed when the others of this burst are here */
             spool_message_expect(s, &entry->id);
             __builtin_prefetch(entry->p);
+        } else if (entry->op == SPOOL_COMMIT) {
+            spool_message_expect_more(s, &entry->id);
         }
         spool_fifo_push(&s->data, p);
     }
