@@ -20,20 +20,28 @@ def memory(pid):
     return 1024 * (kib['Rss'] + kib.get('Private_Hugetlb', 0) + kib.get('Shared_Hugetlb', 0))
 
 
+def start(lab, name, connections):
+    return client.start(lab, name=name, gateway={'memory': '512M', 'lane_cpus': [0]}, smtp={'command_timeout': '1h'}, limits={'stress': 0},
+                        tcp={'connections': connections, 'packet_buffers': 32768, 'half_open': 16384},
+                        spool={'size': '256M', 'segment_size': '16M'})
+
+
 def measure(lab, add):
     with open('/proc/meminfo') as f:
         free = int(re.search(r'MemAvailable:\s+(\d+)', f.read()).group(1)) >> 10
     if free < FREE_MB:
         print(f'skip idle connections: {free} MB of memory are free, {FREE_MB} are needed', flush=True)
         return
-    gw = client.start(lab, name='held', gateway={'memory': '512M', 'lane_cpus': [0]}, smtp={'command_timeout': '1h'}, limits={'stress': 0},
-                      tcp={'connections': 1048576, 'packet_buffers': 32768, 'half_open': 16384}, spool={'size': '256M', 'segment_size': '16M'})
+    small = start(lab, 'small', FIRST)
+    base = memory(main_pid(small))
+    small.stop()
+    gw = start(lab, 'held', CONNECTIONS + FIRST)
     pid = main_pid(gw)
+    add('gateway_of_1000_bytes', base, 'bytes')
     add('gateway_started_bytes', memory(pid), 'bytes')
     far = client.Blast(lab, gw, '--connections', CONNECTIONS)
     step_back(far.process)
     far.run('connect', '--connections', 64, '--messages', FIRST)
-    before = memory(pid)
     line = f'hold --connections {CONNECTIONS} --messages {CONNECTIONS} --rate 20000 --time {HOLD_S} --timeout {HOLD_S}\n'
     far.process.stdin.write(line.encode())
     far.process.stdin.flush()
@@ -47,7 +55,7 @@ def measure(lab, add):
     after = memory(pid)
     add('connections_held', held, 'connections')
     add('connections_opened_in_s', seconds, 's')
-    add('bytes_per_connection', (after - before) / held, 'bytes')
+    add('bytes_per_connection', (after - base) / held, 'bytes')
     add('gateway_bytes', after, 'bytes')
     add('gateway_gib', after / (1 << 30), 'GiB')
     cpu = gw.cpu_seconds()

@@ -10,7 +10,7 @@ from gateway import Gateway, make_veth
 from harness import BUILD, GATEWAY_IP, HOST_IP, Failed, check_equal, wait_until
 from sink import Sink
 
-MESSAGES, KERNEL_MESSAGES, BYTES, CONNECTIONS, PER_CONNECTION, ROUNDS = 100000, 30000, 4096, 64, 50, 3
+MESSAGES, KERNEL_MESSAGES, BYTES, CONNECTIONS, PER_CONNECTION, ROUNDS = 20000, 20000, 4096, 64, 50, 3
 OUT_IP, SINK_IP, PORT, BOUND_S = '10.8.0.1', '10.8.0.2', 2525, 300
 AF_PACKET = 'net_af_packet0,iface=gw0,blocksz=65536,framesz=2048,framecnt=8192,qdisc_bypass=1'
 SETTINGS = {'spool': {'size': '4G', 'segment_size': '64M', 'buffers': 8192}, 'tcp': {'packet_buffers': 32768, 'msl': '1s'},
