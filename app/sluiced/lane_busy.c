@@ -25,7 +25,9 @@ void lane_busy_pass(struct lane *l)
         b->waits_since_ns = l->now_ns;
     b->full = false;
     b->buffers = buffers_short(l);
-    bool waits = b->waits_since_ns != 0 && l->now_ns - b->waits_since_ns >= LANE_BUSY_NS;
+    /* Not what a flood brings: there is mail under way. */
+    bool mail = l->bufs.buf_cnt - l->bufs.free_cnt > l->bufs.buf_cnt / 16;
+    bool waits = mail && b->waits_since_ns != 0 && l->now_ns - b->waits_since_ns >= LANE_BUSY_NS;
     bool was = b->refuses;
     b->refuses = b->buffers || waits;
     if (b->refuses && !was)

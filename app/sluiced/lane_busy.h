@@ -3,9 +3,9 @@
  * those who are in are served as fast as ever. Else all would wait, until clients send again what
  * waits already, and the lane works for that: half of the mail that it could take.
  *
- * It is busy while frames have waited in the port for LANE_BUSY_NS, in each pass more than it took,
- * or while messages under way hold most of the spool's buffers. Idle connections cost nothing and
- * do not count.
+ * It is busy while messages under way hold most of the spool's buffers, or some of them and frames
+ * have waited in the port for LANE_BUSY_NS, in each pass more than it took. Idle connections cost
+ * nothing and do not count, nor does a flood without mail.
  *
  * Threads: the lane's only.
  */
