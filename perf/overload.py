@@ -5,9 +5,10 @@ import os
 import blast as client
 from harness import Failed, check, run
 from loopdisk import LoopDisk
+from relay import step_back
 
-BYTES, PEAK_CONNECTIONS, PEAK_S, OVERLOAD_S, FACTOR = 4096, 256, 5, 10, 2
-CONNECTIONS, SPOOL_GB = 16000, 5
+BYTES, PEAK_CONNECTIONS, PEAK_S, OVERLOAD_S, FACTOR = 4096, 128, 5, 8, 2
+CONNECTIONS, SPOOL_GB = 2000, 5
 
 
 class Memory:
@@ -40,13 +41,15 @@ def overload_on(lab, add, name, path):
         spool['path'] = path
     gw = client.start(lab, name=f'gw-{name}', gateway={'memory': '1G', 'lane_cpus': [0]}, tcp={'packet_buffers': 32768, 'msl': '1s'}, spool=spool)
     far = client.Blast(lab, gw, '--connections', CONNECTIONS)
-    far.run('smtp', '--connections', 64, '--per-connection', 10, '--messages', 5000, '--size', BYTES, '--time', 30)
+    for task in os.listdir(f'/proc/{gw.process.pid}/task'):  # the generator has the other: it must be able to offer twice as much
+        os.sched_setaffinity(int(task), {0})
+    step_back(far.process)
+    far.run('smtp', '--connections', 64, '--per-connection', 10, '--messages', 1000, '--size', BYTES, '--time', 30)
     before = spooled(gw)
     peak = far.run('smtp', '--connections', PEAK_CONNECTIONS, '--per-connection', 1, '--size', BYTES, '--time', PEAK_S)
     rate = int(FACTOR * peak['messages_per_s'])
     got = far.run('smtp', '--connections', CONNECTIONS, '--per-connection', 1, '--size', BYTES, '--rate', rate, '--time', OVERLOAD_S)
     kept = spooled(gw) - before
-    refused = got.get('refused_4xx', 0)
     add(f'{name}_peak_messages_per_s', peak['messages_per_s'], '/s')
     add(f'{name}_offered_per_s', got['started'] / OVERLOAD_S, '/s')
     add(f'{name}_goodput_per_s', got['messages_per_s'], '/s')
@@ -58,10 +61,6 @@ def overload_on(lab, add, name, path):
     add(f'{name}_acknowledged', accepted, 'messages')
     add(f'{name}_kept', kept, 'messages')
     check(kept >= accepted, f'{accepted - kept:.0f} messages that were acknowledged are not in the spool')
-    print({k: v for k, v in got.items()}, refused)
-    for line in gw.metrics().splitlines():
-        if 'lane0=' in line and 'lane0=0' not in line and line.startswith(('counter\ttcp', 'counter\tconn', 'counter\tlimit', 'gauge\tlimit', 'counter\tspool', 'counter\tsmtp')):
-            print(line.split('\t')[1:3], line.split('\t')[-1])
     far.stop()
 
 

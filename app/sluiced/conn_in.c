@@ -352,11 +352,11 @@ void conn_in_secured(struct conn *c)
 }
 
 /* Over a limit: 421 instead of the greeting; where TLS comes first there is nobody to hear it. */
-static void turn_away(struct conn *c, const char *why, const char *text)
+static void turn_away(struct conn *c, const char *why, const char *enhanced, const char *text)
 {
     struct base_buf out = {.p = c->lane->out, .cap = sizeof(c->lane->out)};
 
-    const struct smtp_reply reply = {421, "4.7.0", text};
+    const struct smtp_reply reply = {421, enhanced, text};
     conn_log_refused(c, "CONNECT", &reply, why);
     if (c->listener->tls == CONF_TLS_IMPLICIT)
         return conn_drop(c, why);
@@ -383,7 +383,11 @@ void conn_in_start(struct conn *c)
                c->proxy.port != 0 ? ", by a proxy" : "");
     const char *why = client_limits_open(c, text);
     if (why != NULL)
-        return turn_away(c, why, text);
+        return turn_away(c, why, "4.7.0", text);
+    if (l->busy.refuses) {
+        stats_inc(l->stats, STATS_CONN_REFUSED_BUSY);
+        return turn_away(c, "busy", "4.3.2", "All server ports are busy");
+    }
     client_lists_begin(c);
     switch (c->listener->tls) {
     case CONF_TLS_IMPLICIT:

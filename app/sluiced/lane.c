@@ -368,6 +368,7 @@ static uint32_t take_passed(struct lane *l, struct rte_mbuf **pkts, uint32_t n)
 
 static void count_burst(struct lane *l, uint32_t n)
 {
+    lane_busy_burst(&l->busy, n);
     if (n > 0)
         stats_record(l->stats, STATS_HISTOGRAM_LANE_RX_BURST, n);
 }
@@ -638,6 +639,7 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     work += timers(l);
     conn_out_relieve(l);
     client_limits_stress(l);
+    lane_busy_pass(l);
     if (l->tls != NULL)
         lane_tls_relieve(l);
     lane_cycles_enter(cycles, LANE_PART_CONN);

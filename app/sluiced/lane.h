@@ -20,6 +20,7 @@
 #include "client_lists.h"
 #include "conn_eightbit.h"
 #include "conn_login.h"
+#include "lane_busy.h"
 #include "lane_cycles.h"
 #include "lane_stream.h"
 #include "lane_tls.h"
@@ -101,6 +102,7 @@ struct lane {
     bool refusing; /* take no new mail: going down, or drained by the operator */
     bool told;     /* idle clients have been told so */
     bool stress;   /* connections are nearly all taken: see client_limits.h */
+    struct lane_busy busy;
     struct stats_log log;
     struct base_wheel wheel;
     struct base_pool conns;

@@ -104,8 +104,10 @@ int main(int argc, char **argv)
     k.reject_percent = o.reject_percent;
     k.fault = o.fault;
     k.fault_each = o.fault_each;
-    struct ledger_settings l = {
-        .kind = LEDGER_SEEN, .capacity = o.message_max, .recipient_cnt = o.recipient_max};
+    struct ledger_settings l = {.kind = LEDGER_SEEN,
+                                .run = o.run,
+                                .capacity = o.message_max,
+                                .recipient_cnt = o.recipient_max};
     if (o.ledger != NULL && ledger_create(&k.ledger, o.ledger, &l) != 0)
         return fail("--ledger: the file can not be made, or is too large");
     if (o.tls)

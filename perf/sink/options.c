@@ -32,7 +32,8 @@ const char options_usage[] =
     "  --implicit           TLS from the first byte\n"
     "  --ledger FILE        what was accepted is noted there (perf/ledger.h), for\n"
     "  --messages N         so many messages (1000000), each with up to\n"
-    "  --recipients N       copies (1)\n"
+    "  --recipients N       copies (1), of\n"
+    "  --run N              this run; otherwise that of the first message\n"
     "  --delay S            before the reply to a message\n"
     "  --reject PERCENT     of messages get 451\n"
     "  --fault KIND:N       each Nth message, for tests of what shall find it: lose (250, but not\n"
@@ -54,6 +55,7 @@ enum key {
     KEY_LEDGER,
     KEY_MESSAGES,
     KEY_RECIPIENTS,
+    KEY_RUN,
     KEY_DELAY,
     KEY_REJECT,
     KEY_FAULT,
@@ -77,6 +79,7 @@ static const struct option long_options[] = {
     {"ledger", required_argument, NULL, KEY_LEDGER},
     {"messages", required_argument, NULL, KEY_MESSAGES},
     {"recipients", required_argument, NULL, KEY_RECIPIENTS},
+    {"run", required_argument, NULL, KEY_RUN},
     {"delay", required_argument, NULL, KEY_DELAY},
     {"reject", required_argument, NULL, KEY_REJECT},
     {"fault", required_argument, NULL, KEY_FAULT},
@@ -148,6 +151,8 @@ static int take(struct options *o, int key, const char *arg)
         return arguments_number(arg, 1, LEDGER_ENTRY_MAX, &o->message_max);
     case KEY_RECIPIENTS:
         return arguments_number32(arg, 1, LEDGER_RECIPIENT_MAX, &o->recipient_max);
+    case KEY_RUN:
+        return arguments_number(arg, 1, UINT64_MAX, &o->run);
     case KEY_DELAY:
         return arguments_seconds(arg, &o->delay_ns);
     case KEY_REJECT:

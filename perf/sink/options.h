@@ -25,6 +25,7 @@ struct options {
     uint32_t fault_each;
     const char *ledger; /* NULL: none */
     uint64_t message_max;
+    uint64_t run; /* 0: that of the first message */
     uint32_t recipient_max;
 };
 

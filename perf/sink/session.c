@@ -231,14 +231,15 @@ static size_t take(struct session *s, const uint8_t *p, size_t len)
 
 static void keep(struct session *s, const uint8_t *p, size_t len)
 {
+    if (len == 0)
+        return;
     if (s->stash_len + len > s->stash_cap) {
         s->stash_cap = s->stash_len + len;
         s->stash = realloc(s->stash, s->stash_cap);
         if (s->stash == NULL)
             abort(); /* a tool on a machine without memory */
     }
-    if (len > 0)
-        memmove(s->stash + s->stash_len, p, len);
+    memcpy(s->stash + s->stash_len, p, len);
     s->stash_len += len;
 }
 
