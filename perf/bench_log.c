@@ -3,11 +3,13 @@
  * that goes on (message, accepted) and of a connection (connect, disconnect), and of the writer for
  * a line of each form, without the write.
  *
- * bench_log lane UPDATES: what log and counters together cost a lane at 100,000 messages a second:
- * two records and UPDATES changes of counters a message, each message in its time, while another
- * thread takes the records out and reads all counters ten times a second, as the log's writer and
- * telemetry do. Between two messages 64 KiB of other memory are read, so that nothing is in the
- * first cache. Each with its neighbor without any of it, alternately; medians.
+ * bench_log lane UPDATES [spin]: what log and counters together cost a lane at 100,000 messages a
+ * second: two records and UPDATES changes of counters a message, each message in its time, while
+ * another thread takes the records out, makes lines of them, sleeps when there are none, and reads
+ * all counters ten times a second, as the log's writer and telemetry do. With spin it does nothing
+ * but ask for records all the time, which is the worst that a reader could do. Between two messages
+ * 64 KiB of other memory are read, so that nothing is in the first cache. Each with its neighbor
+ * without any of it, alternately; medians, and means of all but the longest hundredth.
  *
  * Lines "who metric value unit". Without an argument a ring of a gateway's depth is filled and
  * emptied by the same thread, so that what crosses between two cores is not in the figure. Figures
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include <rte_ring.h>
@@ -144,14 +147,28 @@ static double format(enum log_form form)
 #define MESSAGES     20000 /* of each kind */
 #define OTHER_BYTES  65536
 #define POLLS_PER_S  10
-#define COUNTERS_MAX 64 /* different ones that a message changes */
+#define IDLE_US      10000 /* log_writer.c */
+#define COUNTERS_MAX 64    /* different ones that a message changes */
 
 struct reader {
     struct stats_block *stats;
     double tick_hz;
+    bool spins;
     _Atomic bool stop;
     uint64_t sum; /* so that what is read counts */
 };
+
+static uint64_t make_lines(uint32_t cnt)
+{
+    static char line[LOG_LINE_CAP];
+    const struct log_style style = {
+        .ident = "", .hostname = "mx.example.org", .id_format = id_format};
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < cnt; i++)
+        sum += log_format(line, &style, &taken[i], 0);
+    return sum;
+}
 
 /* The log's writer, and who polls telemetry. */
 static void *read_all(void *arg)
@@ -161,15 +178,19 @@ static void *read_all(void *arg)
 
     while (!atomic_load_explicit(&r->stop, memory_order_relaxed)) {
         uint32_t n = stats_log_pop(bench_log.ring, taken, 64);
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n && r->spins; i++)
             r->sum += taken[i].wall_ns;
+        if (!r->spins)
+            r->sum += make_lines(n);
         if (__rdtsc() >= poll) {
             poll += (uint64_t)(r->tick_hz / POLLS_PER_S);
             for (int i = 0; i < STATS_CNT; i++)
                 r->sum += stats_get(r->stats, (enum stats_id)i);
         }
-        if (n == 0)
+        if (n == 0 && r->spins)
             _mm_pause();
+        else if (n == 0)
+            usleep(IDLE_US);
     }
     return NULL;
 }
@@ -201,11 +222,20 @@ static void updates(struct stats_block *stats, uint32_t cnt)
         stats_add(stats, (enum stats_id)(i % COUNTERS_MAX * step), i + 1);
 }
 
-static int lane(struct stats_block *stats, uint32_t update_cnt)
+static double mean(const uint32_t *sorted, size_t cnt)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < cnt; i++)
+        sum += sorted[i];
+    return sum / (double)cnt;
+}
+
+static int lane(struct stats_block *stats, uint32_t update_cnt, bool spins)
 {
     static uint32_t ticks[2][MESSAGES];
     static uint8_t other[OTHER_BYTES];
-    struct reader r = {.stats = stats, .tick_hz = tick_hz()};
+    struct reader r = {.stats = stats, .tick_hz = tick_hz(), .spins = spins};
     pthread_t thread;
     uint64_t sum = 0;
     const size_t middle = MESSAGES / 2;
@@ -217,7 +247,7 @@ static int lane(struct stats_block *stats, uint32_t update_cnt)
         for (size_t k = 0; k < OTHER_BYTES; k += 64)
             sum += other[k]++;
         next += (uint64_t)(r.tick_hz / PER_S);
-        while (__rdtsc() < next || rte_ring_free_count(bench_log.ring) < RING_CNT / 2)
+        while (__rdtsc() < next || stats_log_room(&bench_log) < RING_CNT / 2)
             _mm_pause(); /* the reader may have no core for a while */
         uint64_t start = __rdtsc();
         if (i % 2 == 1) {
@@ -234,7 +264,10 @@ static int lane(struct stats_block *stats, uint32_t update_cnt)
         qsort(ticks[i], MESSAGES, sizeof(ticks[i][0]), compare_ticks);
     double cost = (double)ticks[1][middle] - (double)ticks[0][middle];
     printf("lane updates_per_message %u updates\n", update_cnt);
+    const size_t most = MESSAGES - MESSAGES / 100;
     printf("lane cycles_per_message_both %.0f cycles\n", cost);
+    printf("lane mean_cycles_per_message_both %.0f cycles\n",
+           mean(ticks[1], most) - mean(ticks[0], most));
     printf("lane share_at_100000_per_s %.3f %%\n", 100 * cost * PER_S / r.tick_hz);
     return r.sum + sum > 0 ? 0 : 1;
 }
@@ -242,15 +275,17 @@ static int lane(struct stats_block *stats, uint32_t update_cnt)
 int main(int argc, char **argv)
 {
     static struct stats_block stats;
-    ssize_t bytes = rte_ring_get_memsize_elem(sizeof(struct stats_log_record), RING_CNT);
+    const uint32_t cell_cnt = RING_CNT * STATS_LOG_CELLS_MAX;
+    ssize_t bytes = rte_ring_get_memsize_elem(STATS_LOG_CELL_BYTES, cell_cnt);
 
     bench_log.ring = aligned_alloc(64, ((size_t)bytes + 63) & ~(size_t)63);
     bench_log.stats = &stats;
     if (bytes <= 0 || bench_log.ring == NULL ||
-        rte_ring_init(bench_log.ring, "log", RING_CNT, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0)
+        rte_ring_init(bench_log.ring, "log", cell_cnt, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0)
         return 1;
-    if (argc == 3 && strcmp(argv[1], "lane") == 0)
-        return lane(&stats, (uint32_t)strtoul(argv[2], NULL, 10));
+    if (argc >= 3 && strcmp(argv[1], "lane") == 0)
+        return lane(&stats, (uint32_t)strtoul(argv[2], NULL, 10),
+                    argc == 4 && strcmp(argv[3], "spin") == 0);
     printf("lane cycles_per_message %.0f cycles\n", measure(message));
     printf("lane cycles_per_connection %.0f cycles\n", measure(connection));
     printf("text cycles_per_line %.0f cycles\n", format(LOG_FORM_TEXT));

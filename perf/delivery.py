@@ -6,9 +6,10 @@ import statistics
 import subprocess
 import time
 
-from harness import BUILD, GATEWAY_IP, HOST_IP, Failed, check_equal, die_with_parent, wait_until
+from harness import BUILD, GATEWAY_IP, HOST_IP, Failed, check_equal, wait_until
 from gateway import Gateway, make_veth
 from postfix import Postfix
+from sink import Sink
 from zones import Nsd
 
 MESSAGES, BYTES = 10000, 4096
@@ -21,38 +22,9 @@ NAMES = ('127.0.0.1', 5300)
 AF_PACKET = 'net_af_packet0,iface=gw0,blocksz=65536,framesz=2048,framecnt=8192,qdisc_bypass=1'
 
 
-class Sink:
-    """perf/sink on the kernel's end of the link, on a port for each destination."""
-
-    def __init__(self, lab, ports, tls=False):
-        self.process = subprocess.Popen([os.path.join(BUILD, 'perf/sink'), HOST_IP, str(PORT), str(ports), '600',
-                                         *(['tls'] if tls else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, preexec_fn=die_with_parent)
-        lab.at_end(self.stop)
-        check_equal(self.process.stdout.readline(), 'ready\n', 'the sink')
-        self.base = self.counts()
-
-    def counts(self):
-        self.process.stdin.write('\n')
-        self.process.stdin.flush()
-        words = self.process.stdout.readline().split()
-        return dict(zip(words[::2], map(int, words[1::2])))
-
-    def wait(self, messages, flush):
-        """Has the queue flushed; seconds until so many messages more have come; what came in all since the last
-        time."""
-        start = time.monotonic()
-        flush()
-        wait_until(lambda: self.counts()['messages'] - self.base['messages'] >= messages, BOUND_S, f'{messages} messages')
-        seconds, now = time.monotonic() - start, self.counts()
-        got = {key: now[key] - self.base[key] for key in now}
-        self.base = now
-        return seconds, got
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.stdin.close()
-            self.process.wait(10)
+def open_sink(lab, ports, tls=False):
+    """On the kernel's end of the link, on a port for each destination."""
+    return Sink(lab, '--kernel', '--listen', f'{HOST_IP}:{PORT}', '--ports', ports, *(['--tls'] if tls else []))
 
 
 def gateway(lab, name, routes, messages, domains, live=0, **changes):
@@ -143,7 +115,7 @@ def unreachable(lab, add):
     """One domain that answers, without and with many beside it that do not: half of those refuse, half are silent.
     Known: a message has just gone there, as to a domain with traffic. Unknown: nothing is known of any of them, as after
     a start. In turns; the medians."""
-    sink, dns, rates = Sink(lab, 1), dead_names(lab), {}
+    sink, dns, rates = open_sink(lab, 1), dead_names(lab), {}
     loads = (('alone', 1, True), ('known', DEAD, True), ('unknown', DEAD, False))
     for n in range(ROUNDS):
         for name, dead, known in loads:
@@ -163,7 +135,7 @@ def delivery(lab, table):
         table.add('delivery', metric, value, unit, who)
     for tls in (False, True):
         for destinations in (1, 1000):
-            sink = Sink(lab, destinations, tls)
+            sink = open_sink(lab, destinations, tls)
             for reuse in (True, False):
                 share = {}
                 name = f'{"tls" if tls else "plain"}_{destinations}_{"reused" if reuse else "single"}_'

@@ -28,7 +28,7 @@ static void log_words(struct conn *c)
     if (c->timer.deadline_ns != BASE_NS_NONE && c->timer.deadline_ns > c->lane->now_ns)
         left_ns = c->timer.deadline_ns - c->lane->now_ns;
     conn_log_text(c, STATS_LOG_PREGREET, bytes,
-                  (pause_ns > left_ns ? pause_ns - left_ns : 0) / BASE_NS_MS, first);
+                  (uint32_t)((pause_ns > left_ns ? pause_ns - left_ns : 0) / BASE_NS_MS), first);
 }
 
 static void run(struct conn *c)

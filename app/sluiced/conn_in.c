@@ -457,8 +457,9 @@ static void run(struct conn *c)
 
 static void spooled(struct conn *c, const struct spool_done *done)
 {
+    static const char queued_as[] = "Ok: queued as ";
     struct smtp_server *s = &c->in.smtp;
-    char text[64];
+    char text[sizeof(queued_as) + SPOOL_ID_TEXT_LEN];
 
     base_assert(done->op == SPOOL_COMMIT && c->in.txn.committing);
     CONN_TRACE(c, "spool", "%s", done->status == 0 ? "durable" : "not stored");
@@ -481,9 +482,8 @@ static void spooled(struct conn *c, const struct spool_done *done)
                               : done->status == -ENOSPC ? reply_full
                                                         : reply_failed;
     if (done->status == 0) {
-        char id[SPOOL_ID_TEXT_LEN + 1];
-        spool_id_format(id, &done->id);
-        snprintf(text, sizeof(text), "Ok: queued as %s", id);
+        memcpy(text, queued_as, sizeof(queued_as));
+        spool_id_format(text + sizeof(queued_as) - 1, &done->id);
     }
     s->settings = &c->lane->settings->smtp;
     smtp_server_answer(s, &reply, &out);

@@ -4,7 +4,11 @@
 
 static int64_t send_bytes(struct lane *l, void *link, const void *p, size_t len)
 {
-    return tcp_send(l->tcp, link, p, len);
+    enum lane_part part = lane_cycles_enter(&l->cycles, LANE_PART_NET_TCP);
+    int64_t n = tcp_send(l->tcp, link, p, len);
+
+    lane_cycles_enter(&l->cycles, part);
+    return n;
 }
 
 static uint32_t send_space(const void *link)
@@ -29,7 +33,10 @@ static uint32_t recv_len(const void *link)
 
 static void recv_consume(struct lane *l, void *link, uint32_t n)
 {
+    enum lane_part part = lane_cycles_enter(&l->cycles, LANE_PART_NET_TCP);
+
     tcp_recv_consume(l->tcp, link, n);
+    lane_cycles_enter(&l->cycles, part);
 }
 
 static void recv_acknowledge(struct lane *l, void *link)

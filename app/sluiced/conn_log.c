@@ -21,7 +21,7 @@ void conn_log_begin(const struct conn *c, struct stats_log_record *r, enum stats
         memcpy(r->id, c->in.txn.id.b, sizeof(r->id));
 }
 
-void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
+void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint32_t m,
                    struct base_span text)
 {
     struct stats_log_record r;

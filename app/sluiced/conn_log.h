@@ -10,7 +10,7 @@
 /* A record of the connection, to be filled in and pushed. */
 void conn_log_begin(const struct conn *c, struct stats_log_record *r, enum stats_log_event event);
 
-void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint64_t m,
+void conn_log_text(struct conn *c, enum stats_log_event event, uint64_t n, uint32_t m,
                    struct base_span text);
 /* One more of the connection's listener. */
 void conn_count_listener(struct conn *c, enum stats_listener_id id);

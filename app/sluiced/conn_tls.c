@@ -61,7 +61,7 @@ static enum conn_layer_result decode(void *state, struct base_span in, size_t *c
 {
     struct conn *c = state;
     bool failed = tls_conn_state(c->tls) == TLS_FAILED;
-    enum tls_state now = tls_conn_decode(c->tls, in, consumed, out, down);
+    enum tls_state now = conn_tls_layer_decode(c, in, consumed, out, down);
 
     if (now != TLS_HANDSHAKE)
         lane_tls_end(c);

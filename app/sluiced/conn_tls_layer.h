@@ -10,6 +10,10 @@
 #include "conn.h"
 #include "tls.h"
 
+/* tls_conn_decode, its cycles counted as TLS's. */
+enum tls_state conn_tls_layer_decode(struct conn *c, struct base_span in, size_t *consumed,
+                                     struct base_buf *out, struct base_buf *down);
+
 /* What has become of the records, as the layer below is to hear it. now: of tls_conn_decode, after
  * which out is what it has left. */
 enum conn_layer_result conn_tls_layer_result(const struct conn *c, enum tls_state now,

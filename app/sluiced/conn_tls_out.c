@@ -37,7 +37,7 @@ static enum conn_layer_result decode(void *state, struct base_span in, size_t *c
     size_t plain_len = out->len;
 
     c->out.tls_heard |= in.len > 0;
-    enum tls_state now = tls_conn_decode(c->tls, in, consumed, out, down);
+    enum tls_state now = conn_tls_layer_decode(c, in, consumed, out, down);
     /* A session's ticket: a server that sent it by itself sends nothing more until then. */
     if (now == TLS_OPEN && *consumed > 0 && out->len == plain_len && down->len == 0 &&
         c->link_ops->recv_acknowledge != NULL)

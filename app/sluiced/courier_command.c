@@ -146,8 +146,7 @@ static void answer(struct courier *c, bool timed_out)
 /* Room for what one piece journals and logs. */
 static bool may_walk(const struct courier *c, const struct courier_request *r)
 {
-    bool logs =
-        c->log.ring == NULL || rte_ring_free_count(c->log.ring) >= 2 * COURIER_COMMAND_VISIT_MAX;
+    bool logs = stats_log_room(&c->log) >= 2 * COURIER_COMMAND_VISIT_MAX;
 
     return r->kind == COURIER_QUEUE_FLUSH || (courier_may_change(c) && logs);
 }

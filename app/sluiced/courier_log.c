@@ -135,7 +135,7 @@ void courier_log_result(struct courier *c, const struct delivery *d, uint32_t i,
     stats_log_begin(&log, event[outcome->state], c->wall_ns);
     put_outcome(c, &log, d, &d->result[i], queue_recipient(d->job.message, d->job.recipients[i]));
     if (outcome->state == SPOOL_OUTCOME_DEFERRED && outcome->next_wall_ns > c->wall_ns)
-        log.m = (outcome->next_wall_ns - c->wall_ns) / BASE_NS_S;
+        log.m = (uint32_t)((outcome->next_wall_ns - c->wall_ns) / BASE_NS_S);
     stats_log_push(&c->log, &log);
 }
 

@@ -257,6 +257,7 @@ static int make_loops(struct gateway *g, const struct conf *conf)
         https_use(&g->courier.https, https);
         error = loop_init(&g->courier_thread.loop, &t->courier_bell, &https_fd, 1, true,
                           topology_stats(t, TOPOLOGY_COURIER, 0));
+        g->courier_thread.loop.rest_ns = LOOP_REST_NS;
     }
     if (error == 0) {
         int resolver_fd = gateway_resolver_wait_fd(&g->resolver);

@@ -7,7 +7,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
@@ -38,32 +37,24 @@ static void arm_ports(struct lane *l, bool on)
     }
 }
 
-/* A round, and what it cost. */
-static bool lane_round(struct lane *l, uint64_t now_ns)
-{
-    uint64_t from = rte_rdtsc();
-    bool worked = lane_pass(l, now_ns, loop_wall_ns());
-
-    stats_add(l->stats, worked ? STATS_LANE_CYCLES_BUSY : STATS_LANE_CYCLES_IDLE,
-              rte_rdtsc() - from);
-    return worked;
-}
-
 /* Nothing to do for a while: arm, look once more, sleep. */
 static void lane_rest(struct lane *l, struct loop *loop)
 {
     struct settings_hub *hub = l->hub;
-
-    doorbell_arm(loop->bell);
-    arm_ports(l, true);
+    bool arms = loop_arms(loop);
     uint64_t now_ns = loop_now_ns();
-    if (!lane_round(l, now_ns)) {
+
+    if (arms)
+        doorbell_arm(loop->bell);
+    arm_ports(l, true);
+    if (!arms || !lane_pass(l, now_ns, loop_wall_ns())) {
         settings_offline(hub, l->number);
         loop_sleep(loop, now_ns, lane_deadline(l));
         settings_online(hub, l->number);
     }
     arm_ports(l, false);
-    doorbell_disarm(loop->bell);
+    if (arms)
+        doorbell_disarm(loop->bell);
 }
 
 static int lane_main(void *arg)
@@ -80,7 +71,7 @@ static int lane_main(void *arg)
         if (now == GATEWAY_DRAIN)
             lane_drain(l);
         uint64_t now_ns = loop_now_ns();
-        bool worked = lane_round(l, now_ns);
+        bool worked = lane_pass(l, now_ns, loop_wall_ns());
         settings_quiescent(&g->hub, t->number);
         if (loop_idle(&t->loop, worked, now_ns))
             lane_rest(l, &t->loop);
@@ -139,14 +130,17 @@ static void *courier_main(void *arg)
         settings_quiescent(&g->hub, reader);
         if (!loop_idle(&t->loop, worked, now_ns))
             continue;
-        doorbell_arm(t->loop.bell);
+        bool arms = loop_arms(&t->loop);
+        if (arms)
+            doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!courier_pass(&g->courier, now_ns, loop_wall_ns())) {
+        if (!arms || !courier_pass(&g->courier, now_ns, loop_wall_ns())) {
             settings_offline(&g->hub, reader);
             loop_sleep(&t->loop, now_ns, courier_deadline(&g->courier));
             settings_online(&g->hub, reader);
         }
-        doorbell_disarm(t->loop.bell);
+        if (arms)
+            doorbell_disarm(t->loop.bell);
     }
     settings_offline(&g->hub, reader);
     return NULL;

@@ -348,8 +348,10 @@ static void input(struct lane *l, const struct lane_port *p, struct rte_mbuf **p
 
     if (n == 0)
         return;
+    enum lane_part part = lane_cycles_enter(&l->cycles, LANE_PART_NET_TCP);
     uint32_t cnt = net_input(p->net, pkts, n, segments, l->now_ns);
     tcp_push(l->tcp, segments, cnt, l->now_ns);
+    lane_cycles_enter(&l->cycles, part);
 }
 
 /* What other lanes have passed on, as far as pkts has room: n of it is taken. Returns how many
@@ -437,7 +439,9 @@ static uint32_t completions(struct lane *l, struct rte_ring *from)
             spool_buf_put(&l->bufs, done[i].buf);
             continue;
         }
+        enum lane_part part = lane_cycles_enter(&l->cycles, LANE_PART_CONN);
         conn_spooled(c, &done[i]);
+        lane_cycles_enter(&l->cycles, part);
     }
     return n;
 }
@@ -454,7 +458,9 @@ static uint32_t deliveries(struct lane *l)
         struct delivery *d;
         if (rte_ring_sc_dequeue(l->from_courier, (void **)&d) != 0)
             break;
+        enum lane_part part = lane_cycles_enter(&l->cycles, LANE_PART_CONN);
         conn_out_start(l, d);
+        lane_cycles_enter(&l->cycles, part);
         n++;
     }
     return n;
@@ -481,8 +487,10 @@ static struct conn *accept_connection(struct lane *l, struct tcp_conn *tcp,
 static uint32_t events(struct lane *l)
 {
     struct tcp_event ev[LANE_BURST];
-    uint32_t n = tcp_poll(l->tcp, ev, LANE_BURST);
 
+    lane_cycles_enter(&l->cycles, LANE_PART_NET_TCP);
+    uint32_t n = tcp_poll(l->tcp, ev, LANE_BURST);
+    lane_cycles_enter(&l->cycles, LANE_PART_CONN);
     for (uint32_t i = 0; i < n; i++) {
         struct conn *c = ev[i].flags & TCP_EVENT_ACCEPTED
                              ? accept_connection(l, ev[i].conn, ev[i].user)
@@ -573,10 +581,27 @@ static void show_usage(struct lane *l)
     stats_set(l->stats, STATS_PROXY_WAITING, l->proxy_cnt);
 }
 
+static void ring_bells(struct lane *l)
+{
+    for (uint32_t i = 0; l->spoolers_rung >> i != 0; i++)
+        if (l->spoolers_rung >> i & 1)
+            doorbell_ring(&l->topology->spool[i].bell);
+    if (l->courier_rung)
+        doorbell_ring(&l->topology->courier_bell);
+    if (l->auth.rung)
+        doorbell_ring(&l->topology->auth_bell);
+    if (l->streams.rung)
+        doorbell_ring(&l->topology->stream_bell);
+    if (l->host_rung)
+        doorbell_ring(&l->topology->host_bell);
+}
+
 bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
 {
+    struct lane_cycles *cycles = &l->cycles;
     uint32_t work = 0;
 
+    lane_cycles_begin(cycles);
     l->now_ns = now_ns;
     l->wall_ns = wall_ns;
     l->settings = settings_current(l->hub);
@@ -590,46 +615,48 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->host_rung = false;
     l->auth.rung = false;
     l->streams.rung = false;
+    lane_cycles_enter(cycles, LANE_PART_RX);
     work += receive(l);
     work += lane_host_pass(l);
+    lane_cycles_enter(cycles, LANE_PART_RINGS);
     work += resolver_answers(l->topology, TOPOLOGY_LANE, l->number);
     for (uint32_t i = 0; i < l->topology->spool_cnt; i++)
         work += completions(l, l->from_spooler[i]);
+    lane_cycles_enter(cycles, LANE_PART_NET_TCP);
     tcp_run(l->tcp, now_ns);
     for (uint32_t i = 0; i < l->port_cnt; i++)
         net_run(l->ports[i].net, now_ns);
+    lane_cycles_enter(cycles, LANE_PART_RINGS);
     work += deliveries(l);
     work += conn_auth_pass(l);
     work += conn_rcpt_pass(l);
     work += events(l);
+    lane_cycles_enter(cycles, LANE_PART_RINGS);
     work += lane_stream_pass(l);
     work += lane_watch_pass(l);
+    lane_cycles_enter(cycles, LANE_PART_TIMERS);
     work += timers(l);
     conn_out_relieve(l);
     client_limits_stress(l);
     if (l->tls != NULL)
         lane_tls_relieve(l);
+    lane_cycles_enter(cycles, LANE_PART_CONN);
     resume(l);
     if (l->tls != NULL)
         work += lane_tls_pass(l) + conn_tls_out_pass(l);
     if (l->refusing && !l->told)
         tell_refusing(l);
+    lane_cycles_enter(cycles, LANE_PART_NET_TCP);
     tcp_flush(l->tcp, now_ns);
+    lane_cycles_enter(cycles, LANE_PART_TX);
     for (uint32_t i = 0; i < l->port_cnt; i++)
         net_flush(l->ports[i].net);
-    for (uint32_t i = 0; l->spoolers_rung >> i != 0; i++)
-        if (l->spoolers_rung >> i & 1)
-            doorbell_ring(&l->topology->spool[i].bell);
-    if (l->courier_rung)
-        doorbell_ring(&l->topology->courier_bell);
-    if (l->auth.rung)
-        doorbell_ring(&l->topology->auth_bell);
-    if (l->streams.rung)
-        doorbell_ring(&l->topology->stream_bell);
-    if (l->host_rung)
-        doorbell_ring(&l->topology->host_bell);
+    lane_cycles_enter(cycles, LANE_PART_RINGS);
+    ring_bells(l);
+    lane_cycles_enter(cycles, LANE_PART_TIMERS);
     stats_inc(l->stats, work > 0 ? STATS_LANE_PASSES_BUSY : STATS_LANE_PASSES_IDLE);
     show_usage(l);
+    lane_cycles_end(cycles, l->stats, work > 0, now_ns);
     return work > 0;
 }
 

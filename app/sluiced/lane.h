@@ -20,6 +20,7 @@
 #include "client_lists.h"
 #include "conn_eightbit.h"
 #include "conn_login.h"
+#include "lane_cycles.h"
 #include "lane_stream.h"
 #include "lane_tls.h"
 #include "lane_watch.h"
@@ -66,8 +67,9 @@ struct lane {
     /* Read each pass. */
     uint64_t now_ns;
     uint64_t wall_ns;
-    const struct settings *settings;    /* of this pass */
-    uint32_t tracing;                   /* trace_on, of this pass */
+    const struct settings *settings; /* of this pass */
+    uint32_t tracing;                /* trace_on, of this pass */
+    struct lane_cycles cycles;
     const struct policy_tables *tables; /* likewise; NULL: none */
     struct net *net;                    /* of the first port: the others are joined to it */
     struct tcp_stack *tcp;

@@ -125,8 +125,10 @@ void lane_tls_take(struct lane_tls *t)
 uint32_t lane_tls_pass(struct lane *l)
 {
     struct tls_conn *ready[LANE_BURST];
+    enum lane_part part = lane_cycles_enter(&l->cycles, LANE_PART_TLS);
     uint32_t n = tls_lane_run(l->tls->engine, ready, LANE_BURST);
 
+    lane_cycles_enter(&l->cycles, part);
     l->tls->stepping = true;
     for (uint32_t i = 0; i < n; i++)
         conn_resume(tls_conn_cookie(ready[i]));

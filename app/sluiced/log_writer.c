@@ -46,7 +46,7 @@ static uint32_t list_rings(struct log_writer *w, const struct topology *t)
 static void begin_round(struct log_writer *w)
 {
     for (uint32_t i = w->ring_cnt; i-- > 0;) {
-        w->ring[i].left = rte_ring_count(w->ring[i].ring);
+        w->ring[i].left = stats_log_cells(w->ring[i].ring);
         atomic_thread_fence(memory_order_acquire);
     }
     w->at = 0;
@@ -57,10 +57,8 @@ static uint32_t gather_round(struct log_writer *w, struct stats_log_record *reco
     uint32_t n = 0;
 
     while (w->at < w->ring_cnt && n < LOG_BATCH_MAX) {
-        uint32_t room = LOG_BATCH_MAX - n, left = w->ring[w->at].left;
-        uint32_t got = stats_log_pop(w->ring[w->at].ring, records + n, left < room ? left : room);
-        w->ring[w->at].left -= got;
-        n += got;
+        n += stats_log_pop_cells(w->ring[w->at].ring, records + n, LOG_BATCH_MAX - n,
+                                 &w->ring[w->at].left);
         w->at += w->ring[w->at].left == 0;
     }
     return n;

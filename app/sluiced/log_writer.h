@@ -50,7 +50,7 @@ struct log_writer {
     enum stats_log_level level_now;
     struct {
         struct rte_ring *ring;
-        uint32_t left; /* of what was there when this round began */
+        uint32_t left; /* cells of what was there when this round began */
     } ring[LOG_RING_MAX];
     uint32_t ring_cnt, at;
     uint64_t told[STATS_LOG_EVENT_CNT];

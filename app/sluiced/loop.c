@@ -70,13 +70,14 @@ bool loop_idle(struct loop *l, bool worked, uint64_t now_ns)
     atomic_store_explicit(&l->beat_ns, now_ns, memory_order_relaxed);
     if (worked) {
         l->idle_since_ns = 0;
+        l->nap_cnt = 0;
         if (l->nap_ns != 0)
             l->nap_ns = LOOP_NAP_MIN_NS;
         return false;
     }
     if (!l->sleeps)
         return false;
-    if (l->nap_ns > LOOP_NAP_MIN_NS) /* nothing has come since the last one */
+    if (l->nap_cnt > 0) /* nothing has come since the last one */
         return true;
     if (l->idle_since_ns == 0) {
         l->idle_since_ns = now_ns;
@@ -85,11 +86,20 @@ bool loop_idle(struct loop *l, bool worked, uint64_t now_ns)
     return now_ns - l->idle_since_ns >= l->spin_ns;
 }
 
+/* How long a sleep may be now. */
+static uint64_t sleep_max_ns(const struct loop *l)
+{
+    if (l->nap_ns != 0)
+        return l->nap_ns;
+    return loop_arms(l) ? SLEEP_MAX_NS : l->rest_ns;
+}
+
 void loop_sleep(struct loop *l, uint64_t now_ns, uint64_t deadline_ns)
 {
     struct epoll_event events[8];
-    uint64_t most = l->nap_ns != 0 ? l->nap_ns : SLEEP_MAX_NS;
+    uint64_t most = sleep_max_ns(l);
     uint64_t ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    bool arms = loop_arms(l);
     int n;
 
     if (ns > most)
@@ -97,14 +107,17 @@ void loop_sleep(struct loop *l, uint64_t now_ns, uint64_t deadline_ns)
     if (ns == 0)
         return;
     stats_inc(l->stats, STATS_LANE_SLEEPS);
-    if (l->nap_ns != 0) {
+    if (l->nap_ns != 0 || !arms) {
         struct timespec t = {.tv_nsec = (long)ns};
         n = epoll_pwait2(l->epoll, events, BASE_ARRAY_CNT(events), &t, NULL);
-        l->nap_ns = l->nap_ns < LOOP_NAP_MAX_NS ? l->nap_ns + l->nap_ns / 4 : LOOP_NAP_MAX_NS;
+        l->nap_cnt += !arms;
+        if (l->nap_ns != 0 && arms)
+            l->nap_ns = l->nap_ns < LOOP_NAP_MAX_NS / 2 ? 2 * l->nap_ns : LOOP_NAP_MAX_NS;
     } else {
         /* Rounded up: a timer never fires early, so waking early would only spin. */
         n = epoll_wait(l->epoll, events, BASE_ARRAY_CNT(events),
                        (int)((ns + BASE_NS_MS - 1) / BASE_NS_MS));
+        l->nap_cnt = 0;
     }
     (void)n; /* EINTR (net_tap sends signals) is a wake-up like any other */
     l->idle_since_ns = 0;

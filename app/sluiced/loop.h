@@ -2,8 +2,10 @@
  * How a thread of the data path waits: spin, arm, look once more, sleep (policy adaptive), or never
  * (poll). One epoll set holds its doorbell and its devices' descriptors; the next timer is the
  * timeout. A lane with a device that has no descriptor (shared memory, uio) naps instead: it looks
- * at the device every LOOP_NAP_MIN_NS, seldomer the longer nothing comes, and its bell still wakes
- * it at once.
+ * at the device every LOOP_NAP_MIN_NS, and after LOOP_NAP_SHORT_CNT of those seldomer the longer
+ * nothing comes. The short naps are not worth a bell, which costs whoever rings it a system call;
+ * from the longer ones the bell wakes it at once. Likewise a thread that nobody waits for rests
+ * once before it arms its bell: under load it then finds many entries at a time.
  */
 #ifndef LOOP_H
 #define LOOP_H
@@ -17,10 +19,12 @@
 /* Empty passes before a sleep. A lane's next packet is worth more of them than another thread's
  * next entry: with 50 us there, too, a third of the CPU of deliveries was waiting (perf/run
  * delivery). */
-#define LOOP_SPIN_LANE_NS UINT64_C(50000)
-#define LOOP_SPIN_NS      UINT64_C(5000)
-#define LOOP_NAP_MIN_NS   UINT64_C(20000)
-#define LOOP_NAP_MAX_NS   UINT64_C(500000)
+#define LOOP_SPIN_LANE_NS  UINT64_C(50000)
+#define LOOP_SPIN_NS       UINT64_C(5000)
+#define LOOP_NAP_MIN_NS    UINT64_C(30000)
+#define LOOP_NAP_MAX_NS    UINT64_C(500000)
+#define LOOP_NAP_SHORT_CNT 8
+#define LOOP_REST_NS       UINT64_C(200000)
 
 struct loop {
     int epoll;
@@ -29,6 +33,8 @@ struct loop {
     uint64_t idle_since_ns; /* 0: busy */
     uint64_t spin_ns;       /* LOOP_SPIN_NS from loop_init */
     uint64_t nap_ns;        /* the next one; 0: all can be waited for */
+    uint64_t rest_ns;       /* before the bell is armed; 0: none, as after loop_init */
+    uint32_t nap_cnt;       /* naps, or rests, since it was busy */
     /* Of the last round; 0: none yet. The thread writes, control reads (relaxed: it is a clock). */
     _Atomic uint64_t beat_ns;
     bool sleeps; /* policy adaptive */
@@ -48,7 +54,16 @@ void loop_unwatch(struct loop *l, int fd);
  * and call loop_sleep if there is still nothing. */
 bool loop_idle(struct loop *l, bool worked, uint64_t now_ns);
 
-/* Sleeps until a descriptor, the bell, the deadline or the nap's end; the bell must be armed. */
+/* Whether the bell is to be armed for the sleep that loop_idle has asked for. */
+static inline bool loop_arms(const struct loop *l)
+{
+    uint32_t unarmed = l->nap_ns != 0 ? LOOP_NAP_SHORT_CNT : l->rest_ns != 0 ? 1 : 0;
+
+    return l->nap_cnt >= unarmed;
+}
+
+/* Sleeps until a descriptor, the bell (armed, where loop_arms), the deadline or the end of the nap
+ * or rest. */
 void loop_sleep(struct loop *l, uint64_t now_ns, uint64_t deadline_ns);
 
 uint64_t loop_now_ns(void);  /* CLOCK_MONOTONIC */

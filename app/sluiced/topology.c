@@ -32,6 +32,10 @@ const struct topology_step topology_way[] = {
 };
 const size_t topology_way_cnt = BASE_ARRAY_CNT(topology_way);
 
+/* Element and depth of a ring for so many records, less one, of the longest: of those without text
+ * it takes eight times as many. */
+#define LOG_RECORDS(cnt) STATS_LOG_CELL_BYTES, STATS_LOG_CELLS_MAX *(cnt)
+
 static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     [TOPOLOGY_LANE_SPOOLER] = {"ls", TOPOLOGY_LANE, TOPOLOGY_SPOOLER, sizeof(struct spool_entry),
                                4096},
@@ -76,18 +80,12 @@ static const struct topology_link links[TOPOLOGY_LINK_CNT] = {
     /* Never full: more than auth: exchanges at its largest. */
     [TOPOLOGY_LANE_AUTH] = {"la", TOPOLOGY_LANE, TOPOLOGY_AUTH, sizeof(void *), 4096},
     [TOPOLOGY_AUTH_LANE] = {"al", TOPOLOGY_AUTH, TOPOLOGY_LANE, sizeof(void *), 4096},
-    [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_LOG, sizeof(struct stats_log_record),
-                           4096},
-    [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_LOG,
-                              sizeof(struct stats_log_record), 1024},
-    [TOPOLOGY_COURIER_LOG] = {"clog", TOPOLOGY_COURIER, TOPOLOGY_LOG,
-                              sizeof(struct stats_log_record), 8192},
-    [TOPOLOGY_RESOLVER_LOG] = {"rlog", TOPOLOGY_RESOLVER, TOPOLOGY_LOG,
-                               sizeof(struct stats_log_record), 64},
-    [TOPOLOGY_AUTH_LOG] = {"alog", TOPOLOGY_AUTH, TOPOLOGY_LOG, sizeof(struct stats_log_record),
-                           256},
-    [TOPOLOGY_CONTROL_LOG] = {"klog", TOPOLOGY_CONTROL, TOPOLOGY_LOG,
-                              sizeof(struct stats_log_record), 512},
+    [TOPOLOGY_LANE_LOG] = {"llog", TOPOLOGY_LANE, TOPOLOGY_LOG, LOG_RECORDS(4096)},
+    [TOPOLOGY_SPOOLER_LOG] = {"slog", TOPOLOGY_SPOOLER, TOPOLOGY_LOG, LOG_RECORDS(1024)},
+    [TOPOLOGY_COURIER_LOG] = {"clog", TOPOLOGY_COURIER, TOPOLOGY_LOG, LOG_RECORDS(8192)},
+    [TOPOLOGY_RESOLVER_LOG] = {"rlog", TOPOLOGY_RESOLVER, TOPOLOGY_LOG, LOG_RECORDS(64)},
+    [TOPOLOGY_AUTH_LOG] = {"alog", TOPOLOGY_AUTH, TOPOLOGY_LOG, LOG_RECORDS(256)},
+    [TOPOLOGY_CONTROL_LOG] = {"klog", TOPOLOGY_CONTROL, TOPOLOGY_LOG, LOG_RECORDS(512)},
 };
 
 static uint32_t thread_cnt(const struct topology *t, enum topology_thread thread)

@@ -80,7 +80,7 @@ enum topology_link_id {
     TOPOLOGY_VERIFY_LANE, /* struct rcpt_job *: the answers */
     TOPOLOGY_LANE_AUTH,   /* struct auth_job *: logins */
     TOPOLOGY_AUTH_LANE,   /* struct auth_job *: their answers */
-    TOPOLOGY_LANE_LOG,    /* struct stats_log_record */
+    TOPOLOGY_LANE_LOG,    /* struct stats_log_record, in cells */
     TOPOLOGY_SPOOLER_LOG,
     TOPOLOGY_COURIER_LOG,
     TOPOLOGY_RESOLVER_LOG,

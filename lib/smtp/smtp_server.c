@@ -87,9 +87,12 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *
 
 void smtp_server_greet(struct smtp_server *s, struct base_buf *out)
 {
-    char text[SMTP_DOMAIN_MAX + 8];
+    static const char esmtp[] = " ESMTP";
+    char text[SMTP_DOMAIN_MAX + sizeof(esmtp)];
+    size_t len = strlen(s->settings->hostname);
 
-    snprintf(text, sizeof(text), "%s ESMTP", s->settings->hostname);
+    memcpy(text, s->settings->hostname, len);
+    memcpy(text + len, esmtp, sizeof(esmtp));
     smtp_reply_write(out, &(struct smtp_reply){.code = 220, .text = text});
     stats_inc(s->stats, STATS_SMTP_SESSIONS);
 }

@@ -2,8 +2,6 @@
 #include "smtp_line.h"
 #include "smtp_xclient.h"
 
-#include <stdio.h>
-
 static void reply_ok(struct base_buf *out, uint16_t code, const char *enhanced, const char *text)
 {
     smtp_reply_write(out, &(struct smtp_reply){.code = code, .enhanced = enhanced, .text = text});
@@ -30,39 +28,51 @@ void smtp_server_junk(struct smtp_server *s, struct base_buf *out)
     smtp_server_error(s, out);
 }
 
+static int put_number(struct base_buf *out, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    return base_buf_put(out, digits + at, sizeof(digits) - at);
+}
+
 /* RFC 9422 section 3: a value has six digits at most. Both are promises: what is above can be had,
  * too. */
 static int put_limits(const struct smtp_server *s, struct base_buf *out)
 {
     const uint32_t most = 999999;
     uint32_t mails = s->settings->mail_max, recipients = s->settings->recipient_max;
-    char text[64];
-    int len = snprintf(text, sizeof(text), "250-LIMITS");
+    int failed = base_buf_puts(out, "250-LIMITS");
 
     if (mails != 0)
-        len += snprintf(text + len, sizeof(text) - (size_t)len, " MAILMAX=%u",
-                        mails < most ? mails : most);
-    snprintf(text + len, sizeof(text) - (size_t)len, " RCPTMAX=%u\r\n",
-             recipients < most ? recipients : most);
-    return base_buf_puts(out, text);
+        failed |= base_buf_puts(out, " MAILMAX=") | put_number(out, mails < most ? mails : most);
+    return failed | base_buf_puts(out, " RCPTMAX=") |
+           put_number(out, recipients < most ? recipients : most) | base_buf_puts(out, "\r\n");
 }
 
 static void write_ehlo(const struct smtp_server *s, struct base_buf *out)
 {
-    char text[SMTP_DOMAIN_MAX + 192];
-    int failed, len = snprintf(text, sizeof(text), "250-%s\r\n250-PIPELINING\r\n250-SIZE",
-                               s->settings->hostname);
+    int failed = base_buf_puts(out, "250-") | base_buf_puts(out, s->settings->hostname) |
+                 base_buf_puts(out, "\r\n250-PIPELINING\r\n250-SIZE");
 
     if (s->settings->message_size_max != 0)
-        len += snprintf(text + len, sizeof(text) - (size_t)len, " %llu",
-                        (unsigned long long)s->settings->message_size_max);
-    snprintf(text + len, sizeof(text) - (size_t)len, "\r\n%s250-8BITMIME\r\n%s%s%s%s",
-             s->tls == SMTP_TLS_OFFERED || s->tls == SMTP_TLS_REQUIRED ? "250-STARTTLS\r\n" : "",
-             smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8) ? "250-SMTPUTF8\r\n" : "",
-             smtp_server_offers(s, SMTP_EXTENSION_DSN) ? "250-DSN\r\n" : "",
-             smtp_server_offers(s, SMTP_EXTENSION_CHUNKING) ? "250-CHUNKING\r\n" : "",
-             smtp_server_offers(s, SMTP_EXTENSION_REQUIRETLS) ? "250-REQUIRETLS\r\n" : "");
-    failed = base_buf_puts(out, text);
+        failed |= base_buf_puts(out, " ") | put_number(out, s->settings->message_size_max);
+    failed |= base_buf_puts(out, "\r\n");
+    if (s->tls == SMTP_TLS_OFFERED || s->tls == SMTP_TLS_REQUIRED)
+        failed |= base_buf_puts(out, "250-STARTTLS\r\n");
+    failed |= base_buf_puts(out, "250-8BITMIME\r\n");
+    if (smtp_server_offers(s, SMTP_EXTENSION_SMTPUTF8))
+        failed |= base_buf_puts(out, "250-SMTPUTF8\r\n");
+    if (smtp_server_offers(s, SMTP_EXTENSION_DSN))
+        failed |= base_buf_puts(out, "250-DSN\r\n");
+    if (smtp_server_offers(s, SMTP_EXTENSION_CHUNKING))
+        failed |= base_buf_puts(out, "250-CHUNKING\r\n");
+    if (smtp_server_offers(s, SMTP_EXTENSION_REQUIRETLS))
+        failed |= base_buf_puts(out, "250-REQUIRETLS\r\n");
     if (smtp_server_offers_auth(s))
         failed |= smtp_server_put_auth(s, out);
     if (smtp_server_offers(s, SMTP_EXTENSION_LIMITS))

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint64_t m,
+void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint32_t m,
                      const char *text)
 {
     struct stats_log_record r = {.event = (uint16_t)event, .n = n, .m = m};
@@ -194,6 +194,7 @@ int spool_open(struct spool **out, const struct spool_config *config, uint64_t n
     s->batch_cap = config->commit_max + 2;
     s->now_ns = now_ns;
     s->zeroing_slot = SPOOL_SLOT_NONE;
+    s->ready_want = config->reserve_segments + 2;
     s->opening_slot = SPOOL_SLOT_NONE;
     s->next_sequence = 1;
     s->next_lsn = 1;
@@ -312,6 +313,10 @@ int spool_push(struct spool *s, const struct spool_entry *entry)
     default:
         base_assert(entry->op >= SPOOL_BEGIN && entry->op <= SPOOL_ABORT);
         s->commit_waits += entry->op == SPOOL_COMMIT;
+        if (entry->op == SPOOL_BEGIN) { /* composed when the others of this burst are here */
+            spool_message_expect(s, &entry->id);
+            __builtin_prefetch(entry->p);
+        }
         spool_fifo_push(&s->data, p);
     }
     return 0;
@@ -393,7 +398,7 @@ uint64_t spool_deadline(const struct spool *s)
     uint64_t at = BASE_NS_NONE;
     if (!io_under_way(s) && work_waits(s))
         return s->now_ns;
-    if (s->create_retry_ns != 0 && spool_spare_wanted(s))
+    if (s->create_retry_ns != 0 && spool_spare_due(s))
         at = s->create_retry_ns;
     if (s->broken && s->ready_cnt > 0 && s->probe_ns < at)
         at = s->probe_ns;

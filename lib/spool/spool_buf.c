@@ -19,6 +19,9 @@ int spool_buf_pool_init(struct spool_buf_pool *p, uint32_t buf_cnt, uint16_t hom
         p->bufs = NULL;
         return -ENOMEM;
     }
+    /* Bodies are written to all of it in turn; where there are no large pages it serves as it is.
+     */
+    (void)madvise(region, (size_t)buf_cnt * SPOOL_BUF_BYTES, MADV_HUGEPAGE);
     p->region = region;
     p->buf_cnt = buf_cnt;
     for (uint32_t i = buf_cnt; i-- > 0;) {

@@ -72,7 +72,7 @@ void spool_batch_done(struct spool *s, uint32_t index, int64_t result)
     s->failed = true;
     stats_inc(s->config.stats, STATS_SPOOL_WRITE_ERRORS);
     spool_log_event(s, STATS_LOG_SPOOL_ERROR, s->segments[b->slot].number,
-                    (uint64_t)(result < 0 ? -result : EIO), "batch not written");
+                    (uint32_t)(result < 0 ? -result : EIO), "batch not written");
 }
 
 /* The transaction is whole and on stable storage: from now on the message exists. */

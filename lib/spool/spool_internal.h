@@ -25,7 +25,7 @@
 /* spool.c */
 void spool_finish(struct spool *s, struct spool_pending *p, int status, uint32_t len);
 struct spool_done *spool_done_add(struct spool *s);
-void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint64_t m,
+void spool_log_event(struct spool *s, enum stats_log_event event, uint64_t n, uint32_t m,
                      const char *text);
 static inline void spool_fifo_push(struct spool_fifo *f, struct spool_pending *p)
 {
@@ -112,6 +112,8 @@ uint64_t spool_live_limit(const struct spool *s);
 bool spool_full(const struct spool *s);
 /* One more file should be made, be it now or at create_retry_ns. */
 bool spool_spare_wanted(const struct spool *s);
+/* That, or one ahead of the need. */
+bool spool_spare_due(const struct spool *s);
 /* The oldest segment holds nothing live any more. */
 bool spool_reclaimable(const struct spool *s);
 /* Creates, zeroes, frees; opens the next one when it is needed and all is drained. */

@@ -39,7 +39,7 @@ static void scan_failed(struct spool *s, int error)
     v->error_cnt++;
     v->retry_ns = s->now_ns + SPOOL_RETRY_MIN_NS * (v->error_cnt < 64 ? v->error_cnt : 64);
     stats_inc(s->config.stats, STATS_SPOOL_MOVE_ERRORS);
-    spool_log_event(s, STATS_LOG_SPOOL_ERROR, s->segments[v->slot].number, (uint64_t)-error,
+    spool_log_event(s, STATS_LOG_SPOOL_ERROR, s->segments[v->slot].number, (uint32_t)-error,
                     "cannot be moved");
     if (v->error_cnt >= SALVAGE_AFTER)
         v->retry_ns = s->now_ns;

@@ -64,7 +64,7 @@ static void envelope_tell(struct spool *s, const struct spool_message *m, int st
     char text[STATS_LOG_TEXT_CAP], id[SPOOL_ID_TEXT_LEN + 1];
     spool_id_format(id, &m->id);
     snprintf(text, sizeof(text), "message %s: its envelope %s", id, what);
-    spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-status, text);
+    spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint32_t)-status, text);
 }
 
 /*

@@ -127,7 +127,7 @@ static void create_failed(struct spool *s, int error)
     s->create_retry_ns = s->now_ns + s->create_backoff_ns;
     stats_inc(s->config.stats, STATS_SPOOL_CREATE_ERRORS);
     if (error != -ENOSPC)
-        spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint64_t)-error, "segment not created");
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, 0, (uint32_t)-error, "segment not created");
 }
 
 static uint32_t unused_number(const struct spool *s)
@@ -159,11 +159,27 @@ bool spool_spare_wanted(const struct spool *s)
             (stuck(s) && cnt < s->config.segment_max + SPOOL_SEGMENT_EXTRA));
 }
 
+bool spool_spare_due(const struct spool *s)
+{
+    return spool_spare_wanted(s) ||
+           (s->zeroing_slot == SPOOL_SLOT_NONE && s->ready_cnt < s->ready_want &&
+            segment_cnt(s) < s->config.segment_max);
+}
+
+/* Mail comes faster than segments are made: from now on more of them are kept ready. */
+static void want_more(struct spool *s)
+{
+    uint32_t most = s->config.segment_max;
+
+    if (s->ready_cnt <= s->config.reserve_segments)
+        s->ready_want = s->ready_want < most / 2 ? 2 * s->ready_want : most;
+}
+
 /* Makes one more file when spares run low. */
 static void create_spare(struct spool *s)
 {
     const struct spool_config *c = &s->config;
-    if (!spool_spare_wanted(s) || s->now_ns < s->create_retry_ns)
+    if (!spool_spare_due(s) || s->now_ns < s->create_retry_ns)
         return;
     uint32_t slot = 0;
     while (slot < s->segment_cap && s->segments[slot].state != SPOOL_SEGMENT_ABSENT)
@@ -199,12 +215,15 @@ static void zero_step(struct spool *s)
         return;
     const struct spool_segment *g = &s->segments[s->zeroing_slot];
     uint64_t left = g->bytes - g->offset;
+    bool low = s->ready_cnt <= s->config.reserve_segments + 1;
+    uint32_t len = low ? SPOOL_ZERO_BYTES : SPOOL_ZERO_CALM_BYTES;
+    s->zero_len = left < len ? (uint32_t)left : len;
     struct spool_io io = {
         .op = SPOOL_IO_WRITE,
         .segment = g->number,
         .offset = g->offset,
         .data = s->zeros,
-        .len = left < SPOOL_ZERO_BYTES ? (uint32_t)left : SPOOL_ZERO_BYTES,
+        .len = s->zero_len,
         .cookie = spool_cookie(SPOOL_IO_ZERO, 0),
     };
     s->zero_under_way = s->config.disk.ops->submit(s->config.disk.state, &io) == 0;
@@ -213,9 +232,8 @@ static void zero_step(struct spool *s)
 void spool_zero_done(struct spool *s, int64_t result)
 {
     struct spool_segment *g = &s->segments[s->zeroing_slot];
-    uint64_t left = g->bytes - g->offset;
     s->zero_under_way = false;
-    if (result != (int64_t)(left < SPOOL_ZERO_BYTES ? left : SPOOL_ZERO_BYTES)) {
+    if (result != s->zero_len) {
         spool_segment_set_state(s, g, SPOOL_SEGMENT_ABSENT);
         s->zeroing_slot = SPOOL_SLOT_NONE;
         create_failed(s, result < 0 ? (int)result : -EIO);
@@ -257,6 +275,7 @@ static void open_next(struct spool *s)
     struct spool_segment *g = &s->segments[slot];
     s->ready_head = (s->ready_head + 1) % s->segment_cap;
     s->ready_cnt--;
+    want_more(s);
     base_assert(g->live_bytes == 0 && g->state_refs == 0 && g->read_refs == 0);
     spool_segment_set_state(s, g, SPOOL_SEGMENT_OPENING);
     g->offset = SPOOL_SEGMENT_HEADER_LEN;
@@ -300,7 +319,7 @@ void spool_header_done(struct spool *s, int64_t result)
     s->opening_slot = SPOOL_SLOT_NONE;
     if (result != SPOOL_BLOCK_BYTES) {
         stats_inc(s->config.stats, STATS_SPOOL_WRITE_ERRORS);
-        spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, (uint64_t)(result < 0 ? -result : EIO),
+        spool_log_event(s, STATS_LOG_SPOOL_ERROR, g->number, (uint32_t)(result < 0 ? -result : EIO),
                         "segment header not written");
         spool_segment_ready(s, slot);
         spool_header_failed(s);

@@ -15,6 +15,10 @@
  * Other records are dropped while the ring is three quarters full (TRACE: half full), and counted
  * by event (struct stats_log_lost): the log's writer tells of them in the log itself.
  *
+ * What a record costs is the cache lines that change cores. Therefore the ring's elements are cells
+ * of one line each, and a record takes as many as its text needs: one without text, eight at most.
+ * They are published at once. Room is reserved for records of any length.
+ *
  * Threads: one producer for each ring (struct stats_log), one consumer for all of them. Memory: the
  * ring holds copies of the records; nothing is borrowed after stats_log_push returns.
  */
@@ -102,21 +106,24 @@ extern const struct stats_log_row stats_log_rows[STATS_LOG_EVENT_CNT];
 /* Whether a record of the event may never be lost. */
 bool stats_log_kept(enum stats_log_event event);
 
-#define STATS_LOG_PART_CNT 8
-#define STATS_LOG_TEXT_CAP 428
+#define STATS_LOG_PART_CNT   8
+#define STATS_LOG_TEXT_CAP   432
+#define STATS_LOG_CELL_BYTES 64
+#define STATS_LOG_CELLS_MAX  8
 
-/* One record, eight cache lines; the ring copies it whole. */
+/* One record. In the ring: its first 64 bytes, then, unless they are all zero, the 16 from part on,
+ * then its text. */
 struct stats_log_record {
     uint64_t wall_ns;
     uint8_t id[16];      /* the message's id; all zero when there is none */
     uint8_t address[16]; /* IPv6 or v4-mapped; all zero when there is none */
     uint64_t n;
-    uint64_t m;
+    uint32_t m;
+    uint32_t conn;  /* the connection's number among those of today, from 1; 0: none */
     uint16_t event; /* enum stats_log_event */
     uint16_t port;  /* of address */
     uint16_t thread;
     uint16_t text_len; /* of all parts */
-    uint32_t conn;     /* the connection's number among those of today, from 1; 0: none */
     /* Where the parts behind the first begin in text, plus 1; 0: the record does not have it. In
      * their order; what lies before the first of them is the first part. */
     uint16_t part[STATS_LOG_PART_CNT - 1];
@@ -124,7 +131,9 @@ struct stats_log_record {
     uint8_t path; /* the third part is a socket's path, and stands where the address would */
     uint8_t text[STATS_LOG_TEXT_CAP]; /* raw bytes, escaped by the writer */
 };
-base_static_assert(sizeof(struct stats_log_record) == 512, "eight cache lines");
+base_static_assert(offsetof(struct stats_log_record, part) == STATS_LOG_CELL_BYTES, "one cell");
+base_static_assert(sizeof(struct stats_log_record) == STATS_LOG_CELLS_MAX * STATS_LOG_CELL_BYTES,
+                   "as many cells as it may take");
 
 /* Records that were dropped, by event: since the start. One producer writes, the log's writer reads
  * (relaxed: each word is all there is to know). */
@@ -135,13 +144,14 @@ struct stats_log_lost {
 /* A producer's end. What it points to is borrowed for its whole life; the rest is the producer's,
  * and begins as zeros. */
 struct stats_log {
-    struct rte_ring *ring; /* elements of sizeof(struct stats_log_record); NULL: records vanish */
+    struct rte_ring *ring; /* elements of STATS_LOG_CELL_BYTES; NULL: records vanish */
     struct stats_block *stats;
     struct stats_log_lost *lost; /* NULL: dropped records are counted in stats alone */
     uint16_t thread;
     bool keep;         /* kept records wait in memory */
     bool unattended;   /* nobody may read the ring (simulations): kept ones are like others */
-    uint32_t reserved; /* places of the ring */
+    uint32_t reserved; /* cells of the ring */
+    uint32_t free_cnt; /* cells free when it was last looked at, less what was pushed since */
     /* What waits: an array of cap, cnt of them from at on. Owned; stats_log_free. */
     struct stats_log_record *waiting;
     uint32_t at, cnt, cap;
@@ -157,6 +167,9 @@ bool stats_log_reserve(struct stats_log *log, uint32_t cnt) BASE_WARN_UNUSED;
 void stats_log_push_reserved(struct stats_log *log, struct stats_log_record *record);
 void stats_log_unreserve(struct stats_log *log, uint32_t cnt);
 
+/* So many records of any length have room now, beside those reserved. */
+uint32_t stats_log_room(const struct stats_log *log);
+
 /* With keep: moves what waits into the ring as far as it has room; whether some still waits. */
 void stats_log_flush(struct stats_log *log);
 static inline bool stats_log_waits(const struct stats_log *log)
@@ -165,7 +178,15 @@ static inline bool stats_log_waits(const struct stats_log *log)
 }
 void stats_log_free(struct stats_log *log);
 
-/* Takes up to cap records out, oldest first; returns how many. The consumer's side. */
+/* The consumer's side. What lies in the ring, in cells: of whole records. */
+uint32_t stats_log_cells(const struct rte_ring *ring);
+
+/* Takes up to cap records out, oldest first, and of the first *cells cells alone, from which it
+ * takes away what they had. Returns how many. Of their text text_len bytes are set. */
+uint32_t stats_log_pop_cells(struct rte_ring *ring, struct stats_log_record *records, uint32_t cap,
+                             uint32_t *cells);
+
+/* Likewise of all. */
 uint32_t stats_log_pop(struct rte_ring *ring, struct stats_log_record *records, uint32_t cap);
 
 /* A record without fields: its text stays as it is, none of it counts. */

@@ -49,6 +49,8 @@ struct tls_lane_settings {
     uint32_t handshake_max;        /* of these, with an unfinished handshake */
     uint32_t parked_max;           /* of these, parked; more wait for their turn */
     uint32_t session_max;          /* sessions with servers that are kept; 0: none */
+    bool session_reuse;            /* those of TLS 1.3 are used again and again, which shows an
+                                      observer that it is the same client: for load generators */
     uint32_t step_max;             /* handshake steps a pass, resumed ones too; more wait for their
                                       turn, so that established connections are not starved */
     struct tls_keyop_driver keyop; /* borrowed until fini */

@@ -192,10 +192,17 @@ void tls_conn_offer(struct tls_conn *c, uint64_t key, int64_t now_s)
     SSL_clear_options(c->ssl, SSL_OP_NO_TICKET);
     if ((s = find(l, c->domain, key, now_s)) == NULL)
         return;
-    c->offered = SSL_set_session(c->ssl, s->session) == 1;
+    SSL_SESSION *one = s->session;
+    /* OpenSSL lets each object of TLS 1.3 be used once. */
+    if (l->settings.session_reuse && (one = SSL_SESSION_dup(s->session)) == NULL)
+        return;
+    c->offered = SSL_set_session(c->ssl, one) == 1;
+    if (one != s->session)
+        SSL_SESSION_free(one);
     stats_add(l->stats, STATS_TLS_OFFERED, c->offered);
     ERR_clear_error();
-    if (SSL_SESSION_get_protocol_version(s->session) >= TLS1_3_VERSION)
+    if (SSL_SESSION_get_protocol_version(s->session) >= TLS1_3_VERSION &&
+        !l->settings.session_reuse)
         return drop(l, s);
     base_list_remove(&s->by_use);
     base_list_push_back(&l->sessions.by_use, &s->by_use);

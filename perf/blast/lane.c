@@ -122,7 +122,6 @@ int lane_load(struct lane *l, const struct options *o, const struct message *mes
     l->session_max = (uint32_t)share(l, o->connection_cnt);
     l->units_left = o->mode == NULL ? 0 : o->unit_max > 0 ? share(l, o->unit_max) : UINT64_MAX;
     l->interval_ns = o->rate > 0 ? BASE_NS_S * o->lane_cnt / o->rate : 0;
-    l->next_ns = l->unit_next_ns = 0;
     l->unit_interval_ns = o->message_rate > 0 ? BASE_NS_S * o->lane_cnt / o->message_rate : 0;
     l->ending = false;
     histogram_clear(&l->latency);
@@ -166,7 +165,9 @@ static uint64_t start_ns(const struct lane *l)
 {
     if (l->ending || l->open_cnt >= l->session_max || l->units_left == 0)
         return BASE_NS_NONE;
-    return l->interval_ns == 0 || l->next_ns == 0 ? l->now_ns : l->next_ns;
+    if (l->interval_ns == 0)
+        return l->now_ns;
+    return l->next_ns < l->last_ns ? l->next_ns : BASE_NS_NONE;
 }
 
 /* Starts the connections that are due. */
@@ -259,7 +260,8 @@ int lane_run(struct lane *l, const _Atomic bool *stop)
     }
     uint64_t begin_ns = l->now_ns, end_ns = begin_ns + o->duration_ns;
     atomic_store_explicit(&l->begin_ns, begin_ns, memory_order_release);
-    l->unit_next_ns = begin_ns;
+    l->next_ns = l->unit_next_ns = begin_ns;
+    l->last_ns = end_ns;
     for (bool flooding = true; !l->ending;) {
         pass(l, end_ns);
         flooding = flooding && l->stack != NULL && flood_run(l);

@@ -76,6 +76,7 @@ struct lane {
     bool ending;      /* nothing new is started */
     uint64_t next_ns; /* when the next connection is due, with a rate */
     uint64_t interval_ns;
+    uint64_t last_ns;    /* the end of the load: what is due from then on is not started */
     uint64_t units_left; /* to be given to connections */
     uint32_t session_max;
     uint32_t open_cnt;

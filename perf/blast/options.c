@@ -349,8 +349,8 @@ static void fill_defaults(struct options *o)
         o->per_connection = m->per_connection;
     if (m != NULL && o->size_bytes == 0)
         o->size_bytes = m->size_bytes;
-    if (o->tls == OPTIONS_TLS_DEFAULT)
-        o->tls = m != NULL && m->needs_tls ? OPTIONS_TLS_STARTTLS : OPTIONS_TLS_NONE;
+    if (m != NULL && o->tls == OPTIONS_TLS_DEFAULT)
+        o->tls = m->needs_tls ? OPTIONS_TLS_STARTTLS : OPTIONS_TLS_NONE;
 }
 
 static int check(const struct options *o, char *err, size_t cap)

@@ -10,9 +10,8 @@
 #include <time.h>
 
 #define KEEP_CNT     1024
-#define SESSION_CNT  65536 /* of TLS, that are kept */
-#define PER_KEY      16    /* connections that share a name of kept sessions */
-#define DIRECT_BYTES 4096  /* so much is sealed where it lies, not gathered */
+#define SESSION_CNT  16   /* of TLS, that are kept */
+#define DIRECT_BYTES 4096 /* so much is sealed where it lies, not gathered */
 
 /* ---- start and end ---- */
 
@@ -44,11 +43,11 @@ int secure_open(struct lane *l)
         .connection_max = l->session_max + 1,
         .handshake_max = l->session_max + 1,
         .session_max = l->options->tls_resume ? SESSION_CNT : 0,
+        .session_reuse = true,
         .step_max = UINT32_MAX,
         .keyop = {.ops = &keyop_inline_ops, .state = x->keyop},
         .stats = &l->stats,
     };
-    x->key_cnt = l->session_max / PER_KEY + 1;
     x->now_s = (int64_t)time(NULL);
     if (base_pool_init(&x->keeps, keep_cnt, SECURE_KEEP_BYTES, 64, 0) != 0 ||
         (x->engine = tls_lane_init(&s)) == NULL || (x->domain = build(l, x)) == NULL)
@@ -87,9 +86,8 @@ bool secure_start(struct lane *l, struct session *s)
     s->tls = tls_conn_connect(x->engine, x->domain, 0, NULL, s);
     if (s->tls == NULL)
         return false;
-    /* Sessions of TLS 1.3 are used once: connections side by side need several. */
     if (l->options->tls_resume)
-        tls_conn_offer(s->tls, 1 + x->key_next++ % x->key_cnt, x->now_s);
+        tls_conn_offer(s->tls, 1, x->now_s);
     s->handshake_ns = l->now_ns;
     return true;
 }

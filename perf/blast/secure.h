@@ -23,8 +23,6 @@ struct secure {
     struct tls_lane *engine;
     struct tls_domain *domain;
     struct keyop_inline *keyop;
-    uint64_t key_cnt; /* sessions are kept under so many names */
-    uint64_t key_next;
     int64_t now_s;
     struct base_pool keeps;
     /* The session that is told of news. */

@@ -228,7 +228,8 @@ bool session_next(struct lane *l, struct session *s)
     if (s->unit_left == 0 || l->unit_interval_ns == 0)
         return true;
     /* Who has waited longer goes first. */
-    if (l->unit_next_ns > l->now_ns || (!s->woken && !base_list_empty(&l->waiting))) {
+    if (l->unit_next_ns > l->now_ns || l->unit_next_ns >= l->last_ns ||
+        (!s->woken && !base_list_empty(&l->waiting))) {
         wait(l, s);
         return false;
     }

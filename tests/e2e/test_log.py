@@ -444,15 +444,15 @@ def test_rsyslog(lab):
 
 # ---- targets that do not take what they get ----
 
-def flood(count, threads=8):
-    """Messages from several clients, and connections that say nothing; returns the ids that were accepted."""
+def flood(count, threads=8, header=b''):
+    """Messages from several clients, with the header line if any; returns the ids that were accepted."""
     ids, lock = [], threading.Lock()
 
     def one(which):
         for number in range(count // threads):
             try:
                 with Client(timeout=60) as c:
-                    reply = c.deliver(f'f{which}@client.example', [f'f{which}-{number}@example.org'], plain(number, 200))
+                    reply = c.deliver(f'f{which}@client.example', [f'f{which}-{number}@example.org'], header + plain(number, 200))
                 if reply.code == 250:
                     with lock:
                         ids.append(re.search(ID, reply.text).group(0))
@@ -494,7 +494,8 @@ def test_reader_that_stops(lab):
         for _ in range(200):
             socket.create_connection((GATEWAY_IP, 25)).close()
             knocks += 1
-    ids, threads = flood(8 * 100)  # the last quarter is for what is told of 512 messages at most
+    # The last quarter is for what is told of 1,365 messages at most, whose ids are as long as these.
+    ids, threads = flood(8 * 180, header=b'Message-ID: <' + b'i' * 236 + b'@client.example>\r\n')
     wait_until(lambda: gw.counter('conn/stalled_log') > 0, 60, 'messages wait')
     check('lanes 1' in gw.ctl('status'), 'the gateway answers')
     text, stop = [], threading.Event()

@@ -141,6 +141,18 @@ def test_threads_add_up(lab):
     check_equal(sum(lanes), gw.counter('smtp/messages'), 'sum over threads')
 
 
+def test_cycles_add_up(lab):
+    """Of each lane: its busy cycles are those of its parts, to the last; those that had work to do have some."""
+    parts = [f'cycles_{p}' for p in ('rx', 'net_tcp', 'conn', 'tls', 'rings', 'timers', 'tx')]
+    threads = gw.telemetry('/sluice/threads')
+    for lane in range(4):
+        wait_until(lambda n=threads[f'lane{lane}']: (now := gw.telemetry(f'/sluice/lane,{n}'))['cycles_busy'] == sum(now[p] for p in parts),
+                   30, f'the parts of lane {lane} make its busy cycles')
+    total = gw.telemetry('/sluice/lane')
+    for part in ('cycles_rx', 'cycles_net_tcp', 'cycles_conn', 'cycles_rings', 'cycles_tx'):
+        check(0 < total[part] < total['cycles_busy'], f'{part}: {total}')
+
+
 def test_memory(lab):
     memory = gw.telemetry('/sluice/memory')
     with open(SLUICED, 'rb') as f:

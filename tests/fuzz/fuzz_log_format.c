@@ -20,7 +20,7 @@ static bool make_record(struct stats_log_record *r, const uint8_t *data, size_t 
     memset(r, 0, sizeof(*r));
     memcpy(&r->wall_ns, data, 8);
     memcpy(&r->n, data + 8, 8);
-    memcpy(&r->m, data + 16, 8);
+    memcpy(&r->m, data + 16, 4);
     memcpy(r->id, data + 24, 16);
     memcpy(r->address, data + 32, 16);
     memcpy(&r->conn, data + 48, 4);

@@ -213,7 +213,7 @@ static void no_socket(void **state)
         submit("RCPT TO:<u1@box.example>\r\n", "\r\nx\r\n");
         for (int k = 0; k < 2000 && !said; k++) { /* it may be set aside meanwhile */
             pass_time(BASE_NS_S);
-            while (rte_ring_sc_dequeue_elem(log, &r, sizeof(r)) == 0)
+            while (stats_log_pop(log, &r, 1) == 1)
                 said |= r.event == STATS_LOG_DEFERRED && r.path &&
                         base_span_eq(stats_log_part_of(&r, 2), base_span_str("unix:/store")) &&
                         memmem(r.text, r.text_len, rows[i].words, strlen(rows[i].words)) != NULL;

@@ -281,7 +281,7 @@ static void test_escapes(void **state)
         r = (struct stats_log_record){.wall_ns = UINT64_MAX,
                                       .event = (uint16_t)(i % STATS_LOG_EVENT_CNT),
                                       .n = UINT64_MAX,
-                                      .m = UINT64_MAX,
+                                      .m = UINT32_MAX,
                                       .port = UINT16_MAX,
                                       .conn = UINT32_MAX,
                                       .text_len = STATS_LOG_TEXT_CAP};

@@ -536,8 +536,9 @@ static void echo_is_limited(void **state)
 static void all_wrong_gives_a_hint(void **state)
 {
     (void)state;
-    struct rte_ring *ring = rte_ring_create_elem("hint", sizeof(struct stats_log_record), 16,
-                                                 SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    struct rte_ring *ring =
+        rte_ring_create_elem("hint", STATS_LOG_CELL_BYTES, 16 * STATS_LOG_CELLS_MAX, SOCKET_ID_ANY,
+                             RING_F_SP_ENQ | RING_F_SC_DEQ);
     struct stats_log_record record[4];
     uint8_t frame[128];
     struct net_segment s;

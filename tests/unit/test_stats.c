@@ -13,7 +13,8 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
-#define RING_CNT   64
+#define RECORDS    64                              /* of the longest */
+#define CELLS      (RECORDS * STATS_LOG_CELLS_MAX) /* one less has room */
 #define RECORD_CNT 20000
 
 static void test_table(void **state)
@@ -126,22 +127,111 @@ static void test_log_formats(void **state)
 /* A ring in memory of its own: no EAL. */
 static struct rte_ring *new_ring(void)
 {
-    ssize_t bytes = rte_ring_get_memsize_elem(sizeof(struct stats_log_record), RING_CNT);
+    ssize_t bytes = rte_ring_get_memsize_elem(STATS_LOG_CELL_BYTES, CELLS);
     assert_true(bytes > 0);
     struct rte_ring *ring = aligned_alloc(64, ((size_t)bytes + 63) & ~(size_t)63);
     assert_non_null(ring);
-    assert_int_equal(rte_ring_init(ring, "log", RING_CNT, RING_F_SP_ENQ | RING_F_SC_DEQ), 0);
+    assert_int_equal(rte_ring_init(ring, "log", CELLS, RING_F_SP_ENQ | RING_F_SC_DEQ), 0);
     return ring;
+}
+
+/* Text of a record, and whether it has more parts than the first. */
+static void fill(struct stats_log_record *r, enum stats_log_event event, uint64_t n, size_t len,
+                 bool parts)
+{
+    uint8_t text[STATS_LOG_TEXT_CAP];
+
+    for (size_t i = 0; i < len; i++)
+        text[i] = (uint8_t)(n + i);
+    stats_log_begin(r, event, 1);
+    r->n = n;
+    r->m = ~(uint32_t)n;
+    stats_log_text(r, base_span_of(text, parts ? len / 2 : len));
+    if (parts)
+        stats_log_part(r, 2, base_span_of(text + len / 2, len - len / 2), len);
+}
+
+static void assert_filled(const struct stats_log_record *r)
+{
+    assert_true(r->m == ~(uint32_t)r->n);
+    for (size_t i = 0; i < r->text_len; i++)
+        assert_true(r->text[i] == (uint8_t)(r->n + i));
+}
+
+static void push_len(struct stats_log *log, enum stats_log_event event, uint64_t n, size_t len,
+                     bool parts)
+{
+    struct stats_log_record r;
+
+    fill(&r, event, n, len, parts);
+    stats_log_push(log, &r);
 }
 
 static void push(struct stats_log *log, enum stats_log_event event, uint64_t n)
 {
-    struct stats_log_record r;
+    push_len(log, event, n, STATS_LOG_TEXT_CAP, true);
+}
 
-    stats_log_begin(&r, event, 1);
-    r.n = n;
-    stats_log_text(&r, base_span_str("text"));
-    stats_log_push(log, &r);
+/* A record takes the cells that its text needs, wherever in the ring it begins, and comes out as it
+ * went in. */
+static void test_log_cells(void **state)
+{
+    static const struct {
+        uint16_t len;
+        bool parts;
+        uint32_t cells;
+    } row[] = {
+        {0, false, 1},   {1, false, 2},   {64, false, 2},  {65, false, 3}, {128, false, 3},
+        {129, false, 4}, {384, false, 7}, {385, false, 8}, {0, true, 2},   {48, true, 2},
+        {49, true, 3},   {112, true, 3},  {113, true, 4},  {432, true, 8}, {432, false, 8},
+    };
+    static struct stats_block block;
+    struct stats_log log = {.ring = new_ring(), .stats = &block, .thread = 7};
+    struct stats_log_record in, out[2];
+    uint32_t begins = 0;
+
+    (void)state;
+    base_static_assert(STATS_LOG_TEXT_CAP == 432, "the rows with the longest text");
+    for (uint32_t turn = 0; turn < CELLS; turn++)
+        for (size_t i = 0; i < BASE_ARRAY_CNT(row); i++) {
+            fill(&in, STATS_LOG_NOTE, turn + i, row[i].len, row[i].parts);
+            in.cut = i == 4; /* which is told behind the first cell */
+            stats_log_push(&log, &in);
+            uint32_t cells = row[i].cells + (i == 4);
+            assert_int_equal(stats_log_cells(log.ring), cells);
+            assert_int_equal(stats_log_pop(log.ring, out, 2), 1);
+            assert_memory_equal(&out[0], &in,
+                                offsetof(struct stats_log_record, text) + in.text_len);
+            assert_int_equal(out[0].thread, 7);
+            assert_int_equal(stats_log_cells(log.ring), 0);
+            begins += cells;
+        }
+    assert_true(begins > 8 * CELLS);
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 0);
+    free(log.ring);
+}
+
+/* What came after the reader has looked is not taken; no more than there is room for either. */
+static void test_log_pop(void **state)
+{
+    static struct stats_block block;
+    struct stats_log log = {.ring = new_ring(), .stats = &block};
+    struct stats_log_record out[8];
+
+    (void)state;
+    for (uint32_t i = 0; i < 5; i++)
+        push_len(&log, STATS_LOG_NOTE, i, 100 * i, false);
+    uint32_t cells = stats_log_cells(log.ring);
+    push(&log, STATS_LOG_NOTE, 5);
+    assert_int_equal(stats_log_pop_cells(log.ring, out, 2, &cells), 2);
+    assert_int_equal(out[1].n, 1);
+    assert_int_equal(stats_log_pop_cells(log.ring, out, 8, &cells), 3);
+    assert_int_equal(out[2].n, 4);
+    assert_int_equal(cells, 0);
+    assert_int_equal(stats_log_pop_cells(log.ring, out, 8, &cells), 0);
+    assert_int_equal(stats_log_pop(log.ring, out, 8), 1);
+    assert_filled(&out[0]);
+    free(log.ring);
 }
 
 /* The last quarter is for what may not be lost; the rest is counted by event. */
@@ -149,57 +239,67 @@ static void test_log_full(void **state)
 {
     static struct stats_block block;
     static struct stats_log_lost lost;
-    static struct stats_log_record out[RING_CNT];
+    static struct stats_log_record out[CELLS];
     struct stats_log log = {.ring = new_ring(), .stats = &block, .lost = &lost, .thread = 3};
-    const uint64_t others = RING_CNT - 1 - (RING_CNT - 1) / 4;
+    const uint64_t cells = CELLS - 1, spare = cells / 4;
+    const uint64_t others = (cells - spare) / STATS_LOG_CELLS_MAX;
 
     (void)state;
-    for (uint64_t i = 0; i < RING_CNT; i++)
+    for (uint64_t i = 0; i < RECORDS; i++)
         push(&log, STATS_LOG_WARNING, i);
-    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RING_CNT - others);
-    assert_int_equal(lost.cnt[STATS_LOG_WARNING], RING_CNT - others);
-    for (uint64_t i = others; i < RING_CNT - 1; i++)
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RECORDS - others);
+    assert_int_equal(lost.cnt[STATS_LOG_WARNING], RECORDS - others);
+    for (uint64_t i = others; i < RECORDS - 1; i++)
         push(&log, STATS_LOG_ACCEPTED, i);
-    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RING_CNT - others);
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RECORDS - others);
     assert_false(stats_log_reserve(&log, 1));
-    assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), RING_CNT - 1);
-    for (uint64_t i = 0; i < RING_CNT - 1; i++) {
+    for (uint64_t i = RECORDS - 1; i < RECORDS + 6; i++) /* a short one has room still */
+        push_len(&log, STATS_LOG_ACCEPTED, i, 0, false);
+    assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), RECORDS - others);
+    push_len(&log, STATS_LOG_ACCEPTED, 0, 0, false);
+    assert_int_equal(lost.cnt[STATS_LOG_ACCEPTED], 1);
+    assert_int_equal(stats_log_pop(log.ring, out, CELLS), RECORDS + 6);
+    for (uint64_t i = 0; i < RECORDS + 6; i++) {
         assert_int_equal(out[i].n, i);
         assert_int_equal(out[i].thread, 3);
-        assert_int_equal(out[i].text_len, 4);
+        assert_int_equal(out[i].text_len, i < RECORDS - 1 ? STATS_LOG_TEXT_CAP : 0);
+        assert_filled(&out[i]);
     }
-    assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), 0);
+    assert_int_equal(stats_log_pop(log.ring, out, CELLS), 0);
     free(log.ring);
     log.ring = NULL;
     push(&log, STATS_LOG_ACCEPTED, 0);
     assert_true(stats_log_reserve(&log, 1));
     stats_log_unreserve(&log, 1);
-    assert_int_equal(lost.cnt[STATS_LOG_ACCEPTED], 0);
+    assert_int_equal(lost.cnt[STATS_LOG_ACCEPTED], 1);
 }
 
-/* Places that are reserved are there when they are needed, whatever else is pushed. */
+/* Places that are reserved are there when they are needed, however long the records are and
+ * whatever else is pushed. */
 static void test_log_reserved(void **state)
 {
     static struct stats_block block;
-    static struct stats_log_record out[RING_CNT];
+    static struct stats_log_record out[CELLS];
     struct stats_log log = {.ring = new_ring(), .stats = &block};
     struct stats_log_record r;
     uint32_t cnt = 0;
 
     (void)state;
+    assert_int_equal(stats_log_room(&log), RECORDS - 1);
     while (stats_log_reserve(&log, 2))
         cnt += 2;
     while (stats_log_reserve(&log, 1))
         cnt++;
-    assert_int_equal(cnt, RING_CNT - 1);
-    push(&log, STATS_LOG_NOTE, 1);
+    assert_int_equal(cnt, RECORDS - 1);
+    assert_int_equal(stats_log_room(&log), 0);
+    push_len(&log, STATS_LOG_NOTE, 1, 0, false);
     assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 1);
     for (uint32_t i = 0; i < cnt; i++) {
-        stats_log_begin(&r, i % 2 ? STATS_LOG_ACCEPTED : STATS_LOG_NOT_STORED, 1);
+        fill(&r, i % 2 ? STATS_LOG_ACCEPTED : STATS_LOG_NOT_STORED, i, STATS_LOG_TEXT_CAP, true);
         stats_log_push_reserved(&log, &r);
     }
     assert_int_equal(stats_get(&block, STATS_LOG_DROPPED), 1);
-    assert_int_equal(stats_log_pop(log.ring, out, RING_CNT), RING_CNT - 1);
+    assert_int_equal(stats_log_pop(log.ring, out, CELLS), RECORDS - 1);
     assert_true(stats_log_reserve(&log, 1));
     stats_log_unreserve(&log, 1);
     free(log.ring);
@@ -209,20 +309,22 @@ static void test_log_reserved(void **state)
 static void test_log_waits(void **state)
 {
     static struct stats_block block;
-    static struct stats_log_record out[RING_CNT];
+    static struct stats_log_record out[RECORDS];
     struct stats_log log = {.ring = new_ring(), .stats = &block, .keep = true};
     uint64_t pushed = 0, popped = 0;
 
     (void)state;
     for (; pushed < 500; pushed++)
         push(&log, STATS_LOG_DELIVERED, pushed);
-    assert_int_equal(log.cnt, 500 - (RING_CNT - 1));
+    assert_int_equal(log.cnt, 500 - (RECORDS - 1));
+    push_len(&log, STATS_LOG_DELIVERED, pushed++, 0, false); /* has room, and may not pass */
+    assert_int_equal(log.cnt, 501 - (RECORDS - 1));
     while (popped < 2000) {
         uint32_t n = stats_log_pop(log.ring, out, (uint32_t)(popped % 7 + 1));
         for (uint32_t i = 0; i < n; i++)
             assert_int_equal(out[i].n, popped++);
-        for (uint32_t i = 0; i < 3 && pushed < 2000; i++)
-            push(&log, STATS_LOG_DELIVERED, pushed++);
+        for (uint32_t i = 0; i < 3 && pushed < 2000; i++, pushed++)
+            push_len(&log, STATS_LOG_DELIVERED, pushed, pushed % STATS_LOG_TEXT_CAP, i == 0);
         stats_log_flush(&log);
     }
     assert_false(stats_log_waits(&log));
@@ -267,16 +369,11 @@ static void test_log_text_is_cut(void **state)
 static void *produce(void *arg)
 {
     struct stats_log *log = arg;
-    struct stats_log_record r = {.event = STATS_LOG_NOTE};
 
     for (uint64_t i = 0; i < RECORD_CNT; i++) {
-        r.n = i;
-        r.m = ~i;
-        memset(r.text, (int)i, sizeof(r.text));
-        r.text_len = STATS_LOG_TEXT_CAP;
-        stats_log_push(log, &r);
+        push_len(log, STATS_LOG_NOTE, i, i * 37 % (STATS_LOG_TEXT_CAP + 1), i % 3 == 0);
         stats_inc(log->stats, STATS_NET_TX_PACKETS);
-        if (i % RING_CNT == 0)
+        if (i % RECORDS == 0)
             sched_yield();
     }
     return NULL;
@@ -299,9 +396,9 @@ static void test_log_threads(void **state)
         for (uint32_t i = 0; i < n; i++) {
             assert_true(out[i].n >= next);
             next = out[i].n + 1;
-            assert_true(out[i].m == ~out[i].n);
-            for (size_t j = 0; j < STATS_LOG_TEXT_CAP; j++)
-                assert_true(out[i].text[j] == (uint8_t)out[i].n);
+            assert_int_equal(out[i].text_len, out[i].n * 37 % (STATS_LOG_TEXT_CAP + 1));
+            assert_int_equal(stats_log_part_of(&out[i], 2).p != NULL, out[i].n % 3 == 0);
+            assert_filled(&out[i]);
         }
         popped += n;
         if (n == 0 && over)
@@ -321,6 +418,7 @@ static void test_log_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_log_cells),       cmocka_unit_test(test_log_pop),
         cmocka_unit_test(test_log_reserved),    cmocka_unit_test(test_log_waits),
         cmocka_unit_test(test_log_parts),       cmocka_unit_test(test_table),
         cmocka_unit_test(test_histogram_table), cmocka_unit_test(test_helps),
