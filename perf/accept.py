@@ -101,15 +101,16 @@ class Measuring:
         words = self.case.words.replace('--connections 64', f'--connections {MEMIF_CONNECTIONS}') if memif else self.case.words
         return [*words.split(), '--time', seconds or self.effort.seconds, '--messages', most]
 
-    def kernel_load(self):
-        load.kernel(self.case.units, self.words(1, 200), FROM)  # its processes stand, caches are warm
-        return lambda: load.kernel(self.case.units, self.words(), FROM)
+    def kernel_load(self, *more):
+        load.kernel(self.case.units, [*self.words(1, 200), *more], FROM)  # its processes stand, caches are warm
+        return lambda: load.kernel(self.case.units, [*self.words(), *more], FROM)
 
     def peer(self, kind):
         self.ground.server_address(kernel=True)
         server = kind(self.lab, self.place, self.tls).start()
+        more = ['--no-pipelining'] if not kind.pipelining and self.case.units == 'rejects' else []  # messages look for themselves
         try:
-            return measured(server, self.kernel_load())
+            return measured(server, self.kernel_load(*more))
         finally:
             server.stop()
 
@@ -118,21 +119,20 @@ class Measuring:
                   tcp={'packet_buffers': 32768, 'msl': '1s'}, route_default={'host': NOBODY})
         return gw.start(addresses=False)
 
-    def ours(self):
+    def ours(self, *more):
         self.ground.server_address(kernel=False)
         gw = self.gateway()
-        got = measured(gw, self.kernel_load())
+        got = measured(gw, self.kernel_load(*more))
         gw.stop()
         return got
 
-    def over_memif(self, *more, first=True):
+    def over_memif(self):
         """By our own client: what the stack does without a kernel beside it."""
         gw = self.gateway(memif=True)
         far = Blast(self.lab, gw)
         far.run('connect', '--messages', 100)  # each end knows the other's addresses
-        if first:
-            far.run(*self.words(1, 200, True))
-        got = measured(gw, lambda: load.Figures(self.case.units, far.run(*self.words(memif=True), *more)))
+        far.run(*self.words(1, 200, True))
+        got = measured(gw, lambda: load.Figures(self.case.units, far.run(*self.words(memif=True))))
         far.stop()
         return got
 
@@ -204,11 +204,15 @@ def on_a_disk(lab, ground, place, table, name, effort, kinds, tls, prefix):
             servers.append((kind.name, kind.durable, lambda kind=kind: m.peer(kind)))
     runs = {who: [] for who, _, _ in servers}
     for _ in range(effort.rounds):
-        for who, _, go in servers:
+        for server in list(servers):
+            who, _, go = server
             try:
                 runs[who].append(go())
             except Failed as why:
-                raise Failed(f'{name}: {who}: {why}') from None
+                if who.startswith('sluice'):
+                    raise Failed(f'{name}: {who}: {why}') from None
+                print(f'peer {who}: not in {name}: {why}', flush=True)
+                servers.remove(server)
     for who, durable, _ in servers:
         report.server(who, durable if case.disks else None, runs[who])
     for who in ('sluice', 'sluice-memif'):
@@ -243,17 +247,18 @@ def physical(report, place, name, runs):
 
 
 def half_load(lab, ground, place, table, effort, rate, prefix):
-    """A durable 250 beside the disk's own commit, while half as many come as can."""
+    """A durable 250 beside the disk's own commit, while half as many come as can. By the client that sleeps: over shared memory
+    both ends want a processor, and the disk's threads would wait for one."""
     m = Measuring(lab, ground, place, 'accept-new', effort, None)
-    p99, bare = [], []
+    late, bare = [], []
     for _ in range(effort.rounds):
         bare.append(limits.commits(place, 4096, 8)[1])
-        p99.append(m.over_memif('--rate', max(1, int(rate / 2)), first=False).figures.latency)
+        late.append(m.ours('--rate', max(1, int(rate / 2))).figures.latency)
     for name in load.LATENCIES:
-        table.add('accept-new', f'{prefix}half_load_{name}', median([p[name] for p in p99]), 'us', 'sluice-memif')
-    table.add('accept-new', f'{prefix}half_load_per_s', rate / 2, '/s', 'sluice-memif')
+        table.add('accept-new', f'{prefix}half_load_{name}', median([p[name] for p in late]), 'us')
+    table.add('accept-new', f'{prefix}half_load_per_s', rate / 2, '/s')
     table.add('accept-new', f'{prefix}half_load_disk_p99_us', median(bare), 'us', 'limit')
-    table.add('accept-new', f'{prefix}half_load_p99_to_disk', median([p['p99_us'] / b for p, b in zip(p99, bare)]), 'times', 'ratio')
+    table.add('accept-new', f'{prefix}half_load_p99_to_disk', median([p['p99_us'] / b for p, b in zip(late, bare)]), 'times', 'ratio')
 
 
 def accept(lab, table, name, quick=False, names=None):
@@ -267,6 +272,6 @@ def accept(lab, table, name, quick=False, names=None):
     for prefix, place in disks:
         report = on_a_disk(lab, ground, place, table, name, effort, kinds, tls, prefix)
         if name == 'accept-new':
-            rate = median([r.figures.per_s for r in report.runs['sluice-memif']])
+            rate = median([r.figures.per_s for r in report.runs['sluice']])
             half_load(lab, ground, place, table, effort, rate, prefix)
     check(report.runs, 'nothing was measured')

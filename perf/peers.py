@@ -20,6 +20,7 @@ class Peer:
 
     name = durable = None
     tls_broken = None  # why it has none
+    pipelining = True
 
     def __init__(self, lab, place, tls=None, many=False):
         self.lab, self.place, self.tls, self.many, self.process = lab, place, tls, many, None
@@ -224,6 +225,7 @@ class OpenSmtpd(Rooted):
     name, durable = 'opensmtpd', False
     users = {'opensmtpd': 64997, 'opensmtpq': 64998}
     key_mode = 0o600
+    pipelining = False
     tls_broken = 'this version fails every handshake with OpenSSL 3 (its issues 1171, 1239; mended in later ones)'
 
     def begin(self):

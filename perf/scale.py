@@ -17,8 +17,11 @@ def lanes_user_seconds(gw):
     """User time of the lanes: without what the kernel does for the veth pair."""
     total = 0
     for task in os.listdir(f'/proc/{gw.process.pid}/task'):
-        with open(f'/proc/{gw.process.pid}/task/{task}/stat') as f:
-            text = f.read()
+        try:
+            with open(f'/proc/{gw.process.pid}/task/{task}/stat') as f:
+                text = f.read()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a helper of io_uring that has just ended
         if '(rte-worker' in text:
             total += int(text.rsplit(')', 1)[1].split()[11])
     return total / os.sysconf('SC_CLK_TCK')

@@ -29,10 +29,12 @@ def one(rows, case, prefix, per_cpu_s):
                                  f'{short(per_cpu_s[who])} ({short(low)}-{short(high)})', *('' if r is None else short(r) for r in ratios),
                                  ', '.join(short(late[who][p] / 1000) for p in ('p50', 'p99', 'p999'))]) + ' |'
     yield ''
-    others = [f'`{who}` `{metric}` {short(value)}' for (who, metric), value in found.items()
-              if metric.startswith('ram_') == bool(prefix) and (who == 'limit' or MORE.search(metric))]
+    others = {}
+    for (who, metric), value in found.items():
+        if metric.startswith('ram_') == bool(prefix) and (who == 'limit' or MORE.search(metric)):
+            others.setdefault(who, []).append(f'`{metric.removeprefix(prefix)}` {short(value)}')
     if others:
-        yield ', '.join(others) + '.'
+        yield '; '.join(f'{who}: {", ".join(said)}' for who, said in others.items()) + '.'
         yield ''
 
 
