@@ -348,7 +348,7 @@ void session_resume(struct session *s)
     base_list_remove(&s->place);
     finish(s);
     if (!s->ends)
-        take_plain(s, NULL, 0);
+        take_plain(s, s->sink->plain, 0); /* nothing new: what waits */
     if (s->ssl != NULL)
         take_records(s);
     settle(s);
