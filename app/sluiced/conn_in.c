@@ -384,10 +384,8 @@ void conn_in_start(struct conn *c)
     const char *why = client_limits_open(c, text);
     if (why != NULL)
         return turn_away(c, why, "4.7.0", text);
-    if (l->busy.refuses) {
-        stats_inc(l->stats, STATS_CONN_REFUSED_BUSY);
-        return turn_away(c, "busy", "4.3.2", "All server ports are busy");
-    }
+    if ((why = lane_busy_refuses(c)) != NULL)
+        return turn_away(c, why, "4.3.2", "All server ports are busy");
     client_lists_begin(c);
     switch (c->listener->tls) {
     case CONF_TLS_IMPLICIT:
@@ -476,6 +474,7 @@ static void spooled(struct conn *c, const struct spool_done *done)
         stats_inc(c->lane->stats, STATS_CONN_NOT_STORED);
         conn_log_not_stored(c, done->status == -ENOSPC ? "no space" : "write failed");
     }
+    c->lane->commit_cnt--;
     c->in.txn = (struct conn_transaction){0};
     if (c->link == NULL || c->finishing)
         return; /* the client has gone: it will send the message again (G4) */

@@ -481,6 +481,7 @@ void conn_message_commit(struct conn *c)
     t->open = false;
     t->committing = true;
     c->lane->transaction_cnt--;
+    c->lane->commit_cnt++;
 }
 
 struct spool_buf *conn_message_target(struct conn *c, bool *full)

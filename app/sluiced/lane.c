@@ -674,6 +674,8 @@ uint64_t lane_deadline(const struct lane *l)
     /* What they wait for may come without a ring of our bell. */
     if (!base_list_empty(&l->stalled) || l->groups.waiting_cnt > 0)
         w = l->now_ns + BASE_NS_MS;
+    uint64_t busy = lane_busy_deadline(l);
+    w = busy < w ? busy : w;
     for (uint32_t i = 0; i < l->port_cnt; i++) {
         uint64_t n = net_deadline(l->ports[i].net);
         t = t < n ? t : n;

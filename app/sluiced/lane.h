@@ -91,6 +91,7 @@ struct lane {
     uint32_t number;
     uint32_t id_counter;
     uint32_t transaction_cnt; /* open in all connections */
+    uint32_t commit_cnt;      /* ended, and waiting to be durable */
     uint32_t in_cnt, out_cnt; /* connections */
     uint32_t proxy_cnt;       /* of in_cnt, those that wait for their PROXY header */
     uint32_t shorten_cnt;     /* connections still to be looked at, since stress began */

@@ -3,9 +3,24 @@
  * those who are in are served as fast as ever. Else all would wait, until clients send again what
  * waits already, and the lane works for that: half of the mail that it could take.
  *
- * It is busy while messages under way hold most of the spool's buffers, or some of them and frames
- * have waited in the port for LANE_BUSY_NS, in each pass more than it took. Idle connections cost
- * nothing and do not count, nor does a flood without mail.
+ * It is busy while many messages are under way (a sixteenth of the spool's buffers, each of which
+ * can carry one; begun or waiting for the disk), and
+ *   - frames have waited in a port for LANE_BUSY_WAITS_NS: each pass found a whole burst; or
+ *   - less than a quarter of the spool's buffers was free for LANE_BUSY_SHORT_NS: the disk does not
+ *     keep up. Until then windows close, as they do for a disk that pauses for a moment.
+ * It ends by itself: with the first pass that is no whole burst, with three eighths of the buffers
+ * free, or when few messages are left.
+ *
+ * Not busy: a lane that lost its core, or whose machine stood still. However long ago the last pass
+ * was, one counts for LANE_BUSY_STEP_NS at most while frames wait, so that many passes have to find
+ * the same; what a port has kept meanwhile is taken in fewer. While buffers are short it counts for
+ * LANE_BUSY_LOOK_NS: the lane may sleep then, and is woken twice as often. Nor a few clients with
+ * large messages that fill the lane (their windows hold them back), nor idle connections, nor a
+ * flood that brings no mail.
+ *
+ * Users at listeners of kind submission and submissions are not turned away: a mail program shows
+ * its user an error, where a server comes again. They hear 452 at MAIL like all when buffers are
+ * out.
  *
  * Threads: the lane's only.
  */
@@ -15,16 +30,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LANE_BUSY_NS                                                                               \
-    UINT64_C(20000000) /* shorter than any client's time-out, longer than a burst */
+/* Shorter than any client's time-out, longer than a burst. */
+#define LANE_BUSY_WAITS_NS UINT64_C(20000000)
+/* Longer than a disk's pause. */
+#define LANE_BUSY_SHORT_NS UINT64_C(1000000000)
+#define LANE_BUSY_STEP_NS  UINT64_C(1000000)
+#define LANE_BUSY_LOOK_NS  UINT64_C(100000000)
 
+struct conn;
 struct lane;
 
 struct lane_busy {
-    uint64_t waits_since_ns; /* frames wait in the port without a pause; 0: they do not */
-    bool full;               /* a port had a whole burst in this pass */
-    bool buffers;            /* few are left */
-    bool refuses;            /* it is busy */
+    uint64_t pass_ns;  /* the last pass */
+    uint64_t waits_ns; /* frames have waited in a port so long; 0: they do not */
+    uint64_t short_ns; /* few buffers are left for so long; 0: there are more */
+    bool full;         /* a port had a whole burst in this pass */
+    bool many;         /* messages under way */
+    const char *why;   /* it is busy, in words for the log; NULL: it is not */
 };
 
 /* A port has given so many frames in this pass. */
@@ -32,5 +54,11 @@ void lane_busy_burst(struct lane_busy *b, uint32_t cnt);
 
 /* Once a pass, behind all bursts. */
 void lane_busy_pass(struct lane *l);
+
+/* When it has to be looked at again; BASE_NS_NONE: with the next pass, whenever that is. */
+uint64_t lane_busy_deadline(const struct lane *l);
+
+/* Why the connection is to be turned away (static, for the log); NULL: it is not. Counts. */
+const char *lane_busy_refuses(const struct conn *c);
 
 #endif

@@ -43,6 +43,7 @@ class LoopDisk:
         wait_until(gone, 30, 'unmounted')
 
     def close(self):
+        self.go_on()
         run('umount', '-l', self.mount, ok=None)
         run('losetup', '-d', self.device, ok=None)
 
@@ -69,6 +70,13 @@ class LoopDisk:
         """An error of the file system itself: it is read-only from now on, until it is mounted anew."""
         with open(f'/sys/fs/ext4/{os.path.basename(self.device)}/trigger_fs_error', 'w') as f:
             f.write('test')
+
+    def pause(self):
+        """Whatever is written waits from now on."""
+        run('fsfreeze', '-f', self.mount)
+
+    def go_on(self):
+        run('fsfreeze', '-u', self.mount, ok=None)
 
     def first_block(self, folder):
         """The byte of the device before which no file of the folder lies."""

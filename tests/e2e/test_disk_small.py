@@ -1,17 +1,18 @@
 #!/usr/bin/python3
 # limit: 180
 """A file system of 16 MiB that is too small: filled by the spool itself, then by a stranger's file, one that has
-no inodes left, and one that turns read-only under load. 4xx with the reason each time; what is queued goes on
+no inodes left, one that turns read-only under load, and one that keeps every write waiting. 4xx with the reason each time; what is queued goes on
 being delivered, and what became of it is written into the reserve: a kill amid all that does not deliver it
 again. Mail is taken again by itself when there is room."""
 import os
 import random
+import threading
 import time
 
-from gateway import Gateway
+from gateway import Counted, Gateway
 from harness import Failed, check, check_equal, main, run, wait_until
 from loopdisk import LoopDisk
-from mail import Client, plain
+from mail import Client, plain, stuffed
 from sinks import Scripted
 from storm import Book, MoodyNextHop, Storm, audit, wait_empty, wait_settled, wait_written
 
@@ -25,14 +26,14 @@ def setup(lab):
     far = Scripted(lab)
 
 
-def gateway_on(lab, disk, backoff=10):
+def gateway_on(lab, disk, backoff=10, **spool):
     """One at a time: the one of a test that failed ends here."""
     global gw
     if gw is not None and gw.alive():
         gw.kill()
     gw = Gateway(lab, name=os.path.basename(disk.mount) + '-gw', smtp={'message_size': '1M'},
                  queue={'deliveries': DELIVERIES, 'backoff_min': f'{backoff}s', 'backoff_max': f'{2 * backoff}s'},
-                 spool={'path': disk.mount + '/spool', 'size': '64M', 'segment_size': '1M'})
+                 spool={'path': disk.mount + '/spool', 'size': '64M', 'segment_size': '1M', **spool})
     return gw.start()
 
 
@@ -181,6 +182,39 @@ def test_read_only_under_load(lab):
         audit(book, moody, DELIVERIES, [cut])
     except Failed as why:
         raise Failed(f'SLUICE_SEED={SEED}: {why}') from None
+
+
+def test_the_disk_stands_still(lab):
+    """Messages under way fill the buffers: servers that connect are told so, those who are in wait, and get their 250."""
+    disk = LoopDisk(lab, 'still', 64 << 20)
+    gw = gateway_on(lab, disk, buffers=64)
+    far.mode = 'ok'
+    far.up()
+    names = [f'still{i}@example.org' for i in range(12)]
+    clients = [Client() for _ in names]
+    for c, name in zip(clients, names):
+        check_equal(c.envelope('s@client.example', [name])[-1].code, 354, 'DATA')
+    disk.pause()
+    try:
+        for i, c in enumerate(clients):  # until its window is full
+            threading.Thread(target=c.send, args=(stuffed(plain(i, 600000)),), daemon=True).start()
+        wait_until(lambda: gw.counter('conn/busy') == 1, 30, 'busy')
+        with Counted(gw, 'conn/refused_busy'), Client(greet=False) as c:
+            check_equal(f'{c.reply()}', '421 4.3.2 All server ports are busy', 'who connects')
+            check(c.closed(), 'and the end')
+        wait_until(lambda: 'reason=busy: few spool buffers are left' in gw.log(), 10, 'the log names the reason')
+    finally:
+        disk.go_on()
+    for c in clients:
+        check_equal(c.reply().code, 250, 'who was in')
+        c.close()
+    wait_until(lambda: gw.counter('conn/busy') == 0, 30, 'no longer busy')
+    check_equal(gw.counter('conn/busy_begun'), 1, 'times')
+    with Client() as c:
+        check_equal(c.deliver('s@client.example', ['after-still@example.org'], plain(99)).code, 250, 'mail again')
+    for name in names + ['after-still@example.org']:
+        wait_until(lambda name=name: len(far.to(name)) == 1, 30, f'the message for {name}')
+    check_equal(gw.stop(), 0, 'exit status')
 
 
 if __name__ == '__main__':
