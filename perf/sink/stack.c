@@ -189,6 +189,7 @@ static int open_tcp(const struct options *o)
         .port_max = 65535,
         .recv_window_bytes = WINDOW,
         .send_buffer_bytes = WINDOW,
+        .send_mbuf_max = POOL_CNT / 4 * 3, /* each frame takes one more */
         .msl_ns = 100 * BASE_NS_MS,
         .fin_timeout_ns = 5 * BASE_NS_S,
     };
