@@ -1,7 +1,6 @@
 """Where servers are measured: a veth pair with the client at one end and the servers' own network namespace at the other, and
 disks for what they accept. One server runs at a time, at the same address whoever it is."""
 import os
-import re
 import shutil
 import socket
 
@@ -120,10 +119,6 @@ class Ours(Gateway):
         self.meter.close()
         shutil.rmtree(self.dir, ignore_errors=True)
         return 0
-
-    def cycles_per_s(self):
-        """Of the clock that the lanes count by."""
-        return int(re.search(r'^cycles_per_second\s+(\d+)$', self.metrics(), re.M).group(1))
 
     @staticmethod
     def queued():

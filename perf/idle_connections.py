@@ -6,7 +6,6 @@ import time
 
 import blast as client
 from harness import Failed, check, wait_until
-from relay import step_back
 from tls_idle import main_pid
 
 CONNECTIONS, FIRST, HOLD_S = 1000000, 1000, 600
@@ -40,7 +39,6 @@ def measure(lab, add):
     add('gateway_of_1000_bytes', base, 'bytes')
     add('gateway_started_bytes', memory(pid), 'bytes')
     far = client.Blast(lab, gw, '--connections', CONNECTIONS)
-    step_back(far.process)
     far.run('connect', '--connections', 64, '--messages', FIRST)
     line = f'hold --connections {CONNECTIONS} --messages {CONNECTIONS} --rate 20000 --time {HOLD_S} --timeout {HOLD_S}\n'
     far.process.stdin.write(line.encode())

@@ -23,7 +23,8 @@ struct link_ops {
     /* Before a load, until the link can be used. Returns 0, or -1 with a sentence in l->error. */
     int (*prepare)(struct lane *l, const _Atomic bool *stop);
     /* Takes what has come since the last call, or waits for that for wait_ns at most (a link that
-     * polls does not), sets l->now_ns and tells the sessions. */
+     * polls: a little, when nothing has come for a while), sets l->now_ns and tells the sessions.
+     */
     void (*begin)(struct lane *l, uint64_t wait_ns);
     /* What this pass has sent leaves. */
     void (*end)(struct lane *l);

@@ -1,4 +1,5 @@
-/* A lane's connections over our own stack. Its link polls: it never waits. */
+/* A lane's connections over our own stack. Its link polls, and naps between
+ * (nap.h), unless a flood is to be sent. */
 #include "base_time.h"
 #include "lane.h"
 #include "link.h"
@@ -20,7 +21,8 @@ static uint64_t clock_of(const struct lane *l)
 
 /* ---- a pass ---- */
 
-static void receive(struct lane *l)
+/* Returns whether something has come. */
+static bool receive(struct lane *l)
 {
     struct stack *s = l->stack;
     struct rte_mbuf *pkts[LANE_BURST];
@@ -29,10 +31,11 @@ static void receive(struct lane *l)
         s->port->ops->rx_burst(s->port->state, (uint16_t)l->number, pkts, NET_PORT_BURST_MAX);
 
     if (n == 0)
-        return;
+        return false;
     if (!s->flood.known)
         flood_look(&s->flood, pkts, n);
     tcp_push(s->tcp, segments, net_input(s->net, pkts, n, segments, l->now_ns), l->now_ns);
+    return true;
 }
 
 static enum lane_counter reason_of(const struct tcp_conn *c)
@@ -56,12 +59,13 @@ static void begin(struct lane *l, uint64_t wait_ns)
     struct stack *s = l->stack;
     struct tcp_event ev[LANE_BURST];
 
-    (void)wait_ns;
+    nap_pass(&s->nap, s->news, l->now_ns, wait_ns);
     l->now_ns = clock_of(l);
-    receive(l);
+    s->news = receive(l);
     tcp_run(s->tcp, l->now_ns);
     net_run(s->net, l->now_ns);
     uint32_t n = tcp_poll(s->tcp, ev, LANE_BURST);
+    s->news |= n > 0;
     for (uint32_t i = 0; i < n; i++) {
         if (ev[i].flags & TCP_EVENT_FAILED)
             session_fail(l, ev[i].user, reason_of(ev[i].conn));
@@ -83,6 +87,8 @@ static int prepare(struct lane *l, const _Atomic bool *stop)
     struct stack *s = l->stack;
     uint64_t end_ns = l->now_ns + PREPARE_MAX;
 
+    s->news = false;
+    nap_init(&s->nap, l->options->poll || s->flood.kind != FLOOD_NONE, l->now_ns);
     if (!s->announced)
         net_announce(s->net, l->now_ns);
     s->announced = true;

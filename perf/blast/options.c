@@ -28,6 +28,7 @@ enum key {
     KEY_GATEWAY,
     KEY_LANES,
     KEY_CPUS,
+    KEY_POLL,
     KEY_LOADS,
     KEY_JSON,
     KEY_HELP,
@@ -69,6 +70,7 @@ static const struct option long_options[] = {
     {"gateway", required_argument, NULL, KEY_GATEWAY},
     {"lanes", required_argument, NULL, KEY_LANES},
     {"cpus", required_argument, NULL, KEY_CPUS},
+    {"poll", no_argument, NULL, KEY_POLL},
     {"loads", no_argument, NULL, KEY_LOADS},
     {"json", no_argument, NULL, KEY_JSON},
     {"help", no_argument, NULL, KEY_HELP},
@@ -273,6 +275,9 @@ static int take(struct options *o, int key, const char *arg)
         return *arg != 0 ? 0 : -EINVAL;
     case KEY_KERNEL:
         o->kernel = true;
+        return 0;
+    case KEY_POLL:
+        o->poll = true;
         return 0;
     case KEY_TO:
         return net_endpoint_parse(&o->to, base_span_str(arg));

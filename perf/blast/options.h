@@ -26,6 +26,7 @@ enum options_tls {
 struct options {
     const char *device; /* for EAL's --vdev or --allow; NULL with kernel */
     bool kernel;        /* over its sockets, without DPDK */
+    bool poll;          /* a lane over a port never sleeps */
     struct net_endpoint to;
     struct net_addr from; /* the first of our addresses, which are on one link */
     uint32_t from_cnt;    /* 0: the kernel chooses */

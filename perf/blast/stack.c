@@ -37,6 +37,7 @@ static int open_tcp(struct lane *l, const uint8_t secret[16])
         .port_max = 65535,
         .recv_window_bytes = BUFFER,
         .send_buffer_bytes = BUFFER,
+        .send_mbuf_max = DATA_CNT / 4 * 3, /* each frame takes one more */
         .msl_ns = 100 * BASE_NS_MS,
         .fin_timeout_ns = 5 * BASE_NS_S,
     };

@@ -9,6 +9,7 @@
 #define STACK_H
 
 #include "flood.h"
+#include "nap.h"
 #include "tcp.h"
 
 struct lane;
@@ -20,6 +21,8 @@ struct stack {
     uint64_t tsc_start;
     double ns_per_tick;
     struct flood flood;
+    struct nap nap;
+    bool news; /* something came in this pass */
     /* Main's. */
     struct rte_mempool *data_pool, *ctrl_pool;
     bool announced;

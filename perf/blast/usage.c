@@ -26,6 +26,7 @@ const char options_usage[] =
     "  --lanes N            threads, each with a queue pair and a stack (1)\n"
     "  --cpus LIST          processor of each lane, such as 1,2; otherwise the last ones, and\n"
     "                       with --kernel any\n"
+    "  --poll               a lane over a port never sleeps\n"
     "The load:\n"
     "  --connections N      at a time\n"
     "  --per-connection N   messages or round trips of a connection\n"

@@ -4,15 +4,14 @@
  */
 #include "base_time.h"
 #include "device.h"
+#include "nap.h"
 #include "tcp.h"
 #include "transport.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -21,8 +20,6 @@
 #define POOL_CNT   16383
 #define WINDOW     (256u << 10) /* of a connection, each way */
 #define SETTLE_MAX (5 * BASE_NS_S)
-#define AWAKE_NS   (50 * BASE_NS_US) /* without news, before it sleeps */
-#define SLEEP_US   20
 #define SPANS      8
 #define CONN_BYTES 2048 /* of the stack's, for each connection: more than it takes */
 
@@ -41,7 +38,7 @@ static struct {
     struct tcp_stack *tcp;
     struct stats_block stats;
     struct base_list all;
-    uint64_t now_ns, news_ns; /* of the last burst or event */
+    uint64_t now_ns;
     _Atomic bool stop;
     bool runs;
 } stack;
@@ -98,7 +95,8 @@ static void accept_one(struct tcp_conn *tcp)
     session_open(&c->session, stack.sink);
 }
 
-static void events(void)
+/* Returns whether there were any. */
+static bool events(void)
 {
     struct tcp_event ev[NET_PORT_BURST_MAX];
     uint32_t n = tcp_poll(stack.tcp, ev, NET_PORT_BURST_MAX);
@@ -123,13 +121,13 @@ static void events(void)
         session_resume(s);
         take(base_container_of(s, struct connection, session));
     }
-    if (n > 0)
-        stack.news_ns = stack.now_ns;
+    return n > 0;
 }
 
 /* ---- the lane ---- */
 
-static void pass(void)
+/* Returns whether something has come. */
+static bool pass(void)
 {
     struct rte_mbuf *pkts[NET_PORT_BURST_MAX];
     struct net_segment segments[NET_PORT_BURST_MAX];
@@ -137,26 +135,26 @@ static void pass(void)
 
     stack.now_ns = stack.sink->now_ns = device_clock_ns();
     uint16_t n = port->ops->rx_burst(port->state, 0, pkts, NET_PORT_BURST_MAX);
-    if (n > 0) {
-        stack.news_ns = stack.now_ns;
+    if (n > 0)
         tcp_push(stack.tcp, segments, net_input(stack.net, pkts, n, segments, stack.now_ns),
                  stack.now_ns);
-    }
     tcp_run(stack.tcp, stack.now_ns);
     net_run(stack.net, stack.now_ns);
-    events();
+    bool news = events() || n > 0;
     tcp_flush(stack.tcp, stack.now_ns);
     net_flush(stack.net);
+    return news;
 }
 
 static int run(void *arg)
 {
+    struct nap nap;
+
     (void)arg;
-    (void)prctl(PR_SET_TIMERSLACK, 1); /* else a sleep takes 50 us more */
+    nap_init(&nap, stack.options->poll, stack.now_ns);
     while (!atomic_load_explicit(&stack.stop, memory_order_relaxed)) {
-        pass();
-        if (!stack.options->poll && stack.now_ns - stack.news_ns > AWAKE_NS)
-            usleep(SLEEP_US);
+        bool news = pass();
+        nap_pass(&nap, news, stack.now_ns, UINT64_MAX);
     }
     return 0;
 }
@@ -191,6 +189,7 @@ static int open_tcp(const struct options *o)
         .port_max = 65535,
         .recv_window_bytes = WINDOW,
         .send_buffer_bytes = WINDOW,
+        .send_mbuf_max = POOL_CNT / 4 * 3, /* each frame takes one more */
         .msl_ns = 100 * BASE_NS_MS,
         .fin_timeout_ns = 5 * BASE_NS_S,
     };
@@ -235,7 +234,7 @@ static int open_stack(struct sink *k, const struct options *o, char *program, ch
         return -1;
     }
     net_announce(stack.net, stack.now_ns);
-    for (uint64_t end_ns = stack.now_ns + SETTLE_MAX; !net_is_settled(stack.net); pass()) {
+    for (uint64_t end_ns = stack.now_ns + SETTLE_MAX; !net_is_settled(stack.net); (void)pass()) {
         if (stack.now_ns > end_ns) {
             snprintf(err, cap, "the address of --listen is taken");
             return -1;

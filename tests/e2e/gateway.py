@@ -1,6 +1,7 @@
 """The gateway as a child: its configuration, start, ends, control and counters; and its links."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -231,6 +232,10 @@ class Gateway:
 
     def lanes(self):
         return sorted(n for name, n in self.telemetry('/sluice/threads').items() if name.startswith('lane'))
+
+    def cycles_per_s(self):
+        """Of the clock that the lanes count by."""
+        return int(re.search(r'^cycles_per_second\s+(\d+)$', self.metrics(), re.M).group(1))
 
     def cpu_seconds(self):
         """User and system time of all its threads."""
