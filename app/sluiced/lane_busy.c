@@ -18,11 +18,11 @@ static bool buffers_short(const struct lane *l)
 }
 
 /* Ends with a quarter less. */
-static bool messages_many(const struct lane *l)
+static bool is_many(const struct lane *l, uint32_t cnt, bool was)
 {
     uint32_t many = l->bufs.buf_cnt / 16;
 
-    return l->transaction_cnt + l->commit_cnt > (l->busy.many ? many - many / 4 : many);
+    return cnt > (was ? many - many / 4 : many);
 }
 
 static uint64_t at_most(uint64_t ns, uint64_t most_ns)
@@ -40,9 +40,10 @@ void lane_busy_pass(struct lane *l)
     b->waits_ns = b->full ? b->waits_ns + at_most(since_ns, LANE_BUSY_STEP_NS) : 0;
     b->short_ns = buffers_short(l) ? b->short_ns + at_most(since_ns, LANE_BUSY_LOOK_NS) : 0;
     b->full = false;
-    b->many = messages_many(l);
+    b->many = is_many(l, l->transaction_cnt + l->commit_cnt, b->many);
+    b->many_ended = is_many(l, l->commit_cnt, b->many_ended);
     b->why = NULL;
-    if (b->many && b->short_ns >= LANE_BUSY_SHORT_NS)
+    if (b->many_ended && b->short_ns >= LANE_BUSY_SHORT_NS)
         b->why = "busy: few spool buffers are left";
     else if (b->many && b->waits_ns >= LANE_BUSY_WAITS_NS)
         b->why = "busy: frames wait";

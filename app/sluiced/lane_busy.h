@@ -3,20 +3,22 @@
  * those who are in are served as fast as ever. Else all would wait, until clients send again what
  * waits already, and the lane works for that: half of the mail that it could take.
  *
- * It is busy while many messages are under way (a sixteenth of the spool's buffers, each of which
- * can carry one; begun or waiting for the disk), and
- *   - frames have waited in a port for LANE_BUSY_WAITS_NS: each pass found a whole burst; or
- *   - less than a quarter of the spool's buffers was free for LANE_BUSY_SHORT_NS: the disk does not
- *     keep up. Until then windows close, as they do for a disk that pauses for a moment.
- * It ends by itself: with the first pass that is no whole burst, with three eighths of the buffers
- * free, or when few messages are left.
+ * Many messages are a sixteenth of the spool's buffers, each of which can carry one. It is busy
+ * when
+ *   - frames have waited in a port for LANE_BUSY_WAITS_NS (each pass found a whole burst) and many
+ *     messages are under way, begun or waiting for the disk; or
+ *   - less than a quarter of the spool's buffers was free for LANE_BUSY_SHORT_NS and many messages
+ *     have ended and wait for the disk, which does not keep up. Until then windows close, as they
+ * do for a disk that pauses for a moment. It ends by itself: with the first pass that is no whole
+ * burst, with three eighths of the buffers free, or when few messages are left.
  *
  * Not busy: a lane that lost its core, or whose machine stood still. However long ago the last pass
  * was, one counts for LANE_BUSY_STEP_NS at most while frames wait, so that many passes have to find
  * the same; what a port has kept meanwhile is taken in fewer. While buffers are short it counts for
- * LANE_BUSY_LOOK_NS: the lane may sleep then, and is woken twice as often. Nor a few clients with
- * large messages that fill the lane (their windows hold them back), nor idle connections, nor a
- * flood that brings no mail.
+ * LANE_BUSY_LOOK_NS: the lane may sleep then, and is woken twice as often. Nor
+ * messages that fill the buffers and do not end: large ones, or those of clients that fall silent
+ * in the middle (windows and data_timeout hold them); nor idle connections, nor a flood that brings
+ * no mail.
  *
  * Users at listeners of kind submission and submissions are not turned away: a mail program shows
  * its user an error, where a server comes again. They hear 452 at MAIL like all when buffers are
@@ -46,6 +48,7 @@ struct lane_busy {
     uint64_t short_ns; /* few buffers are left for so long; 0: there are more */
     bool full;         /* a port had a whole burst in this pass */
     bool many;         /* messages under way */
+    bool many_ended;   /* messages that wait for the disk */
     const char *why;   /* it is busy, in words for the log; NULL: it is not */
 };
 

@@ -400,7 +400,7 @@ uint64_t spool_deadline(const struct spool *s)
     uint64_t at = BASE_NS_NONE;
     if (!io_under_way(s) && work_waits(s))
         return s->now_ns;
-    if (s->create_retry_ns != 0 && spool_spare_due(s))
+    if (s->create_retry_ns != 0 && spool_spare_wanted(s))
         at = s->create_retry_ns;
     if (s->broken && s->ready_cnt > 0 && s->probe_ns < at)
         at = s->probe_ns;

@@ -112,8 +112,6 @@ uint64_t spool_live_limit(const struct spool *s);
 bool spool_full(const struct spool *s);
 /* One more file should be made, be it now or at create_retry_ns. */
 bool spool_spare_wanted(const struct spool *s);
-/* That, or one ahead of the need. */
-bool spool_spare_due(const struct spool *s);
 /* The oldest segment holds nothing live any more. */
 bool spool_reclaimable(const struct spool *s);
 /* Creates, zeroes, frees; opens the next one when it is needed and all is drained. */

@@ -159,28 +159,54 @@ bool spool_spare_wanted(const struct spool *s)
             (stuck(s) && cnt < s->config.segment_max + SPOOL_SEGMENT_EXTRA));
 }
 
-bool spool_spare_due(const struct spool *s)
-{
-    return spool_spare_wanted(s) ||
-           (s->zeroing_slot == SPOOL_SLOT_NONE && s->ready_cnt < s->ready_want &&
-            segment_cnt(s) < s->config.segment_max);
-}
-
 /* Mail comes faster than segments are made: from now on more of them are kept ready. */
 static void want_more(struct spool *s)
 {
-    uint32_t most = s->config.segment_max;
+    uint32_t least = s->config.reserve_segments + 2;
 
-    if (s->ready_cnt <= s->config.reserve_segments)
-        s->ready_want = s->ready_want < most / 2 ? 2 * s->ready_want : most;
+    if (s->ready_cnt > s->config.reserve_segments)
+        return;
+    s->ready_want = s->ready_want < least / 2 ? least : 2 * s->ready_want;
+    if (s->ready_want > SPOOL_AHEAD_MAX)
+        s->ready_want = SPOOL_AHEAD_MAX;
 }
 
-/* Makes one more file when spares run low. */
+/* One ahead of the need; not where the file system gets short of room for others, or of any. */
+static bool ahead_wanted(struct spool *s)
+{
+    const struct spool_config *c = &s->config;
+
+    if (s->ready_cnt >= s->ready_want || s->zeroing_slot != SPOOL_SLOT_NONE ||
+        s->create_retry_ns != 0 || segment_cnt(s) >= c->segment_max)
+        return false;
+    int64_t bytes = c->disk.ops->free_bytes(c->disk.state);
+    if (bytes >= (int64_t)(SPOOL_AHEAD_FREE * c->segment_bytes))
+        return true;
+    s->ready_want = 0; /* until mail has used them up again */
+    return false;
+}
+
+/* One that was made for the need is tried again later; what mail there may be is counted
+ * accordingly meanwhile. Of one ahead nothing depends. */
+static void not_made(struct spool *s, int error)
+{
+    if (!s->zeroing_ahead) {
+        create_failed(s, error);
+        return;
+    }
+    stats_inc(s->config.stats, STATS_SPOOL_CREATE_ERRORS);
+    s->ready_want = 0;
+}
+
+/* Makes one more file when spares run low, or shall not. */
 static void create_spare(struct spool *s)
 {
     const struct spool_config *c = &s->config;
-    if (!spool_spare_due(s) || s->now_ns < s->create_retry_ns)
+    bool need = spool_spare_wanted(s);
+
+    if (need ? s->now_ns < s->create_retry_ns : !ahead_wanted(s))
         return;
+    s->zeroing_ahead = !need;
     uint32_t slot = 0;
     while (slot < s->segment_cap && s->segments[slot].state != SPOOL_SEGMENT_ABSENT)
         slot++;
@@ -189,7 +215,7 @@ static void create_spare(struct spool *s)
     uint32_t number = unused_number(s);
     int rc = c->disk.ops->segment_create(c->disk.state, number, c->segment_bytes);
     if (rc < 0) {
-        create_failed(s, rc);
+        not_made(s, rc);
         return;
     }
     s->segments[slot] = (struct spool_segment){
@@ -236,7 +262,7 @@ void spool_zero_done(struct spool *s, int64_t result)
     if (result != s->zero_len) {
         spool_segment_set_state(s, g, SPOOL_SEGMENT_ABSENT);
         s->zeroing_slot = SPOOL_SLOT_NONE;
-        create_failed(s, result < 0 ? (int)result : -EIO);
+        not_made(s, result < 0 ? (int)result : -EIO);
         if (s->config.disk.ops->segment_remove(s->config.disk.state, g->number) < 0) {
             /* Its number stays taken; a later start looks at it again. */
             spool_segment_set_state(s, g, SPOOL_SEGMENT_ASIDE);

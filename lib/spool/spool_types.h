@@ -20,6 +20,8 @@ enum {
     SPOOL_COMMIT_CNT_MAX = 8,
     SPOOL_BATCH_START_BYTES = 256 << 10, /* not larger when it can be written at once */
     SPOOL_ENVELOPE_BYTES_MAX = 16 << 20,
+    SPOOL_AHEAD_MAX = 16,              /* segments that are made ahead of the need */
+    SPOOL_AHEAD_FREE = 16,             /* and as much room has to be left to others by that */
     SPOOL_ZERO_BYTES = 1 << 20,        /* a write to a new segment, when mail is about to need it */
     SPOOL_ZERO_CALM_BYTES = 256 << 10, /* and otherwise: what a commit may have to wait for */
     SPOOL_SUMMARY_SHARE = 8,           /* a summary is at most this part of a segment */
@@ -328,6 +330,7 @@ struct spool {
         ready_want; /* so many are made ahead; grows when mail has used up all but the reserve */
     uint32_t zeroing_slot;
     bool zero_under_way;
+    bool zeroing_ahead;       /* of the need */
     uint32_t zero_len;        /* of what is under way */
     uint64_t create_retry_ns; /* 0: no failure */
     uint64_t create_backoff_ns;

@@ -97,6 +97,7 @@ static void test_table(void **state)
         {"the machine stood still, the disk waits", 9, BASE_NS_S, 0, 0, MANY, 500, NULL},
         {"the disk pauses for less", 998, BASE_NS_MS, 0, 0, MANY, 500, NULL},
         {"a quarter is free", 100000, BASE_NS_MS, 0, 0, MANY, 512, NULL},
+        {"clients fall silent in the middle", 100000, BASE_NS_MS, 0, MANY * 4, 8, 100, NULL},
         {"a few large messages on a slow disk", 100000, BASE_NS_MS, 0, 8, 8, 260, NULL},
         {"the machine stood still", 2, 3600 * BASE_NS_S, BURST, MANY, 0, 100, NULL},
     };
