@@ -152,6 +152,40 @@ def test_no_inodes(lab):
     check_equal(gw.stop(), 0, 'exit status')
 
 
+def test_the_disk_stands_still(lab):
+    """Messages wait for the disk, and buffers are full: servers that connect are told so, those who are in wait, and get their 250."""
+    disk = LoopDisk(lab, 'still', 64 << 20)
+    gw = gateway_on(lab, disk, buffers=128)
+    far.mode = 'ok'
+    far.up()
+    names = [f'still{i}@example.org' for i in range(24)]
+    clients = [Client() for _ in names]
+    for c, name in zip(clients, names):
+        check_equal(c.envelope('s@client.example', [name])[-1].code, 354, 'DATA')
+    disk.pause()
+    try:
+        for i, c in enumerate(clients):  # half end; the others go on until their windows are full
+            size = 10000 if i % 2 == 0 else 600000
+            threading.Thread(target=c.send, args=(stuffed(plain(i, size)),), daemon=True).start()
+        wait_until(lambda: gw.counter('conn/busy') == 1, 30, 'busy')
+        with Counted(gw, 'conn/refused_busy'), Client(greet=False) as c:
+            check_equal(f'{c.reply()}', '421 4.3.2 All server ports are busy', 'who connects')
+            check(c.closed(), 'and the end')
+        wait_until(lambda: 'reason=busy: few spool buffers are left' in gw.log(), 10, 'the log names the reason')
+    finally:
+        disk.go_on()
+    for c in clients:
+        check_equal(c.reply().code, 250, 'who was in')
+        c.close()
+    wait_until(lambda: gw.counter('conn/busy') == 0, 30, 'no longer busy')
+    check_equal(gw.counter('conn/busy_begun'), 1, 'times')
+    with Client() as c:
+        check_equal(c.deliver('s@client.example', ['after-still@example.org'], plain(99)).code, 250, 'mail again')
+    for name in names + ['after-still@example.org']:
+        wait_until(lambda name=name: len(far.to(name)) == 1, 30, f'the message for {name}')
+    check_equal(gw.stop(), 0, 'exit status')
+
+
 def test_read_only_under_load(lab):
     """An error of the file system: nothing can be written any more. What is queued is delivered all the same."""
     disk = LoopDisk(lab, 'readonly', 64 << 20)
@@ -182,39 +216,6 @@ def test_read_only_under_load(lab):
         audit(book, moody, DELIVERIES, [cut])
     except Failed as why:
         raise Failed(f'SLUICE_SEED={SEED}: {why}') from None
-
-
-def test_the_disk_stands_still(lab):
-    """Messages under way fill the buffers: servers that connect are told so, those who are in wait, and get their 250."""
-    disk = LoopDisk(lab, 'still', 64 << 20)
-    gw = gateway_on(lab, disk, buffers=64)
-    far.mode = 'ok'
-    far.up()
-    names = [f'still{i}@example.org' for i in range(12)]
-    clients = [Client() for _ in names]
-    for c, name in zip(clients, names):
-        check_equal(c.envelope('s@client.example', [name])[-1].code, 354, 'DATA')
-    disk.pause()
-    try:
-        for i, c in enumerate(clients):  # until its window is full
-            threading.Thread(target=c.send, args=(stuffed(plain(i, 600000)),), daemon=True).start()
-        wait_until(lambda: gw.counter('conn/busy') == 1, 30, 'busy')
-        with Counted(gw, 'conn/refused_busy'), Client(greet=False) as c:
-            check_equal(f'{c.reply()}', '421 4.3.2 All server ports are busy', 'who connects')
-            check(c.closed(), 'and the end')
-        wait_until(lambda: 'reason=busy: few spool buffers are left' in gw.log(), 10, 'the log names the reason')
-    finally:
-        disk.go_on()
-    for c in clients:
-        check_equal(c.reply().code, 250, 'who was in')
-        c.close()
-    wait_until(lambda: gw.counter('conn/busy') == 0, 30, 'no longer busy')
-    check_equal(gw.counter('conn/busy_begun'), 1, 'times')
-    with Client() as c:
-        check_equal(c.deliver('s@client.example', ['after-still@example.org'], plain(99)).code, 250, 'mail again')
-    for name in names + ['after-still@example.org']:
-        wait_until(lambda name=name: len(far.to(name)) == 1, 30, f'the message for {name}')
-    check_equal(gw.stop(), 0, 'exit status')
 
 
 if __name__ == '__main__':

@@ -122,10 +122,10 @@ static void test_turns(void **state)
         {"the port is empty once", 1, 50 * US, BURST - 1, MANY, 0, 1900, NULL},
         {"from anew", 399, 50 * US, BURST, MANY, 0, 1900, NULL},
         {"20 ms", 2, 50 * US, BURST, MANY, 0, 1900, waits},
-        {"buffers too", 1001, BASE_NS_MS, BURST, MANY, 0, 511, shortage},
-        {"more than a quarter is free", 10, BASE_NS_MS, 0, MANY, 0, 767, shortage},
-        {"three eighths", 1, BASE_NS_MS, 0, MANY, 0, 768, NULL},
-        {"less, not yet short", 2000, BASE_NS_MS, 0, MANY, 0, 512, NULL},
+        {"buffers too", 1001, BASE_NS_MS, BURST, 0, MANY, 511, shortage},
+        {"more than a quarter is free", 10, BASE_NS_MS, 0, 0, MANY, 767, shortage},
+        {"three eighths", 1, BASE_NS_MS, 0, 0, MANY, 768, NULL},
+        {"less, not yet short", 2000, BASE_NS_MS, 0, 0, MANY, 512, NULL},
         {"nothing", 1, BASE_NS_MS, 0, 0, 0, BUFFERS, NULL},
     };
 
