@@ -270,6 +270,37 @@ static void test_disk_full(void **state)
     bench_free(b);
 }
 
+/* Mail that comes faster than segments are made has more of them made ahead, and the file system
+ * keeps its room for others. */
+static void test_ahead(void **state)
+{
+    static const struct {
+        uint64_t capacity_bytes;
+        uint64_t ready_most;
+    } table[] = {{UINT64_C(200) << 20, 8}, {UINT64_C(26) << 20, 4}};
+    const char *why;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct bench *b = bench_make(table[i].capacity_bytes);
+        b->config.segment_max = 64;
+        bench_open(b);
+        uint64_t ready_most = 0;
+        for (uint32_t n = 0; n < 240; n++) { /* some 13 segments */
+            send(b, n, 50000);
+            settle(b);
+            assert_int_equal(status_of(b, n, SPOOL_COMMIT), 0);
+            uint64_t ready = stats_get(&b->stats, STATS_SPOOL_READY_NOW);
+            if (n >= 200 && ready > ready_most)
+                ready_most = ready;
+        }
+        assert_int_equal(ready_most, table[i].ready_most);
+        assert_true(spool_accepting(b->spool, &why));
+        assert_int_equal(stats_get(&b->stats, STATS_SPOOL_CREATE_ERRORS), 0);
+        bench_free(b);
+    }
+}
+
 static void test_write_errors(void **state)
 {
     (void)state;
@@ -671,21 +702,14 @@ static void test_backpressure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_read),
-        cmocka_unit_test(test_header_after_body),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_release),
-        cmocka_unit_test(test_space_comes_back),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_write_errors),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_backpressure),
-        cmocka_unit_test(test_summaries),
-        cmocka_unit_test(test_envelope_lost),
-        cmocka_unit_test(test_salvage),
-        cmocka_unit_test(test_aside_after_header),
+        cmocka_unit_test(test_order_and_read),   cmocka_unit_test(test_header_after_body),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_release),
+        cmocka_unit_test(test_space_comes_back), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_disk_full),        cmocka_unit_test(test_ahead),
+        cmocka_unit_test(test_write_errors),     cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_headers),          cmocka_unit_test(test_backpressure),
+        cmocka_unit_test(test_summaries),        cmocka_unit_test(test_envelope_lost),
+        cmocka_unit_test(test_salvage),          cmocka_unit_test(test_aside_after_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
