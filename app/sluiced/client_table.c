@@ -1,4 +1,5 @@
 #include "client_table.h"
+#include "base_lines.h"
 #include "base_siphash.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@ int client_table_init(struct client_table *t, uint32_t max, const uint8_t key[16
         rows *= 2;
     *t = (struct client_table){.mask = rows - 1, .max = max};
     memcpy(t->key, key, sizeof(t->key));
-    t->row = calloc(rows, sizeof(t->row[0]));
+    t->row = base_lines_new(rows * sizeof(t->row[0]));
     return t->row != NULL ? 0 : -ENOMEM;
 }
 

@@ -11,6 +11,7 @@
 #include "conn_trace.h"
 #include "conn_xclient.h"
 #include "lane.h"
+#include "policy_limit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -381,11 +382,13 @@ void conn_in_start(struct conn *c)
     log_connect(c);
     CONN_TRACE(c, "session", "begins at listener %s, lane %u%s", c->listener->conf->name, l->number,
                c->proxy.port != 0 ? ", by a proxy" : "");
-    const char *why = client_limits_open(c, text);
+    c->in.limit_row = POLICY_LIMIT_NONE;
+    /* Before the limits: a client that there is no room for has used up nothing of its rate. */
+    const char *why = lane_busy_refuses(c);
     if (why != NULL)
-        return turn_away(c, why, "4.7.0", text);
-    if ((why = lane_busy_refuses(c)) != NULL)
         return turn_away(c, why, "4.3.2", "All server ports are busy");
+    if ((why = client_limits_open(c, text)) != NULL)
+        return turn_away(c, why, "4.7.0", text);
     client_lists_begin(c);
     switch (c->listener->tls) {
     case CONF_TLS_IMPLICIT:

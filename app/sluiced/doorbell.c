@@ -29,7 +29,7 @@ void doorbell_fini(struct doorbell *d)
 void doorbell_arm(struct doorbell *d)
 {
     atomic_store_explicit(&d->armed, 1, memory_order_relaxed);
-    doorbell_fence(d);
+    base_fence(&d->armed);
 }
 
 void doorbell_disarm(struct doorbell *d)

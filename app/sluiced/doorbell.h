@@ -14,18 +14,11 @@
 #define DOORBELL_H
 
 #include "base_assert.h"
+#include "base_fence.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define DOORBELL_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define DOORBELL_TSAN 1
-#endif
-#endif
 
 struct doorbell {
     _Atomic uint32_t armed; /* written by the sleeper and by the producer that wakes it */
@@ -42,22 +35,11 @@ void doorbell_arm(struct doorbell *d);
 void doorbell_disarm(struct doorbell *d);
 void doorbell_wake(struct doorbell *d);
 
-/* A full fence that the thread sanitizer understands. */
-static inline void doorbell_fence(struct doorbell *d)
-{
-#ifdef DOORBELL_TSAN
-    atomic_fetch_add_explicit(&d->armed, 0, memory_order_seq_cst);
-#else
-    (void)d;
-    atomic_thread_fence(memory_order_seq_cst);
-#endif
-}
-
 static inline void doorbell_ring(struct doorbell *d)
 {
     if (d->fd < 0)
         return;
-    doorbell_fence(d);
+    base_fence(&d->armed);
     if (atomic_load_explicit(&d->armed, memory_order_relaxed) != 0)
         doorbell_wake(d);
 }

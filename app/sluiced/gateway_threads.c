@@ -47,7 +47,9 @@ static void lane_rest(struct lane *l, struct loop *loop)
     if (arms)
         doorbell_arm(loop->bell);
     arm_ports(l, true);
-    if (!arms || !lane_pass(l, now_ns, loop_wall_ns())) {
+    if (arms && lane_pass(l, now_ns, loop_wall_ns())) {
+        loop_worked(loop, now_ns);
+    } else {
         settings_offline(hub, l->number);
         loop_sleep(loop, now_ns, lane_deadline(l));
         settings_online(hub, l->number);
@@ -104,7 +106,9 @@ static void *spooler_main(void *arg)
             continue;
         doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!spooler_pass(s, now_ns))
+        if (spooler_pass(s, now_ns))
+            loop_worked(&t->loop, now_ns);
+        else
             loop_sleep(&t->loop, now_ns, spooler_deadline(s));
         doorbell_disarm(t->loop.bell);
     }
@@ -134,7 +138,9 @@ static void *courier_main(void *arg)
         if (arms)
             doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!arms || !courier_pass(&g->courier, now_ns, loop_wall_ns())) {
+        if (arms && courier_pass(&g->courier, now_ns, loop_wall_ns())) {
+            loop_worked(&t->loop, now_ns);
+        } else {
             settings_offline(&g->hub, reader);
             loop_sleep(&t->loop, now_ns, courier_deadline(&g->courier));
             settings_online(&g->hub, reader);
@@ -165,7 +171,9 @@ static void *host_main(void *arg)
         }
         doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!host_pass(&g->host, now_ns) && !g->host.waits)
+        if (host_pass(&g->host, now_ns))
+            loop_worked(&t->loop, now_ns);
+        else if (!g->host.waits)
             loop_sleep(&t->loop, now_ns, BASE_NS_NONE);
         doorbell_disarm(t->loop.bell);
     }
@@ -188,7 +196,9 @@ static void *resolver_main(void *arg)
             continue;
         doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns()))
+        if (gateway_resolver_pass(&g->resolver, now_ns, loop_wall_ns()))
+            loop_worked(&t->loop, now_ns);
+        else
             loop_sleep(&t->loop, now_ns, gateway_resolver_deadline(&g->resolver, now_ns));
         doorbell_disarm(t->loop.bell);
     }
@@ -211,7 +221,9 @@ static void *auth_main(void *arg)
             continue;
         doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!auth_pass(a, now_ns, loop_wall_ns()))
+        if (auth_pass(a, now_ns, loop_wall_ns()))
+            loop_worked(&t->loop, now_ns);
+        else
             loop_sleep(&t->loop, now_ns, auth_deadline(a));
         doorbell_disarm(t->loop.bell);
     }
@@ -234,7 +246,9 @@ static void *stream_main(void *arg)
             continue;
         doorbell_arm(t->loop.bell);
         now_ns = loop_now_ns();
-        if (!stream_service_pass(s, now_ns))
+        if (stream_service_pass(s, now_ns))
+            loop_worked(&t->loop, now_ns);
+        else
             loop_sleep(&t->loop, now_ns, stream_service_deadline(s));
         doorbell_disarm(t->loop.bell);
     }

@@ -1,4 +1,5 @@
 #include "capture.h"
+#include "base_lines.h"
 #include "lane.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 int lane_watch_init(struct lane *l)
 {
     l->watch.word_cnt = (l->conns.object_cnt + 63) / 64;
-    l->watch.used = calloc(l->watch.word_cnt, sizeof(uint64_t));
+    l->watch.used = base_lines_new(l->watch.word_cnt * sizeof(uint64_t));
     return l->watch.used != NULL ? 0 : -ENOMEM;
 }
 

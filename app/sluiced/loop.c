@@ -65,16 +65,22 @@ void loop_unwatch(struct loop *l, int fd)
     epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-bool loop_idle(struct loop *l, bool worked, uint64_t now_ns)
+void loop_worked(struct loop *l, uint64_t now_ns)
 {
     atomic_store_explicit(&l->beat_ns, now_ns, memory_order_relaxed);
+    l->idle_since_ns = 0;
+    l->nap_cnt = 0;
+    if (l->nap_ns != 0)
+        l->nap_ns = LOOP_NAP_MIN_NS;
+}
+
+bool loop_idle(struct loop *l, bool worked, uint64_t now_ns)
+{
     if (worked) {
-        l->idle_since_ns = 0;
-        l->nap_cnt = 0;
-        if (l->nap_ns != 0)
-            l->nap_ns = LOOP_NAP_MIN_NS;
+        loop_worked(l, now_ns);
         return false;
     }
+    atomic_store_explicit(&l->beat_ns, now_ns, memory_order_relaxed);
     if (!l->sleeps)
         return false;
     if (l->nap_cnt > 0) /* nothing has come since the last one */

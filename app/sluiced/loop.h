@@ -51,8 +51,11 @@ int loop_watch(struct loop *l, int fd) BASE_WARN_UNUSED;
 void loop_unwatch(struct loop *l, int fd);
 
 /* What to do after a pass: returns true when the thread should now arm its devices, look once more
- * and call loop_sleep if there is still nothing. */
+ * and call loop_sleep if there is still nothing, else loop_worked. */
 bool loop_idle(struct loop *l, bool worked, uint64_t now_ns);
+
+/* The second look has found something: it spins, naps and rests from the beginning. */
+void loop_worked(struct loop *l, uint64_t now_ns);
 
 /* Whether the bell is to be armed for the sleep that loop_idle has asked for. */
 static inline bool loop_arms(const struct loop *l)

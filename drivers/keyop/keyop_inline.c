@@ -1,5 +1,6 @@
 #include "keyop_inline.h"
 
+#include "base_lines.h"
 #include "keyop_key.h"
 
 #include <stdlib.h>
@@ -16,7 +17,7 @@ struct keyop_inline {
 
 struct keyop_inline *keyop_inline_open(bool deferred, uint32_t queue_max)
 {
-    struct keyop_inline *k = calloc(1, sizeof(*k) + queue_max * sizeof(struct tls_keyop *));
+    struct keyop_inline *k = base_lines_new(sizeof(*k) + queue_max * sizeof(struct tls_keyop *));
 
     if (k == NULL)
         return NULL;

@@ -1,5 +1,7 @@
 #include "keyop_pool.h"
 
+#include "base_fence.h"
+#include "base_lines.h"
 #include "keyop_key.h"
 #include "tls_memory.h"
 
@@ -29,23 +31,30 @@ struct worker {
     bool started;
     uint32_t index;
     int fd; /* eventfd: written when it sleeps */
-    _Atomic uint32_t asleep
-        BASE_CACHE_ALIGNED; /* by the worker before it sleeps, by who wakes it */
+    /* Written by the worker before and after a sleep, and by the lane that wakes it; each submit
+     * reads it. */
+    _Atomic uint32_t asleep BASE_CACHE_ALIGNED;
 };
 
-/* One lane with one worker. */
+/* One lane with one worker: both read it. */
 struct link {
     struct rte_ring *to;   /* lane -> worker */
     struct rte_ring *from; /* worker -> lane */
-    uint32_t under_way;    /* the lane's */
 };
 
+/* What the workers read in each look at the rings, and on lines of its own what the lane writes. */
 struct lane {
     struct keyop_pool *pool;
     OSSL_LIB_CTX *libctx;
-    struct link *links; /* by worker */
-    uint32_t next;      /* worker to begin with */
+    struct link *links;                        /* by worker */
+    uint32_t next BASE_CACHE_ALIGNED;          /* worker to begin with */
+    uint32_t under_way[KEYOP_POOL_THREAD_MAX]; /* by worker */
 };
+base_static_assert(sizeof(struct lane) % BASE_LINE_BYTES == 0 &&
+                       offsetof(struct lane, next) == BASE_LINE_BYTES &&
+                       sizeof(struct worker) % BASE_LINE_BYTES == 0 &&
+                       offsetof(struct worker, asleep) == BASE_LINE_BYTES,
+                   "no two lanes write to a line");
 
 struct keyop_pool {
     struct keyop_pool_settings settings;
@@ -81,13 +90,14 @@ static uint32_t serve(struct worker *w)
 }
 
 /* An operation that came before the lane could see the worker asleep is seen by the second look:
- * the exchange here and the one in wake_worker are ordered. */
+ * the fence here and the one in wake_worker are ordered. */
 static void sleep_until_woken(struct worker *w)
 {
     struct pollfd p = {.fd = w->fd, .events = POLLIN};
     uint64_t count;
 
-    atomic_exchange_explicit(&w->asleep, 1, memory_order_seq_cst);
+    atomic_store_explicit(&w->asleep, 1, memory_order_relaxed);
+    base_fence(&w->asleep);
     if (serve(w) == 0 && !atomic_load_explicit(&w->pool->stop, memory_order_acquire)) {
         if (w->pool->settings.stats != NULL)
             stats_inc(&w->pool->settings.stats[w->index], STATS_LANE_SLEEPS);
@@ -103,8 +113,11 @@ static void wake_worker(struct worker *w)
 {
     static const uint64_t one = 1;
 
-    /* A read-modify-write in each submit keeps the order with the enqueue before it. */
-    if (atomic_exchange_explicit(&w->asleep, 0, memory_order_seq_cst) == 0)
+    /* All lanes only read it while the worker is awake: else its line went from core to core in
+     * each submit. Of those that find it asleep one wakes it. */
+    base_fence(&w->asleep);
+    if (atomic_load_explicit(&w->asleep, memory_order_relaxed) == 0 ||
+        atomic_exchange_explicit(&w->asleep, 0, memory_order_relaxed) == 0)
         return;
     while (write(w->fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
@@ -139,7 +152,7 @@ static struct rte_ring *ring_new(uint32_t entries)
     while (cnt <= entries)
         cnt *= 2;
     bytes = rte_ring_get_memsize(cnt);
-    r = bytes > 0 ? aligned_alloc(64, ((size_t)bytes + 63) & ~(size_t)63) : NULL;
+    r = bytes > 0 ? base_lines_new((size_t)bytes) : NULL;
     if (r != NULL && rte_ring_init(r, "keyop", cnt, RING_F_SP_ENQ | RING_F_SC_DEQ) == 0)
         return r;
     free(r);
@@ -153,7 +166,7 @@ static bool open_lane(struct keyop_pool *pool, uint32_t index)
 
     l->pool = pool;
     l->libctx = OSSL_LIB_CTX_new();
-    l->links = calloc(s->thread_cnt, sizeof(l->links[0]));
+    l->links = base_lines_new(s->thread_cnt * sizeof(l->links[0]));
     if (l->libctx == NULL || l->links == NULL)
         return false;
     for (uint32_t i = 0; i < s->thread_cnt; i++) {
@@ -195,11 +208,10 @@ struct keyop_pool *keyop_pool_open(const struct keyop_pool_settings *s)
         return NULL;
     base_assert(s->lane_cnt > 0 && s->thread_cnt > 0 && s->thread_cnt <= KEYOP_POOL_THREAD_MAX);
     pool->settings = *s;
-    pool->lanes = calloc(s->lane_cnt, sizeof(pool->lanes[0]));
-    pool->workers = aligned_alloc(64, s->thread_cnt * sizeof(pool->workers[0]));
+    pool->lanes = base_lines_new(s->lane_cnt * sizeof(pool->lanes[0]));
+    pool->workers = base_lines_new(s->thread_cnt * sizeof(pool->workers[0]));
     if (pool->lanes == NULL || pool->workers == NULL)
         goto failed;
-    memset(pool->workers, 0, s->thread_cnt * sizeof(pool->workers[0]));
     for (uint32_t i = 0; i < s->thread_cnt; i++)
         pool->workers[i].fd = -1;
     for (uint32_t i = 0; i < s->lane_cnt; i++)
@@ -235,7 +247,7 @@ void keyop_pool_close(struct keyop_pool *pool)
     for (uint32_t i = 0; pool->lanes != NULL && i < s->lane_cnt; i++) {
         struct lane *l = &pool->lanes[i];
         for (uint32_t j = 0; l->links != NULL && j < s->thread_cnt; j++) {
-            base_assert(l->links[j].under_way == 0);
+            base_assert(l->under_way[j] == 0);
             if (s->to == NULL)
                 free(l->links[j].to);
             if (s->from == NULL)
@@ -296,12 +308,12 @@ static uint32_t submit(void *state, struct tls_keyop **ops, uint32_t cnt)
     for (n = 0; n < cnt; n++) {
         uint32_t best = l->next;
         for (uint32_t i = 0; i < s->thread_cnt; i++)
-            if (l->links[i].under_way < l->links[best].under_way)
+            if (l->under_way[i] < l->under_way[best])
                 best = i;
-        if (l->links[best].under_way >= s->queue_max)
+        if (l->under_way[best] >= s->queue_max)
             break;
         base_assert(rte_ring_sp_enqueue(l->links[best].to, ops[n]) == 0);
-        l->links[best].under_way++;
+        l->under_way[best]++;
         l->next = (best + 1) % s->thread_cnt;
         touched |= UINT64_C(1) << best;
     }
@@ -319,7 +331,7 @@ static uint32_t poll_done(void *state, struct tls_keyop **ops, uint32_t cap)
     for (uint32_t i = 0; i < l->pool->settings.thread_cnt && n < cap; i++) {
         uint32_t got =
             rte_ring_sc_dequeue_burst(l->links[i].from, (void **)(ops + n), cap - n, NULL);
-        l->links[i].under_way -= got;
+        l->under_way[i] -= got;
         n += got;
     }
     return n;

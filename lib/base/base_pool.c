@@ -1,4 +1,5 @@
 #include "base_pool.h"
+#include "base_lines.h"
 #include "base_poison.h"
 
 #include <errno.h>
@@ -21,10 +22,13 @@ int base_pool_init(struct base_pool *p, uint32_t object_cnt, size_t object_bytes
     base_assert(object_cnt > 0 && align >= sizeof(void *) && (align & (align - 1)) == 0);
     base_assert(zero_bytes <= object_bytes && object_bytes >= sizeof(void *));
     object_bytes = (object_bytes + align - 1) & ~(align - 1);
-    if (object_bytes > SIZE_MAX / object_cnt)
+    if (object_bytes > (SIZE_MAX - BASE_LINE_BYTES) / object_cnt)
         return -ENOMEM;
+    /* Whole cache lines: another thread's memory may lie beside it. */
+    size_t lines = align < BASE_LINE_BYTES ? BASE_LINE_BYTES : align;
+    size_t bytes = (object_bytes * object_cnt + lines - 1) & ~(lines - 1);
     *p = (struct base_pool){
-        .memory = aligned_alloc(align, object_bytes * object_cnt),
+        .memory = aligned_alloc(lines, bytes),
         .object_bytes = object_bytes,
         .zero_bytes = zero_bytes,
         .object_cnt = object_cnt,

@@ -1,4 +1,5 @@
 #include "net_internal.h"
+#include "base_lines.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -138,7 +139,7 @@ int net_init(struct net **out, const struct net_config *config, uint64_t now_ns)
 {
     if (!config_is_good(config, now_ns))
         return -EINVAL;
-    struct net *n = calloc(1, sizeof(*n));
+    struct net *n = base_lines_new(sizeof(*n));
     if (n == NULL)
         return -ENOMEM;
     n->config = *config;

@@ -1,5 +1,6 @@
 #include "net_internal.h"
 
+#include "base_lines.h"
 #include "base_siphash.h"
 
 #include <errno.h>
@@ -315,7 +316,7 @@ int net_neighbor_init(struct net *n, uint64_t now_ns)
     base_list_init(&n->unconfirmed_lru);
     base_wheel_init(&n->wheel, now_ns);
     memset(n->bucket, 0xff, sizeof(n->bucket));
-    n->neighbors = calloc(NET_NEIGHBOR_MAX, sizeof(*n->neighbors));
+    n->neighbors = base_lines_new(NET_NEIGHBOR_MAX * sizeof(*n->neighbors));
     if (n->neighbors == NULL)
         return -ENOMEM;
     for (uint16_t i = 0; i < NET_NEIGHBOR_MAX; i++)

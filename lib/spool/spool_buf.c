@@ -1,4 +1,5 @@
 #include "spool_buf.h"
+#include "base_lines.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@ int spool_buf_pool_init(struct spool_buf_pool *p, uint32_t buf_cnt, uint16_t hom
 {
     base_assert(buf_cnt > 0);
     memset(p, 0, sizeof(*p));
-    p->bufs = calloc(buf_cnt, sizeof(*p->bufs));
+    p->bufs = base_lines_new(buf_cnt * sizeof(*p->bufs));
     if (p->bufs == NULL)
         return -ENOMEM;
     void *region = mmap(NULL, (size_t)buf_cnt * SPOOL_BUF_BYTES, PROT_READ | PROT_WRITE,

@@ -9,6 +9,7 @@
 #include "tcp_cc.h"
 #include "tcp_internal.h"
 
+#include "base_lines.h"
 #include "base_siphash.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@
 
 int tcp_path_init(struct tcp_paths *p)
 {
-    p->entry = calloc((size_t)TCP_PATH_SETS * TCP_PATH_WAYS, sizeof(*p->entry));
+    p->entry = base_lines_new(TCP_PATH_SETS * TCP_PATH_WAYS * sizeof(*p->entry));
     return p->entry == NULL ? -ENOMEM : 0;
 }
 

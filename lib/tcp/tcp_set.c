@@ -1,4 +1,5 @@
 #include "tcp_set.h"
+#include "base_lines.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ int tcp_set_init(struct tcp_set *t, uint32_t cap)
         t->word_cnt[t->level_cnt++] = cap;
         total += cap;
     } while (cap > 1);
-    t->level[0] = calloc(total, sizeof(uint64_t));
+    t->level[0] = base_lines_new(total * sizeof(uint64_t));
     if (t->level[0] == NULL)
         return -ENOMEM;
     for (uint32_t l = 1; l < t->level_cnt; l++)

@@ -1,5 +1,6 @@
 /* The stack as a whole: start and end, the burst from the network, the timers, the flush. */
 #include "tcp_cc.h"
+#include "base_lines.h"
 #include "tcp_internal.h"
 
 #include <errno.h>
@@ -76,8 +77,8 @@ static int take_memory(struct tcp_stack *s)
 {
     const struct tcp_config *g = &s->config;
 
-    s->listener = calloc(g->listen_max, sizeof(*s->listener));
-    s->conn_used = calloc((g->conn_max + 63) / 64, sizeof(*s->conn_used));
+    s->listener = base_lines_new(g->listen_max * sizeof(*s->listener));
+    s->conn_used = base_lines_new((g->conn_max + 63) / 64 * sizeof(*s->conn_used));
     if (s->listener == NULL || s->conn_used == NULL || tcp_set_init(&s->ready, g->conn_max) < 0 ||
         tcp_set_init(&s->events, g->conn_max) < 0 ||
         base_pool_init(&s->conn_pool, g->conn_max, sizeof(struct tcp_conn), 64,

@@ -8,6 +8,7 @@
  * leaves its operation behind, as nobody's: it is given back when it is polled.
  */
 #include "tls_internal.h"
+#include "base_lines.h"
 
 #include <stdlib.h>
 
@@ -16,7 +17,7 @@
 
 struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
 {
-    struct tls_lane *l = calloc(1, sizeof(*l));
+    struct tls_lane *l = base_lines_new(sizeof(*l));
     uint32_t parked_max = settings->parked_max > 0 ? settings->parked_max : 1;
 
     if (l == NULL)
@@ -30,7 +31,7 @@ struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
     base_list_init(&l->domains);
     l->parking = settings->parked_max > 0 && settings->keyop.ops->deferred(settings->keyop.state);
     l->mb = settings->openssl_records ? NULL : tls_gcm_open();
-    l->gathered = calloc(2 * parked_max, sizeof(struct tls_op *));
+    l->gathered = base_lines_new((size_t)2 * parked_max * sizeof(struct tls_op *));
     if (l->gathered == NULL ||
         base_pool_init(&l->conns, settings->connection_max, sizeof(struct tls_conn),
                        _Alignof(struct tls_conn), sizeof(struct tls_conn)) != 0)

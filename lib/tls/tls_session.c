@@ -10,6 +10,7 @@
  */
 #include "tls_internal.h"
 
+#include "base_lines.h"
 #include "dane_trust.h"
 
 #include <stdlib.h>
@@ -40,7 +41,7 @@ bool tls_sessions_init(struct tls_sessions *t, uint32_t max)
     while (bucket_cnt < max)
         bucket_cnt *= 2;
     t->bucket_mask = bucket_cnt - 1;
-    t->bucket = calloc(bucket_cnt, sizeof(t->bucket[0]));
+    t->bucket = base_lines_new(bucket_cnt * sizeof(t->bucket[0]));
     if (t->bucket == NULL ||
         base_pool_init(&t->pool, max, sizeof(struct tls_session), _Alignof(struct tls_session),
                        sizeof(struct tls_session)) != 0) {

@@ -131,6 +131,44 @@ static void connections_in_a_minute(void **state)
     check_home();
 }
 
+/* It has used up nothing of the rate, and nobody else's row is let go at its end. */
+static void connections_while_busy(void **state)
+{
+    uint32_t free_cnt = b->lane->bufs.free_cnt, many = b->lane->bufs.buf_cnt;
+    struct tcp_conn *c[6];
+
+    (void)state;
+    c[0] = fresh();
+    told("220 gw.example");
+    assert_int_equal(counted(), 1);
+    for (int i = 0; i < 20; i++) {
+        b->lane->busy.short_ns = LANE_BUSY_SHORT_NS;
+        b->lane->bufs.free_cnt = 0;
+        b->lane->transaction_cnt += many;
+        struct tcp_conn *refused = fresh();
+        told("421 4.3.2 All server ports are busy\r\n");
+        tcp_abort(b->tcp, refused);
+        turn(NULL, 5);
+        b->lane->bufs.free_cnt = free_cnt;
+        b->lane->transaction_cnt -= many;
+        turn(NULL, 5);
+    }
+    assert_int_equal(lane_stat(STATS_CONN_REFUSED_BUSY), 20);
+    assert_int_equal(counted(), 1);
+    for (int i = 1; i < 6; i++) {
+        c[i] = fresh();
+        told("220 gw.example");
+        tcp_abort(b->tcp, c[i]);
+        turn(NULL, 5);
+    }
+    assert_int_equal(lane_stat(STATS_LIMIT_CONNECTION_RATE), 0);
+    assert_int_equal(counted(), 1);
+    tcp_abort(b->tcp, c[0]);
+    turn(NULL, 5);
+    assert_int_equal(counted(), 0);
+    check_home();
+}
+
 /* ---- messages and recipients ---- */
 
 static int open_rates(void **state)
@@ -436,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LIMITED(connections_at_a_time, open_connections),
         LIMITED(connections_in_a_minute, open_connections),
+        LIMITED(connections_while_busy, open_connections),
         LIMITED(messages_and_recipients, open_rates),
         LIMITED(logins, open_rates),
         LIMITED(unknown_recipients, open_unknown),
