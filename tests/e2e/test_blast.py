@@ -204,6 +204,9 @@ def test_own_stack(lab):
     done(got, 'connections', 20)
     check(got['resumed'] >= 15, f'{got["resumed"]} of 20 were resumed')
     done(client.run('hold', '--connections', 500, '--messages', 500, '--time', 1), 'held', 500)
+    # more at a time than the generator has packet buffers for
+    got = client.run('smtp', '--connections', 600, '--messages', 600, '--per-connection', 1, '--size', 65536, '--time', 30)
+    check_equal((got['failed'], got['messages'] + got.get('refused_4xx', 0)), (0, 600), f'none stands still: {got}')
     check_equal((memif.counter('smtp/chunked'), memif.counter('tls/accepted')), (40, 24), 'messages by BDAT, handshakes')
     client.stop()
 
