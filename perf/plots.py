@@ -1,4 +1,6 @@
-"""One SVG for each case, by gnuplot: messages a CPU second and a second by who, and percentiles of latency."""
+"""One SVG for each case, by gnuplot: messages a CPU second and a second by who, and percentiles of latency; of a case that is of
+another kind each figure as a bar, those of a unit side by side."""
+import math
 import os
 import re
 import shutil
@@ -19,10 +21,17 @@ def gnuplot():
     return os.path.join(root, 'usr/bin/gnuplot-nox'), dict(os.environ, LD_LIBRARY_PATH=os.path.join(root, 'usr/lib/x86_64-linux-gnu'))
 
 
+def compared(rows):
+    """The cases that are the same load for each who, in rounds."""
+    return {row['case'] for row in rows if re.fullmatch(r'(ram_)?(messages|connections|rejects)_per_cpu_s_min', row['metric'])}
+
+
 def series(rows, ending):
-    """By case and prefix (ram_ or none): who and the value of the metric that ends so."""
-    found = {}
+    """Of these, by case and prefix (ram_ or none): who and the value of the metric that ends so."""
+    found, cases = {}, compared(rows)
     for row in rows:
+        if row['case'] not in cases:
+            continue
         name = re.fullmatch(rf'(ram_)?(messages|connections|rejects)_{ending}', row['metric'])
         if name and row['value'] > 0:
             found.setdefault((row['case'], name.group(1) or ''), {})[row['who']] = row['value']
@@ -73,24 +82,73 @@ def bars(case, values, unit, path):
                       f'plot $data using 2:xtic(1) notitle lc rgb "{COLORS[0]}"', ''])
 
 
+BAR_PX, PANEL_PX = 18, 70
+WIDE = 50  # a unit's least and greatest value so far apart have a logarithmic axis
+
+
+def panel(number, unit, values, top, total):
+    """Bars from top to bottom, in the order of the rows; top and total, of the picture, in pixels."""
+    ends = [f'{(total - y) / total:.9f}' for y in (top + PANEL_PX / 2, top + PANEL_PX / 2 + BAR_PX * len(values))]
+    positive = [value for _, value in values if value > 0]
+    log = len(positive) > 0 and max(positive) / min(positive) > WIDE
+    least = 10 ** math.floor(math.log10(min(positive)) - 0.1) if log else 0
+    most = max(positive, default=1)
+    # Room for the number behind the longest bar.
+    right = most * (most / least) ** 0.15 if log else most * 1.15
+    lines = [f'{n} {max(value, least):.9g} "{label}" "{value:.6g}"' for n, (label, value) in enumerate(values)]
+    return [*block(f'panel{number}', lines), f'set tmargin at screen {ends[0]}', f'set bmargin at screen {ends[1]}',
+            f'{"" if log else "un"}set logscale x', f'set xrange [{least:.9g}:{right:.9g}]', f'set yrange [{len(values) - 0.4}:-0.6]',
+            f'set title "{unit or "number"}{" (log)" if log else ""}"',
+            f'plot $panel{number} using 2:1:({least:.9g}):2:($1-0.35):($1+0.35):ytic(3) with boxxyerror lc rgb "{COLORS[0]}", '
+            f'$panel{number} using 2:1:4 with labels left offset 0.5,0']
+
+
+def plain(case, rows, path):
+    """Any case: a panel of bars for each unit."""
+    units, several = {}, len({row['who'] for row in rows}) > 1
+    for row in rows:
+        label = f'{row["metric"]}, {row["who"]}' if several else row['metric']
+        units.setdefault(row['unit'], []).append((label, row['value']))
+    top = 40
+    total = top + sum(BAR_PX * len(values) + PANEL_PX for values in units.values())
+    out = [f'set terminal svg size 1000,{total} font "sans,12" noenhanced background "white"', f'set output "{path}"',
+           'set style fill solid 0.9 border -1', 'set grid xtics', 'set ytics scale 0', 'unset key', 'set lmargin at screen 0.42', 'set rmargin at screen 0.97',
+           f'set multiplot title "{case}"']
+    for number, (unit, values) in enumerate(units.items()):
+        out += panel(number, unit, values, top, total)
+        top += BAR_PX * len(values) + PANEL_PX
+    return '\n'.join(out + ['unset multiplot', ''])
+
+
 def scripts(rows, folder):
-    """(path, gnuplot's commands) for each picture that the rows allow."""
+    """(path, gnuplot's commands) for a picture of each case; two, where it has figures of two disks."""
+    drawn = set()
+    for case, path, text in special(rows, folder):
+        drawn.add(case)
+        yield path, text
+    for case in dict.fromkeys(row['case'] for row in rows if row['case'] not in drawn):
+        path = os.path.join(folder, f'{case}.svg')
+        yield path, plain(case, [row for row in rows if row['case'] == case], path)
+
+
+def special(rows, folder):
+    """(case, path, gnuplot's commands) of the cases that have a picture of their kind, where the rows allow it."""
     per_s = series(rows, 'per_s')
     durable = durability(rows)
     for (case, prefix), cpu in sorted(series(rows, 'per_cpu_s').items()):
         path = os.path.join(folder, f'{prefix}{case}.svg')
-        yield path, script(case, prefix, cpu, per_s.get((case, prefix), {}), latencies(rows, case, prefix), durable, path)
+        yield case, path, script(case, prefix, cpu, per_s.get((case, prefix), {}), latencies(rows, case, prefix), durable, path)
     held = {}
     for row in rows:
-        if row['metric'] in ('held_pss_bytes_per_connection', 'held_kernel_bytes_per_connection'):
+        if row['case'] == 'idle' and row['metric'] in ('held_pss_bytes_per_connection', 'held_kernel_bytes_per_connection'):
             held[row['who']] = held.get(row['who'], 0) + row['value']
     if held:
         path = os.path.join(folder, 'idle.svg')
-        yield path, bars('idle: a held connection, PSS and kernel', {who: max(1, n) for who, n in held.items()}, 'bytes', path)
-    lanes = {row['metric'][6:7] + ' lanes': row['value'] for row in rows if re.fullmatch(r'lanes_\d_cycles_per_message', row['metric'])}
+        yield 'idle', path, bars('idle: a held connection, PSS and kernel', {who: max(1, n) for who, n in held.items()}, 'bytes', path)
+    lanes = {row['metric'][6:7] + ' lanes': row['value'] for row in rows if row['case'] == 'scale' and re.fullmatch(r'lanes_\d_cycles_per_message', row['metric'])}
     if lanes:
         path = os.path.join(folder, 'scale.svg')
-        yield path, bars('scale', lanes, 'cycles a message', path)
+        yield 'scale', path, bars('scale', lanes, 'cycles a message', path)
 
 
 def draw(rows, folder):

@@ -4,8 +4,9 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
+
+from harness import Failed
 
 WHERE = '/var/tmp'
 NEEDS_GB = 20  # at most half of it is used at a time
@@ -22,7 +23,7 @@ def bench(folder, *args):
     load, rest = args[0], [str(a) for a in args[1:]]
     out = subprocess.run([path, load, folder, *rest], capture_output=True, text=True, timeout=900)
     if out.returncode != 0:
-        sys.exit(f'perf/run: bench_spool {load} {" ".join(rest)}: {out.stderr.strip()[-300:]}')
+        raise Failed(f'bench_spool {load} {" ".join(rest)}: {out.stderr.strip()[-300:]}')
     rows = (line.split() for line in out.stdout.splitlines())
     return {name: (float(value), unit) for name, value, unit in rows}
 
@@ -55,7 +56,7 @@ def rates(table, folders):
 def spool(_lab, table):
     free_gb = shutil.disk_usage(WHERE).free >> 30
     if free_gb < NEEDS_GB:
-        sys.exit(f'perf/run: spool needs {NEEDS_GB} GB free in {WHERE}, there are {free_gb}')
+        raise Failed(f'{NEEDS_GB} GB free are needed in {WHERE}, there are {free_gb}')
     with tempfile.TemporaryDirectory(prefix='sluice-perf-', dir=WHERE) as top:
         folders = {who: os.path.join(top, who) for who, _ in WHO}
         for folder in folders.values():

@@ -1,10 +1,11 @@
 """What perf/run --json has written, as tables for README.md: one for each case, on each disk."""
 import re
 
-from plots import durability, latencies, series
+from plots import compared, durability, latencies, series
 
 MORE = re.compile('share_of|half_load|cycles|gbit')
 HEAD = ('who', 'syncs', 'a second', 'a CPU second', '`sluice` by it', '`sluice-memif` by it', 'p50, p99, p999 ms')
+HELD = ('held_connections', 'held_pss_bytes_per_connection', 'held_kernel_bytes_per_connection', 'held_pss_before', 'held_processes')
 
 
 def short(value):
@@ -38,16 +39,24 @@ def one(rows, case, prefix, per_cpu_s):
         yield ''
 
 
+def plain(rows, case):
+    """A case that is of no kind that has a table of its own."""
+    yield from (f'`{case}`:', '', '| who | metric | value | unit |', '|---|---|---|---|')
+    for (who, metric, unit), value in {(row['who'], row['metric'], row['unit']): row['value'] for row in rows if row['case'] == case}.items():
+        yield f'| {who} | `{metric}` | {short(value)} | {unit} |'
+    yield ''
+
+
 def markdown(rows):
     for (case, prefix), per_cpu_s in series(rows, 'per_cpu_s').items():
         yield from one(rows, case, prefix, per_cpu_s)
-    held = lookup(rows, 'idle')
+    held = {key: value for key, value in lookup(rows, 'idle').items() if key[1] in HELD}
     if held:
-        metrics = ('held_connections', 'held_pss_bytes_per_connection', 'held_kernel_bytes_per_connection', 'held_pss_before', 'held_processes')
         yield from ('`idle`, connections that are held:', '', '| who | connections | PSS of each | kernel memory of each | PSS before | processes |', '|---|---|---|---|---|---|')
-        for who in dict.fromkeys(who for who, metric in held if metric in metrics):
-            yield '| ' + ' | '.join([who, *(short(held[who, m]) if (who, m) in held else '' for m in metrics)]) + ' |'
+        for who in dict.fromkeys(who for who, _ in held):
+            yield '| ' + ' | '.join([who, *(short(held[who, m]) if (who, m) in held else '' for m in HELD)]) + ' |'
         yield ''
-    lanes = lookup(rows, 'scale')
-    if lanes:
-        yield from ('`scale`:', '', '| metric | |', '|---|---|', *(f'| `{metric}` | {short(value)} |' for (_, metric), value in lanes.items()), '')
+    cases = compared(rows)
+    rest = [row for row in rows if row['case'] not in cases and not (row['case'] == 'idle' and row['metric'] in HELD)]
+    for case in dict.fromkeys(row['case'] for row in rest):
+        yield from plain(rest, case)

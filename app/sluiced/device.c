@@ -127,7 +127,7 @@ void device_polls(const struct conf *conf, char *warn, size_t cap)
             continue;
         snprintf(warn, cap,
                  "port %s: device: bound to uio, which has no interrupt for each queue: idle lanes "
-                 "look at it every 0.02 to 0.5 ms; with vfio-pci they can sleep",
+                 "look at it every 0.03 to 0.5 ms; with vfio-pci they can sleep",
                  conf->port[i].name);
         return;
     }

@@ -16,9 +16,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Empty passes before a sleep. A lane's next packet is worth more of them than another thread's
- * next entry: with 50 us there, too, a third of the CPU of deliveries was waiting (perf/run
- * delivery). */
+/* Empty passes before a sleep. A lane that its ports can wake spins for LOOP_SPIN_LANE_NS, as its
+ * next packet is worth more of them than another thread's next entry: with 50 us there, too, a
+ * third of the CPU of deliveries was waiting (perf/run delivery). One that naps spins for
+ * LOOP_SPIN_NS, as the other threads do: its naps are short, and who fills such a port may want the
+ * processor. */
 #define LOOP_SPIN_LANE_NS  UINT64_C(50000)
 #define LOOP_SPIN_NS       UINT64_C(1000)
 #define LOOP_NAP_MIN_NS    UINT64_C(30000)
@@ -31,7 +33,7 @@ struct loop {
     struct doorbell *bell;
     struct stats_block *stats;
     uint64_t idle_since_ns; /* 0: busy */
-    uint64_t spin_ns;       /* LOOP_SPIN_NS from loop_init */
+    uint64_t spin_ns;       /* LOOP_SPIN_NS from loop_init; LOOP_SPIN_LANE_NS: above */
     uint64_t nap_ns;        /* the next one; 0: all can be waited for */
     uint64_t rest_ns;       /* before the bell is armed; 0: none, as after loop_init */
     uint32_t nap_cnt;       /* naps, or rests, since it was busy */

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +16,7 @@
 #define RATE_MAX   100000000
 #define COUNT_MAX  UINT64_C(1000000000000)
 #define CONN_MAX   1048576
+#define SIZE_MIN_  400 /* the header section, and a line */
 #define SIZE_MAX_  (UINT64_C(1) << 30)
 #define FROM_MAX   65536
 
@@ -45,6 +45,7 @@ enum key {
     KEY_RECIPIENT,
     KEY_SEED,
     KEY_CASE,
+    KEY_WHO,
     KEY_MESSAGE_RATE,
     KEY_TLS,
     KEY_TLS_VERSION,
@@ -87,6 +88,7 @@ static const struct option long_options[] = {
     {"recipient", required_argument, NULL, KEY_RECIPIENT},
     {"seed", required_argument, NULL, KEY_SEED},
     {"case", required_argument, NULL, KEY_CASE},
+    {"who", required_argument, NULL, KEY_WHO},
     {"message-rate", required_argument, NULL, KEY_MESSAGE_RATE},
     {"tls", required_argument, NULL, KEY_TLS},
     {"tls-version", required_argument, NULL, KEY_TLS_VERSION},
@@ -108,17 +110,6 @@ static const char *const flood_names[FLOOD_KIND_CNT] = {
     [FLOOD_SYN] = "synflood", [FLOOD_ACK] = "ackflood",   [FLOOD_RST] = "rstflood",
     [FLOOD_UDP] = "udpflood", [FLOOD_FRAG] = "fragflood",
 };
-
-__attribute__((format(printf, 3, 4))) static int fail(char *err, size_t cap, const char *format,
-                                                      ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(err, cap, format, args);
-    va_end(args);
-    return -EINVAL;
-}
 
 /* "10.0.0.2-10.0.0.17", or one address, up to end: of either family, alike but for the last 32
  * bits. */
@@ -181,6 +172,15 @@ static int mailbox(const char *text, const char **out)
         return -EINVAL;
     *out = text;
     return 0;
+}
+
+/* It goes into JSON as it is. */
+static int json_name(const char *text, const char **out)
+{
+    static const char taken[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+
+    *out = text;
+    return *text != 0 && text[strspn(text, taken)] == 0 ? 0 : -EINVAL;
 }
 
 /* One of the words: its place in them, the first being 1. */
@@ -294,7 +294,7 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_MESSAGES:
         return arguments_number(arg, 1, COUNT_MAX, &o->unit_max);
     case KEY_SIZE:
-        return arguments_number(arg, 1, SIZE_MAX_, &o->size_bytes);
+        return arguments_number(arg, SIZE_MIN_, SIZE_MAX_, &o->size_bytes);
     case KEY_FLOOD_RATE:
         return arguments_number(arg, 1, RATE_MAX, &o->flood_rate);
     case KEY_FRAMES:
@@ -320,9 +320,10 @@ static int take(struct options *o, int key, const char *arg)
     case KEY_LOADS:
         o->loads = true;
         return 0;
-    default: /* KEY_CASE: it goes into JSON as it is */
-        o->case_name = arg;
-        return strpbrk(arg, "\"\\") == NULL ? 0 : -EINVAL;
+    case KEY_CASE:
+        return json_name(arg, &o->case_name);
+    default: /* KEY_WHO */
+        return json_name(arg, &o->who);
     }
 }
 
@@ -361,38 +362,39 @@ static void fill_defaults(struct options *o)
 static int check(const struct options *o, char *err, size_t cap)
 {
     if (o->kernel && o->device != NULL)
-        return fail(err, cap, "--port and --kernel exclude each other");
+        return arguments_fail(err, cap, "--port and --kernel exclude each other");
     if (o->kernel && o->to.port == 0)
-        return fail(err, cap, "--to is needed");
+        return arguments_fail(err, cap, "--to is needed");
     if (!o->kernel && (o->device == NULL || o->to.port == 0 || o->from_cnt == 0))
-        return fail(err, cap, "--port, --to and --from are needed, or --kernel and --to");
+        return arguments_fail(err, cap, "--port, --to and --from are needed, or --kernel and --to");
     if (o->kernel && o->flood != FLOOD_NONE)
-        return fail(err, cap, "floods need --port: the kernel forges nothing");
+        return arguments_fail(err, cap, "floods need --port: the kernel forges nothing");
     if (o->loads != (o->mode == NULL && o->flood == FLOOD_NONE))
-        return fail(err, cap,
-                    o->loads ? "with --loads the modes come on standard input"
-                             : "a mode or a flood is needed");
+        return arguments_fail(err, cap,
+                              o->loads ? "with --loads the modes come on standard input"
+                                       : "a mode or a flood is needed");
     if (o->from_cnt > 0 && net_addr_is_v4(&o->to.addr) != net_addr_is_v4(&o->from))
-        return fail(err, cap, "--to and --from are of two families");
+        return arguments_fail(err, cap, "--to and --from are of two families");
     if (o->flood != FLOOD_NONE && !net_addr_is_v4(&o->to.addr))
-        return fail(err, cap, "floods are IPv4 only");
+        return arguments_fail(err, cap, "floods are IPv4 only");
     if (!o->kernel && o->from_cnt > NET_ADDRESS_MAX * o->lane_cnt)
-        return fail(err, cap, "--from: more than 16 addresses a lane");
+        return arguments_fail(err, cap, "--from: more than 16 addresses a lane");
     if (!o->kernel && o->from_cnt < o->lane_cnt)
-        return fail(err, cap, "each lane needs an address of its own: --from A-B/LEN");
+        return arguments_fail(err, cap, "each lane needs an address of its own: --from A-B/LEN");
     if (o->tls == OPTIONS_TLS_NONE &&
         ((o->mode != NULL && o->mode->needs_tls) || o->tls_resume || o->tls_version != 0))
-        return fail(err, cap, "that is without TLS: --tls starttls, or implicit");
+        return arguments_fail(err, cap, "that is without TLS: --tls starttls, or implicit");
     if (o->mode != NULL && !o->mode->sends &&
         (o->ledger != NULL || o->user != NULL || o->bdat || o->recipient_cnt > 1))
-        return fail(err, cap, "%s sends no message: no --ledger, --auth, --bdat, --recipients",
-                    o->mode->name);
+        return arguments_fail(err, cap,
+                              "%s sends no message: no --ledger, --auth, --bdat, --recipients",
+                              o->mode->name);
     if (o->message_rate > 0 && (o->mode == NULL || !o->mode->paced))
-        return fail(err, cap, "--message-rate is for modes with messages or round trips");
+        return arguments_fail(err, cap, "--message-rate is for modes with messages or round trips");
     if (o->recipient_cnt > 1 && strchr(o->recipient, '@') == NULL)
-        return fail(err, cap, "--recipients needs a --recipient with a domain");
+        return arguments_fail(err, cap, "--recipients needs a --recipient with a domain");
     if (o->mode != NULL && o->connection_cnt < o->lane_cnt)
-        return fail(err, cap, "each lane needs a connection");
+        return arguments_fail(err, cap, "each lane needs a connection");
     return 0;
 }
 
@@ -405,18 +407,21 @@ static int take_words(struct options *o, int argc, char **argv, int first, char 
     optind = 0; /* from anew: glibc */
     while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (key == '?')
-            return fail(err, cap, "%s: no such option, or its value is missing", argv[optind - 1]);
+            return arguments_fail(err, cap, "%s: no such option, or its value is missing",
+                                  argv[optind - 1]);
         if (key < first)
-            return fail(err, cap, "--%s: not of a load", long_options[key - KEY_PORT].name);
+            return arguments_fail(err, cap, "--%s: not of a load",
+                                  long_options[key - KEY_PORT].name);
         if (key == KEY_HELP)
             return 1;
         if (take(o, key, optarg) != 0)
-            return fail(err, cap, "--%s: what is %s?", long_options[key - KEY_PORT].name,
-                        optarg != NULL ? optarg : "");
+            return arguments_fail(err, cap, "--%s: what is %s?", long_options[key - KEY_PORT].name,
+                                  optarg != NULL ? optarg : "");
     }
     for (; optind < argc; optind++)
         if (take_word(o, argv[optind]) != 0)
-            return fail(err, cap, "%s: not a mode nor a flood, or one too many", argv[optind]);
+            return arguments_fail(err, cap, "%s: not a mode nor a flood, or one too many",
+                                  argv[optind]);
     return 0;
 }
 
@@ -427,6 +432,7 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t er
         .timeout_ns = 10 * BASE_NS_S,
         .lane_cnt = 1,
         .case_name = "blast",
+        .who = "sluice",
         .sender = "blast@client.example",
         .recipient = "sink@example.org",
         .seed = 1,
@@ -458,6 +464,6 @@ int options_parse_load(struct options *o, const struct options *base, char *line
         return -EINVAL;
     fill_defaults(o);
     if (o->connection_cnt > base->connection_cnt)
-        return fail(err, err_cap, "more connections than --connections of the start");
+        return arguments_fail(err, err_cap, "more connections than --connections of the start");
     return check(o, err, err_cap);
 }

@@ -64,6 +64,7 @@ struct options {
     const char *ledger;    /* path; NULL: none */
     const char *histogram; /* path; NULL: none */
     const char *case_name; /* for lines of JSON */
+    const char *who;       /* likewise: the server */
     const char *sender, *recipient;
     bool json;
     bool loads; /* modes and floods come on standard input */

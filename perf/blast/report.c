@@ -108,9 +108,9 @@ void report_second(struct report *r, uint64_t now_ns)
 static void figure(const struct report *r, const char *name, double value, const char *unit)
 {
     if (r->options->json)
-        printf("{\"case\": \"%s\", \"who\": \"sluice\", \"metric\": \"%s\", \"value\": %.10g, "
+        printf("{\"case\": \"%s\", \"who\": \"%s\", \"metric\": \"%s\", \"value\": %.10g, "
                "\"unit\": \"%s\"}\n",
-               r->options->case_name, name, value, unit);
+               r->options->case_name, r->options->who, name, value, unit);
     else
         printf("%s %.10g %s\n", name, value, unit);
 }

@@ -1,6 +1,8 @@
 #include "arguments.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 int arguments_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
@@ -22,6 +24,16 @@ int arguments_number32(const char *text, uint32_t min, uint32_t max, uint32_t *o
 
     *out = (uint32_t)v;
     return error;
+}
+
+int arguments_fail(char *err, size_t cap, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(err, cap, format, args);
+    va_end(args);
+    return -EINVAL;
 }
 
 int arguments_seconds(const char *text, uint64_t *out_ns)

@@ -4,6 +4,7 @@
 #ifndef ARGUMENTS_H
 #define ARGUMENTS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Decimal, min to max. */
@@ -15,5 +16,9 @@ int arguments_seconds(const char *text, uint64_t *out_ns);
 
 /* "1,2": at most cap processors below 1024. */
 int arguments_cpus(const char *text, uint32_t *cpu, uint32_t cap);
+
+/* Writes what is wrong into err; returns -EINVAL. */
+__attribute__((format(printf, 3, 4))) int arguments_fail(char *err, size_t cap, const char *format,
+                                                         ...);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 const char options_usage[] =
@@ -88,17 +87,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(char *err, size_t cap, const char *format,
-                                                      ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(err, cap, format, args);
-    va_end(args);
-    return -EINVAL;
-}
-
 static int fault(struct options *o, const char *text)
 {
     static const char *const names[SINK_FAULT_CNT] = {
@@ -169,17 +157,18 @@ static int check(struct options *o, char *err, size_t cap)
     bool v4 = net_addr_is_v4(&o->listen.addr);
 
     if (o->kernel == (o->device != NULL))
-        return fail(err, cap, "either --kernel or --port DEVICE is needed");
+        return arguments_fail(err, cap, "either --kernel or --port DEVICE is needed");
     if (o->listen.port == 0)
-        return fail(err, cap, "--listen ADDR:PORT is needed");
+        return arguments_fail(err, cap, "--listen ADDR:PORT is needed");
     if (o->listen.port + o->port_cnt > 65536)
-        return fail(err, cap, "--ports: there are not so many from %u on", o->listen.port);
+        return arguments_fail(err, cap, "--ports: there are not so many from %u on",
+                              o->listen.port);
     if (o->prefix_len == 0)
         o->prefix_len = v4 ? 24 : 64;
     if (v4 && o->prefix_len > 32)
-        return fail(err, cap, "--prefix: 32 at most for IPv4");
+        return arguments_fail(err, cap, "--prefix: 32 at most for IPv4");
     if (!net_addr_is_none(&o->gateway) && net_addr_is_v4(&o->gateway) != v4)
-        return fail(err, cap, "--gateway and --listen are of two families");
+        return arguments_fail(err, cap, "--gateway and --listen are of two families");
     return 0;
 }
 
@@ -201,15 +190,16 @@ int options_parse(struct options *o, int argc, char **argv, char *err, size_t ca
     optind = 0; /* from anew: glibc */
     while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (key == '?')
-            return fail(err, cap, "%s: no such option, or its value is missing (--help)",
-                        argv[optind - 1]);
+            return arguments_fail(err, cap, "%s: no such option, or its value is missing (--help)",
+                                  argv[optind - 1]);
         if (key == KEY_HELP)
             return 1;
         if (take(o, key, optarg) != 0)
-            return fail(err, cap, "--%s: what is %s?", long_options[key - KEY_KERNEL].name,
-                        optarg != NULL ? optarg : "");
+            return arguments_fail(err, cap, "--%s: what is %s?",
+                                  long_options[key - KEY_KERNEL].name,
+                                  optarg != NULL ? optarg : "");
     }
     if (optind < argc)
-        return fail(err, cap, "%s: not an option (--help)", argv[optind]);
+        return arguments_fail(err, cap, "%s: not an option (--help)", argv[optind]);
     return check(o, err, cap);
 }

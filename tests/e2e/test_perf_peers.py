@@ -1,7 +1,9 @@
 # ci: fetches another mail server and gnuplot, and takes two minutes
 # limit: 400
 """perf/run's cases beside a peer, each just once and with few messages: their JSON is whole, no figure is nought; what cannot be
-fetched is named; and the plots."""
+fetched is named; the plots, of every case; and what a case that fails leaves of the others."""
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -9,13 +11,12 @@ import sys
 
 from harness import SOURCE, check, check_equal, main, run
 
-CASES = ('accept-new', 'accept-pipelined', 'accept-starttls', 'accept-bulk', 'connect', 'reject', 'idle', 'scale')
 PERF = os.path.join(SOURCE, 'perf')
 WHO = {'sluice', 'sluice-memif', 'postfix'}
-# Nought is as good as any other here.
-MAY_BE_NOUGHT = re.compile(r'failed$|left$|user_share$|_bytes_per_connection$|lane_cycles_|lane_user_|cycles_idle')
+# Nought is as good as any other here: of a lane's layers those that a short load may leave out, or be done with in no time.
+MAY_BE_NOUGHT = re.compile(r'failed$|left$|user_share$|_bytes_per_connection$|cycles_(rx|tls|rings|timers|tx)_|lane_user_|cycles_idle')
 # What a case must have told of each server.
-MUST = {'accept-new': 'messages', 'accept-pipelined': 'messages', 'accept-starttls': 'messages', 'accept-bulk': 'messages',
+MUST = {'accept-new': 'messages', 'accept-pipelined': 'messages', 'accept-starttls': 'messages', 'accept-bulk': 'messages', 'accept-bulk-tls': 'messages',
         'connect': 'connections', 'reject': 'rejects'}
 rows = {}
 
@@ -42,6 +43,9 @@ def well_formed(lab, case):
 def beside_postfix(lab, case):
     got = well_formed(lab, case)
     for who in WHO:
+        if who.startswith('sluice'):
+            for layer in ('busy', 'conn', 'net_tcp'):
+                check((who, f'lane_cycles_{layer}_per_{MUST[case][:-1]}') in got, f'{who} has no cycles of {layer}')
         for metric in (MUST[case] + '_per_s', MUST[case] + '_per_cpu_s', 'p50_us', 'p99_us', 'p999_us'):
             check((who, metric) in got, f'{who} has no {metric}')
     check(('ratio', 'per_cpu_s_to_postfix') in got and ('ratio', 'memif_per_cpu_s_to_postfix') in got, 'no ratio')
@@ -62,6 +66,10 @@ def test_accept_starttls(lab):
 
 def test_accept_bulk(lab):
     beside_postfix(lab, 'accept-bulk')
+
+
+def test_accept_bulk_tls(lab):
+    beside_postfix(lab, 'accept-bulk-tls')
 
 
 def test_connect(lab):
@@ -98,6 +106,72 @@ def test_plots(lab):
         check(f'`{case}`' in said, f'no table of {case}: {said[:300]}')
     said = run(os.path.join(PERF, 'plot'), lab.path('none.json'), ok=(1,))
     check('none.json' in said and 'Traceback' not in said, said)
+
+
+def perf_run():
+    """perf/run as a module."""
+    loader = importlib.machinery.SourceFileLoader('perf_run', os.path.join(PERF, 'run'))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader('perf_run', loader))
+    loader.exec_module(module)
+    return module
+
+
+def made_up(case):
+    """Rows such as those of the cases of several kinds, by no rule that the plots know; and one of nought."""
+    for metric, value, unit in (('memif_messages_per_cpu_s', 25600, '/s'), ('single_messages_per_s', 3, '/s'), ('p99_us', 8000.5, 'us'),
+                                ('messages_per_cpu_s', 9000, '/s'), ('lost', 0, 'messages'), ('share', 0.25, '')):
+        yield {'case': case, 'who': 'sluice', 'metric': metric, 'value': value, 'unit': unit}
+
+
+def test_every_case_is_drawn(lab):
+    """Each figure of each case of perf/run, whatever it is called, is in a picture and in a table."""
+    cases, path, folder = list(perf_run().CASES), lab.path('made_up.json'), lab.path('made_up')
+    check(len(cases) > 15 and 'relay' in cases, f'{cases}')
+    for names in (cases, ['blast']):
+        with open(path, 'w') as f:
+            f.writelines(json.dumps(row) + '\n' for case in names for row in made_up(case))
+        run(os.path.join(PERF, 'plot'), path, folder, timeout=120)
+        check_equal(sorted(os.listdir(folder)), sorted(f'{case}.svg' for case in names), 'pictures')
+        table = run(os.path.join(PERF, 'plot'), '--table', path)
+        for case in names:
+            check(f'`{case}`' in table, f'no table of {case}')
+            with open(os.path.join(folder, f'{case}.svg')) as f:
+                text = f.read()
+            os.remove(f.name)
+            for row in made_up(case):
+                check(f'>{row["metric"]}<' in text and f'>{row["value"]:g}<' in text, f'{case}: {row} is not drawn')
+            bars = text.count('<polygon')
+            check(bars >= sum(row['value'] > 0 for row in made_up(case)), f'{case}: {bars} bars')
+
+
+FAILING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_perf_peers
+perf_run = test_perf_peers.perf_run()
+import harness
+def failed(lab, table):
+    table.add('first', 'before', 1, 'rows')
+    raise harness.Failed('made to fail')
+def wrong(lab, table):
+    return {}['no such key']
+def well(lab, table):
+    table.add('third', 'behind', 2, 'rows')
+perf_run.CASES = {'first': failed, 'second': wrong, 'third': well}
+sys.argv[1:] = sys.argv[2:]
+perf_run.main()
+"""
+
+
+def test_a_case_that_fails(lab):
+    """It is named, what it has measured and all behind it stay, and the status tells."""
+    path, folder = lab.path('failing.json'), lab.path('failing')
+    said = run(sys.executable, '-c', FAILING, os.path.join(SOURCE, 'tests/e2e'), '--json', path, '--plot', folder, ok=(1,))
+    check('perf/run: first: made to fail\n' in said and "KeyError: 'no such key'" in said, said)
+    check('perf/run: failed: first second (' in said, said)
+    with open(path) as f:
+        check_equal([json.loads(line)['case'] for line in f], ['first', 'third'], 'rows')
+    check_equal(sorted(os.listdir(folder)), ['first.svg', 'third.svg'], 'pictures')
 
 
 def test_what_is_missing(lab):

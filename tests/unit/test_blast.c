@@ -85,15 +85,21 @@ static void options_are_read(void **state)
     assert_int_equal(options_from(&o, 15).b[15], 17);
     assert_int_equal(o.from_prefix_len, 120);
     assert_int_equal(o.size_bytes, 4096);
+    assert_string_equal(o.case_name, "blast");
+    assert_string_equal(o.who, "sluice");
     assert_int_equal(o.per_connection, 10);
     assert_int_equal(parse(&o,
                            ENDS "--rate 500 --time 0.5 connect synflood --flood-rate 200000 "
-                                "--connections 7 --lanes 2 --cpus 3,1 --json",
+                                "--connections 7 --lanes 2 --cpus 3,1 --json --size 400 "
+                                "--case accept-new --who Post_fix-3",
                            err),
                      0);
     assert_ptr_equal(o.mode, &mode_connect);
     assert_int_equal(o.flood, FLOOD_SYN);
     assert_int_equal(o.rate, 500);
+    assert_int_equal(o.size_bytes, 400);
+    assert_string_equal(o.case_name, "accept-new");
+    assert_string_equal(o.who, "Post_fix-3");
     assert_int_equal(o.flood_rate, 200000);
     assert_int_equal(o.duration_ns, 500000000);
     assert_int_equal(o.connection_cnt, 7);
@@ -183,7 +189,12 @@ static void wrong_options_are_refused(void **state)
         ENDS "smtp --lanes 17",
         ENDS "smtp --cpus 1,",
         ENDS "smtp --sender a>b",
+        ENDS "smtp --size 399",
+        ENDS "smtp --size 1",
         ENDS "smtp --case a\"b",
+        ENDS "smtp --case a.b",
+        ENDS "smtp --case a\nb",
+        ENDS "smtp --who a\\b",
         ENDS "smtp --nothing",
         "--port a --to 10.0.0.1 --from 10.0.0.2/24 smtp",
         "--port a --to 10.0.0.1:25 --from 10.0.0.2 smtp",
