@@ -144,13 +144,13 @@ static void connections_while_busy(void **state)
     for (int i = 0; i < 20; i++) {
         b->lane->busy.short_ns = LANE_BUSY_SHORT_NS;
         b->lane->bufs.free_cnt = 0;
-        b->lane->transaction_cnt += many;
+        b->lane->commit_cnt += many;
         struct tcp_conn *refused = fresh();
         told("421 4.3.2 All server ports are busy\r\n");
         tcp_abort(b->tcp, refused);
         turn(NULL, 5);
         b->lane->bufs.free_cnt = free_cnt;
-        b->lane->transaction_cnt -= many;
+        b->lane->commit_cnt -= many;
         turn(NULL, 5);
     }
     assert_int_equal(lane_stat(STATS_CONN_REFUSED_BUSY), 20);
