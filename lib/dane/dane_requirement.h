@@ -57,7 +57,8 @@ struct dane_requirement {
     const char *policy_name;
     const struct base_span *fingerprints; /* SHA-256, 32 bytes each */
     uint32_t fingerprint_cnt;
-    /* Of all above. Connections and sessions are shared only between requirements with the same. */
+    /* Of all above, records in any order. Connections and sessions are shared only between
+     * requirements with the same. */
     uint64_t digest;
 };
 

@@ -225,11 +225,33 @@ static void digests(void **state)
     }
 }
 
+/* RFC 2181 section 5: the records of a set have no order, and resolvers turn them round. */
+static void no_order(void **state)
+{
+    static const uint8_t key[16] = {1};
+    uint8_t data[2][32] = {{1}, {2}};
+    struct dane_record there[] = {{3, 1, 1, base_span_of(data[0], 32)},
+                                  {2, 0, 1, base_span_of(data[1], 32)},
+                                  {3, 1, 1, base_span_of(data[1], 32)}};
+    struct dane_record turned[] = {there[2], there[0], there[1]};
+    struct dane_record crossed[] = {{2, 0, 1, there[0].data}, {3, 1, 1, there[1].data}, there[2]};
+    struct dane_requirement a = {.records = there, .record_cnt = 3},
+                            b = {.records = turned, .record_cnt = 3},
+                            c = {.records = crossed, .record_cnt = 3};
+
+    (void)state;
+    assert_true(dane_requirement_digest(&a, key) == dane_requirement_digest(&b, key));
+    assert_true(dane_requirement_digest(&a, key) != dane_requirement_digest(&c, key));
+    b.record_cnt = 2;
+    assert_true(dane_requirement_digest(&a, key) != dane_requirement_digest(&b, key));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_store), cmocka_unit_test(chains), cmocka_unit_test(stores),
         cmocka_unit_test(fingerprints),    cmocka_unit_test(shown),  cmocka_unit_test(digests),
+        cmocka_unit_test(no_order),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
