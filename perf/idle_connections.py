@@ -35,7 +35,7 @@ def measure(lab, add):
     small = start(lab, 'small', FIRST)
     base = memory(main_pid(small))
     small.stop()
-    gw = start(lab, 'held', CONNECTIONS + FIRST)
+    gw = start(lab, 'million', CONNECTIONS + FIRST)
     pid = main_pid(gw)
     add('gateway_of_1000_bytes', base, 'bytes')
     add('gateway_started_bytes', memory(pid), 'bytes')
