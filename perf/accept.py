@@ -19,20 +19,20 @@ DRAIN_S = {True: 20, False: 5}  # for a peer to be done with what it has accepte
 
 
 class Case:
-    """units: what blast counts. words: its load. most: units of a run at most. disks: whether what it accepts is written; ram:
+    """units: what blast counts. words: its load. most: units of a run at most, warm: of the load before it. disks: whether what it accepts is written; ram:
     and is measured with a disk in memory, too. bare: what its commits are compared with: bytes and records of a bare program's."""
 
-    def __init__(self, units, words, most, disks=True, ram=True, tls=False, bare=None):
+    def __init__(self, units, words, most, disks=True, ram=True, tls=False, bare=None, warm=200):
         self.units, self.words, self.most, self.disks, self.tls, self.bare = units, words, most, disks, tls, bare
-        self.ram = disks and ram
+        self.ram, self.warm = disks and ram, warm
 
 
 CASES = {
     'accept-new': Case('messages', 'smtp --connections 64 --per-connection 1 --size 4096', 200000, bare=(4096, 64)),
     'accept-pipelined': Case('messages', 'smtp --connections 64 --per-connection 100 --size 4096', 300000, bare=(4096, 64)),
     'accept-starttls': Case('messages', 'smtp --connections 64 --per-connection 1 --size 4096 --tls starttls --tls-version 1.3', 200000, ram=False, tls=True),
-    'accept-bulk': Case('messages', 'bulk --connections 16 --size 1048576', 1200, bare=(1048576, 1)),
-    'accept-bulk-tls': Case('messages', 'bulk --connections 16 --size 1048576 --tls starttls --tls-version 1.3', 1200, tls=True, bare=(1048576, 1)),
+    'accept-bulk': Case('messages', 'bulk --connections 16 --size 1048576', 1200, bare=(1048576, 1), warm=20),
+    'accept-bulk-tls': Case('messages', 'bulk --connections 16 --size 1048576 --tls starttls --tls-version 1.3', 1200, tls=True, bare=(1048576, 1), warm=20),
     'connect': Case('connections', 'connect --connections 64 --ehlo', 2000000, disks=False),
     'reject': Case('rejects', 'reject --connections 64 --recipient someone@refused.example', 2000000, disks=False),
 }
@@ -105,7 +105,7 @@ class Measuring:
         return [*words.split(), '--time', seconds or self.effort.seconds, '--messages', most]
 
     def kernel_load(self, *more):
-        load.kernel(self.case.units, [*self.words(1, 200), *more], FROM)  # its processes stand, caches are warm
+        load.kernel(self.case.units, [*self.words(1, self.case.warm), *more], FROM)  # its processes stand, caches are warm
         return lambda: load.kernel(self.case.units, [*self.words(), *more], FROM)
 
     def peer(self, kind):
@@ -134,7 +134,7 @@ class Measuring:
         gw = self.gateway(memif=True)
         far = Blast(self.lab, gw)
         far.run('connect', '--messages', 100)  # each end knows the other's addresses
-        far.run(*self.words(1, 200, True))
+        far.run(*self.words(1, self.case.warm, True))
         got = measured(gw, lambda: load.Figures(self.case.units, far.run(*self.words(memif=True))))
         far.stop()
         return got
