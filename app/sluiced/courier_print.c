@@ -1,4 +1,5 @@
 #include "courier_print.h"
+#include "base_decimal.h"
 #include "base_json.h"
 #include "base_time.h"
 #include "base_utf8.h"
@@ -35,14 +36,9 @@ void courier_print_text(struct courier_request *r, const char *text)
 
 void courier_print_number(struct courier_request *r, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    char digits[BASE_DECIMAL_CAP];
 
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    put(r, digits + at, sizeof(digits) - at);
+    put(r, digits, base_decimal(digits, n));
 }
 
 void courier_print_span(struct courier_request *r, struct base_span s)

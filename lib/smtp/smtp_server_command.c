@@ -1,3 +1,4 @@
+#include "base_decimal.h"
 #include "smtp_internal.h"
 #include "smtp_line.h"
 #include "smtp_xclient.h"
@@ -30,14 +31,9 @@ void smtp_server_junk(struct smtp_server *s, struct base_buf *out)
 
 static int put_number(struct base_buf *out, uint64_t v)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    char digits[BASE_DECIMAL_CAP];
 
-    do {
-        digits[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    return base_buf_put(out, digits + at, sizeof(digits) - at);
+    return base_buf_put(out, digits, base_decimal(digits, v));
 }
 
 /* RFC 9422 section 3: a value has six digits at most. Both are promises: what is above can be had,

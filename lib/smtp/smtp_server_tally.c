@@ -1,4 +1,5 @@
 /* What a session's commands were, for its log. */
+#include "base_decimal.h"
 #include "smtp_internal.h"
 
 /* In the order of Postfix's "disconnect from" lines. */
@@ -55,20 +56,6 @@ const char *smtp_tally_last(const struct smtp_server *s)
     return s->tally_last != 0 ? names[s->tally_last - 1].name : "CONNECT";
 }
 
-static char *put_number(char *p, uint32_t v)
-{
-    char digits[10];
-    size_t n = 0;
-
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    while (n > 0)
-        *p++ = digits[--n];
-    return p;
-}
-
 static char *put_pair(char *p, const char *key, uint32_t cnt, uint32_t refused_cnt)
 {
     size_t len = strlen(key);
@@ -76,10 +63,10 @@ static char *put_pair(char *p, const char *key, uint32_t cnt, uint32_t refused_c
     memcpy(p, key, len);
     p += len;
     *p++ = '=';
-    p = put_number(p, cnt - refused_cnt);
+    p += base_decimal(p, cnt - refused_cnt);
     if (refused_cnt > 0) {
         *p++ = '/';
-        p = put_number(p, cnt);
+        p += base_decimal(p, cnt);
     }
     return p;
 }

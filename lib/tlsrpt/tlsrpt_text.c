@@ -1,4 +1,5 @@
 #include "tlsrpt_text.h"
+#include "base_decimal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,14 +35,9 @@ void tlsrpt_put_span(struct tlsrpt_text *t, struct base_span s)
 
 void tlsrpt_put_number(struct tlsrpt_text *t, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    char digits[BASE_DECIMAL_CAP];
 
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    tlsrpt_put(t, digits + at, sizeof(digits) - at);
+    tlsrpt_put(t, digits, base_decimal(digits, n));
 }
 
 void tlsrpt_put_field(struct tlsrpt_text *t, struct base_span s)

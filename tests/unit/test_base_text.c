@@ -1,10 +1,13 @@
-/* UTF-8 and JSON strings. */
+/* UTF-8, JSON strings and numbers. */
 #include "unit.h"
 
 #include "base_assert.h"
+#include "base_decimal.h"
 #include "base_json.h"
 #include "base_utf8.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* RFC 3629 section 3, forwards. */
@@ -132,12 +135,36 @@ static void words(void **state)
     }
 }
 
+static void same_digits(uint64_t v)
+{
+    char got[BASE_DECIMAL_CAP + 1], wanted[BASE_DECIMAL_CAP + 1];
+
+    got[base_decimal(got, v)] = 0;
+    snprintf(wanted, sizeof(wanted), "%" PRIu64, v);
+    assert_string_equal(got, wanted);
+}
+
+/* Around each power of ten and of two. */
+static void decimals(void **state)
+{
+    (void)state;
+    for (uint64_t ten = 1;; ten *= 10) {
+        for (int64_t off = -1; off <= 1; off++)
+            same_digits(ten + (uint64_t)off);
+        if (ten > UINT64_MAX / 10)
+            break;
+    }
+    for (unsigned bit = 0; bit < 64; bit++)
+        same_digits(UINT64_C(1) << bit);
+    same_digits(UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_character), cmocka_unit_test(nothing_else),
         cmocka_unit_test(shown),           cmocka_unit_test(json),
-        cmocka_unit_test(words),
+        cmocka_unit_test(words),           cmocka_unit_test(decimals),
     };
     return cmocka_run_group_tests_name("base_text", tests, NULL, NULL);
 }
