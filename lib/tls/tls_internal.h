@@ -9,6 +9,7 @@
 #define TLS_INTERNAL_H
 
 #include "tls.h"
+#include "tls_x25519_ifma.h"
 
 #include "base_list.h"
 #include "base_pool.h"
@@ -97,13 +98,16 @@ struct tls_policy {
     SSL_CTX **context; /* by set; 0 is the default */
 };
 
-/* tls_kex_plain.c: the default provider's functions for X25519. */
+/* tls_kex_plain.c: the default provider's functions for X25519, and key pairs made ahead. */
 struct tls_kex_plain {
     OSSL_LIB_CTX *libctx;
     void *provctx;
     void *base; /* the point 9 as a public key */
+    bool batch; /* the shares below are computed with them, all at once */
     uint32_t secret_cnt;
-    uint8_t secret[16][TLS_KEX_BYTES]; /* [0, secret_cnt): drawn ahead, used once and wiped */
+    uint8_t secret[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES]; /* [0, secret_cnt): drawn ahead, used once
+                                                         * and wiped */
+    uint8_t share[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES];
     OSSL_FUNC_keymgmt_new_fn *key_new;
     OSSL_FUNC_keymgmt_free_fn *key_free;
     OSSL_FUNC_keymgmt_import_fn *key_import;
