@@ -103,10 +103,11 @@ struct tls_kex_plain {
     OSSL_LIB_CTX *libctx;
     void *provctx;
     void *base; /* the point 9 as a public key */
-    bool batch; /* the shares below are computed with them, all at once */
+    /* [0, secret_cnt): drawn ahead, each used once and wiped. Those below share_cnt have shares. */
     uint32_t secret_cnt;
-    uint8_t secret[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES]; /* [0, secret_cnt): drawn ahead, used once
-                                                         * and wiped */
+    uint32_t share_cnt;
+    bool batch; /* shares are computed ahead */
+    uint8_t secret[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES];
     uint8_t share[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES];
     OSSL_FUNC_keymgmt_new_fn *key_new;
     OSSL_FUNC_keymgmt_free_fn *key_free;
@@ -189,6 +190,9 @@ BIO *tls_bio_new(BIO_METHOD *method, struct tls_conn *c);
 struct tls_kex_driver tls_kex_plain_open(struct tls_kex_plain *k, OSSL_LIB_CTX *libctx,
                                          OSSL_PROVIDER *provider);
 void tls_kex_plain_close(struct tls_kex_plain *k);
+/* Makes key pairs ahead, where none are left and that is worth it. On the thread's own stack: those
+ * of OpenSSL's jobs have 32 KiB, which are not enough for it. */
+void tls_kex_plain_fill(struct tls_kex_plain *k);
 
 /* tls_thin.c. From load to loaded the domain is being built, by control. */
 bool tls_thin_load(struct tls_domain *d);

@@ -131,28 +131,39 @@ static bool batch_works(struct tls_kex_plain *k)
     return same;
 }
 
+/* A draw costs as much for one secret as for many. */
+static bool draw(struct tls_kex_plain *k)
+{
+    if (RAND_priv_bytes_ex(k->libctx, &k->secret[0][0], sizeof(k->secret), 0) != 1)
+        return false;
+    k->secret_cnt = BASE_ARRAY_CNT(k->secret);
+    k->share_cnt = 0;
+    return true;
+}
+
+void tls_kex_plain_fill(struct tls_kex_plain *k)
+{
+    if (!k->batch || k->secret_cnt > 0 || !draw(k))
+        return; /* without randomness keygen fails, and is told so */
+    make_shares(k);
+    k->share_cnt = k->secret_cnt;
+}
+
 static bool keygen(void *state, const uint8_t *peer, uint8_t secret[TLS_KEX_BYTES],
                    uint8_t share[TLS_KEX_BYTES])
 {
     struct tls_kex_plain *k = state;
 
     (void)peer;
-    /* A draw costs as much for one secret as for many. */
-    if (k->secret_cnt == 0) {
-        if (RAND_priv_bytes_ex(k->libctx, &k->secret[0][0], sizeof(k->secret), 0) != 1)
-            return false;
-        k->secret_cnt = BASE_ARRAY_CNT(k->secret);
-        if (k->batch)
-            make_shares(k);
-    }
-    k->secret_cnt--;
-    memcpy(secret, k->secret[k->secret_cnt], TLS_KEX_BYTES);
-    OPENSSL_cleanse(k->secret[k->secret_cnt], TLS_KEX_BYTES);
-    if (k->batch) {
-        memcpy(share, k->share[k->secret_cnt], TLS_KEX_BYTES);
-        return true;
-    }
-    return multiply(k, secret, k->base, share);
+    if (k->secret_cnt == 0 && !draw(k))
+        return false;
+    uint32_t i = --k->secret_cnt;
+    memcpy(secret, k->secret[i], TLS_KEX_BYTES);
+    OPENSSL_cleanse(k->secret[i], TLS_KEX_BYTES);
+    if (i >= k->share_cnt)
+        return multiply(k, secret, k->base, share);
+    memcpy(share, k->share[i], TLS_KEX_BYTES);
+    return true;
 }
 
 static bool derive(void *state, const uint8_t secret[TLS_KEX_BYTES],

@@ -134,11 +134,17 @@ static void random_points(void **state)
 /* Pairs are pairs, none comes twice, and those that are used leave nothing behind. */
 static void pairs(struct tls_domain *d)
 {
-    static uint8_t secret[20][32], share[20][32];
+    static uint8_t secret[30][32], share[30][32];
     static const uint8_t base[32] = {9}, zeros[32];
     uint8_t expected[32];
 
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 30; i++) {
+        bool none = d->kex_plain.secret_cnt == 0;
+        if (i < 12) { /* the others are made one by one */
+            tls_kex_plain_fill(&d->kex_plain);
+            assert_int_equal(d->kex_plain.share_cnt, d->kex_plain.batch ? CNT : 0);
+            assert_int_equal(d->kex_plain.secret_cnt == CNT, none && d->kex_plain.batch);
+        }
         assert_true(d->kex.ops->keygen(d->kex.state, NULL, secret[i], share[i]));
         reference(secret[i], base, expected);
         assert_memory_equal(share[i], expected, 32);
@@ -161,7 +167,7 @@ static void key_pairs(void **state)
     c = kit_spec(&ec, "ec");
     for (int batch = 0; batch < 2; batch++) {
         struct tls_policy_spec mx = {.label = "mx", .version_min = TLS_VERSION_12};
-        rig_open(&rig, RIG_INLINE);
+        rig_open(&rig, RIG_DEFERRED);
         struct tls_domain *d = rig_domain(&rig, &c, 1, &mx, 1);
         assert_int_equal(d->kex_plain.batch, tls_x25519_ifma_possible());
         if (batch == 0)
