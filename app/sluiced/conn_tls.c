@@ -179,7 +179,9 @@ bool conn_tls_open(struct conn *c)
         return false;
     }
     lane_tls_make_room(c);
+    enum lane_part part = lane_cycles_enter(&c->lane->cycles, LANE_PART_TLS);
     c->tls = tls_conn_accept(t->engine, t->domain, c->listener->tls_policy, c);
+    lane_cycles_enter(&c->lane->cycles, part);
     if (c->tls == NULL) {
         log_tls(c, STATS_LOG_TLS_FAILED, "too many handshakes, or memory is short");
         return false;

@@ -46,7 +46,9 @@ void conn_tls_layer_ended(void *state)
 void conn_tls_layer_close(void *state)
 {
     struct conn *c = state;
+    enum lane_part part = lane_cycles_enter(&c->lane->cycles, LANE_PART_TLS);
 
     tls_conn_close(c->tls);
     c->tls = NULL;
+    lane_cycles_enter(&c->lane->cycles, part);
 }

@@ -317,6 +317,7 @@ static bool may_step(struct tls_conn *c)
 
 static void step(struct tls_conn *c)
 {
+    tls_kex_plain_fill(&c->domain->kex_plain);
     int rc = SSL_do_handshake(c->ssl);
 
     if (rc == 1)

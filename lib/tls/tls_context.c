@@ -99,7 +99,9 @@ static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_
     return policy->alpn == TLS_ALPN_STRICT ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 }
 
-/* RFC 5077. Returns 1: key found, 0: not ours, a full handshake follows; negative: failure. */
+/* RFC 5077. Returns 1: key found, 2: likewise, and the client is to get a new one; 0: not ours, a
+ * full handshake follows; negative: failure. A client of TLS 1.3 uses each ticket once (RFC 8446
+ * section C.4), so that it needs another each time; one of TLS 1.2 goes on with what it has. */
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int making)
 {
@@ -119,10 +121,12 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     };
     if (EVP_MAC_CTX_set_params(mac, params) != 1)
         return -1;
-    if (!making)
+    if (!making) {
+        int found = SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
         return EVP_DecryptInit_ex2(cipher, c->domain->ticket_cipher, key->cipher, iv, NULL) == 1
-                   ? 1
+                   ? found
                    : -1;
+    }
     memcpy(name, key->name, sizeof(key->name));
     if (RAND_bytes_ex(c->domain->libctx, iv, 16, 0) != 1)
         return -1;

@@ -9,6 +9,7 @@
 #define TLS_INTERNAL_H
 
 #include "tls.h"
+#include "tls_x25519_ifma.h"
 
 #include "base_list.h"
 #include "base_pool.h"
@@ -97,13 +98,17 @@ struct tls_policy {
     SSL_CTX **context; /* by set; 0 is the default */
 };
 
-/* tls_kex_plain.c: the default provider's functions for X25519. */
+/* tls_kex_plain.c: the default provider's functions for X25519, and key pairs made ahead. */
 struct tls_kex_plain {
     OSSL_LIB_CTX *libctx;
     void *provctx;
     void *base; /* the point 9 as a public key */
+    /* [0, secret_cnt): drawn ahead, each used once and wiped. Those below share_cnt have shares. */
     uint32_t secret_cnt;
-    uint8_t secret[16][TLS_KEX_BYTES]; /* [0, secret_cnt): drawn ahead, used once and wiped */
+    uint32_t share_cnt;
+    bool batch; /* shares are computed ahead */
+    uint8_t secret[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES];
+    uint8_t share[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES];
     OSSL_FUNC_keymgmt_new_fn *key_new;
     OSSL_FUNC_keymgmt_free_fn *key_free;
     OSSL_FUNC_keymgmt_import_fn *key_import;
@@ -185,6 +190,9 @@ BIO *tls_bio_new(BIO_METHOD *method, struct tls_conn *c);
 struct tls_kex_driver tls_kex_plain_open(struct tls_kex_plain *k, OSSL_LIB_CTX *libctx,
                                          OSSL_PROVIDER *provider);
 void tls_kex_plain_close(struct tls_kex_plain *k);
+/* Makes key pairs ahead, where none are left and that is worth it. On the thread's own stack: those
+ * of OpenSSL's jobs have 32 KiB, which are not enough for it. */
+void tls_kex_plain_fill(struct tls_kex_plain *k);
 
 /* tls_thin.c. From load to loaded the domain is being built, by control. */
 bool tls_thin_load(struct tls_domain *d);

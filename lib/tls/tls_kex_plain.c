@@ -4,7 +4,9 @@
  *
  * A key pair is made as RFC 7748 section 6.1 says it, the secret times the base point, by the same
  * ladder as the shared secret: OpenSSL's own generation of pairs, with a table of the Edwards
- * curve, is slower than that on processors with MULX and ADX.
+ * curve, is slower than that on processors with MULX and ADX. Pairs do not depend on the peer:
+ * where the processor has AVX-512 IFMA eight are made at once, in the time of one
+ * (tls_x25519_ifma.h), and kept until they are asked for. Each is used once.
  */
 #include "tls_internal.h"
 
@@ -106,22 +108,62 @@ static bool multiply(const struct tls_kex_plain *k, const uint8_t *secret, void 
     return ok;
 }
 
+static void make_shares(struct tls_kex_plain *k)
+{
+    static const uint8_t base[TLS_X25519_IFMA_CNT][TLS_KEX_BYTES] = {{9}, {9}, {9}, {9},
+                                                                     {9}, {9}, {9}, {9}};
+
+    tls_x25519_ifma(k->share, k->secret, base);
+}
+
+/* What it computes is compared with a known answer in each lane of the vectors, once. */
+static bool batch_works(struct tls_kex_plain *k)
+{
+    bool same = tls_x25519_ifma_possible();
+
+    if (!same)
+        return false;
+    for (int i = 0; i < TLS_X25519_IFMA_CNT; i++)
+        memcpy(k->secret[i], known_secret, TLS_KEX_BYTES);
+    make_shares(k);
+    for (int i = 0; i < TLS_X25519_IFMA_CNT; i++)
+        same = same && memcmp(k->share[i], known_share, TLS_KEX_BYTES) == 0;
+    return same;
+}
+
+/* A draw costs as much for one secret as for many. */
+static bool draw(struct tls_kex_plain *k)
+{
+    if (RAND_priv_bytes_ex(k->libctx, &k->secret[0][0], sizeof(k->secret), 0) != 1)
+        return false;
+    k->secret_cnt = BASE_ARRAY_CNT(k->secret);
+    k->share_cnt = 0;
+    return true;
+}
+
+void tls_kex_plain_fill(struct tls_kex_plain *k)
+{
+    if (!k->batch || k->secret_cnt > 0 || !draw(k))
+        return; /* without randomness keygen fails, and is told so */
+    make_shares(k);
+    k->share_cnt = k->secret_cnt;
+}
+
 static bool keygen(void *state, const uint8_t *peer, uint8_t secret[TLS_KEX_BYTES],
                    uint8_t share[TLS_KEX_BYTES])
 {
     struct tls_kex_plain *k = state;
 
     (void)peer;
-    /* A draw costs as much for one secret as for many. */
-    if (k->secret_cnt == 0) {
-        if (RAND_priv_bytes_ex(k->libctx, &k->secret[0][0], sizeof(k->secret), 0) != 1)
-            return false;
-        k->secret_cnt = BASE_ARRAY_CNT(k->secret);
-    }
-    k->secret_cnt--;
-    memcpy(secret, k->secret[k->secret_cnt], TLS_KEX_BYTES);
-    OPENSSL_cleanse(k->secret[k->secret_cnt], TLS_KEX_BYTES);
-    return multiply(k, secret, k->base, share);
+    if (k->secret_cnt == 0 && !draw(k))
+        return false;
+    uint32_t i = --k->secret_cnt;
+    memcpy(secret, k->secret[i], TLS_KEX_BYTES);
+    OPENSSL_cleanse(k->secret[i], TLS_KEX_BYTES);
+    if (i >= k->share_cnt)
+        return multiply(k, secret, k->base, share);
+    memcpy(share, k->share[i], TLS_KEX_BYTES);
+    return true;
 }
 
 static bool derive(void *state, const uint8_t secret[TLS_KEX_BYTES],
@@ -155,6 +197,7 @@ struct tls_kex_driver tls_kex_plain_open(struct tls_kex_plain *k, OSSL_LIB_CTX *
     if (k->base == NULL || !multiply(k, known_secret, k->base, share) ||
         memcmp(share, known_share, sizeof(share)) != 0)
         return (struct tls_kex_driver){NULL, NULL};
+    k->batch = batch_works(k);
     return (struct tls_kex_driver){&ops, k};
 }
 
