@@ -41,10 +41,15 @@ struct rte_mempool *device_pool(const char *name, uint32_t lane, uint32_t cnt, u
                                           "stack");
 }
 
+bool device_copies(const char *device)
+{
+    return strncmp(device, "net_", 4) == 0;
+}
+
 int device_start_eal(const struct device *d, char *program)
 {
     static char lcores[512], device[1024], memory[16], prefix[64];
-    bool is_virtual = strncmp(d->device, "net_", 4) == 0;
+    bool is_virtual = device_copies(d->device);
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     size_t n = (size_t)snprintf(lcores, sizeof(lcores), "--lcores=0@(0-%ld)", cpus - 1);
 

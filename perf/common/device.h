@@ -38,6 +38,9 @@ int device_open(struct device *d, const _Atomic bool *stop, char *err, size_t ca
 /* Frees the pools; EAL's end closes the port. */
 void device_close(struct device *d);
 
+/* Whether it is one of those that are no hardware: what is sent is copied. */
+bool device_copies(const char *device);
+
 /* A pool of packet buffers with so much room, headroom included, named by its lane. NULL: no
  * memory. */
 struct rte_mempool *device_pool(const char *name, uint32_t lane, uint32_t cnt, uint16_t room_bytes);
