@@ -15,6 +15,7 @@
 
 #include <rte_eal.h>
 #include <rte_launch.h>
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 
 #define POOL_CNT   16383
