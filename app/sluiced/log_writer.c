@@ -146,9 +146,9 @@ static void keep_tail(struct log_writer *w, const struct stats_log_record *recor
     pthread_mutex_lock(&w->tail_lock);
     for (uint32_t i = 0; i < cnt; i++) {
         if (stats_log_rows[records[i].event].level <= w->level_now)
-            w->tail[w->tail_cnt++ % LOG_TAIL_CNT] = records[i];
+            stats_log_copy(&w->tail[w->tail_cnt++ % LOG_TAIL_CNT], &records[i]);
         if (is_refusal(records[i].event))
-            w->refusal[w->refusal_cnt++ % LOG_REFUSAL_CNT] = records[i];
+            stats_log_copy(&w->refusal[w->refusal_cnt++ % LOG_REFUSAL_CNT], &records[i]);
     }
     pthread_mutex_unlock(&w->tail_lock);
 }
@@ -160,7 +160,7 @@ static void put_tap(struct log_tap *t, const struct stats_log_record *r)
     if (t->put_cnt - t->taken_cnt == t->cap)
         t->missed_cnt++;
     else
-        t->record[t->put_cnt++ % t->cap] = *r;
+        stats_log_copy(&t->record[t->put_cnt++ % t->cap], r);
 }
 
 /* Sets aside what somebody follows. Returns how many records are left for the log, in order. */
@@ -183,8 +183,11 @@ static uint32_t take_traced(struct log_writer *w, struct stats_log_record *recor
                     put_tap(&w->tap[k], &records[i]);
             pthread_mutex_unlock(&w->tail_lock);
         }
-        if (!traced)
-            records[left++] = records[i];
+        if (traced)
+            continue;
+        if (left != i)
+            stats_log_copy(&records[left], &records[i]);
+        left++;
     }
     return left;
 }

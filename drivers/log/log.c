@@ -177,6 +177,18 @@ static void written(struct log *l, size_t bytes)
     l->done += (uint32_t)bytes;
 }
 
+/* Lines lie behind each other but where one between them was lost: mostly it is one piece, of which
+ * the kernel makes less work than of many. */
+static void add_piece(struct iovec *v, int *n, char *p, size_t len)
+{
+    struct iovec *last = *n > 0 ? &v[*n - 1] : NULL;
+
+    if (last != NULL && (char *)last->iov_base + last->iov_len == p)
+        last->iov_len += len;
+    else
+        v[(*n)++] = (struct iovec){.iov_base = p, .iov_len = len};
+}
+
 static int flush_stream(struct log *l)
 {
     struct iovec v[LINE_MAX_CNT + 1];
@@ -189,8 +201,7 @@ static int flush_stream(struct log *l)
         for (uint32_t i = 0; i < l->cnt; i++) {
             const struct line *line = &l->line[l->first + i];
             uint32_t skip = i == 0 ? l->done : 0;
-            v[n++] = (struct iovec){.iov_base = (char *)(uintptr_t)line->p + skip,
-                                    .iov_len = line->len - skip};
+            add_piece(v, &n, (char *)(uintptr_t)line->p + skip, line->len - skip);
         }
         ssize_t bytes = log_target_write(l->fd, v, n);
         if (bytes == -EINTR)

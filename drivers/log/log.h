@@ -20,7 +20,7 @@
 
 #include "log_format.h"
 
-#define LOG_BATCH_MAX 64 /* records of one log_write */
+#define LOG_BATCH_MAX 256 /* records of one log_write */
 
 struct log;
 

@@ -1,50 +1,47 @@
 /* A record's fields, by the words of its row's format. */
 #include "log_line.h"
 
-#define NAME_CAP 32
-
 /* A word of a format: what stands before the field, the field, what stands behind it. */
 struct word {
     struct base_span before, after;
-    char name[NAME_CAP]; /* "": it has none */
-    char field;          /* 0: the word has none */
-    bool quiet;          /* not in the text form */
+    struct base_span name; /* empty: it has none */
+    char field;            /* 0: the word has none */
+    bool quiet;            /* not in the text form */
 };
 
 /* Takes the first word off the format; false at its end. Rows are tested: they are well-formed. */
 static bool next_word(const char **format, struct word *w)
 {
-    const char *p = *format, *end = strchr(p, ' ');
-    const char *percent;
-    struct base_span name = {0};
+    const char *p = *format, *end = p, *percent = NULL, *equals = NULL;
 
     if (*p == 0)
         return false;
-    if (end == NULL)
-        end = p + strlen(p);
-    *w = (struct word){0};
+    /* Words are short: one look at each byte is quicker than a search for each sign. */
+    for (; *end != ' ' && *end != 0; end++) {
+        if (percent == NULL && *end == '%')
+            percent = end;
+        else if (percent == NULL && equals == NULL && *end == '=')
+            equals = end;
+    }
     *format = *end == ' ' ? end + 1 : end;
-    percent = memchr(p, '%', (size_t)(end - p));
+    *w = (struct word){0};
     if (percent == NULL) {
         w->before = base_span_of(p, (size_t)(end - p));
         return true;
     }
     w->before = base_span_of(p, (size_t)(percent - p));
-    const char *equals = memchr(p, '=', (size_t)(percent - p));
     if (equals != NULL)
-        name = base_span_of(p, (size_t)(equals - p));
+        w->name = base_span_of(p, (size_t)(equals - p));
     percent++;
     if (*percent == '{') {
         const char *close = strchr(percent, '}');
         base_assert(close != NULL && close < end);
         w->quiet = percent[1] == '-';
         percent += w->quiet ? 2 : 1;
-        name = base_span_of(percent, (size_t)(close - percent));
+        w->name = base_span_of(percent, (size_t)(close - percent));
         percent = close + 1;
     }
-    base_assert(name.len < NAME_CAP && percent < end);
-    if (name.len > 0)
-        memcpy(w->name, name.p, name.len);
+    base_assert(percent < end);
     w->field = *percent;
     w->after = base_span_of(percent + 1, (size_t)(end - percent - 1));
     return true;
@@ -116,11 +113,11 @@ static void text_fields(struct log_line *l, const char *format)
     }
 }
 
-static const char *name_of(const struct word *w)
+static struct base_span name_of(const struct word *w)
 {
-    if (w->name[0] != 0)
+    if (w->name.len > 0)
         return w->name;
-    return w->field == 'a' ? "address" : "text";
+    return base_span_str(w->field == 'a' ? "address" : "text");
 }
 
 static void json_fields(struct log_line *l, const char *format)
@@ -133,7 +130,7 @@ static void json_fields(struct log_line *l, const char *format)
             (w.field == 'a' && !l->record->path && !log_line_has_address(l)))
             continue;
         log_line_text(l, ",\"");
-        log_line_text(l, name_of(&w));
+        log_line_put(l, name_of(&w).p, name_of(&w).len);
         log_line_text(l, text ? "\":\"" : "\":");
         if (is_part(w.field))
             log_line_escape_json(l, stats_log_part_of(l->record, part_of(w.field)));

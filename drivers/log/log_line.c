@@ -6,19 +6,6 @@
 
 #include <stdio.h>
 
-void log_line_put(struct log_line *l, const void *p, size_t n)
-{
-    base_assert(n <= LOG_LINE_CAP - l->len);
-    if (n > 0)
-        memcpy(l->p + l->len, p, n);
-    l->len += n;
-}
-
-void log_line_text(struct log_line *l, const char *s)
-{
-    log_line_put(l, s, strlen(s));
-}
-
 void log_line_number(struct log_line *l, uint64_t v)
 {
     char digits[20];

@@ -14,8 +14,20 @@ struct log_line {
     const struct stats_log_record *record;
 };
 
-void log_line_put(struct log_line *l, const void *p, size_t n);
-void log_line_text(struct log_line *l, const char *s);
+/* Inline: most pieces are a few bytes, and of a length that the compiler knows. */
+static inline void log_line_put(struct log_line *l, const void *p, size_t n)
+{
+    base_assert(n <= LOG_LINE_CAP - l->len);
+    if (n > 0)
+        memcpy(l->p + l->len, p, n);
+    l->len += n;
+}
+
+static inline void log_line_text(struct log_line *l, const char *s)
+{
+    log_line_put(l, s, strlen(s));
+}
+
 void log_line_number(struct log_line *l, uint64_t v);
 /* The message's id; "-" without one. Returns whether there is one. */
 bool log_line_id(struct log_line *l);

@@ -45,20 +45,30 @@ static char *put(char *to, const char *text, size_t len)
     return to + len;
 }
 
-static char *put_digits(char *to, unsigned v, unsigned cnt)
+/* Two decimal digits of v below 100. */
+static char *put_two(char *to, unsigned v)
 {
-    for (unsigned i = cnt; i-- > 0; v /= 10)
-        to[i] = (char)('0' + v % 10);
-    return to + cnt;
+    static const char two[] = "00010203040506070809101112131415161718192021222324"
+                              "25262728293031323334353637383940414243444546474849"
+                              "50515253545556575859606162636465666768697071727374"
+                              "75767778798081828384858687888990919293949596979899";
+
+    return put(to, two + 2 * (size_t)v, 2);
+}
+
+static char *put_year(char *to, int year)
+{
+    to = put_two(to, (unsigned)year / 100);
+    return put_two(to, (unsigned)year % 100);
 }
 
 static char *put_clock(char *to, const struct civil *c)
 {
-    to = put_digits(to, c->hour, 2);
+    to = put_two(to, c->hour);
     *to++ = ':';
-    to = put_digits(to, c->minute, 2);
+    to = put_two(to, c->minute);
     *to++ = ':';
-    return put_digits(to, c->second, 2);
+    return put_two(to, c->second);
 }
 
 size_t base_time_rfc5322(char out[BASE_TIME_RFC5322_CAP], uint64_t wall_ns)
@@ -70,11 +80,14 @@ size_t base_time_rfc5322(char out[BASE_TIME_RFC5322_CAP], uint64_t wall_ns)
     char *to = put(out, day[c.weekday], 3);
 
     to = put(to, ", ", 2);
-    to = put_digits(to, c.day, c.day > 9 ? 2 : 1);
+    if (c.day > 9)
+        to = put_two(to, c.day);
+    else
+        *to++ = (char)('0' + c.day);
     *to++ = ' ';
     to = put(to, month[c.month - 1], 3);
     *to++ = ' ';
-    to = put_digits(to, (unsigned)c.year, 4);
+    to = put_year(to, c.year);
     *to++ = ' ';
     to = put_clock(to, &c);
     to = put(to, " +0000", 7); /* with its end */
@@ -84,16 +97,18 @@ size_t base_time_rfc5322(char out[BASE_TIME_RFC5322_CAP], uint64_t wall_ns)
 size_t base_time_rfc3339(char out[BASE_TIME_RFC3339_CAP], uint64_t wall_ns)
 {
     struct civil c = civil_from_wall(wall_ns);
-    char *to = put_digits(out, (unsigned)c.year, 4);
+    char *to = put_year(out, c.year);
 
     *to++ = '-';
-    to = put_digits(to, c.month, 2);
+    to = put_two(to, c.month);
     *to++ = '-';
-    to = put_digits(to, c.day, 2);
+    to = put_two(to, c.day);
     *to++ = 'T';
     to = put_clock(to, &c);
     *to++ = '.';
-    to = put_digits(to, c.micro, 6);
+    to = put_two(to, c.micro / 10000);
+    to = put_two(to, c.micro / 100 % 100);
+    to = put_two(to, c.micro % 100);
     to = put(to, "Z", 2); /* with its end */
     return (size_t)(to - out) - 1;
 }

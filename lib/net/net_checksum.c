@@ -13,28 +13,30 @@ static inline uint32_t fold64(uint64_t sum)
     return (uint32_t)(sum + (sum >> 32));
 }
 
+/* Word by word with the carry added at once, which no compiler makes vectors of: a header's words
+ * were stored just now, and a wider load would wait until they have left the store buffer. */
 uint32_t net_checksum_sum_scalar(const void *p, size_t len)
 {
     const uint8_t *b = p;
-    uint64_t sum = 0;
+    uint64_t sum = 0, rest = 0;
 
-    /* Words of 32 bits into 64: no carry is lost below 2^32 words. */
     for (; len >= 8; b += 8, len -= 8) {
         uint64_t x;
         memcpy(&x, b, 8);
-        sum += (x & 0xffffffff) + (x >> 32);
+        sum += x;
+        sum += sum < x;
     }
     if (len & 4) {
-        sum += base_le32(b);
+        rest = base_le32(b);
         b += 4;
     }
     if (len & 2) {
-        sum += base_le16(b);
+        rest += base_le16(b);
         b += 2;
     }
     if (len & 1)
-        sum += b[0];
-    return fold64(sum);
+        rest += b[0];
+    return fold64((sum >> 32) + (sum & 0xffffffff) + rest);
 }
 
 /* Four accumulators of 64 bits a vector; the 32-bit words are widened by a mask and a shift, so

@@ -55,7 +55,7 @@ static void wait_for_room(struct stats_log *log, const struct stats_log_record *
         log->waiting = realloc(log->waiting, log->cap * sizeof(*record));
         base_assert(log->waiting != NULL);
     }
-    log->waiting[log->at + log->cnt++] = *record;
+    stats_log_copy(&log->waiting[log->at + log->cnt++], record);
 }
 
 /* ---- cells ---- */

@@ -198,6 +198,12 @@ static inline void stats_log_begin(struct stats_log_record *r, enum stats_log_ev
     r->wall_ns = wall_ns;
 }
 
+/* Copies a record, and of its text what counts: most have a quarter of the cap. */
+static inline void stats_log_copy(struct stats_log_record *to, const struct stats_log_record *from)
+{
+    memcpy(to, from, offsetof(struct stats_log_record, text) + from->text_len);
+}
+
 /* Sets the first part, cut at the cap; before any other. */
 static inline void stats_log_text(struct stats_log_record *r, struct base_span text)
 {

@@ -74,8 +74,11 @@ int tcp_connect(struct tcp_stack *s, const struct net_endpoint *local,
         tcp_count(s, STATS_TCP_CONNECT_FULL);
         return -ENFILE;
     }
-    uint64_t hash = tcp_hash(s, &key);
-    if (key.local_port != 0 ? tcp_table_find(s, &key, hash) != 0 : !choose_port(s, &key, &hash)) {
+    uint64_t hash = 0;
+    bool chosen = key.local_port != 0;
+    if (chosen)
+        hash = tcp_hash(s, &key);
+    if (chosen ? tcp_table_find(s, &key, hash) != 0 : !choose_port(s, &key, &hash)) {
         tcp_count(s, STATS_TCP_CONNECT_NO_PORT);
         return -EADDRNOTAVAIL;
     }

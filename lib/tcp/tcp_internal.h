@@ -52,7 +52,7 @@
 #define TCP_OOO_MEAN_BYTES     256  /* so much each on average: holes of a byte pin no pool */
 #define TCP_OOO_STACK_MAX      8192 /* and of all */
 #define TCP_OOO_COPY_MAX_BYTES 256  /* early pieces up to this are copied into small mbufs */
-#define TCP_COPY_MAX_BYTES     256  /* payloads up to this are sent as copies, not references */
+#define TCP_COPY_MAX_BYTES     256  /* what tcp_config.copy_max_bytes 0 stands for */
 #define TCP_JOIN_MAX_BYTES     512  /* and received ones are joined to those before */
 /* Segments of one connection in one flush: fewer than any port's ring holds, and others get their
  * turn. */

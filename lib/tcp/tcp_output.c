@@ -48,7 +48,7 @@ static struct rte_mbuf *new_segment(struct tcp_stack *s, struct tcp_conn *c, uin
 static bool attach_payload(struct tcp_stack *s, struct rte_mbuf *header, struct rte_mbuf *m,
                            uint32_t offset, uint32_t len)
 {
-    bool copy = len <= TCP_COPY_MAX_BYTES && len <= rte_pktmbuf_tailroom(header);
+    bool copy = len <= s->config.copy_max_bytes && len <= rte_pktmbuf_tailroom(header);
     struct rte_mbuf *last = header;
 
     while (len > 0) {

@@ -65,6 +65,8 @@ static void set_memory(struct tcp_stack *s)
 
     if (g->frame_pool == NULL)
         g->frame_pool = g->data_pool;
+    if (g->copy_max_bytes == 0)
+        g->copy_max_bytes = TCP_COPY_MAX_BYTES;
     if (g->orphan_max == 0)
         g->orphan_max = tcp_max(g->conn_max / 4, 1);
     s->recv_start_bytes = g->recv_window_start_bytes == 0

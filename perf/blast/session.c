@@ -120,20 +120,28 @@ void session_timer(struct lane *l, struct base_timer *t)
 
 /* ---- for modes ---- */
 
-/* Copies the waiting bytes' first line to p; its length with the LF, or 0: it is not whole. */
-static uint32_t first_line(struct lane *l, struct session *s, uint8_t *p, uint32_t cap)
+/* The waiting bytes' first line, in the link's memory or, where it is in pieces, copied to p; its
+ * length with the LF, or 0: it is not whole. */
+static uint32_t first_line(struct lane *l, struct session *s, const uint8_t **line, uint8_t *p,
+                           uint32_t cap)
 {
     struct base_span spans[8];
     uint32_t n = session_view(l, s, spans, BASE_ARRAY_CNT(spans)), len = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < spans[i].len && len < cap; k++) {
-            p[len++] = spans[i].p[k];
-            if (p[len - 1] == '\n')
-                return len;
-        }
+        const uint8_t *end = memchr(spans[i].p, '\n', spans[i].len);
+        size_t part = end != NULL ? (size_t)(end - spans[i].p) + 1 : spans[i].len;
+        *line = i == 0 ? spans[i].p : p;
+        if (i == 0 && end != NULL && part <= cap)
+            return (uint32_t)part;
+        part = part < cap - len ? part : cap - len;
+        memcpy(p + len, spans[i].p, part);
+        len += (uint32_t)part;
+        *line = p;
+        if (len == cap || (len > 0 && p[len - 1] == '\n'))
+            return len;
     }
-    return len == cap ? cap : 0;
+    return 0;
 }
 
 static bool is_digit(uint8_t c)
@@ -143,16 +151,19 @@ static bool is_digit(uint8_t c)
 
 uint32_t session_reply(struct lane *l, struct session *s)
 {
-    uint8_t line[SMTP_LINE_MAX];
+    uint8_t pieces[SMTP_LINE_MAX];
+    const uint8_t *line = NULL;
     uint32_t len;
 
-    while ((len = first_line(l, s, line, sizeof(line))) > 0) {
+    while ((len = first_line(l, s, &line, pieces, sizeof(pieces))) > 0) {
         if (len < 5 || line[len - 1] != '\n' || !is_digit(line[0]) || !is_digit(line[1]) ||
             !is_digit(line[2]))
             return REPLY_BAD;
+        uint32_t code = (line[0] - '0') * 100u + (line[1] - '0') * 10u + (line[2] - '0');
+        bool more = line[3] == '-';
         session_consume(l, s, len);
-        if (line[3] != '-')
-            return (line[0] - '0') * 100u + (line[1] - '0') * 10u + (line[2] - '0');
+        if (!more)
+            return code;
     }
     return 0;
 }

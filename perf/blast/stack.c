@@ -10,9 +10,10 @@
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 
-#define DATA_CNT 16383
-#define CTRL_CNT 16383
-#define BUFFER   (256u << 10) /* of a connection, each way */
+#define DATA_CNT  16383
+#define CTRL_CNT  16383
+#define FRAME_CNT 16383
+#define BUFFER    (256u << 10) /* of a connection, each way */
 
 static int open_tcp(struct lane *l, const uint8_t secret[16])
 {
@@ -28,10 +29,12 @@ static int open_tcp(struct lane *l, const uint8_t secret[16])
     struct tcp_config t = {
         .data_pool = s->data_pool,
         .ctrl_pool = s->ctrl_pool,
+        .frame_pool = s->frame_pool,
+        .copy_max_bytes = device_copies(o->device) ? UINT16_MAX : 0,
         .stats = &l->stats,
         .conn_max = 2 * l->session_max + 1024, /* those that are closed live on for a while */
         .syn_max = 1,
-        .time_wait_max = 65536,
+        .time_wait_max = 4096, /* the server closes first */
         .listen_max = 1,
         .port_min = 1024,
         .port_max = 65535,
@@ -64,9 +67,10 @@ int stack_open(struct lane *l)
     s->ns_per_tick = 1e9 / (double)rte_get_tsc_hz();
     s->tsc_start = rte_rdtsc();
     l->now_ns = l->link->clock(l);
-    s->data_pool = device_pool("data", l->number, DATA_CNT);
-    s->ctrl_pool = device_pool("ctrl", l->number, CTRL_CNT);
-    if (s->data_pool == NULL || s->ctrl_pool == NULL)
+    s->data_pool = device_pool("data", l->number, DATA_CNT, RTE_MBUF_DEFAULT_BUF_SIZE);
+    s->ctrl_pool = device_pool("ctrl", l->number, CTRL_CNT, RTE_MBUF_DEFAULT_BUF_SIZE);
+    s->frame_pool = device_pool("frame", l->number, FRAME_CNT, RTE_MBUF_DEFAULT_BUF_SIZE);
+    if (s->data_pool == NULL || s->ctrl_pool == NULL || s->frame_pool == NULL)
         return -ENOMEM;
     int error = open_tcp(l, secret);
     return error == 0 ? flood_open(&s->flood, l->options, s->port->caps.mac, own.b + 12, l->number)
@@ -92,4 +96,5 @@ void stack_close(struct stack *s)
     flood_close(&s->flood);
     rte_mempool_free(s->data_pool);
     rte_mempool_free(s->ctrl_pool);
+    rte_mempool_free(s->frame_pool);
 }

@@ -24,7 +24,7 @@ struct stack {
     struct nap nap;
     bool news; /* something came in this pass */
     /* Main's. */
-    struct rte_mempool *data_pool, *ctrl_pool;
+    struct rte_mempool *data_pool, *ctrl_pool, *frame_pool;
     bool announced;
     uint64_t tx_before, rx_before, retransmits_before; /* the load */
 };

@@ -38,8 +38,12 @@ int device_open(struct device *d, const _Atomic bool *stop, char *err, size_t ca
 /* Frees the pools; EAL's end closes the port. */
 void device_close(struct device *d);
 
-/* A pool of packet buffers of usual size, named by its lane. NULL: no memory. */
-struct rte_mempool *device_pool(const char *name, uint32_t lane, uint32_t cnt);
+/* Whether it is one of those that are no hardware: what is sent is copied. */
+bool device_copies(const char *device);
+
+/* A pool of packet buffers with so much room, headroom included, named by its lane. NULL: no
+ * memory. */
+struct rte_mempool *device_pool(const char *name, uint32_t lane, uint32_t cnt, uint16_t room_bytes);
 
 /* The last processors, one for each lane, from the end: the server under load has the first. */
 void device_default_cpus(uint32_t cpu[DEVICE_LANE_MAX]);

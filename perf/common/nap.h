@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NAP_AWAKE_NS UINT64_C(50000) /* without news, before the first */
+#define NAP_AWAKE_NS UINT64_C(5000) /* without news, before the first */
 #define NAP_NS       UINT64_C(20000)
 
 struct nap {

@@ -15,6 +15,7 @@
 
 #include <rte_eal.h>
 #include <rte_launch.h>
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 
 #define POOL_CNT   16383
@@ -226,8 +227,8 @@ static int open_stack(struct sink *k, const struct options *o, char *program, ch
     }
     if (device_open(&stack.device, &stack.stop, err, cap) != 0)
         return -1;
-    stack.data_pool = device_pool("data", 0, POOL_CNT);
-    stack.ctrl_pool = device_pool("ctrl", 0, POOL_CNT);
+    stack.data_pool = device_pool("data", 0, POOL_CNT, RTE_MBUF_DEFAULT_BUF_SIZE);
+    stack.ctrl_pool = device_pool("ctrl", 0, POOL_CNT, RTE_MBUF_DEFAULT_BUF_SIZE);
     stack.now_ns = k->now_ns = device_clock_ns();
     if (stack.data_pool == NULL || stack.ctrl_pool == NULL || open_tcp(o) != 0) {
         snprintf(err, cap, "no memory: fewer --connections, or the stack refuses --listen");
