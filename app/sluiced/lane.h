@@ -100,7 +100,7 @@ struct lane {
     uint32_t shorten_cnt;     /* connections still to be looked at, since stress began */
     uint32_t spool_turn;      /* which one the next message is offered to first */
     uint32_t spoolers_rung;   /* pushed something this pass: ring once at its end; bits, by spool */
-    uint32_t spoolers_owed;   /* pushed pieces of messages alone since it was rung; bits, by spool */
+    uint32_t spoolers_owed; /* pushed pieces of messages alone since it was rung; bits, by spool */
     uint8_t pieces[TOPOLOGY_SPOOL_MAX]; /* how many those are, < LANE_PIECES_EACH */
     bool courier_rung;
     bool host_rung;
