@@ -3,6 +3,8 @@
 #include "conn_trace.h"
 #include "lane.h"
 
+#define VIEW_SPANS 16 /* packets that layers look at together */
+
 struct conn *conn_open(struct lane *lane, struct tcp_conn *tcp, const struct conn_app_ops *app)
 {
     struct conn *c = base_pool_get(&lane->conns);
@@ -271,7 +273,29 @@ static bool decode_piece(struct conn *c, struct base_span in, size_t *consumed)
     return again && c->tail == NULL;
 }
 
-/* Runs what waits at TCP through the layers into c->plain, without a copy below them. */
+/* Up to room bytes of what waits at TCP. Of several packets they are put together, as a layer's
+ * call costs more than the copy: TLS would look for a record's end after each. */
+static struct base_span view_below(struct conn *c, size_t room)
+{
+    struct base_span spans[VIEW_SPANS];
+    uint8_t *to = c->lane->layer_in[1]; /* which the lowest layer does not write to */
+    uint32_t n = c->link_ops->recv_view(c->link, spans, VIEW_SPANS);
+    size_t len = 0;
+
+    base_assert(room <= LANE_OUT_BYTES);
+    if (n == 0)
+        return base_span_of(NULL, 0);
+    if (n == 1 || spans[0].len >= room)
+        return base_span_of(spans[0].p, spans[0].len < room ? spans[0].len : room);
+    for (uint32_t i = 0; i < n && len < room; i++) {
+        size_t part = spans[i].len < room - len ? spans[i].len : room - len;
+        memcpy(to + len, spans[i].p, part);
+        len += part;
+    }
+    return base_span_of(to, len);
+}
+
+/* Runs what waits at TCP through the layers into c->plain. */
 static void decode(struct conn *c)
 {
     bool again = true;
@@ -287,13 +311,9 @@ static void decode(struct conn *c)
     }
     /* Each round but the last takes bytes from TCP, of which there is a window full, or sends. */
     for (bool first = true; first || again; first = false) {
-        struct base_span span = {0};
         size_t consumed = 0;
-        if (c->link_ops->recv_view(c->link, &span, 1) == 0)
-            span = base_span_of(NULL, 0);
         /* Bounded by the room above, so that what one layer produces always fits the next. */
-        size_t room = (SPOOL_BUF_BYTES - c->plain->len) / 2;
-        struct base_span piece = base_span_of(span.p, span.len < room ? span.len : room);
+        struct base_span piece = view_below(c, (SPOOL_BUF_BYTES - c->plain->len) / 2);
         again = decode_piece(c, piece, &consumed);
         if (c->link == NULL || c->finishing)
             return;

@@ -324,6 +324,12 @@ void lane_spool_push(struct lane *l, struct spool_entry *entry)
     uint32_t spool = topology_spool_of(l->topology, &entry->id);
     base_assert(spool < l->topology->spool_cnt);
     base_assert(rte_ring_sp_enqueue_elem(l->to_spooler[spool], entry, sizeof(*entry)) == 0);
+    bool piece = entry->op == SPOOL_BEGIN || entry->op == SPOOL_CHUNK;
+    if (piece && ++l->pieces[spool] < LANE_PIECES_EACH) {
+        l->spoolers_owed |= 1U << spool;
+        return;
+    }
+    l->pieces[spool] = 0;
     l->spoolers_rung |= 1U << spool;
 }
 
@@ -582,8 +588,19 @@ static void show_usage(struct lane *l)
     stats_set(l->stats, STATS_PROXY_WAITING, l->proxy_cnt);
 }
 
+/* Someone waits for buffers or for room in a ring, or may soon: what was put off is told now. */
+static bool spoolers_wanted(const struct lane *l)
+{
+    return !base_list_empty(&l->stalled) || l->bufs.free_cnt < l->bufs.buf_cnt / 2;
+}
+
 static void ring_bells(struct lane *l)
 {
+    if (l->spoolers_owed != 0 && spoolers_wanted(l)) {
+        l->spoolers_rung |= l->spoolers_owed;
+        memset(l->pieces, 0, sizeof(l->pieces));
+    }
+    l->spoolers_owed &= ~l->spoolers_rung;
     for (uint32_t i = 0; l->spoolers_rung >> i != 0; i++)
         if (l->spoolers_rung >> i & 1)
             doorbell_ring(&l->topology->spool[i].bell);

@@ -32,6 +32,9 @@
 
 #define LANE_OUT_BYTES 16384 /* scratch for replies and message bytes on their way out */
 #define LANE_BURST     64
+/* Pieces of messages for which a spooler is woken at once: nobody waits for them before the COMMIT,
+ * and each wake-up costs the lane as much as a few packets. */
+#define LANE_PIECES_EACH 8
 
 struct lane_config {
     struct topology *topology;
@@ -97,6 +100,8 @@ struct lane {
     uint32_t shorten_cnt;     /* connections still to be looked at, since stress began */
     uint32_t spool_turn;      /* which one the next message is offered to first */
     uint32_t spoolers_rung;   /* pushed something this pass: ring once at its end; bits, by spool */
+    uint32_t spoolers_owed; /* pushed pieces of messages alone since it was rung; bits, by spool */
+    uint8_t pieces[TOPOLOGY_SPOOL_MAX]; /* how many those are, < LANE_PIECES_EACH */
     bool courier_rung;
     bool host_rung;
     bool draining; /* going down: nothing new in either direction */

@@ -26,6 +26,9 @@ enum scan {
     SCAN_LAST_CR,  /* after the CR that ends the last line of the last chunk */
 };
 
+#define WRITE_AHEAD_BYTES     2048
+#define WRITE_AHEAD_MIN_BYTES 512
+
 #define MATCH_OFF UINT8_MAX /* this line is none of these fields, or has been noted */
 
 /* Of header_match: which of the names the line's begin is that of, and how much of it. */
@@ -178,6 +181,18 @@ static bool is_plain(const struct smtp_server *s, const uint8_t *in, size_t i)
            !(s->in_header && s->header_match != MATCH_OFF);
 }
 
+/* Buffers come from a thread that has read them: that their lines are to be written is told some
+ * packets ahead, so that stores need not wait one by one for what that processor still holds. */
+static void expect_more(const struct base_buf *dst, size_t n)
+{
+    size_t at = dst->len + WRITE_AHEAD_BYTES, end = at + n;
+
+    if (end > dst->cap)
+        end = dst->cap;
+    for (; at < end; at += 64)
+        __builtin_prefetch(dst->p + at, 1);
+}
+
 /* Takes ordinary bytes at src, up to n; returns how many. */
 static size_t take_run(struct pass *p, const uint8_t *src, size_t n)
 {
@@ -192,6 +207,8 @@ static size_t take_run(struct pass *p, const uint8_t *src, size_t n)
         n = dst->cap - dst->len;
     if (n > p->most - s->message_bytes + 1)
         n = p->most - s->message_bytes + 1;
+    if (keep && n >= WRITE_AHEAD_MIN_BYTES)
+        expect_more(dst, n);
     struct smtp_scan_run run = s->scanner->run(keep ? dst->p + dst->len : NULL, src, n, mode);
     if (run.used == 0)
         return 0;
