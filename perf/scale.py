@@ -1,5 +1,5 @@
 """Case scale of perf/run: what a message costs us with one lane and with two, in turns, over the veth pair (whose client sleeps) and
-over shared memory with as many queues and lanes of the client; and what it costs peers with one processor and with two."""
+over shared memory with as many queues and lanes of the client, on all processors and on one; and what it costs peers with one processor and with two."""
 import os
 import statistics
 
@@ -75,10 +75,15 @@ class Scale:
         gw.stop()
         return got
 
-    def memif(self, lanes):
-        """A lane of the client has a queue of its own, and the gateway's lane of that queue is at its other end."""
+    def memif(self, lanes, apart=False):
+        """A lane of the client has a queue of its own, and the gateway's lane of that queue is at its other end. apart: all threads
+        of the gateway have the first processor, the client's the last; else each lane has a processor, with one of the client's."""
         gw = self.gateway(lanes, True)
         far = Blast(self.lab, gw, '--lanes', lanes)
+        far.run('connect', '--messages', 10)  # all its threads are there
+        for process, cpu in ((gw.process, min(os.sched_getaffinity(0))), (far.process, load.last_cpu())) if apart else ():
+            for task in os.listdir(f'/proc/{process.pid}/task'):
+                os.sched_setaffinity(int(task), {cpu})
         far.run('connect', '--messages', 100)
         far.run('smtp', '--connections', 64, '--messages', 100)
         got = self.measured(gw, lambda: load.Figures('messages', far.run(*self.words(True))))
@@ -131,7 +136,9 @@ def theirs(table, who, runs):
 
 def scale(lab, table, quick=False, names=None):
     case = Scale(lab, accept.Effort(quick))
-    servers = {'sluice': case.veth, 'sluice-memif': case.memif}
+    servers = {'sluice': case.veth, 'sluice-memif': case.memif, 'sluice-memif-1cpu': lambda lanes: case.memif(lanes, apart=True)}
+    if quick:
+        del servers['sluice-memif']  # the last one is the same and more
     for kind in peers.present(names or peers.packages.NAMES):
         servers[kind.name] = lambda count, kind=kind: case.peer(kind, count)
     runs = {who: {count: [] for count in COUNTS} for who in servers}
