@@ -93,13 +93,13 @@ class Ours(Gateway):
 
     durable, tls_broken = True, None
 
-    def __init__(self, place, tls=None, memif=False, queues=1, **changes):
+    def __init__(self, place, tls=None, memif=False, queues=1, rsize=12, **changes):
         place.count += 1
         self.place, self.meter = place, Meter(place, 'sluice')
         if tls:
             changes['certificate_ec'] = {'chain': tls[0], 'key': tls[1]}
         super().__init__(place, name=f'sluice{place.count}', **changes)
-        end = f"id=0,socket={os.path.join(self.dir, 'run/memif.sock')},socket-abstract=no,rsize=12"
+        end = f"id=0,socket={os.path.join(self.dir, 'run/memif.sock')},socket-abstract=no,rsize={rsize}"
         self.client_device = f'net_memif0,role=client,{end}'
         self.blocks['port net0']['device'] = f'net_memif0,role=server,{end}' if memif else f'{AF_PACKET},qpairs={queues}'
         self.change(relay={'networks': None}, gateway={'idle': 'adaptive'})

@@ -1,5 +1,5 @@
 """Other mail servers beside ours: each with the defaults of its package, in a root and a control group of its own, in the
-network namespace of servers. What it accepts is thrown away. What differs from defaults is said at each class; why: README.md."""
+network namespace of servers. What it accepts is thrown away, or relayed to one next hop. What differs from defaults is said at each class; why: README.md."""
 import os
 import shutil
 import signal
@@ -15,23 +15,30 @@ HELD_MAX = 1200  # connections at a time, for those that have a limit
 
 
 class Peer:
-    """Peer(lab, place, tls): place has a directory and the way into the servers' namespace (ground.py), tls a chain and a key.
+    """Peer(lab, place, tls): place has a directory and the way into the servers' namespace (ground.py), tls a chain and a key;
+    relay an address and a port that all mail goes to.
     start() returns when port 25 greets."""
 
     name = durable = None
     tls_broken = None  # why it has none
     pipelining = True
 
-    def __init__(self, lab, place, tls=None, many=False):
-        self.lab, self.place, self.tls, self.many, self.process = lab, place, tls, many, None
+    def __init__(self, lab, place, tls=None, many=False, relay=None):
+        self.lab, self.place, self.tls, self.many, self.relay, self.process = lab, place, tls, many, relay, None
         place.count += 1
         self.dir = place.path(f'{self.name}{place.count}')
         os.makedirs(self.dir)
         self.meter = Meter(lab, self.name)
+        self.cpus = None  # a set of processors that its processes are kept to
+
+    def enter_meter(self):
+        self.meter.enter()
+        if self.cpus:
+            os.sched_setaffinity(0, self.cpus)
 
     def spawn(self, argv, **env):
         def enter():
-            self.meter.enter()
+            self.enter_meter()
             die_with_parent()
         self.output = os.path.join(self.dir, 'output')
         with open(self.output, 'wb') as out:
@@ -86,6 +93,8 @@ class Postfix(Peer):
         main = {'mynetworks': '127.0.0.0/8', 'relay_domains': DOMAIN, 'transport_maps': '', 'relay_transport': 'discard:',
                 'default_transport': 'discard:', 'smtpd_relay_restrictions': 'permit_mynetworks, reject_unauth_destination',
                 'relay_recipient_maps': '', 'message_size_limit': '50000000', 'smtpd_client_connection_count_limit': '0'}
+        if self.relay:
+            main['relay_transport'] = main['default_transport'] = f'relay:[{self.relay[0]}]:{self.relay[1]}'
         main |= self.settings
         if self.many:
             main['default_process_limit'] = str(HELD_MAX)
@@ -99,13 +108,13 @@ class Postfix(Peer):
         real = postfix.Postfix(Here, name='p', listen={f'{GATEWAY_IP}:25': []}, main=main, root=packages.root('postfix'))
         real.without = self.without
         real.write()
-        real.prefix, real.enter = place.enter, self.meter.enter
+        real.prefix, real.enter = place.enter, self.enter_meter
         self.lab.at_end(self.stop)
         real.start()
         self.process, self.real, self.output = real.process, real, real.log_path
 
     def queues(self):
-        return [os.path.join(self.real.queue, d) for d in ('incoming', 'active', 'maildrop')]
+        return [os.path.join(self.real.queue, d) for d in ('incoming', 'active', 'maildrop', 'deferred')]
 
 
 class PostfixAccepting(Postfix):
@@ -183,6 +192,11 @@ class Exim(Rooted):
 
     def begin(self):
         tls = 'tls_advertise_hosts = *\ntls_certificate = /etc/tls/mx.pem\ntls_privatekey = /etc/tls/mx.key\n' if self.tls else 'tls_advertise_hosts =\n'
+        away = 'driver = redirect\n  data = :blackhole:'
+        transport = ''
+        if self.relay:
+            away = f'driver = manualroute\n  transport = out\n  route_list = * {self.relay[0]}'
+            transport = f'out:\n  driver = smtp\n  port = {self.relay[1]}\n  hosts_avoid_tls = *\n'
         self.make_root({'exim4/exim4.conf': f'''primary_hostname = exim.example
 domainlist ours = {DOMAIN}
 acl_smtp_rcpt = rcpt
@@ -204,10 +218,9 @@ rcpt:
   deny message = relay not permitted
 begin routers
 away:
-  driver = redirect
-  data = :blackhole:
+  {away}
 begin transports
-begin retry
+{transport}begin retry
 * * F,1h,10m
 '''})
         for name in ('spool/exim4', 'log/exim4', 'lib/exim4'):
@@ -229,8 +242,9 @@ class OpenSmtpd(Rooted):
     tls_broken = 'this version fails every handshake with OpenSSL 3 (its issues 1171, 1239; mended in later ones)'
 
     def begin(self):
+        away = f'relay host "smtp://{self.relay[0]}:{self.relay[1]}"' if self.relay else 'mda "exec cat >/dev/null" virtual { "@" = "receiver" }'
         self.make_root({'smtpd.conf': f'''listen on {GATEWAY_IP} port 25 hostname opensmtpd.example
-action "away" mda "exec cat >/dev/null" virtual {{ "@" = "receiver" }}
+action "away" {away}
 match from any for domain "{DOMAIN}" action "away"
 '''})
         with open(os.path.join(self.dir, 'etc/passwd'), 'a') as f:
@@ -249,14 +263,18 @@ match from any for domain "{DOMAIN}" action "away"
 
 
 class Haraka(Peer):
-    """One process, as by default. queue/discard: messages never leave its memory, which is less than any user has it do."""
+    """One process, as by default. queue/discard: messages never leave its memory, which is less than any user has it do.
+    As a relay it hands them on before its own 250 (queue/smtp_forward), and has no queue."""
     name, durable = 'haraka', False
 
     def begin(self):
+        queue = 'smtp_forward' if self.relay else 'discard'
         files = {'smtp.ini': f'listen={GATEWAY_IP}:25\n', 'me': 'haraka.example\n', 'host_list': DOMAIN + '\n',
-                 'plugins': ('tls\n' if self.tls else '') + 'rcpt_to.in_host_list\nqueue/discard\n', 'log.ini': '[main]\nlevel=notice\n'}
+                 'plugins': ('tls\n' if self.tls else '') + f'rcpt_to.in_host_list\nqueue/{queue}\n', 'log.ini': '[main]\nlevel=notice\n'}
         if self.tls:
             files['tls.ini'] = f'key={self.tls[1]}\ncert={self.tls[0]}\n'
+        if self.relay:
+            files['smtp_forward.ini'] = f'host={self.relay[0]}\nport={self.relay[1]}\n'
         home = os.path.join(self.dir, 'home')
         program = [shutil.which('node') or 'nodejs', os.path.join(packages.root('haraka'), 'node_modules/Haraka/bin/haraka')]
         run(*program, '-i', home)  # its own defaults

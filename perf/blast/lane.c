@@ -126,6 +126,7 @@ int lane_load(struct lane *l, const struct options *o, const struct message *mes
     l->ending = false;
     histogram_clear(&l->latency);
     histogram_clear(&l->handshake);
+    histogram_clear(&l->refused);
     for (int i = 0; i < LANE_COUNTER_CNT; i++)
         atomic_store_explicit(&l->counter[i], 0, memory_order_relaxed);
     atomic_store_explicit(&l->begin_ns, 0, memory_order_relaxed);

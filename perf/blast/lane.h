@@ -100,6 +100,7 @@ struct lane {
 
     /* Written here, read by all. */
     struct histogram latency, handshake;
+    struct histogram refused; /* messages and connections, by a reply */
     _Atomic uint64_t counter[LANE_COUNTER_CNT];
     _Atomic uint64_t begin_ns; /* 0: the load has not begun */
     _Atomic uint64_t end_ns;   /* of the time that rates are of; 0: it goes on */

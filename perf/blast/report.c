@@ -52,6 +52,13 @@ static void join_handshake(struct report *r)
         histogram_join(&r->latency, &r->lane[i]->handshake);
 }
 
+static void join_refused(struct report *r)
+{
+    memset(&r->latency, 0, sizeof(r->latency));
+    for (uint32_t i = 0; i < r->options->lane_cnt; i++)
+        histogram_join(&r->latency, &r->lane[i]->refused);
+}
+
 /* Whether the unit is something else than the connection. */
 static bool has_units(const struct mode *m)
 {
@@ -160,6 +167,14 @@ static void handshake_figures(struct report *r)
     latency_figures(r, "handshake_");
 }
 
+/* How long it took until a reply refused a message, or a connection. */
+static void refused_figures(struct report *r)
+{
+    join_refused(r);
+    if (us(r, NULL, 1) > 0)
+        latency_figures(r, "refused_");
+}
+
 static void connection_figures(struct report *r)
 {
     const struct mode *mode = r->options->mode;
@@ -174,6 +189,7 @@ static void connection_figures(struct report *r)
     join_latency(r);
     latency_figures(r, "");
     handshake_figures(r);
+    refused_figures(r);
     figure(r, "started", (double)sum(r, LANE_STARTED), "connections");
     figure(r, "connections", (double)sum(r, LANE_CONNECTIONS), "connections");
     if (has_units(mode))

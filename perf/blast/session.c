@@ -31,9 +31,16 @@ static void end(struct lane *l, struct session *s)
     l->open_cnt--;
 }
 
+static uint64_t unit_age_ns(const struct lane *l, const struct session *s)
+{
+    return l->now_ns > s->unit_ns ? l->now_ns - s->unit_ns : 0;
+}
+
 void session_fail(struct lane *l, struct session *s, enum lane_counter reason)
 {
     lane_add(l, reason, 1);
+    if (reason == LANE_FAIL_REPLY)
+        histogram_add(&l->refused, unit_age_ns(l, s));
     l->link->abort(l, s);
     end(l, s);
 }
@@ -204,7 +211,7 @@ void session_send(struct lane *l, struct session *s, const void *p, size_t len)
 
 void session_unit_done(struct lane *l, struct session *s)
 {
-    histogram_add(&l->latency, l->now_ns > s->unit_ns ? l->now_ns - s->unit_ns : 0);
+    histogram_add(&l->latency, unit_age_ns(l, s));
     lane_add(l, LANE_UNITS, 1);
     s->unit_left--;
     s->unit_ns = l->now_ns;
@@ -213,6 +220,7 @@ void session_unit_done(struct lane *l, struct session *s)
 void session_unit_refused(struct lane *l, struct session *s, uint16_t code)
 {
     lane_add(l, code < 500 ? LANE_REFUSED_4XX : LANE_REFUSED_5XX, 1);
+    histogram_add(&l->refused, unit_age_ns(l, s));
     s->unit_left--;
     s->unit_ns = l->now_ns;
 }

@@ -73,6 +73,7 @@ def test_refusals_are_the_unit(lab):
     check_equal(got['connections'], 10, 'connections')
     got = at[MX].run('reject', '--messages', 5, '--no-pipelining')  # this one is taken
     check_equal((got['rejects'], got['failed_reply']), (0, 5), 'recipients that are not refused')
+    check(0 < got['refused_p50_us'] <= got['refused_p99_us'], f'how long a reply took that was not wanted: {got}')
 
 
 def test_held(lab):

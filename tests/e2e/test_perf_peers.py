@@ -1,4 +1,4 @@
-# ci: fetches another mail server and gnuplot, and takes two minutes
+# ci: fetches another mail server and gnuplot, and takes three minutes
 # limit: 400
 """perf/run's cases beside a peer, each just once and with few messages: their JSON is whole, no figure is nought; what cannot be
 fetched is named; the plots, of every case; and what a case that fails leaves of the others."""
@@ -14,7 +14,7 @@ from harness import SOURCE, check, check_equal, main, run
 PERF = os.path.join(SOURCE, 'perf')
 WHO = {'sluice', 'sluice-memif', 'postfix'}
 # Nought is as good as any other here: of a lane's layers those that a short load may leave out, or be done with in no time.
-MAY_BE_NOUGHT = re.compile(r'failed$|left$|user_share$|_bytes_per_connection$|cycles_(rx|tls|rings|timers|tx)_|lane_user_|cycles_idle')
+MAY_BE_NOUGHT = re.compile(r'failed$|left$|lost$|doubled$|damaged$|refused_|unanswered_share$|steered_|sleeps_|user_share$|_bytes_per_connection$|cycles_(rx|tls|rings|timers|tx)_|lane_user_|cycles_idle')
 # What a case must have told of each server.
 MUST = {'accept-new': 'messages', 'accept-pipelined': 'messages', 'accept-starttls': 'messages', 'accept-bulk': 'messages', 'accept-bulk-tls': 'messages',
         'connect': 'connections', 'reject': 'rejects'}
@@ -87,7 +87,32 @@ def test_idle(lab):
 
 def test_scale(lab):
     got = well_formed(lab, 'scale')
-    check(('ratio', 'cycles_2_to_1') in got, f'{got}')
+    for who in ('sluice', 'sluice-memif-1cpu'):
+        check(('ratio', f'{who}_cycles_2_to_1') in got, f'{got}')
+        check((who, 'lanes_2_cycles_conn_per_message') in got, f'{who} has no cycles of a layer')
+    # a lane of the client has the queue of a lane of the gateway's
+    check_equal(got['sluice-memif-1cpu', 'lanes_2_steered_per_message'], 0, 'frames on the wrong lane')
+    check(got['postfix', 'cpus_1_messages_per_cpu_s'] > 0 and got['ratio', 'postfix_cpu_per_message_2_to_1'] > 0, f'{got}')
+
+
+def test_relay(lab):
+    got = well_formed(lab, 'relay')
+    for who in WHO:
+        for metric in ('messages_per_s', 'messages_per_cpu_s', 'p50_us', 'p99_us', 'p999_us'):
+            check((who, metric) in got, f'{who} has no {metric}')
+        check_equal([got[who, metric] for metric in ('lost', 'doubled', 'damaged')], [0, 0, 0], f'{who}: lost, doubled, damaged')
+        check(got[who, 'acked'] > 0, f'{who} has accepted none')
+        check(not who.startswith('sluice') or (who, 'lane_cycles_conn_per_message') in got, f'{who} has no cycles of a layer')
+    check(('ratio', 'memif_per_cpu_s_to_postfix') in got and ('ratio', 'memif_share_of_disk') in got, 'no ratio')
+
+
+def test_overload(lab):
+    got = well_formed(lab, 'overload')
+    for who in WHO:
+        for metric in ('peak_messages_per_s', 'offered_share', 'goodput_share', 'refused_share', 'p99_us'):
+            check((who, metric) in got, f'{who} has no {metric}')
+    for who in ('sluice', 'sluice-memif'):
+        check(got[who, 'kept'] >= got[who, 'acknowledged'] > 0 and got[who, 'lost'] == 0, f'{who}: {got}')
 
 
 def test_plots(lab):

@@ -5,6 +5,7 @@
 #include "histogram.h"
 #include "mode.h"
 #include "options.h"
+#include "session.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -322,6 +323,72 @@ static void sources_differ(void **state)
     assert_true(same <= 2);
 }
 
+/* ---- refusals ---- */
+
+static void no_abort(struct lane *l, struct session *s)
+{
+    (void)l;
+    (void)s;
+}
+
+static uint64_t refused_ns(const struct lane *l, double share)
+{
+    struct histogram_sum sum = {0};
+
+    histogram_join(&sum, &l->refused);
+    return histogram_percentile_ns(&sum, NULL, share);
+}
+
+/* A connection that was due at 1 us. */
+static struct session *refusing_session(struct lane *l)
+{
+    struct session *s = base_pool_get(&l->sessions);
+
+    assert_non_null(s);
+    memset(s, 0, sizeof(*s));
+    base_timer_init(&s->timer);
+    base_list_init(&s->wait);
+    base_list_push_back(&l->open, &s->place);
+    l->open_cnt++;
+    s->unit_ns = 1000;
+    s->unit_left = 2;
+    return s;
+}
+
+static void refusals_are_timed(void **state)
+{
+    static const struct link_ops link = {.abort = no_abort};
+    static struct lane l;
+
+    (void)state;
+    l.link = &link;
+    base_list_init(&l.open);
+    base_wheel_init(&l.wheel, 0);
+    assert_int_equal(base_pool_init(&l.sessions, 2, sizeof(struct session), 64, 0), 0);
+
+    /* A message from its begin to the reply. */
+    struct session *s = refusing_session(&l);
+    l.now_ns = 1030;
+    session_unit_refused(&l, s, 452);
+    assert_int_equal(refused_ns(&l, 1), 30);
+    l.now_ns += 40;
+    session_unit_refused(&l, s, 554);
+    assert_int_equal(refused_ns(&l, 1), 40);
+    /* A connection from when it was due to the 421. */
+    l.now_ns = 1050;
+    session_fail(&l, refusing_session(&l), LANE_FAIL_REPLY);
+    assert_int_equal(refused_ns(&l, 1), 50);
+    assert_int_equal(refused_ns(&l, 0), 30);
+    /* What is done, or fails without a reply, is not refused. */
+    l.now_ns = 1060;
+    s->unit_ns = 1000;
+    session_unit_done(&l, s);
+    session_fail(&l, s, LANE_FAIL_SILENT);
+    assert_int_equal(refused_ns(&l, 1), 50);
+    assert_int_equal(l.open_cnt, 0);
+    base_pool_fini(&l.sessions);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +400,7 @@ int main(void)
         cmocka_unit_test(loads_are_read),
         cmocka_unit_test(frames_come_as_far_as_they_should),
         cmocka_unit_test(sources_differ),
+        cmocka_unit_test(refusals_are_timed),
     };
 
     dpdk_eal_init();
