@@ -9,6 +9,7 @@ import load
 import peers
 from blast import ELSEWHERE as NOBODY, Blast
 from ground import FROM, Ground, Ours, Place
+from half_load import half_load
 from harness import Failed, check, run, wait_until
 
 RAM_BYTES = 4 << 30
@@ -123,10 +124,10 @@ class Measuring:
                   tcp={'packet_buffers': 32768, 'msl': '1s'}, route_default={'host': NOBODY})
         return gw.start(addresses=False)
 
-    def ours(self, *more):
+    def ours(self):
         self.ground.server_address(kernel=False)
         gw = self.gateway()
-        got = measured(gw, self.kernel_load(*more))
+        got = measured(gw, self.kernel_load())
         gw.stop()
         return got
 
@@ -253,21 +254,6 @@ def physical(report, place, name, runs):
         report.add('ratio', 'memif_share_of_memory', per_s * (1 << 20) / rate, 'of the limit')
 
 
-def half_load(lab, ground, place, table, effort, rate, prefix):
-    """A durable 250 beside the disk's own commit, while half as many come as can. By the client that sleeps: over shared memory
-    both ends want a processor, and the disk's threads would wait for one."""
-    m = Measuring(lab, ground, place, 'accept-new', effort, None)
-    late, bare = [], []
-    for _ in range(effort.rounds):
-        bare.append(limits.commits(place, 4096, 8)[1])
-        late.append(m.ours('--rate', max(1, int(rate / 2))).figures.latency)
-    for name in load.LATENCIES:
-        table.add('accept-new', f'{prefix}half_load_{name}', median([p[name] for p in late]), 'us')
-    table.add('accept-new', f'{prefix}half_load_per_s', rate / 2, '/s')
-    table.add('accept-new', f'{prefix}half_load_disk_p99_us', median(bare), 'us', 'limit')
-    table.add('accept-new', f'{prefix}half_load_p99_to_disk', median([p['p99_us'] / b for p, b in zip(late, bare)]), 'times', 'ratio')
-
-
 def accept(lab, table, name, quick=False, names=None):
     """names: the peers; all, when none are given."""
     effort, kinds = Effort(quick), peers.present(names or peers.packages.NAMES)
@@ -279,6 +265,6 @@ def accept(lab, table, name, quick=False, names=None):
     for prefix, place in disks:
         report = on_a_disk(lab, ground, place, table, name, effort, kinds, tls, prefix)
         if name == 'accept-new':
-            rate = median([r.figures.per_s for r in report.runs['sluice']])
-            half_load(lab, ground, place, table, effort, rate, prefix)
+            rates = {who: median([r.figures.per_s for r in report.runs[who]]) for who in ('sluice', 'sluice-memif')}
+            half_load(Measuring(lab, ground, place, name, effort, None), table, rates, prefix, effort.rounds)
     check(report.runs, 'nothing was measured')

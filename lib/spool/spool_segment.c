@@ -239,6 +239,10 @@ static void zero_step(struct spool *s)
 {
     if (s->zeroing_slot == SPOOL_SLOT_NONE || s->zero_under_way)
         return;
+    /* From one segment to the next all mail waits, for a summary of megabytes and a header: the
+     * disk is theirs. */
+    if (s->opening_slot != SPOOL_SLOT_NONE || (s->need_segment && s->ready_cnt > 0))
+        return;
     const struct spool_segment *g = &s->segments[s->zeroing_slot];
     uint64_t left = g->bytes - g->offset;
     bool low = s->ready_cnt <= s->config.reserve_segments + 1;

@@ -50,10 +50,18 @@ def beside_postfix(lab, case):
             check((who, metric) in got, f'{who} has no {metric}')
     check(('ratio', 'per_cpu_s_to_postfix') in got and ('ratio', 'memif_per_cpu_s_to_postfix') in got, 'no ratio')
     check(all(row['durable'] is True for row in rows[case] if 'durable' in row), 'all of these sync')
+    return got
 
 
 def test_accept_new(lab):
-    beside_postfix(lab, 'accept-new')
+    got = beside_postfix(lab, 'accept-new')
+    for who in ('sluice', 'sluice-memif'):
+        half = {metric.removeprefix('half_load_'): value for (w, metric), value in got.items() if w == who and metric.startswith('half_load_')}
+        check(half['commit_p50_us'] <= half['commit_p99_us'] and half['store_p50_us'] <= half['store_p99_us'], f'{who} at half load: {half}')
+        check(abs(half['per_s'] - got[who, 'messages_per_s'] / 2) <= 1, f'{who}: half of {got[who, "messages_per_s"]}: {half}')
+    for link in ('', 'memif_'):
+        for what in ('p99_to_disk', 'store_p99_to_disk'):
+            check(got['ratio', f'half_load_{link}{what}'] > 0, f'half_load_{link}{what}')
 
 
 def test_accept_pipelined(lab):

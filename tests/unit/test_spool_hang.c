@@ -82,9 +82,41 @@ static void test_disk_hangs_between_segments(void **state)
     assert_int_equal(stopped, 40); /* there is always a write that the message waits for */
 }
 
+/* From one segment to the next all mail waits: the spare one gets no zeros meanwhile, and all of
+ * them after it. */
+static void test_no_zeros_between_segments(void **state)
+{
+    (void)state;
+    uint32_t held = 0;
+    struct bench *b = bench_make(0);
+    bench_open(b);
+    for (uint32_t n = 1; n <= 40; n++) {
+        send(b, n, 90000);
+        for (uint32_t pass = 0; pass < 30; pass++) {
+            const struct spool *s = b->spool;
+            struct spool_done d;
+            bool between = s->opening_slot != SPOOL_SLOT_NONE, zeros = s->zero_under_way;
+            b->now_ns += BASE_NS_MS;
+            spool_run(b->spool, b->now_ns);
+            if (between && s->opening_slot != SPOOL_SLOT_NONE && !zeros) {
+                assert_false(s->zero_under_way);
+                held += s->zeroing_slot != SPOOL_SLOT_NONE;
+            }
+            while (spool_poll(b->spool, &d, 1) == 1)
+                spool_arrival_free(d.arrival);
+        }
+    }
+    settle(b);
+    assert_true(held > 0);
+    assert_int_equal(stats_get(&b->stats, STATS_SPOOL_COMMITTED), 40);
+    assert_true(b->spool->state_cnt[SPOOL_SEGMENT_ZEROING] == 0);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_disk_hangs),
-                                       cmocka_unit_test(test_disk_hangs_between_segments)};
+                                       cmocka_unit_test(test_disk_hangs_between_segments),
+                                       cmocka_unit_test(test_no_zeros_between_segments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
