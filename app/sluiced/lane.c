@@ -604,6 +604,7 @@ static void ring_bells(struct lane *l)
     for (uint32_t i = 0; l->spoolers_rung >> i != 0; i++)
         if (l->spoolers_rung >> i & 1)
             doorbell_ring(&l->topology->spool[i].bell);
+    l->spoolers_rung = 0;
     if (l->courier_rung)
         doorbell_ring(&l->topology->courier_bell);
     if (l->auth.rung)
@@ -626,7 +627,6 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     l->tables = settings_tables(l->hub);
     note_drained(l);
     note_traced(l);
-    l->spoolers_rung = 0;
     if (l->tls != NULL)
         lane_tls_take(l->tls);
     l->courier_rung = false;

@@ -414,11 +414,51 @@ static void bad_frame_ends_the_connection(void **state)
     close_bench();
 }
 
+static bool bell_armed_after(enum spool_op op)
+{
+    struct doorbell *bell = &b->topology.spool[0].bell;
+    struct spool_entry e = {.op = (uint8_t)op, .from = 0}, out;
+
+    lane_spool_push(b->lane, &e);
+    lane_pass(b->lane, b->now_ns, b->now_ns);
+    assert_int_equal(rte_ring_sc_dequeue_elem(b->lane->to_spooler[0], &out, sizeof(out)), 0);
+    return atomic_load(&bell->armed) != 0;
+}
+
+/* The spooler is woken for pieces of messages eight at a time, for anything else at once, and for
+ * all that was put off when buffers run short. */
+static void spooler_is_woken(void **state)
+{
+    (void)state;
+    open_bench(0);
+    struct doorbell *bell = &b->topology.spool[0].bell, silent = *bell;
+    assert_int_equal(doorbell_init(bell), 0);
+    doorbell_arm(bell);
+    for (int i = 1; i < LANE_PIECES_EACH; i++)
+        assert_true(bell_armed_after(i == 1 ? SPOOL_BEGIN : SPOOL_CHUNK));
+    assert_false(bell_armed_after(SPOOL_CHUNK));
+    doorbell_arm(bell);
+    assert_true(bell_armed_after(SPOOL_CHUNK));
+    assert_false(bell_armed_after(SPOOL_COMMIT));
+    doorbell_arm(bell);
+    for (int i = 1; i < LANE_PIECES_EACH; i++)
+        assert_true(bell_armed_after(SPOOL_CHUNK));
+    uint32_t free_cnt = b->lane->bufs.free_cnt;
+    b->lane->bufs.free_cnt = b->lane->bufs.buf_cnt / 2 - 1;
+    lane_pass(b->lane, b->now_ns, b->now_ns);
+    b->lane->bufs.free_cnt = free_cnt;
+    assert_int_equal(atomic_load(&bell->armed), 0);
+    doorbell_fini(bell);
+    *bell = silent;
+    close_bench();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_replies_through_layers),
         cmocka_unit_test(bad_frame_ends_the_connection),
+        cmocka_unit_test(spooler_is_woken),
     };
 
     b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
