@@ -46,7 +46,7 @@ def overloaded(run, seconds, connections, before=None):
                'refused_share': (refused / seconds / per_s, 'of the peak'),
                'unanswered_share': ((got['failed'] - got.get('failed_reply', 0)) / seconds / per_s, 'of the peak')}
     for name in (*load.LATENCIES, *(f'refused_{p}' for p in load.LATENCIES)):
-        if name in got:
+        if got.get(name):  # none, when nothing was accepted
             figures[name] = got[name], 'us'
     for name in sorted(got):
         if name.startswith('failed_') or name in ('refused_4xx', 'refused_5xx'):
