@@ -128,8 +128,10 @@ struct conn_in {
     uint32_t limit_row;   /* where its client counts it (policy_limit.h) */
     uint32_t unknown_cnt; /* recipients that nobody has */
     bool limit_exempt;
-    bool body_got;  /* any, in that time */
-    bool certified; /* a certificate says who the client is: EXTERNAL is offered */
+    bool body_got;    /* any, in that time */
+    bool certified;   /* a certificate says who the client is: EXTERNAL is offered */
+    bool turned_away; /* at once: the lane is busy */
+    uint32_t let_in;  /* lane_busy.h: in which slot; 0: not, or it has begun a message since */
     struct conn_transaction txn;
 };
 

@@ -379,14 +379,17 @@ void conn_in_start(struct conn *c)
     smtp_server_init(&c->in.smtp, &l->settings->smtp, l->stats);
     c->in.smtp.normalize = settings_normalizes(c->listener, c->unproven ? NULL : &c->remote.addr);
     c->in.smtp.xclient = conn_xclient_allowed(c);
-    log_connect(c);
     CONN_TRACE(c, "session", "begins at listener %s, lane %u%s", c->listener->conf->name, l->number,
                c->proxy.port != 0 ? ", by a proxy" : "");
     c->in.limit_row = POLICY_LIMIT_NONE;
     /* Before the limits: a client that there is no room for has used up nothing of its rate. */
     const char *why = lane_busy_refuses(c);
-    if (why != NULL)
+    if (why != NULL) {
+        c->in.turned_away = true;
         return turn_away(c, why, "4.3.2", "All server ports are busy");
+    }
+    log_connect(c);
+    lane_busy_admit(c);
     if ((why = client_limits_open(c, text)) != NULL)
         return turn_away(c, why, "4.7.0", text);
     client_lists_begin(c);
@@ -556,8 +559,10 @@ static void app_close(struct conn *c)
     stats_inc(c->lane->stats, of_ending[c->ending]);
     conn_auth_leave(c);
     conn_rcpt_leave(c);
-    conn_log_end(c);
+    if (!c->in.turned_away) /* that line has said all */
+        conn_log_end(c);
     client_limits_close(c);
+    lane_busy_settle(c);
     c->lane->in_cnt--;
 }
 

@@ -23,9 +23,8 @@ _Static_assert(10 * 3 + SMTP_ADDRESS_MAX + 8 + 18 + SMTP_DOMAIN_MAX + 8 + 1 + SM
                    FIELDS_MAX,
                "the fields of MAIL");
 
-/* Buffers that stay free for bodies already begun; and so many messages that each finds one. */
-#define BUF_RESERVE(l)     ((l)->bufs.buf_cnt / 8)
-#define TRANSACTION_MAX(l) ((l)->bufs.buf_cnt / 4)
+/* Buffers that stay free for bodies already begun. */
+#define BUF_RESERVE(l) ((l)->bufs.buf_cnt / 8)
 
 static void push(struct conn *c, enum spool_op op, enum spool_part part, const uint8_t *p,
                  uint32_t len, struct spool_buf *buf)
@@ -356,6 +355,11 @@ static void add_mail(struct conn *c, struct base_buf *fields)
         add(fields, SPOOL_ENVELOPE_ENVID, params->envid.p, params->envid.len);
 }
 
+uint32_t conn_message_max(const struct lane *l)
+{
+    return l->bufs.buf_cnt / 4;
+}
+
 bool conn_message_begin(struct conn *c, uint32_t spool)
 {
     struct conn_transaction *t = &c->in.txn;
@@ -363,7 +367,8 @@ bool conn_message_begin(struct conn *c, uint32_t spool)
     uint8_t bytes[FIELDS_MAX];
     struct base_buf fields = {.p = bytes, .cap = sizeof(bytes)};
 
-    if (l->transaction_cnt >= TRANSACTION_MAX(l)) {
+    lane_busy_settle(c);
+    if (l->transaction_cnt >= conn_message_max(l)) {
         stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
         return false;
     }

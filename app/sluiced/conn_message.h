@@ -23,6 +23,9 @@
  * envelope bytes, its header bytes), the body, COMMIT. */
 bool conn_message_room(const struct conn *c);
 
+/* How many messages may be under way in a lane, so that each finds a buffer. */
+uint32_t conn_message_max(const struct lane *l);
+
 /* Starts a message in that spool for the sender that the SMTP server asks about: id, envelope.
  * Returns false when there are too many under way for the buffers. */
 bool conn_message_begin(struct conn *c, uint32_t spool);

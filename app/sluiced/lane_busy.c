@@ -1,7 +1,7 @@
 #include "lane_busy.h"
 
 #include "base_time.h"
-#include "conn.h"
+#include "conn_message.h"
 #include "lane.h"
 
 void lane_busy_burst(struct lane_busy *b, uint32_t cnt)
@@ -18,11 +18,50 @@ static bool buffers_short(const struct lane *l)
 }
 
 /* Ends with a quarter less. */
-static bool is_many(const struct lane *l, uint32_t cnt, bool was)
+static bool is_many(uint32_t cnt, uint32_t many, bool was)
 {
-    uint32_t many = l->bufs.buf_cnt / 16;
-
     return cnt > (was ? many - many / 4 : many);
+}
+
+static void next_slot(struct lane_busy *b)
+{
+    uint32_t *oldest = &b->young[++b->slot % LANE_BUSY_YOUNG_CNT];
+
+    b->young_cnt -= *oldest;
+    *oldest = 0;
+}
+
+/* Who has been in for long is young no more. */
+static void age(struct lane_busy *b, uint64_t now_ns)
+{
+    uint64_t gone = (now_ns - b->slot_ns) / LANE_BUSY_YOUNG_NS;
+
+    if (gone == 0)
+        return;
+    b->slot_ns += gone * LANE_BUSY_YOUNG_NS;
+    for (uint64_t i = 0; i < gone && i < LANE_BUSY_YOUNG_CNT; i++)
+        next_slot(b);
+}
+
+void lane_busy_admit(struct conn *c)
+{
+    struct lane_busy *b = &c->lane->busy;
+
+    c->in.let_in = b->slot;
+    b->young[b->slot % LANE_BUSY_YOUNG_CNT]++;
+    b->young_cnt++;
+}
+
+void lane_busy_settle(struct conn *c)
+{
+    struct lane_busy *b = &c->lane->busy;
+    uint32_t slot = c->in.let_in;
+
+    c->in.let_in = 0;
+    if (slot == 0 || b->slot - slot >= LANE_BUSY_YOUNG_CNT)
+        return;
+    b->young[slot % LANE_BUSY_YOUNG_CNT]--;
+    b->young_cnt--;
 }
 
 static uint64_t at_most(uint64_t ns, uint64_t most_ns)
@@ -37,16 +76,24 @@ void lane_busy_pass(struct lane *l)
     bool was = b->why != NULL;
 
     b->pass_ns = l->now_ns;
-    b->waits_ns = b->full ? b->waits_ns + at_most(since_ns, LANE_BUSY_STEP_NS) : 0;
+    if (b->full)
+        b->waits_ns = at_most(b->waits_ns + at_most(since_ns, LANE_BUSY_STEP_NS),
+                              LANE_BUSY_WAITS_NS + LANE_BUSY_STAYS_NS);
+    else
+        b->waits_ns -= at_most(since_ns, b->waits_ns);
+    age(b, l->now_ns);
     b->short_ns = buffers_short(l) ? b->short_ns + at_most(since_ns, LANE_BUSY_LOOK_NS) : 0;
     b->full = false;
-    b->many = is_many(l, l->transaction_cnt + l->commit_cnt, b->many);
-    b->many_ended = is_many(l, l->commit_cnt, b->many_ended);
+    uint32_t begun = l->transaction_cnt + b->young_cnt;
+    b->many = is_many(begun + l->commit_cnt, l->bufs.buf_cnt / 4, b->many);
+    b->many_ended = is_many(l->commit_cnt, l->bufs.buf_cnt / 16, b->many_ended);
     b->why = NULL;
     if (b->many_ended && b->short_ns >= LANE_BUSY_SHORT_NS)
         b->why = "busy: few spool buffers are left";
-    else if (b->many && b->waits_ns >= LANE_BUSY_WAITS_NS)
+    else if (b->many && (b->waits_ns >= LANE_BUSY_WAITS_NS || (was && b->waits_ns > 0)))
         b->why = "busy: frames wait";
+    else if (b->waits_ns > 0 && begun >= conn_message_max(l))
+        b->why = "busy: no room for another message";
     if (b->why != NULL && !was)
         stats_inc(l->stats, STATS_CONN_BUSY_BEGUN);
     stats_set(l->stats, STATS_CONN_BUSY, b->why != NULL);

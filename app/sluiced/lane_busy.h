@@ -3,14 +3,19 @@
  * those who are in are served as fast as ever. Else all would wait, until clients send again what
  * waits already, and the lane works for that: half of the mail that it could take.
  *
- * Many messages are a sixteenth of the spool's buffers, each of which can carry one. It is busy
- * when
- *   - frames have waited in a port for LANE_BUSY_WAITS_NS (each pass found a whole burst) and many
- *     messages are under way, begun or waiting for the disk; or
+ * Many messages are a sixteenth of the spool's buffers, each of which can carry one. A connection
+ * that was let in less than LANE_BUSY_YOUNG_CNT slots of LANE_BUSY_YOUNG_NS ago counts as one that
+ * is under way, until it has begun its first or has ended: what it brings is already promised a
+ * place. It is busy when
+ *   - frames have waited in a port for LANE_BUSY_WAITS_NS (passes that found a whole burst, less
+ *     those that did not) and many messages are under way, begun or waiting for the disk; or
+ *   - that has been so a moment ago, and as many are under way as there is room for: another one
+ *     would hear 452 at its MAIL, which costs both ends more than 421 at once; or
  *   - less than a quarter of the spool's buffers was free for LANE_BUSY_SHORT_NS and many messages
  *     have ended and wait for the disk, which does not keep up. Until then windows close, as they
- * do for a disk that pauses for a moment. It ends by itself: with the first pass that is no whole
- * burst, with three eighths of the buffers free, or when few messages are left.
+ * do for a disk that pauses for a moment. It ends by itself: when the port was found empty as long
+ * as it was found full (LANE_BUSY_WAITS_NS and LANE_BUSY_STAYS_NS at most), with three eighths of
+ * the buffers free, or when few messages are left.
  *
  * Not busy: a lane that lost its core, or whose machine stood still. However long ago the last pass
  * was, one counts for LANE_BUSY_STEP_NS at most while frames wait, so that many passes have to find
@@ -38,18 +43,27 @@
 #define LANE_BUSY_SHORT_NS UINT64_C(1000000000)
 #define LANE_BUSY_STEP_NS  UINT64_C(1000000)
 #define LANE_BUSY_LOOK_NS  UINT64_C(100000000)
+/* Frames that are turned away are few and quick, so that the port is empty now and then. */
+#define LANE_BUSY_STAYS_NS UINT64_C(20000000)
+/* Together longer than a client on the same continent takes from SYN to MAIL. */
+#define LANE_BUSY_YOUNG_NS  UINT64_C(50000000)
+#define LANE_BUSY_YOUNG_CNT 4
 
 struct conn;
 struct lane;
 
 struct lane_busy {
     uint64_t pass_ns;  /* the last pass */
-    uint64_t waits_ns; /* frames have waited in a port so long; 0: they do not */
+    uint64_t waits_ns; /* frames have waited in a port so long */
     uint64_t short_ns; /* few buffers are left for so long; 0: there are more */
     bool full;         /* a port had a whole burst in this pass */
     bool many;         /* messages under way */
     bool many_ended;   /* messages that wait for the disk */
     const char *why;   /* it is busy, in words for the log; NULL: it is not */
+    uint64_t slot_ns;  /* the slot's begin */
+    uint32_t slot;     /* from 1 on; its place in young: modulo LANE_BUSY_YOUNG_CNT */
+    uint32_t young[LANE_BUSY_YOUNG_CNT]; /* connections let in, that have not begun a message */
+    uint32_t young_cnt;                  /* all of them */
 };
 
 /* A port has given so many frames in this pass. */
@@ -60,6 +74,10 @@ void lane_busy_pass(struct lane *l);
 
 /* When it has to be looked at again; BASE_NS_NONE: with the next pass, whenever that is. */
 uint64_t lane_busy_deadline(const struct lane *l);
+
+/* The connection is let in; it begins a message, or ends. */
+void lane_busy_admit(struct conn *c);
+void lane_busy_settle(struct conn *c);
 
 /* Why the connection is to be turned away (static, for the log); NULL: it is not. Counts. */
 const char *lane_busy_refuses(const struct conn *c);

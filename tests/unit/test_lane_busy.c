@@ -10,10 +10,13 @@
 #include <string.h>
 
 #define BUFFERS 2048
-#define MANY    (BUFFERS / 16 + 1)
+#define ROOM    (BUFFERS / 4) /* for messages under way */
+#define MANY    (ROOM + 1)
+#define ENDED   (BUFFERS / 16 + 1)
 #define BURST   LANE_BURST
 
-static const char waits[] = "busy: frames wait", shortage[] = "busy: few spool buffers are left";
+static const char waits[] = "busy: frames wait", shortage[] = "busy: few spool buffers are left",
+                  full[] = "busy: no room for another message";
 static struct lane *lane;
 static struct stats_block stats;
 
@@ -84,22 +87,25 @@ static void test_table(void **state)
         {"frames wait for 20 ms", 401, 50 * US, BURST, MANY, 0, 1900, waits},
         {"messages that wait for the disk count", 401, 50 * US, BURST, 0, MANY, 1900, waits},
         {"both together", 401, 50 * US, BURST, MANY / 2, MANY / 2 + 1, 1900, waits},
-        {"not yet 20 ms", 399, 50 * US, BURST, MANY, 0, 1900, NULL},
+        {"not yet 20 ms", 399, 50 * US, BURST, MANY / 2, MANY / 2 + 1, 1900, NULL},
         {"bursts that are not whole", 100000, 50 * US, BURST - 1, MANY, 0, 1900, NULL},
         {"a flood without mail", 100000, 50 * US, BURST, 0, 0, BUFFERS, NULL},
-        {"a few large messages", 100000, 50 * US, BURST, MANY - 1, 0, 1000, NULL},
-        {"the core was lost for a second", 1, BASE_NS_S, BURST, MANY, 0, 1900, NULL},
-        {"again and again", 19, BASE_NS_S, BURST, MANY, 0, 1900, NULL},
+        {"a few large messages", 100000, 50 * US, BURST, ROOM - 1, 0, 1000, NULL},
+        {"the core was lost for a second", 1, BASE_NS_S, BURST, MANY - 2, 9, 1900, NULL},
+        {"again and again", 19, BASE_NS_S, BURST, ROOM - 1, 2, 1900, NULL},
+        {"no room, but nothing waits", 100000, 50 * US, BURST - 1, ROOM, 0, 1900, NULL},
+        {"no room, and frames wait", 1, 50 * US, BURST, ROOM, 0, 1900, full},
+        {"room for one more", 399, 50 * US, BURST, ROOM - 1, 300, 1900, NULL},
         {"passes that take long, as many", 20, 5 * BASE_NS_MS, BURST, MANY, 0, 1900, waits},
-        {"buffers are short for a second", 1001, BASE_NS_MS, 0, 0, MANY, 500, shortage},
+        {"buffers are short for a second", 1001, BASE_NS_MS, 0, 0, ENDED, 500, shortage},
         {"both", 1001, BASE_NS_MS, BURST, 0, MANY, 500, shortage},
-        {"and the lane sleeps", 21, 50 * BASE_NS_MS, 0, 0, MANY, 500, shortage},
-        {"the machine stood still, the disk waits", 9, BASE_NS_S, 0, 0, MANY, 500, NULL},
-        {"the disk pauses for less", 998, BASE_NS_MS, 0, 0, MANY, 500, NULL},
-        {"a quarter is free", 100000, BASE_NS_MS, 0, 0, MANY, 512, NULL},
-        {"clients fall silent in the middle", 100000, BASE_NS_MS, 0, MANY * 4, 8, 100, NULL},
+        {"and the lane sleeps", 21, 50 * BASE_NS_MS, 0, 0, ENDED, 500, shortage},
+        {"the machine stood still, the disk waits", 9, BASE_NS_S, 0, 0, ENDED, 500, NULL},
+        {"the disk pauses for less", 998, BASE_NS_MS, 0, 0, ENDED, 500, NULL},
+        {"a quarter is free", 100000, BASE_NS_MS, 0, 0, ENDED, 512, NULL},
+        {"clients fall silent in the middle", 100000, BASE_NS_MS, 0, ROOM, 8, 100, NULL},
         {"a few large messages on a slow disk", 100000, BASE_NS_MS, 0, 8, 8, 260, NULL},
-        {"the machine stood still", 2, 3600 * BASE_NS_S, BURST, MANY, 0, 100, NULL},
+        {"the machine stood still", 2, 3600 * BASE_NS_S, BURST, MANY - 2, 9, 100, NULL},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -115,15 +121,17 @@ static void test_turns(void **state)
 {
     static const struct load turns[] = {
         {"frames wait", 1000, 50 * US, BURST, MANY, 0, 1900, waits},
-        {"fewer messages, but not much", 1, 50 * US, BURST, 96 + 1, 0, 1900, waits},
-        {"a quarter less", 1, 50 * US, BURST, 96, 0, 1900, NULL},
-        {"more, but not many", 100, 50 * US, BURST, MANY - 1, 0, 1900, NULL},
+        {"fewer messages, but not much", 1, 50 * US, BURST, 384 + 1, 0, 1900, waits},
+        {"a quarter less", 1, 50 * US, BURST, 384, 0, 1900, NULL},
+        {"more, but not many", 100, 50 * US, BURST, ROOM - 1, 1, 1900, NULL},
         {"many again, frames still wait", 1, 50 * US, BURST, MANY, 0, 1900, waits},
-        {"the port is empty once", 1, 50 * US, BURST - 1, MANY, 0, 1900, NULL},
-        {"from anew", 399, 50 * US, BURST, MANY, 0, 1900, NULL},
-        {"20 ms", 2, 50 * US, BURST, MANY, 0, 1900, waits},
+        {"the port is empty for a while", 799, 50 * US, BURST - 1, MANY, 0, 1900, waits},
+        {"and for as long as it was full", 1, 50 * US, BURST - 1, MANY, 0, 1900, NULL},
+        {"from anew", 399, 50 * US, BURST, ROOM - 1, 2, 1900, NULL},
+        {"20 ms", 2, 50 * US, BURST, ROOM - 1, 2, 1900, waits},
+        {"the lane sleeps", 1, 100 * BASE_NS_MS, 0, ROOM - 1, 2, 1900, NULL},
         {"buffers too", 1001, BASE_NS_MS, BURST, 0, MANY, 511, shortage},
-        {"more than a quarter is free", 10, BASE_NS_MS, 0, 0, MANY, 767, shortage},
+        {"more than a quarter is free", 40, BASE_NS_MS, 0, 0, MANY, 767, shortage},
         {"three eighths", 1, BASE_NS_MS, 0, 0, MANY, 768, NULL},
         {"less, not yet short", 2000, BASE_NS_MS, 0, 0, MANY, 512, NULL},
         {"nothing", 1, BASE_NS_MS, 0, 0, 0, BUFFERS, NULL},
@@ -132,7 +140,43 @@ static void test_turns(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++)
         play(&turns[i]);
-    assert_int_equal(stats_get(&stats, STATS_CONN_BUSY_BEGUN), 3);
+    assert_int_equal(stats_get(&stats, STATS_CONN_BUSY_BEGUN), 4);
+}
+
+/* Who was let in counts until it begins a message, ends, or was in for some time. */
+static void test_let_in(void **state)
+{
+    static const struct load
+        waiting = {"frames wait", 401, 50 * US, BURST, 0, 0, 1900, NULL},
+        settled = {"they have begun", 1, 50 * US, BURST, 0, 0, 1900, NULL},
+        again = {"again", 1, 50 * US, BURST, 0, 0, 1900, waits},
+        later = {"one slot later", 1, LANE_BUSY_YOUNG_NS, BURST, 0, 0, 1900, waits},
+        aged = {"and three", 3, LANE_BUSY_YOUNG_NS, BURST, 0, 0, 1900, NULL};
+    struct conn *c = calloc(MANY, sizeof(*c));
+
+    (void)state;
+    assert_non_null(c);
+    for (uint32_t i = 0; i < MANY; i++)
+        c[i].lane = lane;
+    play(&waiting);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < MANY; i++)
+            lane_busy_admit(&c[i]);
+        play(&again);
+        if (round > 0)
+            break;
+        for (uint32_t i = 0; i < MANY; i++) {
+            lane_busy_settle(&c[i]);
+            lane_busy_settle(&c[i]); /* a second message, the end */
+        }
+        play(&settled);
+    }
+    play(&later);
+    play(&aged);
+    for (uint32_t i = 0; i < MANY; i++) /* young no more: nobody else's place is given back */
+        lane_busy_settle(&c[i]);
+    assert_int_equal(lane->busy.young_cnt, 0);
+    free(c);
 }
 
 /* Servers come again; a user would see an error. */
@@ -167,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_let_in, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listeners, setup, teardown),
     };
 
