@@ -12,7 +12,7 @@
 #include "stats.h"
 
 #define DEVICE_LANE_MAX 16
-#define DEVICE_LANE_MB  176 /* of the pools that a lane of usual size takes */
+#define DEVICE_LANE_MB  256 /* of the pools that a lane of usual size takes */
 
 struct device {
     const char *name;                           /* of the tool: EAL's file prefix begins with it */
