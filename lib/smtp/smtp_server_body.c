@@ -40,6 +40,7 @@ struct pass {
     struct smtp_server *s;
     struct base_buf *dst;
     size_t checked; /* bytes of dst whose lines have been measured */
+    size_t ahead;   /* where in dst lines have been asked for */
     uint64_t most;  /* message_bytes beyond which the session is closed */
 };
 
@@ -183,14 +184,18 @@ static bool is_plain(const struct smtp_server *s, const uint8_t *in, size_t i)
 
 /* Buffers come from a thread that has read them: that their lines are to be written is told some
  * packets ahead, so that stores need not wait one by one for what that processor still holds. */
-static void expect_more(const struct base_buf *dst, size_t n)
+static void expect_more(struct pass *p, size_t n)
 {
+    const struct base_buf *dst = p->dst;
     size_t at = dst->len + WRITE_AHEAD_BYTES, end = at + n;
 
+    if (at < p->ahead)
+        at = p->ahead;
     if (end > dst->cap)
         end = dst->cap;
     for (; at < end; at += 64)
         __builtin_prefetch(dst->p + at, 1);
+    p->ahead = at;
 }
 
 /* Takes ordinary bytes at src, up to n; returns how many. */
@@ -208,7 +213,7 @@ static size_t take_run(struct pass *p, const uint8_t *src, size_t n)
     if (n > p->most - s->message_bytes + 1)
         n = p->most - s->message_bytes + 1;
     if (keep && n >= WRITE_AHEAD_MIN_BYTES)
-        expect_more(dst, n);
+        expect_more(p, n);
     struct smtp_scan_run run = s->scanner->run(keep ? dst->p + dst->len : NULL, src, n, mode);
     if (run.used == 0)
         return 0;
