@@ -4,9 +4,10 @@ the figures are: perf/README.md."""
 import os
 import statistics
 
+import limits
 import load
 import peers
-from accept import RAM_BYTES, Effort
+from accept import RAM_BYTES, Effort, lane_cycles
 from blast import ELSEWHERE as NOBODY, Blast
 from ground import FROM, Ground, Ours, Place
 from harness import Failed, check, wait_until
@@ -31,18 +32,23 @@ def spooled(gw):
     raise Failed('queue stat tells no messages')
 
 
-def overloaded(run, seconds, connections, before=None):
+def overloaded(server, run, seconds, connections):
     """Peak, then twice as much: what became of it. run gives blast's figures for words."""
+    ours = isinstance(server, Ours)
     run(words(32, 1, '--messages', 100))
-    start = before() if before else 0
+    start = spooled(server) if ours else 0
     peak = run(words(min(PEAK_CONNECTIONS, connections), seconds))
     per_s = peak['messages_per_s']
     if not per_s:
         raise Failed(f'nothing succeeded: {peak}')
+    cycles = lane_cycles(server) if ours else {}
+    cpu = sum(server.meter.cpu())
     got = run(words(connections, seconds, '--rate', max(1, int(FACTOR * per_s))))
+    cpu = sum(server.meter.cpu()) - cpu
     refused = sum(got.get(name, 0) for name in ('failed_reply', 'refused_4xx', 'refused_5xx'))
     figures = {'peak_messages_per_s': (per_s, '/s'), 'offered_share': (got['started'] / seconds / per_s, 'of the peak'),
                'goodput_per_s': (got['messages_per_s'], '/s'), 'goodput_share': (got['messages_per_s'] / per_s, 'of the peak'),
+               'messages_per_cpu_s': (got['messages'] / cpu, '/s'),
                'refused_share': (refused / seconds / per_s, 'of the peak'),
                'unanswered_share': ((got['failed'] - got.get('failed_reply', 0)) / seconds / per_s, 'of the peak')}
     for name in (*load.LATENCIES, *(f'refused_{p}' for p in load.LATENCIES)):
@@ -51,8 +57,10 @@ def overloaded(run, seconds, connections, before=None):
     for name in sorted(got):
         if name.startswith('failed_') or name in ('refused_4xx', 'refused_5xx'):
             figures[name] = got[name], 'in all'
-    if before:
-        accepted, kept = peak['messages'] + got['messages'], before() - start
+    if ours:
+        for name, n in lane_cycles(server).items():
+            figures[f'lane_{name}_per_message'] = (n - cycles[name]) / max(1, got['messages']), 'cycles'
+        accepted, kept = peak['messages'] + got['messages'], spooled(server) - start
         figures |= {'acknowledged': (accepted, 'messages'), 'kept': (kept, 'messages'), 'lost': (max(0, accepted - kept), 'messages')}
     return figures
 
@@ -77,14 +85,14 @@ class Overload:
         gw = self.gateway(place, True)
         far = Blast(self.lab, gw, '--connections', CONNECTIONS)
         far.run('connect', '--messages', 100)
-        got = overloaded(lambda w: far.run(*w), self.seconds, CONNECTIONS, lambda: spooled(gw))
+        got = overloaded(gw, lambda w: far.run(*w), self.seconds, CONNECTIONS)
         check(got['lost'][0] == 0, f'{got["lost"][0]:.0f} messages that were acknowledged are not in the spool')
         far.stop()
         return got
 
     def veth(self, place):
         gw = self.gateway(place, False)
-        got = overloaded(lambda w: load.raw(w, FROM), self.seconds, CONNECTIONS, lambda: spooled(gw))
+        got = overloaded(gw, lambda w: load.raw(w, FROM), self.seconds, CONNECTIONS)
         check(got['lost'][0] == 0, f'{got["lost"][0]:.0f} messages that were acknowledged are not in the spool')
         gw.stop()
         return got
@@ -99,7 +107,7 @@ class Overload:
             wait_until(lambda: server.queued() == 0, DRAIN_S, f'{server.name} is quiet')
             return got
         try:
-            return overloaded(run, self.seconds, PEER_CONNECTIONS)
+            return overloaded(server, run, self.seconds, PEER_CONNECTIONS)
         finally:
             server.stop()
 
@@ -121,7 +129,11 @@ def overload(lab, table, quick=False, names=None):
                     raise Failed(f'overload: {prefix}{who}: {why}') from None
                 print(f'peer {who}: not in overload: {why}', flush=True)
                 servers = [server for server in servers if server[0] != who]
+    records, _ = limits.commits(case.disk, BYTES, 64)
+    table.add('overload', 'disk_records_per_s', records, '/s', 'limit')
     for (who, prefix), done in runs.items():
+        if who.startswith('sluice') and not prefix:
+            table.add('overload', 'share_of_disk', statistics.median(got['goodput_per_s'][0] for got in done) / records, 'of the limit', who)
         units = {name: unit for got in done for name, (_, unit) in got.items()}
         for name, unit in units.items():
             values = [got.get(name, (0, unit))[0] for got in done]

@@ -4,6 +4,7 @@ import os
 import statistics
 
 import accept
+import limits
 import load
 import peers
 from blast import ELSEWHERE as NOBODY, Blast
@@ -123,7 +124,9 @@ def ours(table, who, runs):
         for name in done[0].more:
             add(f'{name}_per_message', [r.more[name] / r.figures.done for r in done], '')
         add('rx_packets_per_pass', [r.more['rx_packets'] / max(1, r.more['passes_busy']) for r in done], 'packets')
-    table.add('scale', f'{who}_cycles_2_to_1', statistics.median(b / a for a, b in zip(cycles[1], cycles[2])), 'times', 'ratio')
+    busy = {lanes: [r.cycles['cycles_busy'] / r.figures.done for r in done] for lanes, done in runs.items()}
+    for name, of in (('cycles', cycles), ('busy_cycles', busy)):
+        table.add('scale', f'{who}_{name}_2_to_1', statistics.median(b / a for a, b in zip(of[1], of[2])), 'times', 'ratio')
 
 
 def theirs(table, who, runs):
@@ -152,5 +155,9 @@ def scale(lab, table, quick=False, names=None):
                     raise Failed(f'scale: {who}: {why}') from None
                 print(f'peer {who}: not in scale: {why}', flush=True)
                 del servers[who]
+    records, _ = limits.commits(case.place, 4096, 64)
+    table.add('scale', 'disk_records_per_s', records, '/s', 'limit')
     for who in servers:
+        if who.startswith('sluice'):
+            table.add('scale', 'lanes_2_share_of_disk', statistics.median(r.figures.per_s for r in runs[who][2]) / records, 'of the limit', who)
         (ours if who.startswith('sluice') else theirs)(table, who, runs[who])
