@@ -34,7 +34,7 @@ CASES = {
     'accept-pipelined': Case('messages', 'smtp --connections 64 --per-connection 100 --size 4096', 300000, bare=(4096, 64)),
     'accept-starttls': Case('messages', 'smtp --connections 64 --per-connection 1 --size 4096 --tls starttls --tls-version 1.3', 200000, ram=False, tls=True),
     'accept-bulk': Case('messages', 'bulk --connections 16 --size 1048576', 1000, bare=(1048576, 1), warm=20),
-    'accept-bulk-tls': Case('messages', 'bulk --connections 16 --size 1048576 --tls starttls --tls-version 1.3', 1000, tls=True, bare=(1048576, 1), warm=20),
+    'accept-bulk-tls': Case('messages', 'bulk --connections 16 --size 1048576 --tls starttls --tls-version 1.3', 1000, ram=False, tls=True, bare=(1048576, 1), warm=20),
     'connect': Case('connections', 'connect --connections 64 --ehlo', 2000000, disks=False),
     'reject': Case('rejects', 'reject --connections 64 --recipient someone@refused.example', 2000000, disks=False),
 }
@@ -207,7 +207,7 @@ def on_a_disk(lab, ground, place, table, name, effort, kinds, tls, prefix):
         else:
             servers.append((kind.name, kind.durable, lambda kind=kind: m.peer(kind)))
     runs = {who: [] for who, _, _ in servers}
-    for _ in range(effort.rounds):
+    for _ in range(max(1, effort.rounds - (prefix != ''))):  # one less in memory, which nothing disturbs
         for server in list(servers):
             who, _, go = server
             try:
