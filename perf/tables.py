@@ -40,11 +40,19 @@ def one(rows, case, prefix, per_cpu_s):
 
 
 def plain(rows, case):
-    """A case that is of no kind that has a table of its own."""
-    yield from (f'`{case}`:', '', '| who | metric | value | unit |', '|---|---|---|---|')
-    for (who, metric, unit), value in {(row['who'], row['metric'], row['unit']): row['value'] for row in rows if row['case'] == case}.items():
-        yield f'| {who} | `{metric}` | {short(value)} | {unit} |'
+    """A case that is of no kind that has a table of its own: who by who; limits and ratios below."""
+    found = {(row['who'], row['metric']): row for row in rows if row['case'] == case}
+    beside = ('ratio', 'limit')
+    whos = list(dict.fromkeys(who for who, _ in found if who not in beside))
+    yield from (f'`{case}`:', '', '| metric | ' + ' | '.join(whos) + ' | unit |', '|---|' + '---|' * (len(whos) + 1))
+    for metric, unit in {metric: row['unit'] for (who, metric), row in found.items() if who not in beside}.items():
+        values = [short(found[who, metric]['value']) if (who, metric) in found else '' for who in whos]
+        yield f'| `{metric}` | ' + ' | '.join(values) + f' | {unit} |'
     yield ''
+    said = [f'{who} `{metric}` {short(row["value"])} {row["unit"]}' for (who, metric), row in found.items() if who in beside]
+    if said:
+        yield '; '.join(said) + '.'
+        yield ''
 
 
 def markdown(rows):
