@@ -202,6 +202,7 @@ void tls_conn_close(struct tls_conn *c)
         base_assert(!c->parked && !SSL_waiting_for_async(c->ssl));
     }
     tls_lane_unqueue(l, c);
+    tls_ahead_drop(c);
     if (c->handshaking) {
         l->handshake_cnt--;
         stats_inc(l->stats, STATS_TLS_ABANDONED);
@@ -273,19 +274,6 @@ static void fail_by_queue(struct tls_conn *c)
     fail(c, reason);
 }
 
-/* Before the first step of a connection from a client, where the driver of the key exchange wants
- * to see what came in a pass before it answers. */
-static bool peek(struct tls_conn *c)
-{
-    const struct tls_kex_driver *kex = &c->domain->kex;
-
-    if (c->peeked || c->client || kex->ops == NULL || kex->ops->peek == NULL || c->in.len == 0)
-        return false;
-    c->peeked = true;
-    kex->ops->peek(kex->state, c->in);
-    return true;
-}
-
 /* Whether this call may make a step; otherwise want says what for it waits. */
 static bool may_step(struct tls_conn *c)
 {
@@ -298,7 +286,7 @@ static bool may_step(struct tls_conn *c)
             return false;
         if (c->want == TLS_WANT_INPUT && c->in.len == 0)
             return false;
-        if (peek(c)) {
+        if (!c->peeked && tls_ahead_peek(c)) {
             tls_lane_turn(l, c);
             c->want = TLS_WANT_TURN;
             return false;
@@ -318,11 +306,13 @@ static bool may_step(struct tls_conn *c)
 static void step(struct tls_conn *c)
 {
     tls_kex_plain_fill(&c->domain->kex_plain);
-    int rc = SSL_do_handshake(c->ssl);
+    int rc = SSL_do_handshake(c->ssl), error = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(c->ssl, rc);
 
-    if (rc == 1)
+    if (error != SSL_ERROR_WANT_ASYNC_JOB) /* then nothing was done */
+        tls_ahead_drop(c);
+    switch (error) {
+    case SSL_ERROR_NONE:
         return established(c);
-    switch (SSL_get_error(c->ssl, rc)) {
     case SSL_ERROR_WANT_READ:
         c->want = TLS_WANT_INPUT;
         return;

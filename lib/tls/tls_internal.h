@@ -2,8 +2,9 @@
  * What the parts of lib/tls share. tls_lane.c: the queue of operations. tls_domain.c: contexts of a
  * configuration; tls_certificate.c: keys and chains; tls_name.c: which context a name gets;
  * tls_context.c: one SSL_CTX. tls_provider.c and what it lists: our algorithms. tls_conn.c: a
- * connection; tls_session.c: sessions with servers; tls_bio.c: the caller's buffers as OpenSSL sees
- * them; tls_reason.c: errors.
+ * connection; tls_ahead.c: key exchanges of several at once, for which tls_hello.c looks at what
+ * came; tls_session.c: sessions with servers; tls_bio.c: the caller's buffers as OpenSSL sees them;
+ * tls_reason.c: errors.
  */
 #ifndef TLS_INTERNAL_H
 #define TLS_INTERNAL_H
@@ -20,8 +21,9 @@
 #include <openssl/provider.h>
 #include <openssl/ssl.h>
 
-#define TLS_LANE_BURST 64 /* completions taken at once */
-#define TLS_NOISE_MAX  32 /* messages without data after the handshake, for each MiB of data */
+#define TLS_LANE_BURST 64   /* completions taken at once */
+#define TLS_NOISE_MAX  32   /* messages without data after the handshake, for each MiB of data */
+#define TLS_AHEAD_MAX  1024 /* ClientHellos that wait for others to be answered with */
 
 struct tls_op {
     struct tls_keyop keyop;
@@ -44,6 +46,7 @@ struct tls_lane {
     struct stats_block *stats;
     struct base_pool conns;
     struct base_pool ops;
+    struct base_pool answers; /* struct tls_kex_answer: of ClientHellos that wait */
     struct tls_op **gathered; /* room for all of ops: not submitted yet */
     uint32_t gathered_cnt;
     uint32_t submitted_cnt;
@@ -95,6 +98,7 @@ struct tls_policy {
     bool client;
     uint8_t alpn;
     bool client_ca;    /* certificates of clients are verified */
+    bool ahead;        /* X25519 is what a client's shares are looked at for first */
     SSL_CTX **context; /* by set; 0 is the default */
 };
 
@@ -155,13 +159,14 @@ struct tls_conn {
     SSL *ssl;
     BIO *bio;
     void *cookie;
-    struct base_list place; /* in turn or ready */
-    struct tls_op *op;      /* parked on it */
-    struct base_span in;    /* during a call */
-    struct base_buf *out;   /* during a call */
-    uint64_t session_key;   /* of what its server gives; 0: nothing is kept */
-    int64_t session_now_s;  /* when it was opened */
-    uint64_t noise_at;      /* bytes read when the count below began */
+    struct base_list place;        /* in turn or ready */
+    struct tls_op *op;             /* parked on it */
+    struct tls_kex_answer *answer; /* to its ClientHello, to be made or made ahead; or NULL */
+    struct base_span in;           /* during a call */
+    struct base_buf *out;          /* during a call */
+    uint64_t session_key;          /* of what its server gives; 0: nothing is kept */
+    int64_t session_now_s;         /* when it was opened */
+    uint64_t noise_at;             /* bytes read when the count below began */
     uint64_t read_bytes;
     uint32_t noise_cnt;
     uint16_t policy;
@@ -173,7 +178,7 @@ struct tls_conn {
     bool client;
     bool handshaking; /* counted in handshake_cnt */
     bool in_turn;     /* its place is there */
-    bool peeked;      /* shown to the key exchange's driver, if that wants it */
+    bool peeked;      /* its ClientHello was looked at */
     bool granted;     /* its turn has come */
     bool parked;      /* its job waits: OpenSSL is to be called only to resume it */
     bool cancelled;   /* the job is to fail */
@@ -193,6 +198,16 @@ void tls_kex_plain_close(struct tls_kex_plain *k);
 /* Makes key pairs ahead, where none are left and that is worth it. On the thread's own stack: those
  * of OpenSSL's jobs have 32 KiB, which are not enough for it. */
 void tls_kex_plain_fill(struct tls_kex_plain *k);
+
+/* tls_ahead.c: key exchanges of several handshakes at once. */
+/* Before the first step. Whether it waits for its turn, so that others can come along. */
+bool tls_ahead_peek(struct tls_conn *c);
+/* For those whose turn has come, and those that wait behind them. */
+void tls_ahead_make(struct tls_lane *l, struct tls_conn *const *ready, uint32_t n);
+/* What was made for the connection whose step this is, or NULL. */
+const struct tls_kex_answer *tls_ahead_of(const struct tls_domain *d,
+                                          const uint8_t peer[TLS_KEX_BYTES]);
+void tls_ahead_drop(struct tls_conn *c);
 
 /* tls_thin.c. From load to loaded the domain is being built, by control. */
 bool tls_thin_load(struct tls_domain *d);

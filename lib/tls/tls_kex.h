@@ -3,11 +3,10 @@
  * is asked from inside a handshake and answers at once; a handshake is never parked for it.
  *
  * A driver that computes several at a time works ahead. Key pairs do not depend on the peer: it
- * keeps some. Shared secrets do: with peek it is shown the ClientHellos of a pass before any of
- * them is answered, and when keygen then asks for the first of the shares seen, it may compute the
- * pairs and the shared secrets for all of them. What it did not see, or could not read, it computes
- * when asked; what it computed and is not asked for (the handshake failed, another group was
- * chosen) it forgets.
+ * keeps some. Shared secrets do: with batch it is asked for the answers to several ClientHellos of
+ * a pass at once, before the first of them is answered. For the others (one alone, one that came in
+ * pieces, TLS 1.2) keygen and derive are asked. What was computed and no handshake took (it failed,
+ * another group was chosen) the engine wipes.
  *
  * Threads: the lane's only. Memory: the caller's. Secrets that the driver keeps are used once and
  * wiped.
@@ -20,7 +19,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TLS_KEX_BYTES 32
+#define TLS_KEX_BYTES     32
+#define TLS_KEX_BATCH_MAX 8
+
+/* The answer to one ClientHello. */
+struct tls_kex_answer {
+    uint8_t peer[TLS_KEX_BYTES]; /* the share in it */
+    uint8_t secret[TLS_KEX_BYTES], share[TLS_KEX_BYTES];
+    uint8_t shared[TLS_KEX_BYTES];
+    bool made; /* by the driver: the three above are */
+};
 
 struct tls_kex_ops {
     const char *name;
@@ -31,10 +39,10 @@ struct tls_kex_ops {
     /* The shared secret. Returns false when it is all zero (RFC 7748 section 6.1). */
     bool (*derive)(void *state, const uint8_t secret[TLS_KEX_BYTES],
                    const uint8_t peer[TLS_KEX_BYTES], uint8_t shared[TLS_KEX_BYTES]);
-    /* The first bytes of a connection from a client, as they came: records with a ClientHello, or a
-     * part of it, or anything else. Borrowed for the call. The handshake goes on after all that
-     * came in the same pass were shown. May be NULL: then none waits. */
-    void (*peek)(void *state, struct base_span bytes);
+    /* Makes 2 to TLS_KEX_BATCH_MAX answers: a new key pair for each and the shared secret. What it
+     * cannot make, or is all zero, it leaves for keygen and derive. Not called from inside a
+     * handshake: on the thread's own stack. May be NULL: then no ClientHello waits for another. */
+    void (*batch)(void *state, struct tls_kex_answer *const *answers, uint32_t cnt);
 };
 
 /* ops NULL: OpenSSL's own. */

@@ -40,8 +40,15 @@ struct tls_lane *tls_lane_init(const struct tls_lane_settings *settings)
     if (base_pool_init(&l->ops, 2 * parked_max, sizeof(struct tls_op), _Alignof(struct tls_op),
                        sizeof(struct tls_op)) != 0)
         goto no_ops;
+    if (base_pool_init(&l->answers,
+                       settings->handshake_max < TLS_AHEAD_MAX ? settings->handshake_max
+                                                               : TLS_AHEAD_MAX,
+                       sizeof(struct tls_kex_answer), 8, 0) != 0)
+        goto no_answers;
     if (tls_sessions_init(&l->sessions, settings->session_max))
         return l;
+    base_pool_fini(&l->answers);
+no_answers:
     base_pool_fini(&l->ops);
 no_ops:
     base_pool_fini(&l->conns);
@@ -55,6 +62,7 @@ failed:
 void tls_lane_fini(struct tls_lane *l)
 {
     base_assert(l->conn_cnt == 0 && l->submitted_cnt == 0 && base_list_empty(&l->domains));
+    base_pool_fini(&l->answers);
     base_pool_fini(&l->ops);
     base_pool_fini(&l->conns);
     tls_sessions_fini(&l->sessions);
@@ -230,6 +238,7 @@ uint32_t tls_lane_run(struct tls_lane *l, struct tls_conn **ready, uint32_t cap)
     poll_done(l);
     l->step_left = l->settings.step_max;
     uint32_t n = grant(l, ready, cap);
+    tls_ahead_make(l, ready, n);
     stats_set(l->stats, STATS_TLS_PARKED, tls_lane_under_way(l));
     stats_set(l->stats, STATS_TLS_WAITING, l->turn_cnt);
     return n;

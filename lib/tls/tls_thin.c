@@ -30,8 +30,8 @@ static const char *const kept[] = {
     "AES-256-CBC-HMAC-SHA256",
     /* secrets; the random generators */
     "HMAC", "HKDF", "TLS13-KDF", "TLS1-PRF", "CTR-DRBG", "SEED-SRC",
-    /* keys, signatures, key exchange; DER is public keys in certificates */
-    "RSA", "RSA-PSS", "EC", "ECDSA", "ECDH", "X25519", "X448", "ED25519", "ED448", "DH", "DER"};
+    /* keys, signatures, key exchange */
+    "RSA", "RSA-PSS", "EC", "ECDSA", "ECDH", "X25519", "X448", "ED25519", "ED448", "DH"};
 
 /* OpenSSL passes a provider no argument of ours. What it offers is the same in all domains: filled
  * in by control when it builds the first one, before a lane has seen any. */
@@ -44,23 +44,28 @@ static struct {
 /* The default provider behind the one of the domain that control is building. */
 static _Thread_local OSSL_PROVIDER *building;
 
-static bool wanted(const char *names)
+/* Those that only exchange keys are in no certificate, as it needs one that can sign. */
+static const char *const certified[] = {"RSA", "RSA-PSS", "EC", "ED25519", "ED448"};
+
+static bool has(const char *const *list, size_t cnt, const char *names)
 {
     size_t len = strcspn(names, ":");
 
-    for (size_t i = 0; i < BASE_ARRAY_CNT(kept); i++)
-        if (strlen(kept[i]) == len && OPENSSL_strncasecmp(names, kept[i], len) == 0)
+    for (size_t i = 0; i < cnt; i++)
+        if (strlen(list[i]) == len && OPENSSL_strncasecmp(names, list[i], len) == 0)
             return true;
     return false;
 }
 
 /* All that peers bring are certificates. For the key in each of them OpenSSL looks at every decoder
  * there is, several times, and builds chains of those that may follow each other: what reads
- * private keys, parameters and PKCS #8 in all their forms is only in its way. Our own keys are read
- * in the library context behind this one. */
+ * private keys, parameters and PKCS #8 in all their forms is only in its way, and so is what finds
+ * out which kind of key it has, as a certificate says that. Our own keys are read in the library
+ * context behind this one. */
 static bool reads_public_keys(const OSSL_ALGORITHM *a)
 {
-    return strstr(a->property_definition, "input=der") != NULL &&
+    return has(certified, BASE_ARRAY_CNT(certified), a->algorithm_names) &&
+           strstr(a->property_definition, "input=der") != NULL &&
            strstr(a->property_definition, "structure=SubjectPublicKeyInfo") != NULL;
 }
 
@@ -75,7 +80,7 @@ static bool fill(OSSL_PROVIDER *provider)
         const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
         tables.of[operation] = all != NULL ? &tables.list[n] : NULL;
         for (const OSSL_ALGORITHM *a = all; a != NULL && a->algorithm_names != NULL; a++) {
-            if (!wanted(a->algorithm_names) ||
+            if (!has(kept, BASE_ARRAY_CNT(kept), a->algorithm_names) ||
                 (operation == OSSL_OP_DECODER && !reads_public_keys(a)))
                 continue;
             tables.list[n++] = *a;

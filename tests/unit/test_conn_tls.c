@@ -283,7 +283,8 @@ static void established_are_served(void **state)
     uint64_t keyops = lane_stat(STATS_TLS_KEYOPS);
     gateway_pass();
     assert_in_range(lane_stat(STATS_TLS_KEYOPS), keyops + 1, keyops + 4); /* of before and after */
-    assert_int_equal(lane_stat(STATS_TLS_WAITING), 8);
+    /* Two are begun as they come where a ClientHello does not wait for others. */
+    assert_in_range(lane_stat(STATS_TLS_WAITING), 8, 10);
     peers_pass(); /* the reply has left in that pass */
     tcp_usage(b->tcp, &u);
     assert_non_null(strstr(old->got, "250 2.0.0"));

@@ -248,7 +248,7 @@ static void reload(void **state)
     rig_accept(&half, &rig, before, 0, client, NULL);
     assert_int_equal(rig_handshake(&link), TLS_OPEN);
     rig_peer(&half);
-    rig_decode(&half);
+    rig_decode_turn(&half);
     assert_int_equal(tls_conn_wants(half.conn), TLS_WANT_KEYOP);
     after = rig_domain(&rig, &second, 1, &mx, 1);
     tls_domain_retire(before);

@@ -155,6 +155,68 @@ static void pairs(struct tls_domain *d)
     }
 }
 
+/* Answers are what OpenSSL says; one to a point of small order is left to it to refuse. */
+static void answers(struct tls_domain *d)
+{
+    static const uint8_t base[32] = {9}, zeros[32];
+    struct tls_kex_answer a[CNT], *p[CNT];
+    uint8_t expected[32];
+
+    for (uint32_t cnt = 2; cnt <= CNT; cnt++) {
+        for (uint32_t i = 0; i < CNT; i++) {
+            memset(&a[i], 0, sizeof(a[i]));
+            p[i] = &a[i];
+            if (i != 1)
+                assert_int_equal(RAND_bytes(a[i].peer, sizeof(a[i].peer)), 1);
+        }
+        d->kex.ops->batch(d->kex.state, p, cnt);
+        for (uint32_t i = 0; i < CNT; i++) {
+            assert_int_equal(a[i].made, i < cnt && i != 1);
+            if (i >= cnt) {
+                assert_memory_equal(a[i].secret, zeros, 32);
+                continue;
+            }
+            reference(a[i].secret, base, expected);
+            assert_memory_equal(a[i].share, expected, 32);
+            reference(a[i].secret, a[i].peer, expected);
+            assert_memory_equal(a[i].shared, expected, 32);
+        }
+    }
+    assert_false(d->kex.ops->derive(d->kex.state, a[1].secret, a[1].peer, expected));
+}
+
+/* Handshakes in one pass, each with an answer of its own, which is gone behind it. */
+static void together(struct tls_domain *d, SSL_CTX *client)
+{
+    static struct rig_link links[CNT + 1];
+    struct tls_conn *ready[CNT + 1];
+    uint32_t cnt = CNT + 1;
+
+    for (uint32_t i = 0; i < cnt; i++) {
+        rig_accept(&links[i], &rig, d, 0, client, NULL);
+        rig_peer(&links[i]);
+        rig_decode(&links[i]);
+        assert_int_equal(tls_conn_wants(links[i].conn) == TLS_WANT_TURN, d->kex.ops->batch != NULL);
+        assert_int_equal(links[i].conn->answer != NULL, d->kex.ops->batch != NULL);
+    }
+    if (d->kex.ops->batch != NULL)
+        assert_int_equal(tls_lane_run(rig.lane, ready, cnt), cnt);
+    for (uint32_t i = 0; d->kex.ops->batch != NULL && i < cnt; i++) {
+        assert_int_equal(ready[i]->answer->made, i < CNT); /* the last one is alone */
+        if (i == 3) /* not what the answer was made to: it is computed */
+            ready[i]->answer->peer[0] ^= 1;
+        rig_decode(tls_conn_cookie(ready[i]));
+        assert_null(ready[i]->answer);
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        assert_int_equal(rig_handshake(&links[i]), TLS_OPEN);
+        rig_talk(&links[i]);
+        SSL_shutdown(links[i].peer.ssl);
+        rig_end(&links[i]);
+    }
+    assert_int_equal(rig.lane->answers.free_cnt, rig.lane->answers.object_cnt);
+}
+
 static void key_pairs(void **state)
 {
     struct tls_certificate_spec c;
@@ -167,12 +229,20 @@ static void key_pairs(void **state)
     c = kit_spec(&ec, "ec");
     for (int batch = 0; batch < 2; batch++) {
         struct tls_policy_spec mx = {.label = "mx", .version_min = TLS_VERSION_12};
-        rig_open(&rig, RIG_DEFERRED);
+        rig_open(&rig, RIG_INLINE);
         struct tls_domain *d = rig_domain(&rig, &c, 1, &mx, 1);
         assert_int_equal(d->kex_plain.batch, tls_x25519_ifma_possible());
-        if (batch == 0)
+        struct tls_kex_ops alone = *d->kex.ops;
+        assert_int_equal(alone.batch != NULL, d->kex_plain.batch);
+        if (batch == 0) {
             d->kex_plain.batch = false;
+            alone.batch = NULL;
+            d->kex.ops = &alone;
+        }
         pairs(d);
+        if (d->kex.ops->batch != NULL)
+            answers(d);
+        together(d, client);
         rig_accept(&link, &rig, d, 0, client, "mx.example.org");
         assert_int_equal(rig_handshake(&link), TLS_OPEN);
         rig_talk(&link);

@@ -137,6 +137,16 @@ static inline void rig_decode(struct rig_link *l)
     l->to_peer_len = out.len;
 }
 
+/* Likewise, and once more where the connection has waited for its turn with others. */
+static inline void rig_decode_turn(struct rig_link *l)
+{
+    struct tls_conn *ready[1];
+
+    rig_decode(l);
+    if (tls_conn_wants(l->conn) == TLS_WANT_TURN && tls_lane_run(l->rig->lane, ready, 1) == 1)
+        rig_decode(tls_conn_cookie(ready[0]));
+}
+
 static inline void rig_peer(struct rig_link *l)
 {
     kit_peer_give(&l->peer, l->to_peer, l->to_peer_len);
