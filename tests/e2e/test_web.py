@@ -201,6 +201,7 @@ def test_users_of_this_machine(lab):
     good = token()
     with socket.create_connection(('127.0.0.1', PORT)) as s:
         server.send_signal(signal.SIGSTOP)
+        os.waitpid(server.pid, os.WUNTRACED)  # it stands
         s.sendall(f'POST /api/change HTTP/1.1\r\nHost: localhost\r\nX-Sluice-Token: {good}\r\nContent-Type: application/x-www-form-urlencoded\r\n'
                   'Content-Length: 21\r\n\r\nverb=delete&which=all'.encode())
         s.shutdown(socket.SHUT_WR)
