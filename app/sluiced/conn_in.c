@@ -562,7 +562,7 @@ static void app_close(struct conn *c)
     if (!c->in.turned_away) /* that line has said all */
         conn_log_end(c);
     client_limits_close(c);
-    lane_busy_settle(c);
+    lane_busy_settle(c, false);
     c->lane->in_cnt--;
 }
 

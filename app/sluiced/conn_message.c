@@ -367,7 +367,7 @@ bool conn_message_begin(struct conn *c, uint32_t spool)
     uint8_t bytes[FIELDS_MAX];
     struct base_buf fields = {.p = bytes, .cap = sizeof(bytes)};
 
-    lane_busy_settle(c);
+    lane_busy_settle(c, true);
     if (l->transaction_cnt >= conn_message_max(l)) {
         stats_inc(l->stats, STATS_CONN_REFUSED_BUFFERS);
         return false;

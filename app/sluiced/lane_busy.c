@@ -29,6 +29,15 @@ static void next_slot(struct lane_busy *b)
 
     b->young_cnt -= *oldest;
     *oldest = 0;
+    b->admitted -= (b->admitted + 7) / 8;
+    b->brought -= (b->brought + 7) / 8;
+}
+
+/* How many of the young will bring a message, going by those before them. */
+static uint32_t promised(const struct lane_busy *b)
+{
+    return b->brought >= b->admitted ? b->young_cnt
+                                     : (uint32_t)(b->young_cnt * b->brought / b->admitted);
 }
 
 /* Who has been in for long is young no more. */
@@ -39,7 +48,7 @@ static void age(struct lane_busy *b, uint64_t now_ns)
     if (gone == 0)
         return;
     b->slot_ns += gone * LANE_BUSY_YOUNG_NS;
-    for (uint64_t i = 0; i < gone && i < LANE_BUSY_YOUNG_CNT; i++)
+    for (uint64_t i = 0; i < gone && i < LANE_BUSY_SLOT_MAX; i++)
         next_slot(b);
 }
 
@@ -50,14 +59,17 @@ void lane_busy_admit(struct conn *c)
     c->in.let_in = b->slot;
     b->young[b->slot % LANE_BUSY_YOUNG_CNT]++;
     b->young_cnt++;
+    b->admitted += LANE_BUSY_ONE;
 }
 
-void lane_busy_settle(struct conn *c)
+void lane_busy_settle(struct conn *c, bool begins)
 {
     struct lane_busy *b = &c->lane->busy;
     uint32_t slot = c->in.let_in;
 
     c->in.let_in = 0;
+    if (slot != 0 && begins)
+        b->brought += LANE_BUSY_ONE;
     if (slot == 0 || b->slot - slot >= LANE_BUSY_YOUNG_CNT)
         return;
     b->young[slot % LANE_BUSY_YOUNG_CNT]--;
@@ -84,7 +96,7 @@ void lane_busy_pass(struct lane *l)
     age(b, l->now_ns);
     b->short_ns = buffers_short(l) ? b->short_ns + at_most(since_ns, LANE_BUSY_LOOK_NS) : 0;
     b->full = false;
-    uint32_t begun = l->transaction_cnt + b->young_cnt;
+    uint32_t begun = l->transaction_cnt + promised(b);
     b->many = is_many(begun + l->commit_cnt, l->bufs.buf_cnt / 4, b->many);
     b->many_ended = is_many(l->commit_cnt, l->bufs.buf_cnt / 16, b->many_ended);
     b->why = NULL;

@@ -5,8 +5,8 @@
  *
  * Many messages are a sixteenth of the spool's buffers, each of which can carry one. A connection
  * that was let in less than LANE_BUSY_YOUNG_CNT slots of LANE_BUSY_YOUNG_NS ago counts as one that
- * is under way, until it has begun its first or has ended: what it brings is already promised a
- * place. It is busy when
+ * is under way, until it has begun its first or has ended, as far as those let in lately did bring
+ * mail: what it brings is already promised a place. It is busy when
  *   - frames have waited in a port for LANE_BUSY_WAITS_NS (passes that found a whole burst, less
  *     those that did not) and many messages are under way, begun or waiting for the disk; or
  *   - that has been so a moment ago, and as many are under way as there is room for: another one
@@ -48,6 +48,8 @@
 /* Together longer than a client on the same continent takes from SYN to MAIL. */
 #define LANE_BUSY_YOUNG_NS  UINT64_C(50000000)
 #define LANE_BUSY_YOUNG_CNT 4
+#define LANE_BUSY_SLOT_MAX  64 /* by then all that was is forgotten */
+#define LANE_BUSY_ONE       64
 
 struct conn;
 struct lane;
@@ -64,6 +66,8 @@ struct lane_busy {
     uint32_t slot;     /* from 1 on; its place in young: modulo LANE_BUSY_YOUNG_CNT */
     uint32_t young[LANE_BUSY_YOUNG_CNT]; /* connections let in, that have not begun a message */
     uint32_t young_cnt;                  /* all of them */
+    uint64_t admitted, brought; /* let in lately, and began a message: each LANE_BUSY_ONE, an eighth
+                                 * less with every slot */
 };
 
 /* A port has given so many frames in this pass. */
@@ -75,9 +79,9 @@ void lane_busy_pass(struct lane *l);
 /* When it has to be looked at again; BASE_NS_NONE: with the next pass, whenever that is. */
 uint64_t lane_busy_deadline(const struct lane *l);
 
-/* The connection is let in; it begins a message, or ends. */
+/* The connection is let in; it begins a message, or ends (begins is false then). */
 void lane_busy_admit(struct conn *c);
-void lane_busy_settle(struct conn *c);
+void lane_busy_settle(struct conn *c, bool begins);
 
 /* Why the connection is to be turned away (static, for the log); NULL: it is not. Counts. */
 const char *lane_busy_refuses(const struct conn *c);

@@ -143,38 +143,47 @@ static void test_turns(void **state)
     assert_int_equal(stats_get(&stats, STATS_CONN_BUSY_BEGUN), 4);
 }
 
-/* Who was let in counts until it begins a message, ends, or was in for some time. */
+/* Who was let in counts until it begins a message, ends, or was in for some time, as far as others
+ * did bring mail. */
 static void test_let_in(void **state)
 {
     static const struct load
         waiting = {"frames wait", 401, 50 * US, BURST, 0, 0, 1900, NULL},
+        flood = {"none of them brings mail", 1, 50 * US, BURST, 0, 0, 1900, NULL},
         settled = {"they have begun", 1, 50 * US, BURST, 0, 0, 1900, NULL},
         again = {"again", 1, 50 * US, BURST, 0, 0, 1900, waits},
         later = {"one slot later", 1, LANE_BUSY_YOUNG_NS, BURST, 0, 0, 1900, waits},
-        aged = {"and three", 3, LANE_BUSY_YOUNG_NS, BURST, 0, 0, 1900, NULL};
-    struct conn *c = calloc(MANY, sizeof(*c));
+        aged = {"and three", 3, LANE_BUSY_YOUNG_NS, BURST, 0, 0, 1900, NULL},
+        forgotten = {"long ago", 1, 10 * BASE_NS_S, 0, 0, 0, 1900, NULL};
+    const uint32_t cnt = 2 * MANY + 16;
+    struct conn *c = calloc(cnt, sizeof(*c));
 
     (void)state;
     assert_non_null(c);
-    for (uint32_t i = 0; i < MANY; i++)
+    for (uint32_t i = 0; i < cnt; i++)
         c[i].lane = lane;
     play(&waiting);
-    for (int round = 0; round < 2; round++) {
-        for (uint32_t i = 0; i < MANY; i++)
-            lane_busy_admit(&c[i]);
-        play(&again);
-        if (round > 0)
-            break;
-        for (uint32_t i = 0; i < MANY; i++) {
-            lane_busy_settle(&c[i]);
-            lane_busy_settle(&c[i]); /* a second message, the end */
-        }
-        play(&settled);
+    for (uint32_t i = 0; i < cnt; i++)
+        lane_busy_admit(&c[i]);
+    play(&flood);
+    for (uint32_t i = 0; i < cnt; i++)
+        lane_busy_settle(&c[i], false);
+    play(&forgotten);
+    play(&waiting);
+    for (uint32_t i = 0; i < cnt; i++) {
+        lane_busy_admit(&c[i]);
+        lane_busy_settle(&c[i], true);
+        lane_busy_settle(&c[i], true); /* a second message */
+        lane_busy_settle(&c[i], false);
     }
+    play(&settled);
+    for (uint32_t i = 0; i < cnt; i++) /* half of all have begun: as many are counted */
+        lane_busy_admit(&c[i]);
+    play(&again);
     play(&later);
     play(&aged);
-    for (uint32_t i = 0; i < MANY; i++) /* young no more: nobody else's place is given back */
-        lane_busy_settle(&c[i]);
+    for (uint32_t i = 0; i < cnt; i++) /* young no more: nobody else's place is given back */
+        lane_busy_settle(&c[i], false);
     assert_int_equal(lane->busy.young_cnt, 0);
     free(c);
 }
