@@ -386,6 +386,8 @@ void conn_in_start(struct conn *c)
     const char *why = lane_busy_refuses(c);
     if (why != NULL) {
         c->in.turned_away = true;
+        if (c->proxy.port != 0) /* which one nothing else tells */
+            log_connect(c);
         return turn_away(c, why, "4.3.2", "All server ports are busy");
     }
     log_connect(c);

@@ -657,12 +657,12 @@ bool lane_pass(struct lane *l, uint64_t now_ns, uint64_t wall_ns)
     conn_out_relieve(l);
     client_limits_stress(l);
     lane_busy_pass(l);
-    if (l->tls != NULL)
-        lane_tls_relieve(l);
     lane_cycles_enter(cycles, LANE_PART_CONN);
     resume(l);
-    if (l->tls != NULL)
+    if (l->tls != NULL) {
         work += lane_tls_pass(l) + conn_tls_out_pass(l);
+        lane_tls_relieve(l); /* behind: each has had its turn */
+    }
     if (l->refusing && !l->told)
         tell_refusing(l);
     lane_cycles_enter(cycles, LANE_PART_NET_TCP);

@@ -93,6 +93,7 @@ void lane_busy_pass(struct lane *l)
                               LANE_BUSY_WAITS_NS + LANE_BUSY_STAYS_NS);
     else
         b->waits_ns -= at_most(since_ns, b->waits_ns);
+    b->waited = b->waits_ns >= LANE_BUSY_WAITS_NS || (b->waited && b->waits_ns > 0);
     age(b, l->now_ns);
     b->short_ns = buffers_short(l) ? b->short_ns + at_most(since_ns, LANE_BUSY_LOOK_NS) : 0;
     b->full = false;
@@ -102,9 +103,9 @@ void lane_busy_pass(struct lane *l)
     b->why = NULL;
     if (b->many_ended && b->short_ns >= LANE_BUSY_SHORT_NS)
         b->why = "busy: few spool buffers are left";
-    else if (b->many && (b->waits_ns >= LANE_BUSY_WAITS_NS || (was && b->waits_ns > 0)))
+    else if (b->many && b->waited)
         b->why = "busy: frames wait";
-    else if (b->waits_ns > 0 && begun >= conn_message_max(l))
+    else if (b->waited && begun >= conn_message_max(l))
         b->why = "busy: no room for another message";
     if (b->why != NULL && !was)
         stats_inc(l->stats, STATS_CONN_BUSY_BEGUN);
@@ -113,7 +114,11 @@ void lane_busy_pass(struct lane *l)
 
 uint64_t lane_busy_deadline(const struct lane *l)
 {
-    return l->busy.short_ns > 0 ? l->now_ns + LANE_BUSY_LOOK_NS / 2 : BASE_NS_NONE;
+    const struct lane_busy *b = &l->busy;
+    uint64_t end_ns = b->waited ? l->now_ns + b->waits_ns : BASE_NS_NONE;
+    uint64_t look_ns = b->short_ns > 0 ? l->now_ns + LANE_BUSY_LOOK_NS / 2 : BASE_NS_NONE;
+
+    return look_ns < end_ns ? look_ns : end_ns;
 }
 
 const char *lane_busy_refuses(const struct conn *c)

@@ -3,17 +3,19 @@
  * those who are in are served as fast as ever. Else all would wait, until clients send again what
  * waits already, and the lane works for that: half of the mail that it could take.
  *
- * Many messages are a sixteenth of the spool's buffers, each of which can carry one. A connection
- * that was let in less than LANE_BUSY_YOUNG_CNT slots of LANE_BUSY_YOUNG_NS ago counts as one that
- * is under way, until it has begun its first or has ended, as far as those let in lately did bring
- * mail: what it brings is already promised a place. It is busy when
+ * Each of the spool's buffers can carry a message, and a quarter of them may be begun at a time
+ * (conn_message_max). A connection that was let in less than LANE_BUSY_YOUNG_CNT slots of
+ * LANE_BUSY_YOUNG_NS ago counts as one that is under way, until it has begun its first or has
+ * ended, as far as those let in lately did bring mail: what it brings is already promised a place.
+ * It is busy when
  *   - frames have waited in a port for LANE_BUSY_WAITS_NS (passes that found a whole burst, less
- *     those that did not) and many messages are under way, begun or waiting for the disk; or
- *   - that has been so a moment ago, and as many are under way as there is room for: another one
- *     would hear 452 at its MAIL, which costs both ends more than 421 at once; or
- *   - less than a quarter of the spool's buffers was free for LANE_BUSY_SHORT_NS and many messages
- *     have ended and wait for the disk, which does not keep up. Until then windows close, as they
- * do for a disk that pauses for a moment. It ends by itself: when the port was found empty as long
+ *     those that did not, until none is left) and more messages than that are under way, begun or
+ *     waiting for the disk; or as many have begun, so that another one would hear 452 at its MAIL,
+ *     which costs both ends more than 421 at once; or
+ *   - less than a quarter of the spool's buffers was free for LANE_BUSY_SHORT_NS and messages that
+ *     have ended, more than a sixteenth of the buffers, wait for the disk, which does not keep up.
+ *     Until then windows close, as they do for a disk that pauses for a moment.
+ * It ends by itself: when the port was found empty as long
  * as it was found full (LANE_BUSY_WAITS_NS and LANE_BUSY_STAYS_NS at most), with three eighths of
  * the buffers free, or when few messages are left.
  *
@@ -59,6 +61,7 @@ struct lane_busy {
     uint64_t waits_ns; /* frames have waited in a port so long */
     uint64_t short_ns; /* few buffers are left for so long; 0: there are more */
     bool full;         /* a port had a whole burst in this pass */
+    bool waited;       /* that was LANE_BUSY_WAITS_NS, and is not over */
     bool many;         /* messages under way */
     bool many_ended;   /* messages that wait for the disk */
     const char *why;   /* it is busy, in words for the log; NULL: it is not */

@@ -27,13 +27,13 @@ bool tls_ahead_peek(struct tls_conn *c)
         (c->answer = base_pool_get(&c->lane->answers)) == NULL)
         return false;
     memcpy(c->answer->peer, share, TLS_KEX_BYTES);
-    c->answer->made = false;
+    c->answer->made = c->answer->tried = false;
     return true;
 }
 
 static bool takes_part(const struct tls_conn *c, const struct tls_domain *d)
 {
-    return c->domain == d && c->answer != NULL && !c->answer->made;
+    return c->domain == d && c->answer != NULL && !c->answer->tried;
 }
 
 /* Of ready[0]'s domain, with it. */
@@ -54,8 +54,11 @@ static void make(struct tls_lane *l, struct tls_conn *const *ready, uint32_t n)
         if (takes_part(c, d))
             answers[cnt++] = c->answer;
     }
-    if (cnt > 1)
-        kex->ops->batch(kex->state, answers, cnt);
+    if (cnt < 2)
+        return;
+    for (uint32_t i = 0; i < cnt; i++)
+        answers[i]->tried = true;
+    kex->ops->batch(kex->state, answers, cnt);
 }
 
 void tls_ahead_make(struct tls_lane *l, struct tls_conn *const *ready, uint32_t n)

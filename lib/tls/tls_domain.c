@@ -50,7 +50,8 @@ static bool build_policy(struct tls_domain *d, struct tls_policy *p,
     p->alpn = spec->alpn;
     p->client_ca = spec->client_ca_pem.len > 0;
     p->ahead = !spec->client && spec->version_max != TLS_VERSION_12 &&
-               (spec->groups == NULL || strncmp(spec->groups, "X25519", 6) == 0);
+               (spec->groups == NULL || strcmp(spec->groups, "X25519") == 0 ||
+                strncmp(spec->groups, "X25519:", 7) == 0);
     if (!spec->client && d->certificate_cnt == 0) {
         snprintf(why, cap, "%s: there is no certificate", spec->label);
         return false;

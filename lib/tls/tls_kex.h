@@ -27,7 +27,8 @@ struct tls_kex_answer {
     uint8_t peer[TLS_KEX_BYTES]; /* the share in it */
     uint8_t secret[TLS_KEX_BYTES], share[TLS_KEX_BYTES];
     uint8_t shared[TLS_KEX_BYTES];
-    bool made; /* by the driver: the three above are */
+    bool made;  /* by the driver: the three above are */
+    bool tried; /* the engine's: the driver was asked */
 };
 
 struct tls_kex_ops {

@@ -191,7 +191,7 @@ static void batch(void *state, struct tls_kex_answer *const *answers, uint32_t c
         if (i < cnt) {
             tls_kex_plain_fill(k);
             if (!keygen(k, a->peer, a->secret, a->share))
-                return;
+                goto out;
         }
         memcpy(secret[i], a->secret, TLS_KEX_BYTES);
         memcpy(peer[i], a->peer, TLS_KEX_BYTES);
@@ -201,6 +201,7 @@ static void batch(void *state, struct tls_kex_answer *const *answers, uint32_t c
         memcpy(answers[i]->shared, shared[i], TLS_KEX_BYTES);
         answers[i]->made = CRYPTO_memcmp(shared[i], zeros, TLS_KEX_BYTES) != 0;
     }
+out:
     OPENSSL_cleanse(secret, sizeof(secret));
     OPENSSL_cleanse(shared, sizeof(shared));
 }

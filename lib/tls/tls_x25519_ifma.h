@@ -16,7 +16,7 @@
 bool tls_x25519_ifma_possible(void);
 
 /* out[i] = X25519(secret[i], point[i]), for all TLS_X25519_IFMA_CNT of them, all borrowed. The
- * points on its way and the result are wiped where they were kept. Only where it is possible. */
+ * last points and the result are wiped where they were kept. Only where it is possible. */
 void tls_x25519_ifma(uint8_t (*out)[32], const uint8_t (*secret)[32], const uint8_t (*point)[32]);
 
 #endif
