@@ -98,7 +98,7 @@ void lane_busy_pass(struct lane *l)
     b->short_ns = buffers_short(l) ? b->short_ns + at_most(since_ns, LANE_BUSY_LOOK_NS) : 0;
     b->full = false;
     uint32_t begun = l->transaction_cnt + promised(b);
-    b->many = is_many(begun + l->commit_cnt, l->bufs.buf_cnt / 4, b->many);
+    b->many = is_many(begun + l->commit_cnt, l->bufs.buf_cnt / 8 * 3, b->many);
     b->many_ended = is_many(l->commit_cnt, l->bufs.buf_cnt / 16, b->many_ended);
     b->why = NULL;
     if (b->many_ended && b->short_ns >= LANE_BUSY_SHORT_NS)

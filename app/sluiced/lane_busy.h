@@ -9,23 +9,22 @@
  * ended, as far as those let in lately did bring mail: what it brings is already promised a place.
  * It is busy when
  *   - frames have waited in a port for LANE_BUSY_WAITS_NS (passes that found a whole burst, less
- *     those that did not, until none is left) and more messages than that are under way, begun or
- *     waiting for the disk; or as many have begun, so that another one would hear 452 at its MAIL,
- *     which costs both ends more than 421 at once; or
+ *     those that did not, until none is left) and more messages than three eighths of the buffers
+ *     are under way, begun or waiting for the disk; or a quarter has begun, so that another one
+ *     would hear 452 at its MAIL, which costs both ends more than 421 at once; or
  *   - less than a quarter of the spool's buffers was free for LANE_BUSY_SHORT_NS and messages that
  *     have ended, more than a sixteenth of the buffers, wait for the disk, which does not keep up.
  *     Until then windows close, as they do for a disk that pauses for a moment.
- * It ends by itself: when the port was found empty as long
- * as it was found full (LANE_BUSY_WAITS_NS and LANE_BUSY_STAYS_NS at most), with three eighths of
- * the buffers free, or when few messages are left.
+ * It ends by itself: when the port was found empty as long as it was found full (LANE_BUSY_WAITS_NS
+ * and LANE_BUSY_STAYS_NS at most), with three eighths of the buffers free, or when few messages are
+ * left.
  *
  * Not busy: a lane that lost its core, or whose machine stood still. However long ago the last pass
  * was, one counts for LANE_BUSY_STEP_NS at most while frames wait, so that many passes have to find
  * the same; what a port has kept meanwhile is taken in fewer. While buffers are short it counts for
- * LANE_BUSY_LOOK_NS: the lane may sleep then, and is woken twice as often. Nor
- * messages that fill the buffers and do not end: large ones, or those of clients that fall silent
- * in the middle (windows and data_timeout hold them); nor idle connections, nor a flood that brings
- * no mail.
+ * LANE_BUSY_LOOK_NS: the lane may sleep then, and is woken twice as often. Nor messages that fill
+ * the buffers and do not end: large ones, or those of clients that fall silent in the middle
+ * (windows and data_timeout hold them); nor idle connections, nor a flood that brings no mail.
  *
  * Users at listeners of kind submission and submissions are not turned away: a mail program shows
  * its user an error, where a server comes again. They hear 452 at MAIL like all when buffers are

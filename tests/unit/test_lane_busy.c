@@ -11,7 +11,7 @@
 
 #define BUFFERS 2048
 #define ROOM    (BUFFERS / 4) /* for messages under way */
-#define MANY    (ROOM + 1)
+#define MANY    (BUFFERS / 8 * 3 + 1)
 #define ENDED   (BUFFERS / 16 + 1)
 #define BURST   LANE_BURST
 
@@ -123,15 +123,15 @@ static void test_turns(void **state)
 {
     static const struct load turns[] = {
         {"frames wait", 1000, 50 * US, BURST, MANY, 0, 1900, waits},
-        {"fewer messages, but not much", 1, 50 * US, BURST, 384 + 1, 0, 1900, waits},
-        {"a quarter less", 1, 50 * US, BURST, 384, 0, 1900, NULL},
+        {"fewer messages, but not much", 1, 50 * US, BURST, 0, 576 + 1, 1900, waits},
+        {"a quarter less", 1, 50 * US, BURST, 0, 576, 1900, NULL},
         {"more, but not many", 100, 50 * US, BURST, ROOM - 1, 1, 1900, NULL},
         {"many again, frames still wait", 1, 50 * US, BURST, MANY, 0, 1900, waits},
         {"the port is empty for a while", 799, 50 * US, BURST - 1, MANY, 0, 1900, waits},
         {"and for as long as it was full", 1, 50 * US, BURST - 1, MANY, 0, 1900, NULL},
-        {"from anew", 399, 50 * US, BURST, ROOM - 1, 2, 1900, NULL},
-        {"20 ms", 2, 50 * US, BURST, ROOM - 1, 2, 1900, waits},
-        {"the lane sleeps", 1, 100 * BASE_NS_MS, 0, ROOM - 1, 2, 1900, NULL},
+        {"from anew", 399, 50 * US, BURST, ROOM - 1, MANY - ROOM + 1, 1900, NULL},
+        {"20 ms", 2, 50 * US, BURST, ROOM - 1, MANY - ROOM + 1, 1900, waits},
+        {"the lane sleeps", 1, 100 * BASE_NS_MS, 0, ROOM - 1, MANY - ROOM + 1, 1900, NULL},
         {"buffers too", 1001, BASE_NS_MS, BURST, 0, MANY, 511, shortage},
         {"more than a quarter is free", 40, BASE_NS_MS, 0, 0, MANY, 767, shortage},
         {"three eighths", 1, BASE_NS_MS, 0, 0, MANY, 768, NULL},
