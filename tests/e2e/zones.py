@@ -101,7 +101,7 @@ class Zones:
         self.stop()
         self.write()
         self.start()
-        time.sleep(1.1)  # the TTL: nobody has the old ones any more
+        time.sleep(3.1)  # the TTL: up to two whole seconds at the resolver, and the plan has its own: nobody has the old ones any more
 
 
 class Nsd:
