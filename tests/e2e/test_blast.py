@@ -206,8 +206,10 @@ def test_own_stack(lab):
     check(got['resumed'] >= 15, f'{got["resumed"]} of 20 were resumed')
     done(client.run('hold', '--connections', 500, '--messages', 500, '--time', 1), 'held', 500)
     # more at a time than the generator has packet buffers for
+    busy = memif.counter('conn/refused_busy')
     got = client.run('smtp', '--connections', 600, '--messages', 600, '--per-connection', 1, '--size', 65536, '--time', 30)
     refused = got.get('failed_reply', 0)  # 421: more than there is room for
+    check_equal(memif.counter('conn/refused_busy') - busy, refused, 'turned away as the lane was busy')
     check_equal((got['failed'] - refused, got['messages'] + got.get('refused_4xx', 0) + refused), (0, 600), f'none stands still: {got}')
     check_equal((memif.counter('smtp/chunked'), memif.counter('tls/accepted')), (40, 24), 'messages by BDAT, handshakes')
     client.stop()
